@@ -1,0 +1,157 @@
+"""The loop over time as torch calls: the engine that runs everywhere torch runs.
+
+A kernel becomes one Python function over the tensors of its refs, each [K, B, H] (or [K, T, B, H] outside the loop)
+or of a shape that broadcasts to it.
+"""
+
+import ast
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler import kernels
+from cellsearch.compiler.formula import TORCH
+from cellsearch.compiler.kernels import Backward, Kernel, Ref
+from cellsearch.compiler.parameters import matrix
+from cellsearch.compiler.places import Places
+from cellsearch.dsl.ops import names
+
+_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+_WITH_OUT = {"sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs"}
+
+
+def _fill(target: Tensor, value: Tensor | float) -> None:
+    """Write a value, which may be a plain number."""
+    if isinstance(value, Tensor):
+        target.copy_(value)
+    else:
+        target.fill_(value)
+
+
+@lru_cache(maxsize=4096)
+def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
+    """The kernel as a function of its tensors: those of the loads, then those of the stores."""
+    lines = [f"    {name} = r[{k}]" for k, (name, _) in enumerate(kernel.loads)]
+    first = len(kernel.loads)
+    stored = [s.formula for s in kernel.stores]
+    targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
+    tensors = {name for name, _ in kernel.loads}
+    done: set[str] = set()
+    for let in kernel.lets:
+        tensor = bool(names(let.formula) & tensors)
+        formula = let.formula if tensor else _lift(let.formula)
+        if tensor:
+            tensors.add(let.name)
+        direct = stored.count(let.name) == 1 and let.name in targets and tensor
+        call = _with_out(formula, f"r[{targets[let.name]}]") if direct else None
+        if call:
+            done.add(let.name)
+        lines.append(f"    {let.name} = {call or formula}")
+    for k, store in enumerate(kernel.stores):
+        if store.add:
+            lines.append(f"    r[{first + k}].add_({store.formula})")
+        elif store.formula not in done:
+            lines.append(f"    fill(r[{first + k}], {store.formula})")
+    text = "\n".join(["def kernel(r):", *lines, "    return None"])
+    scope: dict[str, object] = {"fill": _fill, "number": _number, "torch": torch, **TORCH}
+    exec(compile(text, "<kernel>", "exec"), scope)  # the text is made of rows of the op table and of numbers
+    return scope["kernel"]  # type: ignore[return-value]
+
+
+def _number(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _lift(formula: str) -> str:
+    """A formula of plain numbers in which every number is a tensor without axes."""
+
+    class Lift(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            return ast.parse(f"number({node.value!r})", mode="eval").body
+
+    return ast.unparse(Lift().visit(ast.parse(formula, mode="eval")))
+
+
+def _with_out(formula: str, target: str) -> str | None:
+    """The formula as a call that writes to `target` itself, where torch has one."""
+    node = ast.parse(formula, mode="eval").body
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        if isinstance(node.left, ast.Constant) or not names(left):
+            return None
+        return f"torch.{_BINARY[type(node.op)]}({left}, {right}, out={target})"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _WITH_OUT:
+        return f"{node.func.id}({ast.unparse(node.args[0])}, out={target})"
+    return None
+
+
+def outer_kernel(where: Places, kernel: Kernel) -> None:
+    """Run a kernel for all steps at once."""
+    if kernel.stores:
+        compile_kernel(kernel)([where.whole(ref) for ref in kernels.references(kernel)])
+
+
+def forward_loop(where: Places) -> None:
+    """The inner stages, step by step."""
+    plan = where.lay.plan
+    index = {p: k for k, p in enumerate(plan.products)}
+    calls = []  # of one step: the products of each stage, and its kernel with the tensors of every step
+    for k, kernel in enumerate(kernels.forward(plan)[1]):
+        products = [
+            (
+                matrix(where.lay, where.row, index[p]),
+                where.steps(kernels.location(plan, p.source)),
+                where.slots(p.first, p.count).unbind(1),
+            )
+            for p in (plan.inner[k].products if plan.inner else ())
+        ]
+        calls.append((products, compile_kernel(kernel), _tensors(where, kernel)))
+    for t in range(where.steps_count):
+        for products, call, tensors in calls:
+            for weight, source, target in products:
+                torch.baddbmm(target[t], source[t], weight, out=target[t])
+            if tensors:
+                call(tensors[t])
+
+
+def backward_loop(where: Places, code: Backward) -> None:
+    """The inner stages backward. The gradients of old and new states swap their buffers at every step; the result lies
+    in `where.old`."""
+    plan = where.lay.plan
+    index = {p: k for k, p in enumerate(plan.products)}
+    both = []  # the calls of a step for either role of the two buffers
+    for _ in range(2):
+        calls = []
+        for k in reversed(range(len(code.inner))):
+            products = []
+            for p in reversed(plan.inner[k].products if plan.inner else ()):
+                target = kernels.gradient(plan, p.source)
+                if target is not None:
+                    weight = matrix(where.lay, where.row, index[p]).transpose(1, 2)
+                    source = where.d_slots(p.first, p.count).unbind(1)
+                    products.append((weight, source, where.steps(target), code.adds[index[p]]))
+            calls.append((compile_kernel(code.inner[k]), _tensors(where, code.inner[k]), products))
+        both.append((calls, where.old))
+        where.new, where.old = where.old, where.new
+    unread = [s for s in range(len(where.old)) if Ref("dold", s) not in code.written]
+    for k, t in enumerate(range(where.steps_count - 1, -1, -1)):
+        calls, old = both[k % 2]
+        for s in unread:
+            old[s].zero_()
+        for call, tensors, products in calls:
+            if tensors:
+                call(tensors[t])
+            for weight, source, target, add in products:
+                if add:
+                    torch.baddbmm(target[t], source[t], weight, out=target[t])
+                else:
+                    torch.bmm(source[t], weight, out=target[t])
+    if where.steps_count % 2 == 0:
+        where.new, where.old = where.old, where.new
+
+
+def _tensors(where: Places, kernel: Kernel) -> list[tuple[Tensor, ...]]:
+    """The tensors of a kernel at every step; empty where it has nothing to do."""
+    return list(zip(*(where.steps(ref) for ref in kernels.references(kernel)), strict=True)) if kernel.stores else []

@@ -1,0 +1,297 @@
+"""Pointwise kernels of a plan, forward and backward, as text in the arithmetic of the op table; no tensors.
+
+A kernel works on every unit by itself: it loads values from where they lie (`Ref`), computes, and stores. The backward
+kernels are derived from the derivatives in the op table. Back ends turn kernels into torch calls or into C.
+
+What a `Ref` names, at the step that is being computed:
+
+    slot j      gathering or kept value j of the tape          dslot j     gradient of a gathering slot
+    old s       state s before the step                        dold s      its gradient, handed to the step before
+    new s       state s after the step                         dnew s      its gradient, from the step after
+    x           the input, where it has width H                dx          its gradient from outside brackets
+    below n     state n of the layer below                     dbelow n    its gradient
+    tick        1 where the unit's clock ticks, else 0         dnode i     gradient of node i, from later stages
+    weight w    a peephole or a learned vector or scalar       dvector i   gradient of a learned vector, per step
+    dout        gradient of the layer's output                 dabove s    gradient of new s from the layer above
+"""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cellsearch.compiler.plan import Plan, Stage, is_vector
+from cellsearch.dsl.graph import Affine, Apply, Constant, Input
+from cellsearch.dsl.ops import OPS, names
+from cellsearch.dsl.weights import weights
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Where a value lies; see the module's table."""
+
+    kind: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """variable = formula, over variables and numbers."""
+
+    name: str
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A variable (or a sum of variables) goes to `ref`, added to what lies there where `add` says so."""
+
+    ref: Ref
+    formula: str
+    add: bool = False
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """loads, then lets, then stores."""
+
+    loads: tuple[tuple[str, Ref], ...]
+    lets: tuple[Let, ...]
+    stores: tuple[Store, ...]
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The backward pass of one step: for every stage, last first, a kernel; which gradients get a value at all; and for
+    every product whether its gradient is added to what the kernels and the products before it left (else it is stored)."""
+
+    inner: tuple[Kernel, ...]  # by stage index; run from the last to the first
+    outer: tuple[Kernel, ...]
+    adds: dict[int, bool]  # index of the product in plan.products -> add
+    written: frozenset[Ref]
+
+
+@lru_cache(maxsize=4096)
+def forward(plan: Plan) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
+    """The kernels of the outer and of the inner stages."""
+    outer = tuple(_forward_stage(plan, stage, inner=False, last=False) for stage in plan.outer)
+    final = len(plan.inner) - 1
+    inner = tuple(_forward_stage(plan, s, inner=True, last=k == final) for k, s in enumerate(plan.inner))
+    if not inner:
+        inner = (_forward_stage(plan, Stage((), ()), inner=True, last=True),)
+    return outer, inner
+
+
+@lru_cache(maxsize=4096)
+def backward(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
+    """The kernels of the backward pass, derived from the op table. `above` are the states whose new values the layer
+    above reads through below(...), so that a gradient comes from there."""
+    writer = _Writer(plan, above)
+    inner_stages = plan.inner or (Stage((), ()),)
+    inner = [writer.stage(inner_stages[k], True, last=k == len(inner_stages) - 1) for k in _down(inner_stages)]
+    outer = [writer.stage(plan.outer[k], False, last=False) for k in _down(plan.outer)]
+    return Backward(tuple(reversed(inner)), tuple(reversed(outer)), writer.adds, frozenset(writer.written))
+
+
+def _down(stages: Sequence[Stage]) -> range:
+    return range(len(stages) - 1, -1, -1)
+
+
+def location(plan: Plan, i: int) -> Ref:
+    """Where the value of node i lies once it is computed."""
+    node, cell = plan.cell.nodes[i], plan.cell
+    if isinstance(node, Input):
+        if node.kind == "x":
+            return Ref("x")
+        if node.kind == "state":
+            return Ref("old", i - 1)
+        return Ref("tick") if node.kind == "tick" else Ref("below", i)
+    if is_vector(node):
+        return Ref("weight", weight_index(plan, i, -1))
+    if plan.home[i] >= 0:
+        return Ref("slot", plan.home[i])
+    return Ref("new", cell.new.index(i))
+
+
+def gradient(plan: Plan, i: int) -> Ref | None:
+    """Where the gradient of node i gathers outside its own kernel; None where it has none."""
+    node = plan.cell.nodes[i]
+    if plan.is_constant[i]:
+        return None
+    if isinstance(node, Input):
+        where = {"x": Ref("dx"), "state": Ref("dold", i - 1), "below": Ref("dbelow", i)}
+        return where.get(node.kind)
+    if is_vector(node):
+        return Ref("dvector", i)
+    return Ref("dslot", plan.slot_of(i)) if isinstance(node, Affine) else Ref("dnode", i)
+
+
+def references(kernel: Kernel) -> list[Ref]:
+    """What a kernel touches: its loads, then its stores."""
+    return [ref for _, ref in kernel.loads] + [s.ref for s in kernel.stores]
+
+
+@lru_cache(maxsize=65536)
+def weight_index(plan: Plan, node: int, term: int) -> int:
+    """The index in `weights(cell)` of one term of an affine."""
+    return next(k for k, w in enumerate(weights(plan.cell)) if (w.node, w.term) == (node, term))
+
+
+def substitute(formula: str, values: dict[str, str]) -> str:
+    """`formula` with its names replaced by variables."""
+
+    class Rename(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.Call:
+            node.args = [self.visit(a) for a in node.args]
+            return node
+
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return ast.parse(values[node.id], mode="eval").body
+
+    return ast.unparse(Rename().visit(ast.parse(formula, mode="eval")))
+
+
+class _Reader:
+    """Collects the loads of a kernel: each value once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.loads: dict[str, Ref] = {}
+        self.lets: list[Let] = []
+        self.known: set[int] = set()  # nodes whose variable is computed in this kernel
+
+    def load(self, name: str, ref: Ref) -> str:
+        self.loads[name] = ref
+        return name
+
+    def value(self, i: int) -> str:
+        """The variable or number that holds node i."""
+        plan, node = self.plan, self.plan.cell.nodes[i]
+        if isinstance(node, Constant):
+            return f"({node.value!r})"
+        if plan.is_constant[i] and i not in self.known:
+            self.compute(i)
+        if i in self.known or plan.is_constant[i]:
+            return f"v{i}"
+        return self.load(f"v{i}", location(plan, i))
+
+    def compute(self, i: int) -> None:
+        """Emit the value of node i."""
+        plan, node = self.plan, self.plan.cell.nodes[i]
+        if isinstance(node, Constant):
+            formula = f"({node.value!r})"
+        elif isinstance(node, Apply):
+            args = dict(zip("ab", (self.value(s) for s in node.args), strict=False))
+            formula = substitute(OPS[node.op].forward, args)
+        else:
+            assert isinstance(node, Affine)
+            formula = self.load(f"s{i}", Ref("slot", plan.slot_of(i)))
+            for k, c in enumerate(node.connections):
+                if c.peephole:
+                    weight = self.load(f"p{i}_{k}", Ref("weight", weight_index(plan, i, k)))
+                    formula += f" + {weight} * {self.value(c.source)}"
+        self.lets.append(Let(f"v{i}", formula))
+        self.known.add(i)
+
+
+def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> Kernel:
+    reader, cell = _Reader(plan), plan.cell
+    for i in stage.nodes:
+        reader.compute(i)
+    stores: list[Store] = []
+    for i in stage.nodes:
+        node = cell.nodes[i]
+        slot = plan.home[i]
+        bare = isinstance(node, Affine) and not any(c.peephole for c in node.connections)
+        kept = _overwritten(plan, i)
+        if slot >= 0 and not bare and not kept:
+            stores.append(Store(Ref("slot", slot), f"v{i}"))
+    if inner:
+        for s, i in enumerate(cell.new):
+            if i in stage.nodes or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input))):
+                stores.append(Store(Ref("new", s), reader.value(i)))
+    return Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+
+
+def _overwritten(plan: Plan, i: int) -> bool:
+    """Whether another node takes over the slot of affine i, so that its own value is not stored."""
+    users = plan.cell.users[i]
+    return isinstance(plan.cell.nodes[i], Affine) and len(users) == 1 and plan.home[users[0]] == plan.home[i]
+
+
+class _Writer:
+    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was written."""
+
+    def __init__(self, plan: Plan, above: frozenset[int]) -> None:
+        self.plan, self.above = plan, above
+        self.written: set[Ref] = set()
+        self.adds: dict[int, bool] = {}
+        self.index = {p: k for k, p in enumerate(plan.products)}
+
+    def stage(self, stage: Stage, inner: bool, *, last: bool) -> Kernel:
+        plan, cell = self.plan, self.plan.cell
+        reader = _Reader(plan)  # reads only what was kept
+        mine = set(stage.nodes)
+        gathered: dict[int, list[str]] = {}  # node -> gradients that reach it
+        if inner:
+            self.receive(reader, mine, last, gathered)
+        for i in reversed(stage.nodes):
+            ref = gradient(plan, i)
+            if ref is None:
+                continue
+            if ref in self.written:
+                gathered.setdefault(i, []).append(reader.load(f"e{i}", ref))
+            reader.lets.append(Let(f"g{i}", " + ".join(gathered.pop(i))))
+            self.pass_on(reader, i, gathered)
+            if isinstance(cell.nodes[i], Affine):
+                gathered[-1 - i] = [f"g{i}"]  # stored below, under a key of its own
+        stores = []
+        for key, parts in gathered.items():
+            i = -1 - key if key < 0 else key
+            ref = gradient(plan, i)
+            if ref is None:
+                continue
+            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
+            self.written.add(ref)
+        for p in reversed(stage.products):
+            target = gradient(self.plan, p.source)
+            if target is not None:
+                self.adds[self.index[p]] = target in self.written
+                self.written.add(target)
+        return Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+
+    def receive(self, reader: _Reader, mine: set[int], last: bool, gathered: dict[int, list[str]]) -> None:
+        """The gradients that reach new values and the output from outside the step."""
+        plan, cell = self.plan, self.plan.cell
+
+        def here(i: int) -> bool:
+            return i in mine or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input)))
+
+        for s, i in enumerate(cell.new):
+            if here(i) and not plan.is_constant[i]:
+                gathered.setdefault(i, []).append(reader.load(f"n{s}", Ref("dnew", s)))
+                if s in self.above:
+                    gathered[i].append(reader.load(f"u{s}", Ref("dabove", s)))
+        if here(cell.output) and not plan.is_constant[cell.output]:
+            gathered.setdefault(cell.output, []).append(reader.load("o", Ref("dout")))
+
+    def pass_on(self, reader: _Reader, i: int, gathered: dict[int, list[str]]) -> None:
+        """Hand the gradient of node i to what it reads, through the derivatives of the table."""
+        cell = self.plan.cell
+        node = cell.nodes[i]
+        if isinstance(node, Affine):
+            for k, c in enumerate(node.connections):
+                if c.peephole and gradient(self.plan, c.source) is not None:
+                    weight = reader.load(f"p{i}_{k}", Ref("weight", weight_index(self.plan, i, k)))
+                    gathered.setdefault(c.source, []).append(f"g{i} * {weight}")
+            return
+        assert isinstance(node, Apply)
+        op = OPS[node.op]
+        for k, (s, derivative) in enumerate(zip(node.args, op.derivatives, strict=True)):
+            if gradient(self.plan, s) is None:
+                continue
+            values = {"g": f"g{i}"}
+            for name in names(derivative) - {"g"}:
+                values[name] = reader.value(i if name == "y" else node.args["ab".index(name)])
+            reader.lets.append(Let(f"d{i}_{k}", substitute(derivative, values)))
+            gathered.setdefault(s, []).append(f"d{i}_{k}")

@@ -1,0 +1,194 @@
+"""One layer of a population: forward through time, and backward.
+
+Everything that does not depend on a state is computed for all T steps at once; the loop holds what is left, and an
+engine runs it: `eager` in torch calls, `native` in C. All sequences are [K, T, B, ·], so that one step is a strided
+view of all members, and the gradient of a matrix is one batched product after the loop.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler import eager, kernels
+from cellsearch.compiler.kernels import Kernel, Ref
+from cellsearch.compiler.native import loop, toolchain
+from cellsearch.compiler.parameters import Layout, bias, matrix, trainable, vector
+from cellsearch.compiler.places import Places, Tape
+from cellsearch.compiler.plan import Plan, Product
+from cellsearch.dsl.graph import Affine, Input
+from cellsearch.dsl.weights import unit_periods, weights
+from cellsearch.errors import RunError
+
+ENGINES = ("auto", "eager", "native")
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What the backward pass gives."""
+
+    x: Tensor | None  # [K, T, B, D]; None where it was not asked for
+    states: tuple[Tensor, ...]  # of the initial states, each [K, B, H]
+    below: Mapping[str, Tensor]  # of the new states of the layer below, each [K, T, B, H]
+
+
+def choose_engine(wanted: str, like: Tensor) -> str:
+    """The engine for tensors like this one: `auto` is `native` on a CPU with a C compiler, else `eager`.
+
+    Raises RunError where the wanted one cannot run.
+    """
+    if wanted not in ENGINES:
+        raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
+    able = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) and toolchain.compiler() is not None
+    if wanted == "native" and not able:
+        raise RunError("the engine 'native' needs a C compiler and float32 or float64 on the CPU; choose 'eager'")
+    return "native" if able and wanted != "eager" else "eager"
+
+
+def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:
+    """The clock's 0/1 values [1, T, 1 or B, H]; `start` is the step number of the first step, one or [B] of them."""
+    if not plan.cell.clock:
+        return None
+    periods = torch.tensor(unit_periods(plan.cell.clock, hidden), device=like.device)
+    first = torch.as_tensor(start, device=like.device).reshape(1, -1, 1)
+    t = torch.arange(steps, device=like.device)[:, None, None] + first  # [T, 1 or B, 1]
+    return (t % periods == 0).to(like.dtype)[None]
+
+
+def forward(
+    lay: Layout,
+    row: Tensor,  # [K, P]
+    x: Tensor,  # [K, T, B, D]
+    states: Sequence[Tensor],  # each [K, B, H]
+    below: Mapping[str, Tensor] | None = None,
+    start: Tensor | int = 0,
+    engine: str = "auto",
+) -> tuple[Tensor, Tape]:
+    """Outputs [K, T, B, H] and the tape. The last states are the last entries of `tape.states`."""
+    plan, hidden = lay.plan, lay.hidden
+    members, steps, batch, _ = x.shape
+    slots = x.new_empty(members, steps, batch, plan.slots * hidden)
+    sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in states)
+    for sequence, first in zip(sequences, states, strict=True):
+        sequence[:, 0] = first
+    tape = Tape(x, sequences, slots, below or {}, ticks(plan, hidden, steps, start, x))
+    where = Places(lay, row, tape)
+    native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
+    _fill_biases(where)
+    for k, (stage, kernel) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
+        for p in stage.products:
+            target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
+            torch.baddbmm(target, _flat(where, p.source), _matrix(where, p), out=target)
+        if native and kernel.stores:
+            native.forward_outer(k)
+        else:
+            eager.outer_kernel(where, kernel)
+    if native:
+        native.forward_loop()
+    else:
+        eager.forward_loop(where)
+    output = where.whole(kernels.location(plan, plan.cell.output))
+    return output.expand(members, steps, batch, hidden), tape
+
+
+def backward(
+    lay: Layout,
+    row: Tensor,  # [K, P]
+    tape: Tape,
+    d_outputs: Tensor,  # [K, T, B, H]
+    d_row: Tensor,  # [K, P]: the gradient is written here
+    d_states: Sequence[Tensor] | None = None,  # gradients of the last states, each [K, B, H]
+    d_above: Mapping[int, Tensor] | None = None,  # of new states, from the layer above, each [K, T, B, H]
+    need_x: bool = True,
+    engine: str = "auto",
+) -> Gradients:
+    """Gradients of inputs and initial states; those of the weights are written to `d_row`."""
+    plan = lay.plan
+    members, _, batch, _ = tape.x.shape
+    above = frozenset(d_above or ())
+    code = kernels.backward(plan, above)
+    where = Places(lay, row, tape, d_outputs, d_above)
+    where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
+    where.old = [torch.zeros_like(g) for g in where.new]
+    for target, given in zip(where.new, d_states or (), strict=False):
+        target.copy_(given)
+    native = loop.Runner(where, above) if choose_engine(engine, tape.x) == "native" else None
+    if native:
+        native.backward_loop()
+    else:
+        eager.backward_loop(where, code)
+    index = {p: k for k, p in enumerate(plan.products)}
+    for k in reversed(range(len(plan.outer))):
+        if native and code.outer[k].stores:
+            native.backward_outer(k)
+        else:
+            eager.outer_kernel(where, code.outer[k])
+        for p in reversed(plan.outer[k].products):
+            ref = kernels.gradient(plan, p.source)
+            if ref is not None and (ref.kind != "dx" or need_x):
+                _product_back(where, p, ref, code.adds[index[p]])
+    _weight_gradients(where, d_row)
+    d_below = {
+        node.name: where.whole(Ref("dbelow", i))
+        for i, node in enumerate(plan.cell.nodes)
+        if isinstance(node, Input) and node.kind == "below" and node.name in tape.below
+    }
+    return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
+
+
+def _matrix(where: Places, p: Product) -> Tensor:
+    return matrix(where.lay, where.row, where.lay.plan.products.index(p))
+
+
+def _fill_biases(where: Places) -> None:
+    """Every gathering slot starts at its bias."""
+    count = len(where.lay.plan.affines)
+    if count:
+        where.slots(0, count).copy_(bias(where.lay, where.row)[:, None, None])
+
+
+def _flat(where: Places, source: int) -> Tensor:
+    """The value of a node for all steps, [K, T*B, width]."""
+    value = where.whole(kernels.location(where.lay.plan, source))
+    width = value.shape[-1] if source == 0 else where.lay.hidden
+    return value.expand(where.members, where.steps_count, where.batch, width).flatten(1, 2)
+
+
+def _product_back(where: Places, p: Product, ref: Ref, add: bool) -> None:
+    """The gradient of an outer product's source, for all steps at once."""
+    d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
+    weight = _matrix(where, p).transpose(1, 2)
+    target = where.whole(ref).flatten(1, 2)
+    if add:
+        torch.baddbmm(target, d_slots, weight, out=target)
+    else:
+        torch.bmm(d_slots, weight, out=target)
+
+
+def _weight_gradients(where: Places, d_row: Tensor) -> None:
+    """All weight gradients, each one large product or sum over every step and sequence."""
+    lay, plan = where.lay, where.lay.plan
+    for k, p in enumerate(plan.products):
+        d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
+        torch.bmm(_flat(where, p.source).transpose(1, 2), d_slots, out=matrix(lay, d_row, k))
+    if plan.affines:
+        torch.sum(where.d_slots(0, len(plan.affines)), (1, 2), out=bias(lay, d_row))
+    for k, w in enumerate(weights(plan.cell)):
+        if lay.vectors[k] < 0:
+            continue
+        node = plan.cell.nodes[w.node]
+        assert isinstance(node, Affine)
+        if w.kind == "peephole":
+            value = where.whole(kernels.location(plan, node.connections[w.term].source))
+            gradient = (where.d_slots(plan.slot_of(w.node), 1) * value).sum((1, 2))
+        else:
+            gradient = where.whole(Ref("dvector", w.node)).sum((1, 2))
+            gradient = gradient.sum(-1, keepdim=True) if w.kind == "scalar" else gradient
+        vector(lay, d_row, k).copy_(gradient)
+    mask = trainable(lay)
+    if mask is not None:
+        d_row.mul_(mask.to(d_row))
+
+
+__all__ = ["ENGINES", "Gradients", "Kernel", "Tape", "backward", "choose_engine", "forward", "ticks"]

@@ -1,0 +1,75 @@
+/* The intrinsics of the op table. In float they are written so that a compiler turns loops over them into vector code;
+   in double they are those of the C library, for the double path serves comparison and not speed. A NaN stays a NaN. */
+
+#include <math.h>
+#include <stdint.h>
+
+#ifndef REAL
+#define REAL float
+#define IS_FLOAT 1
+#endif
+typedef REAL real;
+
+#define where(c, a, b) ((c) ? (real)(a) : (real)(b))
+#define INLINE static inline __attribute__((always_inline))
+
+#ifdef IS_FLOAT
+
+/* exp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r (Cephes), and 2^n by the exponent bits in two halves, so
+   that the largest results do not overflow on the way. Within 2 ulp; below -87.3 the result is 0. */
+INLINE float f_exp(float x) {
+    float z = x > 88.8f ? 88.8f : x;
+    z = z < -87.4f ? -87.4f : z;
+    const float n = (z * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+    const float r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    const int32_t whole = (int32_t)n, half = whole >> 1;
+    union { int32_t bits; float value; } a, b;
+    a.bits = (half + 127) << 23;
+    b.bits = (whole - half + 127) << 23;
+    const float y = p * a.value * b.value;
+    const float low = x < -87.33f ? 0.0f : y;
+    return x > 88.722839f ? INFINITY : low;
+}
+INLINE float f_sigmoid(float x) { return 1.0f / (1.0f + f_exp(-x)); }
+
+/* tanh: a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits. */
+INLINE float f_tanh(float x) {
+    const float a = fabsf(x), s = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * s + 2.06390887954e-2f;
+    p = p * s - 5.37397155531e-2f;
+    p = p * s + 1.33314422036e-1f;
+    p = p * s - 3.33332819422e-1f;
+    p = p * s * x + x;
+    const float q = copysignf(1.0f - 2.0f / (f_exp(2.0f * a) + 1.0f), x);
+    return a < 0.625f ? p : q;
+}
+INLINE float f_log(float x) { return logf(x); }
+INLINE float f_log1p(float x) { return log1pf(x); }
+INLINE float f_expm1(float x) { return expm1f(x); }
+INLINE float f_sqrt(float x) { return sqrtf(x); }
+INLINE float f_sin(float x) { return sinf(x); }
+INLINE float f_cos(float x) { return cosf(x); }
+INLINE float f_abs(float x) { return fabsf(x); }
+
+#else
+
+INLINE double f_exp(double x) { return exp(x); }
+INLINE double f_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+INLINE double f_tanh(double x) { return tanh(x); }
+INLINE double f_log(double x) { return log(x); }
+INLINE double f_log1p(double x) { return log1p(x); }
+INLINE double f_expm1(double x) { return expm1(x); }
+INLINE double f_sqrt(double x) { return sqrt(x); }
+INLINE double f_sin(double x) { return sin(x); }
+INLINE double f_cos(double x) { return cos(x); }
+INLINE double f_abs(double x) { return fabs(x); }
+
+#endif

@@ -1,0 +1,206 @@
+"""From a plan to C text. The text is made of rows of the op table, node numbers and numbers; no name of a user enters it.
+
+Every tensor the functions touch is a row of one table: base pointer p[i] and element strides s[4*i .. 4*i+3] along
+K, T, B and H. Gradients that live for one step alone have a T stride of 0; the gradients of the states swap two rows
+at every step.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cellsearch.compiler import kernels
+from cellsearch.compiler.kernels import Kernel, Ref
+from cellsearch.compiler.plan import Plan, Product
+from cellsearch.dsl.weights import weights
+
+PRELUDE = """#include "pointwise.h"
+typedef void (*pack_function)(long, long, const real *, long, int, real *);
+typedef void (*product_function)(long, long, long, const real *, long, const real *, real *, long, int);
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One product of a loop: rows of the table for what it reads, its matrix and what it writes."""
+
+    index: int  # in plan.products
+    source: Ref
+    target: Ref
+    slots: int
+    add: bool
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """The C text of a plan, and the rows of its table."""
+
+    text: str
+    refs: tuple[Ref, ...]
+    forward: tuple[Step, ...]
+    backward: tuple[Step, ...]
+
+
+@lru_cache(maxsize=1024)
+def source(plan: Plan, above: frozenset[int]) -> Source:
+    """The C text of a plan whose states `above` are read by the layer above."""
+    outer, inner = kernels.forward(plan)
+    back = kernels.backward(plan, above)
+    refs = list(dict.fromkeys(r for k in (*outer, *inner, *back.inner, *back.outer) for r in kernels.references(k)))
+    index = {p: k for k, p in enumerate(plan.products)}
+    stages = plan.inner
+
+    def ahead(p: Product) -> Step:
+        return Step(index[p], kernels.location(plan, p.source), Ref("slots", p.first), p.count, True, False)
+
+    def behind(p: Product) -> Step | None:
+        target = kernels.gradient(plan, p.source)
+        if target is None:
+            return None
+        return Step(index[p], Ref("dslots", p.first), target, p.count, back.adds[index[p]], True)
+
+    forward = tuple(ahead(p) for stage in stages for p in stage.products)
+    turned = (behind(p) for stage in reversed(stages) for p in reversed(stage.products))
+    backward = tuple(step for step in turned if step)
+    for step in (*forward, *backward):
+        refs += [r for r in (step.source, step.target) if r not in refs]
+    for s in range(len(plan.cell.states)):
+        refs += [r for r in (Ref("dnew", s), Ref("dold", s)) if r not in refs]
+    rows = {ref: i for i, ref in enumerate(refs)}
+    parts = [PRELUDE]
+    for name, group in (("fo", outer), ("fi", inner), ("bo", back.outer), ("bi", back.inner)):
+        parts += [_kernel(plan, f"{name}{k}", kernel, rows) for k, kernel in enumerate(group)]
+    parts += [_whole(f"f_outer{k}", f"fo{k}") for k in range(len(outer))]
+    parts += [_whole(f"b_outer{k}", f"bo{k}") for k in range(len(back.outer))]
+    body = []
+    done = 0
+    for k in range(len(inner)):
+        count = len(stages[k].products) if stages else 0
+        body += [_product(step, done + j, rows) for j, step in enumerate(forward[done : done + count])]
+        body.append(f"fi{k}(B, H, p, s, k, t);")
+        done += count
+    parts.append(_loop("f_loop", "for (long t = 0; t < T; t++)", forward, body, rows, swap=[]))
+    body = [_clear(rows, s) for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
+    done = 0
+    for k in reversed(range(len(back.inner))):
+        body.append(f"bi{k}(B, H, p, s, k, t);")
+        steps = [b for b in map(behind, reversed(stages[k].products if stages else ())) if b]
+        body += [_product(step, done + j, rows) for j, step in enumerate(steps)]
+        done += len(steps)
+    swap = [(rows[Ref("dnew", s)], rows[Ref("dold", s)]) for s in range(len(plan.cell.states))]
+    parts.append(_loop("b_loop", "for (long t = T - 1; t >= 0; t--)", backward, body, rows, swap=swap))
+    return Source("\n".join(parts), tuple(refs), forward, backward)
+
+
+def _kernel(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
+    """One pointwise kernel at one step of one member."""
+    lines = [f"static void {name}(long B, long H, real *const *p, const long *s, long k, long t) {{"]
+    lines.append("    for (long b = 0; b < B; b++) {")
+    used = dict.fromkeys(kernels.references(kernel))
+    for ref in used:
+        i = rows[ref]
+        lines.append(f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];")
+    lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
+    for variable, ref in kernel.loads:
+        scalar = ref.kind == "weight" and weights(plan.cell)[ref.index].kind == "scalar"
+        lines.append(f"            const real {variable} = r{rows[ref]}[{0 if scalar else 'h'}];")
+    lines += [f"            const real {let.name} = {expression(let.formula)};" for let in kernel.lets]
+    for store in kernel.stores:
+        sign = "+=" if store.add else "="
+        lines.append(f"            r{rows[store.ref]}[h] {sign} {expression(store.formula)};")
+    return "\n".join([*lines, "        }", "    }", "}"])
+
+
+def _whole(name: str, kernel: str) -> str:
+    """An outer kernel: all members and steps."""
+    return (
+        f"void {name}(long K, long T, long B, long H, real *const *p, const long *s) {{\n"
+        f"    for (long k = 0; k < K; k++)\n        for (long t = 0; t < T; t++) {kernel}(B, H, p, s, k, t);\n}}"
+    )
+
+
+def _loop(
+    name: str, head: str, steps: tuple[Step, ...], body: list[str], rows: dict[Ref, int], swap: list[tuple[int, int]]
+) -> str:
+    """The loop over time, member by member. w[j], ld[j] and wk[j] are matrix j, its row stride and its member stride;
+    `packed` holds one member's packed matrices, matrix j from at[j] on."""
+    lines = [
+        f"void {name}(long K, long T, long B, long H, real **p, long *s, real *const *w, const long *ld, const long *wk,",
+        "        const long *at, real *packed, pack_function pack, product_function product) {",
+        "    for (long k = 0; k < K; k++) {",
+    ]
+    for j, step in enumerate(steps):
+        inner, n = _sizes(step)
+        lines.append(f"        pack({inner}, {n}, w[{j}] + k * wk[{j}], ld[{j}], {int(step.transposed)}, packed + at[{j}]);")
+    lines += [f"        {head} {{", *(f"            {line}" for line in body)]
+    if swap:
+        lines.append("            if (t > 0) {")
+        for a, b in swap:
+            lines.append(f"                real *q{a} = p[{a}]; p[{a}] = p[{b}]; p[{b}] = q{a};")
+        lines.append("            }")
+    lines.append("        }")
+    if swap:  # every member starts from the same buffers
+        lines.append("        if ((T - 1) & 1) {")
+        for a, b in swap:
+            lines.append(f"            real *q{a} = p[{a}]; p[{a}] = p[{b}]; p[{b}] = q{a};")
+        lines.append("        }")
+    return "\n".join([*lines, "    }", "}"])
+
+
+def _sizes(step: Step) -> tuple[str, str]:
+    fused = f"{step.slots} * H"
+    return (fused, "H") if step.transposed else ("H", fused)
+
+
+def _product(step: Step, j: int, rows: dict[Ref, int]) -> str:
+    inner, n = _sizes(step)
+    a, c = rows[step.source], rows[step.target]
+
+    def at(i: int) -> str:
+        return f"p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}], s[{4 * i + 2}]"
+
+    return f"product(B, {inner}, {n}, {at(a)}, packed + at[{j}], {at(c)}, {int(step.add)});"
+
+
+def _clear(rows: dict[Ref, int], state: int) -> str:
+    i = rows[Ref("dold", state)]
+    return f"for (long b = 0; b < B; b++) for (long h = 0; h < H; h++) p[{i}][k * s[{4 * i}] + b * s[{4 * i + 2}] + h] = 0;"
+
+
+def expression(formula: str) -> str:
+    """A formula of the op table in C."""
+    return _emit(ast.parse(formula, mode="eval").body)
+
+
+_SIGNS: dict[type, str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.NotEq: "!=",
+}
+
+
+def _emit(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Constant(value=value):
+            return f"((real){float(value)!r})"  # type: ignore[arg-type]
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return f"(-{_emit(operand)})"
+        case ast.BinOp(left=left, op=op, right=right):
+            return f"({_emit(left)} {_SIGNS[type(op)]} {_emit(right)})"
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return f"({_emit(left)} {_SIGNS[type(op)]} {_emit(right)})"
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            called = name if name == "where" else f"f_{name}"
+            return f"{called}({', '.join(map(_emit, arguments))})"
+    raise AssertionError(f"no C for {ast.dump(node)}")

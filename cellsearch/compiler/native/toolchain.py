@@ -1,0 +1,126 @@
+"""From C text to a loaded library, compiled once and cached on disk.
+
+The cache lies in the user's own cache directory (`CELLSEARCH_CACHE` moves it) and is used only where it belongs to the
+user and nobody else may write to it. A library's name is the hash of its text, its flags and the compiler, so that a
+changed one is another file; files appear whole, by renaming.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from cellsearch.errors import RunError
+
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-std=gnu11", "-w")
+REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
+TIMEOUT = 120  # seconds for one compilation
+
+
+@lru_cache(maxsize=1)
+def compiler() -> str | None:
+    """The C compiler that is used: $CC, cc, gcc or clang; None where there is none."""
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        found = shutil.which(name) if name else None
+        if found and _version(found):
+            return found
+    return None
+
+
+@lru_cache(maxsize=8)
+def _version(path: str) -> str:
+    """What the compiler says of itself and of this processor; "" where it does not run."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{said.stdout.splitlines()[0]} {_processor()}" if said.returncode == 0 and said.stdout else ""
+
+
+def _processor() -> str:
+    """What distinguishes this machine's instruction set: a library made for another must not be loaded."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+def library(text: str, dtype: str) -> ctypes.CDLL:
+    """The library of a C text, for numbers of `dtype`. Raises RunError where it cannot be made."""
+    return _load(text, (*FLAGS, *REALS[dtype]))
+
+
+@lru_cache(maxsize=4)
+def products(dtype: str) -> ctypes.CDLL:
+    """The library of matrix products."""
+    loaded = library(_resource("product.c"), dtype)
+    loaded.panel_width.restype = ctypes.c_long
+    return loaded
+
+
+@lru_cache(maxsize=2048)
+def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    cc = compiler()
+    if cc is None:
+        raise RunError("there is no C compiler here; install gcc or clang, or choose the engine 'eager'")
+    header = _resource("pointwise.h")
+    key = hashlib.sha256("\0".join((text, header, *flags, _version(cc))).encode()).hexdigest()[:40]
+    directory = cache()
+    target = directory / f"{key}.so"
+    if not target.exists():
+        _compile(cc, text, header, flags, target)
+    return ctypes.CDLL(str(target))
+
+
+def _compile(cc: str, text: str, header: str, flags: tuple[str, ...], target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="making-") as name:
+        folder = Path(name)
+        (folder / "kernel.c").write_text(text)
+        (folder / "pointwise.h").write_text(header)
+        command = [cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RunError(f"the C compiler did not run: {error}") from error
+        if done.returncode != 0:
+            raise RunError(f"{cc} could not compile a kernel:\n{done.stderr.strip()[:2000]}")
+        (folder / "kernel.so").replace(target)
+
+
+@lru_cache(maxsize=1)
+def cache() -> Path:
+    """The directory of compiled kernels; it belongs to the user, and nobody else may write to it."""
+    base = os.environ.get("CELLSEARCH_CACHE") or os.path.join(  # noqa: PTH118  # may be unset or relative
+        os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"), "cellsearch"
+    )
+    directory = Path(base) / "kernels"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = directory.stat()
+        safe = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if safe and os.access(directory, os.W_OK):
+            return directory
+    except OSError:
+        pass  # no home, or a read-only one: a directory for this process alone
+    return _temporary()
+
+
+def _temporary() -> Path:
+    """A directory that goes with the process."""
+    import atexit
+
+    directory = tempfile.mkdtemp(prefix="cellsearch-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
+
+
+def _resource(name: str) -> str:
+    return files("cellsearch.compiler.native").joinpath(name).read_text(encoding="utf-8")

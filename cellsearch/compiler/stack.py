@@ -1,0 +1,106 @@
+"""Layers on top of each other: forward from the bottom, backward from the top, `below(...)` wired between them.
+
+A stack's states are a list per layer of tensors [K, B, H]; a layer's row is its part of the member's row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler import layer
+from cellsearch.compiler.places import Tape
+from cellsearch.compiler.parameters import Layout, layout
+from cellsearch.compiler.plan import plan
+from cellsearch.dsl.graph import Cell, Input
+from cellsearch.errors import CellError
+
+States = list[list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The layers of a stack, bottom first, and where each one's weights start in a row of `size`."""
+
+    layers: tuple[Layout, ...]
+    starts: tuple[int, ...]
+    size: int
+
+    def rows(self, row: Tensor) -> list[Tensor]:
+        """The part of rows [K, P] that belongs to each layer."""
+        return [row[:, at : at + lay.size] for at, lay in zip(self.starts, self.layers, strict=True)]
+
+
+def reads_below(cell: Cell) -> list[str]:
+    """The states of the layer below that a cell reads."""
+    return [n.name for n in cell.nodes if isinstance(n, Input) and n.kind == "below"]
+
+
+def check_stack(cells: Sequence[Cell]) -> None:
+    """CellError unless every state that a layer reads from below exists there."""
+    for k, (lower, upper) in enumerate(zip(cells, cells[1:], strict=False)):
+        states = [s.name for s in lower.states]
+        for name in reads_below(upper):
+            if name not in states:
+                raise CellError(
+                    f"layer {k + 1} ({upper.name}) reads below({name}), but the cell of layer {k} ({lower.name}) has no"
+                    f" state {name}; its states are {', '.join(states)}"
+                )
+
+
+def stack(cells: Sequence[Cell], width: int, hidden: int) -> Stack:
+    """A stack of `cells`, bottom first, with inputs of `width` (D) and `hidden` units (H) in every layer."""
+    check_stack(cells)
+    layers = tuple(layout(plan(cell), width if k == 0 else hidden, hidden) for k, cell in enumerate(cells))
+    starts = [0]
+    for lay in layers:
+        starts.append(starts[-1] + lay.size)
+    return Stack(layers, tuple(starts[:-1]), starts[-1])
+
+
+def first_states(cells: Sequence[Cell], shape: tuple[int, ...], like: Tensor) -> States:
+    """Where the states of each layer start; `shape` is that of one state, such as (K, B, H)."""
+    return [[torch.full(shape, s.initial, dtype=like.dtype, device=like.device) for s in c.states] for c in cells]
+
+
+def forward(
+    stacked: Stack,
+    row: Tensor,  # [K, P]
+    x: Tensor,  # [K, T, B, D]
+    states: Sequence[Sequence[Tensor]],  # per layer, each [K, B, H]
+    start: Tensor | int = 0,
+) -> tuple[Tensor, States, list[Tape]]:
+    """Outputs of the top layer [K, T, B, H], the last states, and the tapes."""
+    tapes: list[Tape] = []
+    last: States = []
+    below: Mapping[str, Tensor] = {}
+    for lay, part, first in zip(stacked.layers, stacked.rows(row), states, strict=True):
+        x, tape = layer.forward(lay, part, x, first, below, start)
+        tapes.append(tape)
+        last.append([s[:, -1] for s in tape.states])
+        below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}
+    return x, last, tapes
+
+
+def backward(
+    stacked: Stack,
+    row: Tensor,  # [K, P]
+    tapes: Sequence[Tape],
+    d_outputs: Tensor,  # [K, T, B, H]
+    d_row: Tensor,  # [K, P]: the gradient is written here
+    need_x: bool = True,
+) -> Tensor | None:
+    """The gradient of the inputs [K, T, B, D], where it is needed; truncated at the first step of the window."""
+    gradient: Tensor | None = d_outputs
+    d_above: dict[int, Tensor] = {}
+    rows, d_rows = stacked.rows(row), stacked.rows(d_row)
+    for k in range(len(tapes) - 1, -1, -1):
+        lay = stacked.layers[k]
+        assert gradient is not None
+        found = layer.backward(lay, rows[k], tapes[k], gradient, d_rows[k], None, d_above, need_x or k > 0)
+        gradient = found.x
+        if k > 0:
+            index = {s.name: i for i, s in enumerate(stacked.layers[k - 1].plan.cell.states)}
+            d_above = {index[name]: d for name, d in found.below.items()}
+    return gradient

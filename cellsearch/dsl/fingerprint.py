@@ -1,0 +1,97 @@
+"""A name for what a cell is: the same for cells that differ in labels and in orders without a meaning.
+
+In: a `Cell`. Out: 64 hexadecimal digits. Ignored are labels, names, the description, the order of
+commutative arguments, of the connections in a bracket and of independent equations. All else counts, and
+two equal brackets stay two: every node is numbered, none merged.
+
+Nodes are coloured by what they are, what they read (one sweep up) and who reads them (one sweep down) until
+the colours no longer part; where equal ones are left, one of them is marked and the sweeps go on. What is
+hashed are the nodes in the order of their colours, written out in full: equal digests mean that one cell
+can be laid over the other. The reverse holds where nodes of one colour are interchangeable, as they are in
+cells; else a cell has two names.
+"""
+
+from collections import Counter
+from hashlib import blake2b, sha256
+
+from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input
+from cellsearch.dsl.ops import OPS
+
+#: How many nodes are coloured before equal ones are taken as they stand: a bound on the time for large cells.
+_WORK = 20_000
+
+Edge = tuple[int, str]  # the node that is read, and in which role
+
+
+def fingerprint(cell: Cell) -> str:
+    """The fingerprint of `cell`: 64 hexadecimal digits, the same in every process and on every machine."""
+    facts = [_facts(cell, i) for i in range(len(cell.nodes))]
+    edges = [_edges(cell, i) for i in range(len(cell.nodes))]
+    order = _order(facts, edges)
+    number = {node: k for k, node in enumerate(order)}
+    lines = [f"{facts[i]} {sorted((role, number[s]) for s, role in edges[i])}" for i in order]
+    lines.append(f"clock {cell.clock}")
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _facts(cell: Cell, index: int) -> str:
+    """All about a node except what it reads: what it is, and which new values and outputs it is."""
+    ends = [k for k, new in enumerate(cell.new) if new == index]
+    return f"{_what(cell, index)} {ends} {cell.output == index}"
+
+
+def _what(cell: Cell, index: int) -> str:
+    node = cell.nodes[index]
+    positions = {state.name: k for k, state in enumerate(cell.states)}
+    if isinstance(node, Input):
+        if node.kind == "state":
+            state = cell.states[positions[node.name]]
+            return f"state {positions[node.name]} {_number(state.initial)}"
+        return f"below {positions.get(node.name, node.name)}" if node.kind == "below" else node.kind
+    if isinstance(node, Constant):
+        return f"constant {_number(node.value)}"
+    if isinstance(node, Affine):
+        return f"affine {_number(node.bias)} {node.scalar}"
+    return node.op
+
+
+def _edges(cell: Cell, index: int) -> list[Edge]:
+    node = cell.nodes[index]
+    if isinstance(node, Affine):
+        return [(c.source, f"{c.peephole} {_number(c.eye)} {c.structure}") for c in node.connections]
+    if isinstance(node, Apply):
+        return [(s, "" if OPS[node.op].commutative else str(k)) for k, s in enumerate(node.args)]
+    return []
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else repr(float(value) + 0.0)  # + 0.0: zero has no sign
+
+
+def _order(facts: list[str], edges: list[list[Edge]]) -> list[int]:
+    """The nodes in an order that does not depend on how they were numbered."""
+    readers: list[list[Edge]] = [[] for _ in edges]
+    for i, reads in enumerate(edges):
+        for s, role in reads:
+            readers[s].append((i, role))
+    nodes = range(len(edges))
+    colours = [_digest(fact, []) for fact in facts]
+    parted, work = len(set(colours)), 0
+    while parted < len(nodes) and work < _WORK:
+        for i in nodes:
+            colours[i] = _digest(colours[i], [f"{role} {colours[s]}" for s, role in edges[i]])
+        for i in reversed(nodes):
+            colours[i] = _digest(colours[i], [f"{role} {colours[r]}" for r, role in readers[i]])
+        work += len(nodes)
+        before, parted = parted, len(set(colours))
+        if parted == before:
+            twin = min(colour for colour, n in Counter(colours).items() if n > 1)
+            first = colours.index(twin)
+            colours[first] = _digest(twin, ["first"])
+            parted += 1
+    return sorted(nodes, key=lambda i: colours[i])
+
+
+def _digest(own: str, around: list[str]) -> str:
+    around.sort()
+    return blake2b("\n".join((own, *around)).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,116 @@
+"""THE table of ops: what each computes, its derivative, and how it is written. Everything else reads it.
+
+Parser, printer, compiler, mutations, exports and tests know an op by its row alone; a new op is a new row and
+nothing else. The module is torch-free: formulas are text in a small arithmetic that Python, C and Triton share
+(`+ - * /`, comparisons, `&` `|`, numbers, and the functions of `INTRINSICS`), so that a compiler may emit them.
+
+Names in a formula:  a  first argument    b  second argument    y  the result    g  gradient arriving at the result
+What a derivative mentions is what is kept for the backward pass.
+"""
+
+import ast
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from math import inf
+
+#: The functions that a formula may call. A code generator has to supply exactly these.
+INTRINSICS = ("sigmoid", "tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "abs", "where")
+
+
+class Kind(Enum):
+    """What an op works on: every unit by itself, alone or with a second value."""
+
+    ACTIVATION = "activation"
+    COMBINE = "combine"
+
+
+SUM, PRODUCT, UNARY, CALL = 1, 2, 3, 4  # how tightly an op binds in text; a call needs no parentheses
+
+
+@dataclass(frozen=True)
+class Op:
+    """One row: an elementwise function of one or two values of width H."""
+
+    name: str
+    kind: Kind
+    forward: str
+    derivatives: tuple[str, ...]  # one per argument, already multiplied by g
+    latex: str  # a format string over the arguments
+    onnx: str  # likewise, in nested calls of ONNX operators
+    symbol: str = ""  # the infix or prefix sign; a call by name where empty
+    binds: int = CALL
+    commutative: bool = False
+    domain: tuple[float, float] = (-3.0, 3.0)  # where a check may sample
+    kinks: tuple[float, ...] = ()  # where the derivative jumps, so that no check samples there
+    span: tuple[float, float] = (-inf, inf)  # the values it can give
+    about: str = ""
+
+    @property
+    def arity(self) -> int:
+        return len(self.derivatives)
+
+    @cached_property
+    def keeps(self) -> frozenset[str]:
+        """The names among a, b, y that a derivative reads."""
+        return frozenset().union(*(names(d) for d in self.derivatives)) - {"g"}
+
+
+def names(formula: str) -> frozenset[str]:
+    """The values that a formula reads."""
+    nodes = list(ast.walk(ast.parse(formula, mode="eval")))
+    called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
+    return frozenset(n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called)
+
+
+def calls(formula: str) -> frozenset[str]:
+    """The functions that a formula calls."""
+    nodes = ast.walk(ast.parse(formula, mode="eval"))
+    return frozenset(n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+
+
+# A tie of max and min belongs to the first argument, and a NaN on either side is the result.
+_FIRST_MAX, _FIRST_MIN = "(a >= b) | (a != a)", "(a <= b) | (a != a)"
+_A, _C = Kind.ACTIVATION, Kind.COMBINE
+
+# fmt: off
+TABLE = (
+    #  name          kind forward                        derivative, one per argument                                   latex                                      onnx
+    Op("add",         _C, "a + b",                       ("g", "g"),                                                    r"{0} + {1}",                              "Add({0}, {1})", symbol="+", binds=SUM, commutative=True),
+    Op("sub",         _C, "a - b",                       ("g", "-g"),                                                   r"{0} - {1}",                              "Sub({0}, {1})", symbol="-", binds=SUM),
+    Op("mul",         _C, "a * b",                       ("g * b", "g * a"),                                            r"{0} \odot {1}",                          "Mul({0}, {1})", symbol="*", binds=PRODUCT, commutative=True),
+    Op("div",         _C, "a / b",                       ("g / b", "-g * y / b"),                                       r"{0} \oslash {1}",                        "Div({0}, {1})", symbol="/", binds=PRODUCT, domain=(0.5, 3.0)),
+    Op("max",         _C, f"where({_FIRST_MAX}, a, b)",  (f"where({_FIRST_MAX}, g, 0)", f"where({_FIRST_MAX}, 0, g)"),  r"\max\left({0}, {1}\right)",              "Max({0}, {1})", about="a tie belongs to the first argument"),
+    Op("min",         _C, f"where({_FIRST_MIN}, a, b)",  (f"where({_FIRST_MIN}, g, 0)", f"where({_FIRST_MIN}, 0, g)"),  r"\min\left({0}, {1}\right)",              "Min({0}, {1})", about="a tie belongs to the first argument"),
+    Op("neg",         _A, "-a",                          ("-g",),                                                       r"-{0}",                                   "Neg({0})", symbol="-", binds=UNARY),
+    Op("sigmoid",     _A, "sigmoid(a)",                  ("g * y * (1 - y)",),                                          r"\sigma\left({0}\right)",                 "Sigmoid({0})", span=(0, 1)),
+    Op("tanh",        _A, "tanh(a)",                     ("g * (1 - y * y)",),                                          r"\tanh\left({0}\right)",                  "Tanh({0})", span=(-1, 1)),
+    Op("relu",        _A, "where((a > 0) | (a != a), a, 0)", ("where(y > 0, g, 0)",),                                   r"\operatorname{{relu}}\left({0}\right)",  "Relu({0})", kinks=(0.0,), about="the derivative at 0 is 0", span=(0, inf)),
+    Op("leaky_relu",  _A, "where(a > 0, a, 0.01 * a)",   ("where(a > 0, g, 0.01 * g)",),                                r"\operatorname{{lrelu}}\left({0}\right)", "LeakyRelu({0}, alpha=0.01)", kinks=(0.0,), about="slope 0.01 below 0"),
+    Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(-abs(a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", "Softplus({0})", span=(0, inf)),
+    Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(-abs(a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
+    Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", "HardSigmoid({0}, alpha=0.16666666666666666, beta=0.5)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
+    Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))"),
+    Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", "Softsign({0})", span=(-1, 1)),
+    Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)",                   "Exp({0})", span=(0, inf)),
+    Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)",                   "Log({0})", domain=(0.2, 3.0)),
+    Op("sqrt",        _A, "sqrt(a)",                     ("g * 0.5 / y",),                                              r"\sqrt{{{0}}}",                           "Sqrt({0})", domain=(0.2, 3.0), span=(0, inf)),
+    Op("abs",         _A, "abs(a)",                      ("where(a > 0, g, where(a < 0, -g, 0))",),                     r"\left|{0}\right|",                       "Abs({0})", kinks=(0.0,), span=(0, inf)),
+    Op("sin",         _A, "sin(a)",                      ("g * cos(a)",),                                               r"\sin\left({0}\right)",                   "Sin({0})", span=(-1, 1)),
+    Op("cos",         _A, "cos(a)",                      ("-g * sin(a)",),                                              r"\cos\left({0}\right)",                   "Cos({0})", span=(-1, 1)),
+)
+# fmt: on
+
+OPS: dict[str, Op] = {op.name: op for op in TABLE}
+INFIX: dict[str, Op] = {op.symbol: op for op in TABLE if op.symbol and op.kind is Kind.COMBINE}
+PREFIX: dict[str, Op] = {op.symbol: op for op in TABLE if op.symbol and op.kind is Kind.ACTIVATION}
+
+for _op in TABLE:
+    _allowed = {"a", "y", "g"} | ({"b"} if _op.arity == 2 else set())
+    assert _op.name.isidentifier(), _op.name
+    assert _op.arity == (2 if _op.kind is Kind.COMBINE else 1), _op.name
+    assert names(_op.forward) <= _allowed - {"y", "g"}, _op.name
+    assert all(names(d) <= _allowed for d in _op.derivatives), _op.name
+    assert all(calls(f) <= set(INTRINSICS) for f in (_op.forward, *_op.derivatives)), _op.name
+    assert _op.latex.count("{0}") >= 1, _op.name
+assert len(OPS) == len(TABLE), "two rows of one name"

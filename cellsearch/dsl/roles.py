@@ -1,0 +1,317 @@
+"""What a reader wants to know of a cell, found in its graph and declared nowhere: gates and their roles,
+connections, peepholes, depth, size.
+
+A gate is an activation of an affine that multiplies something. Which gate it is follows from what it
+multiplies and where the product goes:
+
+    forget    the old value of a state, in the sum that is the state's new value        f * c
+    input     anything else in that sum                                                 i * g
+    update    both at once, one way and as 1 - z, for a state that the cell gives out    z * h + (1 - z) * n
+    coupled   the same for a state that stays inside (coupled input and forget gate)    f * c + (1 - f) * g
+    depth     the state of the layer below                                              d * below(c)
+    output    what has the new value of a state in it, or all that the cell gives out   o * tanh(c')
+    reset     the old value of a state on its way into the rest of the equations        [x, r * h]
+
+Where two activations multiply each other, the one between 0 and 1 is the gate and the other what it lets
+through.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from cellsearch.dsl import weights
+from cellsearch.dsl.graph import (
+    Affine,
+    Apply,
+    Cell,
+    Constant,
+    Input,
+    Node,
+    ancestors,
+    depths,
+    name_of,
+    sources,
+)
+from cellsearch.dsl.ops import OPS
+
+#: The roles, the one that tells most first, and the letter that the literature has for each.
+LETTERS = {
+    "coupled": "f",
+    "update": "z",
+    "depth": "d",
+    "forget": "f",
+    "output": "o",
+    "input": "i",
+    "reset": "r",
+    "gate": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An activation of an affine that multiplies something. `name` is its label, "" where it has none;
+    `state` the state in whose new value the product stands ("" where it is none); `reads` and `peepholes` are
+    the sources of its brackets by name ("·" for an unnamed expression)."""
+
+    node: int
+    name: str
+    role: str
+    activation: str
+    state: str
+    reads: tuple[str, ...]
+    peepholes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The structure of a cell. Connections, peepholes and biases are given by the names of their weights
+    (`i.h`)."""
+
+    states: tuple[str, ...]
+    output: str
+    gates: tuple[Gate, ...]
+    connections: tuple[str, ...]
+    peepholes: tuple[str, ...]
+    biases: tuple[str, ...]
+    nodes: int
+    depth: int  # nodes that wait for one another, inputs not counted
+    products: int  # matrix products that wait for one another in one step
+
+    @property
+    def matrices(self) -> int:
+        return len(self.connections)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What one layer costs at an input width and a hidden width."""
+
+    parameters: int
+    multiply_adds: int  # per step and sequence, in the products with weights
+    elementwise: int  # per step and sequence, results of ops
+
+
+def describe(cell: Cell) -> Description:
+    """What stands in the cell. Raises CellError where two weights would have one name."""
+    owned = weights.weights(cell)
+    brackets = [0] * len(cell.nodes)
+    for i, node in enumerate(cell.nodes):
+        full = isinstance(node, Affine) and any(not c.peephole for c in node.connections)
+        brackets[i] = full + max((brackets[s] for s in sources(node)), default=0)
+    return Description(
+        states=tuple(state.name for state in cell.states),
+        output=name_of(cell, cell.output),
+        gates=gates(cell),
+        connections=tuple(w.name for w in owned if w.kind == "full"),
+        peepholes=tuple(w.name for w in owned if w.kind == "peephole"),
+        biases=tuple(w.name for w in owned if w.kind in ("bias", "scalar")),
+        nodes=len(cell.nodes),
+        depth=max(depths(cell.nodes)),
+        products=max(brackets),
+    )
+
+
+def size(cell: Cell, width: int, hidden: int) -> Size:
+    """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
+    parameters = weights.count(cell, width, hidden)
+    added = sum(1 if w.kind == "scalar" else hidden for w in weights.weights(cell) if w.term < 0)
+    return Size(parameters, parameters - added, hidden * sum(isinstance(n, Apply) for n in cell.nodes))
+
+
+def matrices(cell: Cell) -> int:
+    """The number of full connections."""
+    return sum(not c.peephole for n in cell.nodes if isinstance(n, Affine) for c in n.connections)
+
+
+def gates(cell: Cell) -> tuple[Gate, ...]:
+    """The gates of a cell in the order of their nodes."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for product in _products(cell):
+        factors = _factors(cell, product)
+        sides = [_gate_of(cell, i) for i in factors]
+        squashing = [_squashes(cell, side) for side in sides]
+        for k, side in enumerate(sides):
+            if side is None or (any(squashing) and not squashing[k]):
+                continue
+            rest = factors[:k] + factors[k + 1 :]
+            found.setdefault(side[0], []).extend(_effects(cell, product, rest, complement=side[1]))
+    return tuple(_gate(cell, node, effects) for node, effects in sorted(found.items()))
+
+
+def suggest_names(cell: Cell, nodes: Collection[int]) -> dict[int, str]:
+    """Names by role (i f o z r d) for those of `nodes` that are gates and whose letter no other equation
+    has."""
+    taken = {name_of(cell, i) for i in range(len(cell.nodes)) if i not in nodes}
+    found: dict[int, str] = {}
+    for gate in gates(cell) if nodes else ():
+        letter = LETTERS[gate.role]
+        if gate.node in nodes and letter and letter not in taken:
+            found[gate.node] = letter
+            taken.add(letter)
+    return found
+
+
+def hears(cell: Cell) -> bool:
+    """Whether what the cell gives out depends on x, at this step or an earlier one."""
+    reached, _ = _reached(cell)
+    return 0 in reached
+
+
+def remembers(cell: Cell) -> bool:
+    """Whether what the cell gives out depends on x of an earlier step: a state carries it."""
+    _, states = _reached(cell)
+    carries = {k for k in states if 0 in _with_self(cell, cell.new[k])}
+    grown = True
+    while grown:
+        more = {k for k in states if any(1 + j in _with_self(cell, cell.new[k]) for j in carries)} - carries
+        carries |= more
+        grown = bool(more)
+    return bool(carries)
+
+
+def _reached(cell: Cell) -> tuple[set[int], set[int]]:
+    """The nodes that the output depends on through time, and the states among them by their place in the
+    header."""
+    reached: set[int] = set()
+    states: set[int] = set()
+    todo = [cell.output]
+    while todo:
+        reached |= _with_self(cell, todo.pop())
+        for k in range(len(cell.states)):
+            if 1 + k in reached and k not in states:
+                states.add(k)
+                todo.append(cell.new[k])
+    return reached, states
+
+
+def _with_self(cell: Cell, node: int) -> frozenset[int]:
+    return ancestors(cell.nodes, node) | {node}
+
+
+def _products(cell: Cell) -> Iterator[int]:
+    """The multiplications that are not a factor of one other multiplication alone."""
+    for i, node in enumerate(cell.nodes):
+        if _is(node, "mul") and not _inside(cell, i):
+            yield i
+
+
+def _inside(cell: Cell, i: int) -> bool:
+    users = cell.users[i]
+    return len(users) == 1 and i not in (*cell.new, cell.output) and _is(cell.nodes[users[0]], "mul")
+
+
+def _is(node: Node, *ops: str) -> bool:
+    return isinstance(node, Apply) and node.op in ops
+
+
+def _factors(cell: Cell, product: int) -> list[int]:
+    found, stack = [], [product]
+    while stack:
+        i = stack.pop()
+        if i == product or (_is(cell.nodes[i], "mul") and _inside(cell, i)):
+            stack.extend(reversed(sources(cell.nodes[i])))
+        else:
+            found.append(i)
+    return found
+
+
+def _terms(cell: Cell, root: int) -> list[int]:
+    """The terms of the sum that a node is; the node itself where it is no sum."""
+    found, stack = [], [root]
+    while stack:
+        i = stack.pop()
+        if _is(cell.nodes[i], "add", "sub"):
+            stack.extend(reversed(sources(cell.nodes[i])))
+        else:
+            found.append(i)
+    return found
+
+
+def _gate_of(cell: Cell, factor: int) -> tuple[int, bool] | None:
+    """The activation of an affine that a factor is, and whether it stands there as 1 - z; None where it is
+    neither."""
+    node = cell.nodes[factor]
+    if _is(node, "sub") and cell.nodes[sources(node)[0]] == Constant(1.0):
+        inner = _gate_of(cell, sources(node)[1])
+        return None if inner is None else (inner[0], not inner[1])
+    if not isinstance(node, Apply) or OPS[node.op].arity != 1 or OPS[node.op].symbol:
+        return None
+    return (factor, False) if _brackets(cell, factor) else None
+
+
+def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
+    node = cell.nodes[side[0]] if side else None
+    return isinstance(node, Apply) and OPS[node.op].span == (0, 1)
+
+
+def _brackets(cell: Cell, activation: int) -> list[Affine]:
+    """The affines in the sum under an activation."""
+    terms = [cell.nodes[i] for i in _terms(cell, sources(cell.nodes[activation])[0])]
+    return [node for node in terms if isinstance(node, Affine) and node.connections]
+
+
+def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Iterator[tuple[str, str]]:
+    """What a gate does by one product with the factors `rest`: pairs of effect and state."""
+    reads = frozenset().union(*(_with_self(cell, i) for i in rest))
+    if any(cell.nodes[i] == Input("below", getattr(cell.nodes[i], "name", "")) for i in rest):
+        yield "depth", ""
+        return
+    side = "1-" if complement else ""
+    placed = False
+    for k, state in enumerate(cell.states):
+        terms, old = _terms(cell, cell.new[k]), 1 + k
+        if product not in terms:
+            continue
+        placed = True
+        others = {i for j, i in enumerate(cell.new) if j != k and not isinstance(cell.nodes[i], Input)}
+        if old in rest:
+            yield side + "keep", state.name
+        elif any(_is(cell.nodes[i], "sub") and _mixes(cell, i, terms) for i in rest):
+            yield "mix", state.name
+        elif (others - {cell.new[k]}) & reads or (terms == [product] and cell.new[k] == cell.output):
+            yield "output", state.name
+        else:
+            yield side + "take", state.name
+    if placed:
+        return
+    news = {i for i in cell.new if not isinstance(cell.nodes[i], Input)}
+    if product in _terms(cell, cell.output) or news & reads:
+        yield "output", ""
+    elif any(1 + k in reads for k in range(len(cell.states))):
+        yield "reset", ""
+    else:
+        yield "gate", ""
+
+
+def _mixes(cell: Cell, difference: int, terms: list[int]) -> bool:
+    """Whether `z * (n - d)` stands beside d in a sum: the form h + z * (n - h) of an update."""
+    return any(i in terms for i in _terms(cell, difference))
+
+
+def _gate(cell: Cell, node: int, effects: list[tuple[str, str]]) -> Gate:
+    roles: dict[str, str] = {}
+    done = set(effects)
+    for effect, state in effects:
+        kind = effect
+        if effect in ("keep", "1-keep", "take", "1-take"):
+            both = (("keep", state) in done and ("1-take", state) in done) or (
+                ("1-keep", state) in done and ("take", state) in done
+            )
+            kind = "mix" if both else ("forget" if "keep" in effect else "input")
+        if kind == "mix":
+            given_out = cell.new[[s.name for s in cell.states].index(state)] == cell.output
+            kind = "update" if given_out else "coupled"
+        roles.setdefault(kind, state)
+    role = next(name for name in LETTERS if name in roles)
+    apply = cell.nodes[node]
+    assert isinstance(apply, Apply)
+    links = [c for bracket in _brackets(cell, node) for c in bracket.connections]
+    return Gate(
+        node=node,
+        name=cell.labels[node],
+        role=role,
+        activation=apply.op,
+        state=roles[role],
+        reads=tuple(name_of(cell, c.source) or "·" for c in links if not c.peephole),
+        peepholes=tuple(name_of(cell, c.source) or "·" for c in links if c.peephole),
+    )

@@ -1,0 +1,163 @@
+"""The state of one reading of a text: where it stands among the tokens, and the nodes that it has
+completed.
+
+The rules of the grammar stand above it: `expressions` for values, `parser` for the text as a whole.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+from cellsearch.dsl.graph import MAX_DEPTH, MAX_NODES, Input, Node, State, check_name, sources
+from cellsearch.dsl.text.lexer import Source, Token, tokens
+
+MAX_NESTING = 2 * MAX_DEPTH + 2  # a node opens at most a bracket of its own and a parenthesis around it
+
+
+class Cursor:
+    """One pass over the tokens; `nodes` grows in the order in which values are completed."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.tokens, self.description = tokens(source)
+        self.at = 0
+        self.token = self.tokens[0]
+        self.nodes: list[Node] = []
+        self.labels: list[str] = []
+        self.depths: list[int] = []
+        self.scope: dict[str, int] = {}
+        self.states: list[State] = []
+        self.clock: tuple[int, ...] = ()
+        self.inputs: dict[Input, int] = {}
+        self.opened: list[Token] = []
+        self.nesting = 0
+        self.simple = (-1, -1)  # the tokens of the last name, call or parenthesis: what '@' may follow
+        self.heads = self._heads()
+        self.state_tokens: dict[str, Token] = {}
+        self.brackets: list[Token] = []  # where each affine node opens, in the order of the nodes
+
+    # ---- tokens
+
+    def next(self) -> Token:
+        """Step to the next token; the one that was left."""
+        token = self.token
+        self.at = min(self.at + 1, len(self.tokens) - 1)
+        self.token = self.tokens[self.at]
+        return token
+
+    def peek(self) -> Token:
+        return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
+
+    def fail(self, key: str, token: Token, **facts: object) -> NoReturn:
+        self.source.fail(key, token.at, len(token.text), **facts)
+
+    def found(self, sign: str) -> bool:
+        """Whether the next token is this sign."""
+        return self.token.kind == "sign" and self.token.text == sign
+
+    def take(self, sign: str, hint: str = "") -> Token:
+        if not self.found(sign):
+            self.fail("expected", self.token, what=f"'{sign}'", found=self.token.shown, hint=hint)
+        return self.next()
+
+    def open(self, sign: str, hint: str = "") -> Token:
+        token = self.take(sign, hint)
+        self.deeper(token)
+        self.opened.append(token)
+        return token
+
+    def close(self, sign: str) -> None:
+        if not self.found(sign):
+            if self.found("@"):
+                self.fail("at_outside", self.token)
+            if self.starts_value() and not self.heads_here():
+                self.fail("value_after_value", self.token, found=self.token.shown)
+            what = f"'{sign}'" if sign == ")" else f"',' or '{sign}'"
+            self.fail("expected", self.token, what=what, found=self.token.shown, hint=self.unclosed())
+        self.next()
+        self.opened.pop()
+        self.nesting -= 1
+
+    def unclosed(self) -> str:
+        token = self.opened[-1]
+        return f"the '{token.text}' of line {self.source.place(token.at).line} is not closed"
+
+    def deeper(self, token: Token) -> None:
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            self.fail("deep_text", token, limit=MAX_NESTING)
+
+    def end_line(
+        self, what: str = "the end of the line", hint: str = "one equation stands on a line"
+    ) -> None:
+        if self.token.kind == "end":
+            return
+        if self.token.kind != "line":
+            self.fail("expected", self.token, what=what, found=self.token.shown, hint=hint)
+        self.next()
+
+    def starts_value(self) -> bool:
+        return self.token.kind in ("word", "number") or self.found("(") or self.found("[")
+
+    def heads_here(self) -> bool:
+        """Whether an equation seems to start here (a line break inside a bracket that was never closed)."""
+        after = self.peek()
+        return self.token.kind == "word" and after.kind == "sign" and after.text == "="
+
+    def _heads(self) -> dict[str, Token]:
+        """The first equation of each name, wherever it stands."""
+        heads: dict[str, Token] = {}
+        for before, word, after in zip(self.tokens, self.tokens[1:], self.tokens[2:], strict=False):
+            if before.kind == "line" and word.kind == "word" and after.text == "=":
+                heads.setdefault(word.text, word)
+        return heads
+
+    # ---- nodes
+
+    def add(self, node: Node, token: Token) -> int:
+        depth = 1 + max((self.depths[s] for s in sources(node)), default=-1)
+        if depth > MAX_DEPTH:
+            self.fail("deep_graph", token, limit=MAX_DEPTH)
+        if len(self.nodes) >= MAX_NODES:
+            self.fail("many_nodes", token, limit=MAX_NODES)
+        self.nodes.append(node)
+        self.labels.append("")
+        self.depths.append(depth)
+        return len(self.nodes) - 1
+
+    def input(self, node: Input, token: Token) -> int:
+        """The node of an input, which is one node however often it is read."""
+        if node not in self.inputs:
+            self.inputs[node] = self.add(node, token)
+        return self.inputs[node]
+
+    def spelled(self, index: int) -> str:
+        """How a named value is written."""
+        node = self.nodes[index]
+        if isinstance(node, Input):
+            return f"below({node.name})" if node.kind == "below" else node.name
+        return self.labels[index]
+
+    # ---- names
+
+    def check_name(self, token: Token, name: str) -> None:
+        if reason := check_name(name):
+            self.fail("illegal_name", token, reason=reason)
+
+    def prime_off_state(self, token: Token) -> NoReturn:
+        name = token.text.removesuffix("'")
+        states = list(self.state_tokens)
+        self.fail(
+            "prime_off_state", token, name=name, nearest=nearest(name, states, "'"), states=listed(states)
+        )
+
+
+def nearest(name: str, known: Iterable[str], suffix: str = "") -> str:
+    """The start of a remedy: the right word, where one resembles `name`."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean '{near[0]}{suffix}'? " if near else ""
+
+
+def listed(names: Iterable[str], most: int = 24) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

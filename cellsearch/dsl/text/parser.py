@@ -1,0 +1,215 @@
+"""From a text to a cell. In: the text of a `.cell` file. Out: a `Cell`, or a `TextError` (where, what,
+remedy).
+
+The grammar, on the tokens of `lexer`:
+
+    cell        "cell" NAME "(" NAME ";" state ("," state)* ")" ["->" value] END [clock END] (equation END)*
+    state       NAME ["=" number]
+    clock       "clock" WHOLE ("," WHOLE)*
+    equation    (NAME | NAME') "=" expression
+Values (`expression`) have rules of their own, in `expressions`.
+"""
+
+from typing import NoReturn
+
+from cellsearch.dsl.graph import MAX_GROUPS, MAX_PERIOD, Affine, Cell, Input, State, build, sources
+from cellsearch.dsl.text.expressions import Expressions, run
+from cellsearch.dsl.text.lexer import Source, Token
+from cellsearch.dsl.weights import collision
+from cellsearch.errors import CellError
+
+
+def parse(text: str, file: str = "<text>") -> Cell:
+    """The cell that `text` describes; `file` is its name in messages. Raises TextError, and nothing else."""
+    return _Parser(Source(text, file)).cell()
+
+
+class _Parser(Expressions):
+    """The rules for the text as a whole."""
+
+    def cell(self) -> Cell:
+        name, output = self.header()
+        while self.token.kind != "end":
+            self.equation()
+        new = [self.scope.get(f"{s.name}'") for s in self.states]
+        for state, value in zip(self.states, new, strict=True):
+            if value is None:
+                self.fail("no_new_value", self.state_tokens[state.name], name=state.name)
+        values = [v for v in new if v is not None]
+        out = self.output(output) if output is not None else values[0]
+        self.check_used({*values, out})
+        try:
+            cell = build(
+                name.text, self.states, self.nodes, self.labels, values, out, self.clock, self.description
+            )
+        except CellError as error:
+            self.fail("malformed", name, reason=str(error))
+        self.check_weights(cell)
+        return cell
+
+    def header(self) -> tuple[Token, int | None]:
+        """Reads the header and the clock: the cell's name, and at which token its output stands."""
+        if self.token.kind == "end":
+            self.fail("empty", self.token)
+        if self.token.text != "cell" or self.token.kind != "word":
+            self.fail("no_cell", self.token, found=self.token.shown)
+        self.next()
+        name = self.token
+        if name.kind != "word" or name.text.endswith("'"):
+            self.fail("no_name", name, found=name.shown)
+        self.next()
+        self.open("(", f"the header is written cell {name.text}(x; h, c)")
+        token = self.token
+        self.scope[self.header_name("the name of the input")] = self.add(Input("x", token.text), token)
+        if self.found(")"):
+            self.fail("no_states", self.token, name=name.text)
+        self.take(";", hint=f"the header is written cell {name.text}(x; h, c): one input, then the states")
+        if self.found(")"):
+            self.fail("no_states", self.token, name=name.text)
+        self.state()
+        while self.found(","):
+            self.next()
+            self.state()
+        self.close(")")
+        output = None
+        if self.found("->"):
+            self.next()
+            output = self.at
+            self.skip_output()
+        self.end_line("'->' or the end of the line", "equations start on the next line")
+        if self.token.kind == "word" and self.token.text == "clock" and self.peek().text != "=":
+            self.read_clock()
+        return name, output
+
+    def header_name(self, what: str) -> str:
+        token = self.token
+        if token.kind != "word":
+            self.fail(
+                "expected",
+                token,
+                what=what,
+                found=token.shown,
+                hint="the header is written cell NAME(x; h, c)",
+            )
+        if token.text.endswith("'"):
+            self.fail("prime_in_header", token, name=token.text[:-1])
+        self.check_name(token, token.text)
+        if token.text in self.scope:
+            self.fail("taken", token, name=token.text)
+        self.next()
+        return token.text
+
+    def state(self) -> None:
+        token = self.token
+        name = self.header_name("the name of a state")
+        self.state_tokens[name] = token
+        initial = 0.0
+        if self.found("="):
+            self.next()
+            initial = self.number("where the state starts")
+        self.states.append(State(name, initial))
+        self.scope[name] = self.add(Input("state", name), token)
+
+    def skip_output(self) -> None:
+        hint = "the output is an equation, a new value or a state, as in -> y"
+        if self.token.kind != "word":
+            self.fail(
+                "expected", self.token, what="the name of the output", found=self.token.shown, hint=hint
+            )
+        if self.next().text == "below" and self.found("("):
+            self.next()
+            self.next()
+            self.take(")", hint)
+
+    def output(self, at: int) -> int:
+        """The node of the output, which the header names before there are equations."""
+        self.at, self.token = at, self.tokens[at]
+        return run(self.operand())
+
+    def read_clock(self) -> None:
+        self.next()
+        periods = [self.period()]
+        while self.found(","):
+            self.next()
+            if len(periods) == MAX_GROUPS:
+                self.fail("clock_groups", self.token, limit=MAX_GROUPS)
+            periods.append(self.period())
+        self.clock = tuple(periods)
+        self.end_line("',' or the end of the line", "the clock is written clock 1, 2, 4, 8")
+
+    def period(self) -> int:
+        token = self.token
+        if token.kind != "number" and not self.found("-"):
+            hint = "the clock is written clock 1, 2, 4, 8"
+            self.fail("expected", token, what="a period", found=token.shown, hint=hint)
+        if not token.text.isdigit() or not 1 <= token.value <= MAX_PERIOD:
+            self.fail("clock_period", token, limit=f"{MAX_PERIOD:,}")
+        self.next()
+        return int(token.value)
+
+    # ---- equations
+
+    def equation(self) -> None:
+        head = self.token
+        if head.kind != "word":
+            hint = "an equation is written name = value"
+            self.fail("expected", head, what="an equation", found=head.shown, hint=hint)
+        self.next()
+        name = head.text
+        if self.found("="):
+            self.check_head(head)
+        self.take("=", hint="an equation is written name = value")
+        start = self.token
+        value = run(self.expression())
+        if self.token.kind not in ("line", "end"):
+            self.stray()
+        primed = name.endswith("'")
+        plain = isinstance(self.nodes[value], Input) or bool(self.labels[value])
+        if not plain:
+            self.labels[value] = name
+        elif not primed:
+            self.fail("renaming", start, name=name, value=self.spelled(value))
+        self.scope[name] = value
+        self.end_line()
+
+    def check_head(self, head: Token) -> None:
+        name = head.text
+        base = name.removesuffix("'")
+        first = self.heads[name]
+        if name != base and base not in self.state_tokens:
+            self.check_name(head, base)
+            self.prime_off_state(head)
+        if name == base:
+            if name in self.state_tokens:
+                self.fail("old_state_assigned", head, name=name)
+            if name in self.scope and self.scope[name] == 0:
+                self.fail("input_assigned", head, name=name)
+            self.check_name(head, name)
+        if first is not head:
+            self.fail("assigned_twice", head, name=name, line=self.source.place(first.at).line)
+
+    def stray(self) -> NoReturn:
+        """What stands behind a whole expression and does not belong there."""
+        token = self.token
+        if self.starts_value():
+            self.fail("value_after_value", token, found=token.shown)
+        if self.found("@"):
+            self.fail("at_outside", token)
+        hint = {")": "no '(' is open here", "]": "no '[' is open here"}.get(
+            token.text, "one equation stands on a line"
+        )
+        self.fail("expected", token, what="the end of the line", found=token.shown, hint=hint)
+
+    def check_used(self, ends: set[int]) -> None:
+        used = ends.union(*(sources(node) for node in self.nodes))
+        for index, label in enumerate(self.labels):
+            if label and index not in used:
+                self.fail("unused", self.heads[label], name=label)
+
+    def check_weights(self, cell: Cell) -> None:
+        """Refuse weights of one name, at the bracket of the second."""
+        weight = collision(cell)
+        if weight is not None:
+            # `build` keeps the order of the text, so that brackets can be counted off
+            number = sum(isinstance(node, Affine) for node in cell.nodes[: weight.node])
+            self.fail("one_weight_name", self.brackets[number], name=weight.name)

@@ -1,0 +1,88 @@
+"""Every error a user can meet: one message that says where, what and what to do; never a traceback.
+
+The command line prints these and ends with `exit_code`; anything else that escapes is a defect of the program.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a text: 1-based line and column, and the line itself for the caret."""
+
+    file: str
+    line: int
+    column: int
+    text: str = ""
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{printable(self.file)}:{self.line}:{self.column}"
+
+
+def printable(text: str, limit: int = 160) -> str:
+    """`text` with control and invisible characters escaped and cut at `limit`: safe for a terminal or a log."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    return shown[:limit] + "…" if len(shown) > limit else shown
+
+
+def excerpt(place: Place, width: int = 96) -> str:
+    """The line of `place` with a caret under it; long lines are cut around the caret."""
+    start = max(0, min(place.column - 1 - width // 2, len(place.text) - width))
+    before = printable(place.text[start : place.column - 1].replace("\t", " "), 10 * width)
+    here = printable(place.text[place.column - 1 : place.column - 1 + place.length].replace("\t", " "), width)
+    after = printable(place.text[place.column - 1 + place.length : start + width].replace("\t", " "), 10 * width)
+    line = f"{before}{here}{after}".rstrip()
+    indent = len(before) - (len(line) - len(line.lstrip()) if not before.strip() else 0)
+    leading = len(line) - len(line.lstrip())
+    indent = len(before) - leading
+    return f"    {line.strip()}\n    {' ' * max(0, indent)}{'^' * max(1, len(here))}"
+
+
+class CellsearchError(Exception):
+    """The base of all errors that are meant for people."""
+
+    exit_code = 1
+
+
+class LocatedError(CellsearchError):
+    """An error with a place in a text. `str(error)` is the whole message: place, what, caret, remedy."""
+
+    def __init__(self, message: str, place: Place | None = None, remedy: str = "") -> None:
+        self.message, self.place, self.remedy = message, place, remedy
+        parts = [f"{place}: {message}" if place else message]
+        if place and place.text.strip():
+            parts.append(excerpt(place))
+        if remedy:
+            parts.append(remedy)
+        super().__init__("\n".join(parts))
+
+
+class TextError(LocatedError):
+    """A `.cell` text that is not a cell."""
+
+
+class SpaceError(LocatedError):
+    """A search space (YAML) that is not one."""
+
+
+class CellError(CellsearchError):
+    """A cell that would be malformed, or that cannot be used in the way asked for."""
+
+
+class DataError(CellsearchError):
+    """Data that is missing, damaged or not of the kind a task needs."""
+
+
+class ExportError(CellsearchError):
+    """An export that could not be written, or that did not agree with the compiled cell."""
+
+
+class RunError(CellsearchError):
+    """A search that cannot start, go on, or be read."""
+
+
+class UsageError(CellsearchError):
+    """Wrong arguments on the command line."""
+
+    exit_code = 2

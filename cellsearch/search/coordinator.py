@@ -1,0 +1,214 @@
+"""The loop of `cellsearch search`: keeps workers running while there is work, mirrors, shows, and ends
+cleanly.
+
+It trains nothing and decides nothing. Every wait in it is bounded: by a signal, by the time limit, by the
+workers it watches, by heartbeats of workers elsewhere.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import optuna
+
+from cellsearch.errors import RunError, printable
+from cellsearch.search import board, liveness, processes, queries, records, study
+from cellsearch.search.crew import FATAL, Crew, Exit
+from cellsearch.search.liveness import BEAT_SECONDS, Watch
+from cellsearch.search.progress import Meter, Progress
+from cellsearch.search.schema import Store, Unavailable
+from cellsearch.search.space import Space
+
+POLL_SECONDS = 0.25
+SHOW_SECONDS = 0.5  # between two looks for the live display
+MIRROR_SECONDS = 10.0  # before Optuna is tried again after it has refused
+RESTARTS = 10  # of workers without a slot finished in between
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """The signals that asked this process to end, in order."""
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.event = threading.Event()
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.got.append(number)
+        self.event.set()
+
+
+@contextmanager
+def listening() -> Iterator[Signals]:
+    """Collects SIGINT, SIGTERM and SIGHUP instead of dying from them; only a main thread can."""
+    signals = Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, signals) for number in ENDING}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Coordinator:
+    """One `search` at work on a study. `limit` is in seconds over all searches on it."""
+
+    def __init__(
+        self,
+        store: Store,
+        space: Space,
+        crew: Crew,
+        folder: Path,
+        limit: float | None,
+        show: Callable[[Progress], None] | None,
+    ) -> None:
+        self.store, self.space, self.crew, self.folder = store, space, crew, folder
+        self.limit, self.show = limit, show
+        self.me = liveness.myself("search")
+        self.meter = Meter(store, space, limit)
+        self.messages: list[str] = []
+        self.failures = space.strategy.failures
+        self.spent = records.facts(store).seconds  # before this search
+        self.began = self.accounted = time.monotonic()
+        self.starts = 0  # of workers since a slot has ended
+        self.seen = (-1, -1)  # slots ended, trials ranked at the last look
+        self.written: set[str] = set()  # cells that have their file
+        self._mirror: optuna.Study | None = None
+        self._next = {"beat": 0.0, "show": 0.0, "mirror": 0.0}
+        self._watch = Watch()
+
+    def run(self, signals: Signals) -> int:
+        """Until the target, the time limit, a signal, or an error."""
+        liveness.register(self.store, self.me)
+        liveness.recover(self.store, self.failures)
+        try:
+            while not signals.got:
+                if self.out_of_time():
+                    records.halt(self.store)
+                    break
+                if not self.step():
+                    break
+                signals.event.wait(POLL_SECONDS)
+            code = 128 + signals.got[0] if signals.got else 0
+        finally:
+            self.close(at_once=len(signals.got) > 1)
+        known = records.facts(self.store)
+        if known.stopped and not signals.got:
+            raise RunError(known.stopped)
+        return code
+
+    def out_of_time(self) -> bool:
+        return self.limit is not None and self.spent + time.monotonic() - self.began >= self.limit
+
+    def due(self, what: str, seconds: float) -> bool:
+        """Whether `what` is to be done now, `seconds` after the last time."""
+        now = time.monotonic()
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + seconds
+        return True
+
+    def step(self) -> bool:
+        """One look at everything; False when there is nothing left to do."""
+        for gone in self.crew.reap():
+            self.bury(gone)
+        if self.due("beat", BEAT_SECONDS):
+            self.beat()
+        counts, known = queries.counts(self.store), records.facts(self.store)
+        ended = counts.baseline + counts.trials
+        if ended != self.seen[0]:
+            self.starts = 0
+        if (ended, counts.ranked) != self.seen and known.baseline is not None:
+            self.write_cells()
+        self.seen = (ended, counts.ranked)
+        todo = counts.baseline_slots + known.trials - ended
+        over = bool(known.stopped) or known.halted or todo <= 0
+        if not over:
+            self.starts += self.crew.fill(len(self.crew.children) + todo - counts.running)
+        self.mirror()
+        if self.show and self.due("show", SHOW_SECONDS):
+            self.show(self.look())
+        return not over
+
+    def look(self) -> Progress:
+        """What the live display shows."""
+        return self.meter.look(time.monotonic() - self.began, self.crew.size, self.messages)
+
+    def beat(self) -> None:
+        """Says that this search lives, adds up its time, and gives up workers that are silent."""
+        liveness.beat(self.store, self.me, "")
+        now = time.monotonic()
+        records.spend(self.store, now - self.accounted)
+        self.accounted = now
+        silent = self._watch.look(liveness.listed(self.store), self.me.id)
+        if silent:
+            self.tell(f"not heard of for long, given up: {', '.join(silent)}")
+            liveness.leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
+
+    def bury(self, gone: Exit) -> None:
+        """Deals with a worker that has ended."""
+        last = printable(gone.said.splitlines()[-1], 500) if gone.said else ""
+        how = f"signal {-gone.code}" if gone.code < 0 else f"exit code {gone.code}"
+        if gone.code == FATAL:
+            liveness.leave(self.store, [gone.worker], failures=self.failures)
+            raise RunError(gone.said or how)
+        if gone.code == 0 or -gone.code in ENDING:
+            liveness.leave(self.store, [gone.worker], failures=self.failures)
+            return
+        crash = f"{how}: {last}" if last else how
+        liveness.leave(self.store, [gone.worker], crash=crash, failures=self.failures)
+        self.tell(f"a worker ended with {crash}; another one takes over")
+        if self.starts > self.crew.size + RESTARTS:
+            raise RunError(
+                f"workers end again and again before they finish anything; the last with {crash}\n"
+                f"their messages are in {printable(str(self.crew.logs))}"
+            )
+
+    def mirror(self) -> None:
+        """Brings the Optuna study up to date. It is no source of anything: where it refuses, the search goes
+        on."""
+        if time.monotonic() < self._next["mirror"]:
+            return
+        try:
+            if self._mirror is None:
+                self._mirror = study.open_mirror(self.store)
+                living = [w.id for w in liveness.listed(self.store) if w.id != self.me.id]
+                study.heal(self.store, self._mirror, living)
+            study.write_due(self.store, self._mirror, records.facts(self.store), self.me.id)
+        except RunError as error:
+            self._mirror = None
+            self._next["mirror"] = time.monotonic() + MIRROR_SECONDS
+            self.tell(f"{error} (tried again later)")
+
+    def write_cells(self) -> None:
+        """A file for each ranked cell; a file that is there is whole."""
+        for row in board.leaderboard(self.store, self.space):
+            path = self.folder / "cells" / f"{row.fingerprint[:12]}.cell"
+            if row.fingerprint not in self.written and row.rank is not None:
+                if not path.exists():
+                    processes.write_whole(path, row.text)
+                self.written.add(row.fingerprint)
+
+    def tell(self, message: str) -> None:
+        if not self.messages or self.messages[-1] != message:
+            self.messages.append(message)
+
+    def close(self, at_once: bool) -> None:
+        """Ends the workers, releases what they had, and brings everything written up to date; bounded."""
+        gone = self.crew.end(at_once)
+        try:
+            liveness.leave(self.store, [*gone, self.me.id], failures=self.failures)
+            records.spend(self.store, time.monotonic() - self.accounted)
+            while self._mirror and study.write_due(self.store, self._mirror, records.facts(self.store), self.me.id):
+                pass
+        except Unavailable as error:
+            self.tell(str(error))  # the next `search` finds its processes dead and does the same
+        if self.show:
+            self.show(self.look())

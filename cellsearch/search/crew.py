@@ -1,0 +1,124 @@
+"""The worker processes of one `search`: started with their orders on standard input, watched, ended.
+
+A worker reads one line of JSON and then waits for the end of its standard input: that comes when the
+coordinator is gone, however it went, and then the worker ends too. (Orders do not stand on the command line:
+a storage URL may hold a password, and every user of a machine sees command lines.)
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.errors import RunError, printable
+from cellsearch.search import liveness, processes
+from cellsearch.search.liveness import Worker
+from cellsearch.search.schema import Store
+
+WORKER = (sys.executable, "-m", "cellsearch.search.serve")
+SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
+GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
+FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker has to know."""
+
+    name: str
+    storage: str
+    device: str
+    data: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running worker process."""
+
+    place: int  # 1, 2, … of so many workers
+    process: "subprocess.Popen[bytes]"
+    worker: Worker
+    log: Path
+    start: int  # where its part of the log begins
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A worker process that has ended."""
+
+    worker: str  # id
+    code: int  # negative: the number of the signal
+    said: str  # the end of what it wrote
+
+
+class Crew:
+    """Up to `size` worker processes."""
+
+    def __init__(
+        self, store: Store, size: int, device: str, data: str | None, command: Sequence[str], logs: Path
+    ) -> None:
+        self.store, self.size, self.command, self.logs = store, size, tuple(command), logs
+        self.orders = Orders(store.name, store.url, device, data)
+        self.children: list[Child] = []
+
+    def fill(self, wanted: int) -> int:
+        """Starts workers until `wanted`, at most `size`, are running; tells how many it started."""
+        places = sorted(set(range(1, self.size + 1)) - {child.place for child in self.children})
+        chosen = places[: max(0, min(wanted, self.size) - len(self.children))]
+        for place in chosen:
+            self.children.append(self._start(place))
+        return len(chosen)
+
+    def _start(self, place: int) -> Child:
+        log = self.logs / f"worker-{place}.log"
+        line = json.dumps({name: getattr(self.orders, name) for name in Orders.__dataclass_fields__}) + "\\n"
+        try:
+            with log.open("ab") as file:
+                start = file.tell()
+                process = subprocess.Popen(
+                    self.command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=os.environ | SINGLE
+                )
+        except OSError as error:
+            raise RunError(f"cannot start a worker ({printable(str(log))}): {error}") from error
+        worker = liveness.identity("worker", processes.machine(), process.pid, processes.started(process.pid))
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+        return Child(place, process, worker, log, start)
+
+    def reap(self) -> list[Exit]:
+        """The workers that have ended since the last look."""
+        gone = [child for child in self.children if child.process.poll() is not None]
+        self.children = [child for child in self.children if child not in gone]
+        return [_exit(child) for child in gone]
+
+    def end(self, at_once: bool = False) -> list[str]:
+        """Ends all workers, in bounded time; tells their ids. They finish nothing: what is not recorded is
+        run again."""
+        for child in self.children:
+            child.process.kill() if at_once else child.process.terminate()
+        for child in self.children:
+            try:
+                child.process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait(GRACE_SECONDS)
+        ids = [_exit(child).worker for child in self.children]
+        self.children = []
+        return ids
+
+
+def _exit(child: Child) -> Exit:
+    if child.process.stdin is not None:
+        with suppress(BrokenPipeError):
+            child.process.stdin.close()
+    with child.log.open("rb") as file:
+        file.seek(child.start)
+        said = file.read()[-4_000:].decode("utf-8", "replace").strip()
+    assert child.process.returncode is not None
+    return Exit(child.worker.id, child.process.returncode, said)

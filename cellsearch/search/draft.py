@@ -1,0 +1,179 @@
+"""A cell under change: an exploded graph whose nodes are replaced, added and redirected, and words for them.
+
+In: an `Exploded`. Out: another one (`Draft.frozen`) in which what nothing reads is gone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from cellsearch.dsl.graph import (
+    Affine,
+    Apply,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    ancestors,
+    sources,
+    with_sources,
+)
+from cellsearch.dsl.ops import CALL, OPS
+from cellsearch.dsl.rewrite import Exploded
+
+
+class Draft:
+    """An exploded cell under change. Nodes keep their index; new ones are added, and what nothing reads is
+    dropped by `frozen`. `rank` is the place in the order of equations: that of the node at which a new one
+    was made."""
+
+    def __init__(self, graph: Exploded) -> None:
+        self.graph = graph
+        self.nodes = list(graph.nodes)
+        self.labels = list(graph.labels)
+        self.new = list(graph.new)
+        self.output = graph.output
+        self.rank = list(range(len(graph.nodes)))
+        self._users: dict[int, list[int]] | None = None
+
+    def put(self, index: int, node: Node) -> None:
+        """Let `node` stand at `index` from now on; its name and its readers stay."""
+        self.nodes[index] = node
+        self._users = None
+
+    def add(self, node: Node, beside: int) -> int:
+        self.nodes.append(node)
+        self.labels.append("")
+        self.rank.append(self.rank[beside])
+        self._users = None
+        return len(self.nodes) - 1
+
+    def users(self) -> Mapping[int, Sequence[int]]:
+        """The readers of each node that a new value or the output depends on, once per use; -1 for being one
+        itself."""
+        if self._users is None:
+            ends = [*self.new, *([self.output] if self.output not in self.new else [])]
+            found: dict[int, list[int]] = {}
+            stack = [(i, -1) for i in ends]
+            while stack:
+                i, user = stack.pop()
+                if i not in found:
+                    found[i] = []
+                    stack.extend((s, i) for s in sources(self.nodes[i]))
+                found[i].append(user)
+            self._users = found
+        return self._users
+
+    def anchors(self) -> list[int]:
+        """The living nodes that a mutation can be anchored to: those that read something."""
+        return [i for i in sorted(self.users()) if sources(self.nodes[i])]
+
+    def ancestors(self, node: int) -> list[int]:
+        """All that `node` depends on, in the order of the nodes, without itself."""
+        return sorted(ancestors(self.nodes, node))
+
+    def descendants(self, node: int) -> set[int]:
+        """The living nodes that depend on `node`, without itself."""
+        users, found = self.users(), set[int]()
+        stack = list(users[node])
+        while stack:
+            i = stack.pop()
+            if i >= 0 and i not in found:
+                found.add(i)
+                stack.extend(users[i])
+        return found
+
+    def redirect(self, node: int, to: int) -> None:
+        """Let all that reads `node` read `to`, an ancestor of it; the name goes along where `to` has none."""
+        for i, reader in enumerate(self.nodes):
+            read = sources(reader)
+            if node in read:
+                self.nodes[i] = with_sources(reader, [to if s == node else s for s in read])
+        self.new = [to if i == node else i for i in self.new]
+        self.output = to if self.output == node else self.output
+        label, self.labels[node] = self.labels[node], ""
+        self._users = None
+        if (
+            not self.labels[to]
+            and not isinstance(self.nodes[to], Input | Constant)
+            and not label.endswith("'")
+        ):
+            self.labels[to] = label
+
+    def frozen(self, name: str) -> Exploded:
+        """The graph with its living nodes in an order in which each reads earlier ones, as near to the old
+        one as can be."""
+        order = list(range(1 + len(self.graph.states)))
+        placed = set(order)
+        for root in sorted(self.users(), key=lambda i: (self.rank[i], i)):
+            stack = [(root, False)]
+            while stack:
+                i, ready = stack.pop()
+                if i in placed:
+                    continue
+                if ready:
+                    order.append(i)
+                    placed.add(i)
+                else:
+                    stack.append((i, True))
+                    stack.extend((s, False) for s in reversed(sources(self.nodes[i])))
+        at = {i: k for k, i in enumerate(order)}
+        return replace(
+            self.graph,
+            name=name,
+            nodes=tuple(with_sources(self.nodes[i], [at[s] for s in sources(self.nodes[i])]) for i in order),
+            labels=tuple(self.labels[i] for i in order),
+            new=tuple(at[i] for i in self.new),
+            output=at[self.output],
+            description="",
+        )
+
+
+def sign(op: str) -> str:
+    return OPS[op].symbol or op
+
+
+def kind(node: Node) -> str:
+    """What a node does, in a word."""
+    if isinstance(node, Apply):
+        return sign(node.op)
+    (c,) = node.connections if isinstance(node, Affine) else (Connection(0),)
+    return "peephole" if c.peephole else f"linear({c.eye or 0:g})"
+
+
+def brief(draft: Draft, i: int, depth: int = 3) -> str:
+    """A node in a few signs: its name, or its expression down to a depth."""
+    node = draft.nodes[i]
+    if draft.labels[i]:
+        return draft.labels[i]
+    if isinstance(node, Input):
+        return f"below({node.name})" if node.kind == "below" else node.name
+    if isinstance(node, Constant):
+        return f"{node.value:g}"
+    if not sources(node):
+        return "[bias]"
+    if not depth:
+        return "..."
+    parts = [brief(draft, s, depth - 1) for s in sources(node)]
+    if isinstance(node, Affine):
+        c = node.connections[0]
+        return f"[{'.' * c.peephole}{parts[0]}{f'@eye({c.eye:g})' if c.eye else ''}]"
+    op = OPS[node.op]
+    if op.binds == CALL or not op.symbol:
+        return f"{node.op}({', '.join(parts)})"
+    parts = [f"({p})" if compound(draft, s) else p for p, s in zip(parts, node.args, strict=True)]
+    return f" {op.symbol} ".join(parts) if len(parts) > 1 else f"{op.symbol}{parts[0]}"
+
+
+def compound(draft: Draft, i: int) -> bool:
+    """Whether a node is written as an expression that needs parentheses inside another one."""
+    node = draft.nodes[i]
+    return isinstance(node, Apply) and not draft.labels[i] and OPS[node.op].binds != CALL
+
+
+def place(draft: Draft, i: int) -> str:
+    """A node for people: what it is, and in which equation where it has no name of its own."""
+    text = brief(draft, i)
+    user = i
+    while not draft.labels[user] and (above := [u for u in draft.users()[user] if u >= 0]):
+        user = min(above)
+    return text if draft.labels[i] or not draft.labels[user] else f"{text} in {draft.labels[user]}"

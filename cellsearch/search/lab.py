@@ -1,0 +1,82 @@
+"""The real laboratory of a search: data sets and training by the names of a space's stages; and real mutation.
+
+The one place of the search that reaches training, and torch is loaded only when something is evaluated.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.search.mutate import mutate
+from cellsearch.search.sections import FILTER
+from cellsearch.search.space import Filter, Space, TaskStage
+from cellsearch.search.strategies import Propose
+from cellsearch.search.worker import Say
+from cellsearch.tasks import Dataset, build, memoryless
+from cellsearch.train.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RealLab:
+    """Data of the space and training on `device`. `seed` is the study's: generated data follows from it."""
+
+    space: Space
+    seed: int
+    data: Path | None = None
+    device: str = "cpu"
+    _built: dict[str, Dataset] = field(default_factory=dict, repr=False)
+
+    def stage(self, name: str) -> Filter | TaskStage:
+        """The stage called `name`."""
+        if name == FILTER:
+            assert self.space.filter is not None
+            return self.space.filter
+        return next(task for task in self.space.tasks if task.name == name)
+
+    def dataset(self, name: str) -> Dataset:
+        """The data of a stage; made once and kept."""
+        if name not in self._built:
+            stage = self.stage(name)
+            self._built[name] = build(
+                stage.task, stage.options, batch=stage.training.batch, seed=self.seed, data=self.data
+            )
+        return self._built[name]
+
+    def digests(self) -> Mapping[str, str]:
+        """Stage name -> digest of its data."""
+        names = ([FILTER] if self.space.filter else []) + [task.name for task in self.space.tasks]
+        return {name: self.dataset(name).digest for name in names}
+
+    def floor(self, task: str) -> float:
+        """The accuracy of the best predictor that sees the current symbol alone."""
+        return memoryless(self.dataset(task))
+
+    def evaluate(
+        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+    ) -> Sequence[Outcome]:
+        """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
+        import torch  # here: mirrors, boards and the coordinator do without
+
+        from cellsearch.train.evaluate import evaluate
+
+        torch.set_num_threads(1)
+        stage = self.stage(task)
+        return evaluate(
+            cell, self.dataset(task), stage.grid, settings, stage.training, seed=seed, device=self.device,
+            stop_at=stage.accuracy if isinstance(stage, Filter) else None,
+            progress=lambda epoch, members: say(f"epoch {epoch}, {members} of {len(settings)} settings"),
+        )  # fmt: skip
+
+
+def real_propose(space: Space) -> Propose:
+    """Mutation as the space says."""
+
+    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
+        child, edits = mutate(cell, rng, space.mutation, space.limits)
+        return child, [asdict(edit) for edit in edits]
+
+    return propose

@@ -1,0 +1,140 @@
+"""Which workers live: their rows, their heartbeats, and whose slots may be taken over.
+
+On this machine a dead process is known at once by its id and the time it started. For other machines there
+is a counter that a living worker raises: who has seen the same number for `SILENT` of its own beats holds
+the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops steal no
+slot.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from cellsearch.errors import RunError
+from cellsearch.search import processes, slots
+from cellsearch.search.schema import Store, reading, workers, writing
+
+BEAT_SECONDS = 2.0
+SILENT = 30  # beats
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process at work on a study."""
+
+    id: str
+    kind: str  # worker, search
+    host: str
+    pid: int
+    started: str
+    beat: int = 0
+    doing: str = ""
+
+
+def myself(kind: str) -> Worker:
+    """This process."""
+    host, pid = processes.machine(), os.getpid()
+    return identity(kind, host, pid, processes.started(pid))
+
+
+def identity(kind: str, host: str, pid: int, started: str) -> Worker:
+    """The worker that a process is; the same process has the same id in every study."""
+    return Worker(f"{kind}-{host[-12:]}-{pid}-{started}"[:64], kind, host, pid, started)
+
+
+def register(store: Store, worker: Worker) -> None:
+    """Makes the row of a worker, or leaves it as it is."""
+    with writing(store) as connection:
+        known = select(workers.c.id).where(workers.c.study == store.study, workers.c.id == worker.id)
+        if connection.execute(known).first() is None:
+            row = {"study": store.study, "id": worker.id, "kind": worker.kind, "host": worker.host}
+            connection.execute(insert(workers).values(row | {"pid": worker.pid, "started": worker.started}))
+
+
+def beat(store: Store, worker: Worker, doing: str) -> None:
+    """Says that `worker` lives and what it does; its row is made anew where others have given it up."""
+    with writing(store) as connection:
+        here = (workers.c.study == store.study, workers.c.id == worker.id)
+        values = {"beat": workers.c.beat + 1, "doing": doing}
+        found = connection.execute(update(workers).where(*here).values(**values)).rowcount
+    if not found:
+        register(store, worker)
+
+
+def listed(store: Store) -> list[Worker]:
+    """All workers that have a row, dead ones too."""
+    with reading(store.engine, store.url) as connection:
+        rows = connection.execute(select(workers).where(workers.c.study == store.study).order_by(workers.c.id)).all()
+    return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.beat, r.doing) for r in rows]
+
+
+def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) -> list[int]:
+    """Releases the slots of these workers and removes their rows; `crash` as in `slots.release`."""
+    released = slots.release(store, gone, crash=crash, failures=failures)
+    with writing(store) as connection:
+        connection.execute(delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone))))
+    return released
+
+
+def recover(store: Store, failures: int) -> list[int]:
+    """Releases what dead processes of this machine held. No crash is counted: a whole search may have been
+    killed."""
+    host = processes.machine()
+    dead = [w.id for w in listed(store) if w.host == host and processes.started(w.pid) != w.started]
+    return leave(store, dead, failures=failures) if dead else []
+
+
+class Watch:
+    """Finds the workers whose counter stands still. Call `look` once per own beat."""
+
+    def __init__(self, silent: int = SILENT) -> None:
+        self.silent = silent
+        self._seen: dict[str, tuple[int, int]] = {}  # id -> its counter, how often seen unchanged
+
+    def look(self, rows: Sequence[Worker], own: str) -> list[str]:
+        """The ids to give up."""
+        seen = {}
+        for row in rows:
+            counter, times = self._seen.get(row.id, (row.beat, -1))
+            seen[row.id] = (row.beat, times + 1 if counter == row.beat else 0)
+        self._seen = seen
+        return [id for id, (_, times) in seen.items() if times >= self.silent and id != own]
+
+
+class Heart:
+    """A thread that beats for a worker and watches the others, so that a long stage keeps its slot.
+
+    `doing` is what the live display shows. A beat that fails is tried again at the next one; the worker
+    itself meets the same database, and its errors are the ones that count.
+    """
+
+    def __init__(self, store: Store, worker: Worker, failures: int, seconds: float = BEAT_SECONDS) -> None:
+        self.store, self.worker, self.failures, self.seconds = store, worker, failures, seconds
+        self.doing = "starting"
+        self.missed = 0  # beats in a row that did not reach the database
+        self._watch = Watch()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def __enter__(self) -> "Heart":
+        register(self.store, self.worker)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=2 * self.seconds)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.seconds):
+            try:
+                beat(self.store, self.worker, self.doing)
+                silent = self._watch.look(listed(self.store), self.worker.id)
+                if silent:
+                    leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
+                self.missed = 0
+            except RunError:
+                self.missed += 1

@@ -1,0 +1,89 @@
+"""What a running search looks like, for whoever draws it: a frozen value computed from records alone.
+
+Nothing is shown before it is committed, so nothing that was shown is missing after a crash.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cellsearch.search import board, liveness, queries
+from cellsearch.search.board import Row
+from cellsearch.search.queries import Counts
+from cellsearch.search.records import dropped, facts
+from cellsearch.search.schema import Store
+from cellsearch.search.space import Space
+
+FEW = 3  # finished trials from which on their own speed is used
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One look at a running search."""
+
+    name: str
+    workers: tuple[tuple[str, str], ...]  # of all machines: name, what it does
+    counts: Counts
+    trials: int  # the target
+    best: Row | None  # first of the leaderboard that is no seed
+    seeds: tuple[Row, ...]
+    dropped: tuple[str, ...]  # tasks that are not used, with the reason
+    messages: tuple[str, ...]  # since this `search` began: restarts, failures of the mirror
+    elapsed: float  # seconds of this `search`
+    spent: float  # seconds of all `search` commands on this study
+    per_hour: float | None  # trials, measured in this `search`
+    left: float | None  # seconds, a rough estimate; None before anything is known
+
+
+class Meter:
+    """Computes `Progress`; keeps what speed and the table need from one look to the next."""
+
+    def __init__(self, store: Store, space: Space, limit: float | None) -> None:
+        self.store, self.space, self.limit = store, space, limit
+        self._first: Counts | None = None
+        self._since_trials: tuple[int, float] | None = None  # trials then, elapsed then: when the baseline was done
+        self._table: tuple[int, list[Row]] = (-1, [])
+
+    def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
+        """The search now. `elapsed` in seconds since it began."""
+        counts, known = queries.counts(self.store), facts(self.store)
+        self._first = self._first or counts
+        if known.baseline is not None and self._since_trials is None:
+            self._since_trials = (counts.trials, elapsed)
+        if counts.settings != self._table[0]:  # grows with each stage
+            self._table = (counts.settings, board.leaderboard(self.store, self.space))
+        table = self._table[1]
+        rate = self._rate(counts, elapsed)
+        everyone = [w for w in liveness.listed(self.store) if w.kind == "worker"]
+        return Progress(
+            name=self.store.name,
+            workers=tuple((f"{w.host.partition('#')[0]}:{w.pid}", w.doing) for w in everyone),
+            counts=counts,
+            trials=known.trials,
+            best=next((row for row in table if row.rank is not None and not row.seed), None),
+            seeds=tuple(row for row in table if row.seed),
+            dropped=tuple(dropped(known.baseline or {}, self.space.strategy.margin)),
+            messages=tuple(messages),
+            elapsed=elapsed,
+            spent=known.seconds,
+            per_hour=None if rate is None else 3600 * rate,
+            left=self._left(counts, known.trials, known.seconds, rate, workers),
+        )
+
+    def _rate(self, counts: Counts, elapsed: float) -> float | None:
+        """Trials per second since the baseline was done."""
+        if self._since_trials is None:
+            return None
+        trials, since = counts.trials - self._since_trials[0], elapsed - self._since_trials[1]
+        return trials / since if trials and since > 0 else None
+
+    def _left(self, counts: Counts, target: int, spent: float, rate: float | None, workers: int) -> float | None:
+        """Until the target or the time limit, whichever comes first. A slot of the baseline stands for an
+        unknown trial."""
+        ended = counts.baseline + counts.trials
+        per_slot = counts.seconds / ended / max(1, workers) if ended else None
+        per_trial = 1 / rate if rate and counts.trials >= FEW else per_slot
+        until_limit = None if self.limit is None else max(0.0, self.limit - spent)
+        if per_slot is None or per_trial is None:
+            return until_limit
+        rest = (counts.baseline_slots - counts.baseline) * per_slot + max(0, target - counts.trials) * per_trial
+        return rest if until_limit is None else min(rest, until_limit)

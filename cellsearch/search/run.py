@@ -1,0 +1,124 @@
+"""A search on this machine: makes or continues the study, keeps its workers running, tells how it goes, ends
+cleanly.
+
+In: a space and the options of `cellsearch search`. Out: the exit code; everything else is in the records.
+The coordinator trains nothing and decides nothing: killed together with its workers or without them, it
+loses nothing.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.text import show
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.search import processes, records
+from cellsearch.search.coordinator import Coordinator, listening
+from cellsearch.search.crew import WORKER, Crew
+from cellsearch.search.progress import Progress
+from cellsearch.search.records import Identity, Seed
+from cellsearch.search.schema import Store
+from cellsearch.search.space import Space, check_seeds, difference, parse_space
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
+
+
+Digests = Callable[[int], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a search runs on this machine; none of it changes a result."""
+
+    storage: str | None = None  # default: SQLite in the directory of the study
+    workers: int = 1
+    device: str = "cpu"
+    data: str | None = None
+    trials: int | None = None  # totals, not additions
+    seconds: float | None = None
+    results: Path = Path("results")
+    command: Sequence[str] = WORKER  # a process that takes its orders from standard input
+
+
+def directory(results: Path, name: str) -> Path:
+    """Where a study's files are; the name has to be one that every system takes as a file name."""
+    if not NAME.match(name) or name.endswith("."):
+        raise UsageError(f"{printable(name)!r} cannot name a study; use letters, digits, '-', '_' and '.', at most 100")
+    return results / name
+
+
+def default_url(results: Path, name: str) -> str:
+    """The SQLite database of a study."""
+    return URL.create("sqlite", database=str(directory(results, name) / "study.db")).render_as_string(False)
+
+
+def search(
+    space: Space,
+    name: str,
+    digests: Digests,
+    options: Options,
+    seed: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> int:
+    """Starts or continues the study `name`; returns when its target or its time is reached, or when it is
+    told to end.
+
+    `digests` tells, for a seed, those of the data on this machine by stage name. Returns 0, or 128 + the
+    number of the signal that ended it (130 for Ctrl-C, 143 for SIGTERM). Raises RunError where the search
+    cannot start or go on.
+    """
+    folder = directory(options.results, name)
+    try:
+        (folder / "cells").mkdir(parents=True, exist_ok=True)
+        (folder / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make {printable(str(folder))}: {error.strerror}\nchange the permissions, or go to another directory"
+        ) from error
+    with processes.exclusive(folder / "search.lock", f"the search {name!r}"), listening() as signals:
+        store = start(space, name, digests, options, seed)
+        processes.write_whole(folder / "space.yaml", records.facts(store).space)
+        crew = Crew(store, options.workers, options.device, options.data, options.command, folder / "logs")
+        return Coordinator(store, space, crew, folder, options.seconds, progress).run(signals)
+
+
+def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:
+    """The study: a new one, or the one that is there if it was made under the same conditions."""
+    url = options.storage or default_url(options.results, name)
+    store = records.find(url, name)
+    trials = options.trials if options.trials is not None else space.budget.trials
+    if store is None:
+        chosen = seed if seed is not None else 1
+        identity = Identity(space.text, chosen, digests(chosen))
+        tasks = {task.name: len(task.grid) for task in space.tasks}
+        return records.create(url, name, identity, program(), trials, seeds_of(space), tasks, space.strategy.settings)
+    known = records.facts(store)
+    chosen = seed if seed is not None else known.seed
+    identity = Identity(space.text, chosen, digests(chosen))
+    records.check_identity(known, identity, difference(parse_space(known.space), space))
+    records.extend(store, trials)
+    return store
+
+
+def seeds_of(space: Space) -> list[Seed]:
+    """The seeds by label. Two that are the same cell are one too many: a RunError."""
+    found: dict[str, Seed] = {}
+    for label, cell in check_seeds(space).items():
+        mark = fingerprint(cell)
+        if mark in found:
+            raise RunError(f"the seeds {found[mark].name!r} and {label!r} are the same cell; leave one out")
+        found[mark] = Seed(label, mark, show(cell))
+    return list(found.values())
+
+
+def program() -> str:
+    """The version of this program."""
+    try:
+        return version("cellsearch")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,114 @@
+"""The process around a worker: orders in, exit code out. `python -m cellsearch.search.serve` is what
+`search` starts.
+
+A started worker reads its orders as one line of JSON from standard input and ends with it: its end means
+that the coordinator is gone. A worker that joins a search by itself (`cellsearch worker`) gives its slot
+back when it is told to end.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from cellsearch.errors import CellsearchError, RunError
+from cellsearch.search import liveness, records
+from cellsearch.search.crew import FATAL, Orders
+from cellsearch.search.lab import RealLab, real_propose
+from cellsearch.search.liveness import Heart
+from cellsearch.search.space import Space, parse_space
+from cellsearch.search.strategies import Propose
+from cellsearch.search.worker import Lab, work
+
+MakeLab = Callable[[Space, int, Orders], Lab]  # the space, the seed of the study
+MakePropose = Callable[[Space], Propose]
+CRASHED = 3  # exit code
+
+
+def real_lab(space: Space, seed: int, orders: Orders) -> Lab:
+    """Data and training on this machine."""
+    return RealLab(space, seed, Path(orders.data) if orders.data else None, orders.device)
+
+
+class Told(BaseException):
+    """A signal asked this process to end."""
+
+
+def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose) -> int:
+    """A worker that a coordinator has started. Returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the coordinator decides
+    line = _first_line()
+    threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
+    try:
+        orders = Orders(**json.loads(line))
+        _work(orders, make_lab, make_propose)
+    except CellsearchError as error:
+        print(error, file=sys.stderr, flush=True)
+        return FATAL
+    except Exception:
+        traceback.print_exc()
+        return CRASHED
+    return 0
+
+
+def join(orders: Orders, make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose) -> int:
+    """A worker that somebody started by hand: until nothing is left. Returns 0, or 128 + the number of the
+    signal."""
+    got: list[int] = []
+
+    def tell(number: int, _frame: FrameType | None) -> None:
+        got.append(number)
+        raise Told
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        _work(orders, make_lab, make_propose)
+    except Told:
+        return 128 + got[0]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
+    store = records.open_study(orders.storage, orders.name)
+    known = records.facts(store)
+    if known.numerics != records.NUMERICS:
+        raise RunError(
+            f"the study {known.name!r} was made by a cellsearch whose results differ (numerics {known.numerics}, "
+            f"this one has {records.NUMERICS})\ninstall cellsearch {known.program} on this machine"
+        )
+    space = parse_space(known.space, f"{known.name}/space.yaml")
+    failures = space.strategy.failures
+    liveness.recover(store, failures)
+    with Heart(store, liveness.myself("worker"), failures) as heart:
+        try:
+            work(store, space, make_lab(space, known.seed, orders), make_propose(space), heart)
+        finally:  # also when told to end: the slot is free at once
+            liveness.leave(store, [heart.worker.id], failures=failures)
+
+
+def _first_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        read = os.read(0, 65_536)
+        if not read:
+            os._exit(CRASHED)  # the coordinator went before it gave orders
+        line += read
+    return line
+
+
+def _end_with_input() -> None:
+    while os.read(0, 4_096):
+        pass
+    os._exit(CRASHED)  # nobody waits for the code; the slot is taken over as that of a dead process
+
+
+if __name__ == "__main__":
+    sys.exit(serve())

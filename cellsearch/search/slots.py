@@ -1,0 +1,257 @@
+"""Work on a study: slots are taken, decided and finished; settings are claimed; stages are committed.
+
+A slot is one proposal, one refinement or one piece of the baseline, and keeps its number, its decision, its
+claims and its recorded stages whatever happens to the worker that has it. Each function here is one
+transaction. A worker that lost its slot (it was silent for too long and another one has taken over) gets
+`Lost`, and its late result is not recorded.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from cellsearch.search.records import facts_in
+from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, studies, writing
+from cellsearch.train.outcome import Outcome
+
+RETRIES = 2  # a slot whose worker crashed is tried again this often, then it has failed
+
+
+class Lost(Exception):
+    """The slot belongs to another worker by now."""
+
+
+class Idle(Enum):
+    """Why there is no slot to work on."""
+
+    WAIT = "others are still at the baseline"
+    FREEZE = "the baseline is done and its units have to be settled"
+    DONE = "everything is done, or was stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot in the hands of a worker."""
+
+    number: int
+    kind: str  # "" until it is decided
+    fingerprint: str
+    parent: str
+    task: str  # baseline slots alone
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The record of one cell on one task in one slot, without the single outcomes."""
+
+    slot: int
+    task: str
+    fingerprint: str
+    settings: int
+    trained: int
+    accuracy: float | None
+    loss: float | None
+    setting: int | None
+    parameters: int | None
+    hidden: int | None
+
+
+def take(store: Store, worker: str) -> Slot | Idle:
+    """The next slot for `worker`: a released one, else the baseline's next, else a new one while the target
+    is not met."""
+    with writing(store) as connection:
+        known = facts_in(connection, store)
+        if known.stopped or known.halted:
+            return Idle.DONE
+        mine = slots.c.study == store.study
+        free = connection.execute(
+            select(slots).where(mine, slots.c.state == "free").order_by(slots.c.number).limit(1)
+        ).first()
+        if free is not None:
+            here = slots.c.number == free.number
+            connection.execute(update(slots).where(mine, here).values(state="running", worker=worker))
+            return Slot(free.number, free.kind, free.fingerprint, free.parent, free.task)
+        if known.baseline is None:
+            baseline = select(func.count()).where(mine, slots.c.kind == "baseline", slots.c.state == "running")
+            return Idle.WAIT if connection.execute(baseline).scalar_one() else Idle.FREEZE
+        number: int = connection.execute(select(func.max(slots.c.number)).where(mine)).scalar_one() + 1
+        if number - known.baseline_slots >= known.trials:
+            return Idle.DONE
+        row = {"study": store.study, "number": number, "state": "running", "worker": worker}
+        connection.execute(insert(slots).values(row))
+        return Slot(number, "", "", "", "")
+
+
+def decide(
+    store: Store,
+    worker: str,
+    slot: Slot,
+    kind: str,
+    fingerprint: str,
+    *,
+    name: str,
+    text: str,
+    parent: str,
+    edits: Sequence[Any] = (),
+) -> Slot:
+    """Settles what a slot is about before anything runs: a retry finds it. A cell not met before is
+    recorded."""
+    with writing(store) as connection:
+        _own(connection, store, worker, slot, {"kind": kind, "fingerprint": fingerprint, "parent": parent})
+        known = select(cells.c.slot).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
+        if connection.execute(known).first() is None:
+            row = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text, "parent": parent}
+            connection.execute(
+                insert(cells).values(row | {"edits": json.dumps(list(edits)), "slot": slot.number, "seed": False})
+            )
+    return Slot(slot.number, kind, fingerprint, parent, slot.task)
+
+
+def claim(
+    store: Store, worker: str, slot: Slot, task: str, choose: Callable[[frozenset[int]], Sequence[int]]
+) -> tuple[int, ...]:
+    """The settings of a stage. A stage that has claims keeps them; else `choose` draws from what is not
+    taken yet.
+
+    `choose` gets the settings that this cell has run or is running on the task, in any slot.
+    """
+    with writing(store) as connection:
+        _own(connection, store, worker, slot, {})
+        rows = connection.execute(
+            select(claims.c["setting", "slot"])
+            .where(claims.c.study == store.study, claims.c.fingerprint == slot.fingerprint, claims.c.task == task)
+            .order_by(claims.c.place)
+        ).all()
+        own = tuple(int(row.setting) for row in rows if row.slot == slot.number)
+        if own:
+            return own
+        chosen = tuple(choose(frozenset(int(row.setting) for row in rows)))
+        if chosen:
+            key = {"study": store.study, "fingerprint": slot.fingerprint, "task": task, "slot": slot.number}
+            new = [key | {"setting": setting, "place": place} for place, setting in enumerate(chosen)]
+            connection.execute(insert(claims), new)
+        return chosen
+
+
+def commit(store: Store, worker: str, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float) -> Stage:
+    """Records a stage for good. Only after this may anybody be told."""
+    stage = summary(slot.number, slot.fingerprint, task, outcomes)
+    row: dict[str, Any] = asdict(stage) | {"study": store.study, "seconds": seconds}
+    row["outcomes"] = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
+    with writing(store) as connection:
+        _own(connection, store, worker, slot, {})
+        key = (stages.c.study == store.study, stages.c.slot == slot.number, stages.c.task == task)
+        if connection.execute(select(stages.c.task).where(*key)).first() is None:  # else: recorded, the answer was lost
+            connection.execute(insert(stages).values(row))
+            _own(connection, store, worker, slot, {"seconds": slots.c.seconds + seconds})
+    return stage
+
+
+def summary(slot: int, fingerprint: str, task: str, outcomes: Sequence[Outcome]) -> Stage:
+    """The stage that `outcomes` make: the best setting is the most accurate, the first in the grid among
+    equals."""
+    trained = [o for o in outcomes if o.accuracy is not None]
+    best = min(trained, key=lambda o: (-(o.accuracy or 0.0), o.setting), default=None)
+    if best is None:
+        return Stage(slot, task, fingerprint, len(outcomes), 0, None, None, None, None, None)
+    return Stage(
+        slot, task, fingerprint, len(outcomes), len(trained),
+        best.accuracy, best.loss, best.setting, best.parameters, best.hidden,
+    )  # fmt: skip
+
+
+def recorded(store: Store, slot: Slot) -> dict[str, tuple[Outcome, ...]]:
+    """The stages that a slot has already: they are not run again."""
+    with reading(store.engine, store.url) as connection:
+        rows = connection.execute(
+            select(stages.c["task", "outcomes"]).where(stages.c.study == store.study, stages.c.slot == slot.number)
+        )
+        return {str(row.task): outcomes_of(row.outcomes) for row in rows}
+
+
+def outcomes_of(text: str) -> tuple[Outcome, ...]:
+    """The single outcomes of a recorded stage."""
+    return tuple(Outcome(**item) for item in json.loads(text))
+
+
+def finish(
+    store: Store,
+    worker: str,
+    slot: Slot,
+    outcome: str,
+    *,
+    task: str = "",
+    cause: str = "",
+    score: float | None = None,
+    failures: int,
+) -> None:
+    """Ends a slot: baseline, ranked, filtered (at `task`) or failed (with its cause).
+
+    After `failures` failed slots in a row the study stops, with the cause of the first of them.
+    """
+    with writing(store) as connection:
+        _own(connection, store, worker, slot, {})
+        _end(connection, store, slot.number, slot.kind, outcome, task or slot.task, cause, score, failures)
+
+
+def _end(
+    connection: Connection,
+    store: Store,
+    number: int,
+    kind: str,
+    outcome: str,
+    task: str,
+    cause: str,
+    score: float | None,
+    failures: int,
+) -> None:
+    failed = outcome == "failed"
+    values: dict[str, Any] = {"state": "failed" if failed else "done", "worker": "", "outcome": outcome}
+    values |= {"task": task, "cause": cause, "score": score, "mirror": "" if kind == "baseline" else "due"}
+    connection.execute(update(slots).where(slots.c.study == store.study, slots.c.number == number).values(values))
+    known = connection.execute(select(studies).where(studies.c.id == store.study)).one()
+    streak = known.streak + 1 if failed else 0
+    first = (known.cause or cause) if failed else ""
+    change: dict[str, Any] = {"streak": streak, "cause": first}
+    if streak >= failures:
+        change["stopped"] = f"{streak} evaluations in a row have failed; the first of them: {first or 'unknown'}"
+    connection.execute(update(studies).where(studies.c.id == store.study).values(change))
+
+
+def release(store: Store, workers: Sequence[str], *, crash: str = "", failures: int) -> list[int]:
+    """Takes the running slots away from these workers, to be taken again, and tells which.
+
+    `crash` is the cause where a worker ended by itself: such a slot is tried `RETRIES` times more and then
+    has failed.
+    """
+    with writing(store) as connection:
+        rows = connection.execute(
+            select(slots.c["number", "kind", "task", "attempts"]).where(
+                slots.c.study == store.study, slots.c.state == "running", slots.c.worker.in_(list(workers))
+            )
+        ).all()
+        for row in rows:
+            attempts = row.attempts + bool(crash)
+            values = {"state": "free", "worker": "", "attempts": attempts}
+            here = (slots.c.study == store.study, slots.c.number == row.number)
+            connection.execute(update(slots).where(*here).values(values))
+            if attempts > RETRIES:
+                cause = f"the worker crashed {attempts} times: {crash}"
+                _end(connection, store, row.number, row.kind, "failed", row.task, cause, None, failures)
+    return [int(row.number) for row in rows]
+
+
+def _own(connection: Connection, store: Store, worker: str, slot: Slot, values: Mapping[str, Any]) -> None:
+    """Applies `values` to a slot that `worker` must have."""
+    own = (slots.c.study == store.study, slots.c.number == slot.number)
+    held = (slots.c.worker == worker, slots.c.state == "running")
+    if values:
+        found = connection.execute(update(slots).where(*own, *held).values(**values)).rowcount
+    else:
+        found = len(connection.execute(select(slots.c.number).where(*own, *held)).all())
+    if not found:
+        raise Lost(f"slot {slot.number}")

@@ -1,0 +1,325 @@
+"""One worker: takes a slot, decides, evaluates it stage by stage, records each stage, and takes the next.
+
+In: a study, a `Lab` (data and training) and `propose` (mutation). Out: records. A worker has no state of its
+own that matters: it may be killed at any moment, and whoever takes its slot goes on after the last recorded
+stage.
+
+Randomness of a slot comes from (study seed, slot, purpose), that of a training run from (study seed, cell,
+task, setting).
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse, show
+from cellsearch.errors import CellError, CellsearchError, RunError, printable
+from cellsearch.search import queries, ranking, slots, strategies
+from cellsearch.search.failpoint import failpoint
+from cellsearch.search.liveness import Heart
+
+from cellsearch.search.records import Facts, facts, freeze
+from cellsearch.search.schema import Store, Unavailable
+from cellsearch.search.slots import Idle, Lost, Slot
+from cellsearch.search.sections import FILTER
+from cellsearch.search.space import Space
+from cellsearch.search.strategies import Known, NothingLeft, Propose, View
+from cellsearch.train.outcome import Outcome
+
+WAIT_SECONDS = 0.2  # between two looks for a slot while others are at the baseline
+PATIENCE_SECONDS = 300.0  # how long a result is kept and offered again to a database that does not answer
+CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+Pools = Sequence[tuple[int, Sequence[int]]]
+
+
+class Lab(Protocol):
+    """What a worker needs of data and training. Stage names are those of the space, and `filter`."""
+
+    def digests(self) -> Mapping[str, str]:
+        """Stage name -> digest of its data, as it is on this machine."""
+
+    def floor(self, task: str) -> float:
+        """The accuracy of the best predictor that sees the current symbol alone."""
+
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> Sequence[Outcome]:
+        """Trains `cell` once for each of the settings (indices in the grid of the stage); one outcome each,
+        in order.
+
+        What is random in a run follows from `seed` (the study's), the cell, the task and the setting alone.
+        """
+
+
+def work(store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart) -> None:
+    """Works on slots until there is none left to take.
+
+    An error for people ends the worker, except a cell that cannot be used: that is a failed slot. Any other
+    exception gives the slot back, as a crash of the worker does.
+    """
+    failures = space.strategy.failures
+    check_data(facts(store), lab)
+    crashes = 0
+    while True:
+        heart.doing = "looking for a slot"
+        taken = patiently(lambda: slots.take(store, heart.worker.id))
+        if taken is Idle.DONE:
+            return
+        if taken is Idle.WAIT:
+            heart.doing = "waiting for the baseline"
+            time.sleep(WAIT_SECONDS)
+        elif taken is Idle.FREEZE:
+            settle(store, space, lab)
+        elif isinstance(taken, Slot):
+            try:
+                Shift(store, space, facts(store), lab, propose, heart).run(taken)
+                crashes = 0
+            except Lost:
+                continue  # this worker was silent for so long that its slot went to another one: the work is theirs
+            except CellsearchError:
+                raise
+            except Exception as error:
+                crashes += 1
+                cause = printable(f"{type(error).__name__}: {error}", 1_000)
+                slots.release(store, [heart.worker.id], crash=cause, failures=failures)
+                if crashes == CRASHES:
+                    raise
+
+
+def settle(store: Store, space: Space, lab: Lab) -> None:
+    """Freezes the units after the baseline."""
+    baseline = next(seed for seed in queries.recorded_cells(store, seeds=True) if seed.name == space.baseline)
+    floors = {task.name: lab.floor(task.name) for task in space.tasks}
+    freeze(store, baseline.fingerprint, floors, space.strategy.margin)
+
+
+def check_data(known: Facts, lab: Lab) -> None:
+    """Refuses data that is not what the study was started on."""
+    for task, digest in lab.digests().items():
+        if known.data.get(task) != digest:
+            raise RunError(
+                f"the data of {task} on this machine is not what the study {known.name!r} was started on "
+                f"({digest[:12]}, not {known.data.get(task, 'none')[:12]})\n"
+                "bring that data here (`--data DIR`), or start a study of another --name"
+            )
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """`call()`, again and again while the database does not answer: what it records is complete already."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    pause = 0.5
+    while True:
+        try:
+            return call()
+        except Unavailable:
+            if time.monotonic() > end:
+                raise
+        time.sleep(pause * random.uniform(0.5, 1.5))  # so that many workers do not come back together
+        pause = min(2 * pause, 15.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """The work on one slot."""
+
+    store: Store
+    space: Space
+    facts: Facts
+    lab: Lab
+    propose: Propose
+    heart: Heart
+
+    @property
+    def worker(self) -> str:
+        return self.heart.worker.id
+
+    @property
+    def grids(self) -> dict[str, int]:
+        return strategies.grids(self.space)
+
+    def run(self, slot: Slot) -> None:
+        """From wherever the slot stands to its end."""
+        try:
+            if slot.kind == "baseline":
+                self.baseline(slot)
+                return
+            if not slot.kind:
+                slot = self.decide(slot)
+                failpoint("after-decide")
+            self.trial(slot)
+        except (NothingLeft, CellError) as error:
+            self.finish(slot, "failed", cause=str(error))
+
+    def baseline(self, slot: Slot) -> None:
+        """A seed on a piece of the grid of one task."""
+        outcomes = self.stage(slot, self.cell(slot.fingerprint), slot.task, ())
+        if any(outcome.status == "done" for outcome in outcomes):
+            self.finish(slot, "baseline", task=slot.task)
+        else:
+            self.finish(slot, "failed", task=slot.task, cause=first_cause(outcomes))
+
+    def decide(self, slot: Slot) -> Slot:
+        """Refine or propose, and what; recorded before anything runs."""
+        self.heart.doing = f"trial {self.number(slot)}: choosing a cell"
+        rng = np.random.default_rng((self.facts.seed, slot.number, 0))
+        decision = strategies.decide(self.space.strategy, self.view(), self.propose, rng)
+        name = f"m{self.number(slot)}"  # kept where the cell is new; the fingerprint ignores names
+        return slots.decide(
+            self.store, self.worker, slot, decision.kind, decision.fingerprint,
+            name=name, text=show(replace(decision.cell, name=name)), parent=decision.parent, edits=decision.edits,
+        )  # fmt: skip
+
+    def trial(self, slot: Slot) -> None:
+        """The filter and the tasks in turn for a proposal, every task for a refinement."""
+        cell = self.cell(slot.fingerprint)
+        view = self.view()
+        known = view.known(slot.fingerprint)
+        if slot.kind == "propose" and not strategies.admitted(view, known):
+            assert self.space.filter is not None
+            outcomes = self.stage(slot, cell, FILTER, (), self.space.filter.settings)
+            best = max((o.accuracy for o in outcomes if o.accuracy is not None), default=-1.0)
+            if best < self.space.filter.accuracy:
+                broken = outcomes and all(o.status == "failed" for o in outcomes)
+                cause = first_cause(outcomes)
+                self.finish(slot, "failed" if broken else "filtered", task=FILTER, cause=cause)
+                return
+        outcomes = []
+        for task, unit in view.units.items():
+            outcomes += self.stage(slot, cell, task, self.pools(slot, task))
+            stages = queries.recorded_stages(self.store, fingerprint=slot.fingerprint)
+            best = ranking.bests(stages).get(slot.fingerprint, {}).get(task)
+            passed = known.seed or ranking.passed(best, unit, self.space.strategy.threshold)
+            if slot.kind == "propose" and not passed:
+                self.close(slot, "filtered", task, outcomes)
+                return
+        self.close(slot, "ranked", "", outcomes)
+
+    def close(self, slot: Slot, outcome: str, task: str, outcomes: Sequence[Outcome]) -> None:
+        """Ends a trial that was evaluated: it has failed only where not one of its settings could be
+        trained."""
+        if outcomes and not any(o.status == "done" for o in outcomes):
+            outcome = "failed"
+        self.finish(slot, outcome, task=task, cause=first_cause(outcomes))
+
+    def stage(
+        self, slot: Slot, cell: Cell, task: str, pools: Pools, count: int | None = None
+    ) -> tuple[Outcome, ...]:
+        """The outcomes of a stage: those on record, or its settings claimed, trained and committed."""
+        done = slots.recorded(self.store, slot)
+        if task in done:
+            return done[task]
+        size = self.grids[task]
+        wanted = count or self.space.strategy.settings
+        purpose = 1 + list(self.grids).index(task)
+
+        def choose(taken: frozenset[int]) -> list[int]:
+            rng = np.random.default_rng((self.facts.seed, slot.number, purpose))
+            return strategies.draw(wanted, size, pools, taken, rng)
+
+        claimed = patiently(lambda: slots.claim(self.store, self.worker, slot, task, choose))
+        failpoint("after-claim")
+        if not claimed:
+            return ()
+        label = f"{self.label(slot)} {cell.name} on {task}"
+        self.heart.doing = f"{label}: {len(claimed)} settings"
+
+        def say(text: str) -> None:
+            self.heart.doing = f"{label}: {text}"
+
+        start = time.monotonic()
+        outcomes = [checked(o) for o in self.lab.evaluate(cell, task, claimed, self.facts.seed, say)]
+        seconds = time.monotonic() - start
+        assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
+        failpoint("after-evaluate")
+        patiently(lambda: slots.commit(self.store, self.worker, slot, task, outcomes, seconds))
+        failpoint("after-commit")
+        return tuple(outcomes)
+
+    def pools(self, slot: Slot, task: str) -> Pools:
+        """Where the settings of a proposal come from; those of a refinement are random."""
+        if slot.kind != "propose":
+            return ()
+        seeds = [seed.fingerprint for seed in queries.recorded_cells(self.store, seeds=True)]
+        parent = queries.results(self.store, [slot.parent], task)
+        strategy = self.space.strategy
+        return strategies.sources(strategy, strategy.settings, parent, queries.results(self.store, seeds, task))
+
+    def view(self) -> View:
+        """The records as decisions read them."""
+        return look(self.store, self.space, self.facts)
+
+    def cell(self, fingerprint: str) -> Cell:
+        """A recorded cell."""
+        return parse(queries.recorded_cells(self.store, [fingerprint])[0].text)
+
+    def number(self, slot: Slot) -> int:
+        """Trials count from 1, after the baseline."""
+        return slot.number - self.facts.baseline_slots + 1
+
+    def label(self, slot: Slot) -> str:
+        return "baseline:" if slot.kind == "baseline" else f"trial {self.number(slot)}: {slot.kind}"
+
+    def finish(self, slot: Slot, outcome: str, *, task: str = "", cause: str = "") -> None:
+        """Ends the slot, with the score of its cell so far."""
+        score = None
+        if slot.kind != "baseline" and outcome != "failed":
+            found = ranking.bests(queries.recorded_stages(self.store, fingerprint=slot.fingerprint))
+            score = ranking.score(found.get(slot.fingerprint, {}), self.facts.units)
+        patiently(
+            lambda: slots.finish(
+                self.store, self.worker, slot, outcome,
+                task=task, cause=cause, score=score, failures=self.space.strategy.failures,
+            )
+        )  # fmt: skip
+        failpoint("after-finish")
+
+
+def look(store: Store, space: Space, known: Facts) -> View:
+    """The records as a decision reads them: scores from slots that are finished, claims from all."""
+    found = ranking.bests(queries.recorded_stages(store, finished=True, without=FILTER))
+    origins = queries.origins(store)
+    units = known.units
+    if space.strategy.baseline == "live":
+        baseline = next(seed for seed in queries.recorded_cells(store, seeds=True) if seed.name == space.baseline)
+        units = ranking.live_units(units, found.get(baseline.fingerprint, {}))
+    order = ranking.ranked(found, origins, units, space.strategy.threshold)
+    listed = [standing.fingerprint for standing in order[: space.strategy.list]]
+    tried = queries.tried(store, listed)
+
+    def about(mark: str) -> Known:
+        best = ranking.bests(queries.recorded_stages(store, finished=True, fingerprint=mark)).get(mark, {})
+        seed = mark in origins and origins[mark].seed
+        return Known(tried.get(mark) or queries.tried(store, [mark])[mark], best, seed)
+
+    def cell(mark: str) -> Cell:
+        return parse(queries.recorded_cells(store, [mark])[0].text)
+
+    admission = space.filter.accuracy if space.filter else 0.0
+    return View(strategies.grids(space), units, admission, order, about, cell, fingerprint)
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """A number that is not finite is a status, never a score."""
+    if outcome.status == "done" and (outcome.accuracy is None or not math.isfinite(outcome.accuracy)):
+        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="accuracy is not finite")
+    if outcome.status != "done" and (outcome.accuracy is not None or outcome.loss is not None):
+        return replace(outcome, accuracy=None, loss=None)
+    if outcome.loss is not None and not math.isfinite(outcome.loss):
+        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="loss is not finite")
+    return outcome
+
+
+def first_cause(outcomes: Sequence[Outcome]) -> str:
+    """Why the first setting without an accuracy has none; "" where all have one."""
+    for outcome in outcomes:
+        if outcome.status != "done":
+            return f"{outcome.status}: {outcome.cause}" if outcome.cause else outcome.status
+    return ""

@@ -1,0 +1,313 @@
+"""YAML in which every value knows its place: text in, a tree of `Node` or a SpaceError out.
+
+The part of YAML that is safe and means the same to everyone: one document of mappings with text keys, lists
+and scalars. Anchors, aliases, tags, merge keys, directives, duplicate keys and tabs are errors. A plain
+scalar is null, true, false or a decimal number (`1e-3` is one); everything else is text: `no`, `12:30`,
+`2015-07-06`, `0x1F`, `1_000`. A number with a leading zero is an error: 017 is 15 in YAML 1.1 and 17 in 1.2.
+
+The text is read as a stream of events and never by recursion, so that no input takes unbounded time or depth.
+"""
+
+import math
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from cellsearch.errors import Place, SpaceError, printable
+
+MAX_BYTES, MAX_DEPTH, MAX_DIGITS = 1 << 20, 64, 40
+
+Scalar = bool | int | float | str | None
+Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is one: some fifty times faster
+
+INTEGER = re.compile(r"[-+]?[0-9]+\Z")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
+NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
+WORDS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+
+# What no YAML text of ours holds: control characters, tabs, line breaks that other programs do not see, a
+# byte order mark inside, halves of surrogate pairs.
+FORBIDDEN = re.compile(
+    "[^\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+DIRECTIVE = re.compile(r"^%", re.MULTILINE)
+BREAK = re.compile(r"\r\n|\n|\r")
+
+# What libyaml says (a part of it), and what helps.
+REMEDIES = (
+    ("mapping values are not allowed", "put text that contains ': ' in quotes"),
+    ("cannot start any token", "put text that starts with this character in quotes"),
+    ("could not find expected ':'", "after a key stand ': ' and its value; mind the indentation"),
+    ("did not find expected key", "check the indentation of this line and of the one before"),
+    ("did not find expected '-' indicator", "check the indentation: the items of a list start in one column"),
+    ("unexpected end of stream", "close the quotes"),
+    ("unknown escape character", "write \\\\ for a backslash, or use single quotes"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text by lines, and the name under which errors show it."""
+
+    file: str
+    lines: tuple[str, ...]
+
+    def span(self, line: int, column: int, length: int = 1) -> "Span":
+        return Span(self, line, column, max(1, length))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where something stands: line and column from 0, length in characters of that line."""
+
+    source: Source
+    line: int
+    column: int
+    length: int
+
+    @property
+    def place(self) -> Place:
+        lines = self.source.lines
+        text = lines[self.line] if self.line < len(lines) else ""
+        return Place(self.source.file, self.line + 1, self.column + 1, text, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value where it stands. `key` is where its key stands, for a value in a mapping."""
+
+    content: Scalar | tuple["Node", ...] | dict[str, "Node"]
+    span: Span
+    key: Span | None = None
+
+    @property
+    def plain(self) -> Plain:
+        """The value without places."""
+        if isinstance(self.content, dict):
+            return {key: node.plain for key, node in self.content.items()}
+        if isinstance(self.content, tuple):
+            return [node.plain for node in self.content]
+        return self.content
+
+
+def error(span: Span, message: str, remedy: str = "") -> SpaceError:
+    """A SpaceError at `span`."""
+    return SpaceError(message, span.place, remedy)
+
+
+def read_text(path: Path) -> str:
+    """The text of a regular file of at most 1 MiB in UTF-8. All else is a SpaceError, and no hang."""
+    shown = printable(str(path))
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise SpaceError(f"{shown} is a directory", remedy="name a .yaml file in it")
+        if not stat.S_ISREG(mode):
+            raise SpaceError(
+                f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
+            )
+        # not blocking: between the two calls the path may have become a FIFO
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise SpaceError(
+                    f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
+                )
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SpaceError(f"there is no file {shown}", remedy="check the path") from None
+    except (OSError, ValueError) as failure:  # ValueError: a NUL in the path
+        reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+        raise SpaceError(
+            f"cannot read {shown}: {printable(reason)}", remedy="name a readable .yaml file"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise SpaceError(
+            f"{shown} is longer than {MAX_BYTES >> 20} MiB", remedy="is this the YAML of a search space?"
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as failure:
+        before = data[: failure.start].decode("utf-8")
+        source = Source(str(path), tuple(BREAK.split(data.decode("utf-8", "replace"))))
+        raise error(
+            _at(source, before, len(before)),
+            f"byte 0x{data[failure.start]:02X} is not UTF-8",
+            "save the file as UTF-8",
+        ) from None
+
+
+def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:
+    """The one document in `text`. `shown` is the text in which errors point, where it is not what is read."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise SpaceError(f"{printable(file)} is longer than {MAX_BYTES >> 20} MiB", remedy="shorten it")
+    text = text.removeprefix("\ufeff")
+    source = Source(file, tuple(BREAK.split(text if shown is None else shown)))
+    if found := FORBIDDEN.search(text):
+        tab = found[0] == "\t"
+        raise error(
+            _at(source, text, found.start()),
+            "a tab" if tab else f"the character U+{ord(found[0]):04X} is not allowed",
+            r"use spaces; in double quotes a tab is written \t"
+            if tab
+            else r"write it in double quotes, as \u1234",
+        )
+    if found := DIRECTIVE.search(text):
+        raise error(_at(source, text, found.start()), "directives are not allowed", "remove the line")
+    try:
+        return _document(text, source)
+    except yaml.MarkedYAMLError as failure:
+        problem = failure.problem or failure.context or "it cannot be read"
+        mark = failure.problem_mark or failure.context_mark
+        remedy = next((help for part, help in REMEDIES if part in problem), "")
+        context = f" ({failure.context})" if failure.context and failure.problem else ""
+        span = source.span(mark.line, mark.column) if mark else source.span(0, 0)
+        raise error(span, f"not YAML: {printable(problem)}{printable(context)}", remedy) from None
+    except yaml.YAMLError as failure:
+        raise error(source.span(0, 0), f"not YAML: {printable(str(failure))}") from None
+
+
+def _at(source: Source, text: str, offset: int) -> Span:
+    before = BREAK.split(text[:offset])
+    return source.span(len(before) - 1, len(before[-1]))
+
+
+class _Open:
+    """A mapping or list whose end has not come yet."""
+
+    def __init__(self, kind: str, span: Span, key: Span | None) -> None:
+        self.kind, self.span, self.key = kind, span, key
+        self.items: list[Node] = []
+        self.pairs: dict[str, Node] = {}
+        self.waiting: tuple[str, Span] | None = None  # a key whose value comes next
+
+
+def _document(text: str, source: Source) -> Node:
+    stack: list[_Open] = []
+    root: Node | None = None
+    for event in yaml.parse(text, Loader=LOADER):
+        span = _span(source, event)
+        top = stack[-1] if stack else None
+        if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+            raise error(span, "a second document", "a file holds one search space; remove what follows '---'")
+        if not isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
+            continue
+        if isinstance(event, yaml.NodeEvent):
+            _refuse(event, span)
+        is_key = top is not None and top.kind == "mapping" and top.waiting is None
+        if is_key and top and not isinstance(event, yaml.MappingEndEvent):
+            top.waiting = _key(event, span, top)
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(stack) >= MAX_DEPTH:
+                raise error(span, f"nested more than {MAX_DEPTH} deep", "a search space is not that deep")
+            kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
+            stack.append(_Open(kind, span, top.waiting[1] if top and top.waiting else None))
+            continue
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(_scalar(event, span), span, top.waiting[1] if top and top.waiting else None)
+        else:
+            done = stack.pop()
+            node = Node(done.pairs if done.kind == "mapping" else tuple(done.items), done.span, done.key)
+            top = stack[-1] if stack else None
+        if top is None:
+            root = node
+        elif top.waiting is not None:
+            top.pairs[top.waiting[0]] = node
+            top.waiting = None
+        else:
+            top.items.append(node)
+    return root or Node(None, source.span(0, 0))
+
+
+def _span(source: Source, event: yaml.Event) -> Span:
+    start, end = event.start_mark, event.end_mark
+    assert start and end, "what comes from a text has marks"
+    if not isinstance(event, yaml.ScalarEvent):
+        return source.span(start.line, start.column)
+    if start.line == end.line:
+        return source.span(start.line, start.column, end.column - start.column)
+    return source.span(start.line, start.column, len(source.lines[start.line]) - start.column)
+
+
+def _refuse(event: yaml.NodeEvent, span: Span) -> None:
+    """What lets a file grow without bound or run code."""
+    if isinstance(event, yaml.AliasEvent):
+        raise error(span, "aliases are not allowed", "write the value out")
+    if event.anchor is not None:
+        raise error(
+            span, "anchors are not allowed", "remove the '&' word, and write values out where they are used"
+        )
+    if getattr(event, "tag", None) is not None:
+        raise error(span, "tags are not allowed", "remove the '!' word; put text in quotes")
+
+
+def _key(event: yaml.Event, span: Span, mapping: _Open) -> tuple[str, Span]:
+    if not isinstance(event, yaml.ScalarEvent):
+        raise error(
+            span, "a key that is a list or a mapping", "keys are words; is a quote or a bracket missing?"
+        )
+    if event.value == "<<" and not event.style:
+        raise error(span, "merge keys are not allowed", "write the pairs out")
+    key = _scalar(event, span)
+    if not isinstance(key, str):
+        raise error(
+            span, f"the key {_shown(event.value)} is not text", "put it in quotes if it is meant as a word"
+        )
+    if key in mapping.pairs:
+        first = mapping.pairs[key].key
+        where = f"; it stands in line {first.line + 1} already" if first else ""
+        raise error(span, f"duplicate key '{printable(key, 60)}'{where}", "keep one of the two")
+    return key, span
+
+
+def _scalar(event: yaml.ScalarEvent, span: Span) -> Scalar:
+    if not event.style:
+        return resolve(event.value, span)
+    if surrogate := re.search("[\ud800-\udfff]", event.value):
+        remedy = r"a character above U+FFFF is written \U0001F600"
+        raise error(span, f"U+{ord(surrogate[0]):04X} is half a character", remedy)
+    return str(event.value)
+
+
+def resolve(text: str, span: Span | None = None) -> Scalar:
+    """What a scalar without quotes means."""
+    span = span or Source("<text>", (text,)).span(0, 0, len(text))
+    if text in WORDS:
+        return WORDS[text]
+    if NOT_FINITE.match(text):
+        raise error(span, f"{text} is not a finite number", "put it in quotes if it is meant as text")
+    if not FLOAT.match(text):
+        return text
+    if LEADING_ZERO.match(text):
+        plain = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", text)
+        remedy = f"write {printable(plain, 60)}, or put it in quotes if it is meant as text"
+        raise error(
+            span, "a number with a leading zero (octal for some programs, decimal for others)", remedy
+        )
+    if INTEGER.match(text):
+        if len(text) > MAX_DIGITS:
+            raise error(
+                span, f"a number of more than {MAX_DIGITS} digits", "put it in quotes if it is meant as text"
+            )
+        return int(text)
+    value = float(text)
+    if not math.isfinite(value):
+        raise error(
+            span, f"{_shown(text)} is too large for a number", "put it in quotes if it is meant as text"
+        )
+    return value
+
+
+def _shown(text: str) -> str:
+    return f"'{printable(text, 60)}'"

@@ -1,0 +1,126 @@
+"""The table of tasks, and how one is built: a name and options in, a `Dataset` out.
+
+Listings, search spaces and training read this table; a new task is a new row.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cellsearch.errors import DataError
+from cellsearch.tasks import arithmetic, memorize, ptb, text, xml
+from cellsearch.tasks.data import Dataset, Measure, Part, assemble
+from cellsearch.tasks.options import Option, fields_of, parse, shown, suggestion, unhashed
+
+MAX_BATCH = 100_000
+
+Built = tuple[tuple[str, ...], dict[str, Part]]  # symbols; train, valid, test
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A row: what the task is called, what it is, who set it, its options, and how its data comes about."""
+
+    name: str
+    about: str
+    source: str
+    options: type[Any]  # a frozen dataclass; its fields are declared with `option`
+    measure: Callable[[Any], Measure]
+    build: Callable[[Any, int, int, Path | None], Built]  # options, batch, seed, data directory
+    check: Callable[[Any], None] = lambda options: None  # DataError for options that contradict each other
+
+    @property
+    def listed(self) -> tuple[Option, ...]:
+        """The options with default, range and help."""
+        return fields_of(self.options)
+
+
+JOZEFOWICZ = (
+    "Jozefowicz, Zaremba, Sutskever (2015), An Empirical Exploration of Recurrent Network Architectures"
+)
+
+_ROWS = (
+    Task(
+        "memorize",
+        "symbols are read, then reproduced in the same order; the filter that a mutant must pass",
+        f"{JOZEFOWICZ}, section 3.1",
+        memorize.Memorize,
+        lambda options: "loss",
+        lambda o, batch, seed, data: (memorize.symbols(o), memorize.generate(o, batch=batch, seed=seed)),
+    ),
+    Task(
+        "arithmetic",
+        "sums and differences of two numbers, with letters in between that mean nothing",
+        f"{JOZEFOWICZ}, section 3.5",
+        arithmetic.Arithmetic,
+        lambda options: "loss",
+        lambda o, batch, seed, data: (arithmetic.SYMBOLS, arithmetic.generate(o, batch=batch, seed=seed)),
+    ),
+    Task(
+        "xml",
+        "nested tags with random names; every character is predicted",
+        f"{JOZEFOWICZ}, section 3.5",
+        xml.Xml,
+        lambda options: "loss",
+        lambda o, batch, seed, data: (xml.SYMBOLS, xml.generate(o, batch=batch, seed=seed)),
+        xml.check,
+    ),
+    Task(
+        "ptb",
+        "Penn Treebank, the next word; needs the files in a data directory",
+        f"Mikolov et al. (2010), Recurrent Neural Network Based Language Model; {JOZEFOWICZ}, section 3.5",
+        ptb.Ptb,
+        lambda options: "perplexity",
+        lambda o, batch, seed, data: ptb.load(o, batch=batch, data=data),
+    ),
+    Task(
+        "text",
+        "the next character or word of any UTF-8 file, or of Python's own documentation",
+        "the user's file, or the Python Software Foundation's language reference (pydoc_data.topics)",
+        text.Text,
+        lambda options: "perplexity" if options.level == "word" else "bits",
+        lambda o, batch, seed, data: text.load(o, batch=batch, data=data),
+        text.check,
+    ),
+)
+
+TASKS: Mapping[str, Task] = {row.name: row for row in _ROWS}
+
+
+def task(name: str) -> Task:
+    """The row called `name`; DataError with the nearest name else."""
+    if not isinstance(name, str) or name not in TASKS:
+        raise DataError(
+            f"unknown task {shown(name)}.{suggestion(name, tuple(TASKS))} Tasks: {', '.join(TASKS)}."
+        )
+    return TASKS[name]
+
+
+def parse_options(name: str, mapping: Mapping[str, object]) -> Any:
+    """The options dataclass of task `name` with `mapping` filled in.
+
+    Every value is checked for its kind and range, and all of them together. DataError names the key, what was
+    found, what is allowed, and the nearest right word.
+    """
+    row = task(name)
+    options = parse(row.options, mapping, name)
+    row.check(options)
+    return options
+
+
+def build(name: str, options: Mapping[str, object], *, batch: int, seed: int, data: Path | None) -> Dataset:
+    """The data set of task `name` in `batch` rows.
+
+    `seed` decides on generated data alone; `data` is the directory in which tasks look for files, or None.
+    The same arguments give the same digest on every machine. DataError for wrong options and for data that is
+    missing, damaged or too short.
+    """
+    row = task(name)
+    parsed = parse_options(name, options)
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+        raise DataError(f"the batch must be a whole number from 1 to {MAX_BATCH:,}, not {shown(batch)}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise DataError(f"the seed must be a whole number from 0 to 2^64 - 1, not {shown(seed)}.")
+    symbols, parts = row.build(parsed, batch, seed, data)
+    return assemble(name, asdict(parsed), symbols, parts, row.measure(parsed), unhashed(row.options))

@@ -1,0 +1,1 @@
+"""Training: settings, optimizer and one loop for a whole population; scores and statuses."""

@@ -1,0 +1,52 @@
+"""The learning-rate schedule of the search, one state for each member of a population.
+
+Jozefowicz et al. 2015, section 3.6: after `patience` consecutive epochs without improvement on the validation part the
+rate is multiplied by `factor` at every epoch for `halvings` more epochs; then training stops. The paper does not say
+what must improve; here it is the validation loss, which moves before accuracy does.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cellsearch.train.settings import Training
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Where each member stands; arrays [K]."""
+
+    rate: np.ndarray  # learning rate
+    lowest: np.ndarray  # best validation loss so far
+    stale: np.ndarray  # consecutive epochs without a better one
+    lowered: np.ndarray  # how often the rate was lowered
+    stopped: np.ndarray  # bool
+
+    def keep(self, members: np.ndarray) -> "Schedule":
+        """The schedule of some members."""
+        return Schedule(*(getattr(self, f)[members] for f in self.__dataclass_fields__))
+
+
+def begin(rates: np.ndarray) -> Schedule:
+    """Before the first epoch."""
+    k = len(rates)
+    zeros = np.zeros(k, dtype=np.int64)
+    return Schedule(rates.astype(float), np.full(k, np.inf), zeros, zeros.copy(), np.zeros(k, dtype=bool))
+
+
+def after_epoch(schedule: Schedule, loss: np.ndarray, training: Training) -> Schedule:
+    """The schedule after an epoch with this validation loss [K]."""
+    better = loss < schedule.lowest
+    stale = np.where(better, 0, schedule.stale + 1)
+    lowering = (schedule.lowered > 0) | (stale >= training.patience)
+    stopped = schedule.stopped | (lowering & (schedule.lowered >= training.halvings))
+    lowered = np.where(lowering & ~stopped, schedule.lowered + 1, schedule.lowered)
+    rate = np.where(lowering & ~stopped, schedule.rate * training.factor, schedule.rate)
+    return replace(
+        schedule,
+        rate=rate,
+        lowest=np.where(better, loss, schedule.lowest),
+        stale=stale,
+        lowered=lowered,
+        stopped=stopped,
+    )

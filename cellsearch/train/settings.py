@@ -1,0 +1,58 @@
+"""The values a training run can take: one setting, the grid of all settings, and the training schedule.
+
+Torch-free, so that search spaces and leaderboards read it without loading torch.
+"""
+
+from dataclasses import dataclass, fields
+from math import prod
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One assignment of hyperparameters (Jozefowicz et al. 2015, section 3.7)."""
+
+    init_scale: float  # s: weights start in U[-s/sqrt(H), s/sqrt(H)]
+    learning_rate: float
+    max_norm: float  # the gradient of a member is scaled down to this norm
+    layers: int
+    parameters: int  # target size of the whole model; the width H follows by bisection
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """All allowed settings: the product of the values of each hyperparameter.
+
+    A setting is known by its index: mixed radix over the fields in the order of `Setting`, the last one fastest.
+    """
+
+    init_scale: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    max_norm: tuple[float, ...]
+    layers: tuple[int, ...]
+    parameters: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return prod(len(getattr(self, f.name)) for f in fields(self))
+
+    def __getitem__(self, index: int) -> Setting:
+        if not 0 <= index < len(self):
+            raise IndexError(f"setting {index} of a grid of {len(self)}")
+        chosen: dict[str, float | int] = {}
+        for f in reversed(fields(self)):
+            values = getattr(self, f.name)
+            index, k = divmod(index, len(values))
+            chosen[f.name] = values[k]
+        return Setting(**chosen)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained (Jozefowicz et al. 2015, sections 3.6 and 3.7)."""
+
+    batch: int = 20  # B, parallel streams
+    steps: int = 35  # T, the window of truncated backpropagation
+    patience: int = 3  # epochs without improvement on the validation part before the rate is lowered
+    halvings: int = 4  # then the rate is multiplied by `factor` at every epoch, this many times, and training stops
+    factor: float = 0.5
+    max_epochs: int | None = None  # the paper has no limit; small spaces have one
+    dtype: str = "float32"

@@ -1,0 +1,119 @@
+"""Random cells for tests: any graph that `build` accepts, from a numpy generator or drawn by hypothesis.
+
+`random_cell(rng)` is for loops over many cells; `cells()` is a strategy whose examples shrink. Both go
+through one generator, which asks for nothing but choices of one out of n.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from cellsearch.dsl.graph import (
+    MAX_DEPTH,
+    Affine,
+    Apply,
+    Cell,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    State,
+    build,
+    depths,
+)
+from cellsearch.dsl.ops import TABLE
+from cellsearch.dsl.weights import collision
+
+Pick = Callable[[int], int]  # one of 0 … n-1
+
+_TAME = (0.0, 1.0, -1.0, 0.5, 0.1, -0.25, 2.0)
+NUMBERS = (*_TAME, 1 / 3, 1e30, -1e-30, 1e16, 123456789.0, 5e-324, 1.7976931348623157e308)
+NAMES = tuple("i f o z r n class v1 v2 nan _ self eye slower x_new uniform".split())
+DESCRIPTIONS = (
+    "",
+    "A cell",
+    "One\n\n  two # three\n",
+    "\n",
+    "Koutník, « ∂E/∂w », 時計",
+    " ",
+    "cell x(y; z)",
+    "#\n##",
+)
+
+
+def random_cell(rng: np.random.Generator, nodes: int = 12, tame: bool = False) -> Cell:
+    """A random cell of up to `nodes` nodes besides the inputs. `tame` ones have small numbers, so that
+    gradient checks make sense, and give out the new value of the first state."""
+    while True:
+        cell = _cell(lambda n: int(rng.integers(n)), 1 + int(rng.integers(nodes)), tame)
+        if collision(cell) is None:
+            return cell
+
+
+@st.composite
+def cells(draw: st.DrawFn, nodes: int = 10, tame: bool = False) -> Cell:
+    """Cells of up to `nodes` nodes besides the inputs."""
+
+    def pick(n: int) -> int:
+        return draw(st.integers(0, n - 1))
+
+    cell = _cell(pick, draw(st.integers(1, nodes)), tame)
+    assume(collision(cell) is None)
+    return cell
+
+
+def _cell(pick: Pick, count: int, tame: bool) -> Cell:
+    def number() -> float:
+        return NUMBERS[pick(len(_TAME if tame else NUMBERS))]
+
+    names = _shuffled(pick, ("h", "c", "m", "s", "tau"))
+    states = [State(name, number() if pick(4) == 0 else 0.0) for name in names[: 1 + pick(3)]]
+    clock = tuple(1 + pick(8) for _ in range(1 + pick(4))) if pick(3) == 0 else ()
+    nodes: list[Node] = [Input("x", ("x", "u", "x0")[pick(3)]), *(Input("state", s.name) for s in states)]
+    if clock and pick(2):
+        nodes.append(Input("tick", "tick"))
+    if pick(3) == 0:
+        nodes.append(Input("below", (*names, "elsewhere")[pick(len(names) + 1)]))
+    for _ in range(count):
+        nodes.append(_node(pick, nodes, clock, number))
+        if depths(nodes)[-1] > MAX_DEPTH:
+            nodes.pop()
+    taken = {node.name for node in nodes if isinstance(node, Input)}
+    free = [name for name in _shuffled(pick, NAMES) if name not in taken]
+    labels = [free.pop() if free and pick(3) == 0 else "" for _ in nodes]
+    new = [_late(pick, len(nodes)) for _ in states]
+    output = pick(len(nodes)) if not tame and pick(4) == 0 else None
+    description = DESCRIPTIONS[pick(len(DESCRIPTIONS))]
+    return build(
+        ("t", "lstm", "tanh", "cell")[pick(4)], states, nodes, labels, new, output, clock, description
+    )
+
+
+def _node(pick: Pick, nodes: list[Node], clock: tuple[int, ...], number: Callable[[], float]) -> Node:
+    kind = pick(8)
+    if kind == 0:
+        return Constant(number())
+    if kind < 4:
+        found: dict[tuple[int, bool], Connection] = {}
+        for _ in range(pick(4)):
+            source, peephole = _late(pick, len(nodes)), pick(4) == 0
+            eye = number() if not peephole and pick(4) == 0 else None
+            slower = bool(clock) and source != 0 and not peephole and pick(2) == 0
+            found[source, peephole] = Connection(source, peephole, eye, "slower" if slower else None)
+        if not found:
+            return Affine((), number(), scalar=pick(2) == 0)
+        return Affine(tuple(found.values()), None if pick(4) == 0 else number() if pick(3) == 0 else 0.0)
+    op = TABLE[pick(4) if kind < 6 else pick(len(TABLE))]
+    return Apply(op.name, tuple(_late(pick, len(nodes)) for _ in range(op.arity)))
+
+
+def _late(pick: Pick, count: int) -> int:
+    """One of `count`, more often one of the last: most nodes are then of use."""
+    return count - 1 - pick(count) if pick(3) == 0 else count - 1 - pick(min(3, count))
+
+
+def _shuffled(pick: Pick, items: tuple[str, ...]) -> list[str]:
+    left = list(items)
+    return [left.pop(pick(len(left))) for _ in items]

@@ -1,0 +1,119 @@
+"""The op table, row by row: derivatives, ties, numbers that are none, and how it is written."""
+
+import re
+
+import numpy as np
+import pytest
+
+from cellsearch.dsl.graph import check_name
+from cellsearch.dsl.ops import INFIX, INTRINSICS, OPS, PREFIX, TABLE, Kind, Op
+from cellsearch.dsl.text import parse, show
+
+FUNCTIONS = {name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"}
+FUNCTIONS["sigmoid"] = lambda a: 0.5 * (1 + np.tanh(a / 2))
+ROWS = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+
+
+def evaluate(formula: str, **values: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(eval(formula, {"__builtins__": {}}, {**FUNCTIONS, **values}), dtype=np.float64)
+
+
+def samples(op: Op) -> dict[str, np.ndarray]:
+    """Arguments inside the op's domain, away from kinks and ties."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for name in "ab"[: op.arity]:
+        drawn = rng.uniform(*op.domain, 400)
+        found[name] = drawn
+    keep = np.ones(400, dtype=bool)
+    for values in found.values():
+        for kink in op.kinks:
+            keep &= np.abs(values - kink) > 1e-3
+    if op.arity == 2:
+        keep &= np.abs(found["a"] - found["b"]) > 1e-3
+    return {name: values[keep] for name, values in found.items()}
+
+
+@ROWS
+def test_derivatives_are_those_of_the_forward_formula(op: Op) -> None:
+    at, step = samples(op), 1e-6
+    y, g = evaluate(op.forward, **at), np.linspace(-2, 2, at["a"].size)
+    for name, derivative in zip("ab", op.derivatives, strict=False):
+        up = evaluate(op.forward, **{**at, name: at[name] + step})
+        down = evaluate(op.forward, **{**at, name: at[name] - step})
+        expected = g * (up - down) / (2 * step)
+        found = np.broadcast_to(evaluate(derivative, **at, y=y, g=g), expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-8)
+
+
+@ROWS
+def test_kept_is_what_the_derivatives_read(op: Op) -> None:
+    at = samples(op)
+    values = {**at, "y": evaluate(op.forward, **at)}
+    for derivative in op.derivatives:
+        evaluate(derivative, **{name: values[name] for name in op.keeps}, g=np.ones(at["a"].size))
+
+
+@ROWS
+def test_what_is_no_number_stays_none(op: Op) -> None:
+    bad, good = np.array([np.nan]), np.array([0.7])
+    for name in "ab"[: op.arity]:
+        arguments = dict.fromkeys("ab"[: op.arity], good) | {name: bad}
+        assert np.isnan(evaluate(op.forward, **arguments)).all(), name
+
+
+@ROWS
+def test_commutative_rows_commute(op: Op) -> None:
+    if op.arity == 2:
+        a, b = np.array([2.0, -1.5]), np.array([0.5, 3.0])
+        same = np.array_equal(evaluate(op.forward, a=a, b=b), evaluate(op.forward, a=b, b=a))
+        tied = op.name in ("max", "min")  # the value commutes, the gradient of a tie does not
+        assert op.commutative == (same and not tied)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_a_tie_belongs_to_the_first_argument(name: str) -> None:
+    tie, g = np.zeros(3), np.ones(3)
+    first, second = (evaluate(d, a=tie, b=tie, y=tie, g=g) for d in OPS[name].derivatives)
+    assert first.tolist() == [1, 1, 1]
+    assert second.tolist() == [0, 0, 0]
+
+
+def test_the_derivative_of_relu_at_zero_is_zero() -> None:
+    zero = np.zeros(1)
+    assert evaluate(OPS["relu"].derivatives[0], a=zero, y=zero, g=np.ones(1)).tolist() == [0]
+
+
+def test_large_arguments_overflow_nowhere_but_where_they_must() -> None:
+    far = np.array([-800.0, 800.0])
+    for op in TABLE:
+        if op.kind is Kind.ACTIVATION and op.name not in ("exp", "log", "sqrt"):
+            assert np.isfinite(evaluate(op.forward, a=far)).all(), op.name
+
+
+@ROWS
+def test_latex_and_onnx_have_a_slot_for_each_argument(op: Op) -> None:
+    letters = ("ALPHA", "BETA")[: op.arity]
+    for template in (op.latex, op.onnx):
+        filled = template.format(*letters)
+        assert all(letter in filled for letter in letters)
+        for pair in ("()", "{}", "[]"):
+            assert filled.count(pair[0]) == filled.count(pair[1])
+    assert re.match(r"[A-Z][A-Za-z]+\(", op.onnx)
+
+
+@ROWS
+def test_every_row_can_be_written(op: Op) -> None:
+    arguments = ["x", "h"][: op.arity]
+    signed = f"{op.symbol}x" if op.arity == 1 else f"x {op.symbol} h"
+    called = f"{op.name}({', '.join(arguments)})"
+    text = f"cell t(x; h)\nh' = {signed if op.symbol else called}\n"
+    assert show(parse(text)) == text
+    assert check_name(op.name) == f"{op.name!r} is an op"
+
+
+def test_signs_are_unique() -> None:
+    assert set(INFIX) == {"+", "-", "*", "/"}
+    assert set(PREFIX) == {"-"}
+    assert len(OPS) == len(TABLE)

@@ -1,0 +1,145 @@
+"""A search without training: a small space, and a laboratory whose results follow from a hash or from a table."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse, show
+from cellsearch.search import liveness, records, worker
+from cellsearch.search.liveness import Heart
+from cellsearch.search.records import Identity, Seed
+from cellsearch.search.run import seeds_of
+from cellsearch.search.schema import Store
+from cellsearch.search.space import Space, parse_space
+from cellsearch.search.strategies import Propose
+from cellsearch.search.worker import Lab, Say
+from cellsearch.train.outcome import Outcome
+
+TEXT = """\
+name: scripted
+about: Nothing is trained.
+seeds: [lstm, gru]
+baseline: gru
+strategy: {name: jozefowicz2015, list: 100, refine: 0.5, settings: 4, threshold: 0.9, enough: 420, best: 100}
+filter: {task: memorize, settings: 1, accuracy: 0.95}
+tasks:
+  - {name: arithmetic}
+  - {name: xml}
+grid: {init_scale: [0.3, 0.7], learning_rate: [0.1, 0.2, 0.5], max_norm: [1, 5], layers: [1], parameters: [100]}
+budget: {trials: 12}
+"""  # a grid of 12 settings
+DIGESTS = {"filter": "f" * 64, "arithmetic": "a" * 64, "xml": "b" * 64}
+FLOORS = {"arithmetic": 0.1, "xml": 0.1}
+
+Accuracy = Callable[[str, str, int], float | None]  # fingerprint, stage, setting -> accuracy, None for diverged
+
+
+def uniform(*parts: object) -> float:
+    """A number in [0, 1) that follows from `parts`."""
+    digest = hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def hashed(mark: str, task: str, setting: int) -> float | None:
+    """Cells differ by a tenth, settings by a half, a few diverge, and half of all cells pass the filter."""
+    if uniform("diverged", mark, task, setting) < 0.05:
+        return None
+    if task == "filter":
+        return 0.99 if uniform(mark, task, setting) < 0.5 else 0.5
+    return (0.8 + 0.2 * uniform(mark, task)) * (0.5 + 0.5 * uniform(mark, task, setting))
+
+
+@dataclass
+class Scripted:
+    """A `Lab` that looks results up and remembers what was run."""
+
+    accuracy: Accuracy = hashed
+    floors: Mapping[str, float] = field(default_factory=lambda: FLOORS)
+    data: Mapping[str, str] = field(default_factory=lambda: DIGESTS)
+    runs: list[tuple[str, str, int]] = field(default_factory=list)
+    before: Callable[[str, str], None] = lambda mark, task: None
+
+    def digests(self) -> Mapping[str, str]:
+        return self.data
+
+    def floor(self, task: str) -> float:
+        return self.floors[task]
+
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
+        mark = fingerprint(cell)
+        self.before(mark, task)
+        say("epoch 1")
+        self.runs += [(mark, task, setting) for setting in settings]
+        outcomes = []
+        for setting in settings:
+            accuracy = self.accuracy(mark, task, setting)
+            if accuracy is None:
+                outcomes.append(Outcome(setting, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1"))
+            else:
+                outcomes.append(Outcome(setting, "done", accuracy, 1 - accuracy, 3, 8, 100 + setting))
+        return outcomes
+
+
+def variant(number: int) -> Cell:
+    """Cell number so-and-so of a family of different ones."""
+    return parse(f"cell variant(x; h)\nh' = tanh[x, h, bias={number}]\n")
+
+
+def one_of(count: int) -> Propose:
+    """Proposes one of `count` cells, whatever the parent is: with few of them, known cells come again."""
+
+    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
+        number = int(rng.integers(count))
+        return variant(number), [{"to": number}]
+
+    return propose
+
+
+def space_of(**changes: Any) -> Space:
+    """The space above with keys of its strategy changed."""
+    listed = "".join(f", {key}: {value}" for key, value in changes.items())
+    text = TEXT
+    for key, value in changes.items():
+        start = text.find(f"{key}: ", text.find("strategy:"), text.find("filter:"))
+        if start >= 0:
+            end = min(text.find(mark, start) for mark in (",", "}") if text.find(mark, start) >= 0)
+            text = text[:start] + f"{key}: {value}" + text[end:]
+        else:
+            text = text.replace("best: 100}", f"best: 100, {key}: {value}}}")
+    assert listed or text == TEXT
+    return parse_space(text)
+
+
+def new_study(folder: Path, space: Space, trials: int = 12, seed: int = 1, name: str = "s") -> Store:
+    """A study in `folder`."""
+    url = f"sqlite:///{folder / 'study.db'}"
+    tasks = {task.name: len(task.grid) for task in space.tasks}
+    identity = Identity(space.text, seed, DIGESTS)
+    return records.create(url, name, identity, "test", trials, seeds_of(space), tasks, space.strategy.settings)
+
+
+def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:
+    """One worker in this process, until nothing is left."""
+    heart = Heart(store, liveness.myself("worker"), space.strategy.failures)
+    worker.work(store, space, lab, propose, heart)
+
+
+def searched(folder: Path, lab: Lab, space: Space, propose: Propose, trials: int = 12, seed: int = 1) -> Store:
+    """A whole search in this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store = new_study(folder, space, trials, seed)
+    work(store, space, lab, propose)
+    return store
+
+
+
+
+
+
+

@@ -1,0 +1,261 @@
+"""Children: always cells, within limits, reproducible, and as many of each kind as the weights say."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellsearch.dsl import zoo
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.rewrite import explode, fold
+from cellsearch.dsl.roles import hears, matrices, remembers
+from cellsearch.dsl.text import parse, show
+from cellsearch.dsl.weights import weights
+from cellsearch.errors import CellError
+from cellsearch.search.draft import Draft
+from cellsearch.search.edits import MUTATIONS, Edit
+from cellsearch.search.mutate import CONDITIONS, MALFORMED, breed, by_number, by_strength, judge, mutate
+from cellsearch.search.spec import Limits, MutationSpec
+from tests.mutants import mutants
+
+LIMITS = Limits(nodes=64, matrices=24)
+SIZES = ("strength", "edits")
+
+
+def rng(*seed):
+    return np.random.default_rng(seed)
+
+
+def only(*names, **amounts):
+    """Weights of the mutations that are named, and zero for the others."""
+    return {m.name: amounts.get(m.name, float(m.name in names)) for m in MUTATIONS}
+
+
+@pytest.fixture(scope="module")
+def children():
+    """(parent, child) for 60 children of each cell of the zoo, half of them of each size."""
+    found = []
+    for k, name in enumerate(zoo.names()):
+        for n in range(60):
+            parent = zoo.load(name)
+            spec = MutationSpec(size=SIZES[n % 2])
+            found.append((parent, breed(parent, rng(k, n), spec, LIMITS, name=f"m{n}")))
+    return found
+
+
+def test_every_child_is_a_cell_that_a_search_can_use(children):
+    for parent, child in children:
+        cell = child.cell
+        assert parse(show(cell)) == cell
+        assert (cell.states, cell.clock, cell.input) == (parent.states, parent.clock, parent.input)
+        assert len(cell.nodes) <= LIMITS.nodes and matrices(cell) <= LIMITS.matrices
+        assert hears(cell) and remembers(cell)
+        assert fingerprint(cell) != fingerprint(parent)
+        assert weights(cell) is not None
+        assert cell.description == "" and cell.name.startswith("m") and child.edits
+
+
+def test_children_are_folded(children):
+    assert all(fold(explode(child.cell)) == child.cell for _, child in children)
+
+
+def test_names_of_what_stays_are_kept(children):
+    """An equation that reads the same in parent and child has the same name, because names are what it is read by."""
+    for parent, child in children:
+        known = {*parent.labels, "i", "f", "o", "z", "r", "d"} | {f"v{k}" for k in range(1, 30)}
+        assert set(child.cell.labels) <= known | {f"{s.name}'" for s in parent.states}
+
+
+def test_one_small_edit_leaves_the_other_equations_alone():
+    lstm = zoo.load("lstm")
+    lines = set(show(lstm).splitlines())
+    spec = MutationSpec(size="edits", edits=(1, 1), weights=only("swap_activation", "insert_activation", "swap_operation"))
+    for n in range(100):
+        child, edits = mutate(lstm, rng(n), spec, LIMITS, name="child")
+        changed = [line for line in show(child).splitlines()[1:] if line not in lines]
+        assert len(edits) == 1 and len(changed) == 1, show(child)
+
+
+def test_a_cell_that_is_called_by_its_name_has_that_name():
+    assert mutate(zoo.load("gru"), rng(1), MutationSpec(), LIMITS, name="slot_7")[0].name == "slot_7"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_same_seed_gives_the_same_child(size):
+    spec = MutationSpec(size=size)
+    for n in range(20):
+        first, second = (mutate(zoo.load("peephole_lstm"), rng(n), spec, LIMITS) for _ in range(2))
+        assert first == second
+    texts = {show(mutate(zoo.load("peephole_lstm"), rng(n), spec, LIMITS)[0]) for n in range(20)}
+    assert len(texts) > 17, "other seeds give other children"
+
+
+def test_the_order_of_the_parents_text_is_part_of_the_seed_and_its_comment_is_not():
+    lstm = zoo.load("lstm")
+    assert mutate(lstm, rng(3), MutationSpec(), LIMITS) == mutate(
+        replace(lstm, name="other", description="!"), rng(3), MutationSpec(), LIMITS
+    )
+
+
+def test_generations_stay_within_limits():
+    cells = mutants(300)
+    assert len({fingerprint(cell) for cell in cells}) > 250
+    assert max(matrices(cell) for cell in cells) <= 24 and max(len(cell.nodes) for cell in cells) <= 64
+    assert cells == mutants.__wrapped__(300)
+
+
+# How many, which, where
+
+
+def share(counts, name):
+    return counts[name] / sum(counts.values())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
+    """At every node of this cell that is taken all but one of the six apply: either of the swaps does, and
+    remove_node to activations alone. With `edits` the mutation is drawn before the node."""
+    cell = zoo.load("lstm")
+    spec = MutationSpec(size=size, weights=only(**{m.name: w for m, w in zip(MUTATIONS, (1, 2, 3, 1, 1, 4), strict=True)}))
+    counts = Counter()
+    for n in range(1500):
+        draft = Draft(explode(cell))
+        edits = by_number(draft, rng(n), spec) if size == "edits" else by_strength(draft, rng(n), spec, 0.05)
+        counts.update(edit.mutation for edit in edits[:1])
+    if size == "edits":
+        expected = dict(zip((m.name for m in MUTATIONS), np.array([1, 2, 3, 1, 1, 4]) / 12, strict=True))
+    else:
+        draft = Draft(explode(cell))
+        expected = dict.fromkeys((m.name for m in MUTATIONS), 0.0)
+        for i in draft.anchors():
+            apply = {m.name: spec.weights[m.name] for m in MUTATIONS if m.applies(draft, i, spec)}
+            for name, weight in apply.items():
+                expected[name] += weight / sum(apply.values()) / len(draft.anchors())
+    for name, probability in expected.items():
+        assert abs(share(counts, name) - probability) < 0.05, (name, counts, expected)
+
+
+def test_the_number_of_edits_is_uniform():
+    counts = Counter()
+    for n in range(900):
+        counts[len(by_number(Draft(explode(zoo.load("gru"))), rng(n), MutationSpec(size="edits", edits=(1, 3))))] += 1
+    assert set(counts) == {1, 2, 3} and min(counts.values()) > 250
+
+
+def test_strength_is_the_probability_of_each_node():
+    """Insertions cut nothing off, so each node counts by itself."""
+    spec = MutationSpec(weights=only("insert_activation"))
+    nodes = len(Draft(explode(zoo.load("lstm"))).anchors())
+    for p, low, high in ((0.0, 0, 0), (1.0, nodes, nodes), (0.3, 0.25 * nodes, 0.35 * nodes)):
+        found = [len(by_strength(Draft(explode(zoo.load("lstm"))), rng(n), spec, p)) for n in range(200)]
+        assert low <= np.mean(found) <= high
+    assert nodes == 4 * (2 + 1 + 1) + 3 + 2
+
+
+def test_strength_is_drawn_uniformly():
+    """Of first attempts; where children are refused p is drawn again, so that over all it leans to what is accepted."""
+    spec = MutationSpec(weights=only("insert_activation", "swap_activation"))
+    drawn = [breed(zoo.load("lstm"), rng(n), spec, LIMITS) for n in range(500)]
+    strengths = np.array([child.strength for child in drawn])
+    counts, _ = np.histogram(strengths, bins=5, range=(0, 1))
+    assert counts.min() > 60 and counts.max() < 140, counts
+    edits = np.array([len(child.edits) for child in drawn])
+    assert np.corrcoef(strengths, edits)[0, 1] > 0.95
+
+
+def test_edits_mode_has_no_strength():
+    assert breed(zoo.load("lstm"), rng(0), MutationSpec(size="edits"), LIMITS).strength is None
+
+
+def test_a_mutation_of_weight_zero_never_happens():
+    spec = MutationSpec(weights=only("swap_operation"), size="edits")
+    for n in range(50):
+        _, edits = mutate(zoo.load("gru"), rng(n), spec, LIMITS)
+        assert {edit.mutation for edit in edits} == {"swap_operation"}
+
+
+def test_the_vocabulary_of_the_space_is_used_alone():
+    spec = MutationSpec(size="edits", activations=("softsign",), operations=("max", "add"), weights=only("insert_activation"))
+    found = {node.op for n in range(30) for node in mutate(zoo.load("rnn"), rng(n), spec, LIMITS)[0].nodes if hasattr(node, "op")}
+    assert found == {"tanh", "softsign"}
+
+
+# What is accepted
+
+
+REFUSED = {
+    "too large": "h' = tanh[x, h] + [tanh(x), tanh(h)]",
+    "deaf": "h' = tanh[h]",
+    "forgetful": "h' = tanh[x]",
+    "unchanged": "n = tanh[h, x]\nh' = n",
+}
+
+
+@pytest.mark.parametrize("reason", [c.otherwise for c in CONDITIONS])
+def test_each_condition_refuses_what_it_names(reason):
+    parent = parse("cell a(x; h)\nh' = tanh[x, h]\n")
+    child = parse(f"cell b(x; h)\n{REFUSED[reason]}\n")
+    assert judge(child, Limits(nodes=7, matrices=3), {fingerprint(parent)}) == reason
+    assert judge(parent, Limits(nodes=7, matrices=3), set()) == ""
+
+
+def test_too_many_nodes_are_too_many_whatever_the_matrices():
+    cell = zoo.load("lstm")
+    assert judge(cell, Limits(nodes=16, matrices=8), set()) == ""
+    assert judge(cell, Limits(nodes=15, matrices=8), set()) == "too large"
+    assert judge(cell, Limits(nodes=16, matrices=7), set()) == "too large"
+
+
+def test_a_parent_that_is_not_folded_is_not_its_own_child():
+    parent = parse("cell a(x; h)\nh' = tanh([x] + [h])\n")
+    spec = MutationSpec(size="edits", edits=(1, 1), weights=only("swap_operation"))
+    # + becomes *, which is another cell, or -, which folds to the parent's own bracket
+    for n in range(20):
+        assert show(mutate(parent, rng(n), spec, LIMITS)[0]).endswith("h' = tanh([x] * [h])\n")
+
+
+def test_no_child_within_the_limits_is_an_error_that_counts():
+    with pytest.raises(CellError, match=r"none of 25 mutants was accepted \(25 too large\)\nraise the limits \(3 nodes"):
+        breed(zoo.load("lstm"), rng(0), MutationSpec(size="edits", weights=only("insert_activation")), Limits(3, 1), "m", 25)
+
+
+def test_no_mutation_that_applies_is_an_error():
+    with pytest.raises(CellError, match="unchanged"):
+        mutate(zoo.load("rnn"), rng(0), MutationSpec(weights=only("swap_operation", swap_operation=0.0)), LIMITS)
+
+
+def test_what_passes_the_depth_of_the_language_is_malformed_not_a_crash():
+    deep = "h"
+    for _ in range(97):
+        deep = f"tanh({deep})"
+    parent = parse(f"cell a(x; h)\nh' = [x] * {deep}\n")
+    spec = MutationSpec(weights=only("insert_activation"))
+    with pytest.raises(CellError, match=MALFORMED):
+        breed(parent, rng(1), replace(spec, size="edits", edits=(8, 8)), Limits(1000, 100), "m", 5)
+
+
+def test_few_attempts_are_needed(children):
+    """What the 200 attempts of `breed` rest on. Measured: about 3 children in 10 of strength p are refused first, mostly
+    because nothing of x is left, and 1 in 30 of few edits; 1 in 20 equal their parent."""
+    refused = Counter()
+    for _, child in children:
+        refused.update(dict(child.refused))
+    attempts = len(children) + sum(refused.values())
+    assert sum(refused.values()) / attempts < 0.35
+    assert 0 < refused["unchanged"] / attempts < 0.1
+    assert max(sum(n for _, n in child.refused) for _, child in children) < 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(SIZES), st.integers(1, 6))
+def test_any_seed_any_size_any_generation(seed, size, generations):
+    source = rng(seed)
+    cell = zoo.load(zoo.names()[int(source.integers(len(zoo.names())))])
+    for _ in range(generations):
+        cell, edits = mutate(cell, source, MutationSpec(size=size), LIMITS)
+        assert parse(show(cell)) == cell and fold(explode(cell)) == cell
+        assert [Edit(**edit.json()) for edit in edits] == list(edits)
+        assert all(edit.node and edit.detail and "\n" not in str(edit) for edit in edits)

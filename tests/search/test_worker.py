@@ -1,0 +1,399 @@
+"""The rules of the search, one by one, with a laboratory that looks results up."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.zoo import load
+from cellsearch.errors import CellError, DataError, RunError
+from cellsearch.search import board, liveness, queries, records, schema, worker
+from cellsearch.search.schema import Store
+from cellsearch.search.space import Space
+from cellsearch.search.worker import checked
+from cellsearch.train.outcome import Outcome
+from tests.search.scripted import (
+    DIGESTS,
+    FLOORS,
+    Scripted,
+    hashed,
+    new_study,
+    one_of,
+    searched,
+    space_of,
+    variant,
+    work,
+)
+
+SPACE = space_of()
+SEEDS = {name: fingerprint(load(name)) for name in ("lstm", "gru")}
+
+
+def rows(store: Store) -> list[Any]:
+    with schema.reading(store.engine, store.url) as connection:
+        return list(connection.execute(select(schema.slots).order_by(schema.slots.c.number)))
+
+
+def trials(store: Store) -> list[Any]:
+    return [row for row in rows(store) if row.kind != "baseline"]
+
+
+def table(store: Store, space: Space = SPACE) -> list[board.Row]:
+    return board.leaderboard(store, space, every=True)
+
+
+def test_the_seeds_run_on_the_whole_grid_before_anything_else(tmp_path: Path) -> None:
+    lab = Scripted()
+    searched(tmp_path, lab, SPACE, one_of(30))
+    whole = [(mark, task, s) for mark in SEEDS.values() for task in ("arithmetic", "xml") for s in range(12)]
+    assert sorted(lab.runs[: len(whole)]) == sorted(whole)
+    assert all(mark not in SEEDS.values() for mark, _, _ in lab.runs[len(whole) :])
+
+
+def test_the_units_are_the_best_of_the_baseline_and_stay(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(), SPACE, one_of(30))
+    units = records.facts(store).units
+    for task in ("arithmetic", "xml"):
+        best = max(a for s in range(12) if (a := hashed(SEEDS["gru"], task, s)) is not None)
+        assert units[task] == best
+    assert records.freeze(store, SEEDS["lstm"], FLOORS, 0.0).units == units
+
+
+def test_a_task_that_the_baseline_does_not_learn_is_dropped_and_not_run(tmp_path: Path) -> None:
+    lab = Scripted(floors={"arithmetic": 0.1, "xml": 1.0})
+    store = searched(tmp_path, lab, SPACE, one_of(30))
+    status = board.status(store, SPACE)
+    assert len(status.dropped) == 1
+    assert "xml" in status.dropped[0]
+    assert "1.0000" in status.dropped[0]
+    assert {task for mark, task, _ in lab.runs if mark not in SEEDS.values()} == {"filter", "arithmetic"}
+    assert any(row.rank and not row.seed for row in table(store))
+
+
+def test_the_margin_counts(tmp_path: Path) -> None:
+    best = max(a for s in range(12) if (a := hashed(SEEDS["gru"], "xml", s)) is not None)
+    for part, (floor, kept) in enumerate([(best - 0.019, False), (best - 0.021, True)]):
+        lab = Scripted(floors={"arithmetic": 0.1, "xml": floor})
+        store = searched(tmp_path / str(part), lab, SPACE, one_of(30), trials=0)
+        baseline = records.facts(store).baseline
+        assert baseline is not None
+        assert baseline["xml"].kept is kept
+
+
+def test_where_no_task_is_learned_the_search_ends_and_says_what_to_do(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(floors={"arithmetic": 1.0, "xml": 1.0}), SPACE, one_of(30))
+    stopped = records.facts(store).stopped
+    assert "learns none of the tasks" in stopped
+    assert "more epochs" in stopped
+    assert not trials(store)
+    with pytest.raises(RunError, match="learns none"):
+        records.extend(store, 100)
+
+
+def test_a_mutant_below_the_filter_is_thrown_out_after_one_setting(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        return 0.9499 if task == "filter" else hashed(mark, task, setting)
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, SPACE, one_of(1_000), trials=9)
+    assert all((row.outcome, row.task) == ("filtered", "filter") for row in trials(store))
+    assert len([run for run in lab.runs if run[1] == "filter"]) == 9
+    assert {task for mark, task, _ in lab.runs if mark not in SEEDS.values()} == {"filter"}
+
+
+def test_exactly_the_asked_accuracy_passes_the_filter(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        return 0.95 if task == "filter" else 0.5
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, SPACE, one_of(1_000), trials=3)
+    assert [row.outcome for row in trials(store)] == ["ranked"] * 3
+
+
+def test_a_discarded_cell_may_come_again_but_with_another_setting(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        return 0.1 if task == "filter" else hashed(mark, task, setting)
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, space_of(failures=3), one_of(1), trials=20)
+    assert sorted(s for _, task, s in lab.runs if task == "filter") == list(range(12))
+    outcomes = [row.outcome for row in trials(store)]
+    assert outcomes == ["filtered"] * 12 + ["failed"] * 3  # then there is nothing left, and the search says so
+    assert "nothing left to evaluate" in records.facts(store).stopped
+
+
+def test_a_cell_that_passed_skips_the_filter_when_it_comes_again(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        if task == "filter":
+            return 1.0
+        return 0.5 if mark in SEEDS.values() else 0.4  # never above 0.45: not listed, so not refined
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, SPACE, one_of(1), trials=3)
+    assert Counter(task for mark, task, _ in lab.runs if mark not in SEEDS.values()) == {"filter": 1, "arithmetic": 12}
+    assert [(row.kind, row.outcome, row.task) for row in trials(store)] == [("propose", "filtered", "arithmetic")] * 3
+
+
+def test_stages_follow_only_above_nine_tenths_of_the_unit(tmp_path: Path) -> None:
+    ratios = {fingerprint(variant(n)): ratio for n, ratio in enumerate([0.9, 0.91, 1.2])}
+
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        if mark in SEEDS.values():
+            return 0.5
+        return 1.0 if task == "filter" else 0.5 * ratios[mark] * (0.95 if task == "xml" else 1.0)
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, space_of(refine=0), one_of(3), trials=8)
+    status = {row.fingerprint: row.status for row in table(store)}
+    low, middle, high = ratios
+    assert status[low] == "filtered at arithmetic"
+    assert status[middle] == "filtered at xml"
+    assert status[high] == "ranked"
+    assert not any(run[:2] == (low, "xml") for run in lab.runs)
+    assert next(row.score for row in table(store) if row.fingerprint == high) == pytest.approx(1.14)
+
+
+def test_a_refinement_runs_fresh_settings_on_every_task(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        return 1.0 if task == "filter" else 0.5 + setting / 1_000
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, space_of(refine=1), one_of(1_000), trials=7)
+    kinds = [row.kind for row in trials(store)]
+    assert kinds == ["propose", "refine", "refine", "propose", "refine", "refine", "propose"]  # 3 x 4 is the grid
+    for row in trials(store):
+        with schema.reading(store.engine, store.url) as connection:
+            claimed = connection.execute(
+                select(schema.claims).where(schema.claims.c.slot == row.number).order_by(schema.claims.c.place)
+            ).all()
+        by_task: dict[str, list[int]] = {}
+        for claim in claimed:
+            by_task.setdefault(claim.task, []).append(claim.setting)
+        by_task.pop("filter", None)
+        assert {task: len(settings) for task, settings in by_task.items()} == {"arithmetic": 4, "xml": 4}
+
+
+def test_settings_of_the_tasks_are_independent(tmp_path: Path) -> None:
+    lab = Scripted(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
+    searched(tmp_path, lab, space_of(refine=0), one_of(1_000), trials=20)
+    same = 0
+    for mark in {mark for mark, _, _ in lab.runs} - set(SEEDS.values()):
+        first, second = ({s for m, t, s in lab.runs if (m, t) == (mark, task)} for task in ("arithmetic", "xml"))
+        same += first == second
+    assert same < 5
+
+
+def test_no_cell_runs_a_setting_twice_even_when_all_is_run(tmp_path: Path) -> None:
+    lab = Scripted()
+    store = searched(tmp_path, lab, space_of(failures=2), one_of(7), trials=400)
+    assert len(set(lab.runs)) == len(lab.runs)
+    assert "nothing left to evaluate" in records.facts(store).stopped
+    recorded = [
+        (stage.fingerprint, stage.task, outcome["setting"])
+        for mark in {row.fingerprint for row in table(store)}
+        for stage, row in queries.single_outcomes(store, mark)
+        for outcome in json.loads(row["outcomes"])
+    ]
+    assert sorted(recorded) == sorted(lab.runs)
+
+
+def test_the_same_seed_is_the_same_search_and_another_is_another(tmp_path: Path) -> None:
+    runs = []
+    for part, seed in enumerate([1, 1, 2]):
+        lab = Scripted()
+        searched(tmp_path / str(part), lab, SPACE, one_of(100), trials=15, seed=seed)
+        runs.append(lab.runs)
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+class Killed(BaseException):
+    """As abrupt as a signal, for the code in between."""
+
+
+def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_path: Path) -> None:
+    whole = Scripted()
+    expected = searched(tmp_path / "whole", whole, SPACE, one_of(20), trials=14)
+    seen: list[int] = []
+    late = False
+
+    def die(mark: str, task: str) -> None:
+        nonlocal late
+        late = not late
+        if late:  # every other call: before anything is evaluated
+            raise Killed
+
+    (tmp_path / "dying").mkdir()
+    lab = Scripted(before=die)
+    store = new_study(tmp_path / "dying", SPACE, 14)
+    while len(seen) < 500:
+        try:
+            work(store, SPACE, lab, one_of(20))
+            break
+        except Killed:
+            seen.append(len(lab.runs))
+            assert liveness.leave(store, [liveness.myself("worker").id], failures=10)
+    assert len(seen) > 20
+    assert lab.runs == whole.runs
+    assert table(store) == table(expected)
+
+
+def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_differs_in_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = searched(tmp_path / "whole", Scripted(), SPACE, one_of(20), trials=14)
+    deaths = Counter[str]()
+
+    def die(name: str) -> None:
+        deaths[name] += 1
+        if deaths[name] % 3 == 1:
+            raise Killed
+
+    monkeypatch.setattr(worker, "failpoint", die)
+    (tmp_path / "dying").mkdir()
+    store = new_study(tmp_path / "dying", SPACE, 14)
+    for _ in range(500):
+        try:
+            work(store, SPACE, Scripted(), one_of(20))
+            break
+        except Killed:
+            liveness.leave(store, [liveness.myself("worker").id], failures=10)
+    assert set(deaths) == {"after-decide", "after-claim", "after-evaluate", "after-commit", "after-finish"}
+    assert table(store) == table(expected)
+
+
+def test_a_cell_that_cannot_be_used_is_a_failed_trial_with_its_cause(tmp_path: Path) -> None:
+    def refuse(mark: str, task: str) -> None:
+        if mark not in SEEDS.values() and task == "arithmetic":
+            raise CellError("too deep for the compiler")
+
+    store = searched(tmp_path, Scripted(before=refuse), SPACE, one_of(1_000), trials=8)
+    failed = [row for row in trials(store) if row.state == "failed"]
+    assert failed
+    assert {row.cause for row in failed} == {"too deep for the compiler"}
+    assert all(row.attempts == 0 for row in failed)
+
+
+def test_a_defect_is_tried_again_and_then_a_failure_with_its_cause(tmp_path: Path) -> None:
+    calls = Counter[str]()
+
+    def crash(mark: str, task: str) -> None:
+        calls[mark] += task == "filter"
+        if task == "filter" and len(calls) - 2 == 2:
+            raise ZeroDivisionError("of the second mutant")
+
+    store = new_study(tmp_path, SPACE, 4)
+    with pytest.raises(ZeroDivisionError):  # three in a row: the process may be broken, another one goes on
+        work(store, SPACE, Scripted(before=crash), one_of(1_000))
+    work(store, SPACE, Scripted(), one_of(1_000))
+    states = [(row.state, row.attempts, row.cause) for row in trials(store)]
+    failed = [state for state in states if state[0] == "failed"]
+    assert failed == [("failed", 3, "the worker crashed 3 times: ZeroDivisionError: of the second mutant")]
+    assert len(states) == 4
+
+
+def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        if mark in SEEDS.values():
+            return 0.5
+        return 1.0 if task == "filter" else None
+
+    store = searched(tmp_path, Scripted(accuracy), space_of(failures=4), one_of(1_000), trials=50)
+    known = records.facts(store)
+    assert len(trials(store)) == 4
+    assert known.stopped.startswith("4 evaluations in a row have failed; the first of them: diverged: loss not finite")
+    records.extend(store, 50)
+    assert records.facts(store).stopped == ""  # a new search may try again
+
+
+def test_a_baseline_that_fails_everywhere_ends_the_search(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(lambda *_: None), space_of(failures=4), one_of(9), trials=50)
+    assert "4 evaluations in a row" in records.facts(store).stopped
+    assert not trials(store)
+
+
+def test_a_diverged_filter_run_filters_and_does_not_fail(tmp_path: Path) -> None:
+    lab = Scripted(lambda mark, task, setting: None if task == "filter" else 0.5)
+    store = searched(tmp_path, lab, space_of(failures=2), one_of(1_000), trials=6)
+    assert {(row.outcome, row.cause) for row in trials(store)} == {
+        ("filtered", "diverged: loss not finite in epoch 1")
+    }
+
+
+def test_a_setting_that_diverges_costs_nothing_but_itself(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        if task == "filter":
+            return 1.0
+        return None if mark not in SEEDS.values() and setting % 2 else 0.5
+
+    store = searched(tmp_path, Scripted(accuracy), space_of(refine=0), one_of(1_000), trials=10)
+    ranked = [row for row in table(store) if row.rank and not row.seed]
+    assert ranked
+    assert all(result.setting is not None and result.setting % 2 == 0 for row in ranked for result in row.tasks)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_a_status(bad: float) -> None:
+    for outcome in (Outcome(0, "done", bad, 1.0, 1, 8, 9), Outcome(0, "done", 0.5, bad, 1, 8, 9)):
+        found = checked(outcome)
+        assert (found.status, found.accuracy, found.loss) == ("diverged", None, None)
+        assert "not finite" in found.cause
+    assert checked(Outcome(0, "diverged", bad, bad, 1, 8, 9)).accuracy is None
+
+
+def test_a_childs_settings_come_from_its_parent_the_seeds_and_chance(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        return 1.0 if task == "filter" else 0.5 + (0.1 if setting in (3, 5) else 0.0)
+
+    lab = Scripted(accuracy)
+    space = space_of(refine=0, best=2, settings=6)
+    searched(tmp_path, lab, space, one_of(1_000), trials=10)
+    marks = dict.fromkeys(mark for mark, task, _ in lab.runs if task == "filter")
+    for mark in marks:  # a third, two of six, come from the two best settings of the seeds
+        for task in ("arithmetic", "xml"):
+            assert {3, 5} <= {s for m, t, s in lab.runs if (m, t) == (mark, task)}
+
+
+def test_other_data_than_the_studys_is_refused(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    lab = Scripted(data=DIGESTS | {"xml": "c" * 64})
+    with pytest.raises(RunError, match=r"data of xml .* is not what the study 's' was started on"):
+        work(store, SPACE, lab, one_of(3))
+
+
+def test_an_error_for_people_ends_the_worker(tmp_path: Path) -> None:
+    def gone(mark: str, task: str) -> None:
+        raise DataError("the file is gone")
+
+    with pytest.raises(DataError, match="gone"):
+        searched(tmp_path, Scripted(before=gone), SPACE, one_of(3))
+
+
+def test_the_list_is_what_parents_come_from(tmp_path: Path) -> None:
+    seen: set[str] = set()
+
+    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
+        seen.add(fingerprint(cell))
+        return one_of(1_000)(cell, rng)
+
+    store = searched(tmp_path, Scripted(), space_of(list=1, refine=0), propose, trials=20)
+    best = [row.fingerprint for row in table(store) if row.rank]
+    assert SEEDS["gru"] in seen
+    assert SEEDS["lstm"] not in seen  # second after the baseline, so never on a list of one
+    assert len(best) >= 2
+
+
+def test_lineage_is_recorded(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(), space_of(refine=0), one_of(1_000), trials=6)
+    mutants = [cell for cell in queries.recorded_cells(store) if not cell.seed]
+    assert [cell.name for cell in mutants] == [f"m{n}" for n in range(1, 7)]
+    assert all(cell.text.startswith(f"cell {cell.name}(x; h)") for cell in mutants)
+    assert {cell.parent for cell in mutants} <= {row.fingerprint for row in table(store)}
+    assert all(json.loads(cell.edits)[0]["to"] >= 0 for cell in mutants)

@@ -1,0 +1,129 @@
+"""Texts from disk: what is read, and that everything else is one clear message and never a hang."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cellsearch.errors import DataError
+from cellsearch.tasks import build, files
+from cellsearch.tasks.files import read_text
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+
+
+def refused(path: Path, *words: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read_text(path, "the text")
+    message = str(caught.value)
+    assert "the text" in message
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    return message
+
+
+def test_marks_and_line_ends_of_other_systems(tmp_path: Path) -> None:
+    path = tmp_path / "windows.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\r\ntw\xc3\xb6\r\n")
+    assert read_text(path, "the text") == "one\ntwö\n"
+
+
+def test_what_is_missing(tmp_path: Path) -> None:
+    refused(tmp_path / "no.txt", "no.txt", "not there", "--data")
+    refused(tmp_path / "no" / "no.txt", "not there")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    refused(tmp_path, "a directory")
+    refused(Path(os.devnull), "a device")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+def test_a_fifo_and_a_socket_do_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "a FIFO")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # a socket's path may have 100 characters alone
+        try:
+            server.bind("socket")
+        finally:
+            os.chdir(here)
+        refused(tmp_path / "socket", "a socket")
+
+
+def test_links(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    refused(tmp_path / "loop", "cannot look at")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    refused(tmp_path / "dangling", "not there")
+    (tmp_path / "real").write_text("text")
+    (tmp_path / "good").symlink_to(tmp_path / "real")
+    assert read_text(tmp_path / "good", "the text") == "text"
+
+
+def test_paths_that_no_system_has(tmp_path: Path) -> None:
+    refused(tmp_path / ("x" * 5000), "cannot look at")
+    refused(tmp_path / "a\0b", "cannot look at")
+    message = refused(tmp_path / "a\x1b[31m\nb", "not there")
+    assert "\x1b" not in message
+
+
+def test_what_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9 au lait")
+    refused(path, "not UTF-8", "0xe9", "offset 3", "iconv")
+    path.write_bytes("wide".encode("utf-16"))
+    refused(path, "not UTF-8")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b" \n\r\n\t"])
+def test_what_is_empty(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_bytes(content)
+    refused(path, "empty")
+
+
+def test_what_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(files.MAX_BYTES + 1)  # sparse: takes no room on the disk
+    refused(path, "larger than 128 MiB")
+    monkeypatch.setattr(files, "MAX_BYTES", 2**20)
+    path.write_bytes(b"x" * 2**20)
+    assert len(read_text(path, "the text")) == 2**20
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "secret.txt"
+    path.write_text("text")
+    path.chmod(0)
+    refused(path, "cannot read", "ermission")
+
+
+def test_the_data_directory(tmp_path: Path) -> None:
+    options = {"path": "x.txt"}
+    with pytest.raises(DataError, match=r"relative to the data directory, and none is given.*--data DIR"):
+        build("text", options, batch=2, seed=0, data=None)
+    with pytest.raises(DataError, match="the data directory of task 'text' is not there"):
+        build("text", options, batch=2, seed=0, data=tmp_path / "no")
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(DataError, match="not a directory"):
+        build("text", options, batch=2, seed=0, data=tmp_path / "file")
+    (tmp_path / "x.txt").write_text("abcdefghij" * 10)
+    relative = build("text", options, batch=2, seed=0, data=tmp_path)
+    absolute = build("text", {"path": str(tmp_path / "x.txt")}, batch=2, seed=0, data=None)
+    assert relative.digest == absolute.digest
