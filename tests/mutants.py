@@ -12,13 +12,14 @@ from cellsearch.search.spec import Limits, MutationSpec
 
 @cache
 def mutants(count: int, seed: int = 0) -> tuple[Cell, ...]:
-    """`count` cells: the first are children of the zoo's cells, the others children of those before them. Half are
-    made with the paper's strength p, half with 1 to 3 edits."""
+    """`count` cells: the first are children of the zoo's cells, the others children of those before them.
+    Half are made with the paper's strength p, half with 1 to 3 edits."""
     parents = [zoo.load(name) for name in zoo.names()]
     found: list[Cell] = []
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        parent = parents[k] if k < len(parents) else found[int(rng.integers(len(found)))]
-        spec = MutationSpec(size="strength" if k % 2 else "edits")
+        earlier = found if k % 2 else parents
+        parent = earlier[int(rng.integers(len(earlier)))]
+        spec = MutationSpec(size="strength" if k % 4 >= 2 else "edits")
         found.append(mutate(parent, rng, spec, Limits(), name=f"mutant_{k}")[0])
     return tuple(found)

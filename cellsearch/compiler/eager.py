@@ -19,6 +19,7 @@ from cellsearch.compiler.places import Places
 from cellsearch.dsl.ops import names
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+_BROADCAST = {"weight", "tick", "below"}  # refs whose tensors may lack axes
 _WITH_OUT = {"sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs"}
 
 
@@ -38,13 +39,16 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     stored = [s.formula for s in kernel.stores]
     targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
     tensors = {name for name, _ in kernel.loads}
+    full = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape for certain
     done: set[str] = set()
     for let in kernel.lets:
-        tensor = bool(names(let.formula) & tensors)
-        formula = let.formula if tensor else _lift(let.formula)
-        if tensor:
+        reads = names(let.formula)
+        formula = let.formula if reads & tensors else _lift(let.formula)
+        if reads & tensors:
             tensors.add(let.name)
-        direct = stored.count(let.name) == 1 and let.name in targets and tensor
+        if reads & full:
+            full.add(let.name)
+        direct = stored.count(let.name) == 1 and let.name in targets and let.name in full
         call = _with_out(formula, f"r[{targets[let.name]}]") if direct else None
         if call:
             done.add(let.name)
@@ -154,4 +158,8 @@ def backward_loop(where: Places, code: Backward) -> None:
 
 def _tensors(where: Places, kernel: Kernel) -> list[tuple[Tensor, ...]]:
     """The tensors of a kernel at every step; empty where it has nothing to do."""
-    return list(zip(*(where.steps(ref) for ref in kernels.references(kernel)), strict=True)) if kernel.stores else []
+    return (
+        list(zip(*(where.steps(ref) for ref in kernels.references(kernel)), strict=True))
+        if kernel.stores
+        else []
+    )

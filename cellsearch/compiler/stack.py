@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import layer
-from cellsearch.compiler.places import Tape
 from cellsearch.compiler.parameters import Layout, layout
+from cellsearch.compiler.places import Tape
 from cellsearch.compiler.plan import plan
 from cellsearch.dsl.graph import Cell, Input
 from cellsearch.errors import CellError
@@ -61,7 +61,17 @@ def stack(cells: Sequence[Cell], width: int, hidden: int) -> Stack:
 
 def first_states(cells: Sequence[Cell], shape: tuple[int, ...], like: Tensor) -> States:
     """Where the states of each layer start; `shape` is that of one state, such as (K, B, H)."""
-    return [[torch.full(shape, s.initial, dtype=like.dtype, device=like.device) for s in c.states] for c in cells]
+    return [
+        [torch.full(shape, s.initial, dtype=like.dtype, device=like.device) for s in c.states] for c in cells
+    ]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Of the inputs [K, T, B, D], where they were asked for, and of the first states, per layer, each [K, B, H]."""
+
+    x: Tensor | None
+    states: States
 
 
 def forward(
@@ -70,13 +80,14 @@ def forward(
     x: Tensor,  # [K, T, B, D]
     states: Sequence[Sequence[Tensor]],  # per layer, each [K, B, H]
     start: Tensor | int = 0,
+    engine: str = "auto",
 ) -> tuple[Tensor, States, list[Tape]]:
-    """Outputs of the top layer [K, T, B, H], the last states, and the tapes."""
+    """Outputs of the top layer [K, T, B, H], the last states, and the tapes. `start` numbers the first step, for clocks."""
     tapes: list[Tape] = []
     last: States = []
     below: Mapping[str, Tensor] = {}
     for lay, part, first in zip(stacked.layers, stacked.rows(row), states, strict=True):
-        x, tape = layer.forward(lay, part, x, first, below, start)
+        x, tape = layer.forward(lay, part, x, first, below, start, engine)
         tapes.append(tape)
         last.append([s[:, -1] for s in tape.states])
         below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}
@@ -90,17 +101,22 @@ def backward(
     d_outputs: Tensor,  # [K, T, B, H]
     d_row: Tensor,  # [K, P]: the gradient is written here
     need_x: bool = True,
-) -> Tensor | None:
-    """The gradient of the inputs [K, T, B, D], where it is needed; truncated at the first step of the window."""
+    d_states: Sequence[Sequence[Tensor]] | None = None,  # of the last states; none where the window is cut off there
+    engine: str = "auto",
+) -> Gradients:
+    """Gradients of the inputs and of the first states; those of the weights are written to `d_row`."""
     gradient: Tensor | None = d_outputs
-    d_above: dict[int, Tensor] = {}
+    d_above: Mapping[int, Tensor] = {}
     rows, d_rows = stacked.rows(row), stacked.rows(d_row)
+    d_first: States = []
     for k in range(len(tapes) - 1, -1, -1):
         lay = stacked.layers[k]
         assert gradient is not None
-        found = layer.backward(lay, rows[k], tapes[k], gradient, d_rows[k], None, d_above, need_x or k > 0)
+        d_last = d_states[k] if d_states else None
+        found = layer.backward(lay, rows[k], tapes[k], gradient, d_rows[k], d_last, d_above, need_x or k > 0, engine)
         gradient = found.x
+        d_first.insert(0, list(found.states))
         if k > 0:
             index = {s.name: i for i, s in enumerate(stacked.layers[k - 1].plan.cell.states)}
             d_above = {index[name]: d for name, d in found.below.items()}
-    return gradient
+    return Gradients(gradient, d_first)

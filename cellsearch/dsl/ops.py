@@ -43,7 +43,7 @@ class Op:
     commutative: bool = False
     domain: tuple[float, float] = (-3.0, 3.0)  # where a check may sample
     kinks: tuple[float, ...] = ()  # where the derivative jumps, so that no check samples there
-    span: tuple[float, float] = (-inf, inf)  # the values it can give
+    span: tuple[float, float] = (-inf, inf)  # bounds of the values it can give
     about: str = ""
 
     @property
@@ -90,7 +90,7 @@ TABLE = (
     Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(-abs(a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", "Softplus({0})", span=(0, inf)),
     Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(-abs(a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
     Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", "HardSigmoid({0}, alpha=0.16666666666666666, beta=0.5)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
-    Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))"),
+    Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))", span=(-0.2785, inf)),
     Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", "Softsign({0})", span=(-1, 1)),
     Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)",                   "Exp({0})", span=(0, inf)),
     Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)",                   "Log({0})", domain=(0.2, 3.0)),

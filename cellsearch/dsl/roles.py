@@ -16,7 +16,7 @@ Where two activations multiply each other, the one between 0 and 1 is the gate a
 through.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from cellsearch.dsl import weights
@@ -158,15 +158,27 @@ def hears(cell: Cell) -> bool:
 
 
 def remembers(cell: Cell) -> bool:
-    """Whether what the cell gives out depends on x of an earlier step: a state carries it."""
-    _, states = _reached(cell)
-    carries = {k for k in states if 0 in _with_self(cell, cell.new[k])}
-    grown = True
-    while grown:
-        more = {k for k in states if any(1 + j in _with_self(cell, cell.new[k]) for j in carries)} - carries
-        carries |= more
-        grown = bool(more)
-    return bool(carries)
+    """Whether what the cell gives out can depend on x of any earlier step: a state that hears x feeds itself,
+    at once or through others, and the output hears it. What lacks such a state sees the last few steps."""
+    _, heard = _reached(cell)
+    reads = [_with_self(cell, new) for new in cell.new]
+    hearing = {k for k in heard if 0 in reads[k]}
+    feeds = {k: {j for j in heard if 1 + k in reads[j]} for k in heard}
+    for k in hearing | _closure(feeds, hearing):
+        if k in _closure(feeds, {k}):
+            return True
+    return False
+
+
+def _closure(feeds: Mapping[int, set[int]], start: set[int]) -> set[int]:
+    """The states that those of `start` feed, at once or through others."""
+    found: set[int] = set()
+    todo = list(start)
+    while todo:
+        more = feeds[todo.pop()] - found
+        found |= more
+        todo.extend(more)
+    return found
 
 
 def _reached(cell: Cell) -> tuple[set[int], set[int]]:

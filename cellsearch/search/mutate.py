@@ -39,16 +39,10 @@ class Condition:
 
 
 CONDITIONS = (
-    Condition(
-        "too large", "it is within the limits of the search space", lambda c, limits, _: _fits(c, limits)
-    ),
+    Condition("too large", "it is within the limits of the search space", lambda c, most, _: _fits(c, most)),
     Condition("deaf", "what it gives out depends on x", lambda c, *_: hears(c)),
-    Condition("forgetful", "what it gives out depends on x of an earlier step", lambda c, *_: remembers(c)),
-    Condition(
-        "unchanged",
-        "it differs from its parent in more than names",
-        lambda c, _, old: fingerprint(c) not in old,
-    ),
+    Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: remembers(c)),
+    Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
 #: The word for a graph that is no cell: past a limit of the language, or two weights would have one name.
 MALFORMED = "malformed"

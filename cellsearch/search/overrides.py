@@ -5,6 +5,7 @@ tree, whose new nodes have their place in the override, so that every later erro
 mappings are made on the way; whether the keys are right is for the reader of the tree to say.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from cellsearch.errors import printable
 from cellsearch.search.yaml_text import MAX_DEPTH, Node, Source, Span, error, parse
 
 FILE = "--set"
+INDEX = re.compile(r"[0-9]{1,9}\Z")
 FORM = "write key=value, for instance budget.trials=20 or tasks.0.options.train=1000"
 
 
@@ -21,14 +23,15 @@ def override(root: Node, text: str) -> Node:
     source = Source(FILE, (text,))
     if not equals or "\n" in text or "\r" in text:
         raise error(source.span(0, 0, len(text)), f"'{printable(text, 60)}' is not an override", FORM)
-    steps: list[tuple[str, Span]] = []
-    for step in path.split("."):
-        column = sum(len(before) + 1 for before, _ in steps)
-        if not step.strip():
-            raise error(source.span(0, column), "a key is missing", FORM)
-        steps.append((step.strip(), source.span(0, column, len(step))))
-    if len(steps) > MAX_DEPTH:
+    words = path.split(".")
+    if len(words) > MAX_DEPTH:
         raise error(source.span(0, 0, len(path)), f"more than {MAX_DEPTH} keys", FORM)
+    steps, column = [], 0
+    for word in words:
+        if not word.strip():
+            raise error(source.span(0, column), "a key is missing", FORM)
+        steps.append((word.strip(), source.span(0, column, len(word))))
+        column += len(word) + 1
     new = parse(" " * (len(path) + 1) + value, FILE, shown=text)
     return _put(root, steps, new, "")
 
@@ -41,10 +44,8 @@ def _put(node: Node, steps: Sequence[tuple[str, Span]], new: Node, path: str) ->
     where = f"'{printable(path, 60)}'" if path else "the whole"
     deeper = f"{path}.{step}" if path else step
     if isinstance(content, tuple):
-        if not step.isascii() or not step.isdigit() or int(step[:9]) >= len(content):
-            raise error(
-                span, f"{where} has the items 0 to {len(content) - 1}", "name one of them by its number"
-            )
+        if not INDEX.match(step) or int(step) >= len(content):
+            raise error(span, f"{where} is a list of {len(content)}", "name an item by its number, from 0")
         k = int(step)
         return replace(node, content=(*content[:k], _put(content[k], rest, new, deeper), *content[k + 1 :]))
     if content is not None and not isinstance(content, dict):

@@ -17,7 +17,7 @@ T = TypeVar("T")
 Range = tuple[float, float]  # both ends allowed
 Rule = Range | tuple[str, ...]  # or the words allowed
 
-MAX_TEXT = 10_000  # characters
+MAX_TEXT, MAX_ITEMS = 10_000, 1_000  # characters of a text, items of a list
 
 
 def shown(node: Node) -> str:
@@ -61,16 +61,18 @@ def mapping(node: Node, what: str, known: Sequence[str], required: Sequence[str]
     return pairs
 
 
-def items(node: Node, what: str, empty: bool = False) -> tuple[Node, ...]:
-    """The items of a list."""
+def items(node: Node, what: str) -> tuple[Node, ...]:
+    """The items of a list; there is at least one."""
     if not isinstance(node.content, tuple):
         raise error(
             node.span,
             f"{named(what)} is {shown(node)}, not a list",
             "write [a, b, ...], or one item a line after '- '",
         )
-    if not node.content and not empty:
+    if not node.content:
         raise error(node.span, f"{named(what)} is empty", "give at least one item")
+    if len(node.content) > MAX_ITEMS:
+        raise error(node.span, f"{named(what)} has more than {MAX_ITEMS:,} items", "shorten it")
     return node.content
 
 
@@ -106,29 +108,27 @@ def word(node: Node, what: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def number(node: Node, what: str, limits: Range) -> float:
+def number(node: Node, what: str, limits: Range, noun: str = "a number") -> float:
     """A number within `limits`."""
     value, (low, high) = node.content, limits
+    allowed = f"write {noun} from {low:,g} to {high:,g}"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise error(
-            node.span, f"{named(what)} is {shown(node)}, not a number", f"a number from {low:,g} to {high:,g}"
-        )
+        raise error(node.span, f"{named(what)} is {shown(node)}, not {noun}", allowed)
     if not low <= value <= high:
-        raise error(
-            node.span, f"{named(what)} is {shown(node)}", f"it may be a number from {low:,g} to {high:,g}"
-        )
+        raise error(node.span, f"{named(what)} is {shown(node)}, out of range", allowed)
     return float(value)
 
 
 def whole(node: Node, what: str, limits: Range) -> int:
     """A whole number within `limits`; 5e6 is one."""
-    value = number(node, what, limits)
+    noun = "a whole number"
+    value = number(node, what, limits, noun)
     if not value.is_integer():
         low, high = limits
         raise error(
             node.span,
-            f"{named(what)} is {shown(node)}, not a whole number",
-            f"one from {low:,g} to {high:,g}",
+            f"{named(what)} is {shown(node)}, not {noun}",
+            f"write {noun} from {low:,g} to {high:,g}",
         )
     return int(value)
 

@@ -31,7 +31,7 @@ class Strategy:
     enough: int = 420  # a parent with more settings than this on a task gives its best ones to its children
     best: int = 100  # so many of them
     # Not of the paper: a task counts only where the baseline's accuracy is greater by more than this than
-    # that of a predictor without memory (else it ranks nothing); a search ends after so many failures in a row.
+    # that of a predictor without memory (else it ranks nothing); so many failures in a row end a search.
     margin: float = 0.02
     failures: int = 10
 
@@ -91,7 +91,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A search space. Seeds are names of the zoo or absolute paths of `.cell` files, `baseline` a label of one."""
+    """A search space. Seeds are zoo names or absolute paths of `.cell` files; the baseline is one's label."""
 
     name: str
     tasks: tuple[TaskStage, ...]
@@ -109,7 +109,7 @@ class Space:
 
     @property
     def text(self) -> str:
-        """The space in full as YAML: every default and override written out. Reading it gives an equal space."""
+        """The space in full as YAML, defaults and overrides written out; reading it gives an equal space."""
         return emit(plain(self))
 
 

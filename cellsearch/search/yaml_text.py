@@ -215,7 +215,9 @@ def _document(text: str, source: Source) -> Node:
             stack.append(_Open(kind, span, top.waiting[1] if top and top.waiting else None))
             continue
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(_scalar(event, span), span, top.waiting[1] if top and top.waiting else None)
+            key = top.waiting[1] if top and top.waiting else None
+            shown = key if key and not event.value and not event.style else span  # nothing: show its key
+            node = Node(_scalar(event, span), shown, key)
         else:
             done = stack.pop()
             node = Node(done.pairs if done.kind == "mapping" else tuple(done.items), done.span, done.key)

@@ -143,6 +143,7 @@ def run(
     states: States,
     start: int,
     gradient: Tensor | None = None,  # [K, P]: written here where it is given
+    engine: str = "auto",
 ) -> tuple[Score, States]:
     """Score a window and give the states after it; with `gradient`, also differentiate the summed loss divided by the
     minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size")."""
@@ -153,14 +154,14 @@ def run(
     table = rows[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
     x = table[:, tokens].unflatten(1, (steps, batch))  # [K, T, B, H]
     body = rows[:, shape.embedding : shape.output]
-    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start)
+    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
         return _output_layer(shape, rows, flat, window, None, None, batch), last
     d_flat = torch.zeros(members, steps * batch, hidden, dtype=rows.dtype, device=rows.device)
     score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch)
     d_body = gradient[:, shape.embedding : shape.output]
-    d_x = stacks.backward(shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body)
+    d_x = stacks.backward(shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
     d_table.zero_()
@@ -203,7 +204,11 @@ def _output_layer(
         d_logits = logits.div_(total[..., None])
         d_logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
         d_part = gradient[k : k + block]
-        torch.bmm(seen.transpose(1, 2), d_logits, out=d_part[:, shape.output : end].unflatten(1, (hidden, vocabulary)))
+        torch.bmm(
+            seen.transpose(1, 2),
+            d_logits,
+            out=d_part[:, shape.output : end].unflatten(1, (hidden, vocabulary)),
+        )
         torch.sum(d_logits, 1, out=d_part[:, end:])
         d_seen = torch.bmm(d_logits, matrix.transpose(1, 2))
         if window.positions is None:

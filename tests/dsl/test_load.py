@@ -93,8 +93,3 @@ def test_encodings(tmp_path: Path) -> None:
     for encoding in ("utf-16", "utf-32", "utf-16-le"):
         path.write_bytes(TEXT.encode(encoding))
         refuse(path)
-
-
-def test_a_path_object_of_bytes_is_a_path() -> None:
-    with pytest.raises(TextError):
-        load(Path("no such file"))

@@ -117,3 +117,17 @@ def test_signs_are_unique() -> None:
     assert set(INFIX) == {"+", "-", "*", "/"}
     assert set(PREFIX) == {"-"}
     assert len(OPS) == len(TABLE)
+
+
+@ROWS
+def test_values_fill_their_span(op: Op) -> None:
+    low, high = op.span
+    if op.arity == 2:
+        assert (low, high) == (-np.inf, np.inf)
+        return
+    start = 1e-9 if op.domain[0] > 0 else -1e4
+    a = np.concatenate([np.linspace(start, 1e4, 20_001), np.linspace(max(start, -10), 10, 2001)])
+    y = evaluate(op.forward, a=a)
+    assert low <= y.min() and y.max() <= high
+    assert y.min() < low + 0.01 if np.isfinite(low) else y.min() < -1
+    assert y.max() > high - 0.01 if np.isfinite(high) else y.max() > 1

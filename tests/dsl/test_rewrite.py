@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from cellsearch.dsl.graph import Affine, Apply, Connection, Constant, Input, Sta
 from cellsearch.dsl.rewrite import Exploded, explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
+from cells import random_cell
 
 
 def folded(equations: str, states: str = "h") -> str:
@@ -166,8 +168,8 @@ def test_what_passes_a_limit_of_the_language_is_an_error():
         fold(graph_of(nodes, [len(nodes) + 1]))
 
 
-# Every connection gets a weight of its own by `eye`, so that a graph can be evaluated in plain numbers: the value of an
-# affine is the sum of eye * source plus the initial bias. Folding must not change what a graph computes.
+# Every connection gets a weight of its own by `eye`, so that a graph can be evaluated in plain numbers: the
+# value of an affine is the sum of eye * source plus the initial bias. Folding must not change the results.
 NUMBERS = st.integers(-3, 3).map(float)
 
 
@@ -242,3 +244,13 @@ def test_folding_is_idempotent_and_keeps_names(graph):
     living = ends.union(*(ancestors(graph.nodes, i) for i in ends))
     assert {graph.labels[i] for i in living} - {""} <= set(cell.labels)
     assert parse(show(cell)) == cell
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_cell_has_one_folded_form(seed):
+    """Cells of all that the language has: clocks, layers below, learned scalars, structures."""
+    cell = random_cell(np.random.default_rng(seed), nodes=30, tame=True)
+    once = fold(explode(cell))
+    assert fold(explode(once)) == once and parse(show(once)) == once
+    assert (once.states, once.clock, once.description) == (cell.states, cell.clock, cell.description)
+    assert {label for label in cell.labels if label} <= set(once.labels)

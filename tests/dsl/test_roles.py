@@ -15,6 +15,7 @@ from cellsearch.dsl.roles import (
     suggest_names,
 )
 from cellsearch.dsl.text import parse
+from mutants import mutants
 
 LSTM = {"i": "input", "f": "forget", "o": "output"}
 GRU = {"z": "update", "r": "reset"}
@@ -159,13 +160,22 @@ def test_one_state_hears_and_remembers(text, heard, remembered):
 @pytest.mark.parametrize(
     ("text", "heard", "remembered"),
     [
-        ("c' = tanh[x]\nh' = tanh[c]", True, True),  # x of one step ago
+        ("c' = tanh[x]\nh' = tanh[c]", True, False),  # x of one step ago, and no other
+        ("c' = x\nh' = c", True, False),
+        ("c' = tanh[x]\nh' = tanh[c, h]", True, True),  # x of one step ago and of all before
+        ("c' = tanh[c]\nh' = tanh[x, c]", True, False),  # the loop does not hear x
         ("c' = tanh[h]\nh' = tanh[x, c]", True, True),  # x of two steps ago
         ("c' = tanh[x, c]\nh' = tanh[x]", True, False),  # nothing reads c
-        ("c' = tanh[c]\nh' = tanh[x, c]", True, False),  # c never hears x
         ("c' = tanh[x, c]\nh' = tanh[h]", False, False),
     ],
 )
 def test_information_passes_through_states(text, heard, remembered):
     cell = parse(f"cell a(x; h, c)\n{text}\n")
     assert (hears(cell), remembers(cell)) == (heard, remembered)
+
+
+def test_every_mutant_can_be_described():
+    for cell in mutants(100):
+        found = describe(cell)
+        assert len(found.connections) == matrices(cell) and found.depth >= 1
+        assert all(isinstance(cell.nodes[gate.node], Apply) and gate.role in LETTERS for gate in found.gates)

@@ -89,7 +89,9 @@ def test_swap_operation_gives_a_different_one():
 
 def test_insert_activation_comes_between_a_node_and_one_of_its_parents():
     layers = ["tanh({})", "sigmoid({})", "relu({})", "[{}]", "[{}@eye(1)]", "[{}@eye(0.9)]", "[{}@eye(1.1)]"]
-    expected = {f"h' = {one.format('h')} * x" for one in layers} | {f"h' = h * {one.format('x')}" for one in layers}
+    expected = {f"h' = {one.format('h')} * x" for one in layers} | {
+        f"h' = h * {one.format('x')}" for one in layers
+    }
     found = outcomes("insert_activation", "h' = h * x", "h'", tries=700)
     assert found.keys() == expected
     assert min(found.values()) > 20, "50 of 700 are expected of each"
@@ -97,7 +99,9 @@ def test_insert_activation_comes_between_a_node_and_one_of_its_parents():
 
 def test_inserted_between_a_node_and_itself_it_takes_one_of_two_places():
     found = outcomes("insert_activation", "h' = h * h", "h'", tries=400)
-    assert "h' = tanh(h) * h" in found and "h' = h * tanh(h)" in found and "h' = tanh(h) * tanh(h)" not in found
+    assert (
+        "h' = tanh(h) * h" in found and "h' = h * tanh(h)" in found and "h' = tanh(h) * tanh(h)" not in found
+    )
 
 
 def test_remove_node_leaves_its_input():
@@ -153,15 +157,15 @@ def test_combine_ancestors_reaches_around_the_node():
 
 def test_combine_ancestors_keeps_weights_that_are_used_elsewhere():
     found = outcomes("combine_ancestors", "n = [x]\nh' = n * tanh(n)", "n", tries=400)
-    assert "n = x + [x]\nh' = n * tanh(n)" in found, "n itself, read by tanh(n), went along with its one matrix"
+    assert "n = x + [x]\nh' = n * tanh(n)" in found, (
+        "n itself, read by tanh(n), went along with its one matrix"
+    )
 
 
 @pytest.mark.parametrize("mutation", ROWS)
 def test_no_cycle_and_no_reader_before_its_source(mutation):
     """Every pair of node and mutation, many times over: `fold` refuses what does not read earlier nodes."""
-    equations = (
-        "i = sigmoid[x, h, .c]\nf = sigmoid[x, h]\nc' = f * c + i * tanh[x, h]\nh' = sigmoid[x, h, .c'] * tanh(c')"
-    )
+    equations = "i = sigmoid[x, h, .c]\nc' = sigmoid[x] * c + i * tanh[x, h]\nh' = sigmoid[.c'] * tanh(c')"
     count = len(draft_of(equations, "h, c").nodes)
     for i in range(count):
         for seed in range(12):
@@ -179,10 +183,15 @@ def test_edits_say_what_they_did():
         draft = draft_of(equations)
         return str(apply(ROWS[mutation], draft, find(draft, node), SPEC, np.random.default_rng(seed)))
 
-    assert text("remove_node", "h' = h + tanh[x]", "tanh([x]) in h'") == "remove node at tanh([x]) in h': [x] is left"
+    assert (
+        text("remove_node", "h' = h + tanh[x]", "tanh([x]) in h'")
+        == "remove node at tanh([x]) in h': [x] is left"
+    )
     spec = "swap operation at h': * -> +", "swap operation at h': * -> -"
     assert text("swap_operation", "h' = h * tanh[x]", "h'") in spec
-    assert text("swap_activation", "h' = h + [x]", "[x] in h'").startswith("swap activation at [x] in h': linear(0) -> ")
+    assert text("swap_activation", "h' = h + [x]", "[x] in h'").startswith(
+        "swap activation at [x] in h': linear(0) -> "
+    )
     assert text("use_ancestor", "h' = tanh(x)", "h'") == "use ancestor at h': replaced by x"
 
 
@@ -204,11 +213,17 @@ def test_templates_are_rows_of_the_op_table_or_linear():
     for op in OPS.values():
         if op.kind is Kind.ACTIVATION:
             assert layer(op.name).op == op.name
-    assert (layer("linear(0.9)").eye, layer("linear( 1 )").eye, layer("linear(-1e-1)").eye) == (0.9, 1.0, -0.1)
+    assert (layer("linear(0.9)").eye, layer("linear( 1 )").eye, layer("linear(-1e-1)").eye) == (
+        0.9,
+        1.0,
+        -0.1,
+    )
     assert layer("linear(0)").node(3).connections[0].eye is None, "Linear(0) is an ordinary connection"
 
 
-@pytest.mark.parametrize("text", ["", "linear", "linear()", "linear(a)", "linear(1", "add", "sigmod", "linear(1) "])
+@pytest.mark.parametrize(
+    "text", ["", "linear", "linear()", "linear(a)", "linear(1", "add", "sigmod", "linear(1) "]
+)
 def test_other_templates_are_refused(text):
     with pytest.raises(CellError, match="no activation"):
         layer(text)

@@ -19,7 +19,7 @@ from cellsearch.search.draft import Draft
 from cellsearch.search.edits import MUTATIONS, Edit
 from cellsearch.search.mutate import CONDITIONS, MALFORMED, breed, by_number, by_strength, judge, mutate
 from cellsearch.search.spec import Limits, MutationSpec
-from tests.mutants import mutants
+from mutants import mutants
 
 LIMITS = Limits(nodes=64, matrices=24)
 SIZES = ("strength", "edits")
@@ -62,8 +62,7 @@ def test_children_are_folded(children):
     assert all(fold(explode(child.cell)) == child.cell for _, child in children)
 
 
-def test_names_of_what_stays_are_kept(children):
-    """An equation that reads the same in parent and child has the same name, because names are what it is read by."""
+def test_new_names_are_letters_of_roles_or_numbered(children):
     for parent, child in children:
         known = {*parent.labels, "i", "f", "o", "z", "r", "d"} | {f"v{k}" for k in range(1, 30)}
         assert set(child.cell.labels) <= known | {f"{s.name}'" for s in parent.states}
@@ -72,7 +71,9 @@ def test_names_of_what_stays_are_kept(children):
 def test_one_small_edit_leaves_the_other_equations_alone():
     lstm = zoo.load("lstm")
     lines = set(show(lstm).splitlines())
-    spec = MutationSpec(size="edits", edits=(1, 1), weights=only("swap_activation", "insert_activation", "swap_operation"))
+    spec = MutationSpec(
+        size="edits", edits=(1, 1), weights=only("swap_activation", "insert_activation", "swap_operation")
+    )
     for n in range(100):
         child, edits = mutate(lstm, rng(n), spec, LIMITS, name="child")
         changed = [line for line in show(child).splitlines()[1:] if line not in lines]
@@ -116,10 +117,12 @@ def share(counts, name):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
-    """At every node of this cell that is taken all but one of the six apply: either of the swaps does, and
-    remove_node to activations alone. With `edits` the mutation is drawn before the node."""
+    """With `edits` the mutation is drawn first, among those that apply anywhere; with `strength` the node,
+    and the mutation among those that apply there."""
     cell = zoo.load("lstm")
-    spec = MutationSpec(size=size, weights=only(**{m.name: w for m, w in zip(MUTATIONS, (1, 2, 3, 1, 1, 4), strict=True)}))
+    spec = MutationSpec(
+        size=size, weights=only(**{m.name: w for m, w in zip(MUTATIONS, (1, 2, 3, 1, 1, 4), strict=True)})
+    )
     counts = Counter()
     for n in range(1500):
         draft = Draft(explode(cell))
@@ -141,7 +144,9 @@ def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
 def test_the_number_of_edits_is_uniform():
     counts = Counter()
     for n in range(900):
-        counts[len(by_number(Draft(explode(zoo.load("gru"))), rng(n), MutationSpec(size="edits", edits=(1, 3))))] += 1
+        counts[
+            len(by_number(Draft(explode(zoo.load("gru"))), rng(n), MutationSpec(size="edits", edits=(1, 3))))
+        ] += 1
     assert set(counts) == {1, 2, 3} and min(counts.values()) > 250
 
 
@@ -156,14 +161,14 @@ def test_strength_is_the_probability_of_each_node():
 
 
 def test_strength_is_drawn_uniformly():
-    """Of first attempts; where children are refused p is drawn again, so that over all it leans to what is accepted."""
+    """With mutations after which few children are refused: a refused one is drawn anew, with another p."""
     spec = MutationSpec(weights=only("insert_activation", "swap_activation"))
     drawn = [breed(zoo.load("lstm"), rng(n), spec, LIMITS) for n in range(500)]
     strengths = np.array([child.strength for child in drawn])
     counts, _ = np.histogram(strengths, bins=5, range=(0, 1))
     assert counts.min() > 60 and counts.max() < 140, counts
     edits = np.array([len(child.edits) for child in drawn])
-    assert np.corrcoef(strengths, edits)[0, 1] > 0.95
+    assert np.corrcoef(strengths, edits)[0, 1] > 0.9
 
 
 def test_edits_mode_has_no_strength():
@@ -178,9 +183,16 @@ def test_a_mutation_of_weight_zero_never_happens():
 
 
 def test_the_vocabulary_of_the_space_is_used_alone():
-    spec = MutationSpec(size="edits", activations=("softsign",), operations=("max", "add"), weights=only("insert_activation"))
-    found = {node.op for n in range(30) for node in mutate(zoo.load("rnn"), rng(n), spec, LIMITS)[0].nodes if hasattr(node, "op")}
-    assert found == {"tanh", "softsign"}
+    spec = MutationSpec(
+        size="edits", activations=("softsign",), operations=("max", "add"), weights=only("insert_activation")
+    )
+    found = {
+        node.op
+        for n in range(30)
+        for node in mutate(zoo.load("rnn"), rng(n), spec, LIMITS)[0].nodes
+        if hasattr(node, "op")
+    }
+    assert found - {"add"} == {"tanh", "softsign"}, "and the sums that brackets were taken apart into"
 
 
 # What is accepted
@@ -218,13 +230,24 @@ def test_a_parent_that_is_not_folded_is_not_its_own_child():
 
 
 def test_no_child_within_the_limits_is_an_error_that_counts():
-    with pytest.raises(CellError, match=r"none of 25 mutants was accepted \(25 too large\)\nraise the limits \(3 nodes"):
-        breed(zoo.load("lstm"), rng(0), MutationSpec(size="edits", weights=only("insert_activation")), Limits(3, 1), "m", 25)
+    with pytest.raises(
+        CellError, match=r"none of 25 mutants was accepted \(25 too large\)\nraise the limits \(3 nodes"
+    ):
+        breed(
+            zoo.load("lstm"),
+            rng(0),
+            MutationSpec(size="edits", weights=only("insert_activation")),
+            Limits(3, 1),
+            "m",
+            25,
+        )
 
 
 def test_no_mutation_that_applies_is_an_error():
     with pytest.raises(CellError, match="unchanged"):
-        mutate(zoo.load("rnn"), rng(0), MutationSpec(weights=only("swap_operation", swap_operation=0.0)), LIMITS)
+        mutate(
+            zoo.load("rnn"), rng(0), MutationSpec(weights=only("swap_operation", swap_operation=0.0)), LIMITS
+        )
 
 
 def test_what_passes_the_depth_of_the_language_is_malformed_not_a_crash():
@@ -238,8 +261,8 @@ def test_what_passes_the_depth_of_the_language_is_malformed_not_a_crash():
 
 
 def test_few_attempts_are_needed(children):
-    """What the 200 attempts of `breed` rest on. Measured: about 3 children in 10 of strength p are refused first, mostly
-    because nothing of x is left, and 1 in 30 of few edits; 1 in 20 equal their parent."""
+    """What the 200 attempts of `breed` rest on. Measured: about 3 children in 10 of strength p are refused
+    first, mostly because nothing of x is left, and 1 in 30 of few edits; 1 in 20 equal their parent."""
     refused = Counter()
     for _, child in children:
         refused.update(dict(child.refused))

@@ -1,0 +1,109 @@
+"""A cell drawn as text: one column for each value, one row for each equation.
+
+    x h
+    ■─■─╮          z = sigmoid[x, h]
+    ■─■─┼─╮        r = sigmoid[x, h]
+    ■─●─┼─●─╮      n = tanh[x, r * h]
+      ●─●───●─→    h' = z * h + (1 - z) * n
+
+A row joins what an equation reads with the value that it makes: ■ through a matrix, ◆ through a peephole (a
+learned vector), ● unit by unit. A line goes down from a value to the last equation that reads it; → is a
+value that no other equation reads.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cellsearch.dsl.graph import Affine, Cell, Input, equations, name_of, sources
+from cellsearch.dsl.text import show
+
+MATRIX, PEEPHOLE, UNIT = "■", "◆", "●"
+LEGEND = ((MATRIX, "through a matrix"), (PEEPHOLE, "through a peephole"), (UNIT, "unit by unit"))
+_STRENGTH = {MATRIX: 2, PEEPHOLE: 1, UNIT: 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Wires with the equation beside each row of them; the first row names the inputs."""
+
+    rows: tuple[tuple[str, str], ...]
+
+    @property
+    def width(self) -> int:
+        """Columns that the wires take."""
+        return max(len(wires) for wires, _ in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A value: its column, the row that makes it (-1 for inputs), and the last one that reads it."""
+
+    at: int
+    first: int
+    last: int
+
+
+def draw(cell: Cell) -> Drawing:
+    """The drawing of `cell`."""
+    named = list(equations(cell))
+    texts = show(cell).splitlines()[-len(named) :]
+    # a state may take over a value that has a name already, as in h' = c'
+    makes = [index if cell.labels[index] == label else None for label, index in named]
+    reads = [
+        {index: UNIT} if made is None else _reads(cell, index)
+        for (_, index), made in zip(named, makes, strict=True)
+    ]
+    last = {source: row for row, found in enumerate(reads) for source in found}
+    wires: dict[int, _Wire] = {}
+    names = ""
+    for index, node in enumerate(cell.nodes):
+        if isinstance(node, Input):
+            wires[index] = _Wire(len(names), -1, last.get(index, -1))
+            names += name_of(cell, index) + " "
+    column = len(names)
+    for row, made in enumerate(makes):
+        if made is not None:
+            wires[made] = _Wire(column, row, last.get(made, row))
+            column += 2
+    rows = [(_wires(row, found, makes[row], wires, column + 1), texts[row]) for row, found in enumerate(reads)]
+    return Drawing(((names.rstrip(), ""), *rows))
+
+
+def _reads(cell: Cell, root: int) -> dict[int, str]:
+    """The named values in the equation that node `root` ends, each with how it is read there."""
+    found: dict[int, str] = {}
+    stack = [root]
+    while stack:
+        node = cell.nodes[stack.pop()]
+        ways: Sequence[str] = ()
+        if isinstance(node, Affine):
+            ways = [PEEPHOLE if c.peephole else MATRIX for c in node.connections]
+        for k, source in enumerate(sources(node)):
+            way = ways[k] if ways else UNIT
+            if name_of(cell, source):
+                found[source] = max(found.get(source, way), way, key=_STRENGTH.__getitem__)
+            else:
+                stack.append(source)
+    return found
+
+
+def _wires(row: int, reads: Mapping[int, str], made: int | None, wires: Mapping[int, _Wire], width: int) -> str:
+    """One row of the drawing."""
+    shown = [" "] * width
+    for wire in wires.values():
+        if wire.first < row < wire.last:
+            shown[wire.at] = "│"
+    ends = [wires[source].at for source in reads]
+    if made is not None:
+        ends.append(wires[made].at)
+    elif ends:
+        ends.append(ends[0] + 2)
+    for k in range(min(ends), max(ends)) if ends else ():
+        shown[k] = "┼" if shown[k] == "│" else "─"
+    for source, way in reads.items():
+        shown[wires[source].at] = way
+    if made is not None:
+        shown[wires[made].at] = "╮" if wires[made].last > row else "→"
+    elif ends:
+        shown[max(ends)] = "→"
+    return "".join(shown).rstrip()

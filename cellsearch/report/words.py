@@ -1,0 +1,59 @@
+"""Numbers as people read them: durations, counts, sizes. Values in, short texts out."""
+
+import re
+
+from cellsearch.errors import UsageError, printable
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+_UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+\Z", re.ASCII)
+
+
+def duration(seconds: float) -> str:
+    """A measured time: 0:07, 12:40, 3:05:00, 2d 4h."""
+    whole = max(0, round(seconds))
+    if whole >= 2 * DAY:
+        return f"{whole // DAY}d {whole % DAY // HOUR}h"
+    minutes, rest = divmod(whole, MINUTE)
+    if minutes >= MINUTE:
+        return f"{minutes // MINUTE}:{minutes % MINUTE:02}:{rest:02}"
+    return f"{minutes}:{rest:02}"
+
+
+def about(seconds: float) -> str:
+    """An estimated time, no more exact than estimates are: 40 s, 3 min, 2 h, 5 d."""
+    if seconds < 90:
+        return f"{max(10, round(seconds / 10) * 10)} s"
+    if seconds < 90 * MINUTE:
+        return f"{round(seconds / MINUTE)} min"
+    return f"{round(seconds / HOUR)} h" if seconds < 2 * DAY else f"{round(seconds / DAY)} d"
+
+
+def read_duration(text: str) -> float:
+    """Seconds from 90s, 15m, 2h, 1h30m or 2d. UsageError for anything else, a bare number too."""
+    if not _DURATION.match(text):
+        raise UsageError(f"{printable(text, 40)!r} is no time: write it like 90s, 15m, 2h, 1h30m or 2d")
+    parts = re.findall(r"([0-9.]+)([smhd])", text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not 0 < seconds < 1e10:
+        raise UsageError(f"{printable(text, 40)!r} is no time to search for")
+    return seconds
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """1 trial, 12 trials, 12,000 trials."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def large(number: float) -> str:
+    """A rough large number: 850, 12 thousand, 3.4 million, 1.2 billion."""
+    for limit, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e4, "thousand")):
+        if number >= limit:
+            scaled = number / min(limit, 1e3) if word == "thousand" else number / limit
+            return f"{scaled:.0f} {word}" if scaled >= 10 else f"{scaled:.1f} {word}"
+    return f"{round(number):,}"
+
+
+def rate(per_hour: float) -> str:
+    """A speed in trials: 410 trials/h, 3.2 trials/h."""
+    return f"{per_hour:,.0f} trials/h" if per_hour >= 10 else f"{per_hour:.1f} trials/h"

@@ -1,0 +1,1 @@
+"""The search: spaces, mutation, strategies, records, and the processes that work on them."""

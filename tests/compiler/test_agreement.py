@@ -1,0 +1,82 @@
+"""Both engines against `reference`, in float64: the zoo, 300 mutants, and any graph at all."""
+
+import numpy as np
+import pytest
+import torch
+from agreement import differences
+from cells import random_cell
+from mutants import mutants
+
+from cellsearch.compiler.native import toolchain
+from cellsearch.dsl import zoo
+
+ENGINES = [
+    "eager",
+    pytest.param("native", marks=pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")),
+]
+COUNT = 300
+
+
+def worst(found: dict[str, float]) -> tuple[float, str]:
+    return max((value, name) for name, value in found.items())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", zoo.names())
+def test_zoo_cells_agree_with_reference(name: str, layers: int, engine: str) -> None:
+    found = differences([zoo.load(name)] * layers, engine)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("start", range(0, COUNT, 50))
+def test_mutants_agree_with_reference(start: int, engine: str) -> None:
+    for k, cell in enumerate(mutants(COUNT)[start : start + 50], start):
+        found = differences([cell], engine, seed=k)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_any_graph_agrees_with_reference(engine: str) -> None:
+    """Random graphs divide by what is nearly zero, so that their gradients are known to fewer digits."""
+    for seed in range(200 if engine == "eager" else 60):
+        cell = random_cell(np.random.default_rng(seed), nodes=14, tame=True)
+        found = differences([cell], engine, seed=seed, steps=4)
+        assert worst(found)[0] < 1e-7, f"cell {seed}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("steps", [1, 2, 7])
+@pytest.mark.parametrize(("batch", "hidden"), [(1, 1), (3, 16), (13, 33)])
+def test_every_size_agrees(steps: int, batch: int, hidden: int, engine: str) -> None:
+    """Sizes around the blocks and panels of the small matrix products, and either parity of the loop."""
+    for name in ("peephole_lstm", "mut1"):
+        found = differences([zoo.load(name)], engine, steps=steps, batch=batch, hidden=hidden, width=hidden)
+        assert worst(found)[0] < 1e-10, (name, worst(found))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_clock_goes_on_from_where_the_last_window_ended(engine: str) -> None:
+    found = differences([zoo.load("clockwork")] * 2, engine, steps=6, hidden=9, width=9, start=5)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
+@pytest.mark.parametrize("name", zoo.names())
+def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
+    """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at random."""
+    from cellsearch.train import model
+
+    cell = zoo.load(name)
+    shape = model.Shape(cell, 11, 2, 24)
+    rows = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float32)
+    tokens = torch.randint(11, (4, 35), generator=torch.Generator().manual_seed(0))
+    window = model.windows(tokens, tokens.roll(1, 1), 35)[0]
+    found = {}
+    for engine in ("eager", "native"):
+        gradient = torch.zeros_like(rows)
+        score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, engine)
+        found[engine] = (score.loss, gradient)
+    for a, b in zip(found["eager"], found["native"], strict=True):
+        assert float((a - b).abs().max()) < 35 * 24**0.5 * 2**-24 * float(a.abs().max())
