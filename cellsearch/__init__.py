@@ -1,0 +1,90 @@
+"""Search for recurrent cells: write one as a few equations, mutate, train thousands, export the winner.
+
+    import cellsearch as cs
+    cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
+    rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
+    rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
+
+Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.
+"""
+
+import importlib
+import inspect
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cellsearch.compiler.recurrent import Recurrent as Recurrent
+    from cellsearch.dsl import zoo as zoo
+    from cellsearch.dsl.graph import Cell as Cell
+    from cellsearch.dsl.load import load as load
+    from cellsearch.dsl.text import parse as parse
+    from cellsearch.dsl.text import show as show
+    from cellsearch.errors import CellsearchError as CellsearchError
+    from cellsearch.export.write import export as export
+    from cellsearch.search.api import leaderboard as leaderboard
+    from cellsearch.search.api import search as search
+
+#: Public name -> the module that has it under the same name.
+_HOMES = {
+    "Cell": "cellsearch.dsl.graph",
+    "CellsearchError": "cellsearch.errors",
+    "Recurrent": "cellsearch.compiler.recurrent",
+    "export": "cellsearch.export.write",
+    "leaderboard": "cellsearch.search.api",
+    "load": "cellsearch.dsl.load",
+    "parse": "cellsearch.dsl.text",
+    "search": "cellsearch.search.api",
+    "show": "cellsearch.dsl.text",
+    "zoo": "cellsearch.dsl",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+class _Called(ModuleType):
+    """A subpackage that is the function of its name too: `cs.search(...)` beside `cellsearch.search.space`."""
+
+    def _function(self) -> Any:  # noqa: ANN401
+        name = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module(_HOMES[name]), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return self._function()(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._function())
+
+
+class _Package(ModuleType):
+    """This package. The import system sets a subpackage as its attribute, whenever that is: there the two that
+    share their name with a function become callable."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOMES and isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}":
+            value.__class__ = _Called
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name == "__version__":
+        try:
+            return version("cellsearch")
+        except PackageNotFoundError:
+            return "0+unknown"  # run from a copy that is not installed
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("search", "export"):
+        return importlib.import_module(f"{__name__}.{name}")
+    home = importlib.import_module(_HOMES[name])
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

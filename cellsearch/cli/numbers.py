@@ -1,0 +1,62 @@
+"""Numbers and words of the command line, checked: text in, a value out, or a UsageError that says what is right."""
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Callable, Sequence
+
+from cellsearch.errors import UsageError, printable
+from cellsearch.report.words import read_duration
+
+_WHOLE = re.compile(r"\+?[0-9][0-9_,]*(?:e\+?[0-9]{1,2})?\Z", re.ASCII)
+_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,2})?\Z", re.ASCII)
+MOST = 10**9
+
+
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """A reader of whole numbers in a range; 1e9 and 1,000 are whole numbers too."""
+
+    def read(text: str) -> int:
+        digits, _, exponent = text.strip().lower().replace(",", "").replace("_", "").partition("e")
+        if not _WHOLE.match(text.strip().lower()) or len(digits) > 20:
+            raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not a whole number from {least} to {most:,}")
+        value = int(digits) * 10 ** int(exponent or 0)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"it is {printable(text, 40)}, and must be from {least} to {most:,}")
+        return value
+
+    return read
+
+
+def duration(text: str) -> float:
+    """Seconds from a text like 2h."""
+    try:
+        return read_duration(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def device(text: str) -> str:
+    """The name of a device."""
+    if not _DEVICE.match(text):
+        raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not a device: cpu, cuda, cuda:0, cuda:1, …")
+    return text
+
+
+def override(text: str) -> str:
+    """A change of a search space."""
+    if "=" not in text.lstrip("="):
+        raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is not like budget.trials=60")
+    return text
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A question with the nearest of `known`, "" where none is near."""
+    near = difflib.get_close_matches(word[:100].lower(), known, n=1, cutoff=0.55)
+    return f"did you mean '{near[0]}'? " if near else ""

@@ -1,0 +1,96 @@
+"""The two streams of the command line: data to stdout, messages to stderr; and what either can show.
+
+Text goes out as it is, without markup. On a stream that is not UTF-8 lines and signs become ASCII ones of the
+same width; a reader that has gone away is no error.
+"""
+
+import codecs
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+PIPE_WIDTH = 120  # columns where nothing says how wide: files, pipes
+_PLAIN = str.maketrans("│─┼╮→■◆●…–—·━╸╺“”‘’×≥", "|-+.>#*o~--.=>=\"\"''x>")  # noqa: RUF001
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """What an encoder writes for what it does not have."""
+    assert isinstance(error, UnicodeEncodeError)
+    piece = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(c if c.isascii() else "?" for c in piece), error.end
+
+
+codecs.register_error("cellsearch.plainly", _plainly)
+
+
+class _Console(Console):
+    """A console that leaves a broken pipe to whoever started the verb."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where a verb writes."""
+
+    out: Console
+    err: Console
+
+    @property
+    def live(self) -> bool:
+        """Whether messages can be redrawn in place."""
+        return self.err.is_terminal and not self.err.is_dumb_terminal
+
+    def print(self, lines: Iterable[Text]) -> None:
+        """Data, a line each."""
+        show(self.out, lines)
+
+    def json(self, value: dict[str, Any]) -> None:
+        """Data as one JSON document, in ASCII: control characters in it stay escaped."""
+        self.out.file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def tell(self, message: str | Text, style: str = "") -> None:
+        """A message."""
+        show(self.err, [message if isinstance(message, Text) else Text(message, style)])
+
+
+def show(console: Console, lines: Iterable[Text]) -> None:
+    """Lines as they are: never wrapped, never read as markup."""
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def open_terminal() -> Terminal:
+    """The terminal of this process."""
+    return Terminal(_console(sys.stdout), _console(sys.stderr))
+
+
+def _console(stream: TextIO | None) -> Console:
+    if stream is None:  # closed by whoever started this process
+        stream = io.StringIO()
+    if isinstance(stream, io.TextIOWrapper):
+        with suppress(io.UnsupportedOperation):
+            stream.reconfigure(errors="cellsearch.plainly")
+    terminal = stream.isatty()
+    given = os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) > 0
+    console = _Console(file=stream, markup=False, emoji=False, highlight=False)
+    if not terminal and not given:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def hush() -> None:
+    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a complaint at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

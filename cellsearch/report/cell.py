@@ -1,0 +1,163 @@
+"""One cell as `cellsearch show` tells it. In: a cell and the widths to count at. Out: lines, or values for
+JSON."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.text import Text
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Affine, Cell
+from cellsearch.dsl.roles import Description, Gate, Size, describe, size
+from cellsearch.dsl.text import show
+from cellsearch.dsl.weights import Weight, weights
+from cellsearch.errors import printable
+from cellsearch.report.columns import Column, cut, facts, table, text, wrapped
+from cellsearch.report.drawing import LEGEND, draw
+from cellsearch.report.equations import paint
+from cellsearch.report.words import plural
+
+SHORT = 12  # letters of a fingerprint that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A cell with everything that is said about it."""
+
+    cell: Cell
+    fingerprint: str
+    origin: str  # where it was found: the zoo, a file, a search
+    description: Description
+    size: Size
+    weights: tuple[Weight, ...]
+    width: int  # D, of the input
+    hidden: int  # H
+
+
+def page(cell: Cell, origin: str, width: int, hidden: int) -> Page:
+    """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
+    return Page(
+        cell, fingerprint(cell), origin, describe(cell), size(cell, width, hidden), weights(cell), width, hidden
+    )
+
+
+def as_json(p: Page) -> dict[str, Any]:
+    """The page as plain values."""
+    d = p.description
+    return {
+        "name": p.cell.name,
+        "fingerprint": p.fingerprint,
+        "origin": p.origin,
+        "description": p.cell.description,
+        "text": show(p.cell),
+        "states": [{"name": state.name, "initial": state.initial} for state in p.cell.states],
+        "output": d.output,
+        "clock": list(p.cell.clock),
+        "gates": [{key: value for key, value in asdict(gate).items() if key != "node"} for gate in d.gates],
+        "connections": list(d.connections),
+        "peepholes": list(d.peepholes),
+        "biases": list(d.biases),
+        "nodes": d.nodes,
+        "depth": d.depth,
+        "products": d.products,
+        "matrices": d.matrices,
+        "input": p.width,
+        "hidden": p.hidden,
+        "parameters": p.size.parameters,
+        "multiply_adds": p.size.multiply_adds,
+        "elementwise": p.size.elementwise,
+        "weights": [{"name": w.name, "kind": w.kind, "shape": list(w.shape(p.width, p.hidden))} for w in p.weights],
+    }
+
+
+def lines(p: Page, width: int) -> list[Text]:
+    """The page for a terminal of `width` columns."""
+    head = text(p.cell.name, "bold")
+    head.append(f"  {p.fingerprint[:SHORT]}", "dim")
+    head.append(f"  {printable(p.origin)}", "dim")
+    shown = [cut(head, width)]
+    for line in p.cell.description.split("\n") if p.cell.description else ():
+        shown += wrapped(printable(line, 10_000), width, style="italic") or [text("")]
+    shown.append(text(""))
+    source = [line for line in show(p.cell).splitlines() if not line.startswith("#")]
+    shown += [cut(paint(f"  {line}"), width) for line in source]
+    shown.append(text(""))
+    shown += _gates(p.description.gates, width)
+    shown += facts(_structure(p), width)
+    shown += [text(""), *_weights(p, width)]
+    drawing = _drawing(p.cell, width)
+    return shown + ([text(""), *drawing] if drawing else [])
+
+
+def _gates(gates: tuple[Gate, ...], width: int) -> list[Text]:
+    if not gates:
+        return []
+    names = [text(f"  {gate.name or '(unnamed)'}", "bold") for gate in gates]
+    acts = [text(_acts(gate)) for gate in gates]
+    reads = [text(f"{gate.activation} of {', '.join((*gate.reads, *(f'.{n}' for n in gate.peepholes)))}") for gate in gates]
+    columns = [Column("  gate", names), Column("role", acts), Column("reads", reads)]
+    return [*table(columns, width), text("")]
+
+
+def _acts(gate: Gate) -> str:
+    return f"{gate.role}, of {gate.state}" if gate.state else gate.role
+
+
+def _structure(p: Page) -> list[tuple[str, str]]:
+    d, cell = p.description, p.cell
+    starts = [f"{s.name} (starts at {s.initial:g})" if s.initial else s.name for s in cell.states]
+    pairs = [("states", f"{', '.join(starts)}; the output is {d.output}")]
+    if cell.clock:
+        pairs.append(("clock", f"groups of units with the periods {', '.join(map(str, cell.clock))}"))
+    pairs += [
+        ("connections", f"{plural(d.matrices, 'matrix', 'matrices')}: {' '.join(d.connections) or 'none'}"),
+        ("peepholes", f"{len(d.peepholes)}: {' '.join(d.peepholes)}" if d.peepholes else "none"),
+        ("biases", f"{len(d.biases)}: {' '.join(d.biases)}" if d.biases else "none"),
+        ("depth", f"{plural(d.depth, 'op')} in a row, {plural(d.products, 'matrix product')} of them; "
+                  f"{plural(d.nodes, 'node')} in all"),
+        ("parameters", f"{p.size.parameters:,} in a layer with {p.width} inputs and {p.hidden} units; a step takes "
+                       f"{p.size.multiply_adds:,} multiply-adds and {p.size.elementwise:,} elementwise results"),
+    ]  # fmt: skip
+    return pairs
+
+
+def _weights(p: Page, width: int) -> list[Text]:
+    names = [text(f"  {w.name}") for w in p.weights]
+    kinds = [text(_kind(p.cell, w)) for w in p.weights]
+    letters = [text(f"[{', '.join(_letters(w))}]") for w in p.weights]
+    shapes = [text(" x ".join(map(str, w.shape(p.width, p.hidden)))) for w in p.weights]
+    columns = [Column("  weight", names), Column("kind", kinds), Column("shape", letters), Column("here", shapes)]
+    return table(columns, width) if p.weights else [text("  no weights")]
+
+
+def _kind(cell: Cell, weight: Weight) -> str:
+    node = cell.nodes[weight.node]
+    assert isinstance(node, Affine)
+    if weight.term < 0:
+        return f"{'learned scalar' if node.scalar else 'bias'}, starts at {node.bias:g}"
+    c = node.connections[weight.term]
+    if c.peephole:
+        return "peephole"
+    parts = ["matrix"] + ([f"@{c.structure}"] if c.structure else [])
+    return " ".join(parts + ([f"@eye({c.eye:g})"] if c.eye is not None else []))
+
+
+def _letters(weight: Weight) -> tuple[str, ...]:
+    if weight.kind == "full":
+        return ("D" if weight.from_x else "H", "H")
+    return ("1",) if weight.kind == "scalar" else ("H",)
+
+
+def _drawing(cell: Cell, width: int) -> list[Text]:
+    """The drawing with its legend; nothing where even the wires are too wide."""
+    drawing = draw(cell)
+    if 2 + drawing.width + 2 + 12 > width:
+        return []
+    shown = []
+    for wires, equation in drawing.rows:
+        line = text(f"  {wires:{drawing.width}}  ", "" if equation else "bold")
+        line.append_text(paint(equation))
+        shown.append(cut(line, width))
+    used = {character for wires, _ in drawing.rows for character in wires}
+    legend = "   ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)
+    return [*shown, *wrapped(legend, width, "  ", "dim")]
