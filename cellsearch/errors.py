@@ -1,6 +1,7 @@
 """Every error a user can meet: one message that says where, what and what to do; never a traceback.
 
-The command line prints these and ends with `exit_code`; anything else that escapes is a defect of the program.
+The command line prints these and ends with `exit_code`; anything else that escapes is a defect of the
+program.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class Place:
 
 
 def printable(text: str, limit: int = 160) -> str:
-    """`text` with control and invisible characters escaped and cut at `limit`: safe for a terminal or a log."""
+    """`text` with control and invisible characters escaped and cut at `limit`: safe for a terminal or a
+    log."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return shown[:limit] + "…" if len(shown) > limit else shown
 
@@ -31,7 +33,9 @@ def excerpt(place: Place, width: int = 96) -> str:
     start = max(0, min(place.column - 1 - width // 2, len(place.text) - width))
     before = printable(place.text[start : place.column - 1].replace("\t", " "), 10 * width)
     here = printable(place.text[place.column - 1 : place.column - 1 + place.length].replace("\t", " "), width)
-    after = printable(place.text[place.column - 1 + place.length : start + width].replace("\t", " "), 10 * width)
+    after = printable(
+        place.text[place.column - 1 + place.length : start + width].replace("\t", " "), 10 * width
+    )
     line = f"{before}{here}{after}".rstrip()
     indent = len(before) - (len(line) - len(line.lstrip()) if not before.strip() else 0)
     leading = len(line) - len(line.lstrip())

@@ -10,7 +10,7 @@ from cellsearch.errors import UsageError, printable
 from cellsearch.report.words import read_duration
 
 _WHOLE = re.compile(r"\+?[0-9][0-9_,]*(?:e\+?[0-9]{1,2})?\Z", re.ASCII)
-_DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,2})?\Z", re.ASCII)
+_DEVICE = re.compile(r"(?:cpu|cuda(?::[0-9]{1,2})?)\Z", re.ASCII)
 MOST = 10**9
 
 

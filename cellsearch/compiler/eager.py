@@ -1,7 +1,7 @@
 """The loop over time as torch calls: the engine that runs everywhere torch runs.
 
-A kernel becomes one Python function over the tensors of its refs, each [K, B, H] (or [K, T, B, H] outside the loop)
-or of a shape that broadcasts to it.
+A kernel becomes one Python function over the tensors of its refs, each [K, B, H] (or [K, T, B, H] outside the
+loop) or of a shape that broadcasts to it.
 """
 
 import ast
@@ -39,7 +39,9 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     stored = [s.formula for s in kernel.stores]
     targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
     tensors = {name for name, _ in kernel.loads}
-    full = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape for certain
+    full = {
+        name for name, ref in kernel.loads if ref.kind not in _BROADCAST
+    }  # of the whole shape for certain
     done: set[str] = set()
     for let in kernel.lets:
         reads = names(let.formula)
@@ -91,6 +93,20 @@ def _with_out(formula: str, target: str) -> str | None:
     return None
 
 
+def multiply(a: Tensor, w: Tensor, out: Tensor, *, turn: bool = False, add: bool = False) -> None:
+    """out = a @ w, or a @ w' with `turn`, plus what `out` holds with `add`. All [K, rows, columns]."""
+    weight = w.transpose(1, 2) if turn else w
+    if add:
+        torch.baddbmm(out, a, weight, out=out)
+    else:
+        torch.bmm(a, weight, out=out)
+
+
+def gradient(a: Tensor, d: Tensor, out: Tensor) -> None:
+    """out = a' @ d: the gradient of a matrix. a [K, rows, width], d [K, rows, n], out [K, width, n]."""
+    torch.bmm(a.transpose(1, 2), d, out=out)
+
+
 def outer_kernel(where: Places, kernel: Kernel) -> None:
     """Run a kernel for all steps at once."""
     if kernel.stores:
@@ -121,8 +137,8 @@ def forward_loop(where: Places) -> None:
 
 
 def backward_loop(where: Places, code: Backward) -> None:
-    """The inner stages backward. The gradients of old and new states swap their buffers at every step; the result lies
-    in `where.old`."""
+    """The inner stages backward. The gradients of old and new states swap their buffers at every step; the
+    result lies in `where.old`."""
     plan = where.lay.plan
     index = {p: k for k, p in enumerate(plan.products)}
     both = []  # the calls of a step for either role of the two buffers
@@ -131,11 +147,11 @@ def backward_loop(where: Places, code: Backward) -> None:
         for k in reversed(range(len(code.inner))):
             products = []
             for p in reversed(plan.inner[k].products if plan.inner else ()):
-                target = kernels.gradient(plan, p.source)
-                if target is not None:
+                to = kernels.gradient(plan, p.source)
+                if to is not None:
                     weight = matrix(where.lay, where.row, index[p]).transpose(1, 2)
                     source = where.d_slots(p.first, p.count).unbind(1)
-                    products.append((weight, source, where.steps(target), code.adds[index[p]]))
+                    products.append((weight, source, where.steps(to), code.adds[index[p]]))
             calls.append((compile_kernel(code.inner[k]), _tensors(where, code.inner[k]), products))
         both.append((calls, where.old))
         where.new, where.old = where.old, where.new

@@ -15,10 +15,11 @@ TORCH: dict[str, Callable[..., Tensor]] = {name: getattr(torch, name) for name i
 
 @lru_cache(maxsize=256)
 def function(formula: str, arguments: tuple[str, ...]) -> Callable[..., Any]:
-    """A formula of the op table as a function of tensors. The text comes from the table, never from a file."""
-    return eval(f"lambda {', '.join(arguments)}: {formula}", {"__builtins__": {}, **TORCH})  # type: ignore[no-any-return]
+    """A formula of the op table as a function of tensors. The text comes from the table, never from a
+    file."""
+    return eval(f"lambda {', '.join(arguments)}: {formula}", {"__builtins__": {}, **TORCH})
 
 
 def apply(op: Op, *args: Tensor) -> Tensor:
     """The value of an op."""
-    return function(op.forward, ("a", "b")[: op.arity])(*args)  # type: ignore[no-any-return]
+    return function(op.forward, ("a", "b")[: op.arity])(*args)

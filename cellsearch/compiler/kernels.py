@@ -1,18 +1,19 @@
 """Pointwise kernels of a plan, forward and backward, as text in the arithmetic of the op table; no tensors.
 
-A kernel works on every unit by itself: it loads values from where they lie (`Ref`), computes, and stores. The backward
-kernels are derived from the derivatives in the op table. Back ends turn kernels into torch calls or into C.
+A kernel works on every unit by itself: it loads values from where they lie (`Ref`), computes, and stores. The
+backward kernels are derived from the derivatives in the op table. Back ends turn kernels into torch calls or
+into C.
 
 What a `Ref` names, at the step that is being computed:
 
-    slot j      gathering or kept value j of the tape          dslot j     gradient of a gathering slot
-    old s       state s before the step                        dold s      its gradient, handed to the step before
-    new s       state s after the step                         dnew s      its gradient, from the step after
-    x           the input, where it has width H                dx          its gradient from outside brackets
-    below n     state n of the layer below                     dbelow n    its gradient
-    tick        1 where the unit's clock ticks, else 0         dnode i     gradient of node i, from later stages
-    weight w    a peephole or a learned vector or scalar       dvector i   gradient of a learned vector, per step
-    dout        gradient of the layer's output                 dabove s    gradient of new s from the layer above
+    slot j      gathering or kept value j of the tape      dslot j     gradient of a gathering slot
+    old s       state s before the step                    dold s      its gradient, for the step before
+    new s       state s after the step                     dnew s      its gradient, from the step after
+    x           the input, where it has width H            dx          its gradient from outside brackets
+    below n     state n of the layer below                 dbelow n    its gradient
+    tick        1 where the unit's clock ticks, else 0     dnode i     gradient of node i, from later stages
+    weight w    a peephole, learned vector or scalar       dvector i   gradient of a learned vector, per step
+    dout        gradient of the layer's output             dabove s    gradient of new s from the layer above
 """
 
 import ast
@@ -62,8 +63,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Backward:
-    """The backward pass of one step: for every stage, last first, a kernel; which gradients get a value at all; and for
-    every product whether its gradient is added to what the kernels and the products before it left (else it is stored)."""
+    """The backward pass of one step: for every stage, last first, a kernel; which gradients get a value at
+    all; and for every product whether its gradient is added to what the kernels and the products before it
+    left (else it is stored)."""
 
     inner: tuple[Kernel, ...]  # by stage index; run from the last to the first
     outer: tuple[Kernel, ...]
@@ -84,11 +86,13 @@ def forward(plan: Plan) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
 
 @lru_cache(maxsize=4096)
 def backward(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
-    """The kernels of the backward pass, derived from the op table. `above` are the states whose new values the layer
-    above reads through below(...), so that a gradient comes from there."""
+    """The kernels of the backward pass, derived from the op table. `above` are the states whose new values
+    the layer above reads through below(...), so that a gradient comes from there."""
     writer = _Writer(plan, above)
     inner_stages = plan.inner or (Stage((), ()),)
-    inner = [writer.stage(inner_stages[k], True, last=k == len(inner_stages) - 1) for k in _down(inner_stages)]
+    inner = [
+        writer.stage(inner_stages[k], True, last=k == len(inner_stages) - 1) for k in _down(inner_stages)
+    ]
     outer = [writer.stage(plan.outer[k], False, last=False) for k in _down(plan.outer)]
     return Backward(tuple(reversed(inner)), tuple(reversed(outer)), writer.adds, frozenset(writer.written))
 
@@ -220,7 +224,8 @@ def _overwritten(plan: Plan, i: int) -> bool:
 
 
 class _Writer:
-    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was written."""
+    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was
+    written."""
 
     def __init__(self, plan: Plan, above: frozenset[int]) -> None:
         self.plan, self.above = plan, above

@@ -1,8 +1,8 @@
 """One layer of a population: forward through time, and backward.
 
-Everything that does not depend on a state is computed for all T steps at once; the loop holds what is left, and an
-engine runs it: `eager` in torch calls, `native` in C. All sequences are [K, T, B, ·], so that one step is a strided
-view of all members, and the gradient of a matrix is one batched product after the loop.
+Everything that does not depend on a state is computed for all T steps at once; the loop holds what is left,
+and an engine runs it: `eager` in torch calls, `native` in C. All sequences are [K, T, B, ·], so that one step
+is a strided view of all members, and the gradient of a matrix is one batched product after the loop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cellsearch.compiler import eager, kernels
 from cellsearch.compiler.kernels import Kernel, Ref
-from cellsearch.compiler.native import loop, toolchain
+from cellsearch.compiler.native import loop, matrices, toolchain
 from cellsearch.compiler.parameters import Layout, bias, matrix, trainable, vector
 from cellsearch.compiler.places import Places, Tape
 from cellsearch.compiler.plan import Plan, Product
@@ -40,14 +40,21 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
-    able = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) and toolchain.compiler() is not None
+    able = (
+        like.device.type == "cpu"
+        and like.dtype in (torch.float32, torch.float64)
+        and toolchain.compiler() is not None
+    )
     if wanted == "native" and not able:
-        raise RunError("the engine 'native' needs a C compiler and float32 or float64 on the CPU; choose 'eager'")
+        raise RunError(
+            "the engine 'native' needs a C compiler and float32 or float64 on the CPU; choose 'eager'"
+        )
     return "native" if able and wanted != "eager" else "eager"
 
 
 def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:
-    """The clock's 0/1 values [1, T, 1 or B, H]; `start` is the step number of the first step, one or [B] of them."""
+    """The clock's 0/1 values [1, T, 1 or B, H]; `start` is the step number of the first step, one or [B] of
+    them."""
     if not plan.cell.clock:
         return None
     periods = torch.tensor(unit_periods(plan.cell.clock, hidden), device=like.device)
@@ -75,11 +82,12 @@ def forward(
     tape = Tape(x, sequences, slots, below or {}, ticks(plan, hidden, steps, start, x))
     where = Places(lay, row, tape)
     native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
+    products = matrices if native else eager
     _fill_biases(where)
     for k, (stage, kernel) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
-            torch.baddbmm(target, _flat(where, p.source), _matrix(where, p), out=target)
+            products.multiply(_flat(where, p.source), _matrix(where, p), target, add=True)
         if native and kernel.stores:
             native.forward_outer(k)
         else:
@@ -114,6 +122,7 @@ def backward(
     for target, given in zip(where.new, d_states or (), strict=False):
         target.copy_(given)
     native = loop.Runner(where, above) if choose_engine(engine, tape.x) == "native" else None
+    products = matrices if native else eager
     if native:
         native.backward_loop()
     else:
@@ -127,8 +136,13 @@ def backward(
         for p in reversed(plan.outer[k].products):
             ref = kernels.gradient(plan, p.source)
             if ref is not None and (ref.kind != "dx" or need_x):
-                _product_back(where, p, ref, code.adds[index[p]])
-    _weight_gradients(where, d_row)
+                d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
+                target = where.whole(ref).flatten(1, 2)
+                products.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[index[p]])
+    for k, p in enumerate(plan.products):
+        d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
+        products.gradient(_flat(where, p.source), d_slots, matrix(lay, d_row, k))
+    _vector_gradients(where, d_row)
     d_below = {
         node.name: where.whole(Ref("dbelow", i))
         for i, node in enumerate(plan.cell.nodes)
@@ -155,23 +169,9 @@ def _flat(where: Places, source: int) -> Tensor:
     return value.expand(where.members, where.steps_count, where.batch, width).flatten(1, 2)
 
 
-def _product_back(where: Places, p: Product, ref: Ref, add: bool) -> None:
-    """The gradient of an outer product's source, for all steps at once."""
-    d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
-    weight = _matrix(where, p).transpose(1, 2)
-    target = where.whole(ref).flatten(1, 2)
-    if add:
-        torch.baddbmm(target, d_slots, weight, out=target)
-    else:
-        torch.bmm(d_slots, weight, out=target)
-
-
-def _weight_gradients(where: Places, d_row: Tensor) -> None:
-    """All weight gradients, each one large product or sum over every step and sequence."""
+def _vector_gradients(where: Places, d_row: Tensor) -> None:
+    """The gradients of all weights that are no matrices, each a sum over every step and sequence."""
     lay, plan = where.lay, where.lay.plan
-    for k, p in enumerate(plan.products):
-        d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
-        torch.bmm(_flat(where, p.source).transpose(1, 2), d_slots, out=matrix(lay, d_row, k))
     if plan.affines:
         torch.sum(where.d_slots(0, len(plan.affines)), (1, 2), out=bias(lay, d_row))
     for k, w in enumerate(weights(plan.cell)):

@@ -1,7 +1,8 @@
-"""Where the weights of a layer lie: one flat row for each member, so that clipping and the update are a few kernels.
+"""Where the weights of a layer lie: one flat row for each member, so that clipping and the update are a few
+kernels.
 
-A row holds, for every product of the plan, its fused matrix [in, count*H]; then the biases of all gathering slots
-[A*H]; then peepholes, learned vectors and scalars. `named` gives views by the names of the language.
+A row holds, for every product of the plan, its fused matrix [in, count*H]; then the biases of all gathering
+slots [A*H]; then peepholes, learned vectors and scalars. `named` gives views by the names of the language.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from cellsearch.dsl.graph import Affine
 from cellsearch.dsl.weights import Weight, unit_periods, weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one layout per plan and widths: `layout` keeps them
 class Layout:
     """Offsets within the row of one layer at input width D (`width`) and hidden width H."""
 
@@ -108,7 +109,8 @@ def assemble(lay: Layout, parameters: Mapping[str, Tensor]) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def trainable(lay: Layout) -> Tensor | None:
-    """A 0/1 row [P]: 0 where an entry is always zero (`@slower`, a bracket without a bias); None where all are free."""
+    """A 0/1 row [P]: 0 where an entry is always zero (`@slower`, a bracket without a bias); None where all
+    are free."""
     cell = lay.plan.cell
     row = torch.ones(1, lay.size)
     periods = torch.tensor(unit_periods(cell.clock, lay.hidden))
@@ -125,9 +127,9 @@ def trainable(lay: Layout) -> Tensor | None:
 
 
 def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generator) -> None:
-    """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the diagonal; biases
-    and learned vectors at their initial values. Numbers are drawn weight by weight in the order of their names, so
-    that they do not depend on how the plan fuses matrices."""
+    """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the
+    diagonal; biases and learned vectors at their initial values. Numbers are drawn weight by weight in the
+    order of their names, so that they do not depend on how the plan fuses matrices."""
     cell = lay.plan.cell
     row.zero_()
     for k, w in enumerate(weights(cell)):

@@ -40,8 +40,8 @@ class Places:
         self._steps: dict[Ref, Sequence[Tensor]] = {}
 
     def whole(self, ref: Ref) -> Tensor:
-        """The tensor for all steps, [K, T, B, H] (`slots`, `dslots`: all from that slot on) or of a shape that broadcasts
-        to it."""
+        """The tensor for all steps, [K, T, B, H] (`slots`, `dslots`: all from that slot on) or of a shape
+        that broadcasts to it."""
         tape, hidden = self.tape, self.lay.hidden
         match ref.kind:
             case "slot":

@@ -1,13 +1,15 @@
 """From a cell to the order in which a layer computes it: frozen data, no tensors, no sizes.
 
-A node is *constant* (numbers alone), *outer* (it depends on the input sequence or on weights alone, so that all T steps
-are computed at once before the loop) or *inner* (it depends on a state). Outer and inner nodes fall into stages. A
-stage is some matrix products and then one pointwise kernel; all products whose source is ready at the same depth stand
-in one stage, and connections from one source to neighbouring slots are one product.
+A node is *constant* (numbers alone), *outer* (it depends on the input sequence or on weights alone, so that
+all T steps are computed at once before the loop) or *inner* (it depends on a state). Outer and inner nodes
+fall into stages. A stage is some matrix products and then one pointwise kernel; all products whose source is
+ready at the same depth stand in one stage, and connections from one source to neighbouring slots are one
+product.
 
-Every affine that is not a mere learned vector has a *slot* of width H along G in the tape, where the terms of its sum
-gather. Slots are ordered so that the connections of a source lie side by side as often as possible. Values that the
-backward pass reads get slots behind them; an activation that alone reads an affine overwrites it.
+Every affine that is not a mere learned vector has a *slot* of width H along G in the tape, where the terms of
+its sum gather. Slots are ordered so that the connections of a source lie side by side as often as possible.
+Values that the backward pass reads get slots behind them; an activation that alone reads an affine overwrites
+it.
 """
 
 from collections.abc import Sequence
@@ -35,7 +37,7 @@ class Stage:
     nodes: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one plan per cell: `plan` keeps them, and they are keys of many caches
 class Plan:
     """The compiled schedule of one cell."""
 
@@ -75,7 +77,9 @@ def plan(cell: Cell) -> Plan:
             continue
         reads = sources(node)
         inner[i] = any(inner[s] for s in reads)
-        constant[i] = isinstance(node, Constant) or (isinstance(node, Apply) and all(constant[s] for s in reads))
+        constant[i] = isinstance(node, Constant) or (
+            isinstance(node, Apply) and all(constant[s] for s in reads)
+        )
         same = [s for s in reads if inner[s] == inner[i]]
         level[i] = max((level[s] for s in same), default=0)
         if isinstance(node, Affine):
@@ -89,7 +93,10 @@ def plan(cell: Cell) -> Plan:
         chosen = [
             i
             for i, n in enumerate(nodes)
-            if inner[i] == want and not isinstance(n, Input) and not is_vector(n) and (not constant[i] or home[i] >= 0)
+            if inner[i] == want
+            and not isinstance(n, Input)
+            and not is_vector(n)
+            and (not constant[i] or home[i] >= 0)
         ]
         mine = [p for p in products if inner[p.source] == want]
         last = max([level[i] for i in chosen] + [level[p.source] + 1 for p in mine], default=-1)

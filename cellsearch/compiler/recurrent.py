@@ -22,7 +22,9 @@ class _Layer(torch.autograd.Function):
     """One layer for autograd: the compiled forward and backward passes, with a population of one."""
 
     @staticmethod
-    def forward(ctx: Any, lay: Layout, names: tuple[str, ...], start: Tensor, row: Tensor, x: Tensor, *rest: Tensor) -> Any:  # noqa: ANN401
+    def forward(
+        ctx: Any, lay: Layout, names: tuple[str, ...], start: Tensor, row: Tensor, x: Tensor, *rest: Tensor
+    ) -> Any:
         count = len(lay.plan.cell.states)
         below = {name: value[None] for name, value in zip(names, rest[count:], strict=True)}
         states = [s[None] for s in rest[:count]]
@@ -32,10 +34,12 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_outputs: Tensor, *d_sequences: Tensor) -> Any:  # noqa: ANN401
+    def backward(ctx: Any, d_outputs: Tensor, *d_sequences: Tensor) -> Any:
         d_row = torch.zeros_like(ctx.row)
         above = {k: d[None] for k, d in enumerate(d_sequences)}
-        found = layer.backward(ctx.lay, ctx.row, ctx.tape, d_outputs[None], d_row, None, above, ctx.needs_input_grad[4])
+        found = layer.backward(
+            ctx.lay, ctx.row, ctx.tape, d_outputs[None], d_row, None, above, ctx.needs_input_grad[4]
+        )
         d_x = None if found.x is None else found.x[0]
         d_below = [found.below[name][0] for name in ctx.names]
         return (None, None, None, d_row, d_x, *(s[0] for s in found.states), *d_below)
@@ -46,11 +50,11 @@ class Recurrent(nn.Module):
 
         rnn = Recurrent(cell, input_size, hidden_size, num_layers=2)
         output, states = rnn(x)            # x [T, B, D], or [B, T, D] with batch_first, or [T, D]
-        output, states = rnn(x, states)    # output [T, B, H]; states as the cell has them, each [layers, B, H]
+        output, states = rnn(x, states)    # output [T, B, H]; the states of the cell, each [layers, B, H]
 
-    A cell with one state takes and gives a tensor, one with more a tuple in the order of its header. A cell with a
-    clock has one more entry: the number of steps seen, int64 [B]. A cell that uses x outside brackets gets a
-    projection in front where input_size differs from hidden_size.
+    A cell with one state takes and gives a tensor, one with more a tuple in the order of its header. A cell
+    with a clock has one more entry: the number of steps seen, int64 [B]. A cell that uses x outside brackets
+    gets a projection in front where input_size differs from hidden_size.
 
     Weights are found by the names of the language: `layers.0.i.x` is [D, H]. Matrices and peepholes start in
     U[-1/sqrt(H), 1/sqrt(H)], as those of torch.nn.LSTM do; biases at what the cell says.
@@ -74,7 +78,9 @@ class Recurrent(nn.Module):
         self.batch_first = batch_first
         check_stack(self.cells)
         if not isinstance(cell, Cell) and num_layers not in (1, len(self.cells)):
-            raise CellError(f"{len(self.cells)} cells make {len(self.cells)} layers, not num_layers={num_layers}")
+            raise CellError(
+                f"{len(self.cells)} cells make {len(self.cells)} layers, not num_layers={num_layers}"
+            )
         if len({tuple(s.name for s in c.states) for c in self.cells}) > 1:
             raise CellError("all cells of a stack must have the same states")
         self.projects = uses_raw_x(self.cells[0]) and input_size != hidden_size
@@ -103,13 +109,13 @@ class Recurrent(nn.Module):
         if self.projects:
             nn.init.uniform_(self.layers[0].project.weight, -bound, bound)  # type: ignore[union-attr,arg-type]
 
-    def forward(self, x: Tensor, states: Any = None) -> tuple[Tensor, Any]:  # noqa: ANN401
+    def forward(self, x: Tensor, states: Any = None) -> tuple[Tensor, Any]:
         """Outputs and last states; see the class."""
         single = x.dim() == 2
         if x.dim() not in (2, 3) or x.shape[-1] != self.input_size:
+            batched = f"[B, T, {self.input_size}]" if self.batch_first else f"[T, B, {self.input_size}]"
             raise CellError(
-                f"{self!r} takes an input [T, B, {self.input_size}]"
-                f"{' with batch first' if self.batch_first else ''} or [T, {self.input_size}], not {list(x.shape)}"
+                f"{self!r} takes an input {batched} or [T, {self.input_size}], not {list(x.shape)}"
             )
         if single:
             x = x[:, None]
@@ -133,7 +139,7 @@ class Recurrent(nn.Module):
             return outputs[:, 0], packed
         return (outputs.transpose(0, 1) if self.batch_first else outputs), packed
 
-    def _unpack(self, states: Any, batch: int, single: bool, x: Tensor) -> tuple[list[Tensor], Tensor]:  # noqa: ANN401
+    def _unpack(self, states: Any, batch: int, single: bool, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """The initial states, each [layers, B, H], and the number of the first step [B]."""
         cell = self.cells[0]
         start = torch.zeros(batch, dtype=torch.int64, device=x.device)
@@ -152,7 +158,7 @@ class Recurrent(nn.Module):
                 raise CellError(f"state {s.name} must be {list(shape)}, not {list(value.shape)}")
         return [v[:, None] if single else v for v in given], start
 
-    def _pack(self, states: list[Tensor], steps: Tensor, single: bool) -> Any:  # noqa: ANN401
+    def _pack(self, states: list[Tensor], steps: Tensor, single: bool) -> Any:
         if single:
             states = [s[:, 0] for s in states]
         if self._clocked:
@@ -171,7 +177,9 @@ class Recurrent(nn.Module):
         cells = ", ".join(dict.fromkeys(c.name for c in self.cells))
         projected = f", x projected to {self.hidden_size}" if self.projects else ""
         batch = ", batch_first=True" if self.batch_first else ""
-        return f"{cells}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{projected}{batch}"
+        return (
+            f"{cells}, {self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{projected}{batch}"
+        )
 
     def __repr__(self) -> str:
         return f"Recurrent({self.extra_repr()})"
@@ -186,7 +194,9 @@ def _parameters(lay: Layout, kind: dict[str, Any]) -> nn.Module:
     for w in weights(lay.plan.cell):
         bracket, _, name = w.name.partition(".")
         if bracket in _RESERVED:
-            raise CellError(f"cell {lay.plan.cell.name}: {bracket!r} cannot be the name of an equation with weights here")
+            raise CellError(
+                f"cell {lay.plan.cell.name}: {bracket!r} cannot be the name of an equation with weights here"
+            )
         owner = root._modules.setdefault(bracket, nn.Module())
         assert owner is not None
         shape = w.shape(lay.width, lay.hidden)

@@ -22,7 +22,8 @@ def step(
     t: int = 0,
     below: Mapping[str, Tensor] | None = None,  # name -> [B, H]; zero where missing (the lowest layer)
 ) -> tuple[Tensor, list[Tensor]]:
-    """One step of one layer: its output [B, H] and its new states. `parameters` by the names of `weights(cell)`."""
+    """One step of one layer: its output [B, H] and its new states. `parameters` by the names of
+    `weights(cell)`."""
     hidden = states[0].shape[-1]
     periods = torch.tensor(unit_periods(cell.clock, hidden))
     names = {(w.node, w.term): w.name for w in weights(cell)}
@@ -62,7 +63,8 @@ def reference(
     states: Sequence[Sequence[Tensor]],  # per layer, per state [B, H]
     t: int = 0,
 ) -> tuple[Tensor, list[list[Tensor]]]:
-    """A stack of layers, bottom first, over T steps: outputs of the top layer [T, B, H] and the last states."""
+    """A stack of layers, bottom first, over T steps: outputs of the top layer [T, B, H] and the last
+    states."""
     now = [list(layer) for layer in states]
     outputs = []
     for k, value in enumerate(x):

@@ -1,10 +1,12 @@
-"""Layers on top of each other: forward from the bottom, backward from the top, `below(...)` wired between them.
+"""Layers on top of each other: forward from the bottom, backward from the top, `below(...)` wired between
+them.
 
 A stack's states are a list per layer of tensors [K, B, H]; a layer's row is its part of the member's row.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -39,13 +41,13 @@ def reads_below(cell: Cell) -> list[str]:
 
 def check_stack(cells: Sequence[Cell]) -> None:
     """CellError unless every state that a layer reads from below exists there."""
-    for k, (lower, upper) in enumerate(zip(cells, cells[1:], strict=False)):
+    for k, (lower, upper) in enumerate(pairwise(cells)):
         states = [s.name for s in lower.states]
         for name in reads_below(upper):
             if name not in states:
                 raise CellError(
-                    f"layer {k + 1} ({upper.name}) reads below({name}), but the cell of layer {k} ({lower.name}) has no"
-                    f" state {name}; its states are {', '.join(states)}"
+                    f"layer {k + 1} ({upper.name}) reads below({name}), but the cell of layer {k}"
+                    f" ({lower.name}) has no state {name}; its states are {', '.join(states)}"
                 )
 
 
@@ -68,7 +70,8 @@ def first_states(cells: Sequence[Cell], shape: tuple[int, ...], like: Tensor) ->
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of the inputs [K, T, B, D], where they were asked for, and of the first states, per layer, each [K, B, H]."""
+    """Of the inputs [K, T, B, D], where they were asked for, and of the first states, per layer, each [K, B,
+    H]."""
 
     x: Tensor | None
     states: States
@@ -82,7 +85,8 @@ def forward(
     start: Tensor | int = 0,
     engine: str = "auto",
 ) -> tuple[Tensor, States, list[Tape]]:
-    """Outputs of the top layer [K, T, B, H], the last states, and the tapes. `start` numbers the first step, for clocks."""
+    """Outputs of the top layer [K, T, B, H], the last states, and the tapes. `start` numbers the first step,
+    for clocks."""
     tapes: list[Tape] = []
     last: States = []
     below: Mapping[str, Tensor] = {}
@@ -101,7 +105,8 @@ def backward(
     d_outputs: Tensor,  # [K, T, B, H]
     d_row: Tensor,  # [K, P]: the gradient is written here
     need_x: bool = True,
-    d_states: Sequence[Sequence[Tensor]] | None = None,  # of the last states; none where the window is cut off there
+    d_states: Sequence[Sequence[Tensor]]
+    | None = None,  # of the last states; none where the window is cut off there
     engine: str = "auto",
 ) -> Gradients:
     """Gradients of the inputs and of the first states; those of the weights are written to `d_row`."""
@@ -113,7 +118,9 @@ def backward(
         lay = stacked.layers[k]
         assert gradient is not None
         d_last = d_states[k] if d_states else None
-        found = layer.backward(lay, rows[k], tapes[k], gradient, d_rows[k], d_last, d_above, need_x or k > 0, engine)
+        found = layer.backward(
+            lay, rows[k], tapes[k], gradient, d_rows[k], d_last, d_above, need_x or k > 0, engine
+        )
         gradient = found.x
         d_first.insert(0, list(found.states))
         if k > 0:

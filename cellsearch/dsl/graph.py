@@ -1,8 +1,8 @@
 """The cell as a graph: a frozen value that cannot be malformed, and the one function that builds it.
 
-A cell is a tuple of nodes in which every node reads nodes before it. There are four kinds: `Input` (x, a state, the
-clock's tick, a state of the layer below), `Constant`, `Affine` (the only owner of weights) and `Apply` (an op of the
-table). Two nodes that look alike are two nodes: equal brackets own different weights.
+A cell is a tuple of nodes in which every node reads nodes before it. There are four kinds: `Input` (x, a
+state, the clock's tick, a state of the layer below), `Constant`, `Affine` (the only owner of weights) and
+`Apply` (an op of the table). Two nodes that look alike are two nodes: equal brackets own different weights.
 
     nodes    x, the states, tick and below(...) where used, then the equations in order; each equation is its
              unlabelled parts in post-order and then the labelled node itself
@@ -26,8 +26,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A value from outside the step: kind "x", "state", "tick" or "below"; `name` of x, of the state, or of the state
-    of the layer below (for tick: "tick")."""
+    """A value from outside the step: kind "x", "state", "tick" or "below"; `name` of x, of the state, or of
+    the state of the layer below (for tick: "tick")."""
 
     kind: str
     name: str
@@ -56,8 +56,9 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """The sum of its connections and a bias: a bracket of the text. Without connections it is a learned vector, or a
-    learned scalar that all units share. `bias` is its initial value, None where there is none."""
+    """The sum of its connections and a bias: a bracket of the text. Without connections it is a learned
+    vector, or a learned scalar that all units share. `bias` is its initial value, None where there is
+    none."""
 
     connections: tuple[Connection, ...] = ()
     bias: float | None = 0.0
@@ -87,7 +88,8 @@ class State:
 
 @dataclass(frozen=True)
 class Cell:
-    """A recurrent cell. Construct it with `build` or `cellsearch.parse`; the constructor refuses what is malformed."""
+    """A recurrent cell. Construct it with `build` or `cellsearch.parse`; the constructor refuses what is
+    malformed."""
 
     name: str
     states: tuple[State, ...]
@@ -171,7 +173,8 @@ def uses_raw_x(cell: Cell) -> bool:
 
 
 def equations(cell: Cell) -> Iterator[tuple[str, int]]:
-    """The named equations in order: (label, node); then the states whose new value has another name already."""
+    """The named equations in order: (label, node); then the states whose new value has another name
+    already."""
     for index, label in enumerate(cell.labels):
         if label:
             yield label, index
@@ -190,8 +193,8 @@ def build(
     clock: Sequence[int] = (),
     description: str = "",
 ) -> Cell:
-    """A cell from nodes in any order in which each reads earlier ones: dead nodes are dropped, shared ones get a name
-    where they have none (v1, v2, …), and all are put into the canonical order.
+    """A cell from nodes in any order in which each reads earlier ones: dead nodes are dropped, shared ones
+    get a name where they have none (v1, v2, …), and all are put into the canonical order.
 
     `nodes[0]` must be x and the states must follow it; `output` None is the new value of the first state.
     Raises CellError where the result would be malformed.
@@ -249,12 +252,19 @@ def build(
 
 
 def _complete_labels(
-    states: Sequence[State], nodes: Sequence[Node], labels: Sequence[str], new: Sequence[int], out: int, alive: set[int]
+    states: Sequence[State],
+    nodes: Sequence[Node],
+    labels: Sequence[str],
+    new: Sequence[int],
+    out: int,
+    alive: set[int],
 ) -> list[str]:
     """Labels in which new values and shared nodes have names, and no primed name stands on a wrong node."""
     found = list(labels)
     right = {f"{s.name}'": i for s, i in zip(states, new, strict=True)}
-    taken = {s.name for s in states} | {n.name for n in nodes[:1] if isinstance(n, Input)} | KEYWORDS | OPS.keys()
+    taken = (
+        {s.name for s in states} | {n.name for n in nodes[:1] if isinstance(n, Input)} | KEYWORDS | OPS.keys()
+    )
     for i, node in enumerate(nodes):
         label = found[i]
         wrong = label.endswith("'") and right.get(label) != i
@@ -314,7 +324,9 @@ def _check(cell: Cell) -> None:
     need(len(cell.labels) == count and len(cell.new) == len(cell.states), "labels or new values are missing")
     need(nodes[0] == Input("x", getattr(nodes[0], "name", "")), "the first node must be x")
     for k, state in enumerate(cell.states):
-        need(nodes[1 + k] == Input("state", state.name), "the states must follow x in the order of the header")
+        need(
+            nodes[1 + k] == Input("state", state.name), "the states must follow x in the order of the header"
+        )
         need(math.isfinite(state.initial), f"state {state.name} must start at a finite number")
     need(all(0 <= i < count for i in (*cell.new, cell.output)), "a new value or the output is not a node")
     need(len(cell.clock) <= MAX_GROUPS, f"a clock has at most {MAX_GROUPS} periods")
@@ -331,7 +343,8 @@ def _check(cell: Cell) -> None:
 
 
 def _text_bound(cell: Cell) -> int:
-    """At least the bytes of the cell's text, cheaply: nearly exact but for numbers (24 characters at most)."""
+    """At least the bytes of the cell's text, cheaply: nearly exact but for numbers (24 characters at
+    most)."""
     spelled = [len(name_of(cell, i)) for i in range(len(cell.nodes))]
     total = len(cell.description.encode()) + 2 * cell.description.count("\n") + 2
     total += 64 + len(cell.name) + len(cell.input) + spelled[cell.output] + 9 * len(cell.clock)
@@ -376,7 +389,9 @@ def _check_node(cell: Cell, i: int, node: Node, need: Need) -> None:
         for c in node.connections:
             need(c.eye is None or math.isfinite(c.eye), "eye(...) must be finite")
             need(c.structure is None or c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
-            need(not c.peephole or (c.eye is None and c.structure is None), "a peephole has no kind of matrix")
+            need(
+                not c.peephole or (c.eye is None and c.structure is None), "a peephole has no kind of matrix"
+            )
             need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
             need(c.structure != "slower" or c.source != 0, "@slower needs a source of the hidden width")
 
@@ -404,4 +419,7 @@ def _check_labels(cell: Cell, need: Need) -> None:
             continue
         ends = i in cell.new or i == cell.output
         need(bool(users[i]) or ends, f"{cell.labels[i] or f'node {i}'} is never used")
-        need(bool(cell.labels[i]) or (len(users[i]) == 1 and not ends), f"node {i} is used twice and has no name")
+        need(
+            bool(cell.labels[i]) or (len(users[i]) == 1 and not ends),
+            f"node {i} is used twice and has no name",
+        )

@@ -1,8 +1,8 @@
 """The weights of a cell by name: what each bracket owns, in which shape. Names are part of the file format.
 
-A bracket is named after its equation (`i`), or `n_1`, `n_2` in the order of their opening where an equation has
-several; a weight after the bracket and the value it reads (`i.x`, `i.c_new`, `i.bias`). The same names stand in
-checkpoints, exported modules and error messages.
+A bracket is named after its equation (`i`), or `n_1`, `n_2` in the order of their opening where an equation
+has several; a weight after the bracket and the value it reads (`i.x`, `i.c_new`, `i.bias`). The same names
+stand in checkpoints, exported modules and error messages.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ from cellsearch.errors import CellError
 class Weight:
     """One parameter of a cell: `name`, the affine node that owns it, and which of its terms it is.
 
-    `term` is the index of the connection, or -1 for the bias. Shapes at input width D and hidden width H: a full
-    connection from x is [D, H], from any other value [H, H]; a peephole and a bias are [H]; a scalar is [1].
+    `term` is the index of the connection, or -1 for the bias. Shapes at input width D and hidden width H: a
+    full connection from x is [D, H], from any other value [H, H]; a peephole and a bias are [H]; a scalar is
+    [1].
     """
 
     name: str
@@ -109,8 +110,8 @@ def _named(cell: Cell, index: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def count(cell: Cell, width: int, hidden: int) -> int:
-    """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero (where
-    `@slower` hears nothing) do not count."""
+    """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero
+    (where `@slower` hears nothing) do not count."""
     periods = unit_periods(cell.clock, hidden)
     heard = sum(source >= target for source in periods for target in periods)
     total = 0
@@ -123,8 +124,9 @@ def count(cell: Cell, width: int, hidden: int) -> int:
 
 
 def unit_periods(clock: tuple[int, ...], hidden: int) -> list[int]:
-    """The clock period of each of `hidden` units: the groups stand in the order of the header, and units that they do
-    not divide go one each to the shortest periods (Koutnik et al. 2014, section 3.1). Empty without a clock."""
+    """The clock period of each of `hidden` units: the groups stand in the order of the header, and units that
+    they do not divide go one each to the shortest periods (Koutnik et al. 2014, section 3.1). Empty without a
+    clock."""
     if not clock:
         return []
     size, left = divmod(hidden, len(clock))

@@ -76,17 +76,42 @@ def lines(p: Page, width: int) -> list[Text]:
     head.append(f"  {p.fingerprint[:SHORT]}", "dim")
     head.append(f"  {printable(p.origin)}", "dim")
     shown = [cut(head, width)]
-    for line in p.cell.description.split("\n") if p.cell.description else ():
-        shown += wrapped(printable(line, 10_000), width, style="italic") or [text("")]
-    shown.append(text(""))
-    source = [line for line in show(p.cell).splitlines() if not line.startswith("#")]
-    shown += [cut(paint(f"  {line}"), width) for line in source]
-    shown.append(text(""))
+    shown += _description(p.cell.description, width)
+    shown += [text(""), *_equations(p.cell, width), text("")]
     shown += _gates(p.description.gates, width)
     shown += facts(_structure(p), width)
     shown += [text(""), *_weights(p, width)]
-    drawing = _drawing(p.cell, width)
-    return shown + ([text(""), *drawing] if drawing else [])
+    return shown
+
+
+def _description(description: str, width: int) -> list[Text]:
+    """Line by line where the lines fit, else by paragraphs."""
+    shown: list[Text] = []
+    for paragraph in description.split("\n\n"):
+        lines = [printable(line, 10_000) for line in paragraph.split("\n")]
+        if max(map(len, lines)) > width:
+            lines = [" ".join(line.strip() for line in lines)]
+        shown += [text("")] * bool(shown)
+        shown += [part for line in lines for part in wrapped(line, width, style="italic") or [text("")]]
+    return shown if description else []
+
+
+def _equations(cell: Cell, width: int) -> list[Text]:
+    """The text of the cell, with its drawing beside it where that fits, below it where it does not."""
+    drawing = draw(cell)
+    margin = max(len(line) for _, line in drawing.rows)
+    fits = 2 + margin + 4 + drawing.width <= width
+    shown = []
+    for wire, line in drawing.rows:
+        painted = paint(f"  {line}")
+        if fits:
+            painted.append(" " * (margin + 4 - len(line)) + wire)
+        shown.append(cut(painted, width))
+    if not fits:
+        shown += [text(""), *(cut(text(f"  {wire}"), width) for wire, _ in drawing.rows)]
+    used = {character for wire, _ in drawing.rows for character in wire}
+    legend = "   ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)
+    return [*shown, *wrapped(legend, width, "  ", "dim")]
 
 
 def _gates(gates: tuple[Gate, ...], width: int) -> list[Text]:
@@ -100,7 +125,7 @@ def _gates(gates: tuple[Gate, ...], width: int) -> list[Text]:
 
 
 def _acts(gate: Gate) -> str:
-    return f"{gate.role}, of {gate.state}" if gate.state else gate.role
+    return f"{gate.role} of {gate.state}" if gate.state else gate.role
 
 
 def _structure(p: Page) -> list[tuple[str, str]]:
@@ -113,7 +138,7 @@ def _structure(p: Page) -> list[tuple[str, str]]:
         ("connections", f"{plural(d.matrices, 'matrix', 'matrices')}: {' '.join(d.connections) or 'none'}"),
         ("peepholes", f"{len(d.peepholes)}: {' '.join(d.peepholes)}" if d.peepholes else "none"),
         ("biases", f"{len(d.biases)}: {' '.join(d.biases)}" if d.biases else "none"),
-        ("depth", f"{plural(d.depth, 'op')} in a row, {plural(d.products, 'matrix product')} of them; "
+        ("depth", f"{plural(d.depth, 'op')} one after another, {d.products} of them matrix products; "
                   f"{plural(d.nodes, 'node')} in all"),
         ("parameters", f"{p.size.parameters:,} in a layer with {p.width} inputs and {p.hidden} units; a step takes "
                        f"{p.size.multiply_adds:,} multiply-adds and {p.size.elementwise:,} elementwise results"),
@@ -146,18 +171,3 @@ def _letters(weight: Weight) -> tuple[str, ...]:
     if weight.kind == "full":
         return ("D" if weight.from_x else "H", "H")
     return ("1",) if weight.kind == "scalar" else ("H",)
-
-
-def _drawing(cell: Cell, width: int) -> list[Text]:
-    """The drawing with its legend; nothing where even the wires are too wide."""
-    drawing = draw(cell)
-    if 2 + drawing.width + 2 + 12 > width:
-        return []
-    shown = []
-    for wires, equation in drawing.rows:
-        line = text(f"  {wires:{drawing.width}}  ", "" if equation else "bold")
-        line.append_text(paint(equation))
-        shown.append(cut(line, width))
-    used = {character for wires, _ in drawing.rows for character in wires}
-    legend = "   ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)
-    return [*shown, *wrapped(legend, width, "  ", "dim")]

@@ -1,10 +1,10 @@
 """A cell drawn as text: one column for each value, one row for each equation.
 
-    x h
-    ■─■─╮          z = sigmoid[x, h]
-    ■─■─┼─╮        r = sigmoid[x, h]
-    ■─●─┼─●─╮      n = tanh[x, r * h]
-      ●─●───●─→    h' = z * h + (1 - z) * n
+    cell gru(x; h)               x h
+    z = sigmoid[x, h]            ■─■─╮
+    r = sigmoid[x, h]            ■─■─┼─╮
+    n = tanh[x, r * h]           ■─●─┼─●─╮
+    h' = z * h + (1 - z) * n       ●─●───●─→
 
 A row joins what an equation reads with the value that it makes: ■ through a matrix, ◆ through a peephole (a
 learned vector), ● unit by unit. A line goes down from a value to the last equation that reads it; → is a
@@ -19,12 +19,13 @@ from cellsearch.dsl.text import show
 
 MATRIX, PEEPHOLE, UNIT = "■", "◆", "●"
 LEGEND = ((MATRIX, "through a matrix"), (PEEPHOLE, "through a peephole"), (UNIT, "unit by unit"))
+BEFORE, CLOCK = -2, -1  # rows above the equations: the inputs, the clock
 _STRENGTH = {MATRIX: 2, PEEPHOLE: 1, UNIT: 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Wires with the equation beside each row of them; the first row names the inputs."""
+    """Wires with the line of the cell's text beside each row of them; the first row names the inputs."""
 
     rows: tuple[tuple[str, str], ...]
 
@@ -36,7 +37,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
-    """A value: its column, the row that makes it (-1 for inputs), and the last one that reads it."""
+    """A value: its column, the row that makes it, and the last one that reads it."""
 
     at: int
     first: int
@@ -58,7 +59,7 @@ def draw(cell: Cell) -> Drawing:
     names = ""
     for index, node in enumerate(cell.nodes):
         if isinstance(node, Input):
-            wires[index] = _Wire(len(names), -1, last.get(index, -1))
+            wires[index] = _Wire(len(names), BEFORE, last.get(index, BEFORE))
             names += name_of(cell, index) + " "
     column = len(names)
     for row, made in enumerate(makes):
@@ -66,7 +67,9 @@ def draw(cell: Cell) -> Drawing:
             wires[made] = _Wire(column, row, last.get(made, row))
             column += 2
     rows = [(_wires(row, found, makes[row], wires, column + 1), texts[row]) for row, found in enumerate(reads)]
-    return Drawing(((names.rstrip(), ""), *rows))
+    head, *clock = [line for line in show(cell).splitlines() if not line.startswith("#")][: -len(named)]
+    above = [(names.rstrip(), head), *((_wires(CLOCK, {}, None, wires, column), line) for line in clock)]
+    return Drawing((*above, *rows))
 
 
 def _reads(cell: Cell, root: int) -> dict[int, str]:

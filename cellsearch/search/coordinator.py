@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-
-import optuna
+from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError, printable
-from cellsearch.search import board, liveness, processes, queries, records, study
+from cellsearch.search import board, liveness, processes, queries, records
 from cellsearch.search.crew import FATAL, Crew, Exit
-from cellsearch.search.liveness import BEAT_SECONDS, Watch
+from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
 from cellsearch.search.progress import Meter, Progress
-from cellsearch.search.schema import Store, Unavailable
+from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
+
+if TYPE_CHECKING:
+    import optuna
 
 POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
@@ -64,14 +66,14 @@ class Coordinator:
         self,
         store: Store,
         space: Space,
+        me: Worker,
         crew: Crew,
         folder: Path,
         limit: float | None,
         show: Callable[[Progress], None] | None,
     ) -> None:
-        self.store, self.space, self.crew, self.folder = store, space, crew, folder
+        self.store, self.space, self.me, self.crew, self.folder = store, space, me, crew, folder
         self.limit, self.show = limit, show
-        self.me = liveness.myself("search")
         self.meter = Meter(store, space, limit)
         self.messages: list[str] = []
         self.failures = space.strategy.failures
@@ -87,6 +89,7 @@ class Coordinator:
     def run(self, signals: Signals) -> int:
         """Until the target, the time limit, a signal, or an error."""
         liveness.register(self.store, self.me)
+        liveness.end_orphans(self.store)
         liveness.recover(self.store, self.failures)
         try:
             while not signals.got:
@@ -147,7 +150,11 @@ class Coordinator:
         now = time.monotonic()
         records.spend(self.store, now - self.accounted)
         self.accounted = now
-        silent = self._watch.look(liveness.listed(self.store), self.me.id)
+        mine = {child.worker.id for child in self.crew.children}
+        liveness.recover(self.store, self.failures, crash="its process has ended", spare=mine)
+        everyone = liveness.listed(self.store)
+        self.crew.end_mute({worker.id for worker in everyone})
+        silent = self._watch.look(everyone, self.me.id)
         if silent:
             self.tell(f"not heard of for long, given up: {', '.join(silent)}")
             liveness.leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
@@ -171,9 +178,11 @@ class Coordinator:
                 f"their messages are in {printable(str(self.crew.logs))}"
             )
 
-    def mirror(self) -> None:
+    def mirror(self, all_: bool = False) -> None:
         """Brings the Optuna study up to date. It is no source of anything: where it refuses, the search goes
         on."""
+        from cellsearch.search import study  # here: loading Optuna takes longer than all else that starts
+
         if time.monotonic() < self._next["mirror"]:
             return
         try:
@@ -181,7 +190,9 @@ class Coordinator:
                 self._mirror = study.open_mirror(self.store)
                 living = [w.id for w in liveness.listed(self.store) if w.id != self.me.id]
                 study.heal(self.store, self._mirror, living)
-            study.write_due(self.store, self._mirror, records.facts(self.store), self.me.id)
+            known = records.facts(self.store)
+            while study.write_due(self.store, self._mirror, known, self.me.id) and all_:
+                pass
         except RunError as error:
             self._mirror = None
             self._next["mirror"] = time.monotonic() + MIRROR_SECONDS
@@ -204,11 +215,11 @@ class Coordinator:
         """Ends the workers, releases what they had, and brings everything written up to date; bounded."""
         gone = self.crew.end(at_once)
         try:
-            liveness.leave(self.store, [*gone, self.me.id], failures=self.failures)
+            liveness.leave(self.store, gone, failures=self.failures)
             records.spend(self.store, time.monotonic() - self.accounted)
-            while self._mirror and study.write_due(self.store, self._mirror, records.facts(self.store), self.me.id):
-                pass
-        except Unavailable as error:
+            self.mirror(all_=True)
+            liveness.leave(self.store, [self.me.id], failures=self.failures)
+        except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same
         if self.show:
             self.show(self.look())

@@ -9,19 +9,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
-from cellsearch.search import liveness, processes
+from cellsearch.search import liveness
 from cellsearch.search.liveness import Worker
-from cellsearch.search.schema import Store
 
 WORKER = (sys.executable, "-m", "cellsearch.search.serve")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
+MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
 FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
 
 
@@ -33,6 +34,7 @@ class Orders:
     storage: str
     device: str
     data: str | None
+    parent: str = ""  # id of the search that gives the orders; without it the worker ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Child:
     worker: Worker
     log: Path
     start: int  # where its part of the log begins
+    since: float  # of the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,8 @@ class Exit:
 class Crew:
     """Up to `size` worker processes."""
 
-    def __init__(
-        self, store: Store, size: int, device: str, data: str | None, command: Sequence[str], logs: Path
-    ) -> None:
-        self.store, self.size, self.command, self.logs = store, size, tuple(command), logs
-        self.orders = Orders(store.name, store.url, device, data)
+    def __init__(self, size: int, orders: Orders, command: Sequence[str], logs: Path) -> None:
+        self.size, self.orders, self.command, self.logs = size, orders, tuple(command), logs
         self.children: list[Child] = []
 
     def fill(self, wanted: int) -> int:
@@ -75,7 +75,7 @@ class Crew:
 
     def _start(self, place: int) -> Child:
         log = self.logs / f"worker-{place}.log"
-        line = json.dumps({name: getattr(self.orders, name) for name in Orders.__dataclass_fields__}) + "\\n"
+        line = json.dumps(asdict(self.orders)) + "\n"
         try:
             with log.open("ab") as file:
                 start = file.tell()
@@ -84,12 +84,18 @@ class Crew:
                 )
         except OSError as error:
             raise RunError(f"cannot start a worker ({printable(str(log))}): {error}") from error
-        worker = liveness.identity("worker", processes.machine(), process.pid, processes.started(process.pid))
+        worker = liveness.identity("worker", process.pid, self.orders.parent)
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
             process.stdin.write(line.encode())
             process.stdin.flush()
-        return Child(place, process, worker, log, start)
+        return Child(place, process, worker, log, start, time.monotonic())
+
+    def end_mute(self, known: Collection[str]) -> None:
+        """Ends the workers that are not among the `known` ones long after they were started."""
+        for child in self.children:
+            if child.worker.id not in known and time.monotonic() - child.since > MUTE_SECONDS:
+                child.process.kill()
 
     def reap(self) -> list[Exit]:
         """The workers that have ended since the last look."""

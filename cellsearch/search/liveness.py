@@ -7,8 +7,10 @@ slot.
 """
 
 import os
+import signal
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
@@ -19,6 +21,7 @@ from cellsearch.search.schema import Store, reading, workers, writing
 
 BEAT_SECONDS = 2.0
 SILENT = 30  # beats
+ORPHAN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +33,20 @@ class Worker:
     host: str
     pid: int
     started: str
+    parent: str = ""  # id of the search that started it and without which it ends
     beat: int = 0
     doing: str = ""
 
 
-def myself(kind: str) -> Worker:
+def myself(kind: str, parent: str = "") -> Worker:
     """This process."""
-    host, pid = processes.machine(), os.getpid()
-    return identity(kind, host, pid, processes.started(pid))
+    return identity(kind, os.getpid(), parent)
 
 
-def identity(kind: str, host: str, pid: int, started: str) -> Worker:
-    """The worker that a process is; the same process has the same id in every study."""
-    return Worker(f"{kind}-{host[-12:]}-{pid}-{started}"[:64], kind, host, pid, started)
+def identity(kind: str, pid: int, parent: str = "") -> Worker:
+    """The worker that process `pid` of this machine is."""
+    host, started = processes.machine(), processes.started(pid)
+    return Worker(f"{kind}-{host[-12:]}-{pid}-{started}"[:64], kind, host, pid, started, parent)
 
 
 def register(store: Store, worker: Worker) -> None:
@@ -50,8 +54,9 @@ def register(store: Store, worker: Worker) -> None:
     with writing(store) as connection:
         known = select(workers.c.id).where(workers.c.study == store.study, workers.c.id == worker.id)
         if connection.execute(known).first() is None:
-            row = {"study": store.study, "id": worker.id, "kind": worker.kind, "host": worker.host}
-            connection.execute(insert(workers).values(row | {"pid": worker.pid, "started": worker.started}))
+            row = {"study": store.study, "id": worker.id, "kind": worker.kind, "parent": worker.parent}
+            row |= {"host": worker.host, "pid": worker.pid, "started": worker.started}
+            connection.execute(insert(workers).values(row))
 
 
 def beat(store: Store, worker: Worker, doing: str) -> None:
@@ -68,7 +73,7 @@ def listed(store: Store) -> list[Worker]:
     """All workers that have a row, dead ones too."""
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(select(workers).where(workers.c.study == store.study).order_by(workers.c.id)).all()
-    return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.beat, r.doing) for r in rows]
+    return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.parent, r.beat, r.doing) for r in rows]
 
 
 def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) -> list[int]:
@@ -79,12 +84,35 @@ def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) 
     return released
 
 
-def recover(store: Store, failures: int) -> list[int]:
-    """Releases what dead processes of this machine held. No crash is counted: a whole search may have been
-    killed."""
+def recover(store: Store, failures: int, *, crash: str = "", spare: Collection[str] = ()) -> list[int]:
+    """Releases what dead processes of this machine held, except those in `spare`.
+
+    `crash` is left out at the start of a search: then a whole search may have been killed, which is no slot's fault.
+    """
     host = processes.machine()
-    dead = [w.id for w in listed(store) if w.host == host and processes.started(w.pid) != w.started]
-    return leave(store, dead, failures=failures) if dead else []
+    dead = [w.id for w in listed(store) if w.host == host and w.id not in spare and not alive(w)]
+    return leave(store, dead, crash=crash, failures=failures) if dead else []
+
+
+def alive(worker: Worker) -> bool:
+    """Whether a worker of this machine is still the process that it was."""
+    return processes.started(worker.pid) == worker.started
+
+
+def end_orphans(store: Store) -> None:
+    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once; a worker
+    that cannot (it was stopped, say) is killed. Whatever it held can then be taken over."""
+    host, end = processes.machine(), time.monotonic() + ORPHAN_SECONDS
+    rows = [worker for worker in listed(store) if worker.host == host]
+    searches = {worker.id for worker in rows if worker.kind == "search" and alive(worker)}
+    orphans = [worker for worker in rows if worker.parent and worker.parent not in searches]
+    while any(alive(worker) for worker in orphans):
+        if time.monotonic() > end:
+            for worker in orphans:
+                if alive(worker):
+                    os.kill(worker.pid, signal.SIGKILL)
+            end = time.monotonic() + ORPHAN_SECONDS
+        time.sleep(0.05)
 
 
 class Watch:

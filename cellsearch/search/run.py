@@ -17,9 +17,9 @@ from sqlalchemy import URL
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
-from cellsearch.search import processes, records
+from cellsearch.search import liveness, processes, records
 from cellsearch.search.coordinator import Coordinator, listening
-from cellsearch.search.crew import WORKER, Crew
+from cellsearch.search.crew import WORKER, Crew, Orders
 from cellsearch.search.progress import Progress
 from cellsearch.search.records import Identity, Seed
 from cellsearch.search.schema import Store
@@ -83,8 +83,10 @@ def search(
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"), listening() as signals:
         store = start(space, name, digests, options, seed)
         processes.write_whole(folder / "space.yaml", records.facts(store).space)
-        crew = Crew(store, options.workers, options.device, options.data, options.command, folder / "logs")
-        return Coordinator(store, space, crew, folder, options.seconds, progress).run(signals)
+        me = liveness.myself("search")
+        orders = Orders(name, store.url, options.device, options.data, me.id)
+        crew = Crew(options.workers, orders, options.command, folder / "logs")
+        return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
 
 
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:

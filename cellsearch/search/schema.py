@@ -129,6 +129,7 @@ workers = Table(
     Column("study", Integer, primary_key=True),
     Column("id", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),  # worker, search
+    Column("parent", String(64), nullable=False, default=""),  # id of the search that started it
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started", String(64), nullable=False),  # of the process, as its system tells it

@@ -87,7 +87,7 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
     space = parse_space(known.space, f"{known.name}/space.yaml")
     failures = space.strategy.failures
     liveness.recover(store, failures)
-    with Heart(store, liveness.myself("worker"), failures) as heart:
+    with Heart(store, liveness.myself("worker", orders.parent), failures) as heart:
         try:
             work(store, space, make_lab(space, known.seed, orders), make_propose(space), heart)
         finally:  # also when told to end: the slot is free at once

@@ -1,7 +1,8 @@
 """Train one cell on a batch of settings of one task and say what each came to.
 
-Settings fall into groups of one shape (layers, width); a group is a population that is trained at once. A member's first
-weights follow from the seed, the cell, the task and the setting, never from its place in a population.
+Settings fall into groups of one shape (layers, width); a group is a population that is trained at once. A
+member's first weights follow from the seed, the cell, the task and the setting, never from its place in a
+population.
 """
 
 import hashlib
@@ -18,13 +19,14 @@ from cellsearch.errors import CellsearchError, RunError
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import model, schedule
 from cellsearch.train.model import Shape, Window
-from cellsearch.train.outcome import Outcome
+from cellsearch.train.outcome import Outcome, Status
 from cellsearch.train.settings import Grid, Setting, Training
 
 #: Called after every epoch: epochs done, members still in training, and the symbols a second of the epoch.
 Progress = Callable[[int, int], None]
 
-#: A member leaves the batch only when at least this share of its population has stopped: moving rows costs time.
+# : A member leaves the batch only when at least this share of its population has stopped: moving rows costs
+# time.
 LEAVE_SHARE = 0.25
 
 
@@ -42,7 +44,9 @@ def on_device(dataset: Dataset, steps: int, device: str) -> Data:
     """Move a dataset to a device."""
 
     def cut(part: Part) -> list[Window]:
-        inputs, targets = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (part.inputs, part.targets))
+        inputs, targets = (
+            torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (part.inputs, part.targets)
+        )
         return model.windows(inputs, targets, steps)
 
     return Data(dataset.task, dataset.vocabulary, cut(dataset.train), cut(dataset.valid))
@@ -93,7 +97,7 @@ def evaluate(
 class Result:
     """What became of one member."""
 
-    status: str = "done"
+    status: Status = "done"
     accuracy: float | None = None
     loss: float | None = None
     epochs: int = 0
@@ -156,7 +160,8 @@ def train(
 def _epoch(
     shape: Shape, windows: Sequence[Window], rows: Tensor, gradient: Tensor, rates: Tensor, norms: Tensor
 ) -> np.ndarray:
-    """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not finite [K]."""
+    """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not
+    finite [K]."""
     states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
     broken = torch.zeros(rows.shape[0], dtype=torch.bool, device=rows.device)
     start = 0

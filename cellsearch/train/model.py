@@ -1,12 +1,12 @@
-"""The model that is trained: embedding, a stack of one cell, output layer; a whole population of them at once.
+"""The model that is trained: embedding, a stack of one cell, output layer; a whole population of them at
+once.
 
 All weights of a member are one flat row: embedding [V, H], the layers, output matrix [H, V] and bias [V].
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -29,11 +29,10 @@ class Shape:
     vocabulary: int  # V
     layers: int
     hidden: int  # H
+    stack: Stack = field(init=False, repr=False, compare=False)  # the layers between embedding and output
 
-    @property
-    def stack(self) -> Stack:
-        """The layers between embedding and output."""
-        return _stack(self.cell, self.hidden, self.layers)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stack", stacks.stack((self.cell,) * self.layers, self.hidden, self.hidden))
 
     @property
     def embedding(self) -> int:
@@ -51,19 +50,14 @@ class Shape:
         return self.output + (self.hidden + 1) * self.vocabulary
 
 
-@lru_cache(maxsize=512)
-def _stack(cell: Cell, hidden: int, layers: int) -> Stack:
-    return stacks.stack((cell,) * layers, hidden, hidden)
-
-
 def parameters(cell: Cell, vocabulary: int, layers: int, hidden: int) -> int:
     """The number of parameters of the whole model, embedding and output included."""
     return 2 * vocabulary * hidden + vocabulary + layers * count(cell, hidden, hidden)
 
 
 def width(cell: Cell, vocabulary: int, layers: int, target: int) -> int:
-    """The largest H whose model has at most `target` parameters, by bisection (Jozefowicz et al. 2015, section 3.7);
-    at least 1."""
+    """The largest H whose model has at most `target` parameters, by bisection (Jozefowicz et al. 2015,
+    section 3.7); at least 1."""
     low, high = 1, 2
     while parameters(cell, vocabulary, layers, high) <= target:
         low, high = high, 2 * high
@@ -77,8 +71,8 @@ def width(cell: Cell, vocabulary: int, layers: int, target: int) -> int:
 
 
 def first_rows(shape: Shape, scales: Sequence[float], seeds: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Rows [K, P] at their first values: everything from U[-s/sqrt(H), s/sqrt(H)], biases as the cell says, those of
-    the output at 0. A member's numbers follow from its own seed alone."""
+    """Rows [K, P] at their first values: everything from U[-s/sqrt(H), s/sqrt(H)], biases as the cell says,
+    those of the output at 0. A member's numbers follow from its own seed alone."""
     rows = torch.zeros(len(seeds), shape.size, dtype=dtype)
     for k, (scale, seed) in enumerate(zip(scales, seeds, strict=True)):
         generator = torch.Generator().manual_seed(seed)
@@ -103,7 +97,8 @@ def _layer_rows(shape: Shape, row: Tensor) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Window:
-    """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets there."""
+    """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets
+    there."""
 
     inputs: Tensor
     positions: Tensor | None  # None: all of them
@@ -129,7 +124,8 @@ def windows(inputs: Tensor, targets: Tensor, steps: int) -> list[Window]:
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over the scored positions of a window, per member [K]: loss in nats, and how many were predicted right."""
+    """Sums over the scored positions of a window, per member [K]: loss in nats, and how many were predicted
+    right."""
 
     loss: Tensor
     right: Tensor
@@ -145,8 +141,8 @@ def run(
     gradient: Tensor | None = None,  # [K, P]: written here where it is given
     engine: str = "auto",
 ) -> tuple[Score, States]:
-    """Score a window and give the states after it; with `gradient`, also differentiate the summed loss divided by the
-    minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size")."""
+    """Score a window and give the states after it; with `gradient`, also differentiate the summed loss
+    divided by the minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size")."""
     vocabulary, hidden = shape.vocabulary, shape.hidden
     steps, batch = window.inputs.shape
     members = rows.shape[0]
@@ -161,7 +157,9 @@ def run(
     d_flat = torch.zeros(members, steps * batch, hidden, dtype=rows.dtype, device=rows.device)
     score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch)
     d_body = gradient[:, shape.embedding : shape.output]
-    d_x = stacks.backward(shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine).x
+    d_x = stacks.backward(
+        shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine
+    ).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
     d_table.zero_()

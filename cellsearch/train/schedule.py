@@ -1,8 +1,8 @@
 """The learning-rate schedule of the search, one state for each member of a population.
 
-Jozefowicz et al. 2015, section 3.6: after `patience` consecutive epochs without improvement on the validation part the
-rate is multiplied by `factor` at every epoch for `halvings` more epochs; then training stops. The paper does not say
-what must improve; here it is the validation loss, which moves before accuracy does.
+Jozefowicz et al. 2015, section 3.6: after `patience` consecutive epochs without improvement on the validation
+part the rate is multiplied by `factor` at every epoch for `halvings` more epochs; then training stops. The
+paper does not say what must improve; here it is the validation loss, which moves before accuracy does.
 """
 
 from dataclasses import dataclass, replace

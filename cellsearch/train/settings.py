@@ -22,7 +22,8 @@ class Setting:
 class Grid:
     """All allowed settings: the product of the values of each hyperparameter.
 
-    A setting is known by its index: mixed radix over the fields in the order of `Setting`, the last one fastest.
+    A setting is known by its index: mixed radix over the fields in the order of `Setting`, the last one
+    fastest.
     """
 
     init_scale: tuple[float, ...]
@@ -52,7 +53,9 @@ class Training:
     batch: int = 20  # B, parallel streams
     steps: int = 35  # T, the window of truncated backpropagation
     patience: int = 3  # epochs without improvement on the validation part before the rate is lowered
-    halvings: int = 4  # then the rate is multiplied by `factor` at every epoch, this many times, and training stops
+    halvings: int = (
+        4  # then the rate is multiplied by `factor` at every epoch, this many times, and training stops
+    )
     factor: float = 0.5
     max_epochs: int | None = None  # the paper has no limit; small spaces have one
     dtype: str = "float32"

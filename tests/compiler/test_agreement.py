@@ -12,7 +12,9 @@ from cellsearch.dsl import zoo
 
 ENGINES = [
     "eager",
-    pytest.param("native", marks=pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")),
+    pytest.param(
+        "native", marks=pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
+    ),
 ]
 COUNT = 300
 
@@ -65,7 +67,8 @@ def test_a_clock_goes_on_from_where_the_last_window_ended(engine: str) -> None:
 @pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 @pytest.mark.parametrize("name", zoo.names())
 def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
-    """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at random."""
+    """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at
+    random."""
     from cellsearch.train import model
 
     cell = zoo.load(name)

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from cellsearch.dsl.text import parse
 from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
 
 D, H, T, B = 4, 6, 9, 3
 

@@ -36,7 +36,9 @@ def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", [i for i in INTRINSICS if i != "where"])
 def test_intrinsics_are_exact_to_a_few_units_in_the_last_place(name: str) -> None:
     positive = name in ("log", "log1p", "sqrt")
-    a = np.concatenate([np.linspace(1e-3 if positive else -88.0, 88.0, 40_001), np.geomspace(1e-30, 1e-2, 2_000)])
+    a = np.concatenate(
+        [np.linspace(1e-3 if positive else -88.0, 88.0, 40_001), np.geomspace(1e-30, 1e-2, 2_000)]
+    )
     a = a.astype(np.float32)
     exact = function(f"{name}(a)", ("a",))(torch.from_numpy(a.astype(np.float64))).numpy()
     with np.errstate(over="ignore"):
@@ -94,7 +96,9 @@ def test_a_kernel_that_does_not_compile_is_one_clear_error() -> None:
         toolchain.library("this is not C", "float32")
 
 
-def test_the_cache_is_used_only_where_nobody_else_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_used_only_where_nobody_else_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CELLSEARCH_CACHE", str(tmp_path / "mine"))
     toolchain.cache.cache_clear()
     try:

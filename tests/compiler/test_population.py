@@ -10,13 +10,18 @@ from cellsearch.train import model
 
 ENGINES = [
     "eager",
-    pytest.param("native", marks=pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")),
+    pytest.param(
+        "native", marks=pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
+    ),
 ]
 CELLS = ("lstm", "gru", "mut1", "depth_gated_lstm", "clockwork")
 
 
-def train(name: str, engine: str, members: list[int], steps: int = 10, spoil: int | None = None) -> tuple[Tensor, Tensor]:
-    """Rows [K, P] and losses [K] after some steps of training over windows of 50 steps; `spoil` gets a NaN weight."""
+def train(
+    name: str, engine: str, members: list[int], steps: int = 10, spoil: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Rows [K, P] and losses [K] after some steps of training over windows of 50 steps; `spoil` gets a NaN
+    weight."""
     shape = model.Shape(zoo.load(name), 9, 2, 8)
     rows = model.first_rows(shape, [1.0] * len(members), members, torch.float64)
     if spoil is not None:

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cellsearch.dsl.text import parse
 from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.dsl import zoo
+from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError
 
 D, H, B, T = 5, 7, 3, 6
 
-#: For each class of torch.nn: our cell, and for each of its gates in order the bracket that holds (input, hidden) parts.
+# : For each class of torch.nn: our cell, and for each of its gates in order the bracket that holds (input,
+# hidden) parts.
 TORCH = {
     "LSTM": (nn.LSTM, "lstm", [("i", "i"), ("f", "f"), ("g", "g"), ("o", "o")]),
     "GRU": (nn.GRU, "gru_torch", [("r", "r"), ("z", "z"), ("n_1", "n_2")]),
@@ -42,7 +43,9 @@ def copy_weights(ours: Recurrent, theirs: nn.RNNBase, gates: list[tuple[str, str
                 getattr(theirs, f"bias_hh_l{layer}")[rows] = hidden
 
 
-def pair(name: str, layers: int, batch_first: bool = False) -> tuple[Recurrent, nn.RNNBase, list[tuple[str, str]]]:
+def pair(
+    name: str, layers: int, batch_first: bool = False
+) -> tuple[Recurrent, nn.RNNBase, list[tuple[str, str]]]:
     torch.manual_seed(3)
     kind, cell, gates = TORCH[name]
     ours = Recurrent(zoo.load(cell), D, H, layers, batch_first, dtype=torch.float64)
@@ -91,11 +94,18 @@ def test_agrees_with_torch_nn(name: str, layers: int, given: bool) -> None:
     for layer in range(layers):
         for k, (x, h) in enumerate(gates):
             rows = slice(k * H, (k + 1) * H)
-            close(gradients[f"layers.{layer}.{x}.x"].grad.T, getattr(theirs, f"weight_ih_l{layer}").grad[rows])
-            close(gradients[f"layers.{layer}.{h}.h"].grad.T, getattr(theirs, f"weight_hh_l{layer}").grad[rows])
+            close(
+                gradients[f"layers.{layer}.{x}.x"].grad.T, getattr(theirs, f"weight_ih_l{layer}").grad[rows]
+            )
+            close(
+                gradients[f"layers.{layer}.{h}.h"].grad.T, getattr(theirs, f"weight_hh_l{layer}").grad[rows]
+            )
             close(gradients[f"layers.{layer}.{x}.bias"].grad, getattr(theirs, f"bias_ih_l{layer}").grad[rows])
             if x != h:
-                close(gradients[f"layers.{layer}.{h}.bias"].grad, getattr(theirs, f"bias_hh_l{layer}").grad[rows])
+                close(
+                    gradients[f"layers.{layer}.{h}.bias"].grad,
+                    getattr(theirs, f"bias_hh_l{layer}").grad[rows],
+                )
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -103,7 +113,9 @@ def test_batch_first_and_single_sequences(name: str) -> None:
     ours, theirs, _ = pair(name, 2, batch_first=True)
     both(ours, theirs, torch.randn(B, T, D, dtype=torch.float64), None)
     count = len(ours.cells[0].states)
-    both(ours, theirs, torch.randn(T, D, dtype=torch.float64), [torch.randn(2, H, dtype=torch.float64)] * count)
+    both(
+        ours, theirs, torch.randn(T, D, dtype=torch.float64), [torch.randn(2, H, dtype=torch.float64)] * count
+    )
 
 
 def test_names_of_weights_and_a_copy() -> None:
@@ -164,7 +176,10 @@ def test_a_stack_may_be_a_list_of_cells_and_projects_raw_x() -> None:
     [
         (lambda r: r(torch.randn(T, B, D + 1)), "takes an input"),
         (lambda r: r(torch.randn(T, B, D), torch.randn(1, B, H)), "2 states"),
-        (lambda r: r(torch.randn(T, B, D), (torch.randn(1, B, H), torch.randn(1, B, H + 1))), "state c must be"),
+        (
+            lambda r: r(torch.randn(T, B, D), (torch.randn(1, B, H), torch.randn(1, B, H + 1))),
+            "state c must be",
+        ),
         (lambda r: Recurrent(r.cells[0], 0, H), "at least 1"),
     ],
 )

@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.zoo import load
 from cellsearch.errors import CellError, DataError, RunError
 from cellsearch.search import board, liveness, queries, records, schema, worker
 from cellsearch.search.schema import Store
@@ -22,6 +21,7 @@ from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
     DIGESTS,
     FLOORS,
+    SEEDS,
     Scripted,
     hashed,
     new_study,
@@ -33,7 +33,6 @@ from tests.search.scripted import (
 )
 
 SPACE = space_of()
-SEEDS = {name: fingerprint(load(name)) for name in ("lstm", "gru")}
 
 
 def rows(store: Store) -> list[Any]:

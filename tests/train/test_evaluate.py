@@ -43,7 +43,8 @@ def test_outcomes_stand_in_the_order_of_the_settings_and_repeat(memorize: Datase
     assert [o.setting for o in first] == indices
     assert first == again
     assert {o.hidden for o in first} == {
-        evaluating.model.width(zoo.load("gru"), memorize.vocabulary, GRID[i].layers, GRID[i].parameters) for i in indices
+        evaluating.model.width(zoo.load("gru"), memorize.vocabulary, GRID[i].layers, GRID[i].parameters)
+        for i in indices
     }
     assert first != evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=5)
 
@@ -61,7 +62,9 @@ def test_a_diverged_setting_has_no_accuracy_and_changes_no_other(memorize: Datas
     """A rate of 1e30 throws the weights out of float32 in the first step."""
     wild = Grid((1.0,), (0.2, 1e38), (5.0, 1e30), (1,), (2000,))
     found = evaluate(zoo.load("gru"), memorize, wild, range(4), SHORT, seed=1)
-    calm = evaluate(zoo.load("gru"), memorize, replace(wild, learning_rate=(0.2, 0.2)), range(4), SHORT, seed=1)
+    calm = evaluate(
+        zoo.load("gru"), memorize, replace(wild, learning_rate=(0.2, 0.2)), range(4), SHORT, seed=1
+    )
     assert [o.status for o in found] == ["done", "done", "diverged", "diverged"]
     for outcome in found[2:]:
         assert outcome.accuracy is None
@@ -71,13 +74,23 @@ def test_a_diverged_setting_has_no_accuracy_and_changes_no_other(memorize: Datas
     assert [o.loss for o in found[:2]] == [o.loss for o in calm[:2]]
 
 
-def test_members_that_end_early_leave_without_a_trace(memorize: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `stop_at` some end sooner than others; whether their rows leave the batch or stay changes nothing."""
+def test_members_that_end_early_leave_without_a_trace(
+    memorize: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `stop_at` some end sooner than others; whether their rows leave the batch or stay changes
+    nothing."""
     grid = Grid((0.7, 1.0), (0.2, 0.5, 1.0), (5.0,), (1,), (3000,))
     training = replace(SHORT, max_epochs=10, dtype="float64")
     alive: list[int] = []
     left = evaluate(
-        zoo.load("gru"), memorize, grid, range(6), training, seed=1, stop_at=0.9, progress=lambda _, n: alive.append(n)
+        zoo.load("gru"),
+        memorize,
+        grid,
+        range(6),
+        training,
+        seed=1,
+        stop_at=0.9,
+        progress=lambda _, n: alive.append(n),
     )
     monkeypatch.setattr(evaluating, "LEAVE_SHARE", 2.0)
     stayed = evaluate(zoo.load("gru"), memorize, grid, range(6), training, seed=1, stop_at=0.9)
@@ -91,7 +104,13 @@ def test_the_seed_of_a_member_follows_from_cell_task_and_setting() -> None:
     lstm, gru = zoo.load("lstm"), zoo.load("gru")
     seeds = {
         evaluating.member_seed(*a)
-        for a in [(1, lstm, "xml", 3), (2, lstm, "xml", 3), (1, gru, "xml", 3), (1, lstm, "ptb", 3), (1, lstm, "xml", 4)]
+        for a in [
+            (1, lstm, "xml", 3),
+            (2, lstm, "xml", 3),
+            (1, gru, "xml", 3),
+            (1, lstm, "ptb", 3),
+            (1, lstm, "xml", 4),
+        ]
     }
     assert len(seeds) == 5
     assert all(0 <= s < 2**63 for s in seeds)
@@ -107,6 +126,8 @@ def test_a_missing_device_is_one_clear_error(memorize: Dataset) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_training_on_a_gpu_comes_close_to_the_cpu(memorize: Dataset) -> None:
     exact = replace(SHORT, dtype="float64")
-    here, there = (evaluate(zoo.load("lstm"), memorize, GRID, [3, 9], exact, seed=1, device=d) for d in ("cpu", "cuda"))
+    here, there = (
+        evaluate(zoo.load("lstm"), memorize, GRID, [3, 9], exact, seed=1, device=d) for d in ("cpu", "cuda")
+    )
     for a, b in zip(here, there, strict=True):
         assert a.loss == pytest.approx(b.loss, rel=1e-6)

@@ -48,7 +48,9 @@ def test_loss_and_gradient_agree_with_autograd(name: str, masked: bool) -> None:
         assert int(score.right[k]) == int(right)
         masks = [trainable(lay) for lay in shape.stack.layers]
         expected = row.grad[0].clone()
-        for part, mask in zip(shape.stack.rows(expected[None, shape.embedding : shape.output]), masks, strict=True):
+        for part, mask in zip(
+            shape.stack.rows(expected[None, shape.embedding : shape.output]), masks, strict=True
+        ):
             if mask is not None:
                 part *= mask
         assert torch.allclose(gradient[k], expected, rtol=1e-10, atol=1e-12)
@@ -58,17 +60,26 @@ def test_loss_and_gradient_agree_with_autograd(name: str, masked: bool) -> None:
 @pytest.mark.parametrize("name", zoo.names())
 def test_the_number_of_parameters_is_the_number_of_free_entries(name: str) -> None:
     shape = model.Shape(zoo.load(name), 11, 3, 9)
-    free = sum(lay.size if trainable(lay) is None else int(trainable(lay).sum()) for lay in shape.stack.layers)
+    free = sum(
+        lay.size if trainable(lay) is None else int(trainable(lay).sum()) for lay in shape.stack.layers
+    )
     assert model.parameters(shape.cell, 11, 3, 9) == shape.size - shape.stack.size + free
 
 
 def test_known_numbers_of_parameters() -> None:
     """4 (D H + H H + H) for the LSTM, 3 of them for the GRU, beside an embedding and an output layer."""
     for name, gates in (("lstm", 4), ("gru", 3), ("rnn", 1), ("cifg", 3)):
-        assert model.parameters(zoo.load(name), 40, 1, 50) == 2 * 40 * 50 + 40 + gates * (2 * 50 * 50 + 50), name
+        assert model.parameters(zoo.load(name), 40, 1, 50) == 2 * 40 * 50 + 40 + gates * (2 * 50 * 50 + 50), (
+            name
+        )
 
 
-@given(st.integers(1, 200), st.integers(1, 4), st.integers(0, 2_000_000), st.sampled_from(["lstm", "gru", "clockwork"]))
+@given(
+    st.integers(1, 200),
+    st.integers(1, 4),
+    st.integers(0, 2_000_000),
+    st.sampled_from(["lstm", "gru", "clockwork"]),
+)
 def test_width_is_the_largest_that_fits(vocabulary: int, layers: int, target: int, name: str) -> None:
     cell = zoo.load(name)
     hidden = model.width(cell, vocabulary, layers, target)

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ class Runner:
         if self.where.steps_count % 2 == 0:
             self.where.new, self.where.old = self.where.old, self.where.new
 
-    def _table(self, refs: Sequence[Ref]) -> tuple[ctypes.Array[_POINTER], ctypes.Array[_LONG]]:
+    def _table(self, refs: Sequence[Ref]) -> tuple[Any, Any]:
         """Base pointers and strides of every ref of the source; those not in `refs` stay empty."""
         count = len(self.source.refs)
         pointers, strides = (_POINTER * count)(), (_LONG * (4 * count))()

@@ -1,8 +1,9 @@
-"""From a plan to C text. The text is made of rows of the op table, node numbers and numbers; no name of a user enters it.
+"""From a plan to C text. The text is made of rows of the op table, node numbers and numbers; no name of a
+user enters it.
 
-Every tensor the functions touch is a row of one table: base pointer p[i] and element strides s[4*i .. 4*i+3] along
-K, T, B and H. Gradients that live for one step alone have a T stride of 0; the gradients of the states swap two rows
-at every step.
+Every tensor the functions touch is a row of one table: base pointer p[i] and element strides s[4*i .. 4*i+3]
+along K, T, B and H. Gradients that live for one step alone have a T stride of 0; the gradients of the states
+swap two rows at every step.
 """
 
 import ast
@@ -47,7 +48,9 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
     """The C text of a plan whose states `above` are read by the layer above."""
     outer, inner = kernels.forward(plan)
     back = kernels.backward(plan, above)
-    refs = list(dict.fromkeys(r for k in (*outer, *inner, *back.inner, *back.outer) for r in kernels.references(k)))
+    refs = list(
+        dict.fromkeys(r for k in (*outer, *inner, *back.inner, *back.outer) for r in kernels.references(k))
+    )
     index = {p: k for k, p in enumerate(plan.products)}
     stages = plan.inner
 
@@ -100,7 +103,9 @@ def _kernel(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
     used = dict.fromkeys(kernels.references(kernel))
     for ref in used:
         i = rows[ref]
-        lines.append(f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];")
+        lines.append(
+            f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
+        )
     lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
     for variable, ref in kernel.loads:
         scalar = ref.kind == "weight" and weights(plan.cell)[ref.index].kind == "scalar"
@@ -116,23 +121,32 @@ def _whole(name: str, kernel: str) -> str:
     """An outer kernel: all members and steps."""
     return (
         f"void {name}(long K, long T, long B, long H, real *const *p, const long *s) {{\n"
-        f"    for (long k = 0; k < K; k++)\n        for (long t = 0; t < T; t++) {kernel}(B, H, p, s, k, t);\n}}"
+        "    for (long k = 0; k < K; k++)\n"
+        f"        for (long t = 0; t < T; t++) {kernel}(B, H, p, s, k, t);\n}}"
     )
 
 
 def _loop(
-    name: str, head: str, steps: tuple[Step, ...], body: list[str], rows: dict[Ref, int], swap: list[tuple[int, int]]
+    name: str,
+    head: str,
+    steps: tuple[Step, ...],
+    body: list[str],
+    rows: dict[Ref, int],
+    swap: list[tuple[int, int]],
 ) -> str:
-    """The loop over time, member by member. w[j], ld[j] and wk[j] are matrix j, its row stride and its member stride;
-    `packed` holds one member's packed matrices, matrix j from at[j] on."""
+    """The loop over time, member by member. w[j], ld[j] and wk[j] are matrix j, its row stride and its member
+    stride; `packed` holds one member's packed matrices, matrix j from at[j] on."""
     lines = [
-        f"void {name}(long K, long T, long B, long H, real **p, long *s, real *const *w, const long *ld, const long *wk,",
-        "        const long *at, real *packed, pack_function pack, product_function product) {",
+        f"void {name}(long K, long T, long B, long H, real **p, long *s, real *const *w, const long *ld,",
+        "        const long *wk, const long *at, real *packed, pack_function pack, product_function product) {",
         "    for (long k = 0; k < K; k++) {",
     ]
     for j, step in enumerate(steps):
         inner, n = _sizes(step)
-        lines.append(f"        pack({inner}, {n}, w[{j}] + k * wk[{j}], ld[{j}], {int(step.transposed)}, packed + at[{j}]);")
+        lines.append(
+            f"        pack({inner}, {n}, w[{j}] + k * wk[{j}], ld[{j}], {int(step.transposed)},"
+            f" packed + at[{j}]);"
+        )
     lines += [f"        {head} {{", *(f"            {line}" for line in body)]
     if swap:
         lines.append("            if (t > 0) {")
@@ -165,7 +179,8 @@ def _product(step: Step, j: int, rows: dict[Ref, int]) -> str:
 
 def _clear(rows: dict[Ref, int], state: int) -> str:
     i = rows[Ref("dold", state)]
-    return f"for (long b = 0; b < B; b++) for (long h = 0; h < H; h++) p[{i}][k * s[{4 * i}] + b * s[{4 * i + 2}] + h] = 0;"
+    element = f"p[{i}][k * s[{4 * i}] + b * s[{4 * i + 2}] + h]"
+    return f"for (long b = 0; b < B; b++) for (long h = 0; h < H; h++) {element} = 0;"
 
 
 def expression(formula: str) -> str:

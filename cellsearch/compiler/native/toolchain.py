@@ -1,8 +1,8 @@
 """From C text to a loaded library, compiled once and cached on disk.
 
-The cache lies in the user's own cache directory (`CELLSEARCH_CACHE` moves it) and is used only where it belongs to the
-user and nobody else may write to it. A library's name is the hash of its text, its flags and the compiler, so that a
-changed one is another file; files appear whole, by renaming.
+The cache lies in the user's own cache directory (`CELLSEARCH_CACHE` moves it) and is used only where it
+belongs to the user and nobody else may write to it. A library's name is the hash of its text, its flags and
+the compiler, so that a changed one is another file; files appear whole, by renaming.
 """
 
 import ctypes
@@ -19,7 +19,16 @@ from pathlib import Path
 
 from cellsearch.errors import RunError
 
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-std=gnu11", "-w")
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-shared",
+    "-fPIC",
+    "-std=gnu11",
+    "-w",
+)
 REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
 TIMEOUT = 120  # seconds for one compilation
 
@@ -87,7 +96,9 @@ def _compile(cc: str, text: str, header: str, flags: tuple[str, ...], target: Pa
         (folder / "pointwise.h").write_text(header)
         command = [cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
         except (OSError, subprocess.SubprocessError) as error:
             raise RunError(f"the C compiler did not run: {error}") from error
         if done.returncode != 0:

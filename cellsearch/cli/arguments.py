@@ -1,0 +1,109 @@
+"""From the words of a command line to checked arguments. UsageError says what is wrong and what is right."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+from cellsearch.cli.numbers import nearest
+from cellsearch.cli.verbs import VERBS, Verb
+from cellsearch.errors import UsageError, printable
+
+ABOUT = "Search for recurrent cells: from a few equations to a leaderboard beside LSTM and GRU, and to code."
+START = """\
+start here:
+  cellsearch search quick       a whole search in a few minutes
+  cellsearch show lstm          what a cell is
+  cellsearch VERB --help        everything about a verb, with an example"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{printable(message, 400)}\nsee `{self.prog} --help`")
+
+
+def _formatter(prog: str) -> Any:  # noqa: ANN401
+    from rich_argparse import RawDescriptionRichHelpFormatter  # here: only help and usage need it
+
+    class Formatter(RawDescriptionRichHelpFormatter):
+        """Help as it is written: brackets in it are no markup."""
+
+        help_markup = text_markup = False
+
+        def add_argument(self, action: argparse.Action) -> None:
+            """Makes room for the longest verb: argparse forgets that verbs are indented once more."""
+            super().add_argument(action)
+            for verb in action._get_subactions() if isinstance(action, argparse._SubParsersAction) else ():
+                self._action_max_length = max(self._action_max_length, len(verb.dest) + 6)
+
+    return Formatter(prog, max_help_position=28)
+
+
+class _Version(argparse.Action):
+    """Prints the versions that results depend on, from the metadata of packages: nothing is imported."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        print(versions())
+        parser.exit()
+
+
+def versions() -> str:
+    """One line: cellsearch, and what it runs on."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"cellsearch {_version('cellsearch')} (torch {_version('torch')}, optuna {_version('optuna')}, Python {python})"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    debug: dict[str, Any] = {"action": "store_true", "help": "show a traceback with every error"}
+    top = _Parser("cellsearch", description=ABOUT, epilog=START, formatter_class=_formatter, allow_abbrev=False)
+    top.add_argument("--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python")
+    top.add_argument("--debug", default=False, **debug)
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser)
+    found = {}
+    for verb in VERBS:
+        parser = verbs.add_parser(
+            verb.name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.", allow_abbrev=False,
+            epilog=_examples(verb), formatter_class=_formatter,
+        )  # fmt: skip
+        verb.takes(parser)
+        parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
+        found[verb.name] = parser
+    return top, found
+
+
+def _examples(verb: Verb) -> str:
+    lines = verb.example.splitlines()
+    return "\n".join([f"example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; `verb` is "" where none is given, and help has been printed then. UsageError where they are
+    wrong."""
+    top, verbs = _parser()
+    word = next((word for word in argv if not word.startswith("-")), None)
+    if word is not None and word not in verbs:
+        known = ", ".join(verbs)
+        raise UsageError(f"there is no verb '{printable(word, 40)}'\n{nearest(word, list(verbs))}({known})")
+    args, rest = top.parse_known_args(argv)
+    if rest:
+        parser = verbs[word] if word else top
+        options = [option for action in parser._actions for option in action.option_strings]
+        first = rest[0].partition("=")[0]
+        what = "option" if first.startswith("-") else "argument"
+        hint = nearest(first, options) if what == "option" else ""
+        raise UsageError(f"{parser.prog} has no {what} '{printable(rest[0], 60)}'\n{hint}see `{parser.prog} --help`")
+    args.words = list(argv)
+    if args.verb is None:
+        top.print_help()
+        args.verb = ""
+    return args

@@ -1,0 +1,88 @@
+"""`cellsearch check`: is a file what it should be, and does the compiled cell compute what it says?"""
+
+import argparse
+import math
+import os
+from collections.abc import Mapping
+
+from rich.text import Text
+
+from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.load import load
+from cellsearch.dsl.roles import describe, hears, remembers
+from cellsearch.errors import printable
+from cellsearch.report import space as report
+from cellsearch.report.cell import SHORT
+from cellsearch.report.words import plural
+from cellsearch.search import space as spaces
+
+
+def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Checks a cell or a space; errors in it are raised where they are found."""
+    if args.file.endswith(spaces.SUFFIXES) or (args.file in spaces.names() and not os.path.lexists(args.file)):
+        found = spaces.load_space(args.file)
+        if args.json:
+            terminal.json({"kind": "space", "ok": True, **report.as_json(found)})
+        else:
+            terminal.print([_good(f"{args.file}: a search space without errors"), *report.lines(found, terminal.out.width)])
+        return 0
+    return _cell(args, terminal, load(args.file))
+
+
+def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
+    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: spaces are checked without torch
+
+    differences = agreement(cell)
+    # NaN: neither is finite, as for a cell that divides by a state; there is nothing to compare
+    wrong = {name: d for name, d in differences.items() if d > TOLERANCE}
+    empty = [name for name, d in differences.items() if math.isnan(d)]
+    worst = max((d for d in differences.values() if not math.isnan(d)), default=0.0)
+    warnings = _warnings(cell, empty)
+    d = describe(cell)
+    if args.json:
+        terminal.json(
+            {
+                "kind": "cell", "ok": not wrong, "name": cell.name, "fingerprint": fingerprint(cell),
+                "matrices": d.matrices, "peepholes": len(d.peepholes), "gates": len(d.gates), "warnings": warnings,
+                "tolerance": TOLERANCE,
+                "differences": {name: d if math.isfinite(d) else str(d) for name, d in differences.items()},
+            }
+        )  # fmt: skip
+        return 1 if wrong else 0
+    parts = (
+        plural(d.matrices, "matrix", "matrices"), plural(len(d.peepholes), "peephole"), plural(len(d.biases), "bias", "biases"),
+        plural(len(d.gates), "gate"),
+    )  # fmt: skip
+    terminal.print([_good(f"{args.file}: the cell {cell.name} ({fingerprint(cell)[:SHORT]}): {', '.join(parts)}")])
+    terminal.print([_result(differences, wrong, worst, TOLERANCE)])
+    for warning in warnings:
+        terminal.print([Text(f"note: {warning}", "yellow")])
+    return 1 if wrong else 0
+
+
+def _result(differences: Mapping[str, float], wrong: Mapping[str, float], worst: float, tolerance: float) -> Text:
+    if wrong:
+        listed = "\n".join(f"  {name}: {difference:.1e}" for name, difference in wrong.items())
+        return Text(f"the compiled cell differs from the plain loop by more than {tolerance:.0e}:\n{listed}", "bold red")
+    gradients = sum(name.startswith("gradient") for name in differences)
+    return _good(
+        f"compiled and plain loop agree in float64 to {worst:.1e}: outputs, last states and {plural(gradients, 'gradient')}"
+    )
+
+
+def _warnings(cell: Cell, empty: list[str]) -> list[str]:
+    """What is allowed and probably not meant."""
+    found = []
+    if not hears(cell):
+        found.append("the output does not depend on the input")
+    elif not remembers(cell):
+        found.append("nothing is carried on from step to step: the output depends on the last few inputs alone")
+    if empty:
+        found.append(f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}")
+    return found
+
+
+def _good(said: str) -> Text:
+    return Text("ok  ", "bold green").append(printable(said, 1_000), "not bold default")

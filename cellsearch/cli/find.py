@@ -1,0 +1,97 @@
+"""Which cell is meant: the word CELL of a command line in, a cell and where it was found out.
+
+A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fingerprint, looked up in this order.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.cli.numbers import nearest
+from cellsearch.dsl import zoo
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.load import load
+from cellsearch.dsl.text import parse
+from cellsearch.errors import RunError, printable
+from cellsearch.report.words import plural
+
+_RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
+_LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")
+FEW = 8  # candidates that an error lists
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A cell and where it comes from."""
+
+    cell: Cell
+    origin: str
+
+
+def find_cell(word: str, storage: str | None = None) -> Found:
+    """The cell that `word` means. CellsearchError where there is none, or more than one."""
+    if word in zoo.names():
+        return Found(zoo.load(word), "zoo")
+    if os.path.lexists(word) or word.endswith(".cell") or os.sep in word:
+        return Found(load(Path(word)), word)
+    if match := _RANKED.match(word):
+        return _ranked(match["study"], match["place"], storage)
+    if _LETTERS.match(word.lower()):
+        return _by_letters(word.lower(), storage)
+    names = zoo.names()
+    raise RunError(
+        f"there is no cell '{printable(word, 60)}'\n{nearest(word, names)}"
+        "a cell is a zoo name, a .cell file, NAME:RANK of a search, or at least 4 letters of a fingerprint\n"
+        f"(in the zoo: {', '.join(names)})"
+    )
+
+
+def _ranked(name: str, place: str, storage: str | None) -> Found:
+    from cellsearch.search import board, studies  # here: the database is not needed for a zoo cell
+
+    study = studies.opened(name, storage)
+    rows = board.leaderboard(study.store, study.space, every=not place.isdigit())
+    if place.isdigit():
+        row = next((row for row in rows if row.rank == int(place)), None)
+    else:
+        row = next((row for row in rows if row.name == place), None)
+    if row is None:
+        ranks = [row.rank for row in rows if row.rank is not None]
+        there = f"its ranks go from 1 to {max(ranks)}" if ranks else "nothing is ranked in it yet"
+        raise RunError(
+            f"the search '{name}' has no cell {printable(place, 60)}\n{there}; see `cellsearch leaderboard {name} --all`"
+        )
+    standing = f"rank {row.rank}" if row.rank is not None else row.status
+    return Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}")
+
+
+def _by_letters(letters: str, storage: str | None) -> Found:
+    marks = {name: fingerprint(zoo.load(name)) for name in zoo.names()}
+    found = {mark: Found(zoo.load(name), "zoo") for name, mark in marks.items() if mark.startswith(letters)}
+    for mark, candidate in _in_studies(letters, storage).items():
+        found.setdefault(mark, candidate)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise RunError(
+            f"no cell has a fingerprint that begins with {letters}\n"
+            "searched: the zoo, and the searches in results/ (or the one in --storage)"
+        )
+    listed = [f"  {mark[:16]}  {c.cell.name}, {c.origin}" for mark, c in sorted(found.items())]
+    more = f"\n  and {len(listed) - FEW} more" if len(listed) > FEW else ""
+    raise RunError(
+        f"{plural(len(found), 'cell')} have a fingerprint that begins with {letters}; give more letters\n"
+        + "\n".join(listed[:FEW]) + more
+    )  # fmt: skip
+
+
+def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
+    from cellsearch.search import queries, studies  # here: as above
+
+    found: dict[str, Found] = {}
+    for store in studies.stores(storage):
+        for record in queries.matching(store, letters):
+            found.setdefault(record.fingerprint, Found(parse(record.text), f"in {store.name}"))
+    return found

@@ -1,0 +1,110 @@
+"""`cellsearch cells`, `tasks` and `spaces`: what there is."""
+
+import argparse
+from typing import Any
+
+from rich.text import Text
+
+from cellsearch.cli.numbers import nearest
+from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl import zoo
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.roles import describe
+from cellsearch.dsl.text import show
+from cellsearch.errors import RunError, printable
+from cellsearch.report.cell import SHORT
+from cellsearch.report.columns import Column, cut, table, text, width_of, wrapped
+from cellsearch.report.equations import in_short, paint
+from cellsearch.search import space as spaces
+from cellsearch.tasks import TASKS, Task
+
+
+def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The zoo."""
+    found = [(name, zoo.load(name)) for name in zoo.names()]
+    if args.json:
+        rows = [
+            {
+                "name": name, "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
+                "peepholes": len(describe(cell).peepholes), "gates": len(describe(cell).gates),
+                "states": [state.name for state in cell.states], "description": cell.description, "text": show(cell),
+            }
+            for name, cell in found
+        ]  # fmt: skip
+        terminal.json({"cells": rows})
+        return 0
+    columns = [
+        Column("cell", [text(name, "bold") for name, _ in found]),
+        Column("matrices", [text(describe(cell).matrices) for _, cell in found], right=True),
+        Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell in found], right=True),
+        Column("fingerprint", [text(fingerprint(cell)[:SHORT], "dim") for _, cell in found]),
+    ]
+    width = terminal.out.width
+    if width < width_of(columns):
+        columns = columns[:1]
+    left = max(10, width - width_of(columns) - 2)
+    columns.append(Column("equations", [cut(paint(in_short(show(cell))), left) for _, cell in found]))
+    terminal.print(table(columns, width))
+    _hint(terminal, "more about one: cellsearch show NAME")
+    return 0
+
+
+def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The tasks, or one with its options."""
+    if args.name is not None and args.name not in TASKS:
+        known = list(TASKS)
+        raise RunError(f"there is no task '{printable(args.name, 40)}'\n{nearest(args.name, known)}({', '.join(known)})")
+    chosen = [TASKS[args.name]] if args.name else list(TASKS.values())
+    if args.json:
+        terminal.json({"tasks": [_task_json(task) for task in chosen]})
+        return 0
+    for k, task in enumerate(chosen):
+        terminal.print([text("")] * (k > 0) + _task(task, terminal.out.width, options=args.name is not None))
+    if args.name is None:
+        _hint(terminal, "with every default and range: cellsearch tasks NAME")
+    return 0
+
+
+def _task_json(task: Task) -> dict[str, Any]:
+    options = [{"name": o.name, "default": o.default, "allowed": o.allowed, "about": o.about} for o in task.listed]
+    return {"name": task.name, "about": task.about, "source": task.source, "options": options}
+
+
+def _task(task: Task, width: int, options: bool) -> list[Text]:
+    lines = [text(task.name, "bold"), *wrapped(task.about, width, "  "), *wrapped(task.source, width, "  ", "dim")]
+    if not options:
+        return [*lines, *wrapped(f"options: {', '.join(o.name for o in task.listed)}", width, "  ")]
+    for option in task.listed:
+        default = "null" if option.default is None else str(option.default)
+        head = text(f"  {option.name}", "bold")
+        head.append(f" = {default}", "green")
+        head.append(f"   {option.allowed}", "dim")
+        lines += [text(""), cut(head, width), *wrapped(option.about, width, "      ")]
+    return lines
+
+
+def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The spaces that come along, or the YAML of one."""
+    if args.name is not None:
+        source = spaces.source_of(args.name)
+        if args.json:
+            terminal.json({"name": args.name, "yaml": source})
+        else:
+            terminal.out.file.write(source)
+        return 0
+    found = [(name, spaces.load_space(name)) for name in spaces.names()]
+    if args.json:
+        listed = [{"name": name, "about": s.about, "tasks": [t.name for t in s.tasks]} for name, s in found]
+        terminal.json({"spaces": listed})
+        return 0
+    for k, (name, space) in enumerate(found):
+        head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")
+        terminal.print([text("")] * (k > 0) + [head, *wrapped(space.about.strip(), terminal.out.width, "  ")])
+    _hint(terminal, "a space of your own: cellsearch spaces quick > my.yaml; its cost: cellsearch check my.yaml")
+    return 0
+
+
+def _hint(terminal: Terminal, said: str) -> None:
+    """A word on how to go on, for people alone."""
+    if terminal.out.is_terminal:
+        terminal.tell(f"\n{said}", "dim")

@@ -1,0 +1,87 @@
+"""The command `cellsearch`: words in, an exit code out.
+
+    0 done    1 failed    2 wrong usage    130 interrupted    143 terminated
+"""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from cellsearch.cli.arguments import parse
+from cellsearch.cli.terminal import Terminal, hush, open_terminal
+from cellsearch.cli.verbs import VERBS
+from cellsearch.errors import CellsearchError, LocatedError, printable
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; every error has been told when it returns."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    terminal = open_terminal()
+    try:
+        return _guarded(words, terminal)
+    except BrokenPipeError:  # a reader like `head` has what it wanted
+        hush()
+        return 0
+
+
+def _guarded(words: Sequence[str], terminal: Terminal) -> int:
+    debug = "--debug" in words
+    try:
+        code = _run(words, terminal)
+        terminal.out.file.flush()
+        return code
+    except KeyboardInterrupt:
+        terminal.tell("interrupted")
+        return INTERRUPTED
+    except CellsearchError as error:
+        if debug:
+            _trace(terminal)
+        terminal.tell(_told(error))
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # stdout on a full disk, a file that went away
+        if debug:
+            _trace(terminal)
+        where = f"{printable(str(error.filename))}: " if error.filename else ""
+        terminal.tell(_told(CellsearchError(f"{where}{error.strerror or error}")))
+        return 1
+    except Exception as error:
+        if debug:
+            _trace(terminal)
+        said = printable(f"{type(error).__name__}: {error}", 400)
+        again = "" if debug else "\ngive the command again with --debug and report what it says"
+        terminal.tell(_told(CellsearchError(f"{said}\nthis is a defect of cellsearch, not yours{again}")))
+        return 1
+
+
+def _run(words: Sequence[str], terminal: Terminal) -> int:
+    try:
+        args = parse(words)
+    except SystemExit as end:  # --help and --version have printed
+        return int(end.code or 0)
+    if not args.verb:
+        return 0
+    verb = next(verb for verb in VERBS if verb.name == args.verb)
+    module = importlib.import_module(f"cellsearch.cli.{verb.module}")
+    code = getattr(module, f"run_{verb.name}")(args, terminal)
+    assert isinstance(code, int)
+    return code
+
+
+def _told(error: CellsearchError) -> Text:
+    """An error for a terminal: its first line stands out."""
+    first, _, rest = str(error).partition("\n")
+    located = isinstance(error, LocatedError) and error.place is not None
+    told = Text() if located else Text("error: ", "bold red")
+    told.append(first, "bold")
+    return told.append(f"\n{rest}" if rest else "")
+
+
+def _trace(terminal: Terminal) -> None:
+    terminal.tell(traceback.format_exc().rstrip())

@@ -1,0 +1,151 @@
+"""`cellsearch search` and `cellsearch worker`: a search on this machine, and a process that joins one.
+
+While it runs: a display on a terminal, lines for a log elsewhere, both on stderr. At the end: the leaderboard,
+on stdout.
+"""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from cellsearch.cli import numbers
+from cellsearch.cli.status import print_board
+from cellsearch.cli.terminal import Terminal
+from cellsearch.errors import printable
+from cellsearch.report import progress as report
+from cellsearch.report.words import duration, plural
+from cellsearch.search import api, serve, studies
+from cellsearch.search.crew import Orders
+from cellsearch.search.progress import Progress
+from cellsearch.search.run import Options, default_url
+from cellsearch.search.schema import shown
+from cellsearch.search.space import load_space
+from cellsearch.search.studies import RESULTS
+
+MOST_WORKERS = 8  # by default: each takes a few hundred megabytes
+LOG_SECONDS = 15.0  # between two lines of a log
+
+
+def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Starts a search or goes on with it, and shows what it found."""
+    space = load_space(args.space, args.set)
+    name = args.name or space.name
+    cores = numbers.cores() if args.device == "cpu" else 1
+    options = Options(
+        storage=args.storage, workers=args.workers or min(MOST_WORKERS, cores), device=args.device, data=args.data,
+        trials=args.trials, seconds=args.time,
+    )  # fmt: skip
+    with _Watcher(terminal, name) as watcher:
+        code = api.run(space, name, options, args.seed, watcher)
+    if code:
+        terminal.tell(f"\nstopped; nothing that was shown is lost. Go on with: {_command(args.words, args.storage)}")
+        return code
+    study = studies.opened(name, args.storage)
+    print_board(study, terminal, args.rows, args.storage)
+    for line in _ending(args, watcher, study.facts.halted):
+        terminal.tell(line)
+    return 0
+
+
+def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list[str]:
+    """How to go on where a search has come to its end."""
+    first, last = watcher.first, watcher.last
+    if first is None or last is None:
+        return []
+    if halted and last.counts.trials < last.trials:
+        further = _command(args.words, args.storage, "--time", duration_option(2 * last.spent))
+        return [f"the time is up after {duration(last.spent)}; more of it: {further}"]
+    trials = max(2 * last.trials, 10)
+    done = first.counts == last.counts
+    said = "it was finished already" if done else f"{plural(last.trials, 'trial')} in {duration(last.spent)}"
+    return [f"{said}; to go on: {_command(args.words, args.storage, '--trials', str(trials))}"]
+
+
+def duration_option(seconds: float) -> str:
+    """A time limit as one writes it: 90s, 15m, 2h."""
+    if seconds < 600:
+        return f"{max(1, round(seconds))}s"
+    return f"{round(seconds / 60)}m" if seconds < 7_200 else f"{round(seconds / 3_600)}h"
+
+
+def _command(words: Sequence[str], storage: str | None, option: str = "", value: str = "") -> str:
+    """The command that was given, with another value of `option`, and without a password."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip or (option and (word == option or word.startswith(f"{option}="))):
+            skip = word == option and not skip
+            continue
+        kept.append(word if storage is None else word.replace(storage, shown(storage)))
+    return printable(shlex.join(["cellsearch", *kept, *([option, value] if option else [])]), 1_000)
+
+
+class _Watcher:
+    """Shows how a search goes: called with every look at it."""
+
+    def __init__(self, terminal: Terminal, name: str) -> None:
+        self.terminal, self.name = terminal, name
+        self.first: Progress | None = None
+        self.last: Progress | None = None
+        self._logged = (-LOG_SECONDS, "", False)  # when, the best cell, whether the baseline was done
+        self._told = 0  # messages
+        self._live: Live | None = None
+
+    def __enter__(self) -> "_Watcher":
+        waiting = Text(f"{self.name}: getting the data ready …", "dim")
+        if self.terminal.live:
+            self._live = Live(
+                waiting, console=self.terminal.err, auto_refresh=False, transient=True, redirect_stdout=False,
+                redirect_stderr=False, vertical_overflow="crop",
+            )  # fmt: skip
+            self._live.start(refresh=True)
+        else:
+            self.terminal.tell(waiting)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, p: Progress) -> None:
+        self.first, self.last = self.first or p, p
+        if self._live is None:
+            self._log(p)
+            return
+        size = self.terminal.err.size
+        lines = report.screen(p, size.width, size.height, self._speed(p))
+        self._live.update(Group(*lines), refresh=True)
+
+    def _speed(self, p: Progress) -> float | None:
+        """Settings a minute since this search began."""
+        assert self.first is not None
+        settings, minutes = p.counts.settings - self.first.counts.settings, (p.elapsed - self.first.elapsed) / 60
+        return settings / minutes if settings and minutes > 0 else None
+
+    def _log(self, p: Progress) -> None:
+        """A line every so often, and at once where the best cell or the phase is another one."""
+        when, best, based = self._logged
+        now = (p.best.fingerprint if p.best else "", p.counts.baseline >= p.counts.baseline_slots)
+        for message in p.messages[self._told :]:
+            self.terminal.tell(f"{duration(p.elapsed):>7}  {printable(message, 1_000)}", "yellow")
+        self._told = len(p.messages)
+        if p.elapsed - when >= LOG_SECONDS or now != (best, based):
+            self._logged = (p.elapsed, *now)
+            self.terminal.tell(report.line(p, self._speed(p)))
+
+
+def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Works on a search until there is nothing left to do, or until it is told to end."""
+    storage = args.storage or default_url(RESULTS, args.name)
+    studies.opened(args.name, args.storage)  # says at once where there is no such search
+    terminal.tell(f"at work on {args.name}; Ctrl-C ends this worker and gives back what it has begun")
+    code = serve.join(Orders(args.name, storage, args.device, args.data))
+    terminal.tell("ended; what it had begun is done by others" if code else "nothing is left to do")
+    return code

@@ -1,0 +1,161 @@
+"""The verbs: what each is for, what it takes, and the module that does it. `arguments` makes a parser of them.
+
+The module of a verb has a function `run_<verb>(args, terminal) -> exit code`, and is imported when its verb is
+given: what one verb needs does not slow down another.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cellsearch.cli import numbers
+
+Parser = argparse.ArgumentParser
+TARGETS = ("torch", "latex")
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A row."""
+
+    name: str
+    about: str
+    module: str
+    takes: Callable[[Parser], None]
+    example: str  # one a line
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _storage(parser: Parser) -> None:
+    parser.add_argument("--storage", metavar="URL", help="database of the search (default: results/NAME/study.db)")
+
+
+def _device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device", type=numbers.device, default="cpu", help="where to train: cpu, cuda, cuda:1 (default: cpu)"
+    )
+
+
+def _data(parser: Parser) -> None:
+    parser.add_argument("--data", metavar="DIR", help="directory with the files that tasks need (ptb)")
+
+
+def _rows(parser: Parser) -> None:
+    parser.add_argument(
+        "--rows", type=numbers.whole(0), default=10, metavar="N",
+        help="how many cells (default: 10); the seeds, LSTM and GRU, come on top",
+    )  # fmt: skip
+
+
+def _search(parser: Parser) -> None:
+    parser.add_argument("space", metavar="SPACE", help="a name (see `cellsearch spaces`) or a .yaml file")
+    parser.add_argument("--name", help="of the search, and of its folder in results/ (default: that of the space)")
+    parser.add_argument(
+        "--trials", type=numbers.whole(0), metavar="N",
+        help="proposals and refinements in all, not more of them (default: what the space says)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--time", type=numbers.duration, metavar="TIME", help="searching in all: 90s, 15m, 2h, 1h30m (default: no limit)"
+    )
+    parser.add_argument(
+        "--workers", type=numbers.whole(1, 1024), metavar="N",
+        help="processes that train (default: one for each core, at most 8; one on a GPU)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)")
+    parser.add_argument(
+        "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
+        help="change a value of the space, as in tasks.0.options.train=100000; may be given again",
+    )  # fmt: skip
+    _device(parser)
+    _data(parser)
+    _storage(parser)
+    _rows(parser)
+
+
+def _worker(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of a search that is running")
+    _storage(parser)
+    _device(parser)
+    _data(parser)
+
+
+def _status(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)")
+    _storage(parser)
+    _json(parser)
+
+
+def _leaderboard(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of a search (default: the newest)")
+    _rows(parser)
+    parser.add_argument("--all", action="store_true", help="cells that were filtered or are in work too")
+    _storage(parser)
+    _json(parser)
+
+
+def _cell(parser: Parser) -> None:
+    parser.add_argument(
+        "cell", metavar="CELL",
+        help="a zoo name, a .cell file, NAME:RANK of a search (quick:1, or quick:m12 by the cell's name), or the first "
+        "letters of a fingerprint; looked up in this order",
+    )  # fmt: skip
+    _storage(parser)
+
+
+def _show(parser: Parser) -> None:
+    _cell(parser)
+    parser.add_argument("--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="inputs (default: 100)")
+    parser.add_argument("--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)")
+    _json(parser)
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .cell or .yaml file, or the name of a cell or of a space")
+    _json(parser)
+
+
+def _cells(parser: Parser) -> None:
+    _json(parser)
+
+
+def _tasks(parser: Parser) -> None:
+    parser.add_argument("name", metavar="TASK", nargs="?", help="with all its options (default: all tasks)")
+    _json(parser)
+
+
+def _spaces(parser: Parser) -> None:
+    parser.add_argument("name", metavar="SPACE", nargs="?", help="its YAML, to be copied and changed (default: a list)")
+    _json(parser)
+
+
+def _export(parser: Parser) -> None:
+    _cell(parser)
+    parser.add_argument(
+        "--to", default="torch", metavar="KINDS", help=f"kinds, with commas between them: {','.join(TARGETS)} (default: torch)"
+    )
+    parser.add_argument("--out", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+
+
+VERBS = (
+    Verb("search", "start a search, or go on with it", "search", _search,
+         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h"),
+    Verb("worker", "join a running search, from any machine", "search", _worker,
+         "cellsearch worker big --storage postgresql://user@host/db"),
+    Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
+    Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
+         "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
+    Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
+         "cellsearch show gru\ncellsearch show quick:1 --hidden 256"),
+    Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
+         "cellsearch check my.cell\ncellsearch check my.yaml"),
+    Verb("export", "a cell as files that work without cellsearch", "export", _export,
+         "cellsearch export quick:1 --to torch,latex --out winner"),
+    Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells"),
+    Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
+    Verb("spaces", "the search spaces that come along", "listing", _spaces,
+         "cellsearch spaces quick > my.yaml\ncellsearch search my.yaml --name mine"),
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""Names of the language as names of Python: classes, files, local variables, attributes of modules.
+
+In: a name that `dsl.graph.check_name` accepts, or a weight's. Out: an identifier that is no keyword, hides nothing that
+the exported code needs, and is short enough to leave room on its line; or an expression that reaches what is stored
+under the name.
+"""
+
+import keyword
+import sys
+from collections.abc import Iterable
+
+from torch import nn
+
+MAX_LOCAL = 24  # characters of a local variable
+_MODULE_LEVEL = frozenset({"Tensor", "Weights", "States", "ValueError"})
+_AMBIGUOUS = frozenset({"l", "O", "I"})  # linters refuse them
+
+
+def class_name(name: str) -> str:
+    """`peephole_lstm` as `PeepholeLstm`."""
+    camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    if not camel[:1].isalpha():
+        camel = f"Cell{camel}"
+    return f"{camel}_" if keyword.iskeyword(camel) or camel in _MODULE_LEVEL else camel
+
+
+def file_stem(name: str) -> str:
+    """The name of a file that can be imported, and that hides no module which torch imports."""
+    taken = keyword.iskeyword(name) or name in sys.stdlib_module_names or name in ("torch", "numpy")
+    return f"{name}_" if taken else name
+
+
+class Locals:
+    """Gives out the local variables of a function, each once."""
+
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self._taken = set(reserved) | _AMBIGUOUS
+
+    def fresh(self, wanted: str) -> str:
+        """`wanted`, or the nearest name to it that is free."""
+        base = f"v{wanted}" if wanted.startswith("__") or not wanted.strip("_") else wanted
+        base = base if len(base) <= MAX_LOCAL else base[: MAX_LOCAL - 4].rstrip("_")
+        name, number = base, 1
+        if self._is_taken(name):
+            name = f"{base}_"
+        while self._is_taken(name):
+            number += 1
+            name = f"{base[: MAX_LOCAL - 4].rstrip('_')}_{number}"
+        self._taken.add(name)
+        return name
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self._taken or keyword.iskeyword(name) or len(name) > MAX_LOCAL
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can stand behind a point and as a keyword argument: it is no number, no keyword, and Python does
+    not mangle it."""
+    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+
+
+def is_taken(name: str) -> bool:
+    """Whether every torch module has an attribute of this name, such as `train`."""
+    return hasattr(nn.Module(), name)
+
+
+def parameter(owner: str, name: str) -> str:
+    """The expression for a parameter of the module `owner`."""
+    if is_taken(name):
+        return f'{owner}._parameters["{name}"]'
+    return f"{owner}.{name}" if is_plain(name) else f'getattr({owner}, "{name}")'
+
+
+def submodule(owner: str, name: str) -> str:
+    """The expression for a submodule of the module `owner`."""
+    if is_taken(name):
+        return f'{owner}._modules["{name}"]'
+    return f"{owner}.{name}" if is_plain(name) else f'getattr({owner}, "{name}")'

@@ -1,0 +1,106 @@
+"""A running search as people see it: a screen that is redrawn, or a line for a log. In: `Progress`. Out: lines.
+
+Everything in it comes from records, so what was shown is there after any crash.
+"""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from cellsearch.errors import printable
+from cellsearch.report import leaderboard
+from cellsearch.report.columns import cut, text, wrapped
+from cellsearch.report.equations import in_short, paint
+from cellsearch.report.words import about, duration
+from cellsearch.search.board import Row
+from cellsearch.search.progress import Progress
+
+DONE, OPEN = "━", "─"  # of a bar; told apart without colours too
+MESSAGES = 3  # the last ones
+
+
+def phase(p: Progress) -> tuple[str, int, int]:
+    """What is being done now, how much of it is done, and of how much."""
+    if p.counts.baseline < p.counts.baseline_slots:
+        return "baseline", p.counts.baseline, p.counts.baseline_slots
+    return "trials", p.counts.trials, p.trials
+
+
+def speed(p: Progress, settings: float | None) -> str:
+    """Settings per minute, and trials where they are known; "" before anything is."""
+    parts = [] if not settings else [f"{settings:,.0f} settings/min" if settings >= 10 else f"{settings:.1f} settings/min"]
+    if p.per_hour:
+        minutely = p.per_hour / 60
+        parts.append(f"{minutely:.1f} trials/min" if minutely >= 1 else f"{p.per_hour:.1f} trials/h")
+    return ", ".join(parts)
+
+
+def screen(p: Progress, width: int, height: int, settings: float | None) -> list[Text]:
+    """The whole display in `width` columns and at most `height` lines; `settings` is how many are trained a minute."""
+    word, done, of = phase(p)
+    head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}", "default not bold")
+    left = f", about {about(p.left)} left" if p.left is not None and done < of else ""
+    head.append(f"  {duration(p.elapsed)}{left}", "dim not bold")
+    above = [cut(head, width), _bar(done, of, width), text("")]
+    table = _best(p, width)
+    below = [text(""), *wrapped(_counts(p, settings), width, style="dim")]
+    below += [cut(text(f"not used: {printable(line, 300)}", "yellow"), width) for line in p.dropped]
+    below += [cut(text(printable(line, 300), "yellow"), width) for line in p.messages[-MESSAGES:]]
+    room = max(2, height - len(above) - len(table) - len(below) - 2)
+    return [*above, *table, *_workers(p.workers, width, room), *below]
+
+
+def _bar(done: int, of: int, width: int) -> Text:
+    size = min(width, 100)
+    filled = size if of == 0 else size * min(done, of) // of
+    return text(DONE * filled, "green").append(OPEN * (size - filled), "dim")
+
+
+def _best(p: Progress, width: int) -> list[Text]:
+    """The best cell so far beside the seeds."""
+    rows = ([p.best] if p.best else []) + list(p.seeds)
+    if not rows:
+        return []
+    rows.sort(key=lambda row: row.rank or len(rows) + 10**9)
+    lines = leaderboard.lines(rows, width, equations=False)
+    if p.best:
+        lines.append(cut(text(f"{printable(p.best.name)}: ", "dim").append_text(paint(in_short(p.best.text))), width))
+    return [*lines, text("")]
+
+
+def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[Text]:
+    """What each worker does: numbers where all are on one machine, else where they are."""
+    hosts = {name.rpartition(":")[0] for name, _ in workers}
+    shown = []
+    for k, (name, doing) in enumerate(workers, 1):
+        label = f"worker {k}" if len(hosts) == 1 else printable(name, 24)
+        shown.append(cut(text(f"{label:<9} ", "dim").append(printable(doing or "starting", 200), "default"), width))
+    if len(shown) > room:
+        shown = [*shown[: room - 1], text(f"and {len(workers) - room + 1} more", "dim")]
+    return shown or [text("workers are starting", "dim")]
+
+
+def _counts(p: Progress, settings: float | None) -> str:
+    c = p.counts
+    diverged = f" ({c.diverged:,} diverged)" if c.diverged else ""
+    quick = speed(p, settings)
+    return (
+        f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed; {c.settings:,} settings{diverged}"
+        + (f"; {quick}" if quick else "")
+    )
+
+
+def line(p: Progress, settings: float | None) -> str:
+    """The same in a line for a log."""
+    word, done, of = phase(p)
+    parts = [f"{word} {done:,} of {of:,}"]
+    best = [_short(row) for row in ([p.best] if p.best else []) + list(p.seeds) if row.score is not None]
+    parts += [", ".join(best)] if best else []
+    parts.append(_counts(p, settings))
+    if p.left is not None and done < of:
+        parts.append(f"about {about(p.left)} left")
+    return f"{duration(p.elapsed):>7}  {'; '.join(parts)}"
+
+
+def _short(row: Row) -> str:
+    return f"{printable(row.name)} {row.score:.3f}"

@@ -1,0 +1,140 @@
+"""A search space in short: its stages, how many settings each has, and what a search would cost at most.
+
+In: a `Space`. Out: lines, or values for JSON. Costs are counted, not measured: training runs, symbols, and
+operations at 6 per parameter and symbol (forward and backward, a multiplication and an addition each, and the
+gradient).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+
+from cellsearch.errors import printable
+from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
+from cellsearch.report.words import large, plural
+from cellsearch.search.sections import FILTER
+from cellsearch.search.space import Filter, Space, TaskStage
+
+OPERATIONS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a part of a search takes at most. `symbols` and `operations` are for one epoch of each run where a stage
+    has no limit of epochs (`open`), and 0 where the size of its data is not in the space."""
+
+    runs: int
+    symbols: float
+    operations: float
+    open: bool
+
+
+def stages(space: Space) -> Iterator[tuple[str, Filter | TaskStage]]:
+    """Name -> stage, in the order in which a new cell meets them."""
+    if space.filter is not None:
+        yield FILTER, space.filter
+    for task in space.tasks:
+        yield task.name, task
+
+
+def baseline_cost(space: Space) -> Cost:
+    """The seeds on the whole grid of every task."""
+    return _sum([_cost(task, len(space.seeds) * len(task.grid)) for task in space.tasks])
+
+
+def trial_cost(space: Space) -> Cost:
+    """A proposal that passes every stage."""
+    costs = [_cost(task, min(space.strategy.settings, len(task.grid))) for task in space.tasks]
+    return _sum(costs + ([_cost(space.filter, space.filter.settings)] if space.filter else []))
+
+
+def _cost(stage: Filter | TaskStage, runs: int) -> Cost:
+    train = stage.options.get("train")
+    size = float(train) if isinstance(train, int | float) else 0.0
+    symbols = runs * size * (stage.training.max_epochs or 1)
+    mean = sum(stage.grid.parameters) / len(stage.grid.parameters)
+    return Cost(runs, symbols, OPERATIONS * mean * symbols, stage.training.max_epochs is None)
+
+
+def _sum(costs: list[Cost]) -> Cost:
+    return Cost(
+        sum(c.runs for c in costs), sum(c.symbols for c in costs), sum(c.operations for c in costs),
+        any(c.open for c in costs),
+    )  # fmt: skip
+
+
+def as_json(space: Space) -> dict[str, Any]:
+    """The summary as plain values."""
+    baseline, trial = baseline_cost(space), trial_cost(space)
+    return {
+        "name": space.name,
+        "about": space.about,
+        "seeds": list(space.seeds),
+        "baseline": space.baseline,
+        "trials": space.budget.trials,
+        "stages": [
+            {
+                "name": name, "task": stage.task, "options": dict(stage.options), "settings": len(stage.grid),
+                "parameters": list(stage.grid.parameters), "max_epochs": stage.training.max_epochs,
+            }
+            for name, stage in stages(space)
+        ],
+        "cost": {
+            what: {"runs": c.runs, "symbols": c.symbols, "operations": c.operations, "per_epoch": c.open}
+            for what, c in (("baseline", baseline), ("trial", trial))
+        },
+    }  # fmt: skip
+
+
+def lines(space: Space, width: int) -> list[Text]:
+    """The summary in `width` columns."""
+    shown = [text(space.name, "bold")]
+    shown += [*wrapped(printable(space.about.strip(), 10_000), width, style="italic"), text("")]
+    every = list(stages(space))
+    column = {
+        "stage": [text(name, "bold") for name, _ in every],
+        "task": [text(stage.task) for _, stage in every],
+        "settings": [text(f"{len(stage.grid):,}") for _, stage in every],
+        "parameters": [text(" ".join(f"{p:,}" for p in stage.grid.parameters)) for _, stage in every],
+        "symbols": [text(_size(stage)) for _, stage in every],
+        "epochs": [text(stage.training.max_epochs or "no limit") for _, stage in every],
+    }
+    right = ("settings", "parameters", "symbols", "epochs")
+    columns = [Column(title, cells, right=title in right) for title, cells in column.items()]
+    while len(columns) > 3 and 2 + width_of(columns) > width:
+        columns.pop()
+    shown += [Text("  ").append_text(line) for line in table(columns, width - 2)]
+    baseline, trial = baseline_cost(space), trial_cost(space)
+    steps = [
+        ("seeds", f"{', '.join(map(printable, space.seeds))}; the baseline is {printable(space.baseline)}"),
+        ("baseline", f"{_told(baseline)}, before anything is judged"),
+        ("a trial", f"at most {_told(trial)} ({plural(space.strategy.settings, 'setting')} of each task)"),
+        ("budget", _budget(space, baseline, trial)),
+    ]
+    return [*shown, text(""), *facts(steps, width)]
+
+
+def _size(stage: Filter | TaskStage) -> str:
+    train = stage.options.get("train")
+    return f"{train:,}" if isinstance(train, int) else "all"
+
+
+def _told(cost: Cost) -> str:
+    runs = plural(cost.runs, "training run")
+    if not cost.symbols:
+        return runs
+    each = " in each epoch" if cost.open else ""
+    return f"{runs}, {large(cost.symbols)} symbols{each}"
+
+
+def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
+    trials = space.budget.trials
+    runs = baseline.runs + trials * trial.runs
+    said = f"{plural(trials, 'trial')}: at most {plural(runs, 'training run')}"
+    operations = baseline.operations + trials * trial.operations
+    if operations:
+        each = " in each epoch" if baseline.open or trial.open else ""
+        said += f" and {operations:.1e} operations{each}; most cells are filtered long before"
+    return said

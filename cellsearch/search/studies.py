@@ -1,0 +1,91 @@
+"""The searches there are, by name: found under `results/` or in a database, opened with their space. Reads only.
+
+In: a name and, where its database is not the usual file, a storage URL. Out: an open study, or a RunError with
+the names that there are.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import inspect, select
+
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.search import records, schema
+from cellsearch.search.records import Facts
+from cellsearch.search.run import default_url, directory
+from cellsearch.search.schema import Store
+from cellsearch.search.space import Space, parse_space
+
+RESULTS = Path("results")
+_FILES = ("study.db", "study.db-wal")  # SQLite writes to the second first
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A search that is open for reading."""
+
+    store: Store
+    facts: Facts
+    space: Space
+
+
+def listed(results: Path = RESULTS) -> list[str]:
+    """The names of the searches in `results`, the one that was written to last first."""
+    found = []
+    try:
+        for folder in results.iterdir():
+            times = [file.stat().st_mtime for file in map(folder.joinpath, _FILES) if file.is_file()]
+            if times and folder.joinpath(_FILES[0]).is_file():
+                found.append((-max(times), folder.name))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"cannot read {printable(str(results))}: {error.strerror}") from error
+    return [name for _, name in sorted(found)]
+
+
+def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:
+    """The search called `name`."""
+    if storage is None:
+        there = listed(results)
+        folder = _directory(results, name)
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
+            elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+            where = printable(str(results.absolute()))
+            raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
+    store = records.open_study(storage or default_url(results, name), name)
+    facts = records.facts(store)
+    return Study(store, facts, parse_space(facts.space, f"{name}/space.yaml"))
+
+
+def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
+    """All searches: those in a database, or those in `results`."""
+    if storage is None:
+        found = [records.find(default_url(results, name), name) for name in listed(results)]
+        return [store for store in found if store is not None]
+    engine = schema.connect(storage)
+    with schema.reading(engine, storage) as connection:
+        if not inspect(connection).has_table(schema.studies.name):
+            return []
+        rows = connection.execute(select(schema.studies.c.id, schema.studies.c.name)).all()
+    return [Store(engine, storage, row.id, row.name) for row in rows]
+
+
+def newest(results: Path = RESULTS) -> str:
+    """The name of the search that was written to last."""
+    there = listed(results)
+    if not there:
+        where = printable(str(results.absolute()))
+        raise RunError(f"there is no search in {where}\nstart one with `cellsearch search quick`, or name one by --storage")
+    return there[0]
+
+
+def _directory(results: Path, name: str) -> Path | None:
+    try:
+        return directory(results, name)
+    except UsageError:
+        return None

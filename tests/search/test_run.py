@@ -1,0 +1,227 @@
+"""Whole searches with real processes: signals, kills, crashes. Training is scripted."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cellsearch.search import board, liveness, processes, queries, records
+from cellsearch.search.schema import Store
+from tests.search.scripted import space_of
+
+COORDINATING = Path(__file__).with_name("coordinating.py")
+SPACE = space_of()
+Process = subprocess.Popen[bytes]
+
+
+def start(
+    folder: Path, workers: int = 1, trials: int = 20, seconds: float = 0.0, *more: str, failpoint: str = ""
+) -> Process:
+    """A search in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(COORDINATING), str(folder), str(workers), str(trials), str(seconds), *more],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CELLSEARCH_FAILPOINT": failpoint},
+        start_new_session=True,
+    )
+
+
+def end(process: Process, timeout: float = 40) -> tuple[int, str]:
+    """Its exit code and what it said."""
+    _, said = process.communicate(timeout=timeout)
+    return process.returncode, said.decode()
+
+
+def store_of(folder: Path) -> Store:
+    return records.open_study(f"sqlite:///{folder / 's' / 'study.db'}", "s")
+
+
+def table(folder: Path) -> list[board.Row]:
+    return board.leaderboard(store_of(folder), SPACE, every=True)
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def maybe(folder: Path) -> Store | None:
+    """The study, where it is made already."""
+    return records.find(f"sqlite:///{folder / 's' / 'study.db'}", "s")
+
+
+def settings(folder: Path) -> int:
+    """How many settings are recorded."""
+    store = maybe(folder)
+    return queries.counts(store).settings if store else 0
+
+
+def running(folder: Path) -> int:
+    """How many slots are in work."""
+    store = maybe(folder)
+    return queries.counts(store).running if store else 0
+
+
+def living(folder: Path) -> int:
+    """How many worker processes there are."""
+    return sum(w.kind == "worker" and liveness.alive(w) for w in liveness.listed(store_of(folder)))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search of one worker that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert end(start(folder, trials=8)) == (0, "")
+    assert end(start(folder)) == (0, "")  # a target is a total
+    return folder
+
+
+def check_mirror(folder: Path, trials: int) -> None:
+    """Every finished trial is once in Optuna."""
+    import optuna
+
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 's' / 'study.db'}")
+    there = [trial.params["slot"] for trial in study.trials]
+    assert sorted(there) == list(range(12, 12 + trials))
+
+
+def test_a_search_leaves_a_whole_study(whole: Path) -> None:
+    status = board.status(store_of(whole), SPACE)
+    assert status.finished
+    assert (status.counts.trials, status.counts.failed) == (20, 0)
+    ranked = [row for row in table(whole) if row.rank]
+    assert {row.name for row in ranked} > {"lstm", "gru"}
+    for row in ranked:
+        assert (whole / "s" / "cells" / f"{row.fingerprint[:12]}.cell").read_text() == row.text
+    assert (whole / "s" / "space.yaml").read_text() == SPACE.text
+    assert not liveness.listed(store_of(whole))
+    check_mirror(whole, 20)
+
+
+def test_a_finished_search_is_finished_at_once(whole: Path) -> None:
+    before = table(whole)
+    assert end(start(whole)) == (0, "")
+    assert table(whole) == before
+
+
+def test_killed_ten_times_it_is_the_search_that_was_not(tmp_path: Path, whole: Path) -> None:
+    chance = random.Random(0)
+    shown = 0
+    for k in range(10):
+        process = start(tmp_path, 1, 20, 0.05)
+        before = settings(tmp_path)
+        until(lambda: process.poll() is not None or settings(tmp_path) > before)  # noqa: B023
+        time.sleep(chance.uniform(0.0, 0.12))
+        assert settings(tmp_path) >= shown
+        shown = settings(tmp_path)
+        assert process.poll() is None
+        if k % 2:
+            os.killpg(process.pid, signal.SIGKILL)  # the search and its worker
+        else:
+            process.kill()  # the search alone: its worker has to end by itself
+        process.communicate()
+    assert board.status(store_of(tmp_path), SPACE).counts.trials < 20
+    assert end(start(tmp_path)) == (0, "")
+    assert table(tmp_path) == table(whole)
+    check_mirror(tmp_path, 20)
+
+
+@pytest.mark.parametrize("failpoint", ["after-evaluate:kill:14", "after-commit:kill:15"])
+def test_a_worker_killed_at_the_worst_moment_changes_nothing(
+    tmp_path: Path, whole: Path, failpoint: str
+) -> None:
+    code, said = end(start(tmp_path, failpoint=failpoint))
+    assert (code, said) == (0, "")  # one worker after the other dies there, until all is done
+    assert table(tmp_path) == table(whole)
+    assert board.status(store_of(tmp_path), SPACE).counts.failed == 0
+
+
+@pytest.mark.parametrize("failpoint", ["before-mirror:kill:4", "after-mirror:kill:4"])
+def test_a_kill_around_optunas_write_leaves_every_trial_once(tmp_path: Path, failpoint: str) -> None:
+    for _ in range(2):
+        code, _ = end(start(tmp_path, 1, 12, failpoint=failpoint))
+        assert code == -signal.SIGKILL
+    assert end(start(tmp_path, 1, 12))[0] == 0
+    check_mirror(tmp_path, 12)
+
+
+def test_two_workers_share_a_search(tmp_path: Path) -> None:
+    process = start(tmp_path, 2, 20, 0.05)
+    until(lambda: running(tmp_path) == 2)
+    assert living(tmp_path) == 2
+    assert end(process) == (0, "")
+    status = board.status(store_of(tmp_path), SPACE)
+    assert (status.counts.baseline, status.counts.trials, status.counts.failed) == (12, 20, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_everything_soon_and_releases_the_slots(
+    tmp_path: Path, number: signal.Signals, expected: int
+) -> None:
+    process = start(tmp_path, 2, 20, 30.0)
+    until(lambda: running(tmp_path) == 2)
+    began = time.monotonic()
+    os.killpg(process.pid, number)  # as a terminal does: the workers get it too
+    assert end(process) == (expected, "")
+    assert time.monotonic() - began < 5
+    counts = queries.counts(store_of(tmp_path))
+    assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
+    assert not liveness.listed(store_of(tmp_path))
+
+
+def test_the_workers_of_a_killed_search_end_by_themselves(tmp_path: Path) -> None:
+    process = start(tmp_path, 2, 20, 30.0)
+    until(lambda: running(tmp_path) == 2)
+    process.kill()
+    process.communicate()
+    until(lambda: not living(tmp_path), 2)
+    assert queries.counts(store_of(tmp_path)).failed == 0
+
+
+def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path) -> None:
+    process = start(tmp_path, 1, 20, 30.0)
+    until(lambda: running(tmp_path) == 1)
+    code, said = end(start(tmp_path))
+    assert code == 1
+    assert f"already being run on this machine (process {process.pid})" in said
+    process.kill()
+    process.communicate()
+    assert end(start(tmp_path, 1, 3)) == (0, "")
+
+
+def test_a_cell_that_kills_its_worker_is_tried_again_and_then_failed(tmp_path: Path) -> None:
+    code, said = end(start(tmp_path, 1, 3, 0.0, "crash"))
+    assert (code, said) == (0, "")
+    store = store_of(tmp_path)
+    assert queries.counts(store).failed == 3
+    assert board.status(store, SPACE).finished
+
+
+def test_an_error_for_people_in_a_worker_ends_the_search_with_it(tmp_path: Path) -> None:
+    assert end(start(tmp_path, 1, 3, 0.0, "data")) == (1, "the data is gone\nbring it back\n")
+
+
+def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
+    assert end(start(tmp_path, 1, 500, 0.05, "", "3")) == (0, "")
+    store = store_of(tmp_path)
+    status = board.status(store, SPACE)
+    assert status.halted
+    assert 2.5 < status.seconds < 6
+    assert 0 < status.counts.settings
+    assert (status.counts.running, status.finished) == (0, False)
+    began = time.monotonic()
+    assert end(start(tmp_path, 1, 500, 0.05, "", "3")) == (0, "")
+    assert time.monotonic() - began < 3
+    assert board.status(store, SPACE).counts.settings == status.counts.settings
