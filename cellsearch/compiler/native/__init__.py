@@ -1,6 +1,6 @@
 """The loop over time in C: pointwise kernels generated from the plan, fused with small matrix products.
 
-    source       Plan -> C text: a function each for the forward loop, the backward loop and every outer kernel
+    source       Plan -> C text: functions for the forward and the backward loop and for outer kernels
     pointwise.h  the intrinsics of the op table
     product.c    matrix products of the sizes of one layer; `matrices` calls those outside the loop
     toolchain    C text -> a loaded library, compiled once per plan and cached on disk

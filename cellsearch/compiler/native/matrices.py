@@ -1,7 +1,8 @@
-"""Batched matrix products of a population in C: members one after another, with a packed matrix in the cache.
+"""Batched matrix products of a population in C: members one after another, a packed matrix in the cache.
 
-At the sizes of a search (hundreds of rows, tens to hundreds of columns) these run at or above the speed of a BLAS, which
-is made for larger matrices. All tensors are [K, rows, columns] with contiguous rows, of one float dtype, on the CPU.
+At the sizes of a search (hundreds of rows, tens to hundreds of columns) these run at or above the speed of a
+BLAS, which is made for larger matrices. All tensors are [K, rows, columns] with contiguous rows, of one float
+dtype, on the CPU.
 """
 
 import ctypes

@@ -138,7 +138,8 @@ def _loop(
     stride; `packed` holds one member's packed matrices, matrix j from at[j] on."""
     lines = [
         f"void {name}(long K, long T, long B, long H, real **p, long *s, real *const *w, const long *ld,",
-        "        const long *wk, const long *at, real *packed, pack_function pack, product_function product) {",
+        "        const long *wk, const long *at, real *packed, pack_function pack,",
+        "        product_function product) {",
         "    for (long k = 0; k < K; k++) {",
     ]
     for j, step in enumerate(steps):
