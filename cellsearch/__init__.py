@@ -45,13 +45,13 @@ __all__ = [*_HOMES, "__version__"]
 
 
 class _Called(ModuleType):
-    """A subpackage that is the function of its name too: `cs.search(...)` beside `cellsearch.search.space`."""
+    """A subpackage that is a function too: `cs.search(...)` beside `cellsearch.search.space`."""
 
-    def _function(self) -> Any:  # noqa: ANN401
+    def _function(self) -> Any:
         name = self.__name__.rpartition(".")[2]
         return getattr(importlib.import_module(_HOMES[name]), name)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function()(*args, **kwargs)
 
     @property
@@ -60,8 +60,8 @@ class _Called(ModuleType):
 
 
 class _Package(ModuleType):
-    """This package. The import system sets a subpackage as its attribute, whenever that is: there the two that
-    share their name with a function become callable."""
+    """This package. The import system sets a subpackage as its attribute, whenever that is: there the two
+    that share their name with a function become callable."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in _HOMES and isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}":
@@ -72,7 +72,7 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         try:
             return version("cellsearch")

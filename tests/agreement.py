@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
-from cellsearch.compiler.parameters import initialise, named
+from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
+from cellsearch.compiler.structures import clean, initialise
 from cellsearch.dsl.graph import Cell
 
 
@@ -35,12 +36,17 @@ def differences(
     row = torch.empty(members, stacked.size, dtype=torch.float64)
     for lay, part in zip(stacked.layers, stacked.rows(row), strict=True):
         initialise(lay, part, 0.5 / hidden**0.5, generator)
-        part += 0.1 * draw(*part.shape) * (part != 0)
+        part += 0.1 * draw(*part.shape)
+        clean(lay, part)
     x = 0.5 * draw(members, steps, batch, width)
-    states = [[0.5 * draw(members, batch, hidden) for _ in c.states] for c in cells]
+    states = stacks.first_states(stacked, members, batch, row)
+    for layer, cell in zip(states, cells, strict=True):  # what before(...) looks at starts at zero
+        layer[: len(cell.states)] = [0.5 * draw(members, batch, hidden) for _ in cell.states]
     outputs, last, tapes = stacks.forward(stacked, row, x, states, start, engine=engine)
     d_outputs = draw(*outputs.shape)
-    d_last = [[draw(*s.shape) for s in layer] for layer in states]
+    d_last = [[torch.zeros_like(s) for s in layer] for layer in states]
+    for layer, cell in zip(d_last, cells, strict=True):
+        layer[: len(cell.states)] = [draw(members, batch, hidden) for _ in cell.states]
     d_row = torch.full_like(row, torch.nan)
     found = stacks.backward(stacked, row, tapes, d_outputs, d_row, d_states=d_last, engine=engine)
 
@@ -62,14 +68,17 @@ def differences(
             for lay, part in zip(stacked.layers, stacked.rows(row), strict=True)
         ]
         x_k = x[k].clone().requires_grad_()
-        first = [[s[k].clone().requires_grad_() for s in layer] for layer in states]
+        first = [
+            [s[k].clone().requires_grad_() for s in layer[: len(cell.states)]]
+            for layer, cell in zip(states, cells, strict=True)
+        ]
         out, end = reference(cells, parameters, x_k, first, start)
         loss = (out * d_outputs[k]).sum()
         for layer, d_layer in zip(end, d_last, strict=True):
-            loss = loss + sum((s * d[k]).sum() for s, d in zip(layer, d_layer, strict=True))
+            loss = loss + sum((s * d[k]).sum() for s, d in zip(layer, d_layer, strict=False))
         compare("outputs", outputs[k], out)
         for layer, lay in enumerate(stacked.layers):
-            for s, state in enumerate(lay.plan.cell.states):
+            for s, state in enumerate(lay.plan.cell.cell.states):
                 compare(f"{layer} {state.name}", last[layer][s][k], end[layer][s])
         if not all(bool(v.isfinite().all()) for v in (out, *(s for layer in end for s in layer))):
             continue  # what autograd makes of an infinity depends on how it orders the same derivatives
@@ -77,7 +86,7 @@ def differences(
             loss.backward()
         compare("d x", found.x[k], x_k.grad)
         for layer, lay in enumerate(stacked.layers):
-            for s, state in enumerate(lay.plan.cell.states):
+            for s, state in enumerate(lay.plan.cell.cell.states):
                 compare(f"{layer} d {state.name}", found.states[layer][s][k], first[layer][s].grad)
             for name, gradient in named(lay, stacked.rows(d_row)[layer]).items():
                 compare(f"{layer} d {name}", gradient[k], parameters[layer][name].grad)

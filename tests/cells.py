@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl.graph import (
     MAX_DEPTH,
+    STRUCTURES,
     Affine,
     Apply,
+    Before,
     Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
+    Uniform,
     build,
     depths,
 )
@@ -30,7 +33,8 @@ Pick = Callable[[int], int]  # one of 0 … n-1
 
 _TAME = (0.0, 1.0, -1.0, 0.5, 0.1, -0.25, 2.0)
 NUMBERS = (*_TAME, 1 / 3, 1e30, -1e-30, 1e16, 123456789.0, 5e-324, 1.7976931348623157e308)
-NAMES = tuple("i f o z r n class v1 v2 nan _ self eye slower x_new uniform".split())
+NAMES = tuple("i f o z r n class v1 v2 nan _ self eye slower rank x_new uniform".split())
+DELAYS = (1, 1, 1, 2, 3, 1000)
 DESCRIPTIONS = (
     "",
     "A cell",
@@ -68,6 +72,14 @@ def _cell(pick: Pick, count: int, tame: bool) -> Cell:
     def number() -> float:
         return NUMBERS[pick(len(_TAME if tame else NUMBERS))]
 
+    def initial() -> float | Uniform:
+        if pick(4):
+            return number()
+        return Uniform(*sorted((number(), number())))
+
+    def delay() -> int:
+        return DELAYS[pick(len(DELAYS) - tame)]
+
     names = _shuffled(pick, ("h", "c", "m", "s", "tau"))
     states = [State(name, number() if pick(4) == 0 else 0.0) for name in names[: 1 + pick(3)]]
     clock = tuple(1 + pick(8) for _ in range(1 + pick(4))) if pick(3) == 0 else ()
@@ -77,7 +89,7 @@ def _cell(pick: Pick, count: int, tame: bool) -> Cell:
     if pick(3) == 0:
         nodes.append(Input("below", (*names, "elsewhere")[pick(len(names) + 1)]))
     for _ in range(count):
-        nodes.append(_node(pick, nodes, clock, number))
+        nodes.append(_node(pick, nodes, clock, number, initial, delay))
         if depths(nodes)[-1] > MAX_DEPTH:
             nodes.pop()
     taken = {node.name for node in nodes if isinstance(node, Input)}
@@ -91,22 +103,49 @@ def _cell(pick: Pick, count: int, tame: bool) -> Cell:
     )
 
 
-def _node(pick: Pick, nodes: list[Node], clock: tuple[int, ...], number: Callable[[], float]) -> Node:
-    kind = pick(8)
+def _node(
+    pick: Pick,
+    nodes: list[Node],
+    clock: tuple[int, ...],
+    number: Callable[[], float],
+    initial: Callable[[], float | Uniform],
+    delay: Callable[[], int],
+) -> Node:
+    kind = pick(9)
     if kind == 0:
         return Constant(number())
+    if kind == 8:
+        return Before(_late(pick, len(nodes)), delay())
     if kind < 4:
         found: dict[tuple[int, bool], Connection] = {}
         for _ in range(pick(4)):
             source, peephole = _late(pick, len(nodes)), pick(4) == 0
-            eye = number() if not peephole and pick(4) == 0 else None
-            slower = bool(clock) and source != 0 and not peephole and pick(2) == 0
-            found[source, peephole] = Connection(source, peephole, eye, "slower" if slower else None)
+            found[source, peephole] = (
+                Connection(source, peephole=True) if peephole else _matrix(pick, nodes, clock, source, number)
+            )
         if not found:
-            return Affine((), number(), scalar=pick(2) == 0)
-        return Affine(tuple(found.values()), None if pick(4) == 0 else number() if pick(3) == 0 else 0.0)
+            return Affine((), initial(), scalar=pick(2) == 0)
+        return Affine(tuple(found.values()), None if pick(4) == 0 else initial() if pick(3) == 0 else 0.0)
     op = TABLE[pick(4) if kind < 6 else pick(len(TABLE))]
     return Apply(op.name, tuple(_late(pick, len(nodes)) for _ in range(op.arity)))
+
+
+def _matrix(
+    pick: Pick, nodes: list[Node], clock: tuple[int, ...], source: int, number: Callable[[], float]
+) -> Connection:
+    """A full connection with any kind of matrix that may stand there."""
+    earlier = source
+    while isinstance(node := nodes[earlier], Before):
+        earlier = node.source
+    fitting = [
+        name
+        for name, kind in STRUCTURES.items()
+        if (clock or name != "slower") and (earlier != 0 or not kind.square)
+    ]
+    structure = fitting[pick(len(fitting))] if pick(3) == 0 else None
+    part = 1 + pick(3) if structure and STRUCTURES[structure].part else None
+    eye = number() if pick(4) == 0 and (structure is None or STRUCTURES[structure].eye) else None
+    return Connection(source, False, eye, structure, part)
 
 
 def _late(pick: Pick, count: int) -> int:

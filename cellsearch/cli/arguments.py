@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
+import cellsearch
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.verbs import VERBS, Verb
 from cellsearch.errors import UsageError, printable
@@ -25,7 +26,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{printable(message, 400)}\nsee `{self.prog} --help`")
 
 
-def _formatter(prog: str) -> Any:  # noqa: ANN401
+def _formatter(prog: str) -> Any:
     from rich_argparse import RawDescriptionRichHelpFormatter  # here: only help and usage need it
 
     class Formatter(RawDescriptionRichHelpFormatter):
@@ -53,7 +54,8 @@ class _Version(argparse.Action):
 def versions() -> str:
     """One line: cellsearch, and what it runs on."""
     python = ".".join(map(str, sys.version_info[:3]))
-    return f"cellsearch {_version('cellsearch')} (torch {_version('torch')}, optuna {_version('optuna')}, Python {python})"
+    others = ", ".join(f"{package} {_version(package)}" for package in ("torch", "optuna"))
+    return f"cellsearch {cellsearch.__version__} ({others}, Python {python})"
 
 
 def _version(package: str) -> str:
@@ -65,15 +67,19 @@ def _version(package: str) -> str:
 
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     debug: dict[str, Any] = {"action": "store_true", "help": "show a traceback with every error"}
-    top = _Parser("cellsearch", description=ABOUT, epilog=START, formatter_class=_formatter, allow_abbrev=False)
-    top.add_argument("--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python")
+    top = _Parser(
+        "cellsearch", description=ABOUT, epilog=START, formatter_class=_formatter, allow_abbrev=False
+    )
+    top.add_argument(
+        "--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python"
+    )
     top.add_argument("--debug", default=False, **debug)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser)
     found = {}
     for verb in VERBS:
         parser = verbs.add_parser(
-            verb.name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.", allow_abbrev=False,
-            epilog=_examples(verb), formatter_class=_formatter,
+            verb.name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.",
+            epilog=_examples(verb), formatter_class=_formatter, allow_abbrev=False,
         )  # fmt: skip
         verb.takes(parser)
         parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
@@ -87,8 +93,8 @@ def _examples(verb: Verb) -> str:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments; `verb` is "" where none is given, and help has been printed then. UsageError where they are
-    wrong."""
+    """The arguments; `verb` is "" where none is given, and help has been printed then. UsageError where they
+    are wrong."""
     top, verbs = _parser()
     word = next((word for word in argv if not word.startswith("-")), None)
     if word is not None and word not in verbs:
@@ -101,7 +107,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         first = rest[0].partition("=")[0]
         what = "option" if first.startswith("-") else "argument"
         hint = nearest(first, options) if what == "option" else ""
-        raise UsageError(f"{parser.prog} has no {what} '{printable(rest[0], 60)}'\n{hint}see `{parser.prog} --help`")
+        raise UsageError(
+            f"{parser.prog} has no {what} '{printable(rest[0], 60)}'\n{hint}see `{parser.prog} --help`"
+        )
     args.words = list(argv)
     if args.verb is None:
         top.print_help()

@@ -21,12 +21,19 @@ from cellsearch.search import space as spaces
 
 def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
     """Checks a cell or a space; errors in it are raised where they are found."""
-    if args.file.endswith(spaces.SUFFIXES) or (args.file in spaces.names() and not os.path.lexists(args.file)):
+    if args.file.endswith(spaces.SUFFIXES) or (
+        args.file in spaces.names() and not os.path.lexists(args.file)
+    ):
         found = spaces.load_space(args.file)
         if args.json:
             terminal.json({"kind": "space", "ok": True, **report.as_json(found)})
         else:
-            terminal.print([_good(f"{args.file}: a search space without errors"), *report.lines(found, terminal.out.width)])
+            terminal.print(
+                [
+                    _good(f"{args.file}: a search space without errors"),
+                    *report.lines(found, terminal.out.width),
+                ]
+            )
         return 0
     return _cell(args, terminal, load(args.file))
 
@@ -45,30 +52,38 @@ def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
         terminal.json(
             {
                 "kind": "cell", "ok": not wrong, "name": cell.name, "fingerprint": fingerprint(cell),
-                "matrices": d.matrices, "peepholes": len(d.peepholes), "gates": len(d.gates), "warnings": warnings,
-                "tolerance": TOLERANCE,
+                "matrices": d.matrices, "peepholes": len(d.peepholes), "gates": len(d.gates),
+                "warnings": warnings, "tolerance": TOLERANCE,
                 "differences": {name: d if math.isfinite(d) else str(d) for name, d in differences.items()},
             }
         )  # fmt: skip
         return 1 if wrong else 0
     parts = (
-        plural(d.matrices, "matrix", "matrices"), plural(len(d.peepholes), "peephole"), plural(len(d.biases), "bias", "biases"),
-        plural(len(d.gates), "gate"),
+        plural(d.matrices, "matrix", "matrices"), plural(len(d.peepholes), "peephole"),
+        plural(len(d.biases), "bias", "biases"), plural(len(d.gates), "gate"),
     )  # fmt: skip
-    terminal.print([_good(f"{args.file}: the cell {cell.name} ({fingerprint(cell)[:SHORT]}): {', '.join(parts)}")])
+    terminal.print(
+        [_good(f"{args.file}: the cell {cell.name} ({fingerprint(cell)[:SHORT]}): {', '.join(parts)}")]
+    )
     terminal.print([_result(differences, wrong, worst, TOLERANCE)])
     for warning in warnings:
         terminal.print([Text(f"note: {warning}", "yellow")])
     return 1 if wrong else 0
 
 
-def _result(differences: Mapping[str, float], wrong: Mapping[str, float], worst: float, tolerance: float) -> Text:
+def _result(
+    differences: Mapping[str, float], wrong: Mapping[str, float], worst: float, tolerance: float
+) -> Text:
     if wrong:
         listed = "\n".join(f"  {name}: {difference:.1e}" for name, difference in wrong.items())
-        return Text(f"the compiled cell differs from the plain loop by more than {tolerance:.0e}:\n{listed}", "bold red")
+        return Text(
+            f"the compiled cell differs from the plain loop by more than {tolerance:.0e}:\n{listed}",
+            "bold red",
+        )
     gradients = sum(name.startswith("gradient") for name in differences)
     return _good(
-        f"compiled and plain loop agree in float64 to {worst:.1e}: outputs, last states and {plural(gradients, 'gradient')}"
+        f"compiled and plain loop agree in float64 to {worst:.1e}: "
+        f"outputs, last states and {plural(gradients, 'gradient')}"
     )
 
 
@@ -78,9 +93,13 @@ def _warnings(cell: Cell, empty: list[str]) -> list[str]:
     if not hears(cell):
         found.append("the output does not depend on the input")
     elif not remembers(cell):
-        found.append("nothing is carried on from step to step: the output depends on the last few inputs alone")
+        found.append(
+            "nothing is carried on from step to step: the output depends on the last few inputs alone"
+        )
     if empty:
-        found.append(f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}")
+        found.append(
+            f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"
+        )
     return found
 
 

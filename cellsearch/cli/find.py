@@ -1,11 +1,13 @@
 """Which cell is meant: the word CELL of a command line in, a cell and where it was found out.
 
-A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fingerprint, looked up in this order.
+A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fingerprint, looked up in this
+order.
 """
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellsearch.cli.numbers import nearest
@@ -28,6 +30,7 @@ class Found:
 
     cell: Cell
     origin: str
+    provenance: Mapping[str, object] = field(default_factory=dict)  # what a search knows of it
 
 
 def find_cell(word: str, storage: str | None = None) -> Found:
@@ -49,7 +52,9 @@ def find_cell(word: str, storage: str | None = None) -> Found:
 
 
 def _ranked(name: str, place: str, storage: str | None) -> Found:
-    from cellsearch.search import board, studies  # here: the database is not needed for a zoo cell
+    # here: the database is not needed for a zoo cell
+    from cellsearch.report.provenance import provenance
+    from cellsearch.search import board, studies
 
     study = studies.opened(name, storage)
     rows = board.leaderboard(study.store, study.space, every=not place.isdigit())
@@ -61,10 +66,12 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
         ranks = [row.rank for row in rows if row.rank is not None]
         there = f"its ranks go from 1 to {max(ranks)}" if ranks else "nothing is ranked in it yet"
         raise RunError(
-            f"the search '{name}' has no cell {printable(place, 60)}\n{there}; see `cellsearch leaderboard {name} --all`"
+            f"the search '{name}' has no cell {printable(place, 60)}\n"
+            f"{there}; see `cellsearch leaderboard {name} --all`"
         )
     standing = f"rank {row.rank}" if row.rank is not None else row.status
-    return Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}")
+    known = provenance(row, study.facts, study.space)
+    return Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}", known)
 
 
 def _by_letters(letters: str, storage: str | None) -> Found:

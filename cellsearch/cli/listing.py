@@ -27,7 +27,8 @@ def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
             {
                 "name": name, "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
                 "peepholes": len(describe(cell).peepholes), "gates": len(describe(cell).gates),
-                "states": [state.name for state in cell.states], "description": cell.description, "text": show(cell),
+                "states": [state.name for state in cell.states], "description": cell.description,
+                "text": show(cell),
             }
             for name, cell in found
         ]  # fmt: skip
@@ -53,7 +54,9 @@ def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:
     """The tasks, or one with its options."""
     if args.name is not None and args.name not in TASKS:
         known = list(TASKS)
-        raise RunError(f"there is no task '{printable(args.name, 40)}'\n{nearest(args.name, known)}({', '.join(known)})")
+        raise RunError(
+            f"there is no task '{printable(args.name, 40)}'\n{nearest(args.name, known)}({', '.join(known)})"
+        )
     chosen = [TASKS[args.name]] if args.name else list(TASKS.values())
     if args.json:
         terminal.json({"tasks": [_task_json(task) for task in chosen]})
@@ -66,12 +69,18 @@ def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _task_json(task: Task) -> dict[str, Any]:
-    options = [{"name": o.name, "default": o.default, "allowed": o.allowed, "about": o.about} for o in task.listed]
+    options = [
+        {"name": o.name, "default": o.default, "allowed": o.allowed, "about": o.about} for o in task.listed
+    ]
     return {"name": task.name, "about": task.about, "source": task.source, "options": options}
 
 
 def _task(task: Task, width: int, options: bool) -> list[Text]:
-    lines = [text(task.name, "bold"), *wrapped(task.about, width, "  "), *wrapped(task.source, width, "  ", "dim")]
+    lines = [
+        text(task.name, "bold"),
+        *wrapped(task.about, width, "  "),
+        *wrapped(task.source, width, "  ", "dim"),
+    ]
     if not options:
         return [*lines, *wrapped(f"options: {', '.join(o.name for o in task.listed)}", width, "  ")]
     for option in task.listed:
@@ -100,7 +109,9 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
     for k, (name, space) in enumerate(found):
         head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")
         terminal.print([text("")] * (k > 0) + [head, *wrapped(space.about.strip(), terminal.out.width, "  ")])
-    _hint(terminal, "a space of your own: cellsearch spaces quick > my.yaml; its cost: cellsearch check my.yaml")
+    _hint(
+        terminal, "a space of your own: cellsearch spaces quick > my.yaml; its cost: cellsearch check my.yaml"
+    )
     return 0
 
 

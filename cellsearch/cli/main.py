@@ -1,6 +1,6 @@
 """The command `cellsearch`: words in, an exit code out.
 
-    0 done    1 failed    2 wrong usage    130 interrupted    143 terminated
+0 done    1 failed    2 wrong usage    130 interrupted    143 terminated
 """
 
 import importlib
@@ -48,6 +48,8 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
     except OSError as error:  # stdout on a full disk, a file that went away
         if debug:
             _trace(terminal)
+        if not error.filename:
+            hush()  # what is left in the buffer would be tried, and complained about, once more at exit
         where = f"{printable(str(error.filename))}: " if error.filename else ""
         terminal.tell(_told(CellsearchError(f"{where}{error.strerror or error}")))
         return 1

@@ -1,4 +1,5 @@
-"""Numbers and words of the command line, checked: text in, a value out, or a UsageError that says what is right."""
+"""Words of the command line as values, checked. In: text. Out: a value, or an error that says what is
+right."""
 
 import argparse
 import difflib
@@ -20,10 +21,14 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     def read(text: str) -> int:
         digits, _, exponent = text.strip().lower().replace(",", "").replace("_", "").partition("e")
         if not _WHOLE.match(text.strip().lower()) or len(digits) > 20:
-            raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not a whole number from {least} to {most:,}")
+            raise argparse.ArgumentTypeError(
+                f"{printable(text, 40)!r} is not a whole number from {least} to {most:,}"
+            )
         value = int(digits) * 10 ** int(exponent or 0)
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"it is {printable(text, 40)}, and must be from {least} to {most:,}")
+            raise argparse.ArgumentTypeError(
+                f"it is {printable(text, 40)}, and must be from {least} to {most:,}"
+            )
         return value
 
     return read
@@ -40,7 +45,9 @@ def duration(text: str) -> float:
 def device(text: str) -> str:
     """The name of a device."""
     if not _DEVICE.match(text):
-        raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not a device: cpu, cuda, cuda:0, cuda:1, …")
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 40)!r} is not a device: cpu, cuda, cuda:0, cuda:1, …"
+        )
     return text
 
 

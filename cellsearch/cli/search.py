@@ -1,7 +1,7 @@
 """`cellsearch search` and `cellsearch worker`: a search on this machine, and a process that joins one.
 
-While it runs: a display on a terminal, lines for a log elsewhere, both on stderr. At the end: the leaderboard,
-on stdout.
+While it runs: a display on a terminal, lines for a log elsewhere, both on stderr. At the end: the
+leaderboard, on stdout.
 """
 
 import argparse
@@ -37,13 +37,15 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
     name = args.name or space.name
     cores = numbers.cores() if args.device == "cpu" else 1
     options = Options(
-        storage=args.storage, workers=args.workers or min(MOST_WORKERS, cores), device=args.device, data=args.data,
-        trials=args.trials, seconds=args.time,
+        storage=args.storage, workers=args.workers or min(MOST_WORKERS, cores), device=args.device,
+        data=args.data, trials=args.trials, seconds=args.time,
     )  # fmt: skip
     with _Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
     if code:
-        terminal.tell(f"\nstopped; nothing that was shown is lost. Go on with: {_command(args.words, args.storage)}")
+        terminal.tell(
+            f"stopped; nothing that was shown is lost. Go on with:\n  {_command(args.words, args.storage)}"
+        )
         return code
     study = studies.opened(name, args.storage)
     print_board(study, terminal, args.rows, args.storage)
@@ -59,11 +61,11 @@ def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list
         return []
     if halted and last.counts.trials < last.trials:
         further = _command(args.words, args.storage, "--time", duration_option(2 * last.spent))
-        return [f"the time is up after {duration(last.spent)}; more of it: {further}"]
+        return [f"the time is up after {duration(last.spent)}; more of it:\n  {further}"]
     trials = max(2 * last.trials, 10)
     done = first.counts == last.counts
     said = "it was finished already" if done else f"{plural(last.trials, 'trial')} in {duration(last.spent)}"
-    return [f"{said}; to go on: {_command(args.words, args.storage, '--trials', str(trials))}"]
+    return [f"{said}; to go on:\n  {_command(args.words, args.storage, '--trials', str(trials))}"]
 
 
 def duration_option(seconds: float) -> str:
@@ -126,7 +128,10 @@ class _Watcher:
     def _speed(self, p: Progress) -> float | None:
         """Settings a minute since this search began."""
         assert self.first is not None
-        settings, minutes = p.counts.settings - self.first.counts.settings, (p.elapsed - self.first.elapsed) / 60
+        settings, minutes = (
+            p.counts.settings - self.first.counts.settings,
+            (p.elapsed - self.first.elapsed) / 60,
+        )
         return settings / minutes if settings and minutes > 0 else None
 
     def _log(self, p: Progress) -> None:

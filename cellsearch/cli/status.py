@@ -45,8 +45,9 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
         chosen = rows if args.all else leaderboard.chosen(rows, args.rows)
         terminal.json(
             {
-                "name": name, "seed": study.facts.seed, "trials": study.facts.trials, "baseline": study.space.baseline,
-                "units": dict(study.facts.units), "counts": asdict(status.counts), "dropped": list(status.dropped),
+                "name": name, "seed": study.facts.seed, "trials": study.facts.trials,
+                "baseline": study.space.baseline, "units": dict(study.facts.units),
+                "counts": asdict(status.counts), "dropped": list(status.dropped),
                 "rows": leaderboard.as_json(chosen),
             }
         )  # fmt: skip
@@ -55,7 +56,9 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def print_board(study: Study, terminal: Terminal, count: int, storage: str | None, *, every: bool = False) -> None:
+def print_board(
+    study: Study, terminal: Terminal, count: int, storage: str | None, *, every: bool = False
+) -> None:
     """The table of a search, what stands below it, and the line that exports the winner."""
     width = terminal.out.width
     rows = board.leaderboard(study.store, study.space, every)
@@ -66,7 +69,9 @@ def print_board(study: Study, terminal: Terminal, count: int, storage: str | Non
     if more > 0:
         terminal.print([text(f"and {more:,} more: --rows {len(rows)}", "dim")])
     terminal.print([text("")])
-    terminal.print(leaderboard.notes(status.counts, status.trials, study.space.baseline, status.dropped, width))
+    terminal.print(
+        leaderboard.notes(status.counts, status.trials, study.space.baseline, status.dropped, width)
+    )
     terminal.print(leaderboard.winner(rows, study.store.name, None if storage is None else shown(storage)))
 
 

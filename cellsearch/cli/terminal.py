@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 PIPE_WIDTH = 120  # columns where nothing says how wide: files, pipes
-_PLAIN = str.maketrans("│─┼╮→■◆●…–—·━╸╺“”‘’×≥", "|-+.>#*o~--.=>=\"\"''x>")  # noqa: RUF001
+_PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×", "|-+.>#*o<~--.=\"\"''x")  # noqa: RUF001
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:

@@ -1,7 +1,8 @@
-"""The verbs: what each is for, what it takes, and the module that does it. `arguments` makes a parser of them.
+"""The verbs: what each is for, what it takes, and the module that does it. `arguments` makes a parser of
+them.
 
-The module of a verb has a function `run_<verb>(args, terminal) -> exit code`, and is imported when its verb is
-given: what one verb needs does not slow down another.
+The module of a verb has a function `run_<verb>(args, terminal) -> exit code`, and is imported when its verb
+is given: what one verb needs does not slow down another.
 """
 
 import argparse
@@ -30,12 +31,17 @@ def _json(parser: Parser) -> None:
 
 
 def _storage(parser: Parser) -> None:
-    parser.add_argument("--storage", metavar="URL", help="database of the search (default: results/NAME/study.db)")
+    parser.add_argument(
+        "--storage", metavar="URL", help="database of the search (default: results/NAME/study.db)"
+    )
 
 
 def _device(parser: Parser) -> None:
     parser.add_argument(
-        "--device", type=numbers.device, default="cpu", help="where to train: cpu, cuda, cuda:1 (default: cpu)"
+        "--device",
+        type=numbers.device,
+        default="cpu",
+        help="where to train: cpu, cuda, cuda:1 (default: cpu)",
     )
 
 
@@ -52,19 +58,26 @@ def _rows(parser: Parser) -> None:
 
 def _search(parser: Parser) -> None:
     parser.add_argument("space", metavar="SPACE", help="a name (see `cellsearch spaces`) or a .yaml file")
-    parser.add_argument("--name", help="of the search, and of its folder in results/ (default: that of the space)")
+    parser.add_argument(
+        "--name", help="of the search, and of its folder in results/ (default: that of the space)"
+    )
     parser.add_argument(
         "--trials", type=numbers.whole(0), metavar="N",
         help="proposals and refinements in all, not more of them (default: what the space says)",
     )  # fmt: skip
     parser.add_argument(
-        "--time", type=numbers.duration, metavar="TIME", help="searching in all: 90s, 15m, 2h, 1h30m (default: no limit)"
+        "--time",
+        type=numbers.duration,
+        metavar="TIME",
+        help="searching in all: 90s, 15m, 2h, 1h30m (default: no limit)",
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), metavar="N",
         help="processes that train (default: one for each core, at most 8; one on a GPU)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)")
+    parser.add_argument(
+        "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)"
+    )
     parser.add_argument(
         "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
         help="change a value of the space, as in tasks.0.options.train=100000; may be given again",
@@ -83,7 +96,9 @@ def _worker(parser: Parser) -> None:
 
 
 def _status(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)"
+    )
     _storage(parser)
     _json(parser)
 
@@ -99,21 +114,27 @@ def _leaderboard(parser: Parser) -> None:
 def _cell(parser: Parser) -> None:
     parser.add_argument(
         "cell", metavar="CELL",
-        help="a zoo name, a .cell file, NAME:RANK of a search (quick:1, or quick:m12 by the cell's name), or the first "
-        "letters of a fingerprint; looked up in this order",
+        help="a zoo name, a .cell file, NAME:RANK of a search (quick:1, or quick:m12 by the cell's name), or "
+        "the first letters of a fingerprint; looked up in this order",
     )  # fmt: skip
     _storage(parser)
 
 
 def _show(parser: Parser) -> None:
     _cell(parser)
-    parser.add_argument("--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="inputs (default: 100)")
-    parser.add_argument("--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)")
+    parser.add_argument(
+        "--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="inputs (default: 100)"
+    )
+    parser.add_argument(
+        "--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)"
+    )
     _json(parser)
 
 
 def _check(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a .cell or .yaml file, or the name of a cell or of a space")
+    parser.add_argument(
+        "file", metavar="FILE", help="a .cell or .yaml file, or the name of a cell or of a space"
+    )
     _json(parser)
 
 
@@ -127,14 +148,18 @@ def _tasks(parser: Parser) -> None:
 
 
 def _spaces(parser: Parser) -> None:
-    parser.add_argument("name", metavar="SPACE", nargs="?", help="its YAML, to be copied and changed (default: a list)")
+    parser.add_argument(
+        "name", metavar="SPACE", nargs="?", help="its YAML, to be copied and changed (default: a list)"
+    )
     _json(parser)
 
 
 def _export(parser: Parser) -> None:
     _cell(parser)
     parser.add_argument(
-        "--to", default="torch", metavar="KINDS", help=f"kinds, with commas between them: {','.join(TARGETS)} (default: torch)"
+        "--to",
+        metavar="KINDS",
+        help=f"kinds, with commas between them: {','.join(TARGETS)} (default: torch)",
     )
     parser.add_argument("--out", default=".", metavar="DIR", help="where the files go (default: here)")
     parser.add_argument("--force", action="store_true", help="write over files that are there")

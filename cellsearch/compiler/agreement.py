@@ -23,8 +23,8 @@ def agreement(
     hidden: int = 6,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The differences by name: `outputs`, `last h`, `gradient of layers.0.i.x`, …; infinite where one of the two
-    is not finite and the other one is.
+    """The differences by name: `outputs`, `last h`, `gradient of layers.0.i.x`, …; infinite where one of
+    the two is not finite and the other one is.
 
     Where both are not finite nothing can be compared, and the difference is NaN. The same seed gives the same
     numbers.

@@ -107,10 +107,11 @@ def gradient(a: Tensor, d: Tensor, out: Tensor) -> None:
     torch.bmm(a.transpose(1, 2), d, out=out)
 
 
-def outer_kernel(where: Places, kernel: Kernel) -> None:
-    """Run a kernel for all steps at once."""
-    if kernel.stores:
-        compile_kernel(kernel)([where.whole(ref) for ref in kernels.references(kernel)])
+def outer_kernels(where: Places, group: Sequence[Kernel]) -> None:
+    """Run kernels for all steps at once."""
+    for kernel in group:
+        if kernel.stores:
+            compile_kernel(kernel)([where.whole(ref) for ref in kernels.references(kernel)])
 
 
 def forward_loop(where: Places) -> None:
@@ -118,7 +119,7 @@ def forward_loop(where: Places) -> None:
     plan = where.lay.plan
     index = {p: k for k, p in enumerate(plan.products)}
     calls = []  # of one step: the products of each stage, and its kernel with the tensors of every step
-    for k, kernel in enumerate(kernels.forward(plan)[1]):
+    for k, group in enumerate(kernels.forward(plan)[1]):
         products = [
             (
                 matrix(where.lay, where.row, index[p]),
@@ -127,13 +128,14 @@ def forward_loop(where: Places) -> None:
             )
             for p in (plan.inner[k].products if plan.inner else ())
         ]
-        calls.append((products, compile_kernel(kernel), _tensors(where, kernel)))
+        calls.append((products, [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in group]))
     for t in range(where.steps_count):
-        for products, call, tensors in calls:
+        for products, group in calls:
             for weight, source, target in products:
                 torch.baddbmm(target[t], source[t], weight, out=target[t])
-            if tensors:
-                call(tensors[t])
+            for call, tensors in group:
+                if tensors:
+                    call(tensors[t])
 
 
 def backward_loop(where: Places, code: Backward) -> None:
@@ -152,7 +154,8 @@ def backward_loop(where: Places, code: Backward) -> None:
                     weight = matrix(where.lay, where.row, index[p]).transpose(1, 2)
                     source = where.d_slots(p.first, p.count).unbind(1)
                     products.append((weight, source, where.steps(to), code.adds[index[p]]))
-            calls.append((compile_kernel(code.inner[k]), _tensors(where, code.inner[k]), products))
+            group = [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in code.inner[k]]
+            calls.append((group, products))
         both.append((calls, where.old))
         where.new, where.old = where.old, where.new
     unread = [s for s in range(len(where.old)) if Ref("dold", s) not in code.written]
@@ -160,9 +163,10 @@ def backward_loop(where: Places, code: Backward) -> None:
         calls, old = both[k % 2]
         for s in unread:
             old[s].zero_()
-        for call, tensors, products in calls:
-            if tensors:
-                call(tensors[t])
+        for group, products in calls:
+            for call, tensors in group:
+                if tensors:
+                    call(tensors[t])
             for weight, source, target, add in products:
                 if add:
                     torch.baddbmm(target[t], source[t], weight, out=target[t])

@@ -9,8 +9,15 @@ from torch import Tensor
 
 from cellsearch.dsl.ops import INTRINSICS, Op
 
-#: Each intrinsic of the op table's arithmetic in torch.
-TORCH: dict[str, Callable[..., Tensor]] = {name: getattr(torch, name) for name in INTRINSICS}
+#: Each function of the op table's arithmetic in torch; the reductions run along the last axis, the units.
+TORCH: dict[str, Callable[..., Tensor]] = {
+    **{name: getattr(torch, name) for name in INTRINSICS},
+    "mean": lambda a: a.mean(-1, keepdim=True),
+    "total": lambda a: a.sum(-1, keepdim=True),
+    "highest": lambda a: a.amax(-1, keepdim=True),
+    "sums_before": lambda a: a.cumsum(-1),
+    "sums_behind": lambda a: a.flip(-1).cumsum(-1).flip(-1),
+}
 
 
 @lru_cache(maxsize=256)

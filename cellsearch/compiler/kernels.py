@@ -1,8 +1,8 @@
 """Pointwise kernels of a plan, forward and backward, as text in the arithmetic of the op table; no tensors.
 
-A kernel works on every unit by itself: it loads values from where they lie (`Ref`), computes, and stores. The
-backward kernels are derived from the derivatives in the op table. Back ends turn kernels into torch calls or
-into C.
+A kernel works on every unit by itself, or is one op over the units: it loads values from where they lie
+(`Ref`), computes, and stores. The backward kernels are derived from the derivatives in the op table. Engines
+turn kernels into torch calls or into C.
 
 What a `Ref` names, at the step that is being computed:
 
@@ -10,6 +10,7 @@ What a `Ref` names, at the step that is being computed:
     old s       state s before the step                    dold s      its gradient, for the step before
     new s       state s after the step                     dnew s      its gradient, from the step after
     x           the input, where it has width H            dx          its gradient from outside brackets
+    past d      the input d steps ago                      dpast d     its gradient
     below n     state n of the layer below                 dbelow n    its gradient
     tick        1 where the unit's clock ticks, else 0     dnode i     gradient of node i, from later stages
     weight w    a peephole, learned vector or scalar       dvector i   gradient of a learned vector, per step
@@ -24,7 +25,6 @@ from functools import lru_cache
 from cellsearch.compiler.plan import Plan, Stage, is_vector
 from cellsearch.dsl.graph import Affine, Apply, Constant, Input
 from cellsearch.dsl.ops import OPS, names
-from cellsearch.dsl.weights import weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +54,29 @@ class Store:
 
 @dataclass(frozen=True)
 class Kernel:
-    """loads, then lets, then stores."""
+    """loads, then lets, then stores. With `units` formulas may call the reductions."""
 
     loads: tuple[tuple[str, Ref], ...]
     lets: tuple[Let, ...]
     stores: tuple[Store, ...]
+    units: bool = False
 
 
 @dataclass(frozen=True)
 class Backward:
-    """The backward pass of one step: for every stage, last first, a kernel; which gradients get a value at
-    all; and for every product whether its gradient is added to what the kernels and the products before it
-    left (else it is stored)."""
+    """The backward pass of one step: for every stage its kernels, in the order in which they run; which
+    gradients get a value at all; and for every product whether its gradient is added to what the kernels and
+    the products before it left (else it is stored)."""
 
-    inner: tuple[Kernel, ...]  # by stage index; run from the last to the first
-    outer: tuple[Kernel, ...]
+    inner: tuple[tuple[Kernel, ...], ...]  # by stage index; run from the last to the first
+    outer: tuple[tuple[Kernel, ...], ...]
     adds: dict[int, bool]  # index of the product in plan.products -> add
     written: frozenset[Ref]
 
 
 @lru_cache(maxsize=4096)
-def forward(plan: Plan) -> tuple[tuple[Kernel, ...], tuple[Kernel, ...]]:
-    """The kernels of the outer and of the inner stages."""
+def forward(plan: Plan) -> tuple[tuple[tuple[Kernel, ...], ...], tuple[tuple[Kernel, ...], ...]]:
+    """The kernels of every outer and of every inner stage, in the order in which they run."""
     outer = tuple(_forward_stage(plan, stage, inner=False, last=False) for stage in plan.outer)
     final = len(plan.inner) - 1
     inner = tuple(_forward_stage(plan, s, inner=True, last=k == final) for k, s in enumerate(plan.inner))
@@ -109,6 +110,8 @@ def location(plan: Plan, i: int) -> Ref:
             return Ref("x")
         if node.kind == "state":
             return Ref("old", i - 1)
+        if node.kind == "past":
+            return Ref("past", int(node.name))
         return Ref("tick") if node.kind == "tick" else Ref("below", i)
     if is_vector(node):
         return Ref("weight", weight_index(plan, i, -1))
@@ -123,6 +126,8 @@ def gradient(plan: Plan, i: int) -> Ref | None:
     if plan.is_constant[i]:
         return None
     if isinstance(node, Input):
+        if node.kind == "past":
+            return Ref("dpast", int(node.name))
         where = {"x": Ref("dx"), "state": Ref("dold", i - 1), "below": Ref("dbelow", i)}
         return where.get(node.kind)
     if is_vector(node):
@@ -137,8 +142,8 @@ def references(kernel: Kernel) -> list[Ref]:
 
 @lru_cache(maxsize=65536)
 def weight_index(plan: Plan, node: int, term: int) -> int:
-    """The index in `weights(cell)` of one term of an affine."""
-    return next(k for k, w in enumerate(weights(plan.cell)) if (w.node, w.term) == (node, term))
+    """The index in `plan.cell.weights` of one term of an affine."""
+    return next(k for k, w in enumerate(plan.cell.weights) if (w.node, w.term) == (node, term))
 
 
 def substitute(formula: str, values: dict[str, str]) -> str:
@@ -198,8 +203,18 @@ class _Reader:
         self.known.add(i)
 
 
-def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> Kernel:
+def _units_kernel(plan: Plan, i: int) -> Kernel:
+    """An op over the units: one value in, one out."""
+    node = plan.cell.nodes[i]
+    assert isinstance(node, Apply)
+    formula = substitute(OPS[node.op].forward, {"a": "a"})
+    load = ("a", location(plan, node.args[0]))
+    return Kernel((load,), (Let("y", formula),), (Store(location(plan, i), "y"),), units=True)
+
+
+def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> tuple[Kernel, ...]:
     reader, cell = _Reader(plan), plan.cell
+    mine = {*stage.nodes, *stage.units}
     for i in stage.nodes:
         reader.compute(i)
     stores: list[Store] = []
@@ -212,9 +227,10 @@ def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> Kern
             stores.append(Store(Ref("slot", slot), f"v{i}"))
     if inner:
         for s, i in enumerate(cell.new):
-            if i in stage.nodes or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input))):
+            if i in mine or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input))):
                 stores.append(Store(Ref("new", s), reader.value(i)))
-    return Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+    pointwise = Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+    return (*(_units_kernel(plan, i) for i in stage.units), pointwise)
 
 
 def _overwritten(plan: Plan, i: int) -> bool:
@@ -233,10 +249,10 @@ class _Writer:
         self.adds: dict[int, bool] = {}
         self.index = {p: k for k, p in enumerate(plan.products)}
 
-    def stage(self, stage: Stage, inner: bool, *, last: bool) -> Kernel:
+    def stage(self, stage: Stage, inner: bool, *, last: bool) -> tuple[Kernel, ...]:
         plan, cell = self.plan, self.plan.cell
         reader = _Reader(plan)  # reads only what was kept
-        mine = set(stage.nodes)
+        mine = {*stage.nodes, *stage.units}
         gathered: dict[int, list[str]] = {}  # node -> gradients that reach it
         if inner:
             self.receive(reader, mine, last, gathered)
@@ -250,20 +266,30 @@ class _Writer:
             self.pass_on(reader, i, gathered)
             if isinstance(cell.nodes[i], Affine):
                 gathered[-1 - i] = [f"g{i}"]  # stored below, under a key of its own
-        stores = []
-        for key, parts in gathered.items():
-            i = -1 - key if key < 0 else key
-            ref = gradient(plan, i)
-            if ref is None:
-                continue
-            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
-            self.written.add(ref)
+        found = [Kernel(tuple(reader.loads.items()), tuple(reader.lets), self.stores(gathered))]
+        for i in reversed(stage.units):
+            reader, gathered = _Reader(plan), {}
+            reader.lets.append(Let(f"g{i}", reader.load(f"e{i}", Ref("dnode", i))))
+            self.pass_on(reader, i, gathered)
+            loads, lets = tuple(reader.loads.items()), tuple(reader.lets)
+            found.append(Kernel(loads, lets, self.stores(gathered), units=True))
         for p in reversed(stage.products):
             target = gradient(self.plan, p.source)
             if target is not None:
                 self.adds[self.index[p]] = target in self.written
                 self.written.add(target)
-        return Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+        return tuple(found)
+
+    def stores(self, gathered: dict[int, list[str]]) -> tuple[Store, ...]:
+        """What is left over after a kernel goes to where it gathers."""
+        stores = []
+        for key, parts in gathered.items():
+            ref = gradient(self.plan, -1 - key if key < 0 else key)
+            if ref is None:
+                continue
+            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
+            self.written.add(ref)
+        return tuple(stores)
 
     def receive(self, reader: _Reader, mine: set[int], last: bool, gathered: dict[int, list[str]]) -> None:
         """The gradients that reach new values and the output from outside the step."""

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import eager, kernels
-from cellsearch.compiler.kernels import Kernel, Ref
+from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import loop, matrices, toolchain
-from cellsearch.compiler.parameters import Layout, bias, matrix, trainable, vector
+from cellsearch.compiler.parameters import Layout, bias, matrix, vector
 from cellsearch.compiler.places import Places, Tape
-from cellsearch.compiler.plan import Plan, Product
+from cellsearch.compiler.plan import Plan, Product, is_vector
+from cellsearch.compiler.structures import effective, pull_back
 from cellsearch.dsl.graph import Affine, Input
-from cellsearch.dsl.weights import unit_periods, weights
+from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
 ENGINES = ("auto", "eager", "native")
@@ -29,7 +30,7 @@ class Gradients:
     """What the backward pass gives."""
 
     x: Tensor | None  # [K, T, B, D]; None where it was not asked for
-    states: tuple[Tensor, ...]  # of the initial states, each [K, B, H]
+    states: tuple[Tensor, ...]  # of the initial states, in their order and shapes
     below: Mapping[str, Tensor]  # of the new states of the layer below, each [K, T, B, H]
 
 
@@ -67,31 +68,34 @@ def forward(
     lay: Layout,
     row: Tensor,  # [K, P]
     x: Tensor,  # [K, T, B, D]
-    states: Sequence[Tensor],  # each [K, B, H]
+    states: Sequence[Tensor],  # as `last_states` gives them
     below: Mapping[str, Tensor] | None = None,
     start: Tensor | int = 0,
     engine: str = "auto",
 ) -> tuple[Tensor, Tape]:
-    """Outputs [K, T, B, H] and the tape. The last states are the last entries of `tape.states`."""
+    """Outputs [K, T, B, H] and the tape, which holds the states."""
     plan, hidden = lay.plan, lay.hidden
     members, steps, batch, _ = x.shape
     slots = x.new_empty(members, steps, batch, plan.slots * hidden)
-    sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in states)
-    for sequence, first in zip(sequences, states, strict=True):
+    count = len(plan.cell.states)
+    sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in range(count))
+    for sequence, first in zip(sequences, states[:count], strict=True):
         sequence[:, 0] = first
-    tape = Tape(x, sequences, slots, below or {}, ticks(plan, hidden, steps, start, x))
-    where = Places(lay, row, tape)
+    inputs = torch.cat([states[count], x], 1) if plan.cell.past else x
+    tick = ticks(plan, hidden, steps, start, x)
+    tape = Tape(effective(lay, row), inputs, plan.cell.past, sequences, slots, below or {}, tick)
+    where = Places(lay, tape)
     native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
     products = matrices if native else eager
     _fill_biases(where)
-    for k, (stage, kernel) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
+    for k, (stage, group) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             products.multiply(_flat(where, p.source), _matrix(where, p), target, add=True)
-        if native and kernel.stores:
+        if native:
             native.forward_outer(k)
         else:
-            eager.outer_kernel(where, kernel)
+            eager.outer_kernels(where, group)
     if native:
         native.forward_loop()
     else:
@@ -100,23 +104,30 @@ def forward(
     return output.expand(members, steps, batch, hidden), tape
 
 
+def last_states(tape: Tape) -> list[Tensor]:
+    """The states after the window: those of the lowered cell, each [K, B, H], and where the cell looks back
+    at its input the last inputs, [K, past, B, D]."""
+    earlier = [tape.inputs[:, -tape.past :]] if tape.past else []
+    return [s[:, -1] for s in tape.states] + earlier
+
+
 def backward(
     lay: Layout,
     row: Tensor,  # [K, P]
     tape: Tape,
     d_outputs: Tensor,  # [K, T, B, H]
     d_row: Tensor,  # [K, P]: the gradient is written here
-    d_states: Sequence[Tensor] | None = None,  # gradients of the last states, each [K, B, H]
+    d_states: Sequence[Tensor] | None = None,  # gradients of the last states, as `last_states` gives them
     d_above: Mapping[int, Tensor] | None = None,  # of new states, from the layer above, each [K, T, B, H]
     need_x: bool = True,
     engine: str = "auto",
 ) -> Gradients:
     """Gradients of inputs and initial states; those of the weights are written to `d_row`."""
     plan = lay.plan
-    members, _, batch, _ = tape.x.shape
+    members, steps, batch, _ = tape.x.shape
     above = frozenset(d_above or ())
     code = kernels.backward(plan, above)
-    where = Places(lay, row, tape, d_outputs, d_above)
+    where = Places(lay, tape, d_outputs, d_above)
     where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
     where.old = [torch.zeros_like(g) for g in where.new]
     for target, given in zip(where.new, d_states or (), strict=False):
@@ -129,10 +140,10 @@ def backward(
         eager.backward_loop(where, code)
     index = {p: k for k, p in enumerate(plan.products)}
     for k in reversed(range(len(plan.outer))):
-        if native and code.outer[k].stores:
+        if native:
             native.backward_outer(k)
         else:
-            eager.outer_kernel(where, code.outer[k])
+            eager.outer_kernels(where, code.outer[k])
         for p in reversed(plan.outer[k].products):
             ref = kernels.gradient(plan, p.source)
             if ref is not None and (ref.kind != "dx" or need_x):
@@ -143,12 +154,23 @@ def backward(
         d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
         products.gradient(_flat(where, p.source), d_slots, matrix(lay, d_row, k))
     _vector_gradients(where, d_row)
+    pull_back(lay, row, d_row)
     d_below = {
         node.name: where.whole(Ref("dbelow", i))
         for i, node in enumerate(plan.cell.nodes)
         if isinstance(node, Input) and node.kind == "below" and node.name in tape.below
     }
-    return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
+    if not tape.past:
+        return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
+    d_inputs = torch.zeros_like(tape.inputs)
+    d_inputs[:, tape.past :] += where.whole(Ref("dx"))
+    for node in plan.cell.nodes:
+        if isinstance(node, Input) and node.kind == "past":
+            first = tape.past - int(node.name)
+            d_inputs[:, first : first + steps] += where.whole(Ref("dpast", int(node.name)))
+    if d_states:
+        d_inputs[:, -tape.past :] += d_states[-1]
+    return Gradients(d_inputs[:, tape.past :], (*where.old, d_inputs[:, : tape.past]), d_below)
 
 
 def _matrix(where: Places, p: Product) -> Tensor:
@@ -165,7 +187,7 @@ def _fill_biases(where: Places) -> None:
 def _flat(where: Places, source: int) -> Tensor:
     """The value of a node for all steps, [K, T*B, width]."""
     value = where.whole(kernels.location(where.lay.plan, source))
-    width = value.shape[-1] if source == 0 else where.lay.hidden
+    width = value.shape[-1] if source in where.lay.plan.cell.wide else where.lay.hidden
     return value.expand(where.members, where.steps_count, where.batch, width).flatten(1, 2)
 
 
@@ -174,8 +196,8 @@ def _vector_gradients(where: Places, d_row: Tensor) -> None:
     lay, plan = where.lay, where.lay.plan
     if plan.affines:
         torch.sum(where.d_slots(0, len(plan.affines)), (1, 2), out=bias(lay, d_row))
-    for k, w in enumerate(weights(plan.cell)):
-        if lay.vectors[k] < 0:
+    for k, w in enumerate(lay.weights):
+        if w.kind not in ("peephole", "scalar") and not is_vector(plan.cell.nodes[w.node]):
             continue
         node = plan.cell.nodes[w.node]
         assert isinstance(node, Affine)
@@ -186,9 +208,6 @@ def _vector_gradients(where: Places, d_row: Tensor) -> None:
             gradient = where.whole(Ref("dvector", w.node)).sum((1, 2))
             gradient = gradient.sum(-1, keepdim=True) if w.kind == "scalar" else gradient
         vector(lay, d_row, k).copy_(gradient)
-    mask = trainable(lay)
-    if mask is not None:
-        d_row.mul_(mask.to(d_row))
 
 
-__all__ = ["ENGINES", "Gradients", "Kernel", "Tape", "backward", "choose_engine", "forward", "ticks"]
+__all__ = ["ENGINES", "Gradients", "Tape", "backward", "choose_engine", "forward", "last_states", "ticks"]

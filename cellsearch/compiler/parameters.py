@@ -2,19 +2,24 @@
 kernels.
 
 A row holds, for every product of the plan, its fused matrix [in, count*H]; then the biases of all gathering
-slots [A*H]; then peepholes, learned vectors and scalars. `named` gives views by the names of the language.
+slots [A*H]; then, one by one, peepholes, learned vectors and scalars, and the factors of matrices that are
+made of others (see `structures`). `named` gives views by the names of the language.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
 
 from cellsearch.compiler.plan import Plan, is_vector
-from cellsearch.dsl.graph import Affine
-from cellsearch.dsl.weights import Weight, unit_periods, weights
+from cellsearch.dsl.graph import Affine, Connection
+from cellsearch.dsl.weights import Weight
+
+#: Matrices that are computed from weights of other shapes or entries.
+MADE = ("rank", "skew")
 
 
 @dataclass(frozen=True, eq=False)  # one layout per plan and widths: `layout` keeps them
@@ -26,12 +31,17 @@ class Layout:
     hidden: int
     products: tuple[int, ...]  # offset of each product's matrix
     bias: int
-    vectors: tuple[int, ...]  # offset by weight index; -1 where the weight is part of a matrix or the bias
+    alone: tuple[int, ...]  # offset by weight index; -1 where the weight is part of a matrix or the bias
     size: int
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """All weights, in the order of their names."""
+        return self.plan.cell.weights
 
     def inputs(self, product: int) -> int:
         """The width of a product's source."""
-        return self.width if self.plan.products[product].source == 0 else self.hidden
+        return self.width if self.plan.products[product].source in self.plan.cell.wide else self.hidden
 
 
 @lru_cache(maxsize=4096)
@@ -41,15 +51,24 @@ def layout(plan: Plan, width: int, hidden: int) -> Layout:
     products = []
     for p in plan.products:
         products.append(at)
-        at += (width if p.source == 0 else hidden) * p.count * hidden
+        at += (width if p.source in plan.cell.wide else hidden) * p.count * hidden
     bias = at
     at += len(plan.affines) * hidden
-    vectors = []
-    for w in weights(plan.cell):
-        alone = w.kind in ("peephole", "scalar") or is_vector(plan.cell.nodes[w.node])
-        vectors.append(at if alone else -1)
-        at += (1 if w.kind == "scalar" else hidden) if alone else 0
-    return Layout(plan, width, hidden, tuple(products), bias, tuple(vectors), at)
+    alone = []
+    for w in plan.cell.weights:
+        c = connection(plan, w)
+        apart = w.kind in ("peephole", "scalar") or is_vector(plan.cell.nodes[w.node])
+        apart = apart or (c is not None and c.structure in MADE)
+        alone.append(at if apart else -1)
+        at += prod(w.shape(width, hidden)) if apart else 0
+    return Layout(plan, width, hidden, tuple(products), bias, tuple(alone), at)
+
+
+def connection(plan: Plan, weight: Weight) -> Connection | None:
+    """The connection that a weight belongs to; None for a bias, a learned vector or scalar."""
+    node = plan.cell.nodes[weight.node]
+    assert isinstance(node, Affine)
+    return None if weight.term < 0 else node.connections[weight.term]
 
 
 def matrix(lay: Layout, row: Tensor, product: int) -> Tensor:
@@ -59,104 +78,59 @@ def matrix(lay: Layout, row: Tensor, product: int) -> Tensor:
     return row[:, start : start + rows * columns].unflatten(1, (rows, columns))
 
 
+def block(lay: Layout, row: Tensor, weight: Weight) -> Tensor:
+    """The part of a fused matrix that belongs to a full connection: a view [K, in, H]."""
+    slot = lay.plan.slot_of(weight.node)
+    c = connection(lay.plan, weight)
+    assert c is not None
+    for k, p in enumerate(lay.plan.products):
+        if p.source == c.source and p.first <= slot < p.first + p.count:
+            first = (slot - p.first) * lay.hidden
+            return matrix(lay, row, k)[:, :, first : first + lay.hidden]
+    raise AssertionError(f"no product holds {weight.name}")
+
+
 def bias(lay: Layout, row: Tensor) -> Tensor:
     """The biases of all gathering slots: a view [K, A*H]."""
     return row[:, lay.bias : lay.bias + len(lay.plan.affines) * lay.hidden]
 
 
 def vector(lay: Layout, row: Tensor, index: int) -> Tensor:
-    """A peephole or learned vector [K, H], or a scalar [K, 1]: a view, by the index in `weights(cell)`."""
-    size = 1 if weights(lay.plan.cell)[index].kind == "scalar" else lay.hidden
-    return row[:, lay.vectors[index] : lay.vectors[index] + size]
+    """A weight that stands alone: a view [K, *its shape] by its index among the weights."""
+    shape = lay.weights[index].shape(lay.width, lay.hidden)
+    return row[:, lay.alone[index] : lay.alone[index] + prod(shape)].unflatten(1, shape)
 
 
 def named(lay: Layout, row: Tensor) -> dict[str, Tensor]:
-    """All weights by name, views of rows [K, P]: [K, in, H], [K, H] or [K, 1]."""
-    return {w.name: view(lay, row, k, w) for k, w in enumerate(weights(lay.plan.cell))}
+    """All weights by name, views of rows [K, P]: [K, *shape of the weight]."""
+    return {w.name: view(lay, row, k) for k, w in enumerate(lay.weights)}
 
 
-def view(lay: Layout, row: Tensor, index: int, weight: Weight) -> Tensor:
-    """One weight as a view of rows [K, P]."""
-    if lay.vectors[index] >= 0:
+def view(lay: Layout, row: Tensor, index: int) -> Tensor:
+    """One weight as a view of rows [K, P], by its index among the weights."""
+    if lay.alone[index] >= 0:
         return vector(lay, row, index)
-    slot = lay.plan.slot_of(weight.node)
+    weight = lay.weights[index]
     if weight.term < 0:
-        return bias(lay, row).unflatten(1, (-1, lay.hidden))[:, slot]
-    k, first = _product_of(lay.plan, weight, slot)
-    return matrix(lay, row, k)[:, :, (slot - first) * lay.hidden : (slot - first + 1) * lay.hidden]
+        return bias(lay, row).unflatten(1, (-1, lay.hidden))[:, lay.plan.slot_of(weight.node)]
+    return block(lay, row, weight)
 
 
 def assemble(lay: Layout, parameters: Mapping[str, Tensor]) -> Tensor:
-    """One row [1, P] from weights by name ([in, H], [H] or [1]); differentiable."""
-    cell = lay.plan.cell
-    by_term = {(w.node, w.term): parameters[w.name] for w in weights(cell)}
-    some = next(iter(parameters.values()))
-    parts: list[Tensor] = []
-    for p in lay.plan.products:
+    """One row [1, P] from weights by name, each of the shape of its weight; differentiable."""
+    nodes = lay.plan.cell.nodes
+    by_term = {(w.node, w.term): parameters[w.name] for w in lay.weights}
+    some = next(iter(parameters.values())) if parameters else torch.zeros(0)
+    parts: list[Tensor] = [some.new_zeros(0)]
+    for k, p in enumerate(lay.plan.products):
         blocks = []
         for i in lay.plan.affines[p.first : p.first + p.count]:
-            node = cell.nodes[i]
+            node = nodes[i]
             assert isinstance(node, Affine)
-            term = next(k for k, c in enumerate(node.connections) if c.source == p.source and not c.peephole)
-            blocks.append(by_term[i, term])
+            term = next(t for t, c in enumerate(node.connections) if c.source == p.source and not c.peephole)
+            made = node.connections[term].structure in MADE
+            blocks.append(some.new_zeros(lay.inputs(k), lay.hidden) if made else by_term[i, term])
         parts.append(torch.cat(blocks, dim=1).reshape(-1))
     parts += [by_term.get((i, -1), some.new_zeros(lay.hidden)) for i in lay.plan.affines]
-    parts += [parameters[w.name] for k, w in enumerate(weights(cell)) if lay.vectors[k] >= 0]
-    row = torch.cat(parts)
-    mask = trainable(lay)
-    return (row if mask is None else row * mask.to(row))[None]
-
-
-@lru_cache(maxsize=4096)
-def trainable(lay: Layout) -> Tensor | None:
-    """A 0/1 row [P]: 0 where an entry is always zero (`@slower`, a bracket without a bias); None where all
-    are free."""
-    cell = lay.plan.cell
-    row = torch.ones(1, lay.size)
-    periods = torch.tensor(unit_periods(cell.clock, lay.hidden))
-    present = {(w.node, w.term) for w in weights(cell)}
-    for k, w in enumerate(weights(cell)):
-        node = cell.nodes[w.node]
-        assert isinstance(node, Affine)
-        if w.kind == "full" and node.connections[w.term].structure == "slower":
-            view(lay, row, k, w).copy_(periods[:, None] >= periods[None, :])
-    for slot, i in enumerate(lay.plan.affines):
-        if (i, -1) not in present:
-            bias(lay, row)[:, slot * lay.hidden : (slot + 1) * lay.hidden] = 0
-    return None if bool(row.all()) else row[0]
-
-
-def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generator) -> None:
-    """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the
-    diagonal; biases and learned vectors at their initial values. Numbers are drawn weight by weight in the
-    order of their names, so that they do not depend on how the plan fuses matrices."""
-    cell = lay.plan.cell
-    row.zero_()
-    for k, w in enumerate(weights(cell)):
-        node = cell.nodes[w.node]
-        assert isinstance(node, Affine)
-        target = view(lay, row, k, w)
-        if w.term < 0:
-            assert node.bias is not None
-            target.fill_(node.bias)
-            continue
-        drawn = torch.rand(target.shape, generator=generator, dtype=torch.float64)
-        target.copy_((2 * drawn - 1) * bound)
-        eye = node.connections[w.term].eye
-        if eye is not None:
-            target.diagonal(dim1=-2, dim2=-1).add_(eye)
-    mask = trainable(lay)
-    if mask is not None:
-        row.mul_(mask.to(row))
-
-
-@lru_cache(maxsize=65536)
-def _product_of(plan: Plan, weight: Weight, slot: int) -> tuple[int, int]:
-    """The product that holds a full connection, and its first slot."""
-    node = plan.cell.nodes[weight.node]
-    assert isinstance(node, Affine)
-    source = node.connections[weight.term].source
-    for k, p in enumerate(plan.products):
-        if p.source == source and p.first <= slot < p.first + p.count:
-            return k, p.first
-    raise AssertionError(f"no product holds {weight.name}")
+    parts += [parameters[w.name].reshape(-1) for k, w in enumerate(lay.weights) if lay.alone[k] >= 0]
+    return torch.cat(parts)[None]

@@ -14,11 +14,22 @@ from cellsearch.dsl.graph import Input
 class Tape:
     """What the backward pass reads."""
 
-    x: Tensor  # [K, T, B, D]
+    row: Tensor  # [K, P], with every matrix as it is used
+    inputs: Tensor  # [K, past+T, B, D]: before x as many earlier inputs as the cell looks back at
+    past: int
     states: tuple[Tensor, ...]  # each [K, T+1, B, H]; entry 0 is where it started
     slots: Tensor  # [K, T, B, S*H]
     below: Mapping[str, Tensor]  # new states of the layer below, each [K, T, B, H]
     tick: Tensor | None  # [1, T, 1 or B, H]
+
+    @property
+    def x(self) -> Tensor:
+        """The inputs of this window, [K, T, B, D]."""
+        return self.inputs[:, self.past :]
+
+    def ago(self, delay: int) -> Tensor:
+        """The inputs `delay` steps ago, [K, T, B, D]."""
+        return self.inputs[:, self.past - delay : self.inputs.shape[1] - delay]
 
 
 class Places:
@@ -27,12 +38,17 @@ class Places:
     def __init__(
         self,
         lay: Layout,
-        row: Tensor,  # [K, P]
         tape: Tape,
         d_outputs: Tensor | None = None,  # [K, T, B, H]
         d_above: Mapping[int, Tensor] | None = None,
     ) -> None:
-        self.lay, self.row, self.tape, self.d_outputs, self.d_above = lay, row, tape, d_outputs, d_above or {}
+        self.lay, self.row, self.tape, self.d_outputs, self.d_above = (
+            lay,
+            tape.row,
+            tape,
+            d_outputs,
+            d_above or {},
+        )
         self.members, self.steps_count, self.batch = tape.x.shape[:3]
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it
@@ -58,6 +74,8 @@ class Places:
                 return tape.states[ref.index][:, 1:]
             case "x":
                 return tape.x
+            case "past":
+                return tape.ago(ref.index)
             case "tick":
                 assert tape.tick is not None
                 return tape.tick
@@ -66,7 +84,8 @@ class Places:
                 assert isinstance(node, Input)
                 return tape.below.get(node.name, tape.x.new_zeros(1, 1, 1, hidden))
             case "weight":
-                return vector(self.lay, self.row, ref.index)[:, None, None]  # [K, 1, 1, H]
+                value = vector(self.lay, self.row, ref.index)[:, None, None]
+                return value.expand(-1, -1, -1, hidden)  # [K, 1, 1, H]
             case "dout":
                 assert self.d_outputs is not None
                 return self.d_outputs
@@ -107,7 +126,7 @@ class Places:
 
     def _buffer(self, ref: Ref) -> Tensor:
         if ref not in self._gradients:
-            width = self.lay.width if ref.kind == "dx" else self.lay.hidden
+            width = self.lay.width if ref.kind in ("dx", "dpast") else self.lay.hidden
             steps = 1 if self._for_one_step(ref) else self.steps_count
             self._gradients[ref] = self.tape.x.new_zeros(self.members, steps, self.batch, width)
         return self._gradients[ref]

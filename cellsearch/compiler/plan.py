@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input, sources
-from cellsearch.dsl.ops import OPS
+from cellsearch.compiler.lower import Lowered, lower
+from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input, Node, sources
+from cellsearch.dsl.ops import OPS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,18 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Products, then the pointwise nodes that their results make ready, in order."""
+    """Products, then the ops over the units, then the pointwise nodes that both make ready, in order."""
 
     products: tuple[Product, ...]
     nodes: tuple[int, ...]
+    units: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # one plan per cell: `plan` keeps them, and they are keys of many caches
 class Plan:
     """The compiled schedule of one cell."""
 
-    cell: Cell
+    cell: Lowered
     affines: tuple[int, ...]  # the affine node of each gathering slot
     outer: tuple[Stage, ...]
     inner: tuple[Stage, ...]
@@ -61,14 +63,20 @@ class Plan:
         return self.affines.index(affine)
 
 
+def over_units(node: object) -> bool:
+    """Whether a node is an op over the units, which needs its argument whole before it gives anything."""
+    return isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS
+
+
 def is_vector(node: object) -> bool:
     """Whether a node is a learned vector or scalar: an affine without connections."""
     return isinstance(node, Affine) and not node.connections
 
 
 @lru_cache(maxsize=4096)
-def plan(cell: Cell) -> Plan:
+def plan(of: Cell) -> Plan:
     """The schedule of a cell."""
+    cell = lower(of)
     nodes = cell.nodes
     inner, constant, level = [False] * len(nodes), [False] * len(nodes), [0] * len(nodes)
     for i, node in enumerate(nodes):
@@ -77,14 +85,15 @@ def plan(cell: Cell) -> Plan:
             continue
         reads = sources(node)
         inner[i] = any(inner[s] for s in reads)
-        constant[i] = isinstance(node, Constant) or (
-            isinstance(node, Apply) and all(constant[s] for s in reads)
-        )
+        elementwise = isinstance(node, Apply) and not over_units(node)
+        constant[i] = isinstance(node, Constant) or (elementwise and all(constant[s] for s in reads))
         same = [s for s in reads if inner[s] == inner[i]]
         level[i] = max((level[s] for s in same), default=0)
         if isinstance(node, Affine):
             full = [c.source for c in node.connections if not c.peephole and inner[c.source] == inner[i]]
             level[i] = max(level[i], *(1 + level[s] for s in full), 0)
+        elif over_units(node):
+            level[i] += 1
     affines = _slot_order(cell, inner, level)
     products = _products(cell, affines)
     home, slots = _homes(cell, affines, inner, constant, level)
@@ -103,7 +112,8 @@ def plan(cell: Cell) -> Plan:
         return tuple(
             Stage(
                 tuple(p for p in mine if level[p.source] + 1 == k),
-                tuple(i for i in chosen if level[i] == k),
+                tuple(i for i in chosen if level[i] == k and not over_units(nodes[i])),
+                tuple(i for i in chosen if level[i] == k and over_units(nodes[i])),
             )
             for k in range(last + 1)
         )
@@ -121,7 +131,7 @@ def plan(cell: Cell) -> Plan:
     )
 
 
-def _slot_order(cell: Cell, inner: Sequence[bool], level: Sequence[int]) -> tuple[int, ...]:
+def _slot_order(cell: Lowered, inner: Sequence[bool], level: Sequence[int]) -> tuple[int, ...]:
     """The gathering affines in an order in which the connections of each source form few runs.
 
     Greedy, from every possible first affine: the next is the one that shares most sources with the last.
@@ -144,7 +154,7 @@ def _slot_order(cell: Cell, inner: Sequence[bool], level: Sequence[int]) -> tupl
     return best[1] if best else ()
 
 
-def _products(cell: Cell, affines: Sequence[int]) -> tuple[Product, ...]:
+def _products(cell: Lowered, affines: Sequence[int]) -> tuple[Product, ...]:
     """One product for each run of neighbouring slots that read the same source through a matrix."""
     found: list[Product] = []
     readers: dict[int, list[int]] = {}
@@ -167,7 +177,11 @@ def _products(cell: Cell, affines: Sequence[int]) -> tuple[Product, ...]:
 
 
 def _homes(
-    cell: Cell, affines: Sequence[int], inner: Sequence[bool], constant: Sequence[bool], level: Sequence[int]
+    cell: Lowered,
+    affines: Sequence[int],
+    inner: Sequence[bool],
+    constant: Sequence[bool],
+    level: Sequence[int],
 ) -> tuple[list[int], int]:
     """The tape slot of every value that is needed after its kernel, and the number of slots."""
     nodes = cell.nodes
@@ -178,8 +192,10 @@ def _homes(
         elif isinstance(node, Apply) and not constant[i]:
             keeps = OPS[node.op].keeps
             needed.update(a for a, letter in zip(node.args, "ab", strict=False) if letter in keeps)
-            if "y" in keeps:
+            if "y" in keeps or over_units(node):
                 needed.add(i)
+            if over_units(node):
+                needed.update(node.args)
         for s in sources(node):
             if inner[s] != inner[i] or level[s] != level[i]:
                 needed.add(s)
@@ -191,15 +207,20 @@ def _homes(
     for i, node in enumerate(nodes):
         if i not in needed or isinstance(node, Input) or home[i] >= 0 or is_vector(node):
             continue
-        if constant[i] and i != cell.output and not any(isinstance(nodes[u], Affine) for u in cell.users[i]):
-            continue  # a number in the formulas; only a matrix, a peephole or the output needs it spelled out
-        if inner[i] and i in cell.new:
+        if constant[i] and i != cell.output and not any(_spells_out(nodes[u]) for u in cell.users[i]):
+            continue  # a number in the formulas
+        if inner[i] and i in cell.new and not over_units(node):
             continue  # it lies in the state's own sequence
         arg = node.args[0] if isinstance(node, Apply) and len(node.args) == 1 else -1
         alone = arg >= 0 and home[arg] >= 0 and isinstance(nodes[arg], Affine) and cell.users[arg] == (i,)
-        if alone and arg not in needed and arg not in (*cell.new, cell.output):
+        if alone and not over_units(node) and arg not in needed and arg not in (*cell.new, cell.output):
             home[i] = home[arg]
         else:
             home[i] = slots
             slots += 1
     return home, slots
+
+
+def _spells_out(node: Node) -> bool:
+    """Whether a node needs a constant that it reads as a tensor."""
+    return isinstance(node, Affine) or over_units(node)

@@ -9,36 +9,49 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from cellsearch.compiler import layer
-from cellsearch.compiler.parameters import Layout, assemble
+from cellsearch.compiler.parameters import Layout, assemble, view
 from cellsearch.compiler.stack import check_stack, first_states, reads_below, stack
-from cellsearch.dsl.graph import Affine, Cell, uses_raw_x
-from cellsearch.dsl.weights import weights
+from cellsearch.compiler.structures import initialise
+from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.errors import CellError
 
 _RESERVED = {"project", "reverse"}
 
 
 class _Layer(torch.autograd.Function):
-    """One layer for autograd: the compiled forward and backward passes, with a population of one."""
+    """One layer for autograd: the compiled forward and backward passes, with a population of one.
+
+    Takes the states that a layer starts from and the sequences below; gives the outputs [T, B, H], the
+    sequence [T, B, H] of each state of the cell, and the last value of everything that `before(...)` carries.
+    """
 
     @staticmethod
-    def forward(
-        ctx: Any, lay: Layout, names: tuple[str, ...], start: Tensor, row: Tensor, x: Tensor, *rest: Tensor
-    ) -> Any:
-        count = len(lay.plan.cell.states)
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        lay: Layout,
+        names: tuple[str, ...],
+        start: Tensor,
+        row: Tensor,
+        x: Tensor,
+        *rest: Tensor,
+    ) -> tuple[Tensor, ...]:
+        count = len(rest) - len(names)
         below = {name: value[None] for name, value in zip(names, rest[count:], strict=True)}
-        states = [s[None] for s in rest[:count]]
-        outputs, tape = layer.forward(lay, row, x[None], states, below, start)
+        outputs, tape = layer.forward(lay, row, x[None], [s[None] for s in rest[:count]], below, start)
         ctx.lay, ctx.tape, ctx.row, ctx.names = lay, tape, row, names
-        return (outputs[0].clone(), *(s[0, 1:].clone() for s in tape.states))
+        own = len(lay.plan.cell.cell.states)
+        last = [s[0].clone() for s in layer.last_states(tape)[own:]]
+        return (outputs[0].clone(), *(s[0, 1:].clone() for s in tape.states[:own]), *last)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_outputs: Tensor, *d_sequences: Tensor) -> Any:
+    def backward(ctx: Any, d_outputs: Tensor, *rest: Tensor) -> Any:
+        own = len(ctx.lay.plan.cell.cell.states)
         d_row = torch.zeros_like(ctx.row)
-        above = {k: d[None] for k, d in enumerate(d_sequences)}
+        above = {k: d[None] for k, d in enumerate(rest[:own])}
+        d_states = [torch.zeros_like(s[:, 0]) for s in ctx.tape.states[:own]] + [d[None] for d in rest[own:]]
         found = layer.backward(
-            ctx.lay, ctx.row, ctx.tape, d_outputs[None], d_row, None, above, ctx.needs_input_grad[4]
+            ctx.lay, ctx.row, ctx.tape, d_outputs[None], d_row, d_states, above, ctx.needs_input_grad[4]
         )
         d_x = None if found.x is None else found.x[0]
         d_below = [found.below[name][0] for name in ctx.names]
@@ -46,15 +59,17 @@ class _Layer(torch.autograd.Function):
 
 
 class Recurrent(nn.Module):
-    """Layers of one cell, called as torch.nn.LSTM is.
+    """Layers of one cell, or of a list of cells (bottom first), called as torch.nn.LSTM is.
 
         rnn = Recurrent(cell, input_size, hidden_size, num_layers=2)
         output, states = rnn(x)            # x [T, B, D], or [B, T, D] with batch_first, or [T, D]
         output, states = rnn(x, states)    # output [T, B, H]; the states of the cell, each [layers, B, H]
 
     A cell with one state takes and gives a tensor, one with more a tuple in the order of its header. A cell
-    with a clock has one more entry: the number of steps seen, int64 [B]. A cell that uses x outside brackets
-    gets a projection in front where input_size differs from hidden_size.
+    that uses `before(...)` has one more entry in the tuple: for each layer a tuple of what it looks back at.
+    A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be left out: they then
+    start at zero. A cell that uses x outside brackets gets a projection in front where input_size differs
+    from hidden_size.
 
     Weights are found by the names of the language: `layers.0.i.x` is [D, H]. Matrices and peepholes start in
     U[-1/sqrt(H), 1/sqrt(H)], as those of torch.nn.LSTM do; biases at what the cell says.
@@ -78,10 +93,8 @@ class Recurrent(nn.Module):
         self.batch_first = batch_first
         check_stack(self.cells)
         if not isinstance(cell, Cell) and num_layers not in (1, len(self.cells)):
-            raise CellError(
-                f"{len(self.cells)} cells make {len(self.cells)} layers, not num_layers={num_layers}"
-            )
-        if len({tuple(s.name for s in c.states) for c in self.cells}) > 1:
+            raise CellError(f"{len(self.cells)} cells make {len(self.cells)} layers, not {num_layers}")
+        if len({tuple(s.name for s in c.states) for c in self.cells}) != 1:
             raise CellError("all cells of a stack must have the same states")
         self.projects = uses_raw_x(self.cells[0]) and input_size != hidden_size
         self._stack = stack(self.cells, hidden_size if self.projects else input_size, hidden_size)
@@ -91,21 +104,15 @@ class Recurrent(nn.Module):
             self.layers[0].add_module("project", nn.Linear(input_size, hidden_size, bias=False, **kind))
         self.reset_parameters()
 
+    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         bound = 1 / math.sqrt(self.hidden_size)
         for lay, module in zip(self._stack.layers, self.layers, strict=True):
-            for w, parameter in _by_weight(lay, module):
-                node = lay.plan.cell.nodes[w.node]
-                assert isinstance(node, Affine)
-                with torch.no_grad():
-                    if w.term < 0:
-                        parameter.fill_(node.bias or 0.0)
-                        continue
-                    parameter.uniform_(-bound, bound)
-                    eye = node.connections[w.term].eye
-                    if eye is not None:
-                        parameter.diagonal().add_(eye)
+            row = torch.empty(1, lay.size, dtype=torch.float64)
+            initialise(lay, row, bound)
+            for k, (_, parameter) in enumerate(_by_name(lay, module)):
+                parameter.copy_(view(lay, row, k)[0])
         if self.projects:
             nn.init.uniform_(self.layers[0].project.weight, -bound, bound)  # type: ignore[union-attr,arg-type]
 
@@ -121,56 +128,73 @@ class Recurrent(nn.Module):
             x = x[:, None]
         elif self.batch_first:
             x = x.transpose(0, 1)
-        batch = x.shape[1]
-        first, start = self._unpack(states, batch, single, x)
+        own, earlier, start = self._unpack(states, x, single)
         outputs = self.layers[0].project(x) if self.projects else x  # type: ignore[operator]
         last: list[list[Tensor]] = []
+        carried: list[tuple[Tensor, ...]] = []
         sequences: dict[str, Tensor] = {}
         for k, (lay, module) in enumerate(zip(self._stack.layers, self.layers, strict=True)):
-            row = assemble(lay, {w.name: p for w, p in _by_weight(lay, module)})
-            names = tuple(n for n in reads_below(lay.plan.cell) if n in sequences)
+            row = assemble(lay, dict(_by_name(lay, module)))
+            names = tuple(n for n in reads_below(lay.plan.cell.cell) if n in sequences)
+            first = [s[k] for s in own]
             outputs, *found = _Layer.apply(
-                lay, names, start, row, outputs, *(s[k] for s in first), *(sequences[n] for n in names)
+                lay, names, start, row, outputs, *first, *earlier[k], *(sequences[n] for n in names)
             )
-            last.append([s[-1] if len(s) else f[k] for s, f in zip(found, first, strict=True)])
-            sequences = {s.name: v for s, v in zip(lay.plan.cell.states, found, strict=True)}
-        packed = self._pack([torch.stack(s) for s in zip(*last, strict=True)], start + x.shape[0], single)
+            last.append([v[-1] if len(v) else f for v, f in zip(found, first, strict=False)])
+            carried.append(tuple(found[len(own) :]))
+            sequences = {s.name: v for s, v in zip(lay.plan.cell.cell.states, found, strict=False)}
+        stacked = [torch.stack(s) for s in zip(*last, strict=True)]
+        packed = self._pack(stacked, tuple(carried), start + x.shape[0], single)
         if single:
             return outputs[:, 0], packed
         return (outputs.transpose(0, 1) if self.batch_first else outputs), packed
 
-    def _unpack(self, states: Any, batch: int, single: bool, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The initial states, each [layers, B, H], and the number of the first step [B]."""
-        cell = self.cells[0]
+    def _unpack(
+        self,
+        states: Any,
+        x: Tensor,
+        single: bool,
+    ) -> tuple[list[Tensor], list[list[Tensor]], Tensor]:
+        """The states of the cell, each [layers, B, H], what before(...) looks at, and the first step [B]."""
+        cell, batch = self.cells[0], x.shape[1]
         start = torch.zeros(batch, dtype=torch.int64, device=x.device)
+        like = x if not self.projects else x.new_empty(0)
+        fresh = first_states(self._stack, 1, batch, like)
+        count = len(cell.states)
+        own = [torch.stack([layer[k][0] for layer in fresh]) for k in range(count)]
+        earlier = [[s[0] for s in layer[count:]] for layer in fresh]
         if states is None:
-            per_layer = first_states(self.cells, (batch, self.hidden_size), x)
-            return [torch.stack(s) for s in zip(*per_layer, strict=True)], start
+            return own, earlier, start
         given = [states] if isinstance(states, Tensor) else list(states)
-        count = len(cell.states) + bool(self._clocked)
-        if len(given) != count:
-            raise CellError(f"{self!r} has {count} states ({self._state_names()}), not {len(given)}")
-        if self._clocked:
-            start = given.pop().to(x.device).reshape(batch)
+        if len(given) not in (count, count + len(self._extra)):
+            names = ", ".join([s.name for s in cell.states] + self._extra)
+            raise CellError(f"{self!r} has {count + len(self._extra)} states ({names}), not {len(given)}")
+        extra = dict(zip(self._extra, given[count:], strict=False))
+        if "steps" in extra:
+            start = extra["steps"].to(x.device).reshape(batch)
+        if "earlier" in extra:
+            earlier = [list(layer) for layer in extra["earlier"]]
         shape = (self.num_layers, self.hidden_size) if single else (self.num_layers, batch, self.hidden_size)
-        for s, value in zip(cell.states, given, strict=True):
+        for s, value in zip(cell.states, given, strict=False):
             if tuple(value.shape) != shape:
                 raise CellError(f"state {s.name} must be {list(shape)}, not {list(value.shape)}")
-        return [v[:, None] if single else v for v in given], start
+        return [v[:, None] if single else v for v in given[:count]], earlier, start
 
-    def _pack(self, states: list[Tensor], steps: Tensor, single: bool) -> Any:
+    def _pack(
+        self, states: list[Tensor], earlier: tuple[tuple[Tensor, ...], ...], steps: Tensor, single: bool
+    ) -> Any:
         if single:
             states = [s[:, 0] for s in states]
-        if self._clocked:
-            return (*states, steps[0] if single else steps)
-        return states[0] if len(states) == 1 else tuple(states)
+        values = {"earlier": earlier, "steps": steps[0] if single else steps}
+        packed = (*states, *(values[name] for name in self._extra))
+        return packed[0] if len(packed) == 1 else packed
 
     @property
-    def _clocked(self) -> bool:
-        return any(c.clock for c in self.cells)
-
-    def _state_names(self) -> str:
-        return ", ".join([s.name for s in self.cells[0].states] + ["steps"] * self._clocked)
+    def _extra(self) -> list[str]:
+        """What the tuple of states holds behind the states of the cell."""
+        lowered = [lay.plan.cell for lay in self._stack.layers]
+        looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
+        return ["earlier"] * looks + ["steps"] * any(c.clock for c in self.cells)
 
     def extra_repr(self) -> str:
         """What `print` shows beside the weights."""
@@ -191,25 +215,24 @@ def _parameters(lay: Layout, kind: dict[str, Any]) -> nn.Module:
     The names are the user's, so they are put into the module's own tables: a bracket may be called `train`.
     """
     root = nn.Module()
-    for w in weights(lay.plan.cell):
+    for w in lay.weights:
         bracket, _, name = w.name.partition(".")
         if bracket in _RESERVED:
             raise CellError(
-                f"cell {lay.plan.cell.name}: {bracket!r} cannot be the name of an equation with weights here"
+                f"cell {lay.plan.cell.cell.name}: an equation with weights cannot be called {bracket!r} here"
             )
         owner = root._modules.setdefault(bracket, nn.Module())
         assert owner is not None
-        shape = w.shape(lay.width, lay.hidden)
-        owner._parameters[name] = nn.Parameter(torch.empty(shape, **kind))
+        owner._parameters[name] = nn.Parameter(torch.empty(w.shape(lay.width, lay.hidden), **kind))
     return root
 
 
-def _by_weight(lay: Layout, module: nn.Module) -> Iterator[tuple[Any, Tensor]]:
-    """Each weight of a layer with its parameter."""
-    for w in weights(lay.plan.cell):
+def _by_name(lay: Layout, module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Each weight of a layer: its name and its parameter."""
+    for w in lay.weights:
         bracket, _, name = w.name.partition(".")
         owner = module._modules[bracket]
         assert owner is not None
         parameter = owner._parameters[name]
         assert parameter is not None
-        yield w, parameter
+        yield w.name, parameter

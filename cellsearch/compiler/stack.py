@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from cellsearch.compiler import layer
@@ -61,11 +60,16 @@ def stack(cells: Sequence[Cell], width: int, hidden: int) -> Stack:
     return Stack(layers, tuple(starts[:-1]), starts[-1])
 
 
-def first_states(cells: Sequence[Cell], shape: tuple[int, ...], like: Tensor) -> States:
-    """Where the states of each layer start; `shape` is that of one state, such as (K, B, H)."""
-    return [
-        [torch.full(shape, s.initial, dtype=like.dtype, device=like.device) for s in c.states] for c in cells
-    ]
+def first_states(stacked: Stack, members: int, batch: int, like: Tensor) -> States:
+    """Where the states of each layer start, in the shapes of `layer.last_states`."""
+    found: States = []
+    for lay in stacked.layers:
+        cell = lay.plan.cell
+        states = [like.new_full((members, batch, lay.hidden), s.initial) for s in cell.states]
+        if cell.past:
+            states.append(like.new_zeros(members, cell.past, batch, lay.width))
+        found.append(states)
+    return found
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def forward(
     for lay, part, first in zip(stacked.layers, stacked.rows(row), states, strict=True):
         x, tape = layer.forward(lay, part, x, first, below, start, engine)
         tapes.append(tape)
-        last.append([s[:, -1] for s in tape.states])
+        last.append(layer.last_states(tape))
         below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}
     return x, last, tapes
 

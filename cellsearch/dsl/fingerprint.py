@@ -14,7 +14,7 @@ cells; else a cell has two names.
 from collections import Counter
 from hashlib import blake2b, sha256
 
-from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input
+from cellsearch.dsl.graph import Affine, Apply, Before, Cell, Connection, Constant, Input, Uniform
 from cellsearch.dsl.ops import OPS
 
 #: How many nodes are coloured before equal ones are taken as they stand: a bound on the time for large cells.
@@ -51,17 +51,30 @@ def _what(cell: Cell, index: int) -> str:
     if isinstance(node, Constant):
         return f"constant {_number(node.value)}"
     if isinstance(node, Affine):
-        return f"affine {_number(node.bias)} {node.scalar}"
-    return node.op
+        return f"affine {_initial(node.bias)} {node.scalar}"
+    return f"before {node.delay}" if isinstance(node, Before) else node.op
 
 
 def _edges(cell: Cell, index: int) -> list[Edge]:
     node = cell.nodes[index]
     if isinstance(node, Affine):
-        return [(c.source, f"{c.peephole} {_number(c.eye)} {c.structure}") for c in node.connections]
+        return [(c.source, _connected(c)) for c in node.connections]
+    if isinstance(node, Before):
+        return [(node.source, "")]
     if isinstance(node, Apply):
         return [(s, "" if OPS[node.op].commutative else str(k)) for k, s in enumerate(node.args)]
     return []
+
+
+def _connected(c: Connection) -> str:
+    part = "" if c.part is None else f" {c.part}"
+    return f"{c.peephole} {_number(c.eye)} {c.structure}{part}"
+
+
+def _initial(value: float | Uniform | None) -> str:
+    if isinstance(value, Uniform):
+        return f"uniform {_number(value.low)} {_number(value.high)}"
+    return _number(value)
 
 
 def _number(value: float | None) -> str:

@@ -1,8 +1,9 @@
 """The cell as a graph: a frozen value that cannot be malformed, and the one function that builds it.
 
-A cell is a tuple of nodes in which every node reads nodes before it. There are four kinds: `Input` (x, a
-state, the clock's tick, a state of the layer below), `Constant`, `Affine` (the only owner of weights) and
-`Apply` (an op of the table). Two nodes that look alike are two nodes: equal brackets own different weights.
+A cell is a tuple of nodes in which every node reads nodes before it: `Input` (x, a state, the clock's tick, a
+state of the layer below), `Before` (what a node was some steps ago), `Constant`, `Affine` (the only owner of
+weights) and `Apply` (an op of the table). Two nodes that look alike are two nodes: equal brackets own
+different weights.
 
     nodes    x, the states, tick and below(...) where used, then the equations in order; each equation is its
              unlabelled parts in post-order and then the labelled node itself
@@ -19,6 +20,7 @@ from cellsearch.dsl.ops import OPS
 from cellsearch.errors import CellError
 
 MAX_NODES, MAX_DEPTH, MAX_NAME, MAX_PERIOD, MAX_GROUPS = 1_000, 100, 64, 1_000_000, 64
+MAX_DELAY, MAX_PART = 1_000, 65_536  # of before(v, d); of @rank(r) and @blocks(n)
 MAX_TEXT = 65_536  # bytes of a cell's text
 KEYWORDS = frozenset({"cell", "clock", "tick", "below", "before", "bias", "scalar", "none"})
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
@@ -34,6 +36,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What node `source` was `delay` steps ago, zero before the start, at that node's own width."""
+
+    source: int
+    delay: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """A fixed number, the same for every unit."""
 
@@ -45,13 +55,22 @@ class Connection:
     """One term of an affine: a matrix, or a learned vector for a peephole.
 
     `eye` is added to the diagonal at the start (Jozefowicz's Linear(a)); `structure` names the kind of matrix
-    (`slower`: a unit hears only units of its own or a longer clock period).
+    and `part` is its number, see `STRUCTURES`.
     """
 
     source: int
     peephole: bool = False
     eye: float | None = None
     structure: str | None = None
+    part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Initial values drawn between two numbers."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,7 @@ class Affine:
     none."""
 
     connections: tuple[Connection, ...] = ()
-    bias: float | None = 0.0
+    bias: "float | Uniform | None" = 0.0
     scalar: bool = False
 
 
@@ -73,9 +92,24 @@ class Apply:
     args: tuple[int, ...]
 
 
-Node = Input | Constant | Affine | Apply
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A kind of matrix: what its number is called where it takes one, and what it can be."""
+
+    part: str  # "" where it takes no number
+    eye: bool  # may stand beside @eye(a)
+    square: bool  # needs a source of the hidden width
+    about: str
+
+
+Node = Input | Before | Constant | Affine | Apply
 Need = Callable[[bool, str], None]
-STRUCTURES = ("slower",)
+STRUCTURES = {
+    "slower": Structure("", True, True, "a unit hears only units of its own or a longer clock period"),
+    "rank": Structure("rank", False, False, "a product of two thin matrices"),
+    "blocks": Structure("number of blocks", True, False, "block diagonal"),
+    "skew": Structure("", False, True, "W - W' of a free W: its own negative transpose"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +156,8 @@ def sources(node: Node) -> tuple[int, ...]:
     """The nodes that `node` reads, in the order of its text."""
     if isinstance(node, Affine):
         return tuple(c.source for c in node.connections)
+    if isinstance(node, Before):
+        return (node.source,)
     return node.args if isinstance(node, Apply) else ()
 
 
@@ -130,6 +166,8 @@ def with_sources(node: Node, new: Sequence[int]) -> Node:
     if isinstance(node, Affine):
         moved = (replace(c, source=s) for c, s in zip(node.connections, new, strict=True))
         return Affine(tuple(moved), node.bias, node.scalar)
+    if isinstance(node, Before):
+        return Before(new[0], node.delay)
     return Apply(node.op, tuple(new)) if isinstance(node, Apply) else node
 
 
@@ -163,13 +201,23 @@ def depths(nodes: Sequence[Node]) -> list[int]:
 
 def uses_raw_x(cell: Cell) -> bool:
     """Whether x stands outside brackets or in a peephole, so that the input must have the hidden width."""
-    if 0 in (*cell.new, cell.output):
+    wide = input_wide(cell)
+    if wide & {*cell.new, cell.output}:
         return True
     return any(
-        (isinstance(node, Apply) and 0 in node.args)
-        or (isinstance(node, Affine) and any(c.source == 0 and c.peephole for c in node.connections))
+        (isinstance(node, Apply) and wide & set(node.args))
+        or (isinstance(node, Affine) and any(c.source in wide and c.peephole for c in node.connections))
         for node in cell.nodes
     )
+
+
+def input_wide(cell: Cell) -> frozenset[int]:
+    """The nodes that have the width of the input: x, and what it was some steps ago."""
+    found = {0}
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Before) and node.source in found:
+            found.add(i)
+    return frozenset(found)
 
 
 def equations(cell: Cell) -> Iterator[tuple[str, int]]:
@@ -356,11 +404,13 @@ def _text_bound(cell: Cell) -> int:
         elif isinstance(node, Apply):
             total += len(node.op) + 4 + sum(spelled[s] + 2 for s in node.args)
         elif isinstance(node, Affine):
-            total += 4 + (33 if node.bias != 0 or not node.connections else 0)
+            total += 4 + (64 if node.bias != 0 or not node.connections else 0)
             total += sum(
-                spelled[c.source] + 5 + (30 if c.eye is not None else 0) + (8 if c.structure else 0)
+                spelled[c.source] + 5 + (30 if c.eye is not None else 0) + (16 if c.structure else 0)
                 for c in node.connections
             )
+        elif isinstance(node, Before):
+            total += spelled[node.source] + 16
     return total
 
 
@@ -380,20 +430,34 @@ def _check_node(cell: Cell, i: int, node: Node, need: Need) -> None:
     elif isinstance(node, Apply):
         need(node.op in OPS, f"unknown op {node.op!r}")
         need(len(node.args) == OPS[node.op].arity, f"{node.op} takes {OPS[node.op].arity} arguments")
+    elif isinstance(node, Before):
+        need(1 <= node.delay <= MAX_DELAY, f"before(v, d) looks back 1 to {MAX_DELAY} steps")
     else:
-        need(node.bias is None or math.isfinite(node.bias), "an initial bias must be finite")
+        bounds = (node.bias.low, node.bias.high) if isinstance(node.bias, Uniform) else (node.bias or 0.0,)
+        need(all(map(math.isfinite, bounds)), "an initial bias must be finite")
+        need(list(bounds) == sorted(bounds), "uniform(low, high) needs low <= high")
         need(bool(node.connections) or node.bias is not None, "a bracket holds nothing")
         need(not node.scalar or not node.connections, "a learned scalar has no connections")
         seen = [(c.source, c.peephole) for c in node.connections]
         need(len(seen) == len(set(seen)), "a bracket connects one value twice in the same way")
         for c in node.connections:
             need(c.eye is None or math.isfinite(c.eye), "eye(...) must be finite")
-            need(c.structure is None or c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
-            need(
-                not c.peephole or (c.eye is None and c.structure is None), "a peephole has no kind of matrix"
-            )
-            need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
-            need(c.structure != "slower" or c.source != 0, "@slower needs a source of the hidden width")
+            _check_matrix(cell, c, need)
+
+
+def _check_matrix(cell: Cell, c: Connection, need: Need) -> None:
+    bare = c.eye is None and c.structure is None and c.part is None
+    need(not c.peephole or bare, "a peephole has no kind of matrix")
+    if c.structure is None:
+        need(c.part is None, "a number needs a kind of matrix")
+        return
+    need(c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
+    kind = STRUCTURES[c.structure]
+    need((c.part is not None) == bool(kind.part), f"@{c.structure} takes {kind.part or 'no number'}")
+    need(c.part is None or 1 <= c.part <= MAX_PART, f"the {kind.part} is a whole number from 1 to {MAX_PART}")
+    need(kind.eye or c.eye is None, f"@{c.structure} has no place for @eye")
+    need(not kind.square or c.source not in input_wide(cell), f"@{c.structure} needs a source of width H")
+    need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
 
 
 def _check_labels(cell: Cell, need: Need) -> None:

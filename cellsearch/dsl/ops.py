@@ -3,6 +3,7 @@
 Parser, printer, compiler, mutations, exports and tests know an op by its row alone; a new op is a new row and
 nothing else. The module is torch-free: formulas are text in a small arithmetic that Python, C and Triton share
 (`+ - * /`, comparisons, `&` `|`, numbers, and the functions of `INTRINSICS`), so that a compiler may emit them.
+Ops over the units may also call `REDUCTIONS`, which work along the H units of one value.
 
 Names in a formula:  a  first argument    b  second argument    y  the result    g  gradient arriving at the result
 What a derivative mentions is what is kept for the backward pass.
@@ -17,12 +18,16 @@ from math import inf
 #: The functions that a formula may call. A code generator has to supply exactly these.
 INTRINSICS = ("sigmoid", "tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "abs", "where")
 
+#: The mean, sum and largest of all units, and the sums of each unit with all before it, or with all behind it.
+REDUCTIONS = ("mean", "total", "highest", "sums_before", "sums_behind")
+
 
 class Kind(Enum):
-    """What an op works on: every unit by itself, alone or with a second value."""
+    """What an op works on: every unit by itself, alone or with a second value; or all units together."""
 
     ACTIVATION = "activation"
     COMBINE = "combine"
+    UNITS = "units"
 
 
 SUM, PRODUCT, UNARY, CALL = 1, 2, 3, 4  # how tightly an op binds in text; a call needs no parentheses
@@ -30,7 +35,7 @@ SUM, PRODUCT, UNARY, CALL = 1, 2, 3, 4  # how tightly an op binds in text; a cal
 
 @dataclass(frozen=True)
 class Op:
-    """One row: an elementwise function of one or two values of width H."""
+    """One row: a function of one or two values of width H."""
 
     name: str
     kind: Kind
@@ -71,7 +76,9 @@ def calls(formula: str) -> frozenset[str]:
 
 # A tie of max and min belongs to the first argument, and a NaN on either side is the result.
 _FIRST_MAX, _FIRST_MIN = "(a >= b) | (a != a)", "(a <= b) | (a != a)"
-_A, _C = Kind.ACTIVATION, Kind.COMBINE
+_A, _C, _U = Kind.ACTIVATION, Kind.COMBINE, Kind.UNITS
+_DEVIATION = "sqrt(mean((a - mean(a)) * (a - mean(a))) + 1e-5)"
+_SHARES = "exp(a - highest(a)) / total(exp(a - highest(a)))"
 
 # fmt: off
 TABLE = (
@@ -87,8 +94,8 @@ TABLE = (
     Op("tanh",        _A, "tanh(a)",                     ("g * (1 - y * y)",),                                          r"\tanh\left({0}\right)",                  "Tanh({0})", span=(-1, 1)),
     Op("relu",        _A, "where((a > 0) | (a != a), a, 0)", ("where(y > 0, g, 0)",),                                   r"\operatorname{{relu}}\left({0}\right)",  "Relu({0})", kinks=(0.0,), about="the derivative at 0 is 0", span=(0, inf)),
     Op("leaky_relu",  _A, "where(a > 0, a, 0.01 * a)",   ("where(a > 0, g, 0.01 * g)",),                                r"\operatorname{{lrelu}}\left({0}\right)", "LeakyRelu({0}, alpha=0.01)", kinks=(0.0,), about="slope 0.01 below 0"),
-    Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(-abs(a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", "Softplus({0})", span=(0, inf)),
-    Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(-abs(a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
+    Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(where(a > 0, -a, a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", "Softplus({0})", span=(0, inf)),
+    Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(where(a < 0, a, -a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
     Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", "HardSigmoid({0}, alpha=0.16666666666666666, beta=0.5)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
     Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))", span=(-0.2785, inf)),
     Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", "Softsign({0})", span=(-1, 1)),
@@ -98,6 +105,9 @@ TABLE = (
     Op("abs",         _A, "abs(a)",                      ("where(a > 0, g, where(a < 0, -g, 0))",),                     r"\left|{0}\right|",                       "Abs({0})", kinks=(0.0,), span=(0, inf)),
     Op("sin",         _A, "sin(a)",                      ("g * cos(a)",),                                               r"\sin\left({0}\right)",                   "Sin({0})", span=(-1, 1)),
     Op("cos",         _A, "cos(a)",                      ("-g * sin(a)",),                                              r"\cos\left({0}\right)",                   "Cos({0})", span=(-1, 1)),
+    Op("norm",        _U, f"(a - mean(a)) / {_DEVIATION}", (f"(g - mean(g) - y * mean(g * y)) / {_DEVIATION}",),     r"\operatorname{{norm}}\left({0}\right)",  "MeanVarianceNormalization({0})", about="mean 0 and variance 1 over the units, as in layer norm"),
+    Op("softmax",     _U, _SHARES,                       ("y * (g - total(g * y))",),                                   r"\operatorname{{softmax}}\left({0}\right)", "Softmax({0}, axis=-1)", span=(0, 1), about="positive and of sum 1 over the units"),
+    Op("cumax",       _U, f"sums_before({_SHARES})",     (f"{_SHARES} * (sums_behind(g) - total(sums_behind(g) * {_SHARES}))",), r"\operatorname{{cumax}}\left({0}\right)", "CumSum(Softmax({0}, axis=-1), -1)", span=(0, 1), about="softmax summed up from the first unit on (Shen et al. 2019)"),
 )
 # fmt: on
 
@@ -109,8 +119,9 @@ for _op in TABLE:
     _allowed = {"a", "y", "g"} | ({"b"} if _op.arity == 2 else set())
     assert _op.name.isidentifier(), _op.name
     assert _op.arity == (2 if _op.kind is Kind.COMBINE else 1), _op.name
+    _callable = {*INTRINSICS, *(REDUCTIONS if _op.kind is Kind.UNITS else ())}
     assert names(_op.forward) <= _allowed - {"y", "g"}, _op.name
     assert all(names(d) <= _allowed for d in _op.derivatives), _op.name
-    assert all(calls(f) <= set(INTRINSICS) for f in (_op.forward, *_op.derivatives)), _op.name
+    assert all(calls(f) <= _callable for f in (_op.forward, *_op.derivatives)), _op.name
     assert _op.latex.count("{0}") >= 1, _op.name
 assert len(OPS) == len(TABLE), "two rows of one name"

@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from cellsearch.dsl.graph import (
     Affine,
     Apply,
+    Before,
     Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
+    Uniform,
     build,
     sources,
     with_sources,
@@ -26,6 +28,8 @@ from cellsearch.dsl.roles import suggest_names
 
 SIGN = {"add": 1, "sub": -1}  # of the second argument; the ops that a bracket can take up
 OF_SIGN = {sign: op for op, sign in SIGN.items()}
+
+Initial = float | Uniform | None  # of a bias
 
 Part = tuple[int, int] | None  # a node and its sign within a sum; None where it has gone into a bracket
 
@@ -100,8 +104,9 @@ def fold(graph: Exploded) -> Cell:
     folded form.
 
     What does not fold: an affine that is used twice, is a new value, or has a name (a named equation stays
-    named); a sum of which the same is true, into a larger one; a learned scalar; and two connections of one
-    kind from one source, which need two brackets.
+    named); a sum of which the same is true, into a larger one; a learned scalar; two connections of one kind
+    from one source, which need two brackets, whatever their matrices; and two initial biases that are both
+    drawn, whose sum would be no uniform draw.
 
     Shared nodes without a name get one by their role (`roles.suggest_names`), else v1, v2, …; a constant
     without a name is copied to its users instead. Raises CellError where the cell would be malformed.
@@ -229,12 +234,16 @@ def _brackets(graph: Exploded, terms: Sequence[tuple[int, int]]) -> dict[int, Af
     """The affine terms of a sum gathered in as few brackets as their sources allow, by the first term of
     each."""
     groups: list[tuple[int, int, Affine]] = []  # first term, its sign, the bracket so far
+
+    def connects(bracket: Affine) -> set[tuple[object, bool]]:
+        return {(_read(graph, c.source), c.peephole) for c in bracket.connections}
+
     for i, sign in terms:
         node = graph.nodes[i]
         assert isinstance(node, Affine)
-        mine = {(c.source, c.peephole) for c in node.connections}
         for k, (first, first_sign, bracket) in enumerate(groups):
-            if mine.isdisjoint((c.source, c.peephole) for c in bracket.connections):
+            drawn = isinstance(bracket.bias, Uniform) and isinstance(node.bias, Uniform)
+            if not drawn and connects(node).isdisjoint(connects(bracket)):
                 groups[k] = (first, first_sign, _merged(bracket, sign * first_sign, node))
                 break
         else:
@@ -244,10 +253,37 @@ def _brackets(graph: Exploded, terms: Sequence[tuple[int, int]]) -> dict[int, Af
 
 def _merged(bracket: Affine, sign: int, other: Affine) -> Affine:
     """The bracket of `bracket` plus (or minus) `other`."""
-    bias = bracket.bias
-    if other.bias is not None:
-        bias = (bias or 0.0) + sign * other.bias + 0.0  # the last term turns -0.0 into 0.0
+    bias = _sum(bracket.bias, sign, other.bias)
     return Affine((*bracket.connections, *(_turned(c, sign) for c in other.connections)), bias)
+
+
+def _sum(first: Initial, sign: int, second: Initial) -> Initial:
+    """The initial bias of a sum or difference, of which one side at most is drawn."""
+    if second is None:
+        return first
+    if isinstance(second, Uniform):
+        low, high = (second.low, second.high) if sign > 0 else (-second.high, -second.low)
+        second, sign = Uniform(low + 0.0, high + 0.0), 1  # + 0.0 turns -0.0 into 0.0
+    if isinstance(first, Uniform) or isinstance(second, Uniform):
+        drawn, fixed = (first, sign * _fixed(second)) if isinstance(first, Uniform) else (second, _fixed(first))
+        assert isinstance(drawn, Uniform)
+        return Uniform(drawn.low + fixed + 0.0, drawn.high + fixed + 0.0)
+    return (first or 0.0) + sign * second + 0.0
+
+
+def _fixed(value: Initial) -> float:
+    assert not isinstance(value, Uniform), "two drawn biases do not fold"
+    return value or 0.0
+
+
+def _read(graph: Exploded, index: int) -> object:
+    """What names a connection from node `index`: an earlier value is named after what it is of, so that two of
+    them would have one name."""
+    steps = []
+    while isinstance(node := graph.nodes[index], Before) and not graph.labels[index]:
+        steps.append(node.delay)
+        index = node.source
+    return (index, *steps)
 
 
 def _turned(connection: Connection, sign: int) -> Connection:

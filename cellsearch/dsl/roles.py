@@ -13,7 +13,8 @@ multiplies and where the product goes:
     reset     the old value of a state on its way into the rest of the equations        [x, r * h]
 
 Where two activations multiply each other, the one between 0 and 1 is the gate and the other what it lets
-through.
+through. A normalised affine, with a learned gain or without one, is an affine still; what a state was some
+steps ago is an old value of it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -23,16 +24,16 @@ from cellsearch.dsl import weights
 from cellsearch.dsl.graph import (
     Affine,
     Apply,
+    Before,
     Cell,
     Constant,
     Input,
     Node,
     ancestors,
-    depths,
     name_of,
     sources,
 )
-from cellsearch.dsl.ops import OPS
+from cellsearch.dsl.ops import OPS, Kind
 
 #: The roles, the one that tells most first, and the letter that the literature has for each.
 LETTERS = {
@@ -47,11 +48,14 @@ LETTERS = {
 }
 
 
+_SHARE = (0, 1)  # the span of what lets a part through
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """An activation of an affine that multiplies something. `name` is its label, "" where it has none;
     `state` the state in whose new value the product stands ("" where it is none); `reads` and `peepholes` are
-    the sources of its brackets by name ("·" for an unnamed expression)."""
+    the sources of its brackets by name ("·" for an unnamed expression, "before(c)" for an earlier value)."""
 
     node: int
     name: str
@@ -65,7 +69,7 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class Description:
     """The structure of a cell. Connections, peepholes and biases are given by the names of their weights
-    (`i.h`)."""
+    (`i.h`, also for the two thin matrices of `@rank`)."""
 
     states: tuple[str, ...]
     output: str
@@ -76,6 +80,7 @@ class Description:
     nodes: int
     depth: int  # nodes that wait for one another, inputs not counted
     products: int  # matrix products that wait for one another in one step
+    lookback: int  # so many steps back `before` reaches at most; 0 where there is none
 
     @property
     def matrices(self) -> int:
@@ -94,20 +99,27 @@ class Size:
 def describe(cell: Cell) -> Description:
     """What stands in the cell. Raises CellError where two weights would have one name."""
     owned = weights.weights(cell)
-    brackets = [0] * len(cell.nodes)
+    # what was some steps ago waits for nothing
+    brackets, depths, lookback = ([0] * len(cell.nodes) for _ in range(3))
     for i, node in enumerate(cell.nodes):
-        full = isinstance(node, Affine) and any(not c.peephole for c in node.connections)
-        brackets[i] = full + max((brackets[s] for s in sources(node)), default=0)
+        if isinstance(node, Before):
+            lookback[i] = lookback[node.source] + node.delay
+        elif sources(node):
+            full = isinstance(node, Affine) and any(not c.peephole for c in node.connections)
+            brackets[i] = full + max(brackets[s] for s in sources(node))
+            depths[i] = 1 + max(depths[s] for s in sources(node))
+            lookback[i] = max(lookback[s] for s in sources(node))
     return Description(
         states=tuple(state.name for state in cell.states),
         output=name_of(cell, cell.output),
         gates=gates(cell),
-        connections=tuple(w.name for w in owned if w.kind == "full"),
+        connections=tuple(w.name.removesuffix("_down") for w in owned if w.kind in ("full", "down")),
         peepholes=tuple(w.name for w in owned if w.kind == "peephole"),
         biases=tuple(w.name for w in owned if w.kind in ("bias", "scalar")),
         nodes=len(cell.nodes),
-        depth=max(depths(cell.nodes)),
+        depth=max(depths),
         products=max(brackets),
+        lookback=max(lookback),
     )
 
 
@@ -115,7 +127,11 @@ def size(cell: Cell, width: int, hidden: int) -> Size:
     """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
     parameters = weights.count(cell, width, hidden)
     added = sum(1 if w.kind == "scalar" else hidden for w in weights.weights(cell) if w.term < 0)
-    return Size(parameters, parameters - added, hidden * sum(isinstance(n, Apply) for n in cell.nodes))
+    affines = [n for n in cell.nodes if isinstance(n, Affine)]
+    skew = sum(c.structure == "skew" for n in affines for c in n.connections)
+    twice = skew * hidden * (hidden - 1) // 2  # each of its parameters stands at two places of the matrix
+    applied = hidden * sum(isinstance(n, Apply) for n in cell.nodes)
+    return Size(parameters, parameters - added + twice, applied)
 
 
 def matrices(cell: Cell) -> int:
@@ -246,53 +262,95 @@ def _gate_of(cell: Cell, factor: int) -> tuple[int, bool] | None:
     if _is(node, "sub") and cell.nodes[sources(node)[0]] == Constant(1.0):
         inner = _gate_of(cell, sources(node)[1])
         return None if inner is None else (inner[0], not inner[1])
-    if not isinstance(node, Apply) or OPS[node.op].arity != 1 or OPS[node.op].symbol:
+    if not isinstance(node, Apply) or not _activates(node):
         return None
     return (factor, False) if _brackets(cell, factor) else None
 
 
+def _activates(node: Apply) -> bool:
+    """Whether an op is an activation: of the ops over the units those whose values are shares."""
+    op = OPS[node.op]
+    return op.arity == 1 and not op.symbol and (op.kind is not Kind.UNITS or op.span == _SHARE)
+
+
 def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
     node = cell.nodes[side[0]] if side else None
-    return isinstance(node, Apply) and OPS[node.op].span == (0, 1)
+    return isinstance(node, Apply) and OPS[node.op].span == _SHARE
 
 
 def _brackets(cell: Cell, activation: int) -> list[Affine]:
-    """The affines in the sum under an activation."""
-    terms = [cell.nodes[i] for i in _terms(cell, sources(cell.nodes[activation])[0])]
-    return [node for node in terms if isinstance(node, Affine) and node.connections]
+    """The affines in the sum under an activation, also where they are normalised and scaled."""
+    found, stack = [], [sources(cell.nodes[activation])[0]]
+    while stack:
+        for i in reversed(_terms(cell, stack.pop())):
+            node = cell.nodes[i]
+            if isinstance(node, Affine) and node.connections:
+                found.append(node)
+            elif isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not _activates(node):
+                stack += node.args
+            elif isinstance(node, Apply) and node.op == "mul":
+                scaled = [a for a in node.args if not _is_gain(cell.nodes[a])]
+                stack += scaled if len(scaled) == 1 else []
+    return found
+
+
+def _is_gain(node: Node) -> bool:
+    return isinstance(node, Constant) or (isinstance(node, Affine) and not node.connections)
+
+
+def _old(cell: Cell, state: int) -> frozenset[int]:
+    """The old values of a state: that of the last step, and of earlier ones."""
+    found = {1 + state}
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Before) and (node.source in found or node.source == cell.new[state]):
+            found.add(i)
+    return frozenset(found)
 
 
 def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Iterator[tuple[str, str]]:
     """What a gate does by one product with the factors `rest`: pairs of effect and state."""
     reads = frozenset().union(*(_with_self(cell, i) for i in rest))
+    now = _at_this_step(cell, rest)
     if any(cell.nodes[i] == Input("below", getattr(cell.nodes[i], "name", "")) for i in rest):
         yield "depth", ""
         return
     side = "1-" if complement else ""
     placed = False
     for k, state in enumerate(cell.states):
-        terms, old = _terms(cell, cell.new[k]), 1 + k
+        terms, old = _terms(cell, cell.new[k]), _old(cell, k)
         if product not in terms:
             continue
         placed = True
         others = {i for j, i in enumerate(cell.new) if j != k and not isinstance(cell.nodes[i], Input)}
-        if old in rest:
+        if old.intersection(rest):
             yield side + "keep", state.name
         elif any(_is(cell.nodes[i], "sub") and _mixes(cell, i, terms) for i in rest):
             yield "mix", state.name
-        elif (others - {cell.new[k]}) & reads or (terms == [product] and cell.new[k] == cell.output):
+        elif (others - {cell.new[k]}) & now or (terms == [product] and cell.new[k] == cell.output):
             yield "output", state.name
         else:
             yield side + "take", state.name
     if placed:
         return
     news = {i for i in cell.new if not isinstance(cell.nodes[i], Input)}
-    if product in _terms(cell, cell.output) or news & reads:
+    if product in _terms(cell, cell.output) or news & now:
         yield "output", ""
     elif any(1 + k in reads for k in range(len(cell.states))):
         yield "reset", ""
     else:
         yield "gate", ""
+
+
+def _at_this_step(cell: Cell, nodes: Collection[int]) -> frozenset[int]:
+    """`nodes` and all whose values of this step they depend on."""
+    found: set[int] = set()
+    stack = list(nodes)
+    while stack:
+        i = stack.pop()
+        if i not in found:
+            found.add(i)
+            stack += () if isinstance(cell.nodes[i], Before) else sources(cell.nodes[i])
+    return frozenset(found)
 
 
 def _mixes(cell: Cell, difference: int, terms: list[int]) -> bool:
@@ -324,6 +382,14 @@ def _gate(cell: Cell, node: int, effects: list[tuple[str, str]]) -> Gate:
         role=role,
         activation=apply.op,
         state=roles[role],
-        reads=tuple(name_of(cell, c.source) or "·" for c in links if not c.peephole),
-        peepholes=tuple(name_of(cell, c.source) or "·" for c in links if c.peephole),
+        reads=tuple(_called(cell, c.source) for c in links if not c.peephole),
+        peepholes=tuple(_called(cell, c.source) for c in links if c.peephole),
     )
+
+
+def _called(cell: Cell, index: int) -> str:
+    node, name = cell.nodes[index], name_of(cell, index)
+    if isinstance(node, Before) and not name:
+        return f"before({_called(cell, node.source)}{f', {node.delay}' * (node.delay > 1)})"
+    return name or "·"
+

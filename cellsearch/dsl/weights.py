@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from cellsearch.dsl.graph import Affine, Cell, Input, name_of, sources
+from cellsearch.dsl.graph import Affine, Before, Cell, Input, input_wide, name_of, sources
 from cellsearch.errors import CellError
 
 
@@ -18,20 +18,23 @@ class Weight:
     """One parameter of a cell: `name`, the affine node that owns it, and which of its terms it is.
 
     `term` is the index of the connection, or -1 for the bias. Shapes at input width D and hidden width H: a
-    full connection from x is [D, H], from any other value [H, H]; a peephole and a bias are [H]; a scalar is
-    [1].
+    full connection from x is [D, H], from any other value [H, H]; `@rank(r)` has a "down" of [D or H, r] and
+    an "up" of [r, H] instead; a peephole and a bias are [H]; a scalar is [1].
     """
 
     name: str
     node: int
     term: int
-    kind: str  # "full", "peephole", "bias" or "scalar"
+    kind: str  # "full", "down", "up", "peephole", "bias" or "scalar"
     from_x: bool = False
+    rank: int = 0
 
     def shape(self, width: int, hidden: int) -> tuple[int, ...]:
         """The shape at input width `width` (D) and hidden width `hidden` (H)."""
-        if self.kind == "full":
-            return (width if self.from_x else hidden, hidden)
+        rows = width if self.from_x else hidden
+        if self.kind in ("full", "down", "up"):
+            shapes = {"full": (rows, hidden), "down": (rows, self.rank), "up": (self.rank, hidden)}
+            return shapes[self.kind]
         return (1,) if self.kind == "scalar" else (hidden,)
 
 
@@ -86,22 +89,38 @@ def collision(cell: Cell) -> Weight | None:
 
 def _all(cell: Cell) -> list[Weight]:
     found: list[Weight] = []
+    wide = input_wide(cell)
     for i, bracket in bracket_names(cell).items():
         node = cell.nodes[i]
         assert isinstance(node, Affine)
         full = {c.source for c in node.connections if not c.peephole}
         for k, c in enumerate(node.connections):
-            source = cell.nodes[c.source]
-            name = spelled(name_of(cell, c.source)) or str(k + 1)
-            if isinstance(source, Input) and source.kind == "below":
-                name = f"below_{source.name}"
-            if c.peephole and c.source in full:
-                name += "_peephole"
-            kind = "peephole" if c.peephole else "full"
-            found.append(Weight(f"{bracket}.{name}", i, k, kind, from_x=c.source == 0))
+            name = f"{bracket}.{_source_name(cell, c.source) or str(k + 1)}"
+            if c.peephole:
+                name += "_peephole" if c.source in full else ""
+                found.append(Weight(name, i, k, "peephole"))
+            elif c.structure == "rank":
+                assert c.part is not None
+                found.append(Weight(f"{name}_down", i, k, "down", c.source in wide, c.part))
+                found.append(Weight(f"{name}_up", i, k, "up", c.source in wide, c.part))
+            else:
+                found.append(Weight(name, i, k, "full", from_x=c.source in wide))
         if node.bias is not None:
             found.append(Weight(f"{bracket}.bias", i, -1, "scalar" if node.scalar else "bias"))
     return found
+
+
+def _source_name(cell: Cell, index: int) -> str:
+    """How a weight is called after the value it reads; "" where that has no name."""
+    node = cell.nodes[index]
+    if isinstance(node, Input) and node.kind == "below":
+        return f"below_{node.name}"
+    own = spelled(name_of(cell, index))
+    if own or not isinstance(node, Before):
+        return own
+    earlier = _source_name(cell, node.source)
+    steps = "" if node.delay == 1 else f"_{node.delay}"
+    return f"before_{earlier}{steps}" if earlier else ""
 
 
 def _named(cell: Cell, index: int) -> bool:
@@ -111,16 +130,32 @@ def _named(cell: Cell, index: int) -> bool:
 @lru_cache(maxsize=4096)
 def count(cell: Cell, width: int, hidden: int) -> int:
     """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero
-    (where `@slower` hears nothing) do not count."""
+    (where `@slower` hears nothing, outside of `@blocks`, half of `@skew`) do not count."""
     periods = unit_periods(cell.clock, hidden)
     heard = sum(source >= target for source in periods for target in periods)
     total = 0
     for w in weights(cell):
         node = cell.nodes[w.node]
         assert isinstance(node, Affine)
-        slower = w.kind == "full" and node.connections[w.term].structure == "slower"
-        total += heard if slower else prod(w.shape(width, hidden))
+        shape = w.shape(width, hidden)
+        c = node.connections[w.term] if w.kind == "full" else None
+        if c and c.structure == "slower":
+            total += heard
+        elif c and c.structure == "skew":
+            total += hidden * (hidden - 1) // 2
+        elif c and c.structure == "blocks":
+            assert c.part is not None
+            blocks = (split(n, c.part) for n in shape)
+            total += sum(rows * columns for rows, columns in zip(*blocks, strict=True))
+        else:
+            total += prod(shape)
     return total
+
+
+def split(units: int, parts: int) -> list[int]:
+    """The sizes of `parts` neighbouring parts of `units`, as equal as can be, larger ones first."""
+    size, left = divmod(units, parts)
+    return [size + (k < left) for k in range(parts)]
 
 
 def unit_periods(clock: tuple[int, ...], hidden: int) -> list[int]:

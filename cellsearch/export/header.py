@@ -1,9 +1,10 @@
 """What an exported file says at its top, as lines of plain text that the formats turn into comments.
 
-Everything in it that a user or another file may have written is cut into lines of printable characters, so that no
-comment can end early. The first two lines hold no such text: Python reads an encoding from them.
+Everything in it that a user or another file may have written is cut into lines of printable characters, so
+that no comment can end early. The first two lines hold no such text: Python reads an encoding from them.
 """
 
+import itertools
 import textwrap
 from collections.abc import Mapping
 
@@ -14,16 +15,14 @@ from cellsearch.dsl.text import show
 from cellsearch.errors import printable
 
 Provenance = Mapping[str, object]  # where a cell comes from, as names and values: search, score, setting
-WIDTH = 100  # of prose; the cell's own lines are not broken, so that they can be read back
+WIDTH = 106  # of prose; the cell's own lines are not broken, so that they can be read back
 
 
 def lines(cell: Cell, kind: str, provenance: Provenance | None = None) -> list[str]:
     """The lines; `kind` is what the file holds, and ends the sentence "A recurrent cell as …"."""
     found = [f"A recurrent cell as {kind}, written by cellsearch {printable(cellsearch.__version__)}.", ""]
     if cell.description:
-        for line in cell.description.split("\n"):
-            found += _wrapped(line)
-        found.append("")
+        found += [*_prose(cell.description), ""]
     found += [f"    {line}" for line in equations(cell)]
     facts = {"fingerprint": fingerprint(cell), **(provenance or {})}
     names = {key: printable(str(key), 40) for key in facts}
@@ -42,10 +41,13 @@ def equations(cell: Cell) -> list[str]:
     return show(cell).rstrip("\n").split("\n")[description:]
 
 
-def _wrapped(line: str) -> list[str]:
-    safe = printable(line.replace("\t", "    "), 70_000).rstrip()
-    if len(safe) <= WIDTH:
-        return [safe]
-    return textwrap.wrap(
-        safe, WIDTH, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, expand_tabs=False
-    )
+def _prose(text: str) -> list[str]:
+    """Lines as they are; paragraphs with a line that is too long are filled anew."""
+    found: list[str] = []
+    safe = [printable(line.replace("\t", "    "), 70_000).rstrip() for line in text.split("\n")]
+    for filled, group in itertools.groupby(safe, key=bool):
+        lines = list(group)
+        if filled and max(map(len, lines)) > WIDTH:
+            lines = textwrap.wrap(" ".join(lines), WIDTH, break_long_words=False, break_on_hyphens=False)
+        found += lines
+    return found

@@ -1,71 +1,39 @@
 """One layer of a cell as Python code: the statements of its loop over time, one for each equation.
 
-What does not depend on a state is computed for all steps at once, before the loop: whole equations (`z = sigmoid[x]`), and
-of the others the parts with a matrix (`i_in = x @ self.i.x + self.i.bias`). An expression that does not fit on its line
-gives its longer part a name.
+What does not depend on a state is computed for all steps at once, before the loop: whole equations
+(`z = sigmoid[x]`), and of the others the parts with a matrix (`i_in = x @ self.i.x + self.i.bias`).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
 
 from cellsearch.compiler import formula
-from cellsearch.compiler.plan import plan
-from cellsearch.dsl.graph import Affine, Cell, Connection, Constant, Input, equations, name_of, sources
-from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Op
-from cellsearch.dsl.text.printer import equation, number
-from cellsearch.dsl.weights import bracket_names, spelled, weights
+from cellsearch.dsl.graph import Affine, Apply, Cell, Connection, Constant, Input, equations, name_of, sources
+from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Kind, Op
+from cellsearch.dsl.text.printer import equation
+from cellsearch.dsl.weights import Weight, bracket_names, spelled, weights
 from cellsearch.export import layout, operators
+from cellsearch.export.expressions import ATOM, Code, Extent, Place, literal, step_of
 from cellsearch.export.names import MAX_LOCAL, Locals, is_plain, is_taken, parameter, submodule
 
 #: What the code of a layer calls by these names.
-_RESERVED = ("self", "torch", "nn", "Tensor", "range", "getattr", "t", "_", "outputs", "start", "steps", "slower")
+_RESERVED = (
+    "self",
+    "torch",
+    "nn",
+    "Tensor",
+    "range",
+    "getattr",
+    "t",
+    "_",
+    "outputs",
+    "start",
+    "steps",
+    "slower",
+)
 _BEFORE, _INSIDE = 8, 12  # how far the lines before the loop and inside it are indented
-_ATOM = MAX_LOCAL + 3  # characters of the longest name in an expression: a local variable and its [t]
-
-
-class Extent(IntEnum):
-    """The shape of a value; where two meet, the larger wins."""
-
-    NUMBER = 0  # a Python number
-    ONE = 1  # [1]: a learned scalar
-    VECTOR = 2  # [H]: made of weights alone
-    SEQUENCE = 3  # [T, B, H] ([T, B, D] for x): does not wait for the loop
-    STEP = 4  # [B, H]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A Python expression, and how tightly it binds."""
-
-    text: str
-    binds: int = CALL
-
-    def within(self, binds: int) -> str:
-        """The text where only what binds more tightly than `binds` needs no parentheses."""
-        return self.text if self.binds > binds else f"({self.text})"
-
-
-@dataclass
-class _Place:
-    """Where a statement is being written: its lines, and the name that it assigns."""
-
-    lines: list[str]
-    indent: int
-    target: str
-    spilled: int = 0
-
-    @property
-    def room(self) -> int:
-        """How long an expression may be; the names of its parts are up to four characters longer than its own."""
-        return layout.LINE - self.indent - len(self.target) - len(" = ") - 4
-
-    @property
-    def in_loop(self) -> bool:
-        return self.indent == _INSIDE
 
 
 @dataclass(frozen=True)
@@ -74,8 +42,9 @@ class LayerCode:
 
     input: str  # the variable of x
     states: tuple[str, ...]
-    below: tuple[str, ...]  # the variables of the states of the layer below
+    below: tuple[tuple[str, str], ...]  # states of the layer below, and their variables
     ticks: bool  # whether it needs the number of the first step, `start`
+    periods: str  # the buffer with the clock period of each unit; "" where none is read
     before: tuple[str, ...]  # lines before the loop
     inside: tuple[str, ...]  # lines of the loop
     kept: tuple[tuple[str, str], ...]  # states that the layer above reads, and the list of their values
@@ -91,18 +60,21 @@ class _Writer:
     """Writes the lines of one layer, equation by equation."""
 
     def __init__(self, cell: Cell) -> None:
-        self.cell, self.is_outer = cell, plan(cell).is_outer
+        self.cell = cell
         self.before: list[str] = []
         self.inside: list[str] = []
         self.helpers: dict[str, Op] = {}
         self.locals = Locals((*_RESERVED, *(operators.function_name(op) for op in OPS.values())))
         self.brackets = bracket_names(cell)
-        self.weight_names = {(w.node, w.term): w.name for w in weights(cell)}
         self.extents = self._extents()
+        self.is_outer = [extent < Extent.STEP for extent in self.extents]
         self.names = self._names()
-        self.parts: dict[int, Code] = {}  # nodes without a name that are computed before the loop: how the loop reads them
+        self.parts: dict[
+            int, Code
+        ] = {}  # nodes without a name that are computed before the loop: how the loop reads them
         self.terms: dict[int, Code] = {}  # likewise for brackets: all terms that are computed before the loop
-        self.weights: dict[tuple[int, int], str] = {}  # how each weight is reached
+        self.weights: dict[tuple[int, int, str], str] = {}  # node, term and kind: how the weight is reached
+        self.periods = Locals(self.brackets.values()).fresh("periods")
         self._bind_clock()
         self._bind_weights()
         self.bound = len(self.before)
@@ -119,8 +91,8 @@ class _Writer:
                 extent = max([least, *(found[s] for s in sources(node))])
             else:
                 extent = max([Extent.NUMBER, *(found[s] for s in sources(node))])
-            assert (extent < Extent.STEP) == self.is_outer[i]
-            found.append(extent)
+            over_units = isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS
+            found.append(max(extent, Extent.VECTOR) if over_units else extent)
         return found
 
     def _names(self) -> dict[int, str]:
@@ -142,32 +114,45 @@ class _Writer:
             x, name = self.names[0], self.names[self.cell.nodes.index(tick)]
             self.before += [
                 f"        steps = start + torch.arange({x}.shape[0], device={x}.device)[:, None]  # [T, B]",
-                f"        {name} = (steps[:, :, None] % self.periods == 0).to({x}.dtype)  # [T, B, H]",
+                f"        {name} = (steps[:, :, None] % self.{self.periods} == 0).to({x}.dtype)  # [T, B, H]",
             ]
         if any(c.structure == "slower" for _, _, c in self._connections()):
             self.before += [
                 "        # A unit hears units of its own or of a longer period alone.",
-                "        slower = self.periods[:, None] >= self.periods",
+                f"        slower = self.{self.periods}[:, None] >= self.{self.periods}",
             ]
 
     def _bind_weights(self) -> None:
-        slower = {(i, k) for i, k, c in self._connections() if c.structure == "slower"}
         owners: dict[str, str] = {}
-        for key, name in self.weight_names.items():
-            bracket, _, weight = name.partition(".")
+        for w in weights(self.cell):
+            bracket, _, weight = w.name.partition(".")
             if bracket not in owners:
                 owners[bracket] = submodule("self", bracket)
-                if len(owners[bracket]) > MAX_LOCAL:
+                if not is_plain(bracket) or is_taken(bracket) or len(owners[bracket]) > MAX_LOCAL:
                     owner = self.locals.fresh(f"{bracket[:12].strip('_')}_weights")
                     self._assign_before(owner, owners[bracket])
                     owners[bracket] = owner
             text = parameter(owners[bracket], weight)
-            plain = is_plain(weight) and not is_taken(weight) and len(text) <= _ATOM
-            if key in slower or not plain:
-                variable = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}")
-                self._assign_before(variable, f"{text} * slower" if key in slower else text)
-                text = variable
-            self.weights[key] = text
+            matrix = self._matrix(w, text)
+            if matrix != text or not is_plain(weight) or is_taken(weight) or len(text) > ATOM:
+                text = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}")
+                self._assign_before(text, matrix)
+            self.weights[w.node, w.term, w.kind] = text
+
+    def _matrix(self, weight: Weight, text: str) -> str:
+        """The matrix that a weight stands for."""
+        node = self.cell.nodes[weight.node]
+        assert isinstance(node, Affine)
+        c = node.connections[weight.term] if weight.kind == "full" else None
+        match c and c.structure:
+            case "slower":
+                return f"{text} * slower"
+            case "blocks":
+                assert c is not None
+                return f"blocks({text}, {c.part})"
+            case "skew":
+                return f"{text} - {text}.T"
+        return text
 
     def _assign_before(self, name: str, text: str) -> None:
         self.before.append(f"        {name} = {text}")
@@ -188,9 +173,13 @@ class _Writer:
             else:  # a second name for a value, as in h' = c'
                 state = [f"{s.name}'" for s in cell.states].index(label)
                 new[state] = self.locals.fresh(spelled(label))
-                self._assign(self.inside, _INSIDE, new[state], f"{label} = {name_of(cell, index)}", self._whole(index))
+                self._assign(
+                    self.inside, _INSIDE, new[state], f"{label} = {name_of(cell, index)}", self._whole(index)
+                )
         if len(self.before) > self.bound:
-            self.before.insert(self.bound, "        # What does not wait for the loop is computed for all steps at once.")
+            self.before.insert(
+                self.bound, "        # What does not wait for the loop is computed for all steps at once."
+            )
         below = [n for n in cell.nodes if isinstance(n, Input) and n.kind == "below"]
         kept = []
         self.inside.append(f"            outputs.append({self._whole(cell.output).text})")
@@ -208,6 +197,7 @@ class _Writer:
             states=states,
             below=tuple((n.name, self.names[cell.nodes.index(n)]) for n in below),
             ticks=Input("tick", "tick") in cell.nodes,
+            periods=self.periods if any(f"self.{self.periods}" in line for line in self.before) else "",
             before=tuple(self.before),
             inside=tuple(self.inside),
             kept=tuple(kept),
@@ -216,6 +206,9 @@ class _Writer:
 
     def _equation(self, label: str, index: int) -> None:
         name, text = self.names[index], f"{label} = {equation(self.cell, index)}"
+        if self._is_folded(index):
+            self.before += layout.comment(_BEFORE, text)
+            return
         if self.is_outer[index]:
             self._assign(self.before, _BEFORE, name, text, index)
             return
@@ -223,18 +216,23 @@ class _Writer:
         base = f"{label.rstrip(chr(39))}_in"
         for k, part in enumerate(parts, 1):
             variable = self.locals.fresh(base if len(parts) == 1 else f"{base}_{k}")
-            place = _Place(self.before, _BEFORE, variable)
+            place = Place(self.before, _BEFORE, variable, self.locals)
             if self.is_outer[part]:
                 code, extent, target = self._body(part, place), self.extents[part], self.parts
             else:
                 code, extent, target = *self._outer_terms(part, place), self.terms
             self.before.append(f"        {variable} = {code.text}")
-            target[part] = _step_of(variable, extent)
+            target[part] = step_of(variable, extent)
         self._assign(self.inside, _INSIDE, name, text, index)
+
+    def _is_folded(self, i: int) -> bool:
+        """Whether a number is a part of other numbers alone, which are written as their values."""
+        ends = i in self.cell.new or i == self.cell.output
+        return not ends and all(self.extents[j] == Extent.NUMBER for j in (i, *self.cell.users[i]))
 
     def _assign(self, lines: list[str], indent: int, target: str, text: str, value: int | Code) -> None:
         """A statement under the equation `text`, unless both read alike."""
-        place = _Place([], indent, target)
+        place = Place([], indent, target, self.locals)
         code = value if isinstance(value, Code) else self._body(value, place)
         line = f"{target} = {code.text}"
         if place.lines or line != text:
@@ -242,8 +240,8 @@ class _Writer:
         lines += [*place.lines, f"{' ' * indent}{line}"]
 
     def _find_parts(self, root: int) -> list[int]:
-        """What of an equation in the loop can be computed before it: nodes without a name that own a matrix and do not
-        depend on a state, and brackets that have such terms; in the order of the text."""
+        """What of an equation in the loop can be computed before it: nodes without a name that own a matrix and
+        do not depend on a state, and brackets that have such terms; in the order of the text."""
         found, stack = [], [root]
         while stack:
             i = stack.pop()
@@ -274,41 +272,46 @@ class _Writer:
 
     # ---- expressions
 
-    def _use(self, i: int, place: _Place) -> Code:
+    def _use(self, i: int, place: Place) -> Code:
         """A node where another one reads it."""
         if i in self.names:
-            return _step_of(self.names[i], self.extents[i]) if place.in_loop else Code(self.names[i])
-        if i in self.parts and place.in_loop:
+            return step_of(self.names[i], self.extents[i]) if place.indent == _INSIDE else Code(self.names[i])
+        if i in self.parts and place.indent == _INSIDE:
             return self.parts[i]
         return self._body(i, place)
 
     def _whole(self, i: int) -> Code:
         """A named node in the loop at the shape of a state, [B, H]."""
-        code = _step_of(self.names[i], self.extents[i])
+        code = step_of(self.names[i], self.extents[i])
         if self.extents[i] == Extent.NUMBER:
             return Code(f"torch.full_like({self.names[1]}, {code.text})")
         return code if self.extents[i] >= Extent.SEQUENCE else Code(f"{code.text}.expand_as({self.names[1]})")
 
-    def _body(self, i: int, place: _Place) -> Code:
+    def _body(self, i: int, place: Place) -> Code:
         """The expression of a node."""
         node = self.cell.nodes[i]
         if self.extents[i] == Extent.NUMBER:
-            return _literal(self._number(i))
+            return literal(self._number(i))
         if isinstance(node, Affine):
-            inner = [k for k, c in enumerate(node.connections) if i not in self.terms or not self.is_outer[c.source]]
+            inner = [
+                k
+                for k, c in enumerate(node.connections)
+                if i not in self.terms or not self.is_outer[c.source]
+            ]
             first = [self.terms[i]] if i in self.terms else []
             return self._sum(i, first, inner, node.bias is not None and not first, place)
         assert not isinstance(node, Input | Constant)
-        op, args = OPS[node.op], [self._use(s, place) for s in node.args]
+        op = OPS[node.op]
+        args = [(self._wide if op.kind is Kind.UNITS else self._use)(s, place) for s in node.args]
         form = operators.template(op)
         if form is None:
             self.helpers[op.name] = op
             form = f"{operators.function_name(op)}({', '.join(('{0}', '{1}')[: op.arity])})"
         if not op.symbol:
-            return self._join(place, form, args, [0] * op.arity, CALL)
-        return self._join(place, form, args, [op.binds] if op.arity == 1 else [op.binds - 1, op.binds], op.binds)
+            return place.join(form, args, [0] * op.arity, CALL)
+        return place.join(form, args, [op.binds] if op.arity == 1 else [op.binds - 1, op.binds], op.binds)
 
-    def _outer_terms(self, i: int, place: _Place) -> tuple[Code, Extent]:
+    def _outer_terms(self, i: int, place: Place) -> tuple[Code, Extent]:
         """The terms of a bracket that do not wait for the loop, and its bias."""
         node = self.cell.nodes[i]
         assert isinstance(node, Affine)
@@ -316,38 +319,40 @@ class _Writer:
         extent = max(Extent.VECTOR, *(self.extents[node.connections[k].source] for k in outer))
         return self._sum(i, [], outer, node.bias is not None, place), extent
 
-    def _sum(self, i: int, first: list[Code], terms: Sequence[int], bias: bool, place: _Place) -> Code:
+    def _sum(self, i: int, first: list[Code], terms: Sequence[int], bias: bool, place: Place) -> Code:
         """Terms of a bracket and perhaps its bias, after those in `first`."""
         node = self.cell.nodes[i]
         assert isinstance(node, Affine)
         total = first[0] if first else None
         for k in [*terms, *([-1] if bias else [])]:
-            term = Code(self.weights[i, k]) if k < 0 else self._term(i, k, node.connections[k], place)
-            total = term if total is None else self._join(place, "{0} + {1}", [total, term], [SUM - 1, SUM], SUM)
+            term = self._term(i, k, node.connections[k], place) if k >= 0 else self._bias(i)
+            total = term if total is None else place.join("{0} + {1}", [total, term], [SUM - 1, SUM], SUM)
         assert total is not None
         return total
 
-    def _term(self, i: int, k: int, c: Connection, place: _Place) -> Code:
-        source, weight = self._use(c.source, place), Code(self.weights[i, k])
+    def _bias(self, i: int) -> Code:
+        return Code(self.weights.get((i, -1, "bias")) or self.weights[i, -1, "scalar"])
+
+    def _term(self, i: int, k: int, c: Connection, place: Place) -> Code:
+        source = self._use(c.source, place)
         needs = [UNARY, PRODUCT]  # parentheses also where Python could do without: (r * h) @ W
         if c.peephole:
-            return self._join(place, "{0} * {1}", [source, weight], needs, PRODUCT)
-        if self.extents[c.source] <= Extent.ONE:  # the same number in every unit
-            return self._join(place, "{0} * {1}.sum(0)", [source, weight], needs, PRODUCT)
-        return self._join(place, "{0} @ {1}", [source, weight], needs, PRODUCT)
+            return place.join("{0} * {1}", [source, Code(self.weights[i, k, "peephole"])], needs, PRODUCT)
+        same = self.extents[c.source] <= Extent.ONE  # the same number in every unit
+        form = "{0} * {1}.sum(0)" if same else "{0} @ {1}"
+        if c.structure != "rank":
+            return place.join(form, [source, Code(self.weights[i, k, "full"])], needs, PRODUCT)
+        down = place.join(form, [source, Code(self.weights[i, k, "down"])], needs, PRODUCT)
+        return place.join(
+            "{0} @ {1}", [down, Code(self.weights[i, k, "up"])], [PRODUCT - 1, PRODUCT], PRODUCT
+        )
 
-    def _join(self, place: _Place, form: str, parts: Sequence[Code], needs: Sequence[int], binds: int) -> Code:
-        """`form` with the parts in it. Where that is too long, the longest part gets a line and a name of its own."""
-        left = list(parts)
-        while True:
-            code = Code(form.format(*(p.within(n) for p, n in zip(left, needs, strict=True))), binds)
-            k = max(range(len(left)), key=lambda k: len(left[k].text))
-            if len(code.text) <= place.room or len(left[k].text) <= _ATOM:
-                return code
-            place.spilled += 1
-            name = self.locals.fresh(f"{place.target[: MAX_LOCAL - 4]}_{place.spilled}")
-            place.lines.append(f"{' ' * place.indent}{name} = {left[k].text}")
-            left[k] = Code(name)
+    def _wide(self, i: int, place: Place) -> Code:
+        """A node as an op over the units reads it."""
+        code, units = self._use(i, place), f"{self.names[1]}.shape[-1]"
+        if self.extents[i] == Extent.NUMBER:
+            return Code(f"{self.names[0]}.new_full(({units},), {code.text})")
+        return code if self.extents[i] > Extent.ONE else Code(f"{code.within(UNARY)}.expand({units})")
 
     def _number(self, i: int) -> float:
         """The value of a node that is made of numbers alone."""
@@ -359,16 +364,3 @@ class _Writer:
             elif self.extents[j] == Extent.NUMBER and not isinstance(node, Input | Affine | Constant):
                 values[j] = formula.apply(OPS[node.op], *(values[a] for a in node.args))
         return float(values[i])
-
-
-def _step_of(name: str, extent: Extent) -> Code:
-    """A variable as the loop reads it."""
-    return Code(f"{name}[t]" if extent == Extent.SEQUENCE else name)
-
-
-def _literal(value: float) -> Code:
-    """A number in Python."""
-    if math.isnan(value):
-        return Code("torch.nan")
-    text = f"{'-' if value < 0 else ''}torch.inf" if math.isinf(value) else number(value)
-    return Code(text, UNARY if text.startswith("-") else CALL)

@@ -1,7 +1,8 @@
 """How lines of Python are broken, as `ruff format` at 110 characters leaves them.
 
-In: the parts of a statement. Out: its lines, indented. What does not fit stands one to a line with a comma behind each,
-a form that formatters keep.
+In: the parts of a statement. Out: its lines, indented. Where a statement is too long, arguments stand on a line
+of their own; where that is too long as well, or the items are those of a tuple, each stands on one, with a comma
+behind it.
 """
 
 import textwrap
@@ -13,12 +14,27 @@ LINE = 110
 def comment(indent: int, text: str) -> list[str]:
     """A comment in as many lines as it needs."""
     mark = " " * indent + "#"
-    lines = textwrap.wrap(text, LINE - indent - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        text, LINE - indent - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
     return [f"{mark} {line}" for line in lines]
 
 
+def call(indent: int, before: str, arguments: Sequence[str], after: str) -> list[str]:
+    """`before` and `after` around arguments or parameters with commas between them; both end and begin with a
+    bracket."""
+    pad = " " * indent
+    line = f"{pad}{before}{', '.join(arguments)}{after}"
+    if len(line) <= LINE:
+        return [line]
+    line = f"{pad}    {', '.join(arguments)}"
+    if len(line) <= LINE:
+        return [f"{pad}{before}", line, f"{pad}{after}"]
+    return listing(indent, before, arguments, after)
+
+
 def listing(indent: int, before: str, items: Sequence[str], after: str) -> list[str]:
-    """`before` and `after` around items with commas between them; both end and begin with a bracket."""
+    """The same for the items of a tuple."""
     pad = " " * indent
     line = f"{pad}{before}{', '.join(items)}{after}"
     if len(line) <= LINE:
@@ -40,3 +56,17 @@ def unpack(indent: int, targets: Sequence[str], value: str) -> list[str]:
     pad = " " * indent
     line = f"{pad}{', '.join(targets)} = {value}"
     return [line] if len(line) <= LINE else listing(indent, "(", targets, f") = {value}")
+
+
+def returned(indent: int, items: Sequence[str]) -> list[str]:
+    """`return a, b`."""
+    line = f"{' ' * indent}return {', '.join(items)}"
+    return [line] if len(line) <= LINE else listing(indent, "return (", items, ")")
+
+
+def paragraphs(*blocks: Sequence[str]) -> list[str]:
+    """The blocks that are not empty, with an empty line between them."""
+    found: list[str] = []
+    for block in blocks:
+        found += ["", *block] if found and block else block
+    return found

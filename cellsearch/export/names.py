@@ -1,8 +1,8 @@
 """Names of the language as names of Python: classes, files, local variables, attributes of modules.
 
-In: a name that `dsl.graph.check_name` accepts, or a weight's. Out: an identifier that is no keyword, hides nothing that
-the exported code needs, and is short enough to leave room on its line; or an expression that reaches what is stored
-under the name.
+In: a name that `dsl.graph.check_name` accepts, or a weight's. Out: an identifier that is no keyword, hides
+nothing that the exported code needs, and is short enough to leave room on its line; or an expression that reaches
+what is stored under the name.
 """
 
 import keyword
@@ -38,7 +38,8 @@ class Locals:
 
     def fresh(self, wanted: str) -> str:
         """`wanted`, or the nearest name to it that is free."""
-        base = f"v{wanted}" if wanted.startswith("__") or not wanted.strip("_") else wanted
+        mangled = wanted.startswith("__") or not wanted.strip("_")
+        base = f"v{wanted}" if mangled or not wanted.isidentifier() else wanted
         base = base if len(base) <= MAX_LOCAL else base[: MAX_LOCAL - 4].rstrip("_")
         name, number = base, 1
         if self._is_taken(name):
@@ -54,8 +55,8 @@ class Locals:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name can stand behind a point and as a keyword argument: it is no number, no keyword, and Python does
-    not mangle it."""
+    """Whether a name can stand behind a point and as a keyword argument: it is no number, no keyword, and not
+    mangled by Python."""
     return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Affine, Cell
+from cellsearch.dsl.graph import Affine, Cell, Uniform
 from cellsearch.dsl.roles import Description, Gate, Size, describe, size
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.errors import printable
-from cellsearch.report.columns import Column, cut, facts, table, text, wrapped
+from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
 from cellsearch.report.drawing import LEGEND, draw
 from cellsearch.report.equations import paint
 from cellsearch.report.words import plural
@@ -37,7 +37,14 @@ class Page:
 def page(cell: Cell, origin: str, width: int, hidden: int) -> Page:
     """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
     return Page(
-        cell, fingerprint(cell), origin, describe(cell), size(cell, width, hidden), weights(cell), width, hidden
+        cell,
+        fingerprint(cell),
+        origin,
+        describe(cell),
+        size(cell, width, hidden),
+        weights(cell),
+        width,
+        hidden,
     )
 
 
@@ -60,13 +67,16 @@ def as_json(p: Page) -> dict[str, Any]:
         "nodes": d.nodes,
         "depth": d.depth,
         "products": d.products,
+        "lookback": d.lookback,
         "matrices": d.matrices,
         "input": p.width,
         "hidden": p.hidden,
         "parameters": p.size.parameters,
         "multiply_adds": p.size.multiply_adds,
         "elementwise": p.size.elementwise,
-        "weights": [{"name": w.name, "kind": w.kind, "shape": list(w.shape(p.width, p.hidden))} for w in p.weights],
+        "weights": [
+            {"name": w.name, "kind": w.kind, "shape": list(w.shape(p.width, p.hidden))} for w in p.weights
+        ],
     }
 
 
@@ -119,7 +129,10 @@ def _gates(gates: tuple[Gate, ...], width: int) -> list[Text]:
         return []
     names = [text(f"  {gate.name or '(unnamed)'}", "bold") for gate in gates]
     acts = [text(_acts(gate)) for gate in gates]
-    reads = [text(f"{gate.activation} of {', '.join((*gate.reads, *(f'.{n}' for n in gate.peepholes)))}") for gate in gates]
+    reads = [
+        text(f"{gate.activation} of {', '.join((*gate.reads, *(f'.{n}' for n in gate.peepholes)))}")
+        for gate in gates
+    ]
     columns = [Column("  gate", names), Column("role", acts), Column("reads", reads)]
     return [*table(columns, width), text("")]
 
@@ -134,14 +147,17 @@ def _structure(p: Page) -> list[tuple[str, str]]:
     pairs = [("states", f"{', '.join(starts)}; the output is {d.output}")]
     if cell.clock:
         pairs.append(("clock", f"groups of units with the periods {', '.join(map(str, cell.clock))}"))
+    if d.lookback:
+        pairs.append(("looks back", f"{plural(d.lookback, 'step')} at most"))
     pairs += [
         ("connections", f"{plural(d.matrices, 'matrix', 'matrices')}: {' '.join(d.connections) or 'none'}"),
         ("peepholes", f"{len(d.peepholes)}: {' '.join(d.peepholes)}" if d.peepholes else "none"),
         ("biases", f"{len(d.biases)}: {' '.join(d.biases)}" if d.biases else "none"),
         ("depth", f"{plural(d.depth, 'op')} one after another, {d.products} of them matrix products; "
                   f"{plural(d.nodes, 'node')} in all"),
-        ("parameters", f"{p.size.parameters:,} in a layer with {p.width} inputs and {p.hidden} units; a step takes "
-                       f"{p.size.multiply_adds:,} multiply-adds and {p.size.elementwise:,} elementwise results"),
+        ("parameters", f"{p.size.parameters:,} in a layer with {p.width} inputs and {p.hidden} units; a step "
+                       f"takes {p.size.multiply_adds:,} multiply-adds and {p.size.elementwise:,} elementwise "
+                       "results"),
     ]  # fmt: skip
     return pairs
 
@@ -151,23 +167,34 @@ def _weights(p: Page, width: int) -> list[Text]:
     kinds = [text(_kind(p.cell, w)) for w in p.weights]
     letters = [text(f"[{', '.join(_letters(w))}]") for w in p.weights]
     shapes = [text(" x ".join(map(str, w.shape(p.width, p.hidden)))) for w in p.weights]
-    columns = [Column("  weight", names), Column("kind", kinds), Column("shape", letters), Column("here", shapes)]
-    return table(columns, width) if p.weights else [text("  no weights")]
+    if not p.weights:
+        return [text("  no weights")]
+    every = {"  weight": names, "kind": kinds, "shape": letters, "here": shapes}
+    for left_out in ("", "here", "kind"):
+        every.pop(left_out, None)
+        columns = [Column(title, cells) for title, cells in every.items()]
+        if width_of(columns) <= width:
+            break
+    return table(columns, width)
 
 
 def _kind(cell: Cell, weight: Weight) -> str:
     node = cell.nodes[weight.node]
     assert isinstance(node, Affine)
     if weight.term < 0:
-        return f"{'learned scalar' if node.scalar else 'bias'}, starts at {node.bias:g}"
+        start = node.bias
+        told = f"in {start.low:g} … {start.high:g}" if isinstance(start, Uniform) else f"at {start:g}"
+        return f"{'learned scalar' if node.scalar else 'bias'}, starts {told}"
     c = node.connections[weight.term]
     if c.peephole:
         return "peephole"
-    parts = ["matrix"] + ([f"@{c.structure}"] if c.structure else [])
-    return " ".join(parts + ([f"@eye({c.eye:g})"] if c.eye is not None else []))
+    parts = [{"down": "first of", "up": "second of"}.get(weight.kind, ""), "matrix"]
+    parts.append("" if c.structure is None else f"@{c.structure}" + ("" if c.part is None else f"({c.part})"))
+    parts.append("" if c.eye is None else f"@eye({c.eye:g})")
+    return " ".join(part for part in parts if part)
 
 
 def _letters(weight: Weight) -> tuple[str, ...]:
-    if weight.kind == "full":
-        return ("D" if weight.from_x else "H", "H")
-    return ("1",) if weight.kind == "scalar" else ("H",)
+    """The shape with D for the inputs and H for the units, which no number of a cell is confused with."""
+    names = {-1: "D", -2: "H"}
+    return tuple(names.get(size, str(size)) for size in weight.shape(-1, -2))

@@ -62,11 +62,17 @@ def cut(line: Text, width: int) -> Text:
     return line
 
 
-def wrapped(prose: str, width: int, indent: str = "", style: str = "", hanging: str | None = None) -> list[Text]:
+def wrapped(
+    prose: str, width: int, indent: str = "", style: str = "", hanging: str | None = None
+) -> list[Text]:
     """Prose in lines of at most `width` columns; `hanging` is the indent from the second line on."""
     later = indent if hanging is None else hanging
     filled = textwrap.wrap(
-        prose, max(width, len(later) + 12), initial_indent=indent, subsequent_indent=later, break_on_hyphens=False
+        prose,
+        max(width, len(later) + 12),
+        initial_indent=indent,
+        subsequent_indent=later,
+        break_on_hyphens=False,
     )
     return [text(line, style) for line in filled]
 

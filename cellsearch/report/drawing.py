@@ -7,20 +7,25 @@
     h' = z * h + (1 - z) * n       ●─●───●─→
 
 A row joins what an equation reads with the value that it makes: ■ through a matrix, ◆ through a peephole (a
-learned vector), ● unit by unit. A line goes down from a value to the last equation that reads it; → is a
-value that no other equation reads.
+learned vector), ● unit by unit, ○ as it was some steps ago. A line goes down from a value to the last
+equation that reads it; → is a value that no other equation reads.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Affine, Cell, Input, equations, name_of, sources
+from cellsearch.dsl.graph import Affine, Before, Cell, Input, equations, name_of, sources
 from cellsearch.dsl.text import show
 
-MATRIX, PEEPHOLE, UNIT = "■", "◆", "●"
-LEGEND = ((MATRIX, "through a matrix"), (PEEPHOLE, "through a peephole"), (UNIT, "unit by unit"))
-BEFORE, CLOCK = -2, -1  # rows above the equations: the inputs, the clock
-_STRENGTH = {MATRIX: 2, PEEPHOLE: 1, UNIT: 0}
+MATRIX, PEEPHOLE, UNIT, EARLIER = "■", "◆", "●", "○"
+LEGEND = (
+    (MATRIX, "through a matrix"),
+    (PEEPHOLE, "through a peephole"),
+    (UNIT, "unit by unit"),
+    (EARLIER, "as it was some steps ago"),
+)
+INPUTS, CLOCK = -2, -1  # rows above the equations: the inputs, the clock
+_STRENGTH = {MATRIX: 3, PEEPHOLE: 2, UNIT: 1, EARLIER: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,16 @@ def draw(cell: Cell) -> Drawing:
     names = ""
     for index, node in enumerate(cell.nodes):
         if isinstance(node, Input):
-            wires[index] = _Wire(len(names), BEFORE, last.get(index, BEFORE))
+            wires[index] = _Wire(len(names), INPUTS, last.get(index, INPUTS))
             names += name_of(cell, index) + " "
     column = len(names)
     for row, made in enumerate(makes):
         if made is not None:
             wires[made] = _Wire(column, row, last.get(made, row))
             column += 2
-    rows = [(_wires(row, found, makes[row], wires, column + 1), texts[row]) for row, found in enumerate(reads)]
+    rows = [
+        (_wires(row, found, makes[row], wires, column + 1), texts[row]) for row, found in enumerate(reads)
+    ]
     head, *clock = [line for line in show(cell).splitlines() if not line.startswith("#")][: -len(named)]
     above = [(names.rstrip(), head), *((_wires(CLOCK, {}, None, wires, column), line) for line in clock)]
     return Drawing((*above, *rows))
@@ -81,6 +88,8 @@ def _reads(cell: Cell, root: int) -> dict[int, str]:
         ways: Sequence[str] = ()
         if isinstance(node, Affine):
             ways = [PEEPHOLE if c.peephole else MATRIX for c in node.connections]
+        elif isinstance(node, Before):
+            ways = [EARLIER]
         for k, source in enumerate(sources(node)):
             way = ways[k] if ways else UNIT
             if name_of(cell, source):
@@ -90,7 +99,9 @@ def _reads(cell: Cell, root: int) -> dict[int, str]:
     return found
 
 
-def _wires(row: int, reads: Mapping[int, str], made: int | None, wires: Mapping[int, _Wire], width: int) -> str:
+def _wires(
+    row: int, reads: Mapping[int, str], made: int | None, wires: Mapping[int, _Wire], width: int
+) -> str:
     """One row of the drawing."""
     shown = [" "] * width
     for wire in wires.values():

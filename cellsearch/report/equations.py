@@ -10,7 +10,9 @@ from rich.text import Text
 from cellsearch.dsl.graph import KEYWORDS
 from cellsearch.dsl.ops import OPS
 
-_TOKEN = re.compile(r"(?P<comment>#.*)|(?P<word>[A-Za-z_][A-Za-z0-9_]*'?)|(?P<number>[0-9][0-9.]*(?:e-?[0-9]+)?)|(?P<weights>[\[\]])")
+_TOKEN = re.compile(
+    r"(?P<comment>#.*)|(?P<word>[A-Za-z_][A-Za-z0-9_]*'?)|(?P<number>[0-9][0-9.]*(?:e-?[0-9]+)?)|(?P<weights>[\[\]])"
+)
 _STYLES = {"comment": "dim", "number": "green", "weights": "bold yellow"}
 
 

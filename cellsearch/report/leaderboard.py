@@ -1,4 +1,5 @@
-"""The leaderboard as people see it. In: rows of a board and how the search stands. Out: lines, or values for JSON.
+"""The leaderboard as people see it. In: rows of a board, and how the search stands. Out: lines, or values for
+JSON.
 
 As much of the table as fits: equations in a column or in a line of their own below each cell, then without
 accuracies, then without tasks.
@@ -55,7 +56,9 @@ def _fitting(rows: Sequence[Row], width: int) -> list[Column]:
     style = ["cyan" if row.seed else "" for row in rows]
     extra = any(row.status not in ("seed", "ranked") for row in rows)
     rank = Column("#", [text(row.rank or NONE) for row in rows], right=True)
-    name = Column("cell", [cut(text(row.name, s or "bold"), NAME) for row, s in zip(rows, style, strict=True)])
+    name = Column(
+        "cell", [cut(text(row.name, s or "bold"), NAME) for row, s in zip(rows, style, strict=True)]
+    )
     status = [Column("status", [text(row.status, "dim") for row in rows])] if extra else []
     score = Column("score", [_score(row) for row in rows], right=True)
     size = [text(NONE if row.parameters is None else f"{row.parameters:,}") for row in rows]
@@ -76,7 +79,9 @@ def _tasks(rows: Sequence[Row], accuracies: bool) -> list[Column]:
     columns = []
     for k, task in enumerate(rows[0].tasks):
         best = max((row.tasks[k].accuracy or 0.0 for row in rows), default=0.0)
-        cells = [_result(row.tasks[k], accuracies, (row.tasks[k].accuracy or 0.0) >= best > 0) for row in rows]
+        cells = [
+            _result(row.tasks[k], accuracies, (row.tasks[k].accuracy or 0.0) >= best > 0) for row in rows
+        ]
         columns.append(Column(task.task, cells, right=True))
     return columns
 
@@ -96,15 +101,18 @@ def _score(row: Row) -> Text:
 
 
 def notes(counts: Counts, trials: int, baseline: str, dropped: Sequence[str], width: int) -> list[Text]:
-    """What stands below the table: what a score is, how the trials ended, and what is left out."""
+    """What stands below the table: what a score is, how the trials ended, and which tasks are left out."""
     shown: list[Text] = []
     if counts.baseline < counts.baseline_slots:
-        waiting = f"scores come once the baseline is done ({counts.baseline} of {counts.baseline_slots} parts are)"
+        waiting = (
+            f"scores come once the baseline is done ({counts.baseline} of {counts.baseline_slots} parts are)"
+        )
         shown += wrapped(waiting, width)
     else:
         shown += wrapped(
-            f"ratio: best accuracy divided by that of {printable(baseline)}; score: the least of a cell's ratios", width,
-            style="dim",
+            f"ratio: best accuracy divided by that of {printable(baseline)}; "
+            "score: the least of a cell's ratios",
+            width, style="dim",
         )  # fmt: skip
     shown += wrapped(ended(counts, trials), width)
     for line in dropped:
@@ -128,6 +136,7 @@ def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[T
     if first is None:
         return []
     given = f" --storage {printable(storage, 400)}" if storage else ""
-    line = text("export the winner: ", "dim")
+    ahead = f"no mutant is ahead of {printable(first.name, 40)} yet; export it: "
+    line = text(ahead if first.seed else "export the winner: ", "dim")
     line.append(f"cellsearch export {name}:1 --to torch,latex{given}", "bold")
     return [line]

@@ -1,4 +1,5 @@
-"""A running search as people see it: a screen that is redrawn, or a line for a log. In: `Progress`. Out: lines.
+"""A running search as people see it: a screen that is redrawn, or a line for a log. In: `Progress`. Out:
+lines.
 
 Everything in it comes from records, so what was shown is there after any crash.
 """
@@ -28,7 +29,11 @@ def phase(p: Progress) -> tuple[str, int, int]:
 
 def speed(p: Progress, settings: float | None) -> str:
     """Settings per minute, and trials where they are known; "" before anything is."""
-    parts = [] if not settings else [f"{settings:,.0f} settings/min" if settings >= 10 else f"{settings:.1f} settings/min"]
+    parts = (
+        []
+        if not settings
+        else [f"{settings:,.0f} settings/min" if settings >= 10 else f"{settings:.1f} settings/min"]
+    )
     if p.per_hour:
         minutely = p.per_hour / 60
         parts.append(f"{minutely:.1f} trials/min" if minutely >= 1 else f"{p.per_hour:.1f} trials/h")
@@ -36,7 +41,8 @@ def speed(p: Progress, settings: float | None) -> str:
 
 
 def screen(p: Progress, width: int, height: int, settings: float | None) -> list[Text]:
-    """The whole display in `width` columns and at most `height` lines; `settings` is how many are trained a minute."""
+    """The whole display in `width` columns and about `height` lines at most; `settings` is how many are
+    trained a minute."""
     word, done, of = phase(p)
     head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}", "default not bold")
     left = f", about {about(p.left)} left" if p.left is not None and done < of else ""
@@ -58,14 +64,21 @@ def _bar(done: int, of: int, width: int) -> Text:
 
 def _best(p: Progress, width: int) -> list[Text]:
     """The best cell so far beside the seeds."""
-    rows = ([p.best] if p.best else []) + list(p.seeds)
+    rows = _leading(p)
     if not rows:
         return []
-    rows.sort(key=lambda row: row.rank or len(rows) + 10**9)
     lines = leaderboard.lines(rows, width, equations=False)
     if p.best:
-        lines.append(cut(text(f"{printable(p.best.name)}: ", "dim").append_text(paint(in_short(p.best.text))), width))
+        lines.append(
+            cut(text(f"{printable(p.best.name)}: ", "dim").append_text(paint(in_short(p.best.text))), width)
+        )
     return [*lines, text("")]
+
+
+def _leading(p: Progress) -> list[Row]:
+    """The best cell that is no seed, and the seeds: in the order of the leaderboard."""
+    rows = ([p.best] if p.best else []) + list(p.seeds)
+    return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0))
 
 
 def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[Text]:
@@ -74,7 +87,9 @@ def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[
     shown = []
     for k, (name, doing) in enumerate(workers, 1):
         label = f"worker {k}" if len(hosts) == 1 else printable(name, 24)
-        shown.append(cut(text(f"{label:<9} ", "dim").append(printable(doing or "starting", 200), "default"), width))
+        shown.append(
+            cut(text(f"{label:<9} ", "dim").append(printable(doing or "starting", 200), "default"), width)
+        )
     if len(shown) > room:
         shown = [*shown[: room - 1], text(f"and {len(workers) - room + 1} more", "dim")]
     return shown or [text("workers are starting", "dim")]
@@ -85,8 +100,8 @@ def _counts(p: Progress, settings: float | None) -> str:
     diverged = f" ({c.diverged:,} diverged)" if c.diverged else ""
     quick = speed(p, settings)
     return (
-        f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed; {c.settings:,} settings{diverged}"
-        + (f"; {quick}" if quick else "")
+        f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed; "
+        f"{c.settings:,} settings{diverged}" + (f"; {quick}" if quick else "")
     )
 
 
@@ -94,7 +109,7 @@ def line(p: Progress, settings: float | None) -> str:
     """The same in a line for a log."""
     word, done, of = phase(p)
     parts = [f"{word} {done:,} of {of:,}"]
-    best = [_short(row) for row in ([p.best] if p.best else []) + list(p.seeds) if row.score is not None]
+    best = [_short(row) for row in _leading(p) if row.score is not None]
     parts += [", ".join(best)] if best else []
     parts.append(_counts(p, settings))
     if p.left is not None and done < of:

@@ -22,8 +22,8 @@ OPERATIONS = 6
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part of a search takes at most. `symbols` and `operations` are for one epoch of each run where a stage
-    has no limit of epochs (`open`), and 0 where the size of its data is not in the space."""
+    """What a part of a search takes at most. `symbols` and `operations` are for one epoch of each run where a
+    stage has no limit of epochs (`open`), and 0 where the size of its data is not in the space."""
 
     runs: int
     symbols: float

@@ -1,5 +1,4 @@
-"""How a search stands, as `cellsearch status` tells it. In: `Status` and its workers. Out: lines, or values for
-JSON."""
+"""How a search stands, as `cellsearch status` tells it. In: an open study. Out: lines, or values for JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -37,9 +36,13 @@ class Standing:
 
 
 def standing(study: Study) -> Standing:
-    """How a search stands now. Workers of this machine that are dead are left out; of others it is not known."""
+    """How a search stands now. Dead workers of this machine are left out; of others it is not known."""
     here = processes.machine()
-    found = [w for w in liveness.listed(study.store) if w.kind == "worker" and (w.host != here or liveness.alive(w))]
+    found = [
+        w
+        for w in liveness.listed(study.store)
+        if w.kind == "worker" and (w.host != here or liveness.alive(w))
+    ]
     workers = [(f"{w.host.partition('#')[0]}:{w.pid}", w.doing) for w in found]
     return Standing(board.status(study.store, study.space), workers)
 
@@ -96,7 +99,9 @@ def several(standings: Sequence[Standing], width: int) -> list[Text]:
     columns = [
         Column("search", [text(s.status.name, "bold") for s in standings]),
         Column("state", [text(s.state) for s in standings]),
-        Column("trials", [text(f"{s.status.counts.trials:,}/{s.status.trials:,}") for s in standings], right=True),
+        Column(
+            "trials", [text(f"{s.status.counts.trials:,}/{s.status.trials:,}") for s in standings], right=True
+        ),
         Column("best", [text(_first(s.status.best)) for s in standings]),
         Column("time", [text(duration(s.status.seconds), "dim") for s in standings], right=True),
     ]

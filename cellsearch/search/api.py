@@ -1,4 +1,4 @@
-"""The search from Python: what `cellsearch search` and `cellsearch leaderboard` do, with values instead of text."""
+"""The search from Python: what `cellsearch search` and `leaderboard` do, with values instead of text."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -52,7 +52,9 @@ def run(
     """`run.search` on real data: its exit code."""
 
     def digests(chosen: int) -> dict[str, str]:
-        return dict(RealLab(space, chosen, Path(options.data) if options.data else None, options.device).digests())
+        return dict(
+            RealLab(space, chosen, Path(options.data) if options.data else None, options.device).digests()
+        )
 
     return run_search(space, name, digests, options, seed, progress)
 
@@ -64,9 +66,7 @@ def leaderboard(
     results: str | os.PathLike[str] = RESULTS,
     every: bool = False,
 ) -> list[Row]:
-    """The leaderboard of a search as it stands (of the newest in `results` where None), best first; with `every` all
-    cells, those that were filtered too."""
+    """The leaderboard of a search as it stands (of the newest in `results` where None), best first; with
+    `every` all cells, those that were filtered too."""
     study = studies.opened(name or studies.newest(Path(results)), storage, Path(results))
     return board.leaderboard(study.store, study.space, every)
-
-

@@ -12,8 +12,8 @@ from cellsearch.search.queries import Counts, Record
 from cellsearch.search.ranking import Best, Origin
 from cellsearch.search.records import Facts, dropped, facts
 from cellsearch.search.schema import Store
-from cellsearch.search.slots import Stage
 from cellsearch.search.sections import FILTER
+from cellsearch.search.slots import Stage
 from cellsearch.search.space import Space
 
 
@@ -22,7 +22,9 @@ class TaskResult:
     """A cell on one task."""
 
     task: str
-    ratio: float | None  # best accuracy / unit; None without units or accuracy, and on a task that is not used
+    ratio: (
+        float | None
+    )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
     accuracy: float | None
     loss: float | None
     setting: int | None  # index in the grid of the task, of the best setting
@@ -73,7 +75,9 @@ def rows_of(
     order = [standing.fingerprint for standing in ranking.ranked(known, origins, units, threshold)]
     ranks = {mark: rank for rank, mark in enumerate(order, 1)}
     rest = [cell.fingerprint for cell in cells if cell.fingerprint not in ranks and (every or cell.seed)]
-    return [_row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold) for mark in [*order, *rest]]
+    return [
+        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold) for mark in [*order, *rest]
+    ]
 
 
 def _row(
@@ -91,8 +95,8 @@ def _row(
         ratio = None if unit is None or best.accuracy is None else best.accuracy / unit
         results.append(
             TaskResult(
-                task, ratio, best.accuracy, best.loss, best.setting, best.parameters, best.hidden, best.settings,
-                unit is not None or not units,
+                task, ratio, best.accuracy, best.loss, best.setting, best.parameters, best.hidden,
+                best.settings, unit is not None or not units,
             )
         )  # fmt: skip
     standing = ranking.stand(cell.fingerprint, found, Origin(cell.slot, cell.seed), units, threshold)
@@ -113,13 +117,17 @@ def _row(
     )  # fmt: skip
 
 
-def units_of(known: Facts, space: Space, stages: Sequence[Stage], cells: Sequence[Record]) -> dict[str, float]:
+def units_of(
+    known: Facts, space: Space, stages: Sequence[Stage], cells: Sequence[Record]
+) -> dict[str, float]:
     """What counts as 1 on each kept task: frozen after the baseline, or its best now where the space says
     `live`."""
     if space.strategy.baseline != "live":
         return known.units
     mark = next(cell.fingerprint for cell in cells if cell.seed and cell.name == space.baseline)
-    return ranking.live_units(known.units, ranking.bests(s for s in stages if s.fingerprint == mark).get(mark, {}))
+    return ranking.live_units(
+        known.units, ranking.bests(s for s in stages if s.fingerprint == mark).get(mark, {})
+    )
 
 
 def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:

@@ -19,14 +19,16 @@ from cellsearch.search import board, liveness, processes, queries, records
 from cellsearch.search.crew import FATAL, Crew, Exit
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
 from cellsearch.search.progress import Meter, Progress
-from cellsearch.search.schema import Store
+from cellsearch.search.schema import Store, Unavailable
 from cellsearch.search.space import Space
+from cellsearch.search.worker import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import optuna
 
 POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
+PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
 MIRROR_SECONDS = 10.0  # before Optuna is tried again after it has refused
 RESTARTS = 10  # of workers without a slot finished in between
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -79,6 +81,7 @@ class Coordinator:
         self.failures = space.strategy.failures
         self.spent = records.facts(store).seconds  # before this search
         self.began = self.accounted = time.monotonic()
+        self.reached = time.monotonic()  # the database, last
         self.starts = 0  # of workers since a slot has ended
         self.seen = (-1, -1)  # slots ended, trials ranked at the last look
         self.written: set[str] = set()  # cells that have their file
@@ -96,8 +99,15 @@ class Coordinator:
                 if self.out_of_time():
                     records.halt(self.store)
                     break
-                if not self.step():
-                    break
+                try:
+                    if not self.step():
+                        break
+                    self.reached = time.monotonic()
+                except Unavailable as error:
+                    if time.monotonic() > self.reached + PATIENCE_SECONDS:
+                        raise
+                    self.tell(f"{error} (tried again)")
+                    signals.event.wait(PAUSE_SECONDS)
                 signals.event.wait(POLL_SECONDS)
             code = 128 + signals.got[0] if signals.got else 0
         finally:

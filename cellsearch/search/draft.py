@@ -9,7 +9,7 @@ from dataclasses import replace
 from cellsearch.dsl.graph import (
     Affine,
     Apply,
-    Connection,
+    Before,
     Constant,
     Input,
     Node,
@@ -19,6 +19,7 @@ from cellsearch.dsl.graph import (
 )
 from cellsearch.dsl.ops import CALL, OPS
 from cellsearch.dsl.rewrite import Exploded
+from cellsearch.dsl.text.printer import matrix
 
 
 class Draft:
@@ -136,8 +137,11 @@ def kind(node: Node) -> str:
     """What a node does, in a word."""
     if isinstance(node, Apply):
         return sign(node.op)
-    (c,) = node.connections if isinstance(node, Affine) else (Connection(0),)
-    return "peephole" if c.peephole else f"linear({c.eye or 0:g})"
+    if isinstance(node, Before):
+        return "before"
+    assert isinstance(node, Affine)
+    (c,) = node.connections
+    return "peephole" if c.peephole else f"linear({c.eye or 0:g}){matrix(replace(c, eye=None))}"
 
 
 def brief(draft: Draft, i: int, depth: int = 3) -> str:
@@ -156,7 +160,10 @@ def brief(draft: Draft, i: int, depth: int = 3) -> str:
     parts = [brief(draft, s, depth - 1) for s in sources(node)]
     if isinstance(node, Affine):
         c = node.connections[0]
-        return f"[{'.' * c.peephole}{parts[0]}{f'@eye({c.eye:g})' if c.eye else ''}]"
+        return f"[{'.' * c.peephole}{parts[0]}{matrix(replace(c, eye=c.eye or None))}]"
+    if isinstance(node, Before):
+        return f"before({parts[0]}{f', {node.delay}' * (node.delay > 1)})"
+    assert isinstance(node, Apply)
     op = OPS[node.op]
     if op.binds == CALL or not op.symbol:
         return f"{node.op}({', '.join(parts)})"

@@ -1,4 +1,5 @@
-"""The real laboratory of a search: data sets and training by the names of a space's stages; and real mutation.
+"""The real laboratory of a search: data sets and training by the names of a space's stages; and real
+mutation.
 
 The one place of the search that reaches training, and torch is loaded only when something is evaluated.
 """
@@ -59,11 +60,11 @@ class RealLab:
         self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
     ) -> Sequence[Outcome]:
         """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
-        import torch  # here: mirrors, boards and the coordinator do without
-
+        # here: these load torch, and mirrors, boards and the coordinator do without
         from cellsearch.train.evaluate import evaluate
+        from cellsearch.train.threads import one_thread
 
-        torch.set_num_threads(1)
+        one_thread()
         stage = self.stage(task)
         return evaluate(
             cell, self.dataset(task), stage.grid, settings, stage.training, seed=seed, device=self.device,

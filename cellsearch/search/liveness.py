@@ -72,7 +72,9 @@ def beat(store: Store, worker: Worker, doing: str) -> None:
 def listed(store: Store) -> list[Worker]:
     """All workers that have a row, dead ones too."""
     with reading(store.engine, store.url) as connection:
-        rows = connection.execute(select(workers).where(workers.c.study == store.study).order_by(workers.c.id)).all()
+        rows = connection.execute(
+            select(workers).where(workers.c.study == store.study).order_by(workers.c.id)
+        ).all()
     return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.parent, r.beat, r.doing) for r in rows]
 
 
@@ -80,14 +82,17 @@ def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) 
     """Releases the slots of these workers and removes their rows; `crash` as in `slots.release`."""
     released = slots.release(store, gone, crash=crash, failures=failures)
     with writing(store) as connection:
-        connection.execute(delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone))))
+        connection.execute(
+            delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone)))
+        )
     return released
 
 
 def recover(store: Store, failures: int, *, crash: str = "", spare: Collection[str] = ()) -> list[int]:
     """Releases what dead processes of this machine held, except those in `spare`.
 
-    `crash` is left out at the start of a search: then a whole search may have been killed, which is no slot's fault.
+    `crash` is left out at the start of a search: then a whole search may have been killed, which is no
+    slot's fault.
     """
     host = processes.machine()
     dead = [w.id for w in listed(store) if w.host == host and w.id not in spare and not alive(w)]
@@ -100,8 +105,8 @@ def alive(worker: Worker) -> bool:
 
 
 def end_orphans(store: Store) -> None:
-    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once; a worker
-    that cannot (it was stopped, say) is killed. Whatever it held can then be taken over."""
+    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once; a
+    worker that cannot (it was stopped, say) is killed. Whatever it held can then be taken over."""
     host, end = processes.machine(), time.monotonic() + ORPHAN_SECONDS
     rows = [worker for worker in listed(store) if worker.host == host]
     searches = {worker.id for worker in rows if worker.kind == "search" and alive(worker)}

@@ -34,7 +34,9 @@ def started(pid: int) -> str:
         except (FileNotFoundError, ProcessLookupError):
             return ""
         return "" if fields[0] in "ZX" else fields[19]
-    answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return answer.stdout.strip()
 
 
@@ -55,7 +57,9 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise RunError(f"cannot write {printable(str(path))}: {error.strerror}\nfree some space, or change the permissions") from error
+        raise RunError(
+            f"cannot write {printable(str(path))}: {error.strerror}\nfree some space, or change permissions"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -67,7 +71,9 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     try:
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        raise RunError(f"cannot write {printable(str(path))}: {error.strerror}\nchange the permissions") from error
+        raise RunError(
+            f"cannot write {printable(str(path))}: {error.strerror}\nchange the permissions"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

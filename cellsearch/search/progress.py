@@ -40,7 +40,9 @@ class Meter:
     def __init__(self, store: Store, space: Space, limit: float | None) -> None:
         self.store, self.space, self.limit = store, space, limit
         self._first: Counts | None = None
-        self._since_trials: tuple[int, float] | None = None  # trials then, elapsed then: when the baseline was done
+        self._since_trials: tuple[int, float] | None = (
+            None  # trials then, elapsed then: when the baseline was done
+        )
         self._table: tuple[int, list[Row]] = (-1, [])
 
     def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
@@ -76,7 +78,9 @@ class Meter:
         trials, since = counts.trials - self._since_trials[0], elapsed - self._since_trials[1]
         return trials / since if trials and since > 0 else None
 
-    def _left(self, counts: Counts, target: int, spent: float, rate: float | None, workers: int) -> float | None:
+    def _left(
+        self, counts: Counts, target: int, spent: float, rate: float | None, workers: int
+    ) -> float | None:
         """Until the target or the time limit, whichever comes first. A slot of the baseline stands for an
         unknown trial."""
         ended = counts.baseline + counts.trials
@@ -85,5 +89,7 @@ class Meter:
         until_limit = None if self.limit is None else max(0.0, self.limit - spent)
         if per_slot is None or per_trial is None:
             return until_limit
-        rest = (counts.baseline_slots - counts.baseline) * per_slot + max(0, target - counts.trials) * per_trial
+        rest = (counts.baseline_slots - counts.baseline) * per_slot + max(
+            0, target - counts.trials
+        ) * per_trial
         return rest if until_limit is None else min(rest, until_limit)

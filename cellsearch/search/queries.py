@@ -12,7 +12,8 @@ from cellsearch.search.slots import Stage, outcomes_of
 
 SUMMARY = tuple(
     stages.c[name] for name in (
-        "slot", "task", "fingerprint", "settings", "trained", "accuracy", "loss", "setting", "parameters", "hidden",
+        "slot", "task", "fingerprint", "settings", "trained",
+        "accuracy", "loss", "setting", "parameters", "hidden",
     )
 )  # fmt: skip
 
@@ -73,7 +74,9 @@ def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[
     query = (
         select(stages.c.outcomes)
         .join(slots, same)
-        .where(stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints)))
+        .where(
+            stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints))
+        )
         .where(slots.c.state.in_(("done", "failed")))
         .order_by(stages.c.slot)
     )
@@ -84,15 +87,16 @@ def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[
 
 def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]]:
     """Fingerprint -> stage name -> how many settings are claimed, by any slot."""
+    found: dict[str, dict[str, int]] = {fingerprint: {} for fingerprint in fingerprints}
     query = (
         select(claims.c.fingerprint, claims.c.task, func.count().label("settings"))
-        .where(claims.c.study == store.study, claims.c.fingerprint.in_(list(fingerprints)))
+        .where(claims.c.study == store.study)
         .group_by(claims.c.fingerprint, claims.c.task)
     )
-    found: dict[str, dict[str, int]] = {fingerprint: {} for fingerprint in fingerprints}
     with reading(store.engine, store.url) as connection:
-        for row in connection.execute(query):
-            found[row.fingerprint][row.task] = int(row.settings)
+        for part in _parts(fingerprints):
+            for row in connection.execute(query.where(claims.c.fingerprint.in_(part))):
+                found[row.fingerprint][row.task] = int(row.settings)
     return found
 
 
@@ -103,25 +107,28 @@ def origins(store: Store) -> dict[str, Origin]:
         return {row.fingerprint: Origin(row.slot, bool(row.seed)) for row in connection.execute(query)}
 
 
-def recorded_cells(store: Store, fingerprints: Sequence[str] | None = None, seeds: bool = False) -> list[Record]:
+def recorded_cells(
+    store: Store, fingerprints: Sequence[str] | None = None, seeds: bool = False
+) -> list[Record]:
     """These cells (all where None; the seeds alone), in the order in which they were met."""
     where: list[ColumnElement[bool]] = [cells.c.study == store.study]
     if seeds:
         where.append(cells.c.seed)
     columns = [cells.c[name] for name in Record.__dataclass_fields__]
     query = select(*columns).order_by(cells.c.slot, cells.c.fingerprint)
-    found: list[Record] = []
     with reading(store.engine, store.url) as connection:
+        if fingerprints is None:
+            return [Record(*row) for row in connection.execute(query.where(*where))]
+        found: list[Record] = []
         for part in _parts(fingerprints):
-            chosen = [*where, cells.c.fingerprint.in_(part)] if part is not None else where
-            found += [Record(*row) for row in connection.execute(query.where(*chosen))]
+            found += [
+                Record(*row) for row in connection.execute(query.where(*where, cells.c.fingerprint.in_(part)))
+            ]
     return sorted(found, key=lambda record: (record.slot, record.fingerprint))
 
 
-def _parts(fingerprints: Sequence[str] | None, size: int = 500) -> list[Sequence[str] | None]:
+def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
     """In pieces that every database takes as parameters of one statement."""
-    if fingerprints is None:
-        return [None]
     return [fingerprints[i : i + size] for i in range(0, len(fingerprints), size)]
 
 
@@ -130,7 +137,9 @@ def matching(store: Store, start: str) -> list[Record]:
     where = (cells.c.study == store.study, cells.c.fingerprint.startswith(start, autoescape=True))
     columns = [cells.c[name] for name in Record.__dataclass_fields__]
     with reading(store.engine, store.url) as connection:
-        return [Record(*row) for row in connection.execute(select(*columns).where(*where).order_by(cells.c.slot))]
+        return [
+            Record(*row) for row in connection.execute(select(*columns).where(*where).order_by(cells.c.slot))
+        ]
 
 
 def single_outcomes(store: Store, fingerprint: str) -> list[tuple[Stage, RowMapping]]:

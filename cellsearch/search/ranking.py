@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from cellsearch.search.slots import Stage
 
 
-
 @dataclass(frozen=True, slots=True)
 class Best:
     """A cell on a task over all its stages: how much was tried, and the best setting (None where nothing
@@ -78,7 +77,11 @@ def passed(best: Best | None, unit: float, threshold: float) -> bool:
 
 def score(found: Mapping[str, Best], units: Mapping[str, float]) -> float | None:
     """Over the kept tasks that the cell has an accuracy on so far; None where there is none."""
-    ratios = [best.accuracy / units[task] for task, best in found.items() if task in units and best.accuracy is not None]
+    ratios = [
+        best.accuracy / units[task]
+        for task, best in found.items()
+        if task in units and best.accuracy is not None
+    ]
     return min(ratios, default=None)
 
 

@@ -15,7 +15,9 @@ from cellsearch.errors import RunError, printable
 from cellsearch.search import schema
 from cellsearch.search.schema import Store, reading, translated, writing
 
-NUMERICS = 1  # raised only when the same study would give other numbers; studies of another number are refused
+NUMERICS = (
+    1  # raised only when the same study would give other numbers; studies of another number are refused
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ def create(
             _plan_baseline(connection, int(key[0]), seeds, grids, chunk)
     except RunError as error:
         if isinstance(error.__cause__, IntegrityError):
-            raise RunError(f"a study {name!r} was just made by somebody else; give the command again") from error
+            raise RunError(
+                f"a study {name!r} was just made by somebody else; give the command again"
+            ) from error
         raise
     return Store(engine, url, int(key[0]), name)
 
@@ -115,7 +119,13 @@ def _plan_baseline(
     cells, slots, claims = [], [], []
     for seed in seeds:
         cells.append(
-            {"study": study, "fingerprint": seed.fingerprint, "name": seed.name, "text": seed.text, "slot": number}
+            {
+                "study": study,
+                "fingerprint": seed.fingerprint,
+                "name": seed.name,
+                "text": seed.text,
+                "slot": number,
+            }
             | {"seed": True, "parent": "", "edits": "[]"}
         )
         for task, size in grids.items():
@@ -125,7 +135,13 @@ def _plan_baseline(
                     | {"fingerprint": seed.fingerprint}
                 )
                 claims += [
-                    {"study": study, "fingerprint": seed.fingerprint, "task": task, "setting": s, "slot": number}
+                    {
+                        "study": study,
+                        "fingerprint": seed.fingerprint,
+                        "task": task,
+                        "setting": s,
+                        "slot": number,
+                    }
                     | {"place": s - start}
                     for s in range(start, min(start + chunk, size))
                 ]
@@ -159,7 +175,10 @@ def _studies(engine: Engine, url: str) -> dict[str, int]:
     with reading(engine, url) as connection:
         if not inspect(connection).has_table(schema.studies.name):
             return {}
-        return {str(row.name): int(row.id) for row in connection.execute(select(schema.studies.c["name", "id"]))}
+        return {
+            str(row.name): int(row.id)
+            for row in connection.execute(select(schema.studies.c.name, schema.studies.c.id))
+        }
 
 
 def facts(store: Store) -> Facts:
@@ -252,7 +271,9 @@ def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: flo
         for task, floor in floors.items():
             accuracy = best.get(task)
             units[task] = Unit(accuracy, floor, accuracy is not None and accuracy > floor + margin)
-        values: dict[str, object] = {"baseline": json.dumps({task: asdict(unit) for task, unit in units.items()})}
+        values: dict[str, object] = {
+            "baseline": json.dumps({task: asdict(unit) for task, unit in units.items()})
+        }
         if not any(unit.kept for unit in units.values()):
             values["stopped"] = (
                 "the baseline learns none of the tasks: " + "; ".join(dropped(units, margin)) + "\n"
@@ -267,8 +288,9 @@ def dropped(units: Mapping[str, Unit], margin: float) -> list[str]:
     lines = []
     for task, unit in units.items():
         if not unit.kept:
-            reached = "no accuracy (every setting diverged)" if unit.accuracy is None else f"{unit.accuracy:.4f}"
+            best = "nothing (every setting diverged)" if unit.accuracy is None else f"{unit.accuracy:.4f}"
             lines.append(
-                f"{task}: the baseline reaches {reached}, a memoryless predictor {unit.floor:.4f} (margin {margin:g})"
+                f"{task}: the baseline reaches {best}, "
+                f"a memoryless predictor {unit.floor:.4f} (margin {margin:g})"
             )
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import show
@@ -48,13 +48,19 @@ class Options:
 def directory(results: Path, name: str) -> Path:
     """Where a study's files are; the name has to be one that every system takes as a file name."""
     if not NAME.match(name) or name.endswith("."):
-        raise UsageError(f"{printable(name)!r} cannot name a study; use letters, digits, '-', '_' and '.', at most 100")
+        raise UsageError(
+            f"{printable(name)!r} cannot name a study; use letters, digits, '-', '_' and '.', at most 100"
+        )
     return results / name
 
 
 def default_url(results: Path, name: str) -> str:
     """The SQLite database of a study."""
-    return URL.create("sqlite", database=str(directory(results, name) / "study.db")).render_as_string(False)
+    file = str(directory(results, name) / "study.db")
+    url = URL.create("sqlite", database=file).render_as_string(False)
+    if make_url(url).database != file:  # SQLAlchemy 2.0 does not quote
+        raise UsageError(f"{printable(file)!r} cannot stand in a database URL; use another directory")
+    return url
 
 
 def search(
@@ -78,7 +84,8 @@ def search(
         (folder / "logs").mkdir(exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"cannot make {printable(str(folder))}: {error.strerror}\nchange the permissions, or go to another directory"
+            f"cannot make {printable(str(folder))}: {error.strerror}\n"
+            "change the permissions, or go to another directory"
         ) from error
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"), listening() as signals:
         store = start(space, name, digests, options, seed)
@@ -98,7 +105,9 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
         chosen = seed if seed is not None else 1
         identity = Identity(space.text, chosen, digests(chosen))
         tasks = {task.name: len(task.grid) for task in space.tasks}
-        return records.create(url, name, identity, program(), trials, seeds_of(space), tasks, space.strategy.settings)
+        return records.create(
+            url, name, identity, program(), trials, seeds_of(space), tasks, space.strategy.settings
+        )
     known = records.facts(store)
     chosen = seed if seed is not None else known.seed
     identity = Identity(space.text, chosen, digests(chosen))

@@ -80,7 +80,9 @@ slots = Table(
     Column("attempts", Integer, nullable=False, default=0),  # crashes so far
     Column("fingerprint", String(64), nullable=False, default=""),
     Column("parent", String(64), nullable=False, default=""),
-    Column("task", String(255), nullable=False, default=""),  # of a baseline slot; where a proposal was filtered
+    Column(
+        "task", String(255), nullable=False, default=""
+    ),  # of a baseline slot; where a proposal was filtered
     Column("outcome", String(16), nullable=False, default=""),  # baseline, ranked, filtered, failed
     Column("cause", Text, nullable=False, default=""),
     Column("score", Float),
@@ -133,7 +135,9 @@ workers = Table(
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started", String(64), nullable=False),  # of the process, as its system tells it
-    Column("beat", Integer, nullable=False, default=0),  # a counter: clocks of two machines are never compared
+    Column(
+        "beat", Integer, nullable=False, default=0
+    ),  # a counter: clocks of two machines are never compared
     Column("doing", Text, nullable=False, default=""),
 )
 
@@ -157,7 +161,8 @@ def shown(url: str) -> str:
     try:
         return printable(make_url(url).render_as_string(hide_password=True))
     except ArgumentError:
-        return printable(url.split("://", 1)[0] + "://…")
+        scheme, colon, _ = url.partition(":")
+        return printable(scheme + (":…" if colon else ""))
 
 
 def file_of(url: str) -> Path | None:
@@ -198,11 +203,10 @@ def prepare(engine: Engine, url: str) -> None:
     works."""
     with translated(url):
         if engine.dialect.name == "sqlite":
-            raw = engine.raw_connection()
-            try:
-                raw.cursor().execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
-            finally:
-                raw.close()
+            with engine.connect() as connection:  # of the driver: this cannot be within a transaction
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
+                cursor.close()
         with engine.execution_options(immediate=True).begin() as connection:
             META.create_all(connection)
 
@@ -228,7 +232,9 @@ def translated(url: str) -> Iterator[None]:
     try:
         yield
     except NoSuchModuleError as error:
-        raise RunError(f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…") from error
+        raise RunError(
+            f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
+        ) from error
     except ArgumentError as error:
         raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
     except ModuleNotFoundError as error:
@@ -252,7 +258,9 @@ REMEDIES = (  # what the driver says -> what to do about it
 
 
 def _explained(url: str, error: DBAPIError) -> RunError:
-    said = printable(str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__)
+    said = printable(
+        str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    )
     lower = said.lower()
     remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
     passing = error.connection_invalidated or "database is locked" in lower or "connection" in lower

@@ -65,7 +65,9 @@ def join(orders: Orders, make_lab: MakeLab = real_lab, make_propose: MakePropose
         got.append(number)
         raise Told
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         _work(orders, make_lab, make_propose)
     except Told:
@@ -81,8 +83,9 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
     known = records.facts(store)
     if known.numerics != records.NUMERICS:
         raise RunError(
-            f"the study {known.name!r} was made by a cellsearch whose results differ (numerics {known.numerics}, "
-            f"this one has {records.NUMERICS})\ninstall cellsearch {known.program} on this machine"
+            f"the study {known.name!r} was made by a cellsearch whose results differ "
+            f"(numerics {known.numerics}, this one has {records.NUMERICS})\n"
+            f"install cellsearch {known.program} on this machine"
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")
     failures = space.strategy.failures

@@ -7,12 +7,12 @@ transaction. A worker that lost its slot (it was silent for too long and another
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from cellsearch.search.records import facts_in
 from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, studies, writing
@@ -61,22 +61,27 @@ class Stage:
 
 
 def take(store: Store, worker: str) -> Slot | Idle:
-    """The next slot for `worker`: a released one, else the baseline's next, else a new one while the target
-    is not met."""
+    """The slot that `worker` has, else the next: one that was released, else the next piece of the baseline,
+    else a new one while the target is not met."""
     with writing(store) as connection:
         known = facts_in(connection, store)
         if known.stopped or known.halted:
             return Idle.DONE
         mine = slots.c.study == store.study
-        free = connection.execute(
-            select(slots).where(mine, slots.c.state == "free").order_by(slots.c.number).limit(1)
+        own = (slots.c.worker == worker) & (slots.c.state == "running")  # taken, but the answer was lost
+        found = connection.execute(
+            select(slots)
+            .where(mine, own | (slots.c.state == "free"))
+            .order_by(slots.c.state.desc(), slots.c.number)
+            .limit(1)
         ).first()
-        if free is not None:
-            here = slots.c.number == free.number
-            connection.execute(update(slots).where(mine, here).values(state="running", worker=worker))
-            return Slot(free.number, free.kind, free.fingerprint, free.parent, free.task)
+        if found is not None:
+            _set(connection, store, found.number, state="running", worker=worker)
+            return _slot(found)
         if known.baseline is None:
-            baseline = select(func.count()).where(mine, slots.c.kind == "baseline", slots.c.state == "running")
+            baseline = select(func.count()).where(
+                mine, slots.c.kind == "baseline", slots.c.state == "running"
+            )
             return Idle.WAIT if connection.execute(baseline).scalar_one() else Idle.FREEZE
         number: int = connection.execute(select(func.max(slots.c.number)).where(mine)).scalar_one() + 1
         if number - known.baseline_slots >= known.trials:
@@ -101,13 +106,15 @@ def decide(
     """Settles what a slot is about before anything runs: a retry finds it. A cell not met before is
     recorded."""
     with writing(store) as connection:
-        _own(connection, store, worker, slot, {"kind": kind, "fingerprint": fingerprint, "parent": parent})
+        row = _own(connection, store, worker, slot)
+        if row.kind:  # settled already: the answer was lost
+            return _slot(row)
+        _set(connection, store, slot.number, kind=kind, fingerprint=fingerprint, parent=parent)
         known = select(cells.c.slot).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
         if connection.execute(known).first() is None:
-            row = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text, "parent": parent}
-            connection.execute(
-                insert(cells).values(row | {"edits": json.dumps(list(edits)), "slot": slot.number, "seed": False})
-            )
+            cell = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text}
+            cell |= {"parent": parent, "edits": json.dumps(list(edits)), "slot": slot.number, "seed": False}
+            connection.execute(insert(cells).values(cell))
     return Slot(slot.number, kind, fingerprint, parent, slot.task)
 
 
@@ -120,10 +127,12 @@ def claim(
     `choose` gets the settings that this cell has run or is running on the task, in any slot.
     """
     with writing(store) as connection:
-        _own(connection, store, worker, slot, {})
+        _own(connection, store, worker, slot)
         rows = connection.execute(
-            select(claims.c["setting", "slot"])
-            .where(claims.c.study == store.study, claims.c.fingerprint == slot.fingerprint, claims.c.task == task)
+            select(claims.c.setting, claims.c.slot)
+            .where(
+                claims.c.study == store.study, claims.c.fingerprint == slot.fingerprint, claims.c.task == task
+            )
             .order_by(claims.c.place)
         ).all()
         own = tuple(int(row.setting) for row in rows if row.slot == slot.number)
@@ -137,17 +146,21 @@ def claim(
         return chosen
 
 
-def commit(store: Store, worker: str, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float) -> Stage:
+def commit(
+    store: Store, worker: str, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float
+) -> Stage:
     """Records a stage for good. Only after this may anybody be told."""
     stage = summary(slot.number, slot.fingerprint, task, outcomes)
     row: dict[str, Any] = asdict(stage) | {"study": store.study, "seconds": seconds}
     row["outcomes"] = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
     with writing(store) as connection:
-        _own(connection, store, worker, slot, {})
+        _own(connection, store, worker, slot)
         key = (stages.c.study == store.study, stages.c.slot == slot.number, stages.c.task == task)
-        if connection.execute(select(stages.c.task).where(*key)).first() is None:  # else: recorded, the answer was lost
+        if (
+            connection.execute(select(stages.c.task).where(*key)).first() is None
+        ):  # else: recorded, the answer was lost
             connection.execute(insert(stages).values(row))
-            _own(connection, store, worker, slot, {"seconds": slots.c.seconds + seconds})
+            _set(connection, store, slot.number, seconds=slots.c.seconds + seconds)
     return stage
 
 
@@ -168,7 +181,9 @@ def recorded(store: Store, slot: Slot) -> dict[str, tuple[Outcome, ...]]:
     """The stages that a slot has already: they are not run again."""
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(
-            select(stages.c["task", "outcomes"]).where(stages.c.study == store.study, stages.c.slot == slot.number)
+            select(stages.c.task, stages.c.outcomes).where(
+                stages.c.study == store.study, stages.c.slot == slot.number
+            )
         )
         return {str(row.task): outcomes_of(row.outcomes) for row in rows}
 
@@ -194,7 +209,7 @@ def finish(
     After `failures` failed slots in a row the study stops, with the cause of the first of them.
     """
     with writing(store) as connection:
-        _own(connection, store, worker, slot, {})
+        _own(connection, store, worker, slot)
         _end(connection, store, slot.number, slot.kind, outcome, task or slot.task, cause, score, failures)
 
 
@@ -212,13 +227,17 @@ def _end(
     failed = outcome == "failed"
     values: dict[str, Any] = {"state": "failed" if failed else "done", "worker": "", "outcome": outcome}
     values |= {"task": task, "cause": cause, "score": score, "mirror": "" if kind == "baseline" else "due"}
-    connection.execute(update(slots).where(slots.c.study == store.study, slots.c.number == number).values(values))
+    connection.execute(
+        update(slots).where(slots.c.study == store.study, slots.c.number == number).values(values)
+    )
     known = connection.execute(select(studies).where(studies.c.id == store.study)).one()
     streak = known.streak + 1 if failed else 0
     first = (known.cause or cause) if failed else ""
     change: dict[str, Any] = {"streak": streak, "cause": first}
     if streak >= failures:
-        change["stopped"] = f"{streak} evaluations in a row have failed; the first of them: {first or 'unknown'}"
+        change["stopped"] = (
+            f"{streak} evaluations in a row have failed; the first of them: {first or 'unknown'}"
+        )
     connection.execute(update(studies).where(studies.c.id == store.study).values(change))
 
 
@@ -230,28 +249,38 @@ def release(store: Store, workers: Sequence[str], *, crash: str = "", failures: 
     """
     with writing(store) as connection:
         rows = connection.execute(
-            select(slots.c["number", "kind", "task", "attempts"]).where(
+            select(slots.c.number, slots.c.kind, slots.c.task, slots.c.attempts).where(
                 slots.c.study == store.study, slots.c.state == "running", slots.c.worker.in_(list(workers))
             )
         ).all()
         for row in rows:
             attempts = row.attempts + bool(crash)
-            values = {"state": "free", "worker": "", "attempts": attempts}
-            here = (slots.c.study == store.study, slots.c.number == row.number)
-            connection.execute(update(slots).where(*here).values(values))
+            _set(connection, store, row.number, state="free", worker="", attempts=attempts)
             if attempts > RETRIES:
                 cause = f"the worker crashed {attempts} times: {crash}"
                 _end(connection, store, row.number, row.kind, "failed", row.task, cause, None, failures)
     return [int(row.number) for row in rows]
 
 
-def _own(connection: Connection, store: Store, worker: str, slot: Slot, values: Mapping[str, Any]) -> None:
-    """Applies `values` to a slot that `worker` must have."""
-    own = (slots.c.study == store.study, slots.c.number == slot.number)
-    held = (slots.c.worker == worker, slots.c.state == "running")
-    if values:
-        found = connection.execute(update(slots).where(*own, *held).values(**values)).rowcount
-    else:
-        found = len(connection.execute(select(slots.c.number).where(*own, *held)).all())
-    if not found:
+def _own(connection: Connection, store: Store, worker: str, slot: Slot) -> Row[Any]:
+    """The row of a slot that `worker` must have."""
+    row = connection.execute(
+        select(slots).where(
+            slots.c.study == store.study,
+            slots.c.number == slot.number,
+            slots.c.worker == worker,
+            slots.c.state == "running",
+        )
+    ).first()
+    if row is None:
         raise Lost(f"slot {slot.number}")
+    return row
+
+
+def _set(connection: Connection, store: Store, number: int, **values: Any) -> None:
+    here = (slots.c.study == store.study, slots.c.number == number)
+    connection.execute(update(slots).where(*here).values(**values))
+
+
+def _slot(row: Row[Any]) -> Slot:
+    return Slot(row.number, row.kind, row.fingerprint, row.parent, row.task)

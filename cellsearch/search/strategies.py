@@ -17,7 +17,9 @@ from cellsearch.search.ranking import Best, Standing, passed
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space, Strategy
 
-DRAWS = 100  # mutants looked at before a slot gives up proposing: in a large space the first is nearly always new
+DRAWS = (
+    100  # mutants looked at before a slot gives up proposing: in a large space the first is nearly always new
+)
 
 
 class Propose(Protocol):
@@ -44,6 +46,7 @@ class View:
     units: Mapping[str, float]  # the kept tasks in their order
     admission: float  # accuracy that the filter asks for
     ranked: Sequence[Standing]  # best first
+    tried: Mapping[str, Mapping[str, int]]  # of the listed ones, as in `Known`
     known: Callable[[str], Known]  # by fingerprint
     cell: Callable[[str], Cell]
     fingerprint: Callable[[Cell], str]
@@ -79,7 +82,7 @@ def decide(strategy: Strategy, view: View, propose: Propose, rng: np.random.Gene
     neither is possible.
     """
     listed = view.ranked[: strategy.list]
-    refinable = [s.fingerprint for s in listed if untried(view, view.known(s.fingerprint))]
+    refinable = [s.fingerprint for s in listed if untried(view, view.tried[s.fingerprint])]
     if refinable and rng.random() < strategy.refine:
         return _refine(view, refinable, rng)
     reason = "all of theirs are run"
@@ -95,7 +98,9 @@ def decide(strategy: Strategy, view: View, propose: Propose, rng: np.random.Gene
             return Decision("propose", child, fingerprint, parent, tuple(edits))
     if refinable:
         return _refine(view, refinable, rng)
-    raise NothingLeft(f"nothing left to evaluate among {len(listed)} listed cells and {DRAWS} mutants: {reason}")
+    raise NothingLeft(
+        f"nothing left to evaluate among {len(listed)} listed cells and {DRAWS} mutants: {reason}"
+    )
 
 
 def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> Decision:
@@ -103,9 +108,9 @@ def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> D
     return Decision("refine", view.cell(chosen), chosen, chosen)
 
 
-def untried(view: View, known: Known) -> bool:
+def untried(view: View, tried: Mapping[str, int]) -> bool:
     """Whether a kept task has a setting that the cell has not run."""
-    return any(known.tried.get(task, 0) < view.grids[task] for task in view.units)
+    return any(tried.get(task, 0) < view.grids[task] for task in view.units)
 
 
 def admitted(view: View, known: Known) -> bool:

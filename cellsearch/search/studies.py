@@ -1,7 +1,8 @@
-"""The searches there are, by name: found under `results/` or in a database, opened with their space. Reads only.
+"""The searches there are, by name: found under `results/` or in a database, opened with their space. Reads
+only.
 
-In: a name and, where its database is not the usual file, a storage URL. Out: an open study, or a RunError with
-the names that there are.
+In: a name and, where its database is not the usual file, a storage URL. Out: an open study, or a RunError
+with the names that there are.
 """
 
 import difflib
@@ -54,7 +55,9 @@ def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> St
             near = difflib.get_close_matches(name, there, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
-            elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+            elsewhere = (
+                " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+            )
             where = printable(str(results.absolute()))
             raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
     store = records.open_study(storage or default_url(results, name), name)
@@ -80,7 +83,10 @@ def newest(results: Path = RESULTS) -> str:
     there = listed(results)
     if not there:
         where = printable(str(results.absolute()))
-        raise RunError(f"there is no search in {where}\nstart one with `cellsearch search quick`, or name one by --storage")
+        raise RunError(
+            f"there is no search in {where}\n"
+            "start one with `cellsearch search quick`, or say where one is by --storage"
+        )
     return there[0]
 
 

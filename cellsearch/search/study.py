@@ -20,10 +20,9 @@ from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.search import queries
 from cellsearch.search.failpoint import failpoint
-
 from cellsearch.search.records import Facts
-from cellsearch.search.sections import FILTER
 from cellsearch.search.schema import BUSY_SECONDS, Store, reading, shown, slots, writing
+from cellsearch.search.sections import FILTER
 
 MANY = 2**31 - 1
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
@@ -47,9 +46,13 @@ def open_mirror(store: Store) -> optuna.Study:
         options = {"pool_pre_ping": True}
     try:
         storage = optuna.storages.RDBStorage(store.url, engine_kwargs=options)
-        return optuna.create_study(storage=storage, study_name=store.name, direction="maximize", load_if_exists=True)
+        return optuna.create_study(
+            storage=storage, study_name=store.name, direction="maximize", load_if_exists=True
+        )
     except Exception as error:
-        raise RunError(f"{shown(store.url)}: Optuna cannot open its study {store.name!r} there: {error}") from error
+        raise RunError(
+            f"{shown(store.url)}: Optuna cannot open its study {store.name!r} there: {error}"
+        ) from error
 
 
 def heal(store: Store, mirror: optuna.Study, living: Sequence[str]) -> int:
@@ -57,7 +60,9 @@ def heal(store: Store, mirror: optuna.Study, living: Sequence[str]) -> int:
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(
             select(slots.c.number).where(
-                slots.c.study == store.study, slots.c.mirror == "writing", slots.c.mirrored_by.not_in(list(living))
+                slots.c.study == store.study,
+                slots.c.mirror == "writing",
+                slots.c.mirrored_by.not_in(list(living)),
             )
         ).all()
     if not rows:
@@ -110,7 +115,12 @@ def trial_of(store: Store, known: Facts, row: Row[tuple[object, ...]]) -> Frozen
     units = known.units
     ratios = {}
     for stage in queries.recorded_stages(store, fingerprint=row.fingerprint):
-        if stage.slot == row.number and stage.task != FILTER and stage.accuracy is not None and stage.task in units:
+        if (
+            stage.slot == row.number
+            and stage.task != FILTER
+            and stage.accuracy is not None
+            and stage.task in units
+        ):
             ratios[list(units).index(stage.task)] = stage.accuracy / units[stage.task]
     state = STATES[row.outcome]
     score = row.score if state == TrialState.COMPLETE else None

@@ -17,20 +17,18 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
-from cellsearch.search import queries, ranking, slots, strategies
+from cellsearch.search import queries, ranking, slots, strategies, views
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.liveness import Heart
-
 from cellsearch.search.records import Facts, facts, freeze
 from cellsearch.search.schema import Store, Unavailable
-from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.search.sections import FILTER
+from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.search.space import Space
-from cellsearch.search.strategies import Known, NothingLeft, Propose, View
+from cellsearch.search.strategies import NothingLeft, Propose, View
 from cellsearch.train.outcome import Outcome
 
 WAIT_SECONDS = 0.2  # between two looks for a slot while others are at the baseline
@@ -51,7 +49,9 @@ class Lab(Protocol):
     def floor(self, task: str) -> float:
         """The accuracy of the best predictor that sees the current symbol alone."""
 
-    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> Sequence[Outcome]:
+    def evaluate(
+        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+    ) -> Sequence[Outcome]:
         """Trains `cell` once for each of the settings (indices in the grid of the stage); one outcome each,
         in order.
 
@@ -77,13 +77,14 @@ def work(store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart) -
             heart.doing = "waiting for the baseline"
             time.sleep(WAIT_SECONDS)
         elif taken is Idle.FREEZE:
-            settle(store, space, lab)
+            patiently(lambda: settle(store, space, lab))
         elif isinstance(taken, Slot):
             try:
-                Shift(store, space, facts(store), lab, propose, heart).run(taken)
+                shift = Shift(store, space, facts(store), lab, propose, heart)
+                patiently(lambda: shift.run(taken))  # noqa: B023  (called at once)
                 crashes = 0
             except Lost:
-                continue  # this worker was silent for so long that its slot went to another one: the work is theirs
+                continue  # this worker was silent for long, and its slot went to another one
             except CellsearchError:
                 raise
             except Exception as error:
@@ -174,7 +175,8 @@ class Shift:
         name = f"m{self.number(slot)}"  # kept where the cell is new; the fingerprint ignores names
         return slots.decide(
             self.store, self.worker, slot, decision.kind, decision.fingerprint,
-            name=name, text=show(replace(decision.cell, name=name)), parent=decision.parent, edits=decision.edits,
+            name=name, text=show(replace(decision.cell, name=name)),
+            parent=decision.parent, edits=decision.edits,
         )  # fmt: skip
 
     def trial(self, slot: Slot) -> None:
@@ -191,16 +193,16 @@ class Shift:
                 cause = first_cause(outcomes)
                 self.finish(slot, "failed" if broken else "filtered", task=FILTER, cause=cause)
                 return
-        outcomes = []
+        all_: list[Outcome] = []
         for task, unit in view.units.items():
-            outcomes += self.stage(slot, cell, task, self.pools(slot, task))
+            all_ += self.stage(slot, cell, task, self.pools(slot, task))
             stages = queries.recorded_stages(self.store, fingerprint=slot.fingerprint)
-            best = ranking.bests(stages).get(slot.fingerprint, {}).get(task)
-            passed = known.seed or ranking.passed(best, unit, self.space.strategy.threshold)
+            reached = ranking.bests(stages).get(slot.fingerprint, {}).get(task)
+            passed = known.seed or ranking.passed(reached, unit, self.space.strategy.threshold)
             if slot.kind == "propose" and not passed:
-                self.close(slot, "filtered", task, outcomes)
+                self.close(slot, "filtered", task, all_)
                 return
-        self.close(slot, "ranked", "", outcomes)
+        self.close(slot, "ranked", "", all_)
 
     def close(self, slot: Slot, outcome: str, task: str, outcomes: Sequence[Outcome]) -> None:
         """Ends a trial that was evaluated: it has failed only where not one of its settings could be
@@ -229,7 +231,7 @@ class Shift:
         if not claimed:
             return ()
         label = f"{self.label(slot)} {cell.name} on {task}"
-        self.heart.doing = f"{label}: {len(claimed)} settings"
+        self.heart.doing = f"{label}: {len(claimed)} setting{'s' * (len(claimed) > 1)}"
 
         def say(text: str) -> None:
             self.heart.doing = f"{label}: {text}"
@@ -250,11 +252,13 @@ class Shift:
         seeds = [seed.fingerprint for seed in queries.recorded_cells(self.store, seeds=True)]
         parent = queries.results(self.store, [slot.parent], task)
         strategy = self.space.strategy
-        return strategies.sources(strategy, strategy.settings, parent, queries.results(self.store, seeds, task))
+        return strategies.sources(
+            strategy, strategy.settings, parent, queries.results(self.store, seeds, task)
+        )
 
     def view(self) -> View:
         """The records as decisions read them."""
-        return look(self.store, self.space, self.facts)
+        return views.look(self.store, self.space, self.facts)
 
     def cell(self, fingerprint: str) -> Cell:
         """A recorded cell."""
@@ -280,30 +284,6 @@ class Shift:
             )
         )  # fmt: skip
         failpoint("after-finish")
-
-
-def look(store: Store, space: Space, known: Facts) -> View:
-    """The records as a decision reads them: scores from slots that are finished, claims from all."""
-    found = ranking.bests(queries.recorded_stages(store, finished=True, without=FILTER))
-    origins = queries.origins(store)
-    units = known.units
-    if space.strategy.baseline == "live":
-        baseline = next(seed for seed in queries.recorded_cells(store, seeds=True) if seed.name == space.baseline)
-        units = ranking.live_units(units, found.get(baseline.fingerprint, {}))
-    order = ranking.ranked(found, origins, units, space.strategy.threshold)
-    listed = [standing.fingerprint for standing in order[: space.strategy.list]]
-    tried = queries.tried(store, listed)
-
-    def about(mark: str) -> Known:
-        best = ranking.bests(queries.recorded_stages(store, finished=True, fingerprint=mark)).get(mark, {})
-        seed = mark in origins and origins[mark].seed
-        return Known(tried.get(mark) or queries.tried(store, [mark])[mark], best, seed)
-
-    def cell(mark: str) -> Cell:
-        return parse(queries.recorded_cells(store, [mark])[0].text)
-
-    admission = space.filter.accuracy if space.filter else 0.0
-    return View(strategies.grids(space), units, admission, order, about, cell, fingerprint)
 
 
 def checked(outcome: Outcome) -> Outcome:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
-from cellsearch.compiler.parameters import initialise
 from cellsearch.compiler.stack import Stack, States
+from cellsearch.compiler.structures import initialise
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.weights import count
 
@@ -88,7 +88,7 @@ def first_rows(shape: Shape, scales: Sequence[float], seeds: Sequence[int], dtyp
 
 def first_states(shape: Shape, members: int, batch: int, like: Tensor) -> States:
     """The states at the start of a stream."""
-    return stacks.first_states((shape.cell,) * shape.layers, (members, batch, shape.hidden), like)
+    return stacks.first_states(shape.stack, members, batch, like)
 
 
 def _layer_rows(shape: Shape, row: Tensor) -> list[Tensor]:

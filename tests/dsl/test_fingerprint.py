@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Affine, Apply, Cell, Connection, Constant, Input, Node, State, build, sources
+from cellsearch.dsl.graph import (
+    Affine,
+    Apply,
+    Before,
+    Cell,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    State,
+    build,
+    sources,
+)
 from cellsearch.dsl.ops import OPS, TABLE
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
@@ -77,6 +89,8 @@ def disguised(cell: Cell, rng: np.random.Generator) -> Cell:
             if OPS[node.op].commutative and rng.integers(2):
                 args.reverse()
             node = Apply(node.op, tuple(args))
+        elif isinstance(node, Before):
+            node = Before(at[node.source], node.delay)
         nodes.append(node)
     labels = ["" if rng.integers(2) else fresh.pop() for _ in order]
     states = [State(own[s.name], s.initial) for s in cell.states]
@@ -114,6 +128,10 @@ def test_zoo_cells_in_disguise(name: str) -> None:
         ("i = [x]\nf = [x]\nc' = f * c + i * h\nh' = h", "i = [x]\nf = [x]\nc' = i * c + f * h\nh' = h"),
         ("h' = x * -0\nc' = c", "h' = x * 0\nc' = c"),
         ("h' = (x)\nc' = ((c))", "h' = x\nc' = c"),
+        ("h' = before(h, 1) + x\nc' = c", "h' = x + before(h)\nc' = c"),
+        ("h' = [before(x)@rank(2), h@skew]\nc' = c", "a = before(x)\nh' = [h@skew, a@rank(2)]\nc' = c"),
+        ("h' = [x, bias=uniform(-0, 1)]\nc' = c", "h' = [x, bias=uniform(0, 1.0)]\nc' = c"),
+        ("h' = before(h) * before(h)\nc' = c", "a = before(h)\nb = before(h)\nh' = b * a\nc' = c"),
         # rings: every bracket looks like its neighbours
         (
             "a = [x]\nb = [x]\nd = [x]\nh' = [a * tanh(b), b * tanh(d), d * tanh(a)]\nc' = c",
@@ -152,6 +170,27 @@ def test_pairs_that_are_one_cell(pair: tuple[str, str]) -> None:
         ("h' = below(h)\nc' = c", "h' = below(c)\nc' = c"),
         ("h' = below(h)\nc' = c", "h' = below(other)\nc' = c"),
         ("h' = below(other)\nc' = c", "h' = below(another)\nc' = c"),
+        ("h' = before(h)\nc' = c", "h' = h\nc' = c"),
+        ("h' = before(h)\nc' = c", "h' = before(c)\nc' = c"),
+        ("h' = before(h)\nc' = c", "h' = before(h, 2)\nc' = c"),
+        ("h' = before(before(h))\nc' = c", "h' = before(h, 2)\nc' = c"),
+        ("h' = before(before(h, 2))\nc' = c", "h' = before(before(h), 2)\nc' = c"),
+        ("h' = before(h) * before(h)\nc' = c", "a = before(h)\nh' = a * a\nc' = c"),
+        ("h' = before(h * c)\nc' = c", "h' = before(h) * before(c)\nc' = c"),
+        ("h' = [h@rank(2)]\nc' = c", "h' = [h]\nc' = c"),
+        ("h' = [h@rank(2)]\nc' = c", "h' = [h@rank(3)]\nc' = c"),
+        ("h' = [h@rank(2)]\nc' = c", "h' = [h@blocks(2)]\nc' = c"),
+        ("h' = [h@blocks(2)]\nc' = c", "h' = [h@blocks(3)]\nc' = c"),
+        ("h' = [h@blocks(1)]\nc' = c", "h' = [h]\nc' = c"),
+        ("h' = [h@blocks(2)@eye(1)]\nc' = c", "h' = [h@blocks(2)]\nc' = c"),
+        ("h' = [h@skew]\nc' = c", "h' = [h]\nc' = c"),
+        ("h' = [h@rank(2), c@rank(3)]\nc' = c", "h' = [h@rank(3), c@rank(2)]\nc' = c"),
+        ("h' = [x, bias=uniform(0, 1)]\nc' = c", "h' = [x]\nc' = c"),
+        ("h' = [x, bias=uniform(0, 1)]\nc' = c", "h' = [x, bias=uniform(-1, 0)]\nc' = c"),
+        ("h' = [x, bias=uniform(1, 1)]\nc' = c", "h' = [x, bias=1]\nc' = c"),
+        ("h' = h * [bias=uniform(0, 1)]\nc' = c", "h' = h * [scalar=uniform(0, 1)]\nc' = c"),
+        ("h' = norm[x]\nc' = c", "h' = softmax[x]\nc' = c"),
+        ("h' = cumax[x]\nc' = c", "h' = softmax[x]\nc' = c"),
         # one ring of six and two of three: alike for anybody who looks at neighbours alone
         tuple(
             "".join(f"{n} = [x]\n" for n in "abdefg")
@@ -203,13 +242,17 @@ def facts(cell: Cell, i: int) -> tuple[object, ...]:
         return (*own, node.kind, place, start, node.name if node.kind == "below" and place < 0 else "")
     if isinstance(node, Constant):
         return (*own, node.value)
+    if isinstance(node, Before):
+        return (*own, node.delay)
     return (*own, node.bias, node.scalar) if isinstance(node, Affine) else (*own, node.op)
 
 
 def reads(cell: Cell, i: int, at: Callable[[int], int]) -> object:
     node = cell.nodes[i]
     if isinstance(node, Affine):
-        return Counter((at(c.source), c.peephole, c.eye, c.structure) for c in node.connections)
+        return Counter((at(c.source), c.peephole, c.eye, c.structure, c.part) for c in node.connections)
+    if isinstance(node, Before):
+        return at(node.source)
     if isinstance(node, Apply):
         args = [at(a) for a in node.args]
         return Counter(args) if OPS[node.op].commutative else args
@@ -286,10 +329,12 @@ def nudged(cell: Cell, rng: np.random.Generator) -> Cell:
         nodes[i] = Apply(node.op if rng.integers(2) else str(rng.choice(peers)), tuple(args))
     elif isinstance(node, Affine) and node.connections:
         k = int(rng.integers(len(node.connections)))
-        changed = replace(node.connections[k], source=int(rng.integers(i)), structure=None)
+        changed = replace(node.connections[k], source=int(rng.integers(i)), structure=None, part=None)
         nodes[i] = replace(node, connections=(*node.connections[:k], changed, *node.connections[k + 1 :]))
     elif isinstance(node, Affine):
         nodes[i] = replace(node, scalar=not node.scalar)
+    elif isinstance(node, Before):
+        nodes[i] = Before(int(rng.integers(i)), node.delay) if rng.integers(2) else Before(node.source, 4)
     return build(cell.name, cell.states, nodes, cell.labels, cell.new, cell.output, cell.clock)
 
 

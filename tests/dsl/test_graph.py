@@ -13,12 +13,14 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import (
     Affine,
     Apply,
+    Before,
     Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
+    Uniform,
     _text_bound,
     build,
     equations,
@@ -136,14 +138,49 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         "peephole has no kind of matrix",
     ),
     "unknown matrix": (
-        lambda: made([Affine((Connection(1, structure="rank"),))]),
-        "unknown kind of matrix 'rank'",
+        lambda: made([Affine((Connection(1, structure="diagonal"),))]),
+        "unknown kind of matrix 'diagonal'",
+    ),
+    "rank without a number": (lambda: made([Affine((Connection(1, structure="rank"),))]), "@rank takes rank"),
+    "rank 0": (lambda: made([Affine((Connection(1, structure="rank", part=0),))]), "from 1 to 65536"),
+    "blocks without end": (
+        lambda: made([Affine((Connection(1, structure="blocks", part=65_537),))]),
+        "number of blocks is a whole number",
+    ),
+    "a number of skew": (
+        lambda: made([Affine((Connection(1, structure="skew", part=2),))]),
+        "@skew takes no number",
+    ),
+    "a number of nothing": (lambda: made([Affine((Connection(1, part=2),))]), "a number needs a kind"),
+    "rank with eye": (
+        lambda: made([Affine((Connection(1, eye=1.0, structure="rank", part=2),))]),
+        "@rank has no place for @eye",
+    ),
+    "skew x": (lambda: made([Affine((Connection(0, structure="skew"),))]), "source of width H"),
+    "skew of an earlier x": (
+        lambda: made([Before(0), Affine((Connection(2, structure="skew"),))]),
+        "source of width H",
+    ),
+    "peephole of a rank": (
+        lambda: made([Affine((Connection(1, True, structure="rank", part=2),))]),
+        "peephole has no kind of matrix",
+    ),
+    "before 0": (lambda: made([Before(1, 0)]), "looks back 1 to 1000 steps"),
+    "before too much": (lambda: made([Before(1, 1001)]), "looks back 1 to 1000 steps"),
+    "before itself": (lambda: made([Before(2)]), "does not read earlier nodes"),
+    "uniform upside down": (
+        lambda: made([Affine((Connection(0),), Uniform(1.0, 0.0))]),
+        "low <= high",
+    ),
+    "uniform inf": (
+        lambda: made([Affine((Connection(0),), Uniform(0.0, float("inf")))]),
+        "must be finite",
     ),
     "slower without clock": (
         lambda: made([Affine((Connection(1, structure="slower"),))]),
         "@slower needs a clock",
     ),
-    "slower x": (lambda: made([Affine((Connection(0, structure="slower"),))], clock=(1,)), "hidden width"),
+    "slower x": (lambda: made([Affine((Connection(0, structure="slower"),))], clock=(1,)), "source of width H"),
     "tick without clock": (lambda: made([Input("tick", "tick"), Apply("tanh", (2,))]), "tick needs a clock"),
     "tick by another name": (
         lambda: made([Input("tick", "tock"), Apply("tanh", (2,))], clock=(1,)),

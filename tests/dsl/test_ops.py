@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 
 from cellsearch.dsl.graph import check_name
-from cellsearch.dsl.ops import INFIX, INTRINSICS, OPS, PREFIX, TABLE, Kind, Op
+from cellsearch.dsl.ops import INFIX, INTRINSICS, OPS, PREFIX, REDUCTIONS, TABLE, Kind, Op, calls
 from cellsearch.dsl.text import parse, show
 
 FUNCTIONS = {name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"}
 FUNCTIONS["sigmoid"] = lambda a: 0.5 * (1 + np.tanh(a / 2))
+FUNCTIONS |= {
+    "mean": lambda a: a.mean(-1, keepdims=True),
+    "total": lambda a: a.sum(-1, keepdims=True),
+    "highest": lambda a: a.max(-1, keepdims=True),
+    "sums_before": lambda a: np.cumsum(a, -1),
+    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(a, -1), -1), -1),
+}
+UNITS = 8  # the last axis
 ROWS = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 
 
@@ -24,25 +32,35 @@ def samples(op: Op) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     found = {}
     for name in "ab"[: op.arity]:
-        drawn = rng.uniform(*op.domain, 400)
-        found[name] = drawn
-    keep = np.ones(400, dtype=bool)
+        found[name] = rng.uniform(*op.domain, (60, UNITS))
+    keep = np.ones((60, UNITS), dtype=bool)
     for values in found.values():
         for kink in op.kinks:
             keep &= np.abs(values - kink) > 1e-3
     if op.arity == 2:
         keep &= np.abs(found["a"] - found["b"]) > 1e-3
+    if op.kind is Kind.UNITS:
+        assert keep.all(), "units belong together"
+        return found
     return {name: values[keep] for name, values in found.items()}
 
 
 @ROWS
 def test_derivatives_are_those_of_the_forward_formula(op: Op) -> None:
     at, step = samples(op), 1e-6
-    y, g = evaluate(op.forward, **at), np.linspace(-2, 2, at["a"].size)
+    shape = at["a"].shape
+    y, g = evaluate(op.forward, **at), np.random.default_rng(1).uniform(-2, 2, shape)
+    # all at once where every unit stands for itself, else one after the other
+    single = np.eye(UNITS) if op.kind is Kind.UNITS else np.ones((1, 1))
     for name, derivative in zip("ab", op.derivatives, strict=False):
-        up = evaluate(op.forward, **{**at, name: at[name] + step})
-        down = evaluate(op.forward, **{**at, name: at[name] - step})
-        expected = g * (up - down) / (2 * step)
+        expected = np.zeros(shape)
+        for which in single:
+            up = evaluate(op.forward, **{**at, name: at[name] + step * which})
+            down = evaluate(op.forward, **{**at, name: at[name] - step * which})
+            change = g * (up - down) / (2 * step)
+            if op.kind is Kind.UNITS:
+                change = which * change.sum(-1, keepdims=True)
+            expected += change
         found = np.broadcast_to(evaluate(derivative, **at, y=y, g=g), expected.shape)
         np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-8)
 
@@ -52,7 +70,7 @@ def test_kept_is_what_the_derivatives_read(op: Op) -> None:
     at = samples(op)
     values = {**at, "y": evaluate(op.forward, **at)}
     for derivative in op.derivatives:
-        evaluate(derivative, **{name: values[name] for name in op.keeps}, g=np.ones(at["a"].size))
+        evaluate(derivative, **{name: values[name] for name in op.keeps}, g=np.ones(at["a"].shape))
 
 
 @ROWS
@@ -88,7 +106,7 @@ def test_the_derivative_of_relu_at_zero_is_zero() -> None:
 def test_large_arguments_overflow_nowhere_but_where_they_must() -> None:
     far = np.array([-800.0, 800.0])
     for op in TABLE:
-        if op.kind is Kind.ACTIVATION and op.name not in ("exp", "log", "sqrt"):
+        if op.arity == 1 and op.name not in ("exp", "log", "sqrt"):
             assert np.isfinite(evaluate(op.forward, a=far)).all(), op.name
 
 
@@ -127,7 +145,35 @@ def test_values_fill_their_span(op: Op) -> None:
         return
     start = 1e-9 if op.domain[0] > 0 else -1e4
     a = np.concatenate([np.linspace(start, 1e4, 20_001), np.linspace(max(start, -10), 10, 2001)])
+    rounding = 0.0
+    if op.kind is Kind.UNITS:
+        a, rounding = 10 * np.random.default_rng(2).standard_normal((2000, UNITS)), 1e-15
     y = evaluate(op.forward, a=a)
-    assert low <= y.min() and y.max() <= high
+    assert low - rounding <= y.min() and y.max() <= high + rounding
     assert y.min() < low + 0.01 if np.isfinite(low) else y.min() < -1
     assert y.max() > high - 0.01 if np.isfinite(high) else y.max() > 1
+
+
+def test_ops_over_the_units_are_what_their_names_say() -> None:
+    a = np.random.default_rng(3).normal(2, 5, (50, UNITS))
+    norm, shares, sums = (evaluate(OPS[name].forward, a=a) for name in ("norm", "softmax", "cumax"))
+    np.testing.assert_allclose(norm.mean(-1), 0, atol=1e-14)
+    np.testing.assert_allclose(norm, (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5))
+    np.testing.assert_allclose(shares.sum(-1), 1)
+    np.testing.assert_allclose(shares[:, 0] / shares[:, 1], np.exp(a[:, 0] - a[:, 1]))
+    np.testing.assert_allclose(sums, np.cumsum(shares, -1))
+    np.testing.assert_allclose(evaluate(OPS["norm"].forward, a=np.full((1, UNITS), 3.0)), 0)
+    np.testing.assert_allclose(evaluate(OPS["softmax"].forward, a=a - 1000), shares, rtol=1e-10)
+
+
+def test_only_ops_over_the_units_reduce() -> None:
+    for op in TABLE:
+        called = set().union(*(calls(f) for f in (op.forward, *op.derivatives)))
+        assert (op.kind is Kind.UNITS) == bool(called & set(REDUCTIONS)), op.name
+        assert op.arity == (2 if op.kind is Kind.COMBINE else 1)
+
+
+@pytest.mark.parametrize("name", [op.name for op in TABLE if op.kind is Kind.UNITS])
+def test_ops_over_the_units_take_a_bracket_as_any_op_does(name: str) -> None:
+    text = f"cell t(x; h)\nh' = {name}[x, h] * {name}(h)\n"
+    assert show(parse(text)) == text

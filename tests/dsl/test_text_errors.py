@@ -58,7 +58,7 @@ def test_every_message_has_an_example() -> None:
             "cell gru(x; h)\n\nz = sigmod[x, h]\nh' = z",
             "t.cell:3:5: unknown function 'sigmod'\n    z = sigmod[x, h]\n        ^^^^^^\n"
             "did you mean 'sigmoid'? (max, min, sigmoid, tanh, relu, leaky_relu, softplus, log_sigmoid, "
-            "hard_sigmoid, silu, softsign, exp, log, sqrt, abs, sin, cos)",
+            "hard_sigmoid, silu, softsign, exp, log, sqrt, abs, sin, cos, norm, softmax, cumax)",
         ),
         (
             "cell t(x; hidden)\nhidden' = hiden * x",
@@ -75,9 +75,19 @@ def test_every_message_has_an_example() -> None:
             "an equation uses what stands above it; move one of them",
         ),
         (
-            "cell t(x; h)\nh' = [h@rank(8)]",
-            "t.cell:2:9: unknown kind of matrix 'rank'\n    h' = [h@rank(8)]\n"
-            "            ^^^^\n(eye, slower)",
+            "cell t(x; h)\nh' = [h@block(8)]",
+            "t.cell:2:9: unknown kind of matrix 'block'\n    h' = [h@block(8)]\n"
+            "            ^^^^^\ndid you mean 'blocks'? (eye, slower, rank, blocks, skew)",
+        ),
+        (
+            "cell t(x; h)\nh' = [h@rank(2.5), x]",
+            "t.cell:2:14: the rank of @rank is a whole number from 1 to 65,536, not '2.5'\n"
+            "    h' = [h@rank(2.5), x]\n                 ^^^\nas in h@rank(8) or h@blocks(4)",
+        ),
+        (
+            "cell t(x; h)\nh' = before(h, 0) + x",
+            "t.cell:2:16: before(v, d) looks back a whole number of steps from 1 to 1,000, not '0'\n"
+            "    h' = before(h, 0) + x\n                   ^\nas in before(c, 2); before(c) is one step",
         ),
         (
             "cell t(x; h)\nh' = h − x",

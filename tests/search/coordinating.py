@@ -1,6 +1,7 @@
 """A `search` process with scripted workers, for tests of real processes and signals.
 
-`python coordinating.py FOLDER WORKERS TRIALS SECONDS [WRONG] [LIMIT]`; prints the exit code's reason on stderr.
+`python coordinating.py FOLDER WORKERS TRIALS SECONDS [WRONG] [LIMIT]`; prints the exit code's reason on
+stderr.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""A worker process with the scripted laboratory, for tests of real processes. It reads its orders like a real one.
+"""A worker process with the scripted laboratory, for tests of real processes. It reads its orders like a
+real one.
 
 `python runner.py [SECONDS] [slow|crash|data]`: how long a stage takes, and what goes wrong.
 """

@@ -1,4 +1,5 @@
-"""A search without training: a small space, and a laboratory whose results follow from a hash or from a table."""
+"""A search without training: a small space, and a laboratory whose results follow from a hash or from a
+table."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import URL
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
@@ -38,7 +40,9 @@ budget: {trials: 12}
 DIGESTS = {"filter": "f" * 64, "arithmetic": "a" * 64, "xml": "b" * 64}
 FLOORS = {"arithmetic": 0.1, "xml": 0.1}
 
-Accuracy = Callable[[str, str, int], float | None]  # fingerprint, stage, setting -> accuracy, None for diverged
+Accuracy = Callable[
+    [str, str, int], float | None
+]  # fingerprint, stage, setting -> accuracy, None for diverged
 
 
 def uniform(*parts: object) -> float:
@@ -85,7 +89,9 @@ class Scripted:
         for setting in settings:
             accuracy = self.accuracy(mark, task, setting)
             if accuracy is None:
-                outcomes.append(Outcome(setting, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1"))
+                outcomes.append(
+                    Outcome(setting, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1")
+                )
             else:
                 outcomes.append(Outcome(setting, "done", accuracy, 1 - accuracy, 3, 8, 100 + setting))
         return outcomes
@@ -123,10 +129,12 @@ def space_of(**changes: Any) -> Space:
 
 def new_study(folder: Path, space: Space, trials: int = 12, seed: int = 1, name: str = "s") -> Store:
     """A study in `folder`."""
-    url = f"sqlite:///{folder / 'study.db'}"
+    url = URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
     tasks = {task.name: len(task.grid) for task in space.tasks}
     identity = Identity(space.text, seed, DIGESTS)
-    return records.create(url, name, identity, "test", trials, seeds_of(space), tasks, space.strategy.settings)
+    return records.create(
+        url, name, identity, "test", trials, seeds_of(space), tasks, space.strategy.settings
+    )
 
 
 def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:
@@ -135,7 +143,9 @@ def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:
     worker.work(store, space, lab, propose, heart)
 
 
-def searched(folder: Path, lab: Lab, space: Space, propose: Propose, trials: int = 12, seed: int = 1) -> Store:
+def searched(
+    folder: Path, lab: Lab, space: Space, propose: Propose, trials: int = 12, seed: int = 1
+) -> Store:
     """A whole search in this process."""
     folder.mkdir(parents=True, exist_ok=True)
     store = new_study(folder, space, trials, seed)

@@ -71,7 +71,9 @@ records = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), accur
 
 
 @given(records)
-def test_bests_are_the_best_of_all_stages_in_any_order(rows: list[tuple[str, str, float | None, int]]) -> None:
+def test_bests_are_the_best_of_all_stages_in_any_order(
+    rows: list[tuple[str, str, float | None, int]],
+) -> None:
     stages = [
         Stage(slot, task, cell, 2, 0 if a is None else 1, a, a, None if a is None else setting, None, None)
         for slot, (cell, task, a, setting) in enumerate(rows)
@@ -88,4 +90,6 @@ def test_bests_are_the_best_of_all_stages_in_any_order(rows: list[tuple[str, str
             trained = [(-s.accuracy, s.setting) for s in mine if s.accuracy is not None]
             assert best.settings == 2 * len(mine)
             assert best.trained == len(trained)
-            assert (best.accuracy, best.setting) == ((-min(trained)[0], min(trained)[1]) if trained else (None, None))
+            assert (best.accuracy, best.setting) == (
+                (-min(trained)[0], min(trained)[1]) if trained else (None, None)
+            )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.search import board, liveness, processes, queries, records
+from cellsearch.search import board, liveness, queries, records
 from cellsearch.search.schema import Store
 from tests.search.scripted import space_of
 
@@ -202,10 +202,10 @@ def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path
 
 
 def test_a_cell_that_kills_its_worker_is_tried_again_and_then_failed(tmp_path: Path) -> None:
-    code, said = end(start(tmp_path, 1, 3, 0.0, "crash"))
+    code, said = end(start(tmp_path, 1, 1, 0.0, "crash"))
     assert (code, said) == (0, "")
     store = store_of(tmp_path)
-    assert queries.counts(store).failed == 3
+    assert queries.counts(store).failed == 1
     assert board.status(store, SPACE).finished
 
 
@@ -214,14 +214,14 @@ def test_an_error_for_people_in_a_worker_ends_the_search_with_it(tmp_path: Path)
 
 
 def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
-    assert end(start(tmp_path, 1, 500, 0.05, "", "3")) == (0, "")
+    assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
     store = store_of(tmp_path)
     status = board.status(store, SPACE)
     assert status.halted
-    assert 2.5 < status.seconds < 6
+    assert 1.8 < status.seconds < 5
     assert 0 < status.counts.settings
     assert (status.counts.running, status.finished) == (0, False)
     began = time.monotonic()
-    assert end(start(tmp_path, 1, 500, 0.05, "", "3")) == (0, "")
+    assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
     assert time.monotonic() - began < 3
     assert board.status(store, SPACE).counts.settings == status.counts.settings

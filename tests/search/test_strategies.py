@@ -32,6 +32,7 @@ def view_of(ranked: list[int], known: Mapping[int, Known]) -> View:
         units=UNITS,
         admission=0.95,
         ranked=standings,
+        tried={fingerprint(variant(n)): known.get(n, Known({}, {})).tried for n in ranked},
         known=lambda mark: known.get(marks[mark], Known({}, {})),
         cell=lambda mark: variant(marks[mark]),
         fingerprint=fingerprint,
@@ -52,7 +53,9 @@ def test_draw_never_takes_a_setting_twice_and_stops_only_at_the_end_of_the_grid(
 
 
 def test_draw_gives_each_pool_its_quota_and_fills_up_at_random() -> None:
-    drawn = strategies.draw(20, 840, [(6, range(6)), (6, range(100, 103))], frozenset({0}), np.random.default_rng(0))
+    drawn = strategies.draw(
+        20, 840, [(6, range(6)), (6, range(100, 103))], frozenset({0}), np.random.default_rng(0)
+    )
     assert {1, 2, 3, 4, 5} | {100, 101, 102} <= set(drawn)
     assert len(drawn) == 20
 
@@ -77,7 +80,9 @@ def test_else_a_third_comes_from_the_seeds_and_a_third_from_what_the_parent_trie
 
 def test_refining_comes_as_often_as_the_space_says() -> None:
     view = view_of([0, 1], {})
-    kinds = [strategies.decide(STRATEGY, view, one_of(20), np.random.default_rng(s)).kind for s in range(1_000)]
+    kinds = [
+        strategies.decide(STRATEGY, view, one_of(20), np.random.default_rng(s)).kind for s in range(1_000)
+    ]
     assert 440 < kinds.count("refine") < 560
     assert set(kinds) == {"refine", "propose"}
 
@@ -85,7 +90,9 @@ def test_refining_comes_as_often_as_the_space_says() -> None:
 def test_a_cell_without_an_untried_setting_is_not_refined() -> None:
     view = view_of([0, 1, 2], {0: Known(FULL, {}), 2: Known(FULL, {})})
     always = replace(STRATEGY, refine=1.0)
-    chosen = {strategies.decide(always, view, one_of(20), np.random.default_rng(s)).fingerprint for s in range(50)}
+    chosen = {
+        strategies.decide(always, view, one_of(20), np.random.default_rng(s)).fingerprint for s in range(50)
+    }
     assert chosen == {fingerprint(variant(1))}
 
 
@@ -106,7 +113,9 @@ def test_only_the_list_gives_parents() -> None:
 def test_mutants_with_nothing_left_to_run_are_passed_over() -> None:
     done = {n: Known({FILTER: 12}, {FILTER: Best(12, 12, 0.5)}) for n in range(9)}
     view = view_of([10], done | {10: Known(FULL, {}, seed=True)})
-    chosen = {strategies.decide(STRATEGY, view, one_of(10), np.random.default_rng(s)).fingerprint for s in range(20)}
+    chosen = {
+        strategies.decide(STRATEGY, view, one_of(10), np.random.default_rng(s)).fingerprint for s in range(20)
+    }
     assert chosen == {fingerprint(variant(9))}
 
 
@@ -136,9 +145,15 @@ PASSED = Best(1, 1, 0.99)
         (Known({FILTER: 12}, {FILTER: Best(12, 12, 0.94)}), False),
         (Known({FILTER: 12}, {FILTER: PASSED}), True),  # passed: the tasks are left
         (Known({FILTER: 1} | FULL, {FILTER: PASSED, "arithmetic": Best(12, 12, 0.6)}), False),
-        (Known({"arithmetic": 12}, {FILTER: PASSED, "arithmetic": Best(12, 12, 0.45)}), False),  # not above 0.45
+        (
+            Known({"arithmetic": 12}, {FILTER: PASSED, "arithmetic": Best(12, 12, 0.45)}),
+            False,
+        ),  # not above 0.45
         (Known({"arithmetic": 12}, {FILTER: PASSED, "arithmetic": Best(12, 12, 0.46)}), True),
-        (Known({"arithmetic": 12}, {"arithmetic": Best(12, 12, 0.1)}, seed=True), True),  # seeds pass everywhere
+        (
+            Known({"arithmetic": 12}, {"arithmetic": Best(12, 12, 0.1)}, seed=True),
+            True,
+        ),  # seeds pass everywhere
         (Known(FULL, {}, seed=True), False),
     ],
 )

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellsearch.compiler.parameters import named, trainable
+from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
+from cellsearch.compiler.structures import free as free_entries
 from cellsearch.dsl import zoo
 from cellsearch.train import model
 
@@ -46,7 +47,7 @@ def test_loss_and_gradient_agree_with_autograd(name: str, masked: bool) -> None:
         assert torch.isclose(score.loss[k], losses.detach(), rtol=1e-12)
         right = (logits.argmax(-1).reshape(-1) == chosen).sum()
         assert int(score.right[k]) == int(right)
-        masks = [trainable(lay) for lay in shape.stack.layers]
+        masks = [free_entries(lay) for lay in shape.stack.layers]
         expected = row.grad[0].clone()
         for part, mask in zip(
             shape.stack.rows(expected[None, shape.embedding : shape.output]), masks, strict=True
@@ -61,7 +62,7 @@ def test_loss_and_gradient_agree_with_autograd(name: str, masked: bool) -> None:
 def test_the_number_of_parameters_is_the_number_of_free_entries(name: str) -> None:
     shape = model.Shape(zoo.load(name), 11, 3, 9)
     free = sum(
-        lay.size if trainable(lay) is None else int(trainable(lay).sum()) for lay in shape.stack.layers
+        lay.size if free_entries(lay) is None else int(free_entries(lay).sum()) for lay in shape.stack.layers
     )
     assert model.parameters(shape.cell, 11, 3, 9) == shape.size - shape.stack.size + free
 

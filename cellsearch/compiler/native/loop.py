@@ -55,7 +55,7 @@ class Runner:
             if ref not in wanted:
                 continue
             tensor = self.where.whole(ref)
-            if tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
+            if tensor.stride(-1) != 1 and tensor.shape[-1] > 1 and ref.kind != "weight":
                 tensor = tensor.contiguous()  # a gradient from outside may come in any layout
                 self.kept.append(tensor)
             expanded = tensor.expand(*self.sizes[:3], tensor.shape[-1])

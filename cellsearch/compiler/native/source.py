@@ -13,7 +13,6 @@ from functools import lru_cache
 from cellsearch.compiler import kernels
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.plan import Plan, Product
-from cellsearch.dsl.weights import weights
 
 PRELUDE = """#include "pointwise.h"
 typedef void (*pack_function)(long, long, const real *, long, int, real *);
@@ -48,9 +47,9 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
     """The C text of a plan whose states `above` are read by the layer above."""
     outer, inner = kernels.forward(plan)
     back = kernels.backward(plan, above)
-    refs = list(
-        dict.fromkeys(r for k in (*outer, *inner, *back.inner, *back.outer) for r in kernels.references(k))
-    )
+    groups = {"fo": outer, "fi": inner, "bo": back.outer, "bi": back.inner}
+    every = (kernel for stages in groups.values() for group in stages for kernel in group)
+    refs = list(dict.fromkeys(r for kernel in every for r in kernels.references(kernel)))
     index = {p: k for k, p in enumerate(plan.products)}
     stages = plan.inner
 
@@ -72,28 +71,34 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
         refs += [r for r in (Ref("dnew", s), Ref("dold", s)) if r not in refs]
     rows = {ref: i for i, ref in enumerate(refs)}
     parts = [PRELUDE]
-    for name, group in (("fo", outer), ("fi", inner), ("bo", back.outer), ("bi", back.inner)):
-        parts += [_kernel(plan, f"{name}{k}", kernel, rows) for k, kernel in enumerate(group)]
-    parts += [_whole(f"f_outer{k}", f"fo{k}") for k in range(len(outer))]
-    parts += [_whole(f"b_outer{k}", f"bo{k}") for k in range(len(back.outer))]
+    for name, whole in (("fo", "f_outer"), ("fi", ""), ("bo", "b_outer"), ("bi", "")):
+        for k, group in enumerate(groups[name]):
+            parts += [_kernel(plan, f"{name}{k}_{j}", kernel, rows) for j, kernel in enumerate(group)]
+            if whole:
+                parts.append(_whole(f"{whole}{k}", _calls(f"{name}{k}", group)))
     body = []
     done = 0
-    for k in range(len(inner)):
+    for k, group in enumerate(inner):
         count = len(stages[k].products) if stages else 0
         body += [_product(step, done + j, rows) for j, step in enumerate(forward[done : done + count])]
-        body.append(f"fi{k}(B, H, p, s, k, t);")
+        body += _calls(f"fi{k}", group)
         done += count
     parts.append(_loop("f_loop", "for (long t = 0; t < T; t++)", forward, body, rows, swap=[]))
     body = [_clear(rows, s) for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
     done = 0
     for k in reversed(range(len(back.inner))):
-        body.append(f"bi{k}(B, H, p, s, k, t);")
+        body += _calls(f"bi{k}", back.inner[k])
         steps = [b for b in map(behind, reversed(stages[k].products if stages else ())) if b]
         body += [_product(step, done + j, rows) for j, step in enumerate(steps)]
         done += len(steps)
     swap = [(rows[Ref("dnew", s)], rows[Ref("dold", s)]) for s in range(len(plan.cell.states))]
     parts.append(_loop("b_loop", "for (long t = T - 1; t >= 0; t--)", backward, body, rows, swap=swap))
     return Source("\n".join(parts), tuple(refs), forward, backward)
+
+
+def _calls(name: str, group: tuple[Kernel, ...]) -> list[str]:
+    """The calls of a stage's kernels, in order, at one step of one member."""
+    return [f"{name}_{j}(B, H, p, s, k, t);" for j, kernel in enumerate(group) if kernel.stores]
 
 
 def _kernel(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
@@ -106,23 +111,65 @@ def _kernel(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
         lines.append(
             f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
         )
-    lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
+    loads = []
     for variable, ref in kernel.loads:
-        scalar = ref.kind == "weight" and weights(plan.cell)[ref.index].kind == "scalar"
-        lines.append(f"            const real {variable} = r{rows[ref]}[{0 if scalar else 'h'}];")
-    lines += [f"            const real {let.name} = {expression(let.formula)};" for let in kernel.lets]
+        scalar = ref.kind == "weight" and plan.cell.weights[ref.index].kind == "scalar"
+        loads.append(f"            const real {variable} = r{rows[ref]}[{0 if scalar else 'h'}];")
+    lets: list[str] = []
+    for let in kernel.lets:
+        formula = ast.parse(let.formula, mode="eval").body
+        if kernel.units:
+            formula = _reduce(formula, [*loads, *lets], lines)
+        lets.append(f"            const real {let.name} = {_emit(formula)};")
+    lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {", *loads, *lets]
     for store in kernel.stores:
         sign = "+=" if store.add else "="
         lines.append(f"            r{rows[store.ref]}[h] {sign} {expression(store.formula)};")
     return "\n".join([*lines, "        }", "    }", "}"])
 
 
-def _whole(name: str, kernel: str) -> str:
-    """An outer kernel: all members and steps."""
+_START = {"mean": "0", "total": "0", "highest": "-INFINITY", "sums_before": "0", "sums_behind": "0"}
+
+
+def _reduce(node: ast.expr, before: list[str], lines: list[str]) -> ast.expr:
+    """The formula with every reduction replaced by a variable, which loops put in `lines` compute, inner ones
+    first. `before` computes what the formula reads."""
+
+    class Reduce(ast.NodeTransformer):
+        def visit_Call(self, call: ast.Call) -> ast.expr:
+            call.args = [self.visit(a) for a in call.args]
+            assert isinstance(call.func, ast.Name)
+            kind = call.func.id
+            if kind not in _START:
+                return call
+            name = f"m{len(lines)}"
+            sums = kind.startswith("sums")
+            lines.append(f"        real {name} = {_START[kind]};")
+            if sums:
+                lines.append(f"        real {name}_[H];")
+            back = kind == "sums_behind"
+            lines.append(f"        for (long h = {'H - 1; h >= 0; h--' if back else '0; h < H; h++'}) {{")
+            lines.extend([*before, f"            const real e = {_emit(call.args[0])};"])
+            grown = f"(e > {name}) | (e != e) ? e : {name}" if kind == "highest" else f"{name} + e"
+            lines.append(f"            {name} = {grown};")
+            if sums:
+                lines.append(f"            {name}_[h] = {name};")
+            lines.append("        }")
+            if kind == "mean":
+                lines.append(f"        {name} /= H;")
+            return ast.Name(f"{name}_[h]" if sums else name)
+
+    found = Reduce().visit(node)
+    assert isinstance(found, ast.expr)
+    return found
+
+
+def _whole(name: str, calls: list[str]) -> str:
+    """The kernels of an outer stage: all members and steps."""
     return (
         f"void {name}(long K, long T, long B, long H, real *const *p, const long *s) {{\n"
         "    for (long k = 0; k < K; k++)\n"
-        f"        for (long t = 0; t < T; t++) {kernel}(B, H, p, s, k, t);\n}}"
+        f"        for (long t = 0; t < T; t++) {{ {' '.join(calls)} }}\n}}"
     )
 
 

@@ -86,7 +86,12 @@ def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     target = directory / f"{key}.so"
     if not target.exists():
         _compile(cc, text, header, flags, target)
-    return ctypes.CDLL(str(target))
+    try:
+        return ctypes.CDLL(str(target))
+    except OSError as error:
+        raise RunError(
+            f"a compiled kernel cannot be loaded: {error}; remove {target} and try again"
+        ) from error
 
 
 def _compile(cc: str, text: str, header: str, flags: tuple[str, ...], target: Path) -> None:

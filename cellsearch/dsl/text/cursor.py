@@ -29,6 +29,7 @@ class Cursor:
         self.states: list[State] = []
         self.clock: tuple[int, ...] = ()
         self.inputs: dict[Input, int] = {}
+        self.wide = {0}  # x and what it was: values of the width of the input
         self.opened: list[Token] = []
         self.nesting = 0
         self.simple = (-1, -1)  # the tokens of the last name, call or parenthesis: what '@' may follow

@@ -2,11 +2,11 @@
 
     expression  operand (("+" | "-" | "*" | "/") operand)*         grouped to the left, * and / first
     operand     "-" operand | number | bracket | simple
-    simple      NAME | NAME' | "tick" | "below" "(" NAME ")" | "(" expression ")"
-                | OP bracket | OP "(" expression ("," expression)* ")"
+    simple      NAME | NAME' | "tick" | "below" "(" NAME ")" | "before" "(" expression ["," WHOLE] ")"
+                | "(" expression ")" | OP bracket | OP "(" expression ("," expression)* ")"
     bracket     "[" [item ("," item)*] "]"                         options last
-    item        expression | "." simple | OPTION "=" (number | "none")
-                | simple ("@" "slower" | "@" "eye" "(" number ")")*
+    item        expression | "." simple | OPTION "=" (number | "none" | "uniform" "(" number "," number ")")
+                | simple ("@" STRUCTURE ["(" WHOLE ")"] | "@" "eye" "(" number ")")*
 
 Each rule is a generator that yields the rule it calls and is sent the node that was read, so that nesting
 costs a list and no Python frames.
@@ -15,7 +15,19 @@ costs a list and no Python frames.
 from collections.abc import Generator
 from typing import NoReturn
 
-from cellsearch.dsl.graph import KEYWORDS, STRUCTURES, Affine, Apply, Connection, Constant, Input
+from cellsearch.dsl.graph import (
+    KEYWORDS,
+    MAX_DELAY,
+    MAX_PART,
+    STRUCTURES,
+    Affine,
+    Apply,
+    Before,
+    Connection,
+    Constant,
+    Input,
+    Uniform,
+)
 from cellsearch.dsl.ops import INFIX, OPS, PREFIX, Op
 from cellsearch.dsl.text.cursor import Cursor, listed, nearest
 from cellsearch.dsl.text.lexer import Token
@@ -23,6 +35,10 @@ from cellsearch.dsl.text.lexer import Token
 OPTIONS = ("bias", "scalar")
 _MATRICES = ("eye", *STRUCTURES)
 _FUNCTIONS = [op.name for op in OPS.values() if not op.symbol]
+_CALLED = [*_FUNCTIONS, "below", "before"]
+_EXAMPLES = {"rank": "h@rank(8)", "blocks": "h@blocks(4)"}  # of the structures that take a number
+
+Initial = float | Uniform | None
 
 Rule = Generator["Rule", int, int]
 
@@ -95,6 +111,8 @@ class Expressions(Cursor):
         name = token.text
         if name in OPS:
             return (yield self.call(token, OPS[name]))
+        if name == "before":
+            return (yield self.before(token))
         if name == "below":
             hint = "below(c) is the new value of state c in the layer below"
             self.open("(", hint)
@@ -117,6 +135,19 @@ class Expressions(Cursor):
         self.unknown(token, called)
         yield from ()  # a generator like the others
 
+    def before(self, token: Token) -> Rule:
+        self.open("(", "before(v) is v one step ago, before(v, 2) two steps")
+        source = yield self.expression()
+        delay = 1
+        if self.found(","):
+            self.next()
+            delay = self.whole("delay", MAX_DELAY)
+        self.close(")")
+        index = self.add(Before(source, delay), token)
+        if source in self.wide:
+            self.wide.add(index)
+        return index
+
     def unknown(self, token: Token, called: bool) -> NoReturn:
         name, known = token.text, list(self.scope)
         base = name.removesuffix("'")
@@ -125,11 +156,11 @@ class Expressions(Cursor):
         if name in self.heads:
             self.fail("used_before", token, name=name, line=self.source.place(self.heads[name].at).line)
         if called:
-            near = nearest(name, _FUNCTIONS)
+            near = nearest(name, _CALLED)
             self.fail("unknown_function", token, name=name, nearest=near, functions=listed(_FUNCTIONS))
         if name in KEYWORDS:
             self.fail("keyword", token, name=name, known=f"values here: {listed(known)}")
-        near = nearest(name, [*known, *_FUNCTIONS])
+        near = nearest(name, [*known, *_CALLED])
         self.fail("unknown_name", token, name=name, nearest=near, known=f"(values here: {listed(known)})")
 
     def call(self, token: Token, op: Op) -> Rule:
@@ -160,7 +191,7 @@ class Expressions(Cursor):
         """The connections and options between square brackets: an affine node."""
         opened = self.open("[")
         connections: dict[tuple[int, bool], Connection] = {}
-        options: dict[str, float | None] = {}
+        options: dict[str, Initial] = {}
         while not (self.found("]") and not connections and not options):
             start = self.token
             if start.kind == "word" and self.peek().kind == "sign" and self.peek().text == "=":
@@ -184,7 +215,7 @@ class Expressions(Cursor):
         self.brackets.append(opened)
         return self.add(Affine(tuple(connections.values()), bias, "scalar" in options), opened)
 
-    def option(self, options: dict[str, float | None]) -> None:
+    def option(self, options: dict[str, Initial]) -> None:
         token = self.next()
         name = token.text
         if name not in OPTIONS:
@@ -197,11 +228,27 @@ class Expressions(Cursor):
         if name in options:
             self.fail("option_twice", token, name=f"{name}=")
         self.next()
-        if name == "bias" and self.token.kind == "word" and self.token.text == "none":
+        word = self.token.text if self.token.kind == "word" else ""
+        if name == "bias" and word == "none":
             self.next()
             options[name] = None
+        elif word == "uniform":
+            self.next()
+            options[name] = self.uniform()
         else:
             options[name] = self.number("a number or none" if name == "bias" else "a number")
+
+    def uniform(self) -> Uniform:
+        """The bounds between which initial values are drawn."""
+        hint = "as in bias=uniform(-0.1, 0.1)"
+        opened = self.open("(", hint)
+        low = self.number("the lower bound")
+        self.take(",", hint)
+        high = self.number("the upper bound")
+        self.close(")")
+        if low > high:
+            self.fail("uniform_order", opened)
+        return Uniform(low, high)
 
     def connection(self) -> Generator[Rule, int, Connection]:
         if self.found("."):
@@ -220,6 +267,7 @@ class Expressions(Cursor):
             self.fail("at_takes", self.token)
         eye: float | None = None
         structure: str | None = None
+        part: int | None = None
         while self.found("@"):
             self.next()
             kind = self.token
@@ -227,21 +275,49 @@ class Expressions(Cursor):
                 hint = f"({listed(_MATRICES)})"
                 self.fail("expected", kind, what="a kind of matrix", found=kind.shown, hint=hint)
             if kind.text not in _MATRICES:
-                self.fail("unknown_matrix", kind, name=kind.text, nearest=nearest(kind.text, _MATRICES))
-            if (eye if kind.text == "eye" else structure) is not None:
-                self.fail("matrix_twice", kind, name=f"@{kind.text}")
-            self.next()
+                near = nearest(kind.text, _MATRICES)
+                self.fail("unknown_matrix", kind, name=kind.text, nearest=near, kinds=listed(_MATRICES))
             if kind.text == "eye":
+                if eye is not None:
+                    self.fail("matrix_twice", kind, name="@eye")
+                self.next()
                 self.open("(", "as in h@eye(0.9)")
                 eye = self.number("what stands on the diagonal")
                 self.close(")")
-                continue
-            if not self.clock:
-                self.fail("needs_clock", kind, name=f"@{kind.text}")
-            if source == 0:
-                self.fail("slower_of_input", first)
-            structure = kind.text
-        return Connection(source, eye=eye, structure=structure)
+            else:
+                if structure is not None:
+                    key = "matrix_twice" if structure == kind.text else "two_matrices"
+                    self.fail(key, kind, name=f"@{kind.text}", other=f"@{structure}")
+                structure, part = kind.text, self.structure(kind, source, first)
+            if structure is not None and eye is not None and not STRUCTURES[structure].eye:
+                self.fail("eye_beside", kind, name=f"@{structure}")
+        return Connection(source, eye=eye, structure=structure, part=part)
+
+    def structure(self, token: Token, source: int, first: Token) -> int | None:
+        """Reads a kind of matrix on the connection from `source`, which begins at `first`: its number where it
+        takes one."""
+        kind, name = STRUCTURES[token.text], f"@{token.text}"
+        if token.text == "slower" and not self.clock:
+            self.fail("needs_clock", token, name=name)
+        if kind.square and source in self.wide:
+            self.fail("matrix_of_input", first, name=name)
+        self.next()
+        if not kind.part:
+            if self.found("("):
+                self.fail("no_number", self.token, name=name)
+            return None
+        self.open("(", f"as in {_EXAMPLES[token.text]}")
+        number = self.whole("matrix_number", MAX_PART, part=kind.part, name=name)
+        self.close(")")
+        return number
+
+    def whole(self, key: str, limit: int, **facts: object) -> int:
+        """A whole number from 1 to `limit`; row `key` of the messages says what it would have been."""
+        token = self.token
+        if not token.text.isdigit() or not 1 <= token.value <= limit:
+            self.fail(key, token, limit=f"{limit:,}", found=token.shown, **facts)
+        self.next()
+        return int(token.value)
 
     def number(self, what: str) -> float:
         """A number literal with an optional minus."""

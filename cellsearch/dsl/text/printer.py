@@ -6,7 +6,19 @@ each reads earlier ones, so the text of a node is put together from finished pie
 
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Affine, Apply, Cell, Connection, Constant, Input, Node, equations, name_of
+from cellsearch.dsl.graph import (
+    Affine,
+    Apply,
+    Before,
+    Cell,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    Uniform,
+    equations,
+    name_of,
+)
 from cellsearch.dsl.ops import CALL, OPS, UNARY
 
 _PLAIN = 8  # a number of more characters is written with an exponent where that is shorter
@@ -68,6 +80,8 @@ def _spell(cell: Cell, node: Node, pieces: list[_Piece]) -> _Piece:
         return _Piece(number(node.value), simple=False)
     if isinstance(node, Affine):
         return _Piece(_bracket(node, pieces), simple=False)
+    if isinstance(node, Before):
+        return _Piece(f"before({pieces[node.source].text}{f', {node.delay}' * (node.delay != 1)})")
     op, args = OPS[node.op], [pieces[i] for i in node.args]
     if not op.symbol:
         inner = ", ".join(a.text for a in args)
@@ -94,9 +108,9 @@ def _bracket(node: Affine, pieces: list[_Piece]) -> str:
     if node.bias is None:
         items.append("bias=none")
     elif node.scalar:
-        items.append(f"scalar={number(node.bias)}")
+        items.append(f"scalar={initial(node.bias)}")
     elif node.bias or not node.connections:
-        items.append(f"bias={number(node.bias)}")
+        items.append(f"bias={initial(node.bias)}")
     return f"[{', '.join(items)}]"
 
 
@@ -105,9 +119,22 @@ def _connection(c: Connection, source: _Piece) -> str:
         return f".{source.beside()}"
     if c.structure is None and c.eye is None:
         return source.text
-    structure = "" if c.structure is None else f"@{c.structure}"
+    return f"{source.beside()}{matrix(c)}"
+
+
+def matrix(c: Connection) -> str:
+    """The kind of matrix of a connection: "@rank(8)", "@slower@eye(1)", "" for an ordinary one."""
+    part = "" if c.part is None else f"({c.part})"
+    structure = "" if c.structure is None else f"@{c.structure}{part}"
     eye = "" if c.eye is None else f"@eye({number(c.eye)})"
-    return f"{source.beside()}{structure}{eye}"
+    return f"{structure}{eye}"
+
+
+def initial(value: float | Uniform) -> str:
+    """An initial value: "0.5", "uniform(-0.1, 0.1)"."""
+    if isinstance(value, Uniform):
+        return f"uniform({number(value.low)}, {number(value.high)})"
+    return number(value)
 
 
 def number(value: float) -> str:

@@ -1,0 +1,96 @@
+"""What the compiler computes with: a cell in which nothing looks back by more than one step.
+
+`before(v, d)` becomes states: one carries v to the next step, the next one carries that state, and so on; all
+looks at one value share a chain. What x was some steps ago is no state but a shifted view of the input, so
+that it costs nothing in the loop and may have any width.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from cellsearch.dsl.graph import (
+    Before,
+    Cell,
+    Input,
+    Node,
+    State,
+    input_wide,
+    sources,
+    with_sources,
+)
+from cellsearch.dsl.weights import Weight, weights
+
+
+@dataclass(frozen=True, eq=False)  # one per cell: `lower` keeps them
+class Lowered:
+    """A cell without `Before`: the fields are those of `Cell`, with more states and the inputs "past d".
+
+    The first states are the cell's own, in their order; the others start at zero.
+    """
+
+    cell: Cell
+    states: tuple[State, ...]
+    nodes: tuple[Node, ...]
+    new: tuple[int, ...]
+    output: int
+    clock: tuple[int, ...]
+    users: tuple[tuple[int, ...], ...]
+    weights: tuple[Weight, ...]  # of the cell, by the nodes of this one
+    past: int  # how many earlier values of x are looked at
+    wide: frozenset[int]  # the nodes of the width of x
+    at: tuple[int, ...]  # for each node of the cell the node that stands for it here
+
+
+@lru_cache(maxsize=4096)
+def lower(cell: Cell) -> Lowered:
+    """The cell as the compiler computes it."""
+    wide = input_wide(cell)
+    chains: list[tuple[int, set[int]]] = []  # node, and how many steps back it is looked at
+    chain: dict[int, int] = {}  # Before node -> its chain
+    delays: dict[int, int] = {0: 0}  # nodes of the width of x -> how many steps ago
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Before) and i in wide:
+            delays[i] = delays[node.source] + node.delay
+        elif isinstance(node, Before):
+            # Two nodes stay two, also where they look at one value: a bracket may connect both.
+            free = (k for k, (s, d) in enumerate(chains) if s == node.source and node.delay not in d)
+            chain[i] = next(free, len(chains))
+            if chain[i] == len(chains):
+                chains.append((node.source, set()))
+            chains[chain[i]][1].add(node.delay)
+    states = list(cell.states)
+    first: list[int] = []  # by chain: the state that carries the value
+    for k, (_, looks) in enumerate(chains):
+        first.append(len(states))
+        states += [State(f"chain {k}, {d + 1}") for d in range(max(looks))]
+    nodes: list[Node] = [cell.nodes[0], *(Input("state", s.name) for s in states)]
+    at = {i: i for i in range(1 + len(cell.states))}
+    for i, node in enumerate(cell.nodes[1 + len(cell.states) :], 1 + len(cell.states)):
+        if isinstance(node, Before) and i not in wide:
+            at[i] = first[chain[i]] + node.delay  # states stand behind x
+            continue
+        at[i] = len(nodes)
+        if isinstance(node, Before):
+            nodes.append(Input("past", str(delays[i])))
+        else:
+            nodes.append(with_sources(node, [at[s] for s in sources(node)]))
+    new = [at[i] for i in cell.new]
+    for k, (source, looks) in enumerate(chains):
+        new += [at[source], *(1 + first[k] + d for d in range(max(looks) - 1))]
+    users: list[list[int]] = [[] for _ in nodes]
+    for i, node in enumerate(nodes):
+        for s in sources(node):
+            users[s].append(i)
+    return Lowered(
+        cell=cell,
+        states=tuple(states),
+        nodes=tuple(nodes),
+        new=tuple(new),
+        output=at[cell.output],
+        clock=cell.clock,
+        users=tuple(tuple(u) for u in users),
+        weights=tuple(replace(w, node=at[w.node]) for w in weights(cell)),
+        past=max(delays.values()),
+        wide=frozenset(at[i] for i in wide),
+        at=tuple(at[i] for i in range(len(cell.nodes))),
+    )

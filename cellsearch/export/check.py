@@ -1,0 +1,166 @@
+"""An exported module against the compiled cell: outputs, states and all gradients, before a file is written.
+
+In: a cell, and the text of its Python file. Out: nothing, or an ExportError. The text is our own, from
+`torch_source` in the same process; no file is read and run.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.dsl.graph import Cell, Input
+from cellsearch.errors import CellsearchError, ExportError
+from cellsearch.export.names import class_name
+
+TOLERANCE = 1e-10  # relative to the largest value of a tensor, where that exceeds 1
+_STEPS, _BATCH = 5, 3
+_SHAPES = ((1, 3, 6), (2, 6, 6))  # layers, input width, hidden width
+_ROUNDING = 1e-14  # by how much numbers are moved to see what rounding does to a cell
+_AMPLIFIED = 100  # how much more than that movement two ways of computing a cell may differ
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Inputs and weights of one comparison, and what multiplies outputs and states in the loss."""
+
+    x: Tensor  # [T, B, D]
+    states: tuple[Tensor, ...]  # each [layers, B, H]
+    steps: Tensor | None  # [B]
+    weights: dict[str, Tensor]
+    factors: tuple[Tensor, ...]  # of the output, then of each state
+
+
+def load_module(cell: Cell, text: str) -> type[nn.Module]:
+    """The class that the text of a file defines, in a namespace of its own."""
+    scope: dict[str, Any] = {"__name__": f"exported_{cell.name}"}
+    exec(compile(text, f"<export of {cell.name}>", "exec"), scope)
+    found = scope[class_name(cell.name)]
+    assert issubclass(found, nn.Module)
+    return found
+
+
+def check(cell: Cell, text: str) -> None:
+    """Compares the module in `text` with `cellsearch.Recurrent`, one and two layers, in float64.
+
+    Raises ExportError where they differ by more than 1e-10 of the largest value. A cell that multiplies rounding
+    may differ by a hundred times what moving its inputs in their last digits changes.
+    """
+    try:
+        made = load_module(cell, text)
+        for layers, width, hidden in _SHAPES:
+            if layers == 1 or _stacks(cell):
+                _compare(cell, made, layers, width, hidden)
+    except CellsearchError:
+        raise
+    except Exception as error:  # whatever our own text does wrong
+        raise _refused(cell, f"it does not run: {type(error).__name__}: {error}") from error
+
+
+def _stacks(cell: Cell) -> bool:
+    """Whether a layer of the cell can stand on another one."""
+    names = {state.name for state in cell.states}
+    return all(n.name in names for n in cell.nodes if isinstance(n, Input) and n.kind == "below")
+
+
+def _compare(cell: Cell, made: type[nn.Module], layers: int, width: int, hidden: int) -> None:
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        compiled = Recurrent(cell, width, hidden, layers, dtype=torch.float64)
+        exported = made(width, hidden, layers, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(layers)
+    case = _draw(cell, compiled, width, hidden, rng)
+    where = f"{layers} layer{'s' if layers > 1 else ''}"
+    shapes = [
+        {name: tuple(p.shape) for name, p in module.state_dict().items()} for module in (compiled, exported)
+    ]
+    if list(shapes[0].items()) != list(shapes[1].items()):
+        raise _refused(
+            cell, f"with {where} its weights have other names or shapes than those of the compiled cell"
+        )
+    wanted, given = _run(compiled, case), _run(exported, case)
+    moved: dict[str, Tensor] | None = None
+    for name, value in wanted.items():
+        error, scale = _difference(given[name], value)
+        if error <= TOLERANCE * scale:
+            continue
+        if moved is None:
+            moved = _run(compiled, _nudge(case, rng))
+        if error > _AMPLIFIED * _difference(moved[name], value)[0]:
+            raise _refused(
+                cell, f"with {where} its {name} differs from that of the compiled cell by {error:.1e}"
+            )
+
+
+def _draw(cell: Cell, module: nn.Module, width: int, hidden: int, rng: torch.Generator) -> _Case:
+    def uniform(shape: tuple[int, ...]) -> Tensor:
+        return 1.6 * torch.rand(shape, generator=rng, dtype=torch.float64) - 0.8
+
+    layers = int(module.num_layers)  # type: ignore[arg-type]
+    shape = (layers, _BATCH, hidden)
+    return _Case(
+        x=uniform((_STEPS, _BATCH, width)),
+        states=tuple(uniform(shape) for _ in cell.states),
+        steps=torch.randint(0, 7, (_BATCH,), generator=rng) if cell.clock else None,
+        weights={name: uniform(tuple(p.shape)) for name, p in module.state_dict().items()},
+        factors=(uniform((_STEPS, _BATCH, hidden)), *(uniform(shape) for _ in cell.states)),
+    )
+
+
+def _nudge(case: _Case, rng: torch.Generator) -> _Case:
+    """The case with its numbers moved in their last digits."""
+
+    def moved(value: Tensor) -> Tensor:
+        return value * (1 + _ROUNDING * (2 * torch.rand(value.shape, generator=rng, dtype=torch.float64) - 1))
+
+    weights = {name: moved(w) for name, w in case.weights.items()}
+    return _Case(moved(case.x), tuple(map(moved, case.states)), case.steps, weights, case.factors)
+
+
+def _run(module: nn.Module, case: _Case) -> dict[str, Tensor]:
+    """Outputs, last states and gradients by name."""
+    module.load_state_dict(case.weights)
+    module.zero_grad()
+    x = case.x.clone().requires_grad_()
+    states = [s.clone().requires_grad_() for s in case.states]
+    given = states if case.steps is None else [*states, case.steps]
+    output, last = module(x, given[0] if len(given) == 1 else tuple(given))
+    last = [last] if isinstance(last, Tensor) else list(last)
+    loss = sum((f * v).sum() for f, v in zip(case.factors, (output, *last), strict=False))
+    assert isinstance(loss, Tensor)
+    if loss.requires_grad:
+        loss.backward()
+    found = {"output": output, **{f"state {k + 1}": s for k, s in enumerate(last)}}
+    found["gradient of x"] = _gradient(x)
+    found |= {f"gradient of state {k + 1}": _gradient(s) for k, s in enumerate(states)}
+    found |= {f"gradient of {name}": _gradient(p) for name, p in module.named_parameters()}
+    return {name: value.detach().double() for name, value in found.items()}
+
+
+def _gradient(value: Tensor) -> Tensor:
+    return torch.zeros_like(value) if value.grad is None else value.grad.clone()
+
+
+def _difference(value: Tensor, wanted: Tensor) -> tuple[float, float]:
+    """The largest difference of two tensors where the second is finite, infinite where the first is not finite there;
+    and the scale of the second.
+
+    The reverse is allowed: what the compiled cell multiplies by zero may never be computed by autograd.
+    """
+    if value.shape != wanted.shape:
+        return float("inf"), 1.0
+    finite = wanted.isfinite()
+    if not bool(value[finite].isfinite().all()):
+        return float("inf"), 1.0
+    if not bool(finite.any()):
+        return 0.0, 1.0
+    scale = max(1.0, wanted[finite].abs().max().item())
+    return (value - wanted)[finite].abs().max().item(), scale
+
+
+def _refused(cell: Cell, reason: str) -> ExportError:
+    return ExportError(
+        f"the PyTorch module for {cell.name} was not written: {reason}\n"
+        "this is a defect of cellsearch; please report it with the cell's text"
+    )

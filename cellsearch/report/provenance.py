@@ -1,0 +1,26 @@
+"""Where a cell comes from, for the top of exported files. In: a row of a leaderboard. Out: names and values."""
+
+from dataclasses import asdict
+
+from cellsearch.search.board import Row, TaskResult
+from cellsearch.search.records import Facts
+from cellsearch.search.space import Space
+
+
+def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:
+    """The search, the standing in it, and the best result on each task with the setting that gave it."""
+    standing = f"rank {row.rank}" if row.rank is not None else row.status
+    found: dict[str, object] = {"search": f"{facts.name}, {standing}, seed {facts.seed}, {facts.program}"}
+    if row.score is not None:
+        found["score"] = f"{row.score:.6g}, the least of the ratios to {space.baseline}"
+    grids = {task.name: task.grid for task in space.tasks}
+    for result in row.tasks:
+        if result.accuracy is not None and result.setting is not None:
+            setting = asdict(grids[result.task][result.setting])
+            found[result.task] = f"{_reached(result)}; " + ", ".join(f"{k} {v:g}" for k, v in setting.items())
+    return found
+
+
+def _reached(result: TaskResult) -> str:
+    ratio = "" if result.ratio is None else f", ratio {result.ratio:.6g}"
+    return f"accuracy {result.accuracy:.6g}{ratio}, {result.parameters} parameters, hidden {result.hidden}"

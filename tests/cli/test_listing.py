@@ -1,0 +1,100 @@
+"""`cellsearch cells`, `tasks`, `spaces` and `check`: what there is, and whether a file is right."""
+
+from pathlib import Path
+
+import pytest
+from cli.conftest import Run
+
+from cellsearch.dsl import zoo
+from cellsearch.search.space import load_space, names
+from cellsearch.tasks import TASKS
+
+
+def test_cells_lists_the_zoo(run: Run) -> None:
+    done = run("cells")
+    assert done.code == 0
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == zoo.names()
+    assert [cell["name"] for cell in run("cells", "--json").json["cells"]] == zoo.names()
+
+
+def test_tasks_lists_all_and_one_with_its_options(run: Run) -> None:
+    every = run("tasks")
+    assert all(f"\n{name}\n" in f"\n{every.out}" for name in TASKS)
+    one = run("tasks", "xml")
+    assert all(f"{option.name} = " in one.out for option in TASKS["xml"].listed)
+    told = run("tasks", "xml", "--json").json["tasks"]
+    assert [option["name"] for option in told[0]["options"]] == [
+        option.name for option in TASKS["xml"].listed
+    ]
+
+
+def test_spaces_lists_all_and_prints_one_that_can_be_read_again(run: Run, tmp_path: Path) -> None:
+    assert all(name in run("spaces").out for name in names())
+    assert [space["name"] for space in run("spaces", "--json").json["spaces"]] == names()
+    (tmp_path / "my.yaml").write_text(run("spaces", "quick").out)
+    assert load_space(tmp_path / "my.yaml") == load_space("quick")
+
+
+@pytest.mark.parametrize(
+    "words", [("tasks", "xlm"), ("spaces", "quik"), ("check", "quik.yaml"), ("search", "quik")]
+)
+def test_typos_are_told(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.code == 1 and done.out == ""
+    assert "did you mean" in done.err or "quik.yaml" in done.err
+
+
+def test_check_compares_a_cell_with_the_plain_loop(run: Run) -> None:
+    done = run("check", "gru")
+    assert done.code == 0
+    assert "6 matrices, 0 peepholes, 3 biases, 2 gates" in done.out
+    assert "compiled and plain loop agree in float64" in done.out
+    told = run("check", "clockwork", "--json").json
+    assert told["ok"] and told["kind"] == "cell"
+    assert max(told["differences"].values()) < 1e-10 and "gradient of layers.1.n.h" in told["differences"]
+
+
+def test_check_tells_where_compiled_and_plain_loop_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "cellsearch.compiler.agreement.agreement", lambda cell: {"outputs": 0.0, "gradient of x": 0.25}
+    )
+    done = run("check", "gru")
+    assert done.code == 1
+    assert "gradient of x: 2.5e-01" in done.out and "outputs: " not in done.out
+    assert run("check", "gru", "--json").json["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("cell a(x; h)\nh' = tanh[h]\n", "does not depend on the input"),
+        ("cell a(x; h)\nh' = tanh[x]\n", "nothing is carried on"),
+        ("cell a(x; h)\nh' = [x, h] / (h - h)\n", "not finite on random values"),
+    ],
+)
+def test_check_notes_what_is_probably_not_meant(run: Run, tmp_path: Path, text: str, note: str) -> None:
+    (tmp_path / "a.cell").write_text(text)
+    done = run("check", "a.cell")
+    assert done.code == 0, done.err
+    assert note in done.out.replace("\n", " ")
+
+
+def test_check_sums_a_space_up(run: Run) -> None:
+    done = run("check", "quick")
+    assert done.code == 0
+    space = load_space("quick")
+    told = run("check", "quick", "--json").json
+    assert [stage["name"] for stage in told["stages"]] == ["filter", *(task.name for task in space.tasks)]
+    assert told["cost"]["baseline"]["runs"] == len(space.seeds) * sum(len(task.grid) for task in space.tasks)
+    assert f"{told['cost']['baseline']['runs']} training runs" in done.out
+
+
+def test_check_tells_the_place_of_an_error_in_a_space(run: Run, tmp_path: Path) -> None:
+    text = run("spaces", "quick").out.replace("refine:", "refin:")
+    (tmp_path / "my.yaml").write_text(text)
+    done = run("check", "my.yaml")
+    line = 1 + text[: text.index("refin:")].count("\n")
+    assert done.code == 1
+    assert (
+        done.err.startswith(f"my.yaml:{line}:3: unknown key 'refin'") and "did you mean 'refine'?" in done.err
+    )

@@ -1,0 +1,156 @@
+"""What a running search shows: the screen of a terminal, the lines of a log, and how it says good-bye."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cli.conftest import Run
+
+from cellsearch.cli.search import _command, _ending, _Watcher, duration_option
+from cellsearch.cli.terminal import open_terminal
+from cellsearch.report import progress as report
+from cellsearch.report import words
+from cellsearch.search.board import Row, TaskResult
+from cellsearch.search.progress import Progress
+from cellsearch.search.queries import Counts
+
+COUNTS = Counts(
+    baseline=8, baseline_slots=8, trials=12, running=2, free=0, proposed=9, refined=3, ranked=4, filtered=7, failed=1,
+    settings=120, diverged=3, seconds=200.0,
+)  # fmt: skip
+
+
+def row(name: str, rank: int | None, score: float | None, seed: bool = False) -> Row:
+    tasks = tuple(TaskResult(task, score, 0.5, 1.0, 0, 9_000, 20, 6, True) for task in ("arithmetic", "xml"))
+    text = f"cell {name}(x; h)\nh' = tanh[x, h]\n"
+    return Row(rank, name, "f" * 64, score, tasks, 9_000, 12, "seed" if seed else "ranked", "", 0, text)
+
+
+def progress(**changes: Any) -> Progress:
+    p = Progress(
+        name="quick", workers=(("host:1", "trial 13: propose m13 on xml: epoch 3, 3 of 3 settings"), ("host:2", "")),
+        counts=COUNTS, trials=30, best=row("m7", 1, 1.042), seeds=(row("gru", 2, 1.0, True), row("lstm", 3, 0.98, True)),
+        dropped=(), messages=(), elapsed=65.0, spent=70.0, per_hour=410.0, left=200.0,
+    )  # fmt: skip
+    return replace(p, **changes)
+
+
+def test_the_screen_shows_what_a_watcher_asks_for() -> None:
+    lines = [line.plain for line in report.screen(progress(), 80, 24, 46.0)]
+    shown = "\n".join(lines)
+    assert lines[0] == "quick  trials 12 of 30  1:05, about 3 min left"
+    assert lines[1].count("━") == 32 and len(lines[1]) == 80
+    assert [line.split()[1] for line in lines if line[:1].isdigit()][:3] == ["m7", "gru", "lstm"]
+    assert "m7: h' = tanh[x, h]" in shown
+    assert "worker 1  trial 13: propose m13 on xml" in shown and "worker 2  starting" in shown
+    assert (
+        "4 ranked, 7 filtered, 1 failed; 120 settings (3 diverged); 46 settings/min, 6.8 trials/min"
+        in " ".join(lines)
+    )
+
+
+def test_during_the_baseline_its_parts_are_counted() -> None:
+    p = progress(counts=replace(COUNTS, baseline=3, trials=0), best=None, per_hour=None, left=None)
+    lines = [line.plain for line in report.screen(p, 80, 24, None)]
+    assert lines[0] == "quick  baseline 3 of 8  1:05"
+    assert lines[1].count("━") == 30
+
+
+@pytest.mark.parametrize("width", [1, 10, 40, 80, 200])
+@pytest.mark.parametrize("height", [1, 10, 24, 60])
+def test_the_screen_fits_any_terminal(width: int, height: int) -> None:
+    many = tuple((f"host{k % 3}:{k}", f"trial {k}: refine m{k}") for k in range(40))
+    lines = report.screen(
+        progress(workers=many, dropped=("xml: no use",) * 2, messages=("a",) * 9), width, height, 9.5
+    )
+    if width >= 40:
+        assert all(line.cell_len <= width for line in lines)
+        assert len(lines) <= max(height, 24)
+        assert any(line.plain.startswith("and ") for line in lines) == (height < 60)
+
+
+def test_names_of_others_are_no_markup_and_no_escapes() -> None:
+    p = progress(
+        workers=(("[red]host\x1b[31m:1", "[bold]x\x1b]0;t\x07"),),
+        messages=("[link=x]\x1b[2J",),
+        dropped=("\x00",),
+    )
+    shown = "\n".join(line.plain for line in report.screen(p, 200, 40, None))
+    assert "[bold]x\\x1b]0;t\\x07" in shown and "[link=x]\\x1b[2J" in shown and "\x1b" not in shown
+
+
+def test_a_log_line_says_it_all() -> None:
+    assert report.line(progress(), 46.0) == (
+        "   1:05  trials 12 of 30; m7 1.042, gru 1.000, lstm 0.980; 4 ranked, 7 filtered, 1 failed; 120 settings "
+        "(3 diverged); 46 settings/min, 6.8 trials/min; about 3 min left"
+    )
+
+
+def test_a_log_has_a_line_every_so_often_and_for_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    with _Watcher(open_terminal(), "quick") as watcher:
+        for k in range(120):  # two looks a second for a minute
+            messages = ("a worker ended; another one takes over",) if k >= 50 else ()
+            watcher(progress(elapsed=k / 2, messages=messages, best=row("m7", 1, 1.042) if k >= 70 else None))
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert said.out == "" and "\x1b" not in said.err
+    assert lines[0] == "quick: getting the data ready …"
+    assert sum("another one takes over" in line for line in lines) == 1
+    assert sum("m7 1.042" in line for line in lines) == 2  # at once, and 15 s later
+    assert 5 <= len(lines) <= 9
+
+
+def arguments(run: Run, *words: str) -> Any:
+    from cellsearch.cli.arguments import parse
+
+    return parse(words)
+
+
+def test_the_end_tells_how_to_go_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    args = arguments(run, "search", "quick", "--trials", "30", "--set", "a b=1")
+    watcher = _Watcher(open_terminal(), "quick")
+    assert _ending(args, watcher, halted=False) == []
+    done = replace(COUNTS, trials=30)
+    watcher(progress())
+    watcher(progress(counts=done))
+    assert _ending(args, watcher, halted=False) == [
+        "30 trials in 1:10; to go on:\n  cellsearch search quick --set 'a b=1' --trials 60"
+    ]
+    assert _ending(args, watcher, halted=True) == _ending(args, watcher, halted=False)
+    watcher(progress())
+    assert _ending(args, watcher, halted=True) == [
+        "the time is up after 1:10; more of it:\n  cellsearch search quick --trials 30 --set 'a b=1' --time 140s"
+    ]
+    again = _Watcher(open_terminal(), "quick")
+    again(progress(counts=done))
+    again(progress(counts=done))
+    assert _ending(args, again, halted=False)[0].startswith("it was finished already; to go on:")
+
+
+def test_a_command_is_repeated_without_its_password() -> None:
+    url = "postgresql://me:geheim@host/db"
+    told = _command(["search", "quick", "--storage", url, "--time=2h"], url, "--time", "4h")
+    assert told == "cellsearch search quick --storage 'postgresql://me:***@host/db' --time 4h"
+
+
+def test_times_and_counts_read_well() -> None:
+    assert [words.duration(s) for s in (0, 7.4, 760, 11_100, 200_000)] == [
+        "0:00",
+        "0:07",
+        "12:40",
+        "3:05:00",
+        "2d 7h",
+    ]
+    assert [words.about(s) for s in (1, 44, 100, 4_000, 10_000, 500_000)] == [
+        "10 s", "40 s", "2 min", "67 min", "3 h", "6 d",
+    ]  # fmt: skip
+    assert [words.read_duration(t) for t in ("90s", "15m", "2h", "1h30m", "0.5h", "1d")] == [
+        90, 900, 7_200, 5_400, 1_800, 86_400,
+    ]  # fmt: skip
+    assert [duration_option(s) for s in (0.2, 140, 900, 7_300)] == ["1s", "140s", "15m", "2h"]
+    assert [words.large(n) for n in (850, 9_999, 12_345, 3.4e6, 1.2e9, 6e12)] == [
+        "850", "9,999", "12 thousand", "3.4 million", "1.2 billion", "6.0 trillion",
+    ]  # fmt: skip
+    assert (
+        words.plural(1, "trial") == "1 trial" and words.plural(1200, "matrix", "matrices") == "1,200 matrices"
+    )

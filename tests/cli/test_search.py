@@ -1,0 +1,114 @@
+"""`cellsearch search` and `worker` as processes, on a space so small that real training takes seconds."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SPACE = """\
+name: tiny
+about: For tests.
+seeds: [rnn, gru]
+baseline: gru
+strategy: {list: 5, refine: 0.3, settings: 1, threshold: 0.1, margin: 0, failures: 1000}
+filter: {task: memorize, options: {symbols: 1, alphabet: 2, train: 200, valid: 100, test: 100}, accuracy: 0.1}
+tasks:
+  - {name: memorize, options: {symbols: 2, alphabet: 3, train: 4000, valid: 600, test: 600}}
+grid: {init_scale: [1], learning_rate: [0.5, 1], max_norm: [5], layers: [1], parameters: [1500]}
+training: {max_epochs: 3}
+budget: {trials: 2}
+"""
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """The command as a process; its terminal is no terminal."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "cellsearch", *words], cwd=folder, env=environment, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    process = start(folder, *words)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a space and a finished search of it."""
+    folder = tmp_path_factory.mktemp("searching")
+    (folder / "tiny.yaml").write_text(SPACE)
+    code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
+    assert code == 0, err
+    assert re.search(r"^1 +rnn|^1 +gru|^1 +m\d", out, re.MULTILINE) and "cellsearch export tiny:1" in out
+    assert "tiny: getting the data ready" in err and "2 trials in " in err
+    assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    return folder
+
+
+def trials(folder: Path) -> dict[str, int]:
+    """The counts of the search."""
+    _, out, _ = run(folder, "status", "tiny", "--json")
+    counts: dict[str, int] = json.loads(out)["counts"]
+    return counts
+
+
+def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) -> None:
+    before = trials(folder)
+    code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
+    assert code == 0 and "gru" in out and "rnn" in out
+    assert "it was finished already; to go on:\n  cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert trials(folder) == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number: int, code: int) -> None:
+    process = start(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000")
+    assert process.stderr is not None
+    while "trials" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert err.endswith(
+        "stopped; nothing that was shown is lost. Go on with:\n"
+        "  cellsearch search tiny.yaml --workers 1 --trials 100000\n"
+    )
+    assert "Traceback" not in err and out == ""
+    assert trials(folder)["running"] == 0
+
+
+def test_other_conditions_are_refused_with_the_difference(folder: Path) -> None:
+    code, out, err = run(folder, "search", "tiny.yaml", "--set", "training.max_epochs=4")
+    assert code == 1 and out == ""
+    assert "training.max_epochs: 3 before, 4 now" in err and "--name" in err
+
+
+def test_a_time_limit_ends_a_search_with_a_longer_one(folder: Path) -> None:
+    code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000", "--time", "1s")
+    assert code == 0
+    assert "the time is up after" in err and "--time" in err.splitlines()[-1]
+
+
+def test_a_worker_joins_and_ends_when_nothing_is_left(folder: Path) -> None:
+    code, out, err = run(folder, "worker", "nosuch")
+    assert code == 1 and "there is no search 'nosuch'" in err
+    assert run(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "0")[0] == 0
+    code, out, err = run(folder, "worker", "tiny")
+    assert code == 0 and out == "" and "nothing is left to do" in err

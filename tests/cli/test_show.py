@@ -1,0 +1,127 @@
+"""`cellsearch show`: which cell is meant, and what is said about it."""
+
+from pathlib import Path
+
+import pytest
+from cli.conftest import Run
+
+from cellsearch.dsl import zoo
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.text import parse, show
+from cellsearch.report.drawing import draw
+
+GRU = """\
+  cell gru(x; h)              x h
+  z = sigmoid[x, h]           ■─■─╮
+  r = sigmoid[x, h]           ■─■─┼─╮
+  rh = r * h                  │ ●─┼─●─╮
+  n = tanh[x, rh]             ■─┼─┼───■─╮
+  h' = z * h + (1 - z) * n      ●─●─────●─→
+"""
+
+
+def test_a_zoo_cell_is_drawn_and_counted(run: Run) -> None:
+    done = run("show", "gru", "--input", "3", "--hidden", "5")
+    assert done.code == 0 and done.err == ""
+    assert GRU in done.out
+    assert "update of h" in done.out and "135 in a layer with 3 inputs and 5 units" in done.out
+    assert "Cho et al. (2014)" in done.out
+
+
+def test_json_tells_the_same(run: Run) -> None:
+    told = run("show", "peephole_lstm", "--json", "--input", "3", "--hidden", "5").json
+    assert told["fingerprint"] == fingerprint(zoo.load("peephole_lstm"))
+    assert parse(told["text"]) == zoo.load("peephole_lstm")
+    assert told["peepholes"] == ["i.c", "f.c", "o.c_new"]
+    assert {gate["role"] for gate in told["gates"]} == {"input", "forget", "output"}
+    shapes = {weight["name"]: weight["shape"] for weight in told["weights"]}
+    assert shapes["i.x"] == [3, 5] and shapes["i.h"] == [5, 5] and shapes["i.c"] == [5]
+    assert told["parameters"] == 4 * (3 * 5 + 5 * 5 + 5) + 3 * 5
+
+
+@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("columns", [1, 20, 40, 80, 200])
+def test_every_zoo_cell_fits_every_width(run: Run, name: str, columns: int) -> None:
+    done = run("show", name, columns=columns)
+    assert done.code == 0
+    if columns >= 40:
+        assert max(map(len, done.out.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_drawing_joins_each_equation_with_what_it_reads(name: str) -> None:
+    cell = zoo.load(name)
+    drawing = draw(cell)
+    lines = [line for line in show(cell).splitlines() if not line.startswith("#")]
+    assert [text for _, text in drawing.rows] == lines
+    equations = [row for row in drawing.rows if " = " in row[1]]
+    assert all(wires[-1] in "╮→" or "╮" in wires for wires, _ in equations)
+
+
+def test_what_is_shown_of_states_that_are_taken_over() -> None:
+    rows = draw(parse("cell t(x; h, a)\nh' = tanh[x, a]\na' = h'\n")).rows
+    assert rows == (("x h a", "cell t(x; h, a)"), ("■───■─╮", "h' = tanh[x, a]"), ("      ●─→", "a' = h'"))
+
+
+def test_a_file_comes_after_the_zoo_and_before_letters(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "af81").write_text("cell mine(x; h)\nh' = tanh[x, h]\n")
+    assert run("show", "af81", "--json").json["name"] == "mine"
+    (tmp_path / "gru").write_text("cell mine(x; h)\nh' = tanh[x, h]\n")
+    assert run("show", "gru", "--json").json["name"] == "gru"
+    assert run("show", "./gru", "--json").json["name"] == "mine"
+
+
+def test_a_rank_a_name_and_letters_find_the_same_cell(run: Run, study: str) -> None:
+    rows = run("leaderboard", study, "--json", "--all").json["rows"]
+    first = next(row for row in rows if row["rank"] == 1)
+    shown = run("show", f"{study}:1", "--json").json
+    assert shown["fingerprint"] == first["fingerprint"]
+    assert run("show", f"{study}:{first['name']}", "--json").json["text"] == shown["text"]
+    assert run("show", first["fingerprint"][:12].upper(), "--json").json["text"] == shown["text"]
+
+
+def test_an_ambiguous_beginning_lists_the_candidates(
+    run: Run, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "cellsearch.cli.find.fingerprint", lambda cell: f"abcd{len(cell.nodes):04}" + cell.name
+    )
+    done = run("show", "abcd")
+    assert done.code == 1
+    assert "cells have a fingerprint that begins with abcd; give more letters" in done.err
+    assert "abcd0008rnn" in done.err or "more" in done.err
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("gruu", "did you mean 'gru'?"),
+        ("nosuch.cell", "neither a cell nor a file"),
+        ("dir/nosuch", "neither a cell nor a file"),
+        ("s:999", "its ranks go from 1 to"),
+        ("s:nosuch", "has no cell nosuch"),
+        ("t:1", "there is no search 't'"),
+        ("ffffffffffff", "no cell has a fingerprint that begins with ffffffffffff"),
+        ("[red]x[bold]", "there is no cell '[red]x[bold]'"),
+        ("\x1b[31mx", "\\x1b[31mx"),
+    ],
+)
+def test_what_is_not_there_is_told(run: Run, study: str, word: str, told: str) -> None:
+    done = run("show", word)
+    assert done.code == 1 and done.out == ""
+    assert told in done.err and "\x1b" not in done.err
+
+
+def test_a_directory_is_no_cell(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "d.cell").mkdir()
+    done = run("show", "d.cell")
+    assert done.code == 1 and "is a directory" in done.err
+
+
+def test_a_wrong_file_is_told_with_its_place(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.cell").write_text("cell a(x; h)\nh' = sigmod[x, h]\n")
+    done = run("show", "a.cell")
+    assert done.code == 1
+    assert (
+        done.err.startswith("a.cell:2:6: ") and "^^^^^^" in done.err and "did you mean 'sigmoid'?" in done.err
+    )

@@ -1,0 +1,155 @@
+"""`cellsearch status` and `cellsearch leaderboard`: what a search has found, read from its records."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from cli.conftest import Run
+from search.scripted import Scripted, new_study, one_of, searched, space_of
+
+from cellsearch.dsl.text import parse
+from cellsearch.search.queries import Counts
+
+ROW = {
+    "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "slot", "text", "seed",
+}  # fmt: skip
+
+
+def test_the_leaderboard_is_ranked_and_has_the_seeds(run: Run, study: str) -> None:
+    told = run("leaderboard", study, "--json").json
+    rows = told["rows"]
+    assert all(set(row) == ROW for row in rows)
+    assert {"lstm", "gru"} <= {row["name"] for row in rows if row["seed"]}
+    ranked = [row for row in rows if row["rank"] is not None]
+    assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
+    assert [row["score"] for row in ranked] == sorted((row["score"] for row in ranked), reverse=True)
+    for row in ranked:
+        assert row["score"] == pytest.approx(min(task["ratio"] for task in row["tasks"]))
+        assert [task["task"] for task in row["tasks"]] == ["arithmetic", "xml"]
+        assert parse(row["text"]).name
+    assert told["counts"]["trials"] == told["trials"] == 20
+    assert set(told["units"]) == {"arithmetic", "xml"}
+
+
+def test_the_table_says_what_json_says(run: Run, study: str) -> None:
+    rows = run("leaderboard", study, "--json").json["rows"]
+    done = run("leaderboard", study, columns=140)
+    lines = done.out.splitlines()
+    assert (
+        lines[0].split()[:3] == ["#", "cell", "score"]
+        and "arithmetic" in lines[0]
+        and "equations" in lines[0]
+    )
+    for line, row in zip(lines[1:], rows, strict=False):
+        assert line.split()[:3] == [str(row["rank"]), row["name"], f"{row['score']:.3f}"]
+        assert f"{row['tasks'][0]['ratio']:.3f}  {100 * row['tasks'][0]['accuracy']:.1f}%" in line
+    assert f"cellsearch export {study}:1 --to torch,latex" in lines[-1]
+    assert "20 of 20 trials: " in done.out and "score: the least of a cell's ratios" in done.out
+
+
+@pytest.mark.parametrize("columns", [1, 20, 40, 60, 80, 100, 140, 300])
+def test_a_row_stays_a_row_at_every_width(run: Run, study: str, columns: int) -> None:
+    done = run("leaderboard", study, columns=columns)
+    assert done.code == 0
+    table = done.out.split("\n\n")[0].splitlines()
+    assert all(len(line) <= columns for line in table)
+    if columns >= 40:
+        assert sum("gru" in line for line in table) == 1
+        assert sum("sigmoid[x, h]" in line for line in table) >= 2  # the equations of the seeds
+
+
+def test_rows_chooses_how_many(run: Run, study: str) -> None:
+    every = run("leaderboard", study, "--json", "--rows", "1e9").json["rows"]
+    assert len(every) > 3
+    assert {row["name"] for row in run("leaderboard", study, "--json", "--rows", "0").json["rows"]} == {
+        "lstm",
+        "gru",
+    }
+    two = run("leaderboard", study, "--json", "--rows", "2").json["rows"]
+    assert [row for row in two if row["rank"] in (1, 2)] == every[:2]
+    assert all(row["seed"] for row in two[2:])
+    assert "more: --rows" in run("leaderboard", study, "--rows", "0").out
+    for wrong in ("-1", "x", "1.5", "", "1e99", "0x10", "٣"):
+        done = run("leaderboard", study, "--rows", wrong)
+        assert (done.code, done.out) == (2, "") and "--rows" in done.err
+
+
+def test_all_shows_what_was_filtered(run: Run, study: str) -> None:
+    few = run("leaderboard", study, "--json").json["rows"]
+    every = run("leaderboard", study, "--json", "--all").json["rows"]
+    filtered = [row for row in every if row["status"].startswith("filtered")]
+    assert filtered and len(every) > len(few)
+    assert "filtered at" in run("leaderboard", study, "--all", columns=140).out
+
+
+def test_without_a_name_the_newest_is_shown(run: Run, tmp_path: Path) -> None:
+    for age, name in enumerate(("old", "new")):
+        store = searched(tmp_path / "results" / name, Scripted(), space_of(), one_of(40), trials=4 + age)
+        store.engine.dispose()
+    _rename(tmp_path, "old")
+    _rename(tmp_path, "new")
+    for file in (tmp_path / "results" / "old").iterdir():
+        os.utime(file, (1, 1))
+    done = run("leaderboard", "--json")
+    assert done.json["name"] == "new" and "new, the newest" in done.err and "old" in done.err
+    shutil.rmtree(tmp_path / "results" / "new")
+    done = run("leaderboard", "--json")
+    assert done.json["name"] == "old" and done.err == ""
+
+
+def _rename(folder: Path, name: str) -> None:
+    """Gives a scripted study, which is always called s, the name of its directory."""
+    import sqlite3
+
+    with sqlite3.connect(folder / "results" / name / "study.db") as connection:
+        connection.execute("UPDATE cellsearch_studies SET name = ?", (name,))
+
+
+@pytest.mark.parametrize("verb", ["status", "leaderboard"])
+def test_without_a_search_it_is_told_how_to_start_one(run: Run, verb: str) -> None:
+    done = run(verb)
+    assert done.code == 1 and done.out == ""
+    assert "there is no search in" in done.err and "cellsearch search quick" in done.err
+
+
+@pytest.mark.parametrize("verb", ["status", "leaderboard"])
+@pytest.mark.parametrize("name", ["nosuch", "../s", "S", "s/", "%s", "[red]", "a" * 300, "s\x00"])
+def test_an_unknown_search_is_told(run: Run, study: str, verb: str, name: str) -> None:
+    done = run(verb, name)
+    assert done.code == 1 and done.out == ""
+    assert "there is no search" in done.err and "there: s" in done.err
+
+
+def test_status_tells_numbers_of_records(run: Run, study: str) -> None:
+    told = run("status", study, "--json").json
+    assert set(told["counts"]) == set(Counts.__dataclass_fields__)
+    assert told["state"] == "finished" and told["workers"] == [] and told["stopped"] == ""
+    assert told["counts"]["trials"] == 20
+    done = run("status", study)
+    assert done.out.startswith(f"{study}  finished\n") and "20 of 20: " in done.out
+    assert run("status", "--json").json["searches"] == [told]
+
+
+def test_before_the_baseline_is_done_the_seeds_stand_without_scores(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "results" / "s").mkdir(parents=True)
+    new_study(tmp_path / "results" / "s", space_of()).engine.dispose()
+    assert run("status", "s", "--json").json["state"] == "not running"
+    done = run("leaderboard", "s")
+    assert done.code == 0 and "scores come once the baseline is done (0 of" in done.out
+    assert "export" not in done.out
+    assert {row["name"] for row in run("leaderboard", "s", "--json").json["rows"]} == {"lstm", "gru"}
+
+
+def test_a_storage_url_is_told_without_its_password(run: Run) -> None:
+    done = run("leaderboard", "s", "--storage", "nosuch://user:geheim@host/db")
+    assert done.code == 1 and "geheim" not in done.err + done.out
+    done = run("status", "--storage", "sqlite:///nosuch/study.db", "--json")
+    assert done.code == 1
+
+
+def test_a_file_that_is_no_database_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "results" / "x").mkdir(parents=True)
+    (tmp_path / "results" / "x" / "study.db").write_text("no database" * 100)
+    done = run("status", "x")
+    assert done.code == 1 and "not a database" in done.err

@@ -1,0 +1,184 @@
+"""Who lives: heartbeats without clocks, dead processes, workers that were given up and come back."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cellsearch.errors import RunError
+from cellsearch.search import liveness, processes, queries, records, slots
+from cellsearch.search.liveness import Heart, Watch, Worker
+from cellsearch.search.slots import Slot
+from tests.search.scripted import Scripted, new_study, one_of, space_of, work
+
+SPACE = space_of()
+
+
+def worker(name: str, beat: int = 0) -> Worker:
+    return Worker(name, "worker", "elsewhere", 1, "1", "", beat)
+
+
+def sleeper() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+
+def test_a_watch_gives_up_who_stands_still_for_so_many_looks() -> None:
+    watch = Watch(silent=3)
+    for look in range(3):
+        assert watch.look([worker("a", look), worker("b", 7), worker("me", 7)], "me") == []
+    assert watch.look([worker("a", 3), worker("b", 7), worker("me", 7)], "me") == ["b"]
+    assert watch.look([worker("a", 3), worker("b", 8), worker("me", 7)], "me") == []
+
+
+def test_a_long_pause_of_the_watcher_is_one_look() -> None:
+    watch = Watch(silent=2)
+    watch.look([worker("a", 1)], "me")
+    assert watch.look([worker("a", 1)], "me") == []  # whatever time lay in between, for both of them
+    assert watch.look([worker("a", 1)], "me") == ["a"]
+
+
+def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
+    process = sleeper()
+    living = liveness.identity("worker", process.pid)
+    assert liveness.alive(living)
+    assert not liveness.alive(replace(living, started="1"))
+    process.kill()
+    limit = time.monotonic() + 5
+    while liveness.alive(living) and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not liveness.alive(living)  # a zombie: nobody has waited for it yet
+    process.wait()
+    assert processes.started(process.pid) == ""
+
+
+def test_the_slots_of_a_dead_process_of_this_machine_are_free_at_once(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    process = sleeper()
+    dead = liveness.identity("worker", process.pid)
+    for one in (dead, replace(worker("far"), started="9"), liveness.myself("worker")):
+        liveness.register(store, one)
+        assert isinstance(slots.take(store, one.id), Slot)
+    assert liveness.recover(store, 9) == []
+    process.kill()
+    process.wait()
+    assert liveness.recover(store, 9) == [0]
+    assert [w.id for w in liveness.listed(store)] == sorted(["far", liveness.myself("worker").id])
+    assert queries.counts(store).running == 2
+
+
+def test_orphans_are_waited_for_and_stopped_ones_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "ORPHAN_SECONDS", 0.3)
+    store = new_study(tmp_path, SPACE)
+    mine = liveness.myself("search")
+    liveness.register(store, mine)
+    orphan, other, free = sleeper(), sleeper(), sleeper()
+    liveness.register(store, liveness.identity("worker", orphan.pid, "search-of-a-dead-one"))
+    liveness.register(store, liveness.identity("worker", other.pid, mine.id))
+    liveness.register(store, liveness.identity("worker", free.pid))
+    liveness.end_orphans(store)
+    assert orphan.wait(5) == -signal.SIGKILL
+    assert other.poll() is None  # its search lives
+    assert free.poll() is None  # it was started by hand
+    for process in (other, free):
+        process.kill()
+        process.wait()
+
+
+def test_a_heart_beats_shows_and_takes_over(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    liveness.register(store, worker("silent"))
+    assert isinstance(slots.take(store, "silent"), Slot)
+    heart = Heart(store, liveness.myself("worker"), 9, seconds=0.01)
+    heart._watch = Watch(silent=3)
+    with heart:
+        heart.doing = "trial 7"
+        limit = time.monotonic() + 10
+        while len(liveness.listed(store)) > 1 and time.monotonic() < limit:
+            time.sleep(0.01)
+        rows = liveness.listed(store)
+    assert [(row.id, row.doing) for row in rows] == [(heart.worker.id, "trial 7")]
+    assert rows[0].beat >= 3
+    assert queries.counts(store).free == 12
+
+
+def test_who_was_given_up_is_there_again_with_the_next_beat(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    me = liveness.myself("worker")
+    liveness.register(store, me)
+    liveness.leave(store, [me.id], failures=9)
+    liveness.beat(store, me, "back")
+    assert [row.id for row in liveness.listed(store)] == [me.id]
+
+
+def test_a_worker_that_was_given_up_goes_on_with_another_slot(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    me = liveness.myself("worker").id
+    stolen: list[int] = []
+
+    def steal(mark: str, task: str) -> None:
+        if not stolen:
+            stolen.extend(slots.release(store, [me], failures=9))
+            taken = slots.take(store, "thief")
+            assert isinstance(taken, Slot)
+            assert taken.number == stolen[0]
+
+    lab = Scripted(before=steal)
+
+    def release(mark: str, task: str) -> None:
+        slots.release(store, ["thief"], failures=9)
+
+    lab.before = lambda mark, task: steal(mark, task) if not stolen else release(mark, task)
+    work(store, SPACE, lab, one_of(9))
+    counts = queries.counts(store)
+    assert (counts.trials, counts.failed, counts.running) == (12, 0, 0)
+    assert (
+        len(lab.runs) == counts.settings + 4
+    )  # the four of the stolen stage were run again by who took it over
+
+
+def test_a_lock_is_held_by_one_and_dies_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "search.lock"
+    code = (
+        "import sys, time; from pathlib import Path; from cellsearch.search.processes import exclusive\n"
+        "with exclusive(Path(sys.argv[1]), 'it'): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, cwd=Path.cwd()
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(RunError, match=rf"it is already being run on this machine \(process {process.pid}\)"):
+        with processes.exclusive(path, "it"):
+            pytest.fail("held twice")
+    process.kill()
+    process.communicate()
+    with processes.exclusive(path, "it"):
+        assert path.read_text() == str(os.getpid())
+
+
+def test_files_are_whole_or_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.cell"
+    processes.write_whole(path, "old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device\nfree some space"):
+        processes.write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.cell"]
+
+
+def test_a_study_without_workers_has_none(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    assert liveness.listed(store) == []
+    assert liveness.recover(store, 9) == []
+    assert not records.facts(store).stopped

@@ -1,0 +1,136 @@
+"""The layers of the package: who imports whom, read from the sources; and what starting a verb loads."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cellsearch"
+LAYERS = ("cli", "report", "analysis", "search", "export", "train", "compiler", "dsl", "tasks", "errors")
+FACE = ("__init__", "__main__")  # the two modules above all layers
+TORCH = ("compiler", "train", "export")
+OPTUNA = PACKAGE / "search" / "study.py"
+QUIET = (
+    ["show", "gru"],
+    ["cells"],
+    ["tasks"],
+    ["spaces"],
+    ["check", "quick"],
+    ["status"],
+    ["leaderboard"],
+    ["leaderboard", "--json"],
+    ["--version"],
+    ["--help"],
+    ["export", "--help"],
+)
+
+
+def modules() -> list[Path]:
+    """All sources of the package."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def layer_of(path: Path) -> str:
+    """The layer that a file belongs to, or its name where it stands above them."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of every import, those inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            yield node.lineno, node.module
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def for_types_alone(path: Path) -> set[int]:
+    """The lines that stand under `if TYPE_CHECKING:`."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            found |= {
+                line for inner in node.body for line in range(inner.lineno, (inner.end_lineno or 0) + 1)
+            }
+    return found
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert {layer_of(path) for path in modules()} <= {*LAYERS, *FACE}
+    assert len(modules()) > 50
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    mine = layer_of(path)
+    for line, module in imports(path):
+        parts = module.split(".")
+        if parts[0] != "cellsearch" or mine in FACE or module in ("cellsearch", "cellsearch.__version__"):
+            continue
+        assert parts[1] in LAYERS, f"{path}:{line}: {module}"
+        assert LAYERS.index(parts[1]) >= LAYERS.index(mine), (
+            f"{path}:{line}: {mine} must not import {parts[1]}"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
+    types = for_types_alone(path)
+    for line, module in imports(path):
+        if line in types:
+            continue
+        top = module.partition(".")[0]
+        assert top != "torch" or layer_of(path) in TORCH, (
+            f"{path}:{line}: torch outside of {', '.join(TORCH)}"
+        )
+        assert top != "optuna" or path == OPTUNA, f"{path}:{line}: optuna outside of search/study.py"
+
+
+def test_of_its_own_face_the_package_reads_the_version_alone() -> None:
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "cellsearch"
+            ):
+                assert node.attr == "__version__", (
+                    f"{path}:{node.lineno}: import the module that has {node.attr}"
+                )
+
+
+def test_the_tests_would_see_a_wrong_import(tmp_path: Path) -> None:
+    source = tmp_path / "a.py"
+    source.write_text("def f():\n    import torch.nn\n    from cellsearch.cli import main\n")
+    assert list(imports(source)) == [(2, "torch.nn"), (3, "cellsearch.cli"), (3, "cellsearch.cli.main")]
+
+
+def loaded(code: str, folder: Path) -> set[str]:
+    """The top-level packages that a fresh Python has loaded after `code`."""
+    program = f"import sys\n{code}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
+    found = loaded("import cellsearch", tmp_path)
+    assert not found & {"torch", "optuna", "numpy", "sqlalchemy", "rich"}
+
+
+@pytest.mark.parametrize("words", QUIET, ids=" ".join)
+def test_verbs_that_only_read_start_without_torch(words: list[str], tmp_path: Path) -> None:
+    found = loaded(f"from cellsearch.cli.main import main\nmain({words!r})", tmp_path)
+    assert "cellsearch" in found
+    assert not found & {"torch", "optuna"}
