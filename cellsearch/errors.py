@@ -70,6 +70,10 @@ class SpaceError(LocatedError):
     """A search space (YAML) that is not one."""
 
 
+class ForeignError(LocatedError):
+    """A file of another program that holds no cell, or one that cannot be a cell here."""
+
+
 class CellError(CellsearchError):
     """A cell that would be malformed, or that cannot be used in the way asked for."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
@@ -23,7 +24,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are ours."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{printable(message, 400)}\nsee `{self.prog} --help`")
+        told = "\n".join(printable(line, 400) for line in message.split("\n"))
+        raise UsageError(f"{told}\nsee `{self.prog} --help`")
 
 
 def _formatter(prog: str) -> Any:
@@ -78,13 +80,18 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     found = {}
     for verb in VERBS:
         parser = verbs.add_parser(
-            verb.name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.",
+            verb.name, help=verb.about, description=_described(verb),
             epilog=_examples(verb), formatter_class=_formatter, allow_abbrev=False,
         )  # fmt: skip
         verb.takes(parser)
         parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
         found[verb.name] = parser
     return top, found
+
+
+def _described(verb: Verb) -> str:
+    first = f"{verb.about[0].upper()}{verb.about[1:]}."
+    return "\n".join([first, "", *textwrap.wrap(verb.more, 78)]) if verb.more else first
 
 
 def _examples(verb: Verb) -> str:

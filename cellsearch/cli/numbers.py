@@ -42,6 +42,22 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def words(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """A reader of words with commas between them, each of them one of `known`."""
+
+    def read(text: str) -> list[str]:
+        found = [word.strip() for word in text.split(",") if word.strip()]
+        for word in found:
+            if word not in known:
+                hint = f"{nearest(word, known)}({', '.join(known)})"
+                raise argparse.ArgumentTypeError(f"there is no kind '{printable(word, 40)}'\n{hint}")
+        if not found:
+            raise argparse.ArgumentTypeError(f"name at least one of {', '.join(known)}")
+        return list(dict.fromkeys(found))
+
+    return read
+
+
 def device(text: str) -> str:
     """The name of a device."""
     if not _DEVICE.match(text):

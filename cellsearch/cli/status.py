@@ -2,15 +2,15 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 
 from cellsearch.cli.terminal import Terminal
+from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.report import leaderboard
 from cellsearch.report import status as report
 from cellsearch.report.columns import text
-from cellsearch.search import board, studies
+from cellsearch.search import board, queries, records, studies
 from cellsearch.search.schema import shown
-from cellsearch.search.studies import Study
+from cellsearch.search.studies import RESULTS, Study
 
 
 def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -22,9 +22,7 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
         else:
             terminal.print(report.lines(standing, terminal.out.width))
         return 0
-    names = [store.name for store in studies.stores(args.storage)] if args.storage else studies.listed()
-    if not names:
-        studies.newest()  # says that there is none, and where
+    names = _names(args.storage)
     standings = [report.standing(studies.opened(name, args.storage)) for name in names]
     if args.json:
         terminal.json({"searches": [report.as_json(standing) for standing in standings]})
@@ -39,15 +37,15 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
     """The ranked cells of a search."""
     name = args.name or _newest(args.storage, terminal)
     study = studies.opened(name, args.storage)
-    rows = board.leaderboard(study.store, study.space, args.all)
     if args.json:
-        status = board.status(study.store, study.space)
+        rows = board.leaderboard(study.store, study.space, args.all)
+        counts, lost = queries.counts(study.store), _dropped(study)
         chosen = rows if args.all else leaderboard.chosen(rows, args.rows)
         terminal.json(
             {
                 "name": name, "seed": study.facts.seed, "trials": study.facts.trials,
                 "baseline": study.space.baseline, "units": dict(study.facts.units),
-                "counts": asdict(status.counts), "dropped": list(status.dropped),
+                "counts": asdict(counts), "dropped": lost,
                 "rows": leaderboard.as_json(chosen),
             }
         )  # fmt: skip
@@ -62,30 +60,42 @@ def print_board(
     """The table of a search, what stands below it, and the line that exports the winner."""
     width = terminal.out.width
     rows = board.leaderboard(study.store, study.space, every)
-    status = board.status(study.store, study.space, 0)
     chosen = rows if every else leaderboard.chosen(rows, count)
     terminal.print(leaderboard.lines(chosen, width))
     more = len(rows) - len(chosen)
     if more > 0:
         terminal.print([text(f"and {more:,} more: --rows {len(rows)}", "dim")])
     terminal.print([text("")])
+    counts = queries.counts(study.store)
     terminal.print(
-        leaderboard.notes(status.counts, status.trials, study.space.baseline, status.dropped, width)
+        leaderboard.notes(counts, study.facts.trials, study.space.baseline, _dropped(study), width)
     )
     terminal.print(leaderboard.winner(rows, study.store.name, None if storage is None else shown(storage)))
 
 
-def _newest(storage: str | None, terminal: Terminal) -> str:
-    """The search that is meant where none is named."""
-    names = [store.name for store in studies.stores(storage)] if storage else studies.listed()
-    if storage and len(names) == 1:
-        return names[0]
-    if storage and names:
-        from cellsearch.errors import UsageError
+def _dropped(study: Study) -> list[str]:
+    """The tasks that are not used, with the reason."""
+    return records.dropped(study.facts.baseline or {}, study.space.strategy.margin)
 
-        raise UsageError(f"there are several searches in that database; name one: {', '.join(names[:20])}")
-    newest = studies.newest()
-    if len(names) > 1:
-        others = ", ".join(names[1:6]) + (", …" if len(names) > 6 else "")
-        terminal.tell(f"{newest}, the newest in {Path('results')}/ (there are {others} too)\n", "dim")
+
+def _names(storage: str | None) -> list[str]:
+    """The names of all searches; a RunError where there is none."""
+    if storage is None:
+        return studies.listed() or [studies.newest()]
+    names = [store.name for store in studies.stores(storage)]
+    if not names:
+        raise RunError(f"there is no search in {shown(storage)}\nstart one with `cellsearch search SPACE`")
+    return names
+
+
+def _newest(storage: str | None, terminal: Terminal) -> str:
+    """The search that is meant where none is named: the newest in results/, or the only one in a database."""
+    newest, *others = _names(storage)
+    if others and storage is not None:
+        raise UsageError(
+            f"there are several searches; name one of {printable(', '.join([newest, *others]), 400)}"
+        )
+    if others:
+        told = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+        terminal.tell(f"{newest}, the newest in {RESULTS}/; there are also: {told}\n", "dim")
     return newest

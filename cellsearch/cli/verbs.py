@@ -24,6 +24,7 @@ class Verb:
     module: str
     takes: Callable[[Parser], None]
     example: str  # one a line
+    more: str = ""  # what its help says besides
 
 
 def _json(parser: Parser) -> None:
@@ -52,7 +53,7 @@ def _data(parser: Parser) -> None:
 def _rows(parser: Parser) -> None:
     parser.add_argument(
         "--rows", type=numbers.whole(0), default=10, metavar="N",
-        help="how many cells (default: 10); the seeds, LSTM and GRU, come on top",
+        help="how many cells the leaderboard shows (default: 10), and the seeds, LSTM and GRU, besides",
     )  # fmt: skip
 
 
@@ -157,28 +158,38 @@ def _spaces(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     _cell(parser)
     parser.add_argument(
-        "--to",
-        metavar="KINDS",
-        help=f"kinds, with commas between them: {','.join(TARGETS)} (default: torch)",
-    )
-    parser.add_argument("--out", default=".", metavar="DIR", help="where the files go (default: here)")
+        "--to", metavar="KINDS", type=numbers.words(TARGETS), default=[],
+        help=f"kinds of file, with commas between them: {','.join(TARGETS)} (default: torch)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", default=".", metavar="PATH",
+        help="a directory, or one file that ends in .py or .tex (default: this directory)",
+    )  # fmt: skip
+    parser.add_argument("--name", default="", help="another name for the cell, its class and its files")
     parser.add_argument("--force", action="store_true", help="write over files that are there")
+    _json(parser)
 
 
 VERBS = (
     Verb("search", "start a search, or go on with it", "search", _search,
-         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h"),
+         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h",
+         "Stopped in whatever way, the same command goes on where it stood; nothing that was shown is lost. "
+         "Everything is in results/NAME."),
     Verb("worker", "join a running search, from any machine", "search", _worker,
-         "cellsearch worker big --storage postgresql://user@host/db"),
+         "cellsearch worker big --storage postgresql://user@host/db",
+         "It works until nothing is left; ended before, it gives back what it has begun."),
     Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
     Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
          "cellsearch show gru\ncellsearch show quick:1 --hidden 256"),
     Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
-         "cellsearch check my.cell\ncellsearch check my.yaml"),
+         "cellsearch check my.cell\ncellsearch check my.yaml",
+         "A cell is compiled and compared with the plain loop over its equations, gradients included; of a "
+         "space it is told what a search would cost."),
     Verb("export", "a cell as files that work without cellsearch", "export", _export,
-         "cellsearch export quick:1 --to torch,latex --out winner"),
+         "cellsearch export quick:1 --to torch,latex --out winner",
+         "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
     Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells"),
     Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
     Verb("spaces", "the search spaces that come along", "listing", _spaces,

@@ -34,17 +34,19 @@ def agreement(
     def draw(*shape: int) -> Tensor:
         return 0.5 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    rnn = Recurrent(cell, hidden if uses_raw_x(cell) else width, hidden, layers, dtype=torch.float64)
+    with torch.random.fork_rng(devices=[]):  # first values come from torch's own generator
+        torch.manual_seed(seed)
+        rnn = Recurrent(cell, hidden if uses_raw_x(cell) else width, hidden, layers, dtype=torch.float64)
     with torch.no_grad():
         for parameter in rnn.parameters():
-            parameter.add_(0.4 * draw(*parameter.shape))
+            free = (parameter != 0) | (parameter.dim() == 1)  # in a matrix zeros may have to stay zero
+            parameter.add_(0.4 * draw(*parameter.shape) * free)
     x = draw(steps, batch, rnn.input_size).requires_grad_()
     states = [draw(layers, batch, hidden).requires_grad_() for _ in cell.states]
-    clock = [torch.zeros(batch, dtype=torch.int64)] if cell.clock else []
     leaves = {"x": x, **{s.name: v for s, v in zip(cell.states, states, strict=True)}}
     leaves |= dict(rnn.named_parameters())
 
-    output, packed = rnn(x, tuple(states) + tuple(clock) if len(states) + len(clock) > 1 else states[0])
+    output, packed = rnn(x, tuple(states))
     last = [packed] if isinstance(packed, Tensor) else list(packed)[: len(states)]
     parameters = [dict(layer.named_parameters()) for layer in rnn.layers]
     first = [[s[k] for s in states] for k in range(layers)]

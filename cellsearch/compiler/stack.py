@@ -62,14 +62,16 @@ def stack(cells: Sequence[Cell], width: int, hidden: int) -> Stack:
 
 def first_states(stacked: Stack, members: int, batch: int, like: Tensor) -> States:
     """Where the states of each layer start, in the shapes of `layer.last_states`."""
-    found: States = []
-    for lay in stacked.layers:
-        cell = lay.plan.cell
-        states = [like.new_full((members, batch, lay.hidden), s.initial) for s in cell.states]
-        if cell.past:
-            states.append(like.new_zeros(members, cell.past, batch, lay.width))
-        found.append(states)
-    return found
+    return [first(lay, members, batch, like) for lay in stacked.layers]
+
+
+def first(lay: Layout, members: int, batch: int, like: Tensor) -> list[Tensor]:
+    """Where the states of one layer start."""
+    cell = lay.plan.cell
+    states = [like.new_full((members, batch, lay.hidden), s.initial) for s in cell.states]
+    if cell.past:
+        states.append(like.new_zeros(members, cell.past, batch, lay.width))
+    return states
 
 
 @dataclass(frozen=True)

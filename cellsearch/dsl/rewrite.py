@@ -264,10 +264,11 @@ def _sum(first: Initial, sign: int, second: Initial) -> Initial:
     if isinstance(second, Uniform):
         low, high = (second.low, second.high) if sign > 0 else (-second.high, -second.low)
         second, sign = Uniform(low + 0.0, high + 0.0), 1  # + 0.0 turns -0.0 into 0.0
-    if isinstance(first, Uniform) or isinstance(second, Uniform):
-        drawn, fixed = (first, sign * _fixed(second)) if isinstance(first, Uniform) else (second, _fixed(first))
-        assert isinstance(drawn, Uniform)
-        return Uniform(drawn.low + fixed + 0.0, drawn.high + fixed + 0.0)
+    if isinstance(second, Uniform):
+        first, sign, second = second, 1, _fixed(first)
+    if isinstance(first, Uniform):
+        moved = sign * _fixed(second)
+        return Uniform(first.low + moved + 0.0, first.high + moved + 0.0)
     return (first or 0.0) + sign * second + 0.0
 
 
@@ -277,13 +278,15 @@ def _fixed(value: Initial) -> float:
 
 
 def _read(graph: Exploded, index: int) -> object:
-    """What names a connection from node `index`: an earlier value is named after what it is of, so that two of
-    them would have one name."""
+    """What a connection from node `index` is one from: two nodes count as one source where they are written
+    alike, as two earlier values of one thing are (their weights would have one name), and two numbers (which
+    may be one node or copies of it)."""
     steps = []
     while isinstance(node := graph.nodes[index], Before) and not graph.labels[index]:
         steps.append(node.delay)
         index = node.source
-    return (index, *steps)
+    alike = isinstance(node, Constant) and not graph.labels[index]
+    return (node if alike else index, *steps)
 
 
 def _turned(connection: Connection, sign: int) -> Connection:

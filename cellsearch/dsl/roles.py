@@ -302,7 +302,7 @@ def _old(cell: Cell, state: int) -> frozenset[int]:
     """The old values of a state: that of the last step, and of earlier ones."""
     found = {1 + state}
     for i, node in enumerate(cell.nodes):
-        if isinstance(node, Before) and (node.source in found or node.source == cell.new[state]):
+        if isinstance(node, Before) and node.source in found:
             found.add(i)
     return frozenset(found)
 
@@ -392,4 +392,3 @@ def _called(cell: Cell, index: int) -> str:
     if isinstance(node, Before) and not name:
         return f"before({_called(cell, node.source)}{f', {node.delay}' * (node.delay > 1)})"
     return name or "·"
-

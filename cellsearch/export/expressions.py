@@ -41,13 +41,19 @@ class Code:
 
 @dataclass
 class Place:
-    """Where a statement is being written: its lines, their indentation, and the name that it assigns."""
+    """Where a statement is being written: before the loop over time or in it, and the name that it assigns.
 
-    lines: list[str]
-    indent: int
+    `lines` are the statements that had to come before it.
+    """
+
+    in_loop: bool
     target: str
     locals: Locals
-    spilled: int = 0
+    lines: list[str]
+
+    @property
+    def indent(self) -> int:
+        return 12 if self.in_loop else 8
 
     @property
     def room(self) -> int:
@@ -62,13 +68,12 @@ class Place:
             k = max(range(len(left)), key=lambda k: len(left[k].text))
             if len(code.text) <= self.room or len(left[k].text) <= ATOM:
                 return code
-            self.spilled += 1
-            name = self.locals.fresh(f"{self.target[: MAX_LOCAL - 4]}_{self.spilled}")
+            name = self.locals.fresh(f"{self.target[: MAX_LOCAL - 4]}_{len(self.lines) + 1}")
             self.lines.append(f"{' ' * self.indent}{name} = {left[k].text}")
             left[k] = Code(name)
 
 
-def step_of(name: str, extent: Extent) -> Code:
+def at_step(name: str, extent: Extent) -> Code:
     """A variable as the loop reads it."""
     return Code(f"{name}[t]" if extent == Extent.SEQUENCE else name)
 

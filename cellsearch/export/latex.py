@@ -1,9 +1,10 @@
 r"""A cell as LaTeX: its equations in an `align` environment, to be put into a paper with \input.
 
-In: a `Cell`. Out: text; it needs the package amsmath and nothing else. Vectors are columns as in papers, so W is
-the transpose of the weight that is stored and applied as x W. Symbols: W for a matrix from x, U for any other, p
-for a peephole, b for a bias or a learned vector, beta for a learned scalar; h_{t-1} is the last value of a state,
-h_t its new one. Names are made of letters, digits and escaped underscores alone, so no command can come in.
+In: a `Cell`. Out: text; it needs the package amsmath and nothing else. Vectors are columns as in papers,
+so W is the transpose of the weight that is stored and applied as x W. Symbols: W for a matrix from x, U
+for any other, p for a peephole, b for a bias or a learned vector, beta for a learned scalar; h_{t-1} is
+the last value of a state, h_t its new one. Names are made of letters, digits and escaped underscores
+alone, so no command can come in.
 """
 
 from dataclasses import dataclass
@@ -41,12 +42,11 @@ class _Formula:
 
 
 def latex(cell: Cell, provenance: header.Provenance | None = None) -> str:
-    """The file: comments and one `align` environment. Raises CellError where two weights would have one name."""
+    """The file: comments, then one `align`. Raises CellError where two weights would have one name."""
     lines = [*header.lines(cell, "LaTeX equations", provenance), "", r"Needs \usepackage{amsmath}."]
     rows = [*(_equation(cell, label, index) for label, index in equations(cell)), *_where(cell)]
-    notes = _notes(cell)
     body = " \\\\\n".join(f"  {row}" for row in rows)
-    comments = "\n".join(f"% {line}".rstrip() for line in [*lines, *notes])
+    comments = "\n".join(f"% {line}".rstrip() for line in [*lines, *_notes(cell)])
     return f"{comments}\n\\begin{{align}}\n{body}\n\\end{{align}}\n"
 
 
@@ -62,7 +62,9 @@ def _where(cell: Cell) -> list[str]:
     periods = ", ".join(map(str, cell.clock))
     found = []
     if Input("tick", "tick") in cell.nodes:
-        found.append(rf"\mathrm{{tick}}_t &= \left[t \bmod P = 0\right], \quad P \in \left\{{{periods}\right\}}")
+        found.append(
+            rf"\mathrm{{tick}}_t &= \left[t \bmod P = 0\right], \quad P \in \left\{{{periods}\right\}}"
+        )
     if any(c.structure == "slower" for _, c in _connections(cell)):
         found.append(rf"M_{{jk}} &= \left[P_k \geq P_j\right], \quad P \in \left\{{{periods}\right\}}")
     return found
@@ -100,13 +102,17 @@ def _connections(cell: Cell) -> list[tuple[int, Connection]]:
 
 
 def _tex(name: str) -> str:
-    """A name of the language as a symbol: letters, digits and underscores, so that nothing needs more escaping."""
+    """A name of the language as a symbol. It is made of letters, digits and underscores alone."""
     assert name.replace("_", "").isalnum() and name.isascii()
     return name if len(name) == 1 and name != "_" else r"\mathit{" + name.replace("_", r"\_") + "}"
 
 
 def _symbol(name: str, below: str, above: str = "") -> str:
-    return f"{_tex(name)}_{{{below}}}" + (f"^{{{above}}}" if above else "")
+    return _indexed(_tex(name), below) + (f"^{{{above}}}" if above else "")
+
+
+def _indexed(symbol: str, index: str) -> str:
+    return f"{symbol}_{index}" if len(index) == 1 else f"{symbol}_{{{index}}}"
 
 
 def _time(ago: int) -> str:
@@ -120,7 +126,7 @@ def _input(node: Input, ago: int) -> str:
         case "below":
             return _symbol(node.name, _time(ago), r"(\ell-1)")
         case "tick":
-            return rf"\mathrm{{tick}}_{{{_time(ago)}}}"
+            return _indexed(r"\mathrm{tick}", _time(ago))
     return _symbol(node.name, _time(ago))
 
 
@@ -132,7 +138,7 @@ def _bracket(cell: Cell, index: int) -> str:
     label = cell.labels[root]
     numbered = bracket_names(cell)[index].removeprefix(spelled(label)).lstrip("_")
     name = _tex(label.removesuffix("'"))
-    return f"{name}_{{{numbered}}}" if numbered else name
+    return _indexed(name, numbered) if numbered else name
 
 
 def _weight(cell: Cell, index: int, letter: str, position: int) -> str:
@@ -189,7 +195,7 @@ def _body(cell: Cell, index: int, ago: int) -> _Formula:
 def _affine(cell: Cell, index: int, node: Affine, ago: int) -> _Formula:
     bracket = _bracket(cell, index)
     if not node.connections:
-        return _Formula(rf"\beta_{{{bracket}}}" if node.scalar else f"b_{{{bracket}}}")
+        return _Formula(_indexed(r"\beta" if node.scalar else "b", bracket))
     wide = input_wide(cell)
     terms = []
     for k, c in enumerate(node.connections):
@@ -200,7 +206,7 @@ def _affine(cell: Cell, index: int, node: Affine, ago: int) -> _Formula:
             matrix = _weight(cell, index, "W" if c.source in wide else "U", k)
             terms.append(f"{_matrix(c, matrix)} {value}")
     if node.bias is not None:
-        terms.append(f"b_{{{bracket}}}")
+        terms.append(_indexed("b", bracket))
     binds = SUM if len(terms) > 1 else PRODUCT
     return _Formula(" + ".join(terms), binds)
 

@@ -1,14 +1,15 @@
 """How lines of Python are broken, as `ruff format` at 110 characters leaves them.
 
-In: the parts of a statement. Out: its lines, indented. Where a statement is too long, arguments stand on a line
-of their own; where that is too long as well, or the items are those of a tuple, each stands on one, with a comma
-behind it.
+In: the parts of a statement. Out: its lines, indented. Where a statement is too long, arguments stand on a
+line of their own; where that is too long as well, or the items are those of a tuple, each stands on one,
+with a comma behind it.
 """
 
 import textwrap
 from collections.abc import Sequence
 
 LINE = 110
+MANY = 8  # items whose types are no longer written out
 
 
 def comment(indent: int, text: str) -> list[str]:

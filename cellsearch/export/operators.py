@@ -45,7 +45,7 @@ def function(op: Op) -> list[str]:
         if repeated is None:
             break
         lines.append(f"    {name} = {_spelled(repeated)}")
-        result = _Replaced(ast.dump(repeated), name).visit(result)
+        result = _replace(result, ast.dump(repeated), name)
     return [*lines, f"    return {_spelled(result)}"]
 
 
@@ -62,20 +62,22 @@ def _repeated(formula: ast.expr) -> ast.expr | None:
     return max(found, key=lambda p: len(ast.unparse(p)), default=None)
 
 
-class _Replaced(ast.NodeTransformer):
-    """Puts a name where a part stands."""
+def _replace(formula: ast.expr, part: str, name: str) -> ast.expr:
+    """The formula with a name wherever `part` stands."""
 
-    def __init__(self, part: str, name: str) -> None:
-        self.part, self.name = part, name
+    class Replace(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            return ast.Name(name) if ast.dump(node) == part else super().visit(node)
 
-    def visit(self, node: ast.AST) -> ast.AST:
-        return ast.Name(self.name) if ast.dump(node) == self.part else super().visit(node)
+    replaced = Replace().visit(formula)
+    assert isinstance(replaced, ast.expr)
+    return replaced
 
 
 class _Torch(ast.NodeTransformer):
     """Puts torch's functions where the formula has those of the op table."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802  (the name is that of ast)
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         assert isinstance(node.func, ast.Name)
         if node.func.id in INTRINSICS:

@@ -1,7 +1,7 @@
 """`export`: a cell as files that work without cellsearch, each checked, then written whole or not at all.
 
-In: a cell, a directory or a file's path, and the kinds of file. Out: the paths. Everything is made and checked before
-the first file is written; a file is written beside its place and then moved there.
+In: a cell, a directory or a file's path, and the kinds of file. Out: the paths. Everything is made and
+checked before the first file is written; a file is written beside its place and then moved there.
 """
 
 import contextlib
@@ -46,14 +46,14 @@ def export(
 ) -> list[Path]:
     """Writes `cell` as files and returns their paths.
 
-    `path` is a directory, made where it is missing, in which files are called after the cell; or a file that ends in
-    .py or .tex. `formats` are the kinds of file, "torch" and "latex"; left out, they follow from the file's ending, and
-    for a directory it is "torch". `name` is another name for the cell. `provenance` are facts for the top of the files,
-    such as the score.
+    `path` is a directory, made where it is missing, in which files are called after the cell; or a file
+    that ends in .py or .tex. `formats` are the kinds of file, "torch" and "latex"; left out, they follow
+    from the file's ending, and for a directory it is "torch". `name` is another name for the cell.
+    `provenance` are facts for the top of the files, such as the score.
 
-    A file that is there already is left alone if it has the same contents, and else is an error unless `overwrite`.
-    Raises ExportError where a file cannot be written, or where the exported module and the compiled cell disagree;
-    CellError where the cell has no weights by name.
+    A file that is there already is left alone if it has the same contents, and else is an error unless
+    `overwrite`. Raises ExportError where a file cannot be written, or where the exported module and the
+    compiled cell disagree; CellError where the cell has no weights by name.
     """
     cell = _renamed(cell, name) if name else cell
     targets = _targets(cell, Path(path), [formats] if isinstance(formats, str) else list(formats))
@@ -71,7 +71,9 @@ def export(
 
 def _renamed(cell: Cell, name: str) -> Cell:
     if wrong := check_name(name):
-        raise ExportError(f"{printable(name, 80)!r} cannot be the name of a cell: {wrong}\nchoose another name")
+        raise ExportError(
+            f"{printable(name, 80)!r} cannot be the name of a cell: {wrong}\nchoose another name"
+        )
     return replace(cell, name=name)
 
 
@@ -81,7 +83,9 @@ def _targets(cell: Cell, path: Path, formats: list[str]) -> dict[str, Path]:
         if kind not in FORMATS:
             near = difflib.get_close_matches(kind, FORMATS, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ExportError(f"unknown format {printable(kind, 80)!r}\n{hint}(there are {', '.join(FORMATS)})")
+            raise ExportError(
+                f"unknown format {printable(kind, 80)!r}\n{hint}(there are {', '.join(FORMATS)})"
+            )
     by_suffix = {form.suffix: kind for kind, form in FORMATS.items()}
     try:
         is_file = path.suffix in by_suffix and not path.is_dir()
@@ -150,5 +154,6 @@ def _write(target: Path, data: bytes) -> None:
 def _failed(path: Path, error: Exception) -> ExportError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ExportError(
-        f"cannot write {printable(str(path))}: {reason}\nfree some space, change the permissions, or name another directory"
+        f"cannot write {printable(str(path))}: {reason}\n"
+        "free some space, change the permissions, or name another directory"
     )

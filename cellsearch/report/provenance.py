@@ -1,4 +1,4 @@
-"""Where a cell comes from, for the top of exported files. In: a row of a leaderboard. Out: names and values."""
+"""Where a cell comes from, for the top of exported files. In: a row of a leaderboard. Out: names, values."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,9 @@ from cellsearch.search.space import Space
 def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:
     """The search, the standing in it, and the best result on each task with the setting that gave it."""
     standing = f"rank {row.rank}" if row.rank is not None else row.status
-    found: dict[str, object] = {"search": f"{facts.name}, {standing}, seed {facts.seed}, {facts.program}"}
+    found: dict[str, object] = {
+        "search": f"{facts.name}, {standing}, seed {facts.seed}, cellsearch {facts.program}"
+    }
     if row.score is not None:
         found["score"] = f"{row.score:.6g}, the least of the ratios to {space.baseline}"
     grids = {task.name: task.grid for task in space.tasks}

@@ -134,7 +134,8 @@ def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
 
 def matching(store: Store, start: str) -> list[Record]:
     """The cells whose fingerprint begins with `start`."""
-    where = (cells.c.study == store.study, cells.c.fingerprint.startswith(start, autoescape=True))
+    last = start + "g"  # after all hexadecimal digits; a range is found by the index, a pattern is not
+    where = (cells.c.study == store.study, cells.c.fingerprint >= start, cells.c.fingerprint < last)
     columns = [cells.c[name] for name in Record.__dataclass_fields__]
     with reading(store.engine, store.url) as connection:
         return [

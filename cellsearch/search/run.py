@@ -87,13 +87,14 @@ def search(
             f"cannot make {printable(str(folder))}: {error.strerror}\n"
             "change the permissions, or go to another directory"
         ) from error
-    with processes.exclusive(folder / "search.lock", f"the search {name!r}"), listening() as signals:
+    with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
         processes.write_whole(folder / "space.yaml", records.facts(store).space)
         me = liveness.myself("search")
         orders = Orders(name, store.url, options.device, options.data, me.id)
         crew = Crew(options.workers, orders, options.command, folder / "logs")
-        return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
+        with listening() as signals:
+            return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
 
 
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:

@@ -23,7 +23,7 @@ from cellsearch.search.lab import RealLab, real_propose
 from cellsearch.search.liveness import Heart
 from cellsearch.search.space import Space, parse_space
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import Lab, work
+from cellsearch.search.worker import CRASHES, Lab, work
 
 MakeLab = Callable[[Space, int, Orders], Lab]  # the space, the seed of the study
 MakePropose = Callable[[Space], Propose]
@@ -92,7 +92,10 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
     liveness.recover(store, failures)
     with Heart(store, liveness.myself("worker", orders.parent), failures) as heart:
         try:
-            work(store, space, make_lab(space, known.seed, orders), make_propose(space), heart)
+            lab = make_lab(space, known.seed, orders)
+            # after an error on an accelerator nothing that this process runs there can be trusted
+            crashes = CRASHES if orders.device == "cpu" else 1
+            work(store, space, lab, make_propose(space), heart, crashes)
         finally:  # also when told to end: the slot is free at once
             liveness.leave(store, [heart.worker.id], failures=failures)
 

@@ -71,6 +71,9 @@ def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
         found = [records.find(default_url(results, name), name) for name in listed(results)]
         return [store for store in found if store is not None]
     engine = schema.connect(storage)
+    file = schema.file_of(storage)
+    if file is not None and not file.exists():
+        return []  # opening it would make it
     with schema.reading(engine, storage) as connection:
         if not inspect(connection).has_table(schema.studies.name):
             return []

@@ -14,7 +14,8 @@ from cellsearch.search.strategies import Known, View
 def look(store: Store, space: Space, known: Facts) -> View:
     """The study as it stands: scores from slots that are finished, claims from all.
 
-    What a slot has recorded itself does not count before it is finished: a retry decides as the first attempt did.
+    What a slot has recorded itself does not count before it is finished: a retry decides as the first
+    attempt did.
     """
     found = ranking.bests(queries.recorded_stages(store, finished=True, without=FILTER))
     origins = queries.origins(store)

@@ -59,11 +59,14 @@ class Lab(Protocol):
         """
 
 
-def work(store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart) -> None:
+def work(
+    store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart, crashes_allowed: int = CRASHES
+) -> None:
     """Works on slots until there is none left to take.
 
     An error for people ends the worker, except a cell that cannot be used: that is a failed slot. Any other
-    exception gives the slot back, as a crash of the worker does.
+    exception gives the slot back, as a crash of the worker does; the last of `crashes_allowed` in a row is
+    raised.
     """
     failures = space.strategy.failures
     check_data(facts(store), lab)
@@ -91,7 +94,7 @@ def work(store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart) -
                 crashes += 1
                 cause = printable(f"{type(error).__name__}: {error}", 1_000)
                 slots.release(store, [heart.worker.id], crash=cause, failures=failures)
-                if crashes == CRASHES:
+                if crashes >= crashes_allowed:
                     raise
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -104,6 +105,37 @@ def test_a_time_limit_ends_a_search_with_a_longer_one(folder: Path) -> None:
     code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000", "--time", "1s")
     assert code == 0
     assert "the time is up after" in err and "--time" in err.splitlines()[-1]
+
+
+def on_a_terminal(folder: Path, term: str, **more: str) -> str:
+    """What a finished search writes to a stderr that is a terminal."""
+    leader, follower = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TERM": term}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cellsearch", "search", "tiny.yaml", "--workers", "1"],
+        cwd=folder, env=environment | more, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    said = b""
+    try:
+        while piece := os.read(leader, 65_536):
+            said += piece
+    except OSError:  # how Linux says that nobody writes any more
+        pass
+    finally:
+        os.close(leader)
+    assert process.wait(60) == 0
+    return said.decode()
+
+
+def test_the_display_is_redrawn_on_a_terminal_that_can(folder: Path) -> None:
+    said = on_a_terminal(folder, "xterm-256color")
+    assert "\x1b[2K" in said and "━" in said and "\x1b[32m" in said
+    assert "it was finished already" in said.rpartition("\x1b[2K")[2]
+    plain = on_a_terminal(folder, "xterm-256color", NO_COLOR="1")
+    assert "\x1b[2K" in plain and "━" in plain and "\x1b[32m" not in plain
+    dumb = on_a_terminal(folder, "dumb")
+    assert "\x1b" not in dumb and "trials 2 of 2" in dumb
 
 
 def test_a_worker_joins_and_ends_when_nothing_is_left(folder: Path) -> None:

@@ -148,6 +148,24 @@ def test_a_storage_url_is_told_without_its_password(run: Run) -> None:
     assert done.code == 1
 
 
+@pytest.mark.parametrize("words", [("status",), ("leaderboard",), ("status", "s"), ("show", "abcd")])
+def test_reading_makes_no_database(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(*words, "--storage", "sqlite:///nosuch.db")
+    assert done.code == 1 and done.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_is_read_wherever_it_lies(run: Run, study: str, tmp_path: Path) -> None:
+    (tmp_path / "results" / study / "study.db").rename(tmp_path / "elsewhere.db")
+    shutil.rmtree(tmp_path / "results")
+    url = "sqlite:///elsewhere.db"
+    assert run("status", "--storage", url, "--json").json["searches"][0]["name"] == study
+    told = run("leaderboard", "--storage", url, "--json")
+    assert told.json["name"] == study
+    assert f"export {study}:1 --to torch,latex --storage {url}" in run("leaderboard", "--storage", url).out
+    assert run("show", f"{study}:1", "--storage", url).code == 0
+
+
 def test_a_file_that_is_no_database_is_told(run: Run, tmp_path: Path) -> None:
     (tmp_path / "results" / "x").mkdir(parents=True)
     (tmp_path / "results" / "x" / "study.db").write_text("no database" * 100)

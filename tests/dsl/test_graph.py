@@ -180,7 +180,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         lambda: made([Affine((Connection(1, structure="slower"),))]),
         "@slower needs a clock",
     ),
-    "slower x": (lambda: made([Affine((Connection(0, structure="slower"),))], clock=(1,)), "source of width H"),
+    "slower x": (
+        lambda: made([Affine((Connection(0, structure="slower"),))], clock=(1,)),
+        "source of width H",
+    ),
     "tick without clock": (lambda: made([Input("tick", "tick"), Apply("tanh", (2,))]), "tick needs a clock"),
     "tick by another name": (
         lambda: made([Input("tick", "tock"), Apply("tanh", (2,))], clock=(1,)),

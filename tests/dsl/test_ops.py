@@ -158,7 +158,9 @@ def test_ops_over_the_units_are_what_their_names_say() -> None:
     a = np.random.default_rng(3).normal(2, 5, (50, UNITS))
     norm, shares, sums = (evaluate(OPS[name].forward, a=a) for name in ("norm", "softmax", "cumax"))
     np.testing.assert_allclose(norm.mean(-1), 0, atol=1e-14)
-    np.testing.assert_allclose(norm, (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5))
+    np.testing.assert_allclose(
+        norm, (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5)
+    )
     np.testing.assert_allclose(shares.sum(-1), 1)
     np.testing.assert_allclose(shares[:, 0] / shares[:, 1], np.exp(a[:, 0] - a[:, 1]))
     np.testing.assert_allclose(sums, np.cumsum(shares, -1))

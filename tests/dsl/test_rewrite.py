@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from cells import random_cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from cellsearch.dsl.graph import Affine, Apply, Connection, Constant, Input, Sta
 from cellsearch.dsl.rewrite import Exploded, explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
-from cells import random_cell
 
 
 def folded(equations: str, states: str = "h") -> str:
@@ -78,6 +78,19 @@ FOLDS = {
     "also within a difference": ("h' = [x] - ([h] - tanh(x))", "h' = [x, h] + tanh(x)"),
     "a learned vector joins": ("h' = [x, bias=none] + [bias=0.5] + [.h]", "h' = [x, .h, bias=0.5]"),
     "a matrix and a peephole from one source": ("h' = [h, x] + [.h]", "h' = [h, x, .h]"),
+    "a drawn bias is moved by a fixed one": (
+        "h' = [x, bias=uniform(-1, 2)] + [h, bias=0.5]",
+        "h' = [x, h, bias=uniform(-0.5, 2.5)]",
+    ),
+    "and turned": ("h' = [x, bias=1] - [h, bias=uniform(-1, 2)]", "h' = [x, h, bias=uniform(-1, 2)]"),
+    "kinds of matrices stay with their connections": (
+        "h' = [x@rank(2)] + [h@blocks(4)@eye(1), bias=none] - [tanh(h)@skew]",
+        "h' = [x@rank(2), h@blocks(4)@eye(1), tanh(h)@skew]",
+    ),
+    "what was some steps ago is a source": (
+        "h' = [x] + [before(h)] + [.before(h, 2)] + [before(x)@rank(1)]",
+        "h' = [x, before(h), .before(h, 2), before(x)@rank(1)]",
+    ),
     "one source twice needs two brackets": ("h' = [x] + [h] + [x] + [h]", "h' = [x, h] + [x, h]"),
 }
 
@@ -86,6 +99,13 @@ WHOLE = {
     "one term twice": "v = [x]\nh' = v + v",
     "a named bracket": "v = [x]\nh' = tanh(v + [h])",
     "a named sum": "v = [x] + r\nh' = tanh(v + [h])".replace("r", "tanh(h)"),
+    "two drawn biases": "h' = [x, bias=uniform(0, 1)] + [h, bias=uniform(0, 1)]",
+    "two kinds of matrix from one source": "h' = [h] + [h@rank(2)]",
+    "and two ranks": "h' = [x@rank(1)] + [x@rank(2)]",
+    "two earlier values of one thing": "h' = [before(h)] + [before(h)@skew]",
+    "numbers that are alike": "h' = [2] + [2]",
+    "a sum that is looked back at": "h' = [x] + before([x] + before([h]) * h)",
+    "sums on both sides of a look back": "h' = tanh([x] + before([x, h]))",
     "a learned scalar": "h' = [x] + [scalar=0.5] + h",
     "a bracket that is a new value": "h' = [x]\nc' = h' + [c]",
     "products in between": "h' = tanh([x] + h * [h])",

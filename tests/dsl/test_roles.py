@@ -1,6 +1,7 @@
 """Gates, roles, sizes and the flow of information are found in the graph."""
 
 import pytest
+from mutants import mutants
 
 from cellsearch.dsl import weights, zoo
 from cellsearch.dsl.graph import Apply
@@ -15,7 +16,6 @@ from cellsearch.dsl.roles import (
     suggest_names,
 )
 from cellsearch.dsl.text import parse
-from mutants import mutants
 
 LSTM = {"i": "input", "f": "forget", "o": "output"}
 GRU = {"z": "update", "r": "reset"}
@@ -66,6 +66,28 @@ WRITTEN = {
     ),
     "an activation that multiplies nothing is none": ("cell a(x; h)\nh' = sigmoid[x, h]\n", {}),
     "an activation of no affine is none": ("cell a(x; h)\nh' = sigmoid(h) * tanh[x, h]\n", {"": "output"}),
+    "cumax lets a part through": (
+        "cell a(x; h, c)\nf = cumax[x, h]\nc' = f * c + (1 - f) * tanh[x, h]\nh' = tanh(c')\n",
+        {"f": "coupled"},
+    ),
+    "a gate of normalised affines": (
+        "cell a(x; h, c)\nf = sigmoid([bias=1] * norm[x] + norm[h] * [bias=1] + [bias=0])\n"
+        "c' = f * c + tanh[x, h]\nh' = tanh(c')\n",
+        {"f": "forget"},
+    ),
+    "norm itself lets nothing through": ("cell a(x; h)\nh' = norm[x, h] * [bias=1]\n", {}),
+    "what a state was two steps ago is an old value of it": (
+        "cell a(x; h, c)\nf = sigmoid[x, before(c)]\nc' = f * before(c) + tanh[x, h]\nh' = tanh(c')\n",
+        {"f": "forget"},
+    ),
+    "and of another state a thing to let in": (
+        "cell a(x; h, c)\nf = sigmoid[x, h]\nc' = f * before(h, 2) + c\nh' = tanh(c')\n",
+        {"f": "input"},
+    ),
+    "a new value that is looked back at is none of this step": (
+        "cell a(x; h, c)\nc' = tanh[x, c]\nr = sigmoid[x]\nh' = tanh[x, r * before(c')]\n",
+        {"r": "reset"},
+    ),
     "an output beside the states": (
         "cell a(x; h) -> y\no = sigmoid[x, h]\nh' = tanh[x, h]\ny = o * h'\n",
         {"o": "output"},
@@ -126,6 +148,42 @@ def test_size_of_an_lstm_by_hand():
     assert found.elementwise == 4 * (4 + 3 + 2)  # gates and candidate; f * c + i * g; o * tanh(c')
 
 
+def test_an_earlier_value_is_read_by_its_name_and_waits_for_nothing():
+    cell = parse(
+        "cell a(x; h, c)\ni = sigmoid[before(x)@rank(2), h@blocks(2), .before(tanh(c), 3)]\n"
+        "c' = i * before(before(c), 2)\nh' = tanh[c'] * before([h])\n"
+    )
+    (gate, _) = gates(cell)
+    assert (gate.reads, gate.peepholes) == (("before(x)", "h"), ("before(·, 3)",))
+    found = describe(cell)
+    assert found.connections == ("i.before_x", "i.h", "h_new_1.c_new", "h_new_2.h")
+    assert found.matrices == matrices(cell) == 4
+    assert (found.lookback, found.products) == (3, 2)
+    assert found.depth == 6, "bracket, sigmoid, product, bracket, tanh, product"
+    assert describe(zoo.load("lstm")).lookback == 0
+
+
+@pytest.mark.parametrize(
+    ("connection", "parameters", "products"),
+    [
+        ("h", 64, 64),
+        ("x", 40, 40),
+        ("h@rank(2)", 32, 32),
+        ("x@rank(2)", 26, 26),
+        ("h@blocks(3)", 9 + 9 + 4, 9 + 9 + 4),
+        ("x@blocks(3)", 2 * 3 + 2 * 3 + 1 * 2, 2 * 3 + 2 * 3 + 1 * 2),
+        ("h@skew", 28, 56),
+        ("h@slower", 8 * 8 - 4 * 4, 8 * 8 - 4 * 4),
+        (".h", 8, 8),
+        ("before(x)", 40, 40),
+    ],
+)
+def test_size_of_each_kind_of_matrix(connection, parameters, products):
+    cell = parse(f"cell a(x; h)\nclock 1, 2\nh' = [{connection}, bias=none]\n")
+    found = size(cell, 5, 8)
+    assert (found.parameters, found.multiply_adds) == (parameters, products)
+
+
 def test_names_go_by_role_to_the_nodes_asked_for_where_the_letter_is_free():
     cell = parse(
         "cell a(x; h)\nv1 = sigmoid[x, h]\nv2 = sigmoid[x, h]\nh' = v1 * h + (1 - v1) * tanh[x, v2 * h]\n"
@@ -150,6 +208,8 @@ def test_every_role_has_a_letter_or_none():
         ("h' = tanh[h]", False, False),
         ("h' = tanh[h] + x", True, True),
         ("h' = [bias=1]", False, False),
+        ("h' = tanh[before(x, 3)]", True, False),
+        ("h' = tanh[x, before(h)]", True, True),
     ],
 )
 def test_one_state_hears_and_remembers(text, heard, remembered):

@@ -96,7 +96,8 @@ def test_every_message_has_an_example() -> None:
         ),
         (
             "cell t(x; h)\r\ni = [x] * [h]\r\ni_1 = [.x]\r\nh' = i * i_1",
-            "t.cell:3:7: two weights would be called i_1.x\n    i_1 = [.x]\n          ^\nrename an equation",
+            "t.cell:3:7: two weights would be called i_1.x\n    i_1 = [.x]\n          ^\n"
+            "rename an equation, or give the value that is connected a name of its own",
         ),
     ],
 )

@@ -13,6 +13,7 @@ from cellsearch.dsl.graph import (
     MAX_DEPTH,
     Affine,
     Apply,
+    Before,
     Cell,
     Connection,
     Constant,
@@ -128,6 +129,25 @@ SPELLINGS = [
     "[[x], .([x]), ([x])@eye(1)]",
     "[-h, .(-h)]",
     "below(c) * h",
+    "before(h)",
+    "before(h, 2)",
+    "before(h, 1000) * c",
+    "before(before(c), 3)",
+    "before([x, h])",
+    "before(h - c) - h",
+    "before(-1)",
+    "before(below(c))",
+    "-before(x)",
+    "tanh(before(h))",
+    "tanh[before(x), .before(c), before(h)]",
+    "[.before(c, 2), before(x)@rank(2), .(h * before(c))]",
+    "[x@rank(8), h@blocks(4), c@skew]",
+    "[x@blocks(65536)@eye(0.5), h@rank(65536)]",
+    "[x, bias=uniform(-0.1, 0.1)]",
+    "[bias=uniform(0, 0)]",
+    "[scalar=uniform(-1e30, 1)]",
+    "norm[x, h] + softmax(h) * cumax[x]",
+    "sigmoid([bias=1] * norm[x, bias=none] + [bias=0.5] * norm(h))",
     "max(h, c) * (h + 1)",
 ]
 
@@ -157,6 +177,14 @@ def test_canonical_spellings(expression: str) -> None:
         ("[h@eye(1.0)]", "[h@eye(1)]"),
         ("[.(c)]", "[.c]"),
         ("[(c)@eye(1)]", "[c@eye(1)]"),
+        ("before(h, 1)", "before(h)"),
+        ("before((h + c), 02)", "before(h + c, 2)"),
+        ("before( h ,\n 3 )", "before(h, 3)"),
+        ("[h@eye(1)@blocks(2)]", "[h@blocks(2)@eye(1)]"),
+        ("[h @ rank ( 2 )]", "[h@rank(2)]"),
+        ("[.(before(c))]", "[.before(c)]"),
+        ("[x, bias = uniform( -0 , 1.0 )]", "[x, bias=uniform(0, 1)]"),
+        ("norm([x])", "norm[x]"),
         ("\th\t+ c   # x", "h + c"),
     ],
 )
@@ -226,6 +254,27 @@ def test_equal_brackets_stay_two_and_shared_ones_stay_one() -> None:
     assert parse(show(two)) == two
 
 
+def test_words_of_matrices_and_draws_are_names_elsewhere() -> None:
+    text = "cell t(x; h)\nrank = [x@rank(2), h@skew]\nskew = [rank@blocks(2)]\nuniform = skew * rank\n"
+    text += "blocks = [uniform, bias=uniform(0, 1)]\nh' = blocks * [eye]\n".replace("[eye]", "uniform")
+    assert show(parse(text)) == text
+
+
+def test_an_earlier_value_is_a_node_of_its_own_wherever_it_stands() -> None:
+    text = "cell t(x; h, c)\nu = before(x)\nk = tanh[u, before(u, 2)@rank(1)]\nc' = before(k) * k\nh' = before(c', 3)\n"
+    cell = parse(text)
+    assert show(cell) == text
+    assert [n for n in cell.nodes if isinstance(n, Before)] == [
+        Before(0),
+        Before(3, 2),
+        Before(6),
+        Before(8, 3),
+    ]
+    shared = parse("cell t(x; h)\nv1 = before(h)\nh' = v1 * v1 + before(h)\n")
+    assert sum(isinstance(n, Before) for n in shared.nodes) == 2
+    assert parse(show(shared)) == shared
+
+
 def chain(step: str) -> Cell:
     """A cell as deep as cells may be, all of it in one equation."""
     nodes: list[Node] = [Input("x", "x"), Input("state", "h")]
@@ -238,12 +287,14 @@ def chain(step: str) -> Cell:
             "left": Apply("sub", (last, 0)),
             "right": Apply("sub", (0, last)),
             "minus": Apply("neg", (last,)),
+            "before": Before(last, 2),
+            "rank": Affine((Connection(last, structure="rank", part=1),)),
         }
         nodes.append(kinds[step])
     return build("deep", [State("h")], nodes, [""] * len(nodes), [len(nodes) - 1])
 
 
-@pytest.mark.parametrize("step", ["peephole", "eye", "call", "left", "right", "minus"])
+@pytest.mark.parametrize("step", ["peephole", "eye", "call", "left", "right", "minus", "before", "rank"])
 def test_the_deepest_cells_read_back(step: str) -> None:
     cell = chain(step)
     assert parse(show(cell)) == cell

@@ -1,21 +1,24 @@
 """A worker process with the scripted laboratory, for tests of real processes. It reads its orders like a
 real one.
 
-`python runner.py [SECONDS] [slow|crash|data]`: how long a stage takes, and what goes wrong.
+`python runner.py [SECONDS] [crash|data]`: how long a stage takes, and what goes wrong.
+`python runner.py SECONDS join URL`: one that joins a search by itself.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import DataError
-from cellsearch.search.serve import serve
+from cellsearch.search.crew import Orders
+from cellsearch.search.serve import join, serve
+from cellsearch.search.space import Space
+from cellsearch.search.strategies import Propose
 from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import Scripted, one_of
@@ -25,11 +28,8 @@ WRONG = sys.argv[2] if len(sys.argv) > 2 else ""
 MUTANTS = 40
 
 
-@dataclass
 class Slow(Scripted):
-    """Takes its time, and tells each run in a file, one line each: what the records are compared with."""
-
-    log: Callable[[str], None] = print
+    """Takes its time."""
 
     def evaluate(
         self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
@@ -43,5 +43,15 @@ class Slow(Scripted):
         return super().evaluate(cell, task, settings, seed, say)
 
 
+def lab(space: Space, seed: int, orders: Orders) -> Scripted:
+    return Slow()
+
+
+def propose(space: Space) -> Propose:
+    return one_of(MUTANTS)
+
+
 if __name__ == "__main__":
-    sys.exit(serve(lambda space, seed, orders: Slow(), lambda space: one_of(MUTANTS)))
+    if WRONG == "join":
+        sys.exit(join(Orders("s", sys.argv[3], "cpu", None), lab, propose))
+    sys.exit(serve(lab, propose))

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -180,28 +181,26 @@ def synthetic(store: Store, trials: int) -> None:
             connection.execute(insert(table), rows)
 
 
+def quickest(call: Callable[[], object]) -> float:
+    """Seconds of this process, the least of three: other programs do not count."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        assert call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
 def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE, trials=0)
     work(store, SPACE, Scripted(), one_of(1))
     synthetic(store, 20_000)
-    times = {}
-    for what, call in {
-        "leaderboard": lambda: board.leaderboard(store, SPACE),
-        "status": lambda: board.status(store, SPACE),
-        "find": lambda: queries.matching(store, "0" * 60 + "1"),
-    }.items():
-        start = time.perf_counter()
-        assert call()
-        times[what] = time.perf_counter() - start
-    print(times)
-    assert times["leaderboard"] < 1
-    assert times["status"] < 1.5
-    assert times["find"] < 0.2
+    assert quickest(lambda: board.leaderboard(store, SPACE)) < 1
+    assert quickest(lambda: board.status(store, SPACE)) < 1
+    assert quickest(lambda: queries.matching(store, "0" * 60 + "1")) < 0.1
     rows = board.leaderboard(store, SPACE)
     assert len(rows) > 200
     assert all(a.score >= b.score for a, b in pairwise(rows) if a.score and b.score)
     records.extend(store, 20_003)
-    start = time.perf_counter()
     work(store, SPACE, Scripted(), one_of(40))
-    print("three trials", time.perf_counter() - start)
     assert board.status(store, SPACE).counts.trials == 20_003

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutants import mutants
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Before
 from cellsearch.dsl.rewrite import explode, fold
 from cellsearch.dsl.roles import hears, matrices, remembers
 from cellsearch.dsl.text import parse, show
@@ -19,7 +21,6 @@ from cellsearch.search.draft import Draft
 from cellsearch.search.edits import MUTATIONS, Edit
 from cellsearch.search.mutate import CONDITIONS, MALFORMED, breed, by_number, by_strength, judge, mutate
 from cellsearch.search.spec import Limits, MutationSpec
-from mutants import mutants
 
 LIMITS = Limits(nodes=64, matrices=24)
 SIZES = ("strength", "edits")
@@ -106,6 +107,39 @@ def test_generations_stay_within_limits():
     assert len({fingerprint(cell) for cell in cells}) > 250
     assert max(matrices(cell) for cell in cells) <= 24 and max(len(cell.nodes) for cell in cells) <= 64
     assert cells == mutants.__wrapped__(300)
+
+
+WITH_ALL = """\
+cell a(x; h, c)
+clock 1, 2
+f = sigmoid([bias=uniform(0, 1)] * norm[x, before(x)@rank(2)] + [h@blocks(2)@eye(1), .before(c, 2)])
+g = cumax[h@skew, tanh(before(h))@slower, bias=uniform(-1, 1)]
+c' = f * before(c) + g * softmax[x, h]
+h' = before(tanh(c')) + f * tanh(c')
+"""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_cells_with_all_that_the_language_has_mutate(size):
+    """What looks back is a node with one input; matrices keep their kinds, and reductions are ops."""
+    spec = MutationSpec(size=size, activations=("tanh", "norm", "cumax", "linear(0)", "linear(0.9)"))
+    kept, cell = Counter(), parse(WITH_ALL)
+    for n in range(150):
+        child, edits = mutate(cell, rng(n), spec, LIMITS)
+        assert parse(show(child)) == child and fold(explode(child)) == child
+        assert all(str(edit) for edit in edits)
+        text = show(child)
+        kept.update(
+            word for word in ("before", "@rank", "@blocks", "@skew", "@slower", "uniform") if word in text
+        )
+    assert len(kept) == 6 and min(kept.values()) > 20, kept
+
+
+def test_an_earlier_value_is_no_activation_but_can_go():
+    draft = Draft(explode(parse("cell a(x; h)\nh' = tanh[x] * before(h, 2)\n")))
+    (i,) = (i for i, node in enumerate(draft.nodes) if isinstance(node, Before))
+    applies = [m.name for m in MUTATIONS if m.applies(draft, i, MutationSpec())]
+    assert applies == ["insert_activation", "remove_node", "use_ancestor", "combine_ancestors"]
 
 
 # How many, which, where

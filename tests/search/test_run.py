@@ -13,7 +13,7 @@ import pytest
 
 from cellsearch.search import board, liveness, queries, records
 from cellsearch.search.schema import Store
-from tests.search.scripted import space_of
+from tests.search.scripted import new_study, space_of
 
 COORDINATING = Path(__file__).with_name("coordinating.py")
 SPACE = space_of()
@@ -34,7 +34,7 @@ def start(
     )
 
 
-def end(process: Process, timeout: float = 40) -> tuple[int, str]:
+def end(process: Process, timeout: float = 120) -> tuple[int, str]:
     """Its exit code and what it said."""
     _, said = process.communicate(timeout=timeout)
     return process.returncode, said.decode()
@@ -48,7 +48,7 @@ def table(folder: Path) -> list[board.Row]:
     return board.leaderboard(store_of(folder), SPACE, every=True)
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "it did not happen in time"
@@ -175,7 +175,7 @@ def test_a_signal_ends_everything_soon_and_releases_the_slots(
     began = time.monotonic()
     os.killpg(process.pid, number)  # as a terminal does: the workers get it too
     assert end(process) == (expected, "")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     counts = queries.counts(store_of(tmp_path))
     assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
     assert not liveness.listed(store_of(tmp_path))
@@ -186,8 +186,23 @@ def test_the_workers_of_a_killed_search_end_by_themselves(tmp_path: Path) -> Non
     until(lambda: running(tmp_path) == 2)
     process.kill()
     process.communicate()
-    until(lambda: not living(tmp_path), 2)
+    until(lambda: not living(tmp_path), 5)
     assert queries.counts(store_of(tmp_path)).failed == 0
+
+
+def test_a_worker_joins_by_itself_and_gives_its_slot_back(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    store = new_study(tmp_path / "s", SPACE, trials=3)
+    runner = [sys.executable, str(COORDINATING.with_name("runner.py"))]
+    process = subprocess.Popen([*runner, "30", "join", store.url])
+    until(lambda: running(tmp_path) == 1)
+    process.terminate()
+    assert process.wait(10) == 143
+    counts = queries.counts(store)
+    assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
+    assert not liveness.listed(store)
+    assert subprocess.run([*runner, "0", "join", store.url], check=False).returncode == 0
+    assert board.status(store, SPACE).finished
 
 
 def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path) -> None:
@@ -218,10 +233,10 @@ def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     status = board.status(store, SPACE)
     assert status.halted
-    assert 1.8 < status.seconds < 5
+    assert 1.8 < status.seconds < 10
     assert 0 < status.counts.settings
     assert (status.counts.running, status.finished) == (0, False)
     began = time.monotonic()
     assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert board.status(store, SPACE).counts.settings == status.counts.settings

@@ -33,7 +33,7 @@ def mirrored(store: Store) -> optuna.Study:
 
 
 def test_every_trial_is_there_once_with_its_state(tmp_path: Path) -> None:
-    store = searched(tmp_path, Scripted(accuracy), SPACE, one_of(60), trials=40)
+    store = searched(tmp_path, Scripted(accuracy), SPACE, one_of(60), trials=20)
     trials = mirrored(store).trials
     with schema.reading(store.engine, store.url) as connection:
         rows = connection.execute(

@@ -238,7 +238,7 @@ class Killed(BaseException):
 
 def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_path: Path) -> None:
     whole = Scripted()
-    expected = searched(tmp_path / "whole", whole, SPACE, one_of(20), trials=14)
+    expected = searched(tmp_path / "whole", whole, SPACE, one_of(20), trials=9)
     seen: list[int] = []
     late = False
 
@@ -250,7 +250,7 @@ def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_
 
     (tmp_path / "dying").mkdir()
     lab = Scripted(before=die)
-    store = new_study(tmp_path / "dying", SPACE, 14)
+    store = new_study(tmp_path / "dying", SPACE, 9)
     while len(seen) < 500:
         try:
             work(store, SPACE, lab, one_of(20))
@@ -258,7 +258,7 @@ def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_
         except Killed:
             seen.append(len(lab.runs))
             assert liveness.leave(store, [liveness.myself("worker").id], failures=10)
-    assert len(seen) > 20
+    assert len(seen) > 15
     assert lab.runs == whole.runs
     assert table(store) == table(expected)
 
@@ -266,7 +266,7 @@ def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_
 def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_differs_in_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = searched(tmp_path / "whole", Scripted(), SPACE, one_of(20), trials=14)
+    expected = searched(tmp_path / "whole", Scripted(), SPACE, one_of(20), trials=9)
     deaths = Counter[str]()
 
     def die(name: str) -> None:
@@ -276,7 +276,7 @@ def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_di
 
     monkeypatch.setattr(worker, "failpoint", die)
     (tmp_path / "dying").mkdir()
-    store = new_study(tmp_path / "dying", SPACE, 14)
+    store = new_study(tmp_path / "dying", SPACE, 9)
     for _ in range(500):
         try:
             work(store, SPACE, Scripted(), one_of(20))
@@ -315,6 +315,22 @@ def test_a_defect_is_tried_again_and_then_a_failure_with_its_cause(tmp_path: Pat
     failed = [state for state in states if state[0] == "failed"]
     assert failed == [("failed", 3, "the worker crashed 3 times: ZeroDivisionError: of the second mutant")]
     assert len(states) == 4
+
+
+def test_on_an_accelerator_the_first_defect_ends_the_process(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def crash(mark: str, task: str) -> None:
+        calls.append(task)
+        raise RuntimeError("device-side assert")
+
+    store = new_study(tmp_path, SPACE, 4)
+    heart = liveness.Heart(store, liveness.myself("worker"), 9)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        worker.work(store, SPACE, Scripted(before=crash), one_of(9), heart, crashes_allowed=1)
+    assert calls == ["arithmetic"]
+    assert rows(store)[0].attempts == 1
+    assert rows(store)[0].state == "free"
 
 
 def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ TABLE = (
             ("h' = [x, bias=uniform(1, -1)]", "h' = [scalar=uniform(0.2, 0.1)]")),
     Message("needs_clock", "{name} needs a clock", "write clock 1, 2, 4, 8 on the line after the header",
             ("h' = tick * h", "h' = [h@slower]", "h' = [tick]", "h' = tanh(tick)", "h' = before(tick)")),
-    Message("one_weight_name", "two weights would be called {name}", "rename an equation",
+    Message("one_weight_name", "two weights would be called {name}", "rename an equation, or give the value that is connected a name of its own",
             ("i = [x] * [h]\ni_1 = [x]\nh' = i * i_1\nc' = c", "c' = [c]\nc_new = c * c\nh' = [c', c_new]", "h_peephole = h * c\nh' = [h, .h, h_peephole]\nc' = c", "h' = [before(c), before(c)]\nc' = h",
              "before_c = h * c\nh' = [before(c), before_c]\nc' = c", "h_down = h * c\nh' = [h@rank(2), h_down]\nc' = c")),
     Message("malformed", "{reason}", "see the description of the language",

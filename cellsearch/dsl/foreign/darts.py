@@ -1,0 +1,98 @@
+"""Recurrent genotypes of DARTS (Liu, Simonyan & Yang 2019, arXiv 1806.09055) and of ENAS in its form: the text of a
+.py file in, cells out. The file is read as data: nothing in it is executed.
+
+    DARTS_V2 = Genotype(recurrent=[('sigmoid', 0), ('relu', 1)], concat=range(1, 3))
+
+What is read are assignments of this form that begin a line, and a Genotype(...) alone on its line, as logs have it; all
+else in the file is passed over. The cell is that of the published code: s0 = h + c0 * (n0 - h) with c0 = sigmoid and
+n0 = tanh of [x, h]; the k-th pair (f, p) makes s_k = s_p + c_k * (n_k - s_p) with c_k = sigmoid and n_k = f of [s_p]; the
+output and new state is the mean of the values in `concat`. There are no biases. The published matrices W_k hold ours side by
+side: [c_k, n_k]. 'none' is zero, as in the search of DARTS; its evaluation has no such node.
+"""
+
+from dataclasses import dataclass
+
+from cellsearch.dsl.foreign.python_text import Token, statements
+from cellsearch.dsl.foreign.source import MAX_CELLS, Names, Source, listed, near, quoted
+from cellsearch.dsl.graph import (
+    MAX_NODES,
+    Affine,
+    Apply,
+    Cell,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    State,
+    ancestors,
+    build,
+)
+from cellsearch.errors import CellError, ForeignError
+
+def cells(source: Source) -> list[Cell]:
+    """The cells of all genotypes in the text."""
+    found: list[Cell] = []
+    names, seen = Names(), set[str]()
+    for tokens in statements(source):
+        at = _call(source, tokens)
+        if at is None:
+            continue
+        name, first = _name(source, tokens, at), tokens[0]
+        if name in seen:
+            raise source.error(
+                f"{quoted(name)} is assigned twice", first.start, first.end, "rename one of them"
+            )
+        if len(found) == MAX_CELLS:
+            raise source.error(f"more than {MAX_CELLS:,} genotypes", first.start, first.end, "split the file")
+        seen.update([name] if name else [])
+        reader = _Reader(source, tokens, at + 2)
+        genotype = reader.genotype()
+        called = names.fresh((name or source.stem).lower(), "cell")
+        about = f"Genotype {name} of {source.title}" if name else f"A genotype of {source.title}"
+        try:
+            found.append(_cell(genotype, called, about))
+        except CellError as error:
+            raise source.error(
+                f"this is no cell: {error}", first.start, tokens[-1].end, "a smaller genotype can be read"
+            ) from None
+    if not found:
+        raise ForeignError(f"{quoted(source.file)} holds no genotype in literal form", remedy=FORM)
+    return found
+
+
+def _cell(genotype: _Genotype, name: str, about: str) -> Cell:
+    nodes: list[Node] = [Input("x", "x"), Input("state", "h")]
+    labels = ["", ""]
+
+    def put(node: Node, label: str = "") -> int:
+        if len(nodes) == MAX_NODES:
+            raise CellError(f"it has more than {MAX_NODES:,} nodes")
+        nodes.append(node)
+        labels.append(label)
+        return len(nodes) - 1
+
+    def moved(k: int, reads: tuple[int, ...], function: str | None) -> int:
+        """s_k: the last of `reads` on its way to a new value, as far as c_k says."""
+        bracket = Affine(tuple(Connection(source) for source in reads), None)
+        share = put(Apply("sigmoid", (put(bracket),)), f"c{k}")
+        new = put(bracket, "" if function else f"n{k}")
+        new = put(Apply(function, (new,)), f"n{k}") if function else new
+        step = put(Apply("mul", (share, put(Apply("sub", (new, reads[-1]))))))
+        return put(Apply("add", (reads[-1], step)), f"s{k}")
+
+    values = [moved(0, (0, 1), "tanh")]
+    for k, (function, reads) in enumerate(genotype.recurrent, 1):
+        if function == "none":
+            values.append(put(Constant(0.0), f"s{k}"))
+        else:
+            values.append(moved(k, (values[reads],), FUNCTIONS[function]))
+    total = values[genotype.concat[0]]
+    for place in genotype.concat[1:]:
+        total = put(Apply("add", (total, values[place])))
+    count = len(genotype.concat)
+    new = put(Apply("div", (total, put(Constant(float(count)))))) if count > 1 else total
+    used = ancestors(nodes, new) | {new}
+    idle = [f"s{k}" for k, value in enumerate(values) if value not in used]
+    notes = [f"{about} (the recurrent cell of Liu, Simonyan & Yang 2019, DARTS, arXiv 1806.09055)."]
+    notes += [f"Left out, since the output does not depend on it: {listed(idle)}."] if idle else []
+    return build(name, [State("h")], nodes, labels, [new], description="\n".join(notes))

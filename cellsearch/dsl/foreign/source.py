@@ -1,0 +1,143 @@
+"""A text of another program with places in it, and the names that its parts get here."""
+
+import difflib
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.dsl.graph import MAX_NAME, check_name
+from cellsearch.errors import ForeignError, Place, printable
+
+MAX_BYTES = 16 * 2**20  # 14,000 recipes of NAS-Bench-NLP are 10 MiB
+MAX_CELLS = 20_000
+
+_PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
+_PICKLED = re.compile(
+    rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY"
+)  # protocols 2 to 5; the archives of torch.save
+_FEW = 8  # names that a note lists
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text, and the name under which errors show it. Places in it are offsets in characters."""
+
+    file: str
+    text: str
+
+    @property
+    def stem(self) -> str:
+        """What cells without a name of their own are named after."""
+        return Path(self.file).stem
+
+    @property
+    def title(self) -> str:
+        """How descriptions call the file."""
+        return printable(Path(self.file).name)
+
+    def error(self, message: str, start: int, end: int, remedy: str = "") -> ForeignError:
+        """An error about the characters from `start` to `end`."""
+        line = self.text.rfind("\n", 0, start) + 1
+        stop = self.text.find("\n", start)
+        text = self.text[line : stop if stop >= 0 else None]
+        length = max(1, min(end - start, line + len(text) - start))
+        place = Place(self.file, self.text.count("\n", 0, start) + 1, start - line + 1, text, length)
+        return ForeignError(message, place, remedy)
+
+
+def open_source(path: Path) -> Source:
+    """The text in a file. Only a regular file of at most 16 MiB in UTF-8 is read; all else is a ForeignError."""
+    shown = printable(str(path))
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ForeignError(
+                f"{shown} is not a file", remedy="name a .json file of recipes or a .py file of genotypes"
+            )
+        # not blocking: between the two calls the path may have become a FIFO
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ForeignError(f"cannot read {shown}: {reason}", remedy="name a file that can be read") from None
+    _refuse(path, data, shown)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ForeignError(
+            f"{shown} is not UTF-8 (byte 0x{data[error.start]:02X} at offset {error.start:,})",
+            remedy="save it as UTF-8",
+        ) from None
+    return Source(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _refuse(path: Path, data: bytes, shown: str) -> None:
+    if path.suffix.lower() in _PICKLES or _PICKLED.match(data):
+        raise ForeignError(
+            f"{shown} is a pickle, or may hold one, and whoever reads a pickle runs the program in it: it is not opened",
+            remedy="write the recipe as JSON where it was made: json.dump(recipe, file)",
+        )
+    if path.suffix.lower() == ".cell":
+        raise ForeignError(f"{shown} is a cell already", remedy=f"look at it: cellsearch show {shown}")
+    if len(data) > MAX_BYTES:
+        raise ForeignError(
+            f"{shown} is larger than {MAX_BYTES // 2**20} MiB", remedy="split it into several files"
+        )
+    if not data.strip():
+        raise ForeignError(f"{shown} is empty", remedy="is this the right file?")
+
+
+class Names:
+    """Gives out legal names of the language, each once, as near as can be to those that are wanted."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    def fresh(self, wanted: str, spare: str, count: int = 1) -> str:
+        """`wanted`, with _ for what no name may have, for an equation with `count` brackets. `spare` begins a
+        name that would begin with a digit."""
+        base = re.sub(r"[^A-Za-z0-9_]", "_", wanted[: 2 * MAX_NAME])
+        if not base.strip("_") or base[0].isdigit():
+            base = f"{spare}_{base}".rstrip("_")
+        name = base = base[:MAX_NAME]
+        if not self._free(name, count):
+            name = f"{base[: MAX_NAME - 1]}_"
+        number = self._next.get(base, 2)
+        while not self._free(name, count):
+            name = f"{base[: MAX_NAME - 8].rstrip('_')}_{number}"
+            number += 1
+            self._next[base] = number
+        self._taken.update(brackets(name, count))
+        return name
+
+    def _free(self, name: str, count: int) -> bool:
+        return not check_name(name) and self._taken.isdisjoint(brackets(name, count))
+
+
+def brackets(name: str, count: int) -> list[str]:
+    """What the weights of an equation are named after: itself, and each of its brackets where it has several."""
+    return [name, *(f"{name}_{k}" for k in range(1, count + 1) if count > 1)]
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A question with the nearest of `known`, "" where none is near."""
+    short = [name for name in known if len(name) <= MAX_NAME]
+    found = difflib.get_close_matches(word[:MAX_NAME], short, n=1)
+    return f"did you mean {quoted(found[0])}? " if found else ""
+
+
+def quoted(name: str) -> str:
+    """A name of the file in a message."""
+    return f"'{printable(name, MAX_NAME)}'"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a note, the first few of many."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(printable(name, MAX_NAME) for name in names[:_FEW]) + more

@@ -1,0 +1,291 @@
+"""A second name for a cell, for what it computes: the same for cells that are one function of one set of weights.
+
+In: a `Cell`. Out: 64 hexadecimal digits, and the order of its weights that makes two cells comparable. Cells of
+one such name are *twins*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and `(a * b) * c`, a pure
+expression written twice or named and used twice. Training cannot tell them apart, but for rounding and for the
+gradient where max or min ties.
+
+Compared is what comes out (the output and all new states) for any input of the hidden width, any old states and
+any weights; kinds of matrices, initial values, the clock and the number of weights are compared as they stand. A
+weight that has no effect counts as a weight, since it takes its share of a number of parameters.
+
+The cell is run in float64 on fixed probes. Which weight gets which probe values must not depend on how the cell is
+written, so it follows from what the weights do: weights of one kind start with equal values, the effect of changing
+each one alone on what comes out puts them in an order, and this is repeated with values by the new order until all
+have places of their own. Weights that never part are interchangeable, or the cell has two names, as with the
+structural fingerprint. Two cells of one name gave the same numbers with the same distinct weights, to about seven
+digits at every probe.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b, sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Affine, Before, Cell, Connection, Constant, Input, Uniform
+from cellsearch.dsl.ops import INTRINSICS, OPS
+
+Array = NDArray[np.float64]
+Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
+
+UNITS = 4
+ROWS, FEW = 32, 8  # probes of the name, of the order of the weights
+LOOKBACK = 32  # of a cell that is run; one that looks back further has its structural name
+_TIE = 1e-10  # effects nearer than this are one: far above rounding, far below what two weights do
+_STEP = 1e-7  # of the numbers that are hashed
+_TOGETHER = 64  # so many weights are changed in one run, each in a variant of its own
+#: Nodes times variants before weights that are equal so far are taken as they stand: a bound on the time.
+_WORK = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What a cell computes: its name, and its weights (the pair of bracket and term of each) in an order in which
+    the k-th weights of two cells of one name are the same."""
+
+    name: str
+    order: tuple[Slot, ...]
+
+
+def functional(cell: Cell) -> str:
+    """The name of the function that `cell` is: 64 hexadecimal digits."""
+    return function(cell).name
+
+
+def twins(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
+    """The groups of cells that are the same function and not the same graph, one cell for each graph; in the order
+    of the first of each group."""
+    groups: dict[str, dict[str, Cell]] = defaultdict(dict)
+    for cell in cells:
+        groups[functional(cell)].setdefault(fingerprint(cell), cell)
+    return [tuple(group.values()) for group in groups.values() if len(group) > 1]
+
+
+@lru_cache(maxsize=4096)
+def function(cell: Cell) -> Function:
+    """The name and the order of the weights of `cell`."""
+    kinds = _kinds(cell)
+    order = tuple(sorted(kinds, key=lambda slot: (kinds[slot], slot)))
+    facts = [f"clock {cell.clock}", *(f"state {s.initial + 0.0!r}" for s in cell.states)]
+    facts += [kinds[slot] for slot in order]
+    if _lookback(cell) > LOOKBACK:
+        return Function(fingerprint(cell), order)
+    with np.errstate(all="ignore"):
+        order = _ordered(cell, kinds)
+        values = {slot: _values(kinds[slot], place, "own") for place, slot in enumerate(order)}
+        facts += _numbers(_run(cell, values, ROWS, lambda value: value))
+        if not all(_exact(node.value) for node in cell.nodes if isinstance(node, Constant)):
+            # Two numbers that are nearly the same are two, and tiny ones count: others stand for them.
+            facts += _numbers(_run(cell, values, ROWS, _stand_in))
+    return Function(sha256("\n".join(facts).encode()).hexdigest(), order)
+
+
+def _lookback(cell: Cell) -> int:
+    found = [0] * len(cell.nodes)
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Before):
+            found[i] = found[node.source] + node.delay
+        elif isinstance(node, Affine):
+            found[i] = max((found[c.source] for c in node.connections), default=0)
+        elif not isinstance(node, Input | Constant):
+            found[i] = max(found[a] for a in node.args)
+    return max(found)
+
+
+# ---- weights and their order
+
+
+def _kinds(cell: Cell) -> dict[Slot, str]:
+    """All weights, each with what is compared of it as it stands."""
+    found: dict[Slot, str] = {}
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Affine):
+            found.update({(i, k): _kind(c) for k, c in enumerate(node.connections)})
+            if isinstance(node.bias, Uniform):
+                found[i, -1] = f"{_shape(node)} {node.bias.low + 0.0!r} {node.bias.high + 0.0!r}"
+            elif node.bias is not None:
+                found[i, -1] = f"{_shape(node)} {node.bias + 0.0!r}"
+    return found
+
+
+def _kind(c: Connection) -> str:
+    return "peephole" if c.peephole else f"matrix {c.structure} {c.part} {c.eye}"
+
+
+def _shape(node: Affine) -> str:
+    return "scalar" if node.scalar else "bias"
+
+
+def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...]:
+    """The weights in an order that follows from what they do. `place` counts for each weight those before its
+    class, so that the weights of a class have one place until they part."""
+    slots = sorted(kinds)
+    names = sorted(kinds.values())
+    place = {slot: names.index(kinds[slot]) for slot in slots}
+    work = 0
+    while work < _WORK:
+        classes: dict[int, list[Slot]] = defaultdict(list)
+        for slot in slots:
+            classes[place[slot]].append(slot)
+        tied = [members for _, members in sorted(classes.items()) if len(members) > 1]
+        if not tied:
+            break
+        doubtful = [slot for members in tied for slot in members]
+        effects: dict[Slot, float] = {}
+        for k in range(0, len(doubtful), _TOGETHER):
+            effects |= _effects(cell, kinds, place, doubtful[k : k + _TOGETHER])
+        work += len(cell.nodes) * len(doubtful)
+        before = dict(place)
+        for members in tied:
+            first = last = place[members[0]]
+            members.sort(key=lambda slot: (effects[slot], slot))
+            for k, slot in enumerate(members):
+                if k and effects[slot] - effects[members[k - 1]] > _TIE:
+                    last = first + k
+                place[slot] = last
+        if place != before:
+            continue
+        acting = next((m for m in tied if any(abs(effects[slot]) > _TIE for slot in m)), None)
+        if acting is None:
+            break  # what has no effect may stand in any order
+        for slot in acting[1:]:
+            place[slot] += 1
+    return tuple(sorted(slots, key=lambda slot: (place[slot], slot)))
+
+
+def _effects(
+    cell: Cell, kinds: Mapping[Slot, str], place: Mapping[Slot, int], which: Sequence[Slot]
+) -> dict[Slot, float]:
+    """How much what comes out changes, in one number, where one of the weights `which` changes alone."""
+    values = {slot: _values(kinds[slot], place[slot], "own") for slot in place}
+    for k, slot in enumerate(which, 1):
+        values[slot] = np.repeat(values[slot][None], 1 + len(which), 0)
+        values[slot][k] = _values(kinds[slot], place[slot], "other")
+    found = _run(cell, values, FEW, lambda value: value)
+    sums = np.broadcast_to(found @ _draw("effects", found.shape[-1]), (1 + len(which),))
+    return {slot: float(sums[1 + k] - sums[0]) for k, slot in enumerate(which)}
+
+
+# ---- running a cell
+
+
+def _run(cell: Cell, values: Mapping[Slot, Array], rows: int, constant: Callable[[float], float]) -> Array:
+    """What comes out of the cell in every unit, row and step, as numbers of moderate size: [1 or K, numbers].
+
+    Weights are [shape] or, K variants of them, [K, shape]. The old states are drawn too, the clock ticks anyhow and
+    the layer below gives anything, so that what is equal here is equal from any start.
+    """
+    positions = {state.name: str(k) for k, state in enumerate(cell.states)}
+    past: list[list[Array]] = []
+    states: list[Array] = [_probe(f"state {k}", rows) for k in range(len(cell.states))]
+    out: list[Array] = []
+    for t in range(1 + _lookback(cell)):
+        now: list[Array] = []
+        for i, node in enumerate(cell.nodes):
+            if isinstance(node, Input):
+                name = positions.get(node.name, node.name)
+                if node.kind == "state":
+                    value = states[int(name)]
+                elif node.kind == "tick":
+                    value = (_probe(f"tick {t}", rows) > 0).astype(np.float64)
+                else:
+                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}", rows)
+            elif isinstance(node, Constant):
+                value = np.full((1, 1, 1), constant(node.value))
+            elif isinstance(node, Before):
+                value = past[t - node.delay][node.source] if t >= node.delay else np.zeros((1, 1, 1))
+            elif isinstance(node, Affine):
+                value = _affine(node, [values.get((i, k)) for k in (*range(len(node.connections)), -1)], now)
+            else:
+                value = _function(OPS[node.op].forward)(*(now[a] for a in node.args))
+            now.append(value)
+        past.append(now)
+        states = [now[i] for i in cell.new]
+        out += [now[cell.output], *states]
+    count = max(len(value) for value in out)
+    whole = [np.broadcast_to(value, (count, rows, UNITS)).reshape(count, -1) for value in out]
+    found = np.arcsinh(1e3 * np.concatenate(whole, 1))  # fine near zero, and relative where numbers are large
+    return np.where(np.isfinite(found), found, 1.0)
+
+
+def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array]) -> Array:
+    total = np.zeros((1, 1, 1))
+    for c, weight in zip(node.connections, weights, strict=False):
+        assert weight is not None
+        value = now[c.source]
+        if c.peephole:
+            total = total + value * weight[..., None, :]
+        else:
+            spread = np.broadcast_to(value, (*value.shape[:-1], UNITS))
+            total = total + spread @ weight
+    return total if weights[-1] is None else total + weights[-1][..., None, :]
+
+
+def _numbers(found: Array) -> list[str]:
+    """What is hashed of what came out: a few sums over all of it, rounded."""
+    sums = (float(found[0] @ _draw(f"sum {k}", found.shape[-1])) for k in range(3))
+    return [str(round(value / _STEP)) for value in sums]
+
+
+def _exact(value: float) -> bool:
+    """Whether a number is one that identities rest on: 0, 1, -1, 2, 0.5, …"""
+    return abs(value) <= 16 and (4 * value).is_integer()
+
+
+def _stand_in(value: float) -> float:
+    """Another number for each number that is not exact."""
+    if _exact(value):
+        return value
+    return float(np.copysign(1.25 + 0.75 * _draw(f"constant {abs(value)!r}", 1)[0], value))
+
+
+_NUMPY: dict[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"},
+    "sigmoid": lambda a: 0.5 * (1 + np.tanh(0.5 * a)),
+    "mean": lambda a: _units(a).mean(-1, keepdims=True),
+    "total": lambda a: _units(a).sum(-1, keepdims=True),
+    "highest": lambda a: _units(a).max(-1, keepdims=True),
+    "sums_before": lambda a: np.cumsum(_units(a), -1),
+    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(_units(a), -1), -1), -1),
+}
+
+
+def _units(value: Array) -> Array:
+    return np.broadcast_to(value, (*value.shape[:-1], UNITS))
+
+
+@lru_cache(maxsize=256)
+def _function(formula: str) -> Callable[..., Array]:
+    """A formula of the op table as a function of arrays. The text comes from the table, never from a file."""
+    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", {"__builtins__": {}, **_NUMPY})
+    return function
+
+
+# ---- numbers that are the same on every machine
+
+
+@lru_cache(maxsize=4096)
+def _draw(name: str, count: int) -> Array:
+    """`count` numbers between -1 and 1 that follow from a name."""
+    text = b"".join(blake2b(f"{name} {k}".encode()).digest() for k in range(-(-count // 8)))
+    drawn = np.frombuffer(text, "<u8")[:count].astype(np.float64) / 2.0**63 - 1
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _probe(name: str, rows: int) -> Array:
+    """Values of an input: [1, rows, UNITS], small in some rows and large in others."""
+    scale = np.tile((0.5, 1.0, 2.0, 4.0), -(-rows // 4))[:rows, None]
+    return (_draw(f"probe {name}", rows * UNITS).reshape(rows, UNITS) * scale)[None]
+
+
+def _values(kind: str, place: int, variant: str) -> Array:
+    """Probe values of a weight: a matrix [UNITS, UNITS], a vector [UNITS] or a scalar [1]."""
+    shape = {"matrix": (UNITS, UNITS), "scalar": (1,)}.get(kind.split()[0], (UNITS,))
+    return _draw(f"{variant} {place} {kind}", int(np.prod(shape))).reshape(shape)

@@ -1,0 +1,61 @@
+"""What is known about the cells of the zoo besides their equations. In: names. Out: an `Entry` for each.
+
+Each fact stands once. Who published a cell and when stands in its file: the comment begins with `Authors (year)`.
+What a cell is checked against stands in `CHECKED` below, and only there where a test stands behind it: the
+tables of oracles `tests/zoo/table_*.py`, over whose rows the tests run, say for each row the cell and what it
+is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHECKED`. A new cell is a file
+`NAME.cell`, a row of such a table, and a line here.
+
+How a claim is written:
+    "torch.nn.LSTM"         outputs, states and all gradients agree with that class in float64 to 1e-10
+    "torchrecurrent.ATR"    likewise, with the code of that layer of the package torchrecurrent
+    "paper"                 likewise, with a plain version of the paper's equations that stands in the test
+    "identity with lstm"    becomes that cell where the literature says so, to 1e-10
+"""
+
+import re
+from dataclasses import dataclass
+
+from cellsearch.dsl.zoo import load, names
+
+# fmt: off
+CHECKED: dict[str, tuple[str, ...]] = {
+    # Elman, LSTM, GRU and what the mission names
+    "rnn": ("torch.nn.RNN",),
+    "lstm": ("torch.nn.LSTM",),
+    "lstm_b": ("identity with peephole_lstm",),
+    "cifg": ("identity with lstm",),
+    "gru": ("identity with rnn",),
+    "gru_torch": ("torch.nn.GRU",),
+    "peephole_lstm": ("identity with lstm_b",),
+    "peephole_input": ("identity with lstm_b",),
+    "peephole_forget": ("identity with lstm_b",),
+    "peephole_output": ("identity with lstm_b",),
+    # the cells of torchrecurrent, and the recurrent highway network
+    # other cells of the literature
+}
+# fmt: on
+
+_FIRST = re.compile(r"(.*?) \(((?:19|20)\d\d)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cell of the zoo: who published it, when, and what it is checked against (empty: by nothing outside)."""
+
+    name: str
+    authors: str
+    year: int
+    checked: tuple[str, ...]
+
+
+def entry(name: str) -> Entry:
+    """The entry of one cell. Raises TextError where the zoo has none of this name."""
+    found = _FIRST.match(" ".join(load(name).description.split()))
+    assert found, f"the comment of {name}.cell does not begin with authors and (year)"
+    return Entry(name, found[1], int(found[2]), CHECKED.get(name, ()))
+
+
+def entries() -> list[Entry]:
+    """All cells of the zoo, by name."""
+    return [entry(name) for name in names()]
