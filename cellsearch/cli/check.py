@@ -104,4 +104,4 @@ def _warnings(cell: Cell, empty: list[str]) -> list[str]:
 
 
 def _good(said: str) -> Text:
-    return Text("ok  ", "bold green").append(printable(said, 1_000), "not bold default")
+    return Text().append("ok  ", "bold green").append(printable(said, 1_000))

@@ -80,7 +80,7 @@ def _told(error: CellsearchError) -> Text:
     """An error for a terminal: its first line stands out."""
     first, _, rest = str(error).partition("\n")
     located = isinstance(error, LocatedError) and error.place is not None
-    told = Text() if located else Text("error: ", "bold red")
+    told = Text() if located else Text().append("error: ", "bold red")
     told.append(first, "bold")
     return told.append(f"\n{rest}" if rest else "")
 

@@ -170,6 +170,17 @@ def _export(parser: Parser) -> None:
     _json(parser)
 
 
+def _import(parser: Parser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="recipes of NAS-Bench-NLP (.json), or genotypes of DARTS (.py)"
+    )
+    parser.add_argument(
+        "--to", metavar="DIR", help="write a .cell file for each cell there (default: print them)"
+    )
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    _json(parser)
+
+
 VERBS = (
     Verb("search", "start a search, or go on with it", "search", _search,
          "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h",
@@ -190,6 +201,8 @@ VERBS = (
     Verb("export", "a cell as files that work without cellsearch", "export", _export,
          "cellsearch export quick:1 --to torch,latex --out winner",
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
+    Verb("import", "cells of other programs, read as data", "import_", _import,
+         "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py"),
     Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells"),
     Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
     Verb("spaces", "the search spaces that come along", "listing", _spaces,

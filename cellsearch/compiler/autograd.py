@@ -65,8 +65,8 @@ def run(
         at, done = end, done + segment[0]
     return Run(
         _join(outputs, 0),
-        [_join(parts, -2) for parts in zip(*reversed(ended), strict=True)],
-        {name: _join(parts, 0) for name, parts in zip(wanted, zip(*found, strict=True), strict=True)},
+        [_join([part[i] for part in reversed(ended)], -2) for i in range(len(first))],
+        {name: _join([part[i] for part in found], 0) for i, name in enumerate(wanted)},
     )
 
 
@@ -84,7 +84,7 @@ class _Layer(torch.autograd.Function):
         results, kept = forward_pass(
             lay, wanted, tensors[:count], x, tensors[count + 1], tensors[count + 2 :][:states], below
         )
-        ctx.lay, ctx.wanted, ctx.states, ctx.below = lay, wanted, states, len(below)
+        ctx.lay, ctx.wanted, ctx.below = lay, wanted, len(below)
         ctx.save_for_backward(x, *below, *kept)
         return tuple(results)
 
@@ -93,11 +93,8 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, *rest = ctx.saved_tensors
         count = len(ctx.lay.weights)
-        d_row, d_x, *others = backward_pass(
-            ctx.lay, ctx.wanted, x, rest[: ctx.below], rest[ctx.below :], gradients, ctx.needs_input_grad[3 + count]
-        )
+        need_x = ctx.needs_input_grad[3 + count]
+        below, kept = rest[: ctx.below], rest[ctx.below :]
+        d_row, d_x, others = backward_pass(ctx.lay, ctx.wanted, x, below, kept, gradients, need_x)
         d_weights = [view(ctx.lay, d_row, k)[0] for k in range(count)]
-        states, below = others[: ctx.states], others[ctx.states :]
-        return (None, None, None, *d_weights, d_x, None, *states, *below)
-
-
+        return (None, None, None, *d_weights, d_x, None, *others)

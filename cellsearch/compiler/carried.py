@@ -1,14 +1,14 @@
 """The states that `Recurrent` takes and gives, as torch.nn.LSTM has them.
 
-In: what a caller gave, or nothing. Out: for each layer and direction where it starts, in the order of the rows
-of `Sequences`; and back.
+In: what a caller gave, or nothing. Out: for each layer and direction where it starts, in the order of the
+rows of `Sequences`; and back.
 
-A caller has a tuple: the states of the cell in the order of its header, each [layers * directions, B, H]; then
-`earlier` where a cell uses `before(...)`; then `steps` where a cell has a clock. Of these two, `earlier` has for
-each layer and direction a tuple of what is looked back at, B second to last, and `steps` is int64 [B].
+A caller has a tuple: the states of the cell in the order of its header, each [layers * directions, B, H];
+then `earlier` where a cell uses `before(...)`: for each layer and direction a tuple of what is looked back
+at, B second to last; then `steps` where a cell has a clock, int64 [B].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def read(
     if len(values) not in (count, count + len(form.extras)):
         names = ", ".join([*form.names, *form.extras])
         what = f"{len(values)}" if isinstance(given, (Tensor, tuple, list)) else f"a {type(given).__name__}"
-        raise CellError(f"has {count + len(form.extras)} states ({names}), not {what}")
+        raise CellError(f"it has {count + len(form.extras)} states ({names}), not {what}")
     hidden = fresh[0][0].shape[-1]
     shape = (len(fresh), hidden) if sequences.single else (len(fresh), sequences.batch, hidden)
     own = []
@@ -59,7 +59,7 @@ def read(
     extra = dict(zip(form.extras, values[count:], strict=False))
     if "steps" in extra:
         steps = extra["steps"]
-        _check("steps", steps, () if sequences.single else (sequences.batch,), start, "[B]")
+        _check("state steps", steps, () if sequences.single else (sequences.batch,), start, "[B]")
         start = sequences.to_rows(steps.reshape(-1), 0)
     earlier = [layer[count:] for layer in fresh]
     if "earlier" in extra:
@@ -70,28 +70,30 @@ def read(
 def give(form: Form, last: Sequence[Sequence[Tensor]], start: Tensor, sequences: Sequences) -> Any:
     """The last states as a caller has them: a tensor where it is one, else a tuple."""
     count = len(form.names)
-    squeeze: Callable[[Tensor, int], Tensor] = lambda v, axis: v.squeeze(axis) if sequences.single else v
-    packed: list[Any] = []
-    for k in range(count):
-        packed.append(squeeze(sequences.to_caller(torch.stack([layer[k] for layer in last]), 1), 1))
+
+    def out(value: Tensor, axis: int) -> Tensor:
+        value = sequences.to_caller(value, axis)
+        return value.squeeze(axis) if sequences.single else value
+
+    packed: list[Any] = [out(torch.stack([layer[k] for layer in last]), 1) for k in range(count)]
     if form.earlier:
-        packed.append(tuple(tuple(squeeze(sequences.to_caller(v, -2), -2) for v in layer[count:]) for layer in last))
+        packed.append(tuple(tuple(out(v, -2) for v in layer[count:]) for layer in last))
     if form.steps:
-        steps = start + sequences.lengths().to(start.device)
-        packed.append(squeeze(sequences.to_caller(steps, 0), 0))
+        packed.append(out(start + sequences.lengths().to(start.device), 0))
     return packed[0] if len(packed) == 1 else tuple(packed)
 
 
 def _earlier(given: Any, fresh: list[list[Tensor]], sequences: Sequences) -> list[list[Tensor]]:
-    shapes = [[(*v.shape[:-2], v.shape[-1]) if sequences.single else tuple(v.shape) for v in layer] for layer in fresh]
     fits = isinstance(given, (tuple, list)) and len(given) == len(fresh)
     if not fits or any(len(g) != len(f) for g, f in zip(given, fresh, strict=True)):
-        raise CellError("state earlier must be what an earlier call gave: a tuple for each layer and direction")
+        raise CellError("state earlier must be what a call gave: a tuple for each layer and direction")
+    single = sequences.single
     found = []
-    for values, wanted in zip(given, shapes, strict=True):
-        for value, shape in zip(values, wanted, strict=True):
-            _check("a tensor of state earlier", value, shape, sequences.rows, "B second to last")
-        found.append([sequences.to_rows(v.unsqueeze(-2) if sequences.single else v, -2) for v in values])
+    for values, wanted in zip(given, fresh, strict=True):
+        for value, like in zip(values, wanted, strict=True):
+            shape = (*like.shape[:-2], *like.shape[-1 if single else -2 :])
+            _check("a tensor of state earlier", value, shape, sequences.rows, "[..., B, width]")
+        found.append([sequences.to_rows(v.unsqueeze(-2) if single else v, -2) for v in values])
     return found
 
 
@@ -100,11 +102,19 @@ def _check(what: str, value: Any, shape: tuple[int, ...], like: Tensor, axes: st
         raise CellError(f"{what} must be a tensor {list(shape)}, not a {type(value).__name__}")
     if tuple(value.shape) != shape:
         raise CellError(f"{what} must be {list(shape)}, which is {axes}, not {list(value.shape)}")
-    check_like(what, value, like, "what it comes with")
+    check_like(what, value, like, "the input")
 
 
 def check_like(what: str, value: Tensor, like: Tensor, other: str) -> None:
     """CellError unless two tensors have one dtype and lie on one device."""
     for name, found, wanted in (("dtype", value.dtype, like.dtype), ("device", value.device, like.device)):
         if found != wanted:
-            raise CellError(f"{what} has the {name} {found} and {other} {wanted}: use .to({str(wanted)!r:.0}{wanted})")
+            argument = wanted if name == "dtype" else repr(str(wanted))
+            raise CellError(f"the {name} of {what} is {found}, that of {other} {wanted}: use .to({argument})")
+
+
+def cast(given: Any, dtype: torch.dtype) -> Any:
+    """States with all numbers in `dtype`; whole numbers stay."""
+    if isinstance(given, Tensor):
+        return given.to(dtype) if given.is_floating_point() else given
+    return [cast(v, dtype) for v in given] if isinstance(given, (tuple, list)) else given

@@ -1,8 +1,7 @@
-"""A layer as an operator of torch, for `torch.compile`: the compiler does not look inside, but knows the shapes
-and the gradient. Without it the class in `autograd` does the same at less cost.
+"""A layer as an operator of torch, for `torch.compile`: it does not look inside, but knows shapes and gradient.
 
-An operator takes tensors, numbers and text. So the cell comes as its text, which says all there is to say
-about it.
+In: what `passes` takes; an operator takes tensors, numbers and text alone, so the cell comes as its text.
+Out: one list of tensors. Without `torch.compile` the class in `autograd` does the same at less cost.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.parameters import Layout, layout, view
-from cellsearch.compiler.passes import backward_pass, forward_pass
+from cellsearch.compiler.passes import alone, backward_pass, forward_pass
 from cellsearch.compiler.plan import plan
 from cellsearch.dsl.text import parse
 
-_ARGUMENTS = "str cell, int[] wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
+_ARGUMENTS = (
+    "str cell, int[] wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
+)
 _GRADIENT = "str cell, int[] wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
 
 
@@ -74,8 +75,8 @@ def _backward(
 ) -> list[Tensor]:
     """See `passes.backward_pass`; the gradient of x is empty where it is not needed."""
     lay = _layout(cell, x.shape[-1], gradients[0].shape[-1])
-    found = backward_pass(lay, wanted, x, below, kept, gradients, need_x)
-    return [x.new_empty(0) if d is None else d.clone() for d in found]
+    d_row, d_x, others = backward_pass(lay, wanted, x, below, kept, gradients, need_x)
+    return [d_row, x.new_empty(0) if d_x is None else alone(d_x), *(alone(d) for d in others)]
 
 
 def _backward_shapes(
@@ -107,7 +108,8 @@ def _gradients(ctx: Any, gradients: Sequence[Tensor]) -> Any:
     )
     lay = _layout(ctx.cell, x.shape[-1], results[0].shape[-1])
     d_weights = [view(lay, d_row, k)[0] for k in range(weights)]
-    return None, None, d_x if ctx.needs_input_grad[2] else None, None, d_weights, others[:states], others[states:]
+    d_x = d_x if ctx.needs_input_grad[2] else None
+    return None, None, d_x, None, d_weights, others[:states], others[states:]
 
 
 def _define(name: str, arguments: str, function: Any, shapes: Any) -> None:

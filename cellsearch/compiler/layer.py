@@ -164,10 +164,10 @@ def backward(
         return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
     d_inputs = torch.zeros_like(tape.inputs)
     d_inputs[:, tape.past :] += where.whole(Ref("dx"))
-    for node in plan.cell.nodes:
-        if isinstance(node, Input) and node.kind == "past":
-            first = tape.past - int(node.name)
-            d_inputs[:, first : first + steps] += where.whole(Ref("dpast", int(node.name)))
+    delays = {int(n.name) for n in plan.cell.nodes if isinstance(n, Input) and n.kind == "past"}
+    for delay in sorted(delays):
+        first = tape.past - delay
+        d_inputs[:, first : first + steps] += where.whole(Ref("dpast", delay))
     if d_states:
         d_inputs[:, -tape.past :] += d_states[-1]
     return Gradients(d_inputs[:, tape.past :], (*where.old, d_inputs[:, : tape.past]), d_below)

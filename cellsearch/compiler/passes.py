@@ -27,16 +27,16 @@ def forward_pass(
     states: Sequence[Tensor],
     below: Sequence[Tensor],  # each [T, B, H], in the order of `reads_below`; none in the lowest layer
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The results (outputs [T, B, H], the last states, the sequences [T, B, H] of the wanted states), and what
-    the backward pass needs beside x and below. No two of them share memory."""
-    with _plain(x.device):
+    """The results (outputs [T, B, H], the last states, the sequences [T, B, H] of the wanted states), and
+    what the backward pass needs beside x and below. No two of them share memory."""
+    with plain(x.device):
         row = assemble(lay, dict(zip((w.name for w in lay.weights), weights, strict=True))).to(x)
         given = [s[None] for s in states]
         outputs, tape = layer.forward(lay, row, x[None], given, _below(lay, below), start)
         results = [outputs, *layer.last_states(tape), *(tape.states[k][:, 1:] for k in wanted)]
         kept = [tape.row, tape.slots, *tape.states]
         kept += [tape.inputs] * bool(tape.past) + [t for t in (tape.tick,) if t is not None]
-        return [_alone(v[0]) for v in results], kept
+        return [alone(v[0]) for v in results], kept
 
 
 def backward_pass(
@@ -47,21 +47,22 @@ def backward_pass(
     kept: Sequence[Tensor],
     gradients: Sequence[Tensor],  # of the results
     need_x: bool,
-) -> list[Tensor | None]:
-    """The gradients of the row of weights [1, P], of x, of the first states and of what was read below."""
+) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """The gradients of the row of weights [1, P], of x, and of the first states and what was read below."""
     cell = lay.plan.cell
-    with _plain(x.device):
+    with plain(x.device):
         row, slots, *others = kept
         states = tuple(others[: len(cell.states)])
         inputs = others[len(states)] if cell.past else x[None]
-        tape = Tape(row, inputs, cell.past, states, slots, _below(lay, below), others[-1] if cell.clock else None)
+        tick = others[-1] if cell.clock else None
+        tape = Tape(row, inputs, cell.past, states, slots, _below(lay, below), tick)
         d_outputs, *rest = (g[None] for g in gradients)
         count = len(rest) - len(wanted)
         above = dict(zip(wanted, rest[count:], strict=True))
         d_row = torch.zeros_like(row)
         found = layer.backward(lay, row, tape, d_outputs, d_row, rest[:count], above, need_x)
         d_below = [found.below[name][0] for name in reads_below(cell.cell)] if below else []
-        return [d_row, None if found.x is None else found.x[0], *(s[0] for s in found.states), *d_below]
+        return d_row, None if found.x is None else found.x[0], [*(s[0] for s in found.states), *d_below]
 
 
 def _below(lay: Layout, below: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -69,12 +70,16 @@ def _below(lay: Layout, below: Sequence[Tensor]) -> dict[str, Tensor]:
     return {name: value[None] for name, value in zip(names, below, strict=True)}
 
 
-def _alone(value: Tensor) -> Tensor:
-    """A copy: what leaves may be changed by whoever gets it, the tape may not."""
+def alone(value: Tensor) -> Tensor:
+    """A copy: what leaves may be changed by whoever gets it, and an operator's results share no memory."""
     return value.clone(memory_format=torch.contiguous_format)
 
 
-def _plain(device: torch.device) -> AbstractContextManager[Any]:
-    """A layer computes in the type of its weights, also where autocast is on."""
-    on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
-    return torch.autocast(device.type, enabled=False) if on else nullcontext()
+def autocast_is_on(device: torch.device) -> bool:
+    """Whether torch changes dtypes by itself on this kind of device, here and now."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def plain(device: torch.device) -> AbstractContextManager[Any]:
+    """A layer computes in the dtype of its weights, also where autocast is on."""
+    return torch.autocast(device.type, enabled=False) if autocast_is_on(device) else nullcontext()

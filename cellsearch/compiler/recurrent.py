@@ -6,7 +6,8 @@ states. `sequences` and `carried` hold the convention, `autograd` runs a layer.
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from cellsearch.compiler import carried, sequences
 from cellsearch.compiler.autograd import run
 from cellsearch.compiler.parameters import Layout, layout, view
+from cellsearch.compiler.passes import autocast_is_on, plain
 from cellsearch.compiler.plan import plan
 from cellsearch.compiler.stack import check_stack, first, reads_below
 from cellsearch.compiler.structures import initialise
@@ -24,6 +26,41 @@ from cellsearch.dsl.text import show
 from cellsearch.errors import CellError
 
 _RESERVED = {"project", "reverse"}
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What one layer is, beside its weights."""
+
+    lay: Layout  # of each direction
+    text: str  # of its cell
+    width: int  # of what comes in
+    read_above: tuple[str, ...]  # the states that the next layer reads
+
+    @property
+    def projects(self) -> bool:
+        return self.width != self.lay.width
+
+
+@dataclass(frozen=True)
+class _Derived:
+    """What follows from cells and widths."""
+
+    levels: tuple[_Level, ...]
+    form: carried.Form
+
+
+def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool) -> _Derived:
+    levels = []
+    for k, cell in enumerate(cells):
+        lay = layout(plan(cell), hidden if uses_raw_x(cell) else width, hidden)
+        read_above = tuple(reads_below(cells[k + 1])) if k + 1 < len(cells) else ()
+        levels.append(_Level(lay, show(cell), width, read_above))
+        width = hidden * (1 + bidirectional)
+    lowered = [level.lay.plan.cell for level in levels]
+    looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
+    names = tuple(s.name for s in cells[0].states)
+    return _Derived(tuple(levels), carried.Form(names, looks, any(c.clock for c in cells)))
 
 
 class Recurrent(nn.Module):
@@ -44,11 +81,12 @@ class Recurrent(nn.Module):
     the end of the sequence. `below(c)` reads the state of the same direction of the layer below, at the same
     step; what comes as x from there are the outputs of both.
 
-    **Sequences of several lengths** come as a PackedSequence, sorted or not, and go out as one. States, clocks
-    and what is looked back at are those of each sequence alone, in the caller's order. Nothing is computed
-    behind the end of a sequence.
+    **Sequences of several lengths** come as a PackedSequence, sorted or not, and go out as one. States,
+    clocks and what is looked back at are those of each sequence alone, in the caller's order. Nothing is
+    computed behind the end of a sequence.
 
-    **Dropout** with this probability is applied to the outputs of every layer but the top one, in training mode.
+    **Dropout** with this probability is applied in training mode to the outputs of every layer but the top
+    one.
 
     A cell that uses x outside brackets gets a projection in front where the width of x differs from
     hidden_size: `layers.0.project.weight`, shared by the directions. A layer computes in the dtype of its
@@ -81,49 +119,38 @@ class Recurrent(nn.Module):
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise CellError(f"dropout must be a probability from 0 to 1, not {dropout!r}")
         if dropout and len(self.cells) == 1:
-            warnings.warn(f"dropout={dropout} has no effect: it lies between layers, and there is one", stacklevel=2)
+            warnings.warn(
+                f"dropout={dropout} has no effect: it lies between layers, and there is one", stacklevel=2
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(self.cells)
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
-        self._plan()
+        self._derived = _derive(self.cells, input_size, hidden_size, bidirectional)
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
         self.layers = nn.ModuleList()
-        for k, lay in enumerate(self._layouts):
-            module = _parameters(lay, kind)
+        for level in self._derived.levels:
+            module = _parameters(level.lay, kind)
             if bidirectional:
-                module.add_module("reverse", _parameters(lay, kind))
-            if self._widths[k] != lay.width:
-                module.add_module("project", nn.Linear(self._widths[k], lay.width, bias=False, **kind))
+                module.add_module("reverse", _parameters(level.lay, kind))
+            if level.projects:
+                module.add_module("project", nn.Linear(level.width, hidden_size, bias=False, **kind))
             self.layers.append(module)
         self.reset_parameters()
-
-    def _plan(self) -> None:
-        """What follows from cells and widths."""
-        hidden, cells = self.hidden_size, self.cells
-        above = hidden * (2 if self.bidirectional else 1)
-        self._widths = (self.input_size,) + (above,) * (len(cells) - 1)
-        inner = [hidden if uses_raw_x(c) else w for c, w in zip(cells, self._widths, strict=True)]
-        self._layouts = tuple(layout(plan(c), w, hidden) for c, w in zip(cells, inner, strict=True))
-        self._texts = tuple(show(c) for c in cells)
-        self._read_above = (*(tuple(reads_below(c)) for c in cells[1:]), ())
-        lowered = [lay.plan.cell for lay in self._layouts]
-        looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
-        self._form = carried.Form(tuple(s.name for s in cells[0].states), looks, any(c.clock for c in cells))
 
     @property
     def projects(self) -> bool:
         """Whether a projection stands in front of a layer."""
-        return any(w != lay.width for w, lay in zip(self._widths, self._layouts, strict=True))
+        return any(level.projects for level in self._derived.levels)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         bound = 1 / math.sqrt(self.hidden_size)
-        for lay, module in zip(self._layouts, self.layers, strict=True):
-            for part in self._directions(module):
-                row = torch.empty(1, lay.size, dtype=torch.float64)
-                initialise(lay, row, bound)
-                for k, parameter in enumerate(_weights(lay, part)):
-                    parameter.copy_(view(lay, row, k)[0])
+        for level, module in zip(self._derived.levels, self.layers, strict=True):
+            for part in _directions(module):
+                row = torch.empty(1, level.lay.size, dtype=torch.float64)
+                initialise(level.lay, row, bound)
+                for k, parameter in enumerate(_weights(level.lay, part)):
+                    parameter.copy_(view(level.lay, row, k)[0])
             if "project" in module._modules:
                 nn.init.uniform_(module.project.weight, -bound, bound)  # type: ignore[union-attr,arg-type]
 
@@ -133,7 +160,140 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor | PackedSequence, states: Any = None) -> tuple[Any, Any]:
         """Outputs and last states; see the class."""
         try:
-            ...
-        except CellError:
-            raise
-        return None, None
+            given, begun, start = self._read(x, states)
+        except CellError as error:
+            raise CellError(f"{self!r}: {error}") from None
+        with plain(given.rows.device):
+            rows, last = self._run(given, begun, start)
+        return given.outputs(rows), carried.give(self._derived.form, last, start, given)
+
+    def _read(self, x: Any, states: Any) -> tuple[sequences.Sequences, list[list[Tensor]], Tensor]:
+        """The input, where each layer and direction starts, and the number of the first step, [B]."""
+        given = sequences.read(x, self.input_size, self.batch_first)
+        weight = next(self.parameters(), None)
+        if weight is not None:
+            if autocast_is_on(given.rows.device):
+                given = replace(given, rows=given.rows.to(weight.dtype))
+                states = carried.cast(states, weight.dtype)
+            carried.check_like("the input", given.rows, weight, "the weights")
+        begun = [
+            [v[0] for v in first(level.lay, 1, given.batch, given.rows)]
+            for level in self._derived.levels
+            for _ in range(1 + self.bidirectional)
+        ]
+        return given, *carried.read(self._derived.form, states, begun, given)
+
+    def _run(
+        self, given: sequences.Sequences, begun: list[list[Tensor]], start: Tensor
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Outputs [N, H] or [N, 2H], and the last states of each layer and direction."""
+        rows = given.rows
+        around = given.backwards() if self.bidirectional else None
+        below: list[dict[str, Tensor]] = [{}, {}]  # of each direction, in its own order of time
+        last: list[list[Tensor]] = []
+        for k, (level, module) in enumerate(zip(self._derived.levels, self.layers, strict=True)):
+            if k > 0 and self.dropout:
+                rows = nn.functional.dropout(rows, self.dropout, self.training)
+            if level.projects:
+                rows = module.project(rows)  # type: ignore[operator]
+            outputs = []
+            for d, part in enumerate(_directions(module)):
+                turn = around if d == 1 else None
+                found = run(
+                    level.lay,
+                    level.text,
+                    _weights(level.lay, part),
+                    rows if turn is None else rows.index_select(0, turn),
+                    given.segments,
+                    begun[len(last)],
+                    below[d],
+                    start,
+                    level.read_above,
+                )
+                last.append(found.last)
+                below[d] = found.new
+                outputs.append(found.outputs if turn is None else found.outputs.index_select(0, turn))
+            rows = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        return rows, last
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: plans are not copied but found again, with all that is cached for
+        them."""
+        return {name: value for name, value in self.__dict__.items() if name != "_derived"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._derived = _derive(self.cells, self.input_size, self.hidden_size, self.bidirectional)
+
+    def extra_repr(self) -> str:
+        """What `print` shows beside the weights."""
+        parts = [*dict.fromkeys(c.name for c in self.cells), str(self.input_size), str(self.hidden_size)]
+        parts.append(f"num_layers={self.num_layers}")
+        parts += [f"x projected to {self.hidden_size}"] * self.projects
+        parts += ["batch_first=True"] * self.batch_first + ["bidirectional=True"] * self.bidirectional
+        parts += [f"dropout={self.dropout}"] * (self.dropout > 0)
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"Recurrent({self.extra_repr()})"
+
+
+def _cells(cell: Any, num_layers: int) -> tuple[Cell, ...]:
+    """The cell of each layer, bottom first."""
+    if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
+        raise CellError(f"num_layers must be a whole number of at least 1, not {num_layers!r}")
+    if isinstance(cell, Cell):
+        return (cell,) * num_layers
+    cells = tuple(cell) if isinstance(cell, (list, tuple)) else ()
+    if not cells or not all(isinstance(c, Cell) for c in cells):
+        raise CellError(
+            f"Recurrent takes a cell as load('gru') and parse(text) give, or a list of them, not {cell!r:.80}"
+        )
+    if num_layers not in (1, len(cells)):
+        raise CellError(f"{len(cells)} cells make {len(cells)} layers: leave num_layers={num_layers} out")
+    check_stack(cells)
+    names = [", ".join(s.name for s in c.states) for c in cells]
+    for k, other in enumerate(names):
+        if other != names[0]:
+            raise CellError(
+                f"all cells of a stack must have the same states: layer 0 ({cells[0].name}) has {names[0]}, "
+                f"layer {k} ({cells[k].name}) has {other}"
+            )
+    return cells
+
+
+def _parameters(lay: Layout, kind: dict[str, Any]) -> nn.Module:
+    """A module that holds the weights of a layer: one submodule for each bracket.
+
+    The names are the user's, so they are put into the module's own tables: a bracket may be called `train`.
+    """
+    root = nn.Module()
+    for w in lay.weights:
+        bracket, _, name = w.name.partition(".")
+        if bracket in _RESERVED:
+            raise CellError(
+                f"cell {lay.plan.cell.cell.name}: an equation with weights cannot be called {bracket!r} here"
+            )
+        owner = root._modules.setdefault(bracket, nn.Module())
+        assert owner is not None
+        owner._parameters[name] = nn.Parameter(torch.empty(w.shape(lay.width, lay.hidden), **kind))
+    return root
+
+
+def _weights(lay: Layout, module: nn.Module) -> list[Tensor]:
+    """The weights of a layer in one direction, in the order of `lay.weights`."""
+    found = []
+    for w in lay.weights:
+        bracket, _, name = w.name.partition(".")
+        owner = module._modules[bracket]
+        assert owner is not None
+        # A weight that a user has parametrised or pruned is no parameter any more, but still an attribute.
+        parameter = owner._parameters.get(name)
+        found.append(getattr(owner, name) if parameter is None else parameter)
+    return found
+
+
+def _directions(module: nn.Module) -> list[nn.Module]:
+    """The modules that hold the weights of each direction of a layer: forward, then reverse."""
+    reverse = module._modules.get("reverse")
+    return [module] if reverse is None else [module, reverse]

@@ -77,12 +77,12 @@ def read(x: object, width: int, batch_first: bool) -> Sequences:
     wanted = f"an input {shapes} or [T, {width}], or a PackedSequence of {width} numbers a step"
     if isinstance(x, PackedSequence):
         if x.data.dim() != 2 or x.data.shape[-1] != width:
-            raise CellError(f"takes {wanted}, not one of {list(x.data.shape[1:])}")
+            raise CellError(f"it takes {wanted}, not one of {list(x.data.shape[1:])}")
         return Sequences(x.data, _segments(x.batch_sizes.tolist()), packed=x)
     if not isinstance(x, Tensor):
-        raise CellError(f"takes {wanted}, not a {type(x).__name__}")
+        raise CellError(f"it takes {wanted}, not a {type(x).__name__}")
     if x.dim() not in (2, 3) or x.shape[-1] != width:
-        raise CellError(f"takes {wanted}, not {list(x.shape)}")
+        raise CellError(f"it takes {wanted}, not {list(x.shape)}")
     if x.dim() == 2:
         return Sequences(x, ((x.shape[0], 1),), single=True)
     steps = x.transpose(0, 1) if batch_first else x

@@ -14,7 +14,8 @@ written, so it follows from what the weights do: weights of one kind start with 
 each one alone on what comes out puts them in an order, and this is repeated with values by the new order until all
 have places of their own. Weights that never part are interchangeable, or the cell has two names, as with the
 structural fingerprint. Two cells of one name gave the same numbers with the same distinct weights, to about seven
-digits at every probe.
+digits at every probe. A cell that looks back far, or gives hardly a number that is finite, cannot be judged by its
+numbers; it has its structural name.
 """
 
 from collections import defaultdict
@@ -35,8 +36,9 @@ Array = NDArray[np.float64]
 Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
 
 UNITS = 4
-ROWS, FEW = 32, 8  # probes of the name, of the order of the weights
-LOOKBACK = 32  # of a cell that is run; one that looks back further has its structural name
+ROWS, DRAWS = 8, 4  # inputs, and weights that each of them meets
+LOOKBACK = 32  # of a cell that is run
+FINITE = 1 / 8  # of the numbers that come out in one place, at least
 _TIE = 1e-10  # effects nearer than this are one: far above rounding, far below what two weights do
 _STEP = 1e-7  # of the numbers that are hashed
 _TOGETHER = 64  # so many weights are changed in one run, each in a variant of its own
@@ -74,15 +76,22 @@ def function(cell: Cell) -> Function:
     order = tuple(sorted(kinds, key=lambda slot: (kinds[slot], slot)))
     facts = [f"clock {cell.clock}", *(f"state {s.initial + 0.0!r}" for s in cell.states)]
     facts += [kinds[slot] for slot in order]
+    structural = Function(fingerprint(cell), order)
     if _lookback(cell) > LOOKBACK:
-        return Function(fingerprint(cell), order)
+        return structural
+    inexact = any(isinstance(node, Constant) and not _exact(node.value) for node in cell.nodes)
     with np.errstate(all="ignore"):
         order = _ordered(cell, kinds)
-        values = {slot: _values(kinds[slot], place, "own") for place, slot in enumerate(order)}
-        facts += _numbers(_run(cell, values, ROWS, lambda value: value))
-        if not all(_exact(node.value) for node in cell.nodes if isinstance(node, Constant)):
-            # Two numbers that are nearly the same are two, and tiny ones count: others stand for them.
-            facts += _numbers(_run(cell, values, ROWS, _stand_in))
+        values = {
+            slot: np.stack([_values(kinds[slot], place, f"own {k}") for k in range(DRAWS)])
+            for place, slot in enumerate(order)
+        }
+        # Two numbers that are nearly the same are two, and tiny ones count: in a second run others stand for them.
+        for constant in (_itself, _stand_in) if inexact else (_itself,):
+            found = _run(cell, values, constant)
+            if np.isfinite(found).mean((1, 2)).min() < FINITE:
+                return structural
+            facts += _numbers(found)
     return Function(sha256("\n".join(facts).encode()).hexdigest(), order)
 
 
@@ -167,25 +176,27 @@ def _effects(
     for k, slot in enumerate(which, 1):
         values[slot] = np.repeat(values[slot][None], 1 + len(which), 0)
         values[slot][k] = _values(kinds[slot], place[slot], "other")
-    found = _run(cell, values, FEW, lambda value: value)
-    sums = np.broadcast_to(found @ _draw("effects", found.shape[-1]), (1 + len(which),))
+    sums = np.broadcast_to(_sum(_run(cell, values, _itself), "effects"), (1 + len(which),))
     return {slot: float(sums[1 + k] - sums[0]) for k, slot in enumerate(which)}
 
 
 # ---- running a cell
 
 
-def _run(cell: Cell, values: Mapping[Slot, Array], rows: int, constant: Callable[[float], float]) -> Array:
-    """What comes out of the cell in every unit, row and step, as numbers of moderate size: [1 or K, numbers].
+def _run(cell: Cell, values: Mapping[Slot, Array], constant: Callable[[float], float]) -> Array:
+    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, ROWS * UNITS], where the
+    places are the output and the states at each step.
 
     Weights are [shape] or, K variants of them, [K, shape]. The old states are drawn too, the clock ticks anyhow and
     the layer below gives anything, so that what is equal here is equal from any start.
     """
     positions = {state.name: str(k) for k, state in enumerate(cell.states)}
     past: list[list[Array]] = []
-    states: list[Array] = [_probe(f"state {k}", rows) for k in range(len(cell.states))]
+    states: list[Array] = [_probe(f"state {k}") for k in range(len(cell.states))]
     out: list[Array] = []
-    for t in range(1 + _lookback(cell)):
+    back = _lookback(cell)
+    # Any step is a first step where nothing looks back; else what was zero before the start has to be gone first.
+    for t in range(2 + back + len(states) if back else 1):
         now: list[Array] = []
         for i, node in enumerate(cell.nodes):
             if isinstance(node, Input):
@@ -193,9 +204,9 @@ def _run(cell: Cell, values: Mapping[Slot, Array], rows: int, constant: Callable
                 if node.kind == "state":
                     value = states[int(name)]
                 elif node.kind == "tick":
-                    value = (_probe(f"tick {t}", rows) > 0).astype(np.float64)
+                    value = (_probe(f"tick {t}") > 0).astype(np.float64)
                 else:
-                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}", rows)
+                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}")
             elif isinstance(node, Constant):
                 value = np.full((1, 1, 1), constant(node.value))
             elif isinstance(node, Before):
@@ -209,9 +220,8 @@ def _run(cell: Cell, values: Mapping[Slot, Array], rows: int, constant: Callable
         states = [now[i] for i in cell.new]
         out += [now[cell.output], *states]
     count = max(len(value) for value in out)
-    whole = [np.broadcast_to(value, (count, rows, UNITS)).reshape(count, -1) for value in out]
-    found = np.arcsinh(1e3 * np.concatenate(whole, 1))  # fine near zero, and relative where numbers are large
-    return np.where(np.isfinite(found), found, 1.0)
+    whole = [np.broadcast_to(value, (count, ROWS, UNITS)).reshape(count, -1) for value in out]
+    return np.arcsinh(1e3 * np.stack(whole))  # fine near zero, and relative where numbers are large
 
 
 def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array]) -> Array:
@@ -229,8 +239,20 @@ def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array])
 
 def _numbers(found: Array) -> list[str]:
     """What is hashed of what came out: a few sums over all of it, rounded."""
-    sums = (float(found[0] @ _draw(f"sum {k}", found.shape[-1])) for k in range(3))
-    return [str(round(value / _STEP)) for value in sums]
+    whole = np.broadcast_to(found, (len(found), DRAWS, found.shape[-1])).swapaxes(0, 1).reshape(1, 1, -1)
+    return [str(round(float(_sum(whole, f"sum {k}")[0]) / _STEP)) for k in range(3)]
+
+
+def _sum(found: Array, name: str) -> Array:
+    """One number for each variant [K]: a sum over [places, K, numbers], with factors that follow from a name."""
+    places, _, numbers = found.shape
+    factors = _draw(name, places * numbers).reshape(places, 1, numbers)
+    total: Array = (np.where(np.isfinite(found), found, 1.0) * factors).sum((0, 2))
+    return total
+
+
+def _itself(value: float) -> float:
+    return value
 
 
 def _exact(value: float) -> bool:
@@ -279,10 +301,10 @@ def _draw(name: str, count: int) -> Array:
     return drawn
 
 
-def _probe(name: str, rows: int) -> Array:
-    """Values of an input: [1, rows, UNITS], small in some rows and large in others."""
-    scale = np.tile((0.5, 1.0, 2.0, 4.0), -(-rows // 4))[:rows, None]
-    return (_draw(f"probe {name}", rows * UNITS).reshape(rows, UNITS) * scale)[None]
+def _probe(name: str) -> Array:
+    """Values of an input: [1, ROWS, UNITS], small in some rows and large in others."""
+    scale = np.tile((0.5, 1.0, 2.0, 4.0), ROWS // 4)[:, None]
+    return (_draw(f"probe {name}", ROWS * UNITS).reshape(ROWS, UNITS) * scale)[None]
 
 
 def _values(kind: str, place: int, variant: str) -> Array:

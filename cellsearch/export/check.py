@@ -179,20 +179,22 @@ def _gradient(value: Tensor) -> Tensor:
 
 
 def _difference(value: Tensor, wanted: Tensor) -> tuple[float, float]:
-    """The largest difference of two tensors where the second is finite, infinite where the first is not
-    finite there; and the scale of the second.
+    """The largest difference of two tensors, infinite where the first is not finite and the second is; and
+    the scale of the second.
 
-    The reverse is allowed: what the compiled cell multiplies by zero may never be computed by autograd.
+    Where the second overflows too, numbers that are not finite may stand in other places: what one way of
+    computing multiplies by zero, another may never compute.
     """
     if value.shape != wanted.shape:
         return float("inf"), 1.0
     finite = wanted.isfinite()
-    if not bool(value[finite].isfinite().all()):
+    both = finite & value.isfinite()
+    if bool(finite.all()) and not bool(both.all()):
         return float("inf"), 1.0
-    if not bool(finite.any()):
+    if not bool(both.any()):
         return 0.0, 1.0
-    scale = max(1.0, wanted[finite].abs().max().item())
-    return (value - wanted)[finite].abs().max().item(), scale
+    scale = max(1.0, wanted[both].abs().max().item())
+    return (value - wanted)[both].abs().max().item(), scale
 
 
 def _refused(cell: Cell, reason: str) -> ExportError:

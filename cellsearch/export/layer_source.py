@@ -173,7 +173,8 @@ class _Writer:
             text = parameter(owners[bracket], weight)
             matrix = self._matrix(w, text)
             if matrix != text or not is_plain(weight) or is_taken(weight) or len(text) > ATOM:
-                text = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}")
+                room = max(3, layout.LINE - len(f"         = {matrix}"))
+                text = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}"[:room])
                 self.before.append(f"        {text} = {matrix}")
             self.values.weights[w.node, w.term, w.kind] = text
 

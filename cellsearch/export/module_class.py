@@ -110,6 +110,7 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
         *layout.unpack(12, packed, "states"),
         "            if single:",
         *layout.parallel(16, states, [f"{s}[:, None]" for s in states]),
+        *(["                earlier = [[v.unsqueeze(-2) for v in looked] for looked in earlier]"] * looks),
         *(["            steps = steps.reshape(x.shape[1])"] * clocked),
         *_check_states(states),
     ]
@@ -135,6 +136,10 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
     end = [
         "        if single:",
         *layout.parallel(12, squeezed, values),
+        *(
+            ["            last_earlier = [tuple(v.squeeze(-2) for v in looked) for looked in last_earlier]"]
+            * looks
+        ),
         "        elif self.batch_first:",
         "            x = x.transpose(0, 1)",
         *layout.returned(8, ["x", given[0] if len(given) == 1 else f"({', '.join(given)})"]),

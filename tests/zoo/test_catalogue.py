@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_each_claim_has_a_row_and_each_row_a_claim() -> None:
 def test_each_table_is_iterated_by_a_test(name: str) -> None:
     """Some test module beside the table takes its rows as parameters."""
     tests = [path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py") if path != Path(__file__)]
-    assert any(f"from zoo.{name} import ROWS" in text and "parametrize" in text for text in tests)
+    assert any(re.search(rf"\b{name}\b", text) and "parametrize" in text for text in tests)
 
 
 @pytest.mark.parametrize("row", table_elsewhere.ROWS, ids=lambda row: row.cell)
@@ -42,5 +43,5 @@ def test_tests_elsewhere_exist_and_name_the_cell(row: table_elsewhere.Row) -> No
 
 def test_each_cell_says_who_and_when() -> None:
     for entry in entries():
-        assert entry.authors[0].isupper(), entry
+        assert re.match(r"[A-Z]|(van|von|de|der) ", entry.authors), entry
         assert 1980 < entry.year < 2030, entry

@@ -1,9 +1,10 @@
 """Every cell of the tables equals its paper's equations, and has as many parameters as they have."""
 
 import pytest
-import torch
-from torch import Tensor
-from zoo.plain import TOLERANCE, Now, Row, Weights, differences
+from zoo.plain import TOLERANCE, Row, differences
+from zoo.table_genotypes import ROWS as GENOTYPES
+from zoo.table_genotypes import Row as Genotype
+from zoo.table_genotypes import interpreter
 from zoo.table_literature import ROWS as OTHER_ROWS
 from zoo.table_lstm_variants import ROWS as LSTM_ROWS
 
@@ -23,3 +24,16 @@ def test_outputs_states_and_gradients(row: Row) -> None:
 @pytest.mark.parametrize("width, hidden", [(7, 12), (10, 9)])
 def test_parameters(row: Row, width: int, hidden: int) -> None:
     assert count(zoo.load(row.cell), width, hidden) == row.size(width, hidden)
+
+
+@pytest.mark.parametrize("row", GENOTYPES, ids=lambda row: row.cell)
+def test_genotypes(row: Genotype) -> None:
+    found = differences(zoo.load(row.cell), interpreter(row))
+    assert max(found.values()) < TOLERANCE, found
+
+
+@pytest.mark.parametrize("row", GENOTYPES, ids=lambda row: row.cell)
+def test_parameters_of_genotypes(row: Genotype) -> None:
+    """W_0 is [D + H, 2H], every W_i [H, 2H]; there are no biases."""
+    d, h = 7, 12
+    assert count(zoo.load(row.cell), d, h) == (d + h) * 2 * h + len(row.recurrent) * h * 2 * h

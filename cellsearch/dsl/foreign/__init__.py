@@ -3,8 +3,8 @@
     .json    recipes of NAS-Bench-NLP: one, a list of them, or the log of a run  (`nas_bench_nlp`)
     .py      recurrent genotypes of DARTS and ENAS as literals                   (`darts`)
 
-A cell is named after its file and its place in it, or after its genotype; what is left out or renamed is said in
-its description. Pickles are refused: to read one is to run it.
+A cell is named after its file and its place in it, or after its genotype; its description says what was left
+out or renamed. Pickles are refused: to read one is to run it.
 """
 
 import os
@@ -21,8 +21,8 @@ __all__ = ["read"]
 def read(path: str | os.PathLike[str]) -> list[Cell]:
     """All cells of a file, in its order and with different names (also where case is ignored).
 
-    Raises ForeignError, with the place in the file wherever there is one, where the file is none of the above,
-    where anything in it is not as its format wants it, or where a cell of it is larger than a `.cell` file may hold.
+    Raises ForeignError, with the place in the file wherever there is one: the file is none of the above,
+    something in it is not as its format wants it, or a cell of it is larger than a cell may be.
     """
     source = open_source(Path(path))
     if Path(path).suffix.lower() == ".py":

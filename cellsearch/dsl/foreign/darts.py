@@ -1,19 +1,17 @@
-"""Recurrent genotypes of DARTS (Liu, Simonyan & Yang 2019, arXiv 1806.09055) and of ENAS in its form: the text of a
-.py file in, cells out. The file is read as data: nothing in it is executed.
+"""Recurrent genotypes of DARTS (Liu, Simonyan & Yang 2019, arXiv 1806.09055), and ENAS in its form: the text
+of a .py file in, cells out. The file is read as data, and nothing in it is executed.
 
     DARTS_V2 = Genotype(recurrent=[('sigmoid', 0), ('relu', 1)], concat=range(1, 3))
 
-What is read are assignments of this form that begin a line, and a Genotype(...) alone on its line, as logs have it; all
-else in the file is passed over. The cell is that of the published code: s0 = h + c0 * (n0 - h) with c0 = sigmoid and
-n0 = tanh of [x, h]; the k-th pair (f, p) makes s_k = s_p + c_k * (n_k - s_p) with c_k = sigmoid and n_k = f of [s_p]; the
-output and new state is the mean of the values in `concat`. There are no biases. The published matrices W_k hold ours side by
-side: [c_k, n_k]. 'none' is zero, as in the search of DARTS; its evaluation has no such node.
+The cell is that of the published code: s0 = h + c0 * (n0 - h) with c0 = sigmoid and n0 = tanh of [x, h]; the
+k-th pair (f, p) makes s_k = s_p + c_k * (n_k - s_p) with c_k = sigmoid and n_k = f of [s_p]; the output, and
+new state, is the mean of the s in `concat`. There are no biases. A published matrix W_k holds ours side by
+side, first that of c_k, then that of n_k. 'none' is zero, as in the search of DARTS; its evaluation has no
+such node.
 """
 
-from dataclasses import dataclass
-
-from cellsearch.dsl.foreign.python_text import Token, statements
-from cellsearch.dsl.foreign.source import MAX_CELLS, Names, Source, listed, near, quoted
+from cellsearch.dsl.foreign.genotype import FORM, FUNCTIONS, Genotype, genotypes
+from cellsearch.dsl.foreign.source import Names, Source, listed
 from cellsearch.dsl.graph import (
     MAX_NODES,
     Affine,
@@ -27,40 +25,26 @@ from cellsearch.dsl.graph import (
     ancestors,
     build,
 )
-from cellsearch.errors import CellError, ForeignError
+from cellsearch.errors import CellError, ForeignError, printable
+
 
 def cells(source: Source) -> list[Cell]:
     """The cells of all genotypes in the text."""
-    found: list[Cell] = []
-    names, seen = Names(), set[str]()
-    for tokens in statements(source):
-        at = _call(source, tokens)
-        if at is None:
-            continue
-        name, first = _name(source, tokens, at), tokens[0]
-        if name in seen:
-            raise source.error(
-                f"{quoted(name)} is assigned twice", first.start, first.end, "rename one of them"
-            )
-        if len(found) == MAX_CELLS:
-            raise source.error(f"more than {MAX_CELLS:,} genotypes", first.start, first.end, "split the file")
-        seen.update([name] if name else [])
-        reader = _Reader(source, tokens, at + 2)
-        genotype = reader.genotype()
-        called = names.fresh((name or source.stem).lower(), "cell")
-        about = f"Genotype {name} of {source.title}" if name else f"A genotype of {source.title}"
+    names = Names()
+    found = []
+    for genotype in genotypes(source):
+        name = names.fresh((genotype.name or source.stem).lower(), "cell")
         try:
-            found.append(_cell(genotype, called, about))
+            found.append(_cell(genotype, name, source.title))
         except CellError as error:
-            raise source.error(
-                f"this is no cell: {error}", first.start, tokens[-1].end, "a smaller genotype can be read"
-            ) from None
+            remedy = "a smaller genotype can be read"
+            raise source.error(f"this is no cell: {error}", genotype.start, genotype.end, remedy) from None
     if not found:
-        raise ForeignError(f"{quoted(source.file)} holds no genotype in literal form", remedy=FORM)
+        raise ForeignError(f"{printable(source.file)} holds no genotype in literal form", remedy=FORM)
     return found
 
 
-def _cell(genotype: _Genotype, name: str, about: str) -> Cell:
+def _cell(genotype: Genotype, name: str, file: str) -> Cell:
     nodes: list[Node] = [Input("x", "x"), Input("state", "h")]
     labels = ["", ""]
 
@@ -93,6 +77,7 @@ def _cell(genotype: _Genotype, name: str, about: str) -> Cell:
     new = put(Apply("div", (total, put(Constant(float(count)))))) if count > 1 else total
     used = ancestors(nodes, new) | {new}
     idle = [f"s{k}" for k, value in enumerate(values) if value not in used]
+    about = f"Genotype {genotype.name} of {file}" if genotype.name else f"A genotype of {file}"
     notes = [f"{about} (the recurrent cell of Liu, Simonyan & Yang 2019, DARTS, arXiv 1806.09055)."]
     notes += [f"Left out, since the output does not depend on it: {listed(idle)}."] if idle else []
     return build(name, [State("h")], nodes, labels, [new], description="\n".join(notes))

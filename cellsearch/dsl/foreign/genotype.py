@@ -1,42 +1,71 @@
-"""Genotypes in the text of a .py file: literals in, the pairs and numbers in them out, or a ForeignError with its place."""
+"""Genotypes in the text of a .py file: literals in, their names and numbers out, or a ForeignError.
 
+Read are assignments NAME = Genotype(recurrent=..., concat=...) that begin in the first column, and a
+Genotype(...) alone on its line, as logs have it. What is indented, begins with a word like `def`, or has no
+Genotype(...) in it is passed over.
+"""
+
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from keyword import iskeyword
 
 from cellsearch.dsl.foreign.python_text import Token, statements
 from cellsearch.dsl.foreign.source import MAX_CELLS, Source, near, quoted
 from cellsearch.dsl.graph import MAX_NODES
 from cellsearch.errors import ForeignError
 
-GENOTYPE, FIELDS = "Genotype", ("recurrent", "concat")
+CALLED, FIELDS = "Genotype", ("recurrent", "concat")
 FORM = "write NAME = Genotype(recurrent=[('tanh', 0), ('relu', 1)], concat=range(1, 3))"
 #: The functions of a genotype, as ops of ours; None where there is nothing to apply.
 FUNCTIONS = {"none": None, "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "identity": None}
 
-_CODE = frozenset(
-    "class def async import from if for while with try @ return del assert raise global match".split()
-)
+_WHOLE = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+_OF_IMAGES = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 
 @dataclass(frozen=True, slots=True)
-class _Genotype:
-    """A genotype: the function and the place of the value that each node reads, and the places of the output."""
+class Genotype:
+    """A genotype, "" as its name where it has none, and where it stands: for each node 1, 2, … a function and
+    the node that it reads; and the nodes of the output."""
 
+    name: str
     recurrent: tuple[tuple[str, int], ...]
     concat: tuple[int, ...]
+    start: int
+    end: int
+
+
+def genotypes(source: Source) -> Iterator[Genotype]:
+    """The genotypes of the text in its order."""
+    seen: set[str] = set()
+    for count, (name, tokens, at) in enumerate(_found(source)):
+        start, end = tokens[0].start, tokens[-1].end
+        if name and name in seen:
+            raise source.error(f"{quoted(name)} is assigned twice", start, end, "rename one of them")
+        if count == MAX_CELLS:
+            raise source.error(f"more than {MAX_CELLS:,} genotypes", start, end, "split the file")
+        seen.add(name)
+        recurrent, concat = _Reader(source, tokens, at + 2).fields()
+        yield Genotype(name, recurrent, concat, start, end)
+
+
+def _found(source: Source) -> Iterator[tuple[str, list[Token], int]]:
+    """Each statement that calls Genotype, the name that it assigns to, and where in it the call stands."""
+    for tokens in statements(source):
+        at = None if iskeyword(tokens[0].text) else _call(source, tokens)
+        if at is not None:
+            yield _name(source, tokens, at), tokens, at
 
 
 def _call(source: Source, tokens: list[Token]) -> int | None:
     """Where a statement calls Genotype, None where it does not."""
-    if tokens[0].text in _CODE:
-        return None
-    for k, (token, behind) in enumerate(zip(tokens, tokens[1:], strict=False)):
-        if token.kind == "name" and token.text == GENOTYPE and behind.text == "(":
+    for k, (token, behind) in enumerate(pairwise(tokens)):
+        if (token.kind, token.text, behind.text) == ("name", CALLED, "("):
             if token.depth:
-                raise source.error(
-                    "a genotype inside of another expression is not read", token.start, token.end, FORM
-                )
+                what = "a genotype inside of another expression is not read"
+                raise source.error(what, token.start, token.end, FORM)
             return k
     return None
 
@@ -68,7 +97,7 @@ class _Reader:
         end = self.tokens[-1].end
         return Token("", "", end, end, 0)
 
-    def genotype(self) -> _Genotype:
+    def fields(self) -> tuple[tuple[tuple[str, int], ...], tuple[int, ...]]:
         """What stands in the parentheses of the call, which ends the statement."""
         places: dict[str, Token] = {}
         recurrent: list[tuple[str, int]] = []
@@ -94,9 +123,9 @@ class _Reader:
             raise self._error("concat is empty", places["concat"], "name at least one node, 0 to the last")
         for place, token in concat:
             if not 0 <= place <= len(recurrent):
-                last = f"the nodes are 0 to {len(recurrent)}: the first state, then one for each pair of recurrent"
-                raise self._error(f"concat names node {place}, which is not there", token, last)
-        return _Genotype(tuple(recurrent), tuple(place for place, _ in concat))
+                there = f"there are 0, the first one, to {len(recurrent)}, one for each pair of recurrent"
+                raise self._error(f"concat names node {place}, which is not there", token, there)
+        return tuple(recurrent), tuple(place for place, _ in concat)
 
     def _field(self, position: int) -> str:
         token = self.token
@@ -105,18 +134,13 @@ class _Reader:
             self.at += 2
             if token.text in FIELDS:
                 return token.text
-            if token.text in ("normal", "normal_concat", "reduce", "reduce_concat"):
-                raise self._error(
-                    "this is the genotype of a convolutional network",
-                    token,
-                    "recurrent ones are read: recurrent, concat",
-                )
-            raise self._error(
-                f"unknown field {quoted(token.text)}", token, f"{near(token.text, FIELDS)}{FORM}"
-            )
+            if token.text in _OF_IMAGES:
+                what = "this is the genotype of a convolutional network"
+                raise self._error(what, token, f"recurrent ones are read: {FORM}")
+            raise self._error(f"unknown field {quoted(token.text)}", token, near(token.text, FIELDS) + FORM)
         if position < len(FIELDS):
             return FIELDS[position]
-        raise self._error(f"{quoted(token.text)} where ')' should stand", token, FORM)
+        raise self._unexpected("')'", FORM)
 
     def _recurrent(self) -> list[tuple[str, int]]:
         pairs: list[tuple[str, int]] = []
@@ -140,11 +164,7 @@ class _Reader:
     def _function(self) -> str:
         token = self.token
         if token.kind != "string" or token.text[0] not in "'\"" or token.text[:3] in ("'''", '"""'):
-            raise self._error(
-                f"{quoted(token.text)} where a function in quotes should stand",
-                token,
-                f"({', '.join(FUNCTIONS)})",
-            )
+            raise self._unexpected("a function in quotes", f"({', '.join(FUNCTIONS)})")
         name = token.text[1:-1]
         if name not in FUNCTIONS:
             hint = f"{near(name, FUNCTIONS)}({', '.join(FUNCTIONS)})"
@@ -157,16 +177,20 @@ class _Reader:
         if token.text in ("list", "tuple"):
             self.at += 1
             self._need("(", "'('")
-            found = self._concat()
+            found = self._range()
             self._need(")", "')'")
             return found
-        if token.text == "range":
-            self.at += 1
-            bounds = [number for number, _ in self._numbers()]
-            if not 1 <= len(bounds) <= 3 or (len(bounds) == 3 and not bounds[2]):
-                raise self._error("this is no range", token, "write range(1, 9) for 1 to 8")
-            return [(place, token) for place in range(*bounds)[: MAX_NODES + 1]]
-        return self._numbers()
+        return self._range() if token.text == "range" else self._numbers()
+
+    def _range(self) -> list[tuple[int, Token]]:
+        token = self.token
+        if token.text != "range":
+            raise self._unexpected("range(1, 9)", FORM)
+        self.at += 1
+        bounds = [number for number, _ in self._numbers()]
+        if not 1 <= len(bounds) <= 3 or (len(bounds) == 3 and not bounds[2]):
+            raise self._error("this is no range", token, "write range(1, 9) for 1 to 8")
+        return [(place, token) for place in range(*bounds)[: MAX_NODES + 1]]
 
     def _numbers(self) -> list[tuple[int, Token]]:
         found: list[tuple[int, Token]] = []
@@ -175,44 +199,32 @@ class _Reader:
             token = self.token
             found.append((self._number(), token))
             if len(found) > MAX_NODES:
-                raise self._error(
-                    f"more than {MAX_NODES:,} numbers", token, "a cell has at most as many nodes"
-                )
+                raise self._error(f"more than {MAX_NODES:,} numbers", token, "a cell has fewer nodes")
             self._between(close)
         return found
 
     def _number(self) -> int:
         first, sign = self.token, -1 if self._take("-") else 1
         token = self.token
-        if (
-            token.kind != "number"
-            or not token.text.isdecimal()
-            or not token.text.isascii()
-            or len(token.text) > 9
-        ):
-            shown = self.source.text[first.start : token.end]
+        if not _WHOLE.match(token.text):
+            shown = quoted(self.source.text[first.start : token.end])
             raise self._error(
-                f"{quoted(shown)} where a whole number should stand", first, "write it in digits: 0, 1, 12"
+                f"{shown} where a whole number should stand", first, "write it in digits: 0, 12"
             )
         self.at += 1
         return sign * int(token.text)
 
     def _open(self, wanted: str) -> str:
         """Passes the bracket that opens a list or tuple; the one that will close it."""
-        token = self.token
-        if token.text not in ("[", "("):
-            raise self._error(
-                f"{quoted(token.text)} where {wanted} should stand", token, f"literals alone are read: {FORM}"
-            )
-        self.at += 1
-        return "]" if token.text == "[" else ")"
+        if self._take("["):
+            return "]"
+        self._need("(", wanted)
+        return ")"
 
     def _between(self, close: str) -> None:
         """Passes a comma, unless the list ends here."""
         if not self._take(",") and self.token.text != close:
-            raise self._error(
-                f"{quoted(self.token.text)} where ',' or {quoted(close)} should stand", self.token, FORM
-            )
+            raise self._unexpected(f"',' or {close!r}", FORM)
 
     def _take(self, mark: str) -> bool:
         if self.token.kind == "mark" and self.token.text == mark:
@@ -222,9 +234,10 @@ class _Reader:
 
     def _need(self, mark: str, wanted: str) -> None:
         if not self._take(mark):
-            raise self._error(f"{quoted(self.token.text)} where {wanted} should stand", self.token, FORM)
+            raise self._unexpected(wanted, f"literals alone are read; {FORM}")
+
+    def _unexpected(self, wanted: str, remedy: str) -> ForeignError:
+        return self._error(f"{quoted(self.token.text)} where {wanted} should stand", self.token, remedy)
 
     def _error(self, message: str, token: Token, remedy: str) -> ForeignError:
         return self.source.error(message, token.start, token.end, remedy)
-
-

@@ -1,7 +1,7 @@
 """JSON in which every value knows its place: a text in, a tree of `Value` or a ForeignError out.
 
-It reads what Python's json module writes (NaN and Infinity are numbers). A key that stands twice in one object is
-an error, and depth and lengths have limits, so that any text is read or refused in bounded time.
+It reads what Python's json module writes (NaN and Infinity are numbers). A key that stands twice in one
+object is an error, and depth and lengths have limits, so that any text is read or refused in bounded time.
 """
 
 import json

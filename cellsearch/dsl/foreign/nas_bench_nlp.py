@@ -2,19 +2,32 @@
 
     {"i": {"op": "linear", "input": ["x", "h_prev_0"]}, "h_new_0": {"op": "activation_tanh", "input": ["i"]}}
 
-A recipe is an object of nodes in any order. Inputs are x and h_prev_0 … h_prev_k, new values h_new_0 … h_new_k, and
-h_new_0 is the output. A linear node has one matrix for each input and one bias; blend(a, b, c) is a * b + (1 - a) * c;
-sums and products of more than two go from left to right. A file holds one recipe, a list of them, or the log of a run
-(an object with the recipe as text under "recepie", which is how the benchmark spells it).
+A recipe is an object of nodes in any order. Inputs are x and h_prev_0 … h_prev_k, new values
+h_new_0 … h_new_k, and h_new_0 is the output. A linear node has one matrix for each input and one bias;
+blend(a, b, c) is a * b + (1 - a) * c; sums and products of more than two go from left to right. A file holds
+one recipe, a list of them, or the log of a run (an object with the recipe as text under "recepie", as the
+benchmark spells it).
 
-Here the states are h, or h_0 … h_k, and every node is the equation of its name: the matrix of `i` from x is `i.x`. A
-value that a linear node reads twice needs two brackets, `i_1.x` and `i_2.x`. Initial values are no part of a recipe.
+Here the states are h, or h_0 … h_k, and every node is the equation of its name: the matrix of `i` from x is
+`i.x`. A value that a linear node reads twice needs two brackets, `i_1.x` and `i_2.x`. Nodes that no new value
+depends on are left out, and the description says so. Initial values are no part of a recipe: biases start at
+0.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 from cellsearch.dsl.foreign.json_text import parse
-from cellsearch.dsl.foreign.recipe import ACTIVATIONS, FOLDS, NODE_FORM, Recipe, Step, in_order, states_of, steps_of
+from cellsearch.dsl.foreign.recipe import (
+    ACTIVATIONS,
+    FOLDS,
+    NODE_FORM,
+    Recipe,
+    Step,
+    in_order,
+    states_of,
+    steps_of,
+)
 from cellsearch.dsl.foreign.source import Names, Source, brackets, listed
 from cellsearch.dsl.graph import (
     MAX_NODES,
@@ -68,17 +81,14 @@ def cells(source: Source) -> list[Cell]:
 def _cell(recipe: Recipe, name: str, about: str) -> Cell:
     steps = steps_of(recipe)
     count = states_of(recipe, steps)
-    order = in_order(recipe, steps)
     alive = _alive(steps, count)
-    live = [key for key in order if key in alive]
+    live = [key for key in in_order(recipe, steps) if key in alive]
     labels, renamed = _labels(steps, live, count)
     notes = [f"{about} (Klyuchnikov et al. 2020, arXiv 2006.07116)."]
     if renamed:
         notes.append(f"Renamed: {listed([f'{old} to {new}' for old, new in renamed])}.")
-    if len(live) < len(steps):
-        notes.append(
-            f"Left out, since no new value depends on it: {listed([k for k in steps if k not in alive])}."
-        )
+    if idle := [key for key in steps if key not in alive]:
+        notes.append(f"Left out, since no new value depends on it: {listed(idle)}.")
     states = [State(f"h_{k}" if count > 1 else "h") for k in range(count)]
     nodes, named, at = _graph(recipe, steps, live, labels, states)
     new = [at[f"h_new_{k}"] for k in range(count)]
@@ -109,7 +119,7 @@ def _alive(steps: dict[str, Step], count: int) -> set[str]:
 def _labels(
     steps: dict[str, Step], live: list[str], count: int
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The equation that each node becomes; and the nodes that could not keep their names, with the new ones."""
+    """The equation that each node becomes; and which nodes got other names than they had."""
     labels = {f"h_new_{k}": f"h_{k}'" if count > 1 else "h'" for k in range(count)}
     taken = {"x", *_OF_A_STACK, *(label.rstrip("'") for label in labels.values())}
     for key, label in labels.items():
@@ -161,11 +171,12 @@ def _graph(
 def _linear(given: list[int], put: Callable[[Node], int]) -> int:
     """One bracket, or the sum of as many as one value stands in: the first has the bias."""
     groups: list[list[int]] = []
-    for k, source in enumerate(given):
-        times = given[:k].count(source)
-        if times == len(groups):
+    times = Counter[int]()
+    for source in given:
+        if times[source] == len(groups):
             groups.append([])
-        groups[times].append(source)
+        groups[times[source]].append(source)
+        times[source] += 1
     total = -1
     for k, group in enumerate(groups):
         term = put(Affine(tuple(Connection(source) for source in group), None if k else 0.0))

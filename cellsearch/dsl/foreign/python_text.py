@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cellsearch.dsl.foreign.source import Source, quoted
+from cellsearch.dsl.foreign.source import Source
 
 _TOKEN = re.compile(
     r"""(?P<space>  [ \t\f]++ | \\\n | \#[^\n]*+)
       | (?P<newline> \n)
       | (?P<string> [A-Za-z]{0,2}(?:
-            \"{3}(?:[^\\"]|\\.|"(?!""))*+\"{3}
-          | '{3}(?:[^\\']|\\.|'(?!''))*+'{3}
-          | "(?!"")(?:[^\\"\n]|\\.)*+"
-          | '(?!'')(?:[^\\'\n]|\\.)*+'))
+            \"{3}(?:[^\\"]++|\\.|"(?!""))*+\"{3}
+          | '{3}(?:[^\\']++|\\.|'(?!''))*+'{3}
+          | "(?!"")(?:[^\\"\n]++|\\.)*+"
+          | '(?!'')(?:[^\\'\n]++|\\.)*+'))
       | (?P<name>   [^\W\d]\w*+)
       | (?P<number> [0-9][\w.]*+)
       | (?P<mark>   .)""",
@@ -37,10 +37,10 @@ class Token:
 
 
 def statements(source: Source) -> Iterator[list[Token]]:
-    """The statements that begin a line without indentation, each as its tokens; indented ones are passed over."""
+    """The statements that begin in the first column, or behind one that does, each as its tokens."""
     found: list[Token] = []
     open_: list[Token] = []
-    position, line, outside = 0, 0, True
+    position, line, begins, outside = 0, 0, True, True
     while match := _TOKEN.match(source.text, position):
         kind, start, position = match.lastgroup, match.start(), match.end()
         assert kind is not None
@@ -51,27 +51,24 @@ def statements(source: Source) -> Iterator[list[Token]]:
             if found and outside:
                 yield found
             found = []
-            line = position if kind == "newline" else line
+            if kind == "newline":
+                line, begins = position, True
             continue
         if kind == "newline":
             continue
         if text in ('"', "'"):
             raise source.error("a string does not end", start, position, "is this a Python file?")
-        if not found and not source.text[line:start].strip():
-            outside = start == line
+        if begins and not open_:
+            begins, outside = False, start == line
         if kind == "mark" and text in _CLOSES:
             if not open_ or open_[-1].text != _CLOSES[text]:
-                raise source.error(
-                    f"{quoted(text)} closes nothing", start, position, "is this a Python file?"
-                )
+                raise source.error(f"{text!r} closes nothing", start, position, "is this a Python file?")
             open_.pop()
         found.append(Token(kind, text, start, position, len(open_)))
         if kind == "mark" and text in _CLOSES.values():
             open_.append(found[-1])
     if open_:
         first = open_[-1]
-        raise source.error(
-            f"{quoted(first.text)} is not closed", first.start, first.end, "is the file whole?"
-        )
+        raise source.error(f"{first.text!r} is not closed", first.start, first.end, "is the file whole?")
     if found and outside:
         yield found

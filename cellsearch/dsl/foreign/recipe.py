@@ -1,10 +1,11 @@
 """A recipe of NAS-Bench-NLP in its file, checked: every op known, every input there, no cycle.
 
-In: a JSON value with places. Out: the nodes by name, in the file's order or in one of evaluation; or a ForeignError
-that names the node and shows its place.
+In: a JSON value with places. Out: its nodes by name, how many states it has, and an order to compute the
+nodes in; or a ForeignError that names the node and shows its place.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,8 +38,8 @@ class Step:
 
     @property
     def repeats(self) -> int:
-        """How often a linear node reads the value that it reads most often."""
-        return max(self.inputs.count(name) for name in self.inputs) if self.op == "linear" else 1
+        """How often a linear node reads the value that it reads most often; 1 for other nodes."""
+        return max(Counter(self.inputs).values()) if self.op == "linear" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Recipe:
     called: str
 
     def error(self, message: str, value: Value, remedy: str = "", *, at_key: bool = False) -> ForeignError:
+        """An error about a value of the recipe, or about the key of one."""
         start, end = value.key if at_key else (value.start, value.end)
         return self.source.error(f"{self.called}: {message}", start, end, remedy)
 
@@ -96,11 +98,12 @@ def _step(recipe: Recipe, key: str, value: Value) -> Step:
             raise recipe.error(f"{node} has no {word!r}", value, NODE_FORM)
     op, given = value.content["op"], value.content["input"]
     if not isinstance(op.content, str) or op.content not in ARITY:
-        told = (
-            f"the unknown op {quoted(op.content)}" if isinstance(op.content, str) else f"{op.kind} as its op"
+        known = f"({', '.join(ARITY)})"
+        if not isinstance(op.content, str):
+            raise recipe.error(f"{node} has {op.kind} as its op", op, f"an op is a name in quotes {known}")
+        raise recipe.error(
+            f"{node} has the unknown op {quoted(op.content)}", op, near(op.content, ARITY) + known
         )
-        hint = near(op.content, ARITY) if isinstance(op.content, str) else ""
-        raise recipe.error(f"{node} has {told}", op, f"{hint}({', '.join(ARITY)})")
     if not isinstance(given.content, list):
         raise recipe.error(
             f"{node} has {given.kind} as its input", given, f"the input is a list: {NODE_FORM}"
@@ -114,9 +117,10 @@ def _step(recipe: Recipe, key: str, value: Value) -> Step:
         inputs.append(item.content)
     least, most = ARITY[op.content]
     if not least <= len(inputs) <= most:
-        takes = f"{least}" if least == most else f"at least {least}"
+        takes = f"{least} or more" if most == MAX_NODES else f"{least}"
         takes = f"at most {most:,}" if len(inputs) > MAX_NODES else takes
-        raise recipe.error(f"{node}: {op.content} takes {takes}, and {len(inputs):,} are given", given)
+        counts = f"{op.content} takes {takes}, and {len(inputs):,} are given"
+        raise recipe.error(f"{node} has a wrong number of inputs", given, counts)
     return Step(op.content, tuple(inputs), value)
 
 
@@ -179,5 +183,3 @@ def in_order(recipe: Recipe, steps: dict[str, Step]) -> list[str]:
 
 def _short(ring: list[str]) -> list[str]:
     return ring if len(ring) <= 8 else [*ring[:4], "…", *ring[-3:]]
-
-

@@ -11,13 +11,11 @@ from pathlib import Path
 from cellsearch.dsl.graph import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
-MAX_BYTES = 16 * 2**20  # 14,000 recipes of NAS-Bench-NLP are 10 MiB
+MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
 MAX_CELLS = 20_000
 
 _PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
-_PICKLED = re.compile(
-    rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY"
-)  # protocols 2 to 5; the archives of torch.save
+_PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
 _FEW = 8  # names that a note lists
 
 
@@ -49,13 +47,11 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """The text in a file. Only a regular file of at most 16 MiB in UTF-8 is read; all else is a ForeignError."""
+    """The text in a file. A ForeignError unless it is a regular file of at most 16 MiB in UTF-8."""
     shown = printable(str(path))
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ForeignError(
-                f"{shown} is not a file", remedy="name a .json file of recipes or a .py file of genotypes"
-            )
+            raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file")
         # not blocking: between the two calls the path may have become a FIFO
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
@@ -79,7 +75,7 @@ def open_source(path: Path) -> Source:
 def _refuse(path: Path, data: bytes, shown: str) -> None:
     if path.suffix.lower() in _PICKLES or _PICKLED.match(data):
         raise ForeignError(
-            f"{shown} is a pickle, or may hold one, and whoever reads a pickle runs the program in it: it is not opened",
+            f"{shown} is a pickle or may hold one, and to read a pickle is to run the program in it: refused",
             remedy="write the recipe as JSON where it was made: json.dump(recipe, file)",
         )
     if path.suffix.lower() == ".cell":
@@ -121,7 +117,7 @@ class Names:
 
 
 def brackets(name: str, count: int) -> list[str]:
-    """What the weights of an equation are named after: itself, and each of its brackets where it has several."""
+    """What weights of an equation are named after: itself, and each of its brackets where it has several."""
     return [name, *(f"{name}_{k}" for k in range(1, count + 1) if count > 1)]
 
 

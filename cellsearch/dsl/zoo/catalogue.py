@@ -7,10 +7,10 @@ is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHE
 `NAME.cell`, a row of such a table, and a line here.
 
 How a claim is written:
-    "torch.nn.LSTM"         outputs, states and all gradients agree with that class in float64 to 1e-10
-    "torchrecurrent.ATR"    likewise, with the code of that layer of the package torchrecurrent
-    "paper"                 likewise, with a plain version of the paper's equations that stands in the test
-    "identity with lstm"    becomes that cell where the literature says so, to 1e-10
+    "torch.nn.LSTM"           outputs, states and all gradients agree with that class in float64 to 1e-10
+    "torchrecurrent.ATRCell"  likewise, with the code of that class of the package torchrecurrent
+    "paper"                   likewise, with a plain version of the paper's equations that stands in the test
+    "identity with lstm"      becomes that cell where the literature says so, to 1e-10
 """
 
 import re
@@ -27,11 +27,52 @@ CHECKED: dict[str, tuple[str, ...]] = {
     "cifg": ("identity with lstm",),
     "gru": ("identity with rnn",),
     "gru_torch": ("torch.nn.GRU",),
-    "peephole_lstm": ("identity with lstm_b",),
+    "peephole_lstm": ("torchrecurrent.PeepholeLSTMCell", "identity with lstm_b"),
     "peephole_input": ("identity with lstm_b",),
     "peephole_forget": ("identity with lstm_b",),
     "peephole_output": ("identity with lstm_b",),
     # the cells of torchrecurrent, and the recurrent highway network
+    "antisymmetric_rnn": ("torchrecurrent.AntisymmetricRNNCell",),
+    "atr": ("torchrecurrent.ATRCell",),
+    "brc": ("torchrecurrent.BRCell",),
+    "cfn": ("torchrecurrent.CFNCell",),
+    "cornn": ("torchrecurrent.coRNNCell",),
+    "dsgu": ("torchrecurrent.DSGUCell",),
+    "fastgrnn": ("torchrecurrent.FastGRNNCell",),
+    "fastrnn": ("torchrecurrent.FastRNNCell",),
+    "gated_antisymmetric_rnn": ("torchrecurrent.GatedAntisymmetricRNNCell",),
+    "indrnn": ("torchrecurrent.IndRNNCell",),
+    "intersection_rnn": ("torchrecurrent.IntersectionRNNCell",),
+    "janet": ("torchrecurrent.JANETCell",),
+    "lem": ("paper",),
+    "lightru": ("torchrecurrent.LightRUCell",),
+    "ligru": ("torchrecurrent.LiGRUCell",),
+    "mclstm": ("torchrecurrent.MCLSTMCell",),
+    "mgu": ("torchrecurrent.MGUCell",),
+    "minimal_rnn": ("torchrecurrent.MinimalRNNCell",),
+    "miru1": ("torchrecurrent.MiRU1Cell",),
+    "miru2": ("torchrecurrent.MiRU2Cell",),
+    "multiplicative_lstm": ("torchrecurrent.MultiplicativeLSTMCell",),
+    "mut1": ("torchrecurrent.MUT1Cell",),
+    "mut2": ("torchrecurrent.MUT2Cell",),
+    "mut3": ("torchrecurrent.MUT3Cell",),
+    "nascell": ("paper",),
+    "nbrc": ("torchrecurrent.NBRCell",),
+    "original_lstm": ("torchrecurrent.OriginalLSTMCell", "paper"),
+    "ran": ("torchrecurrent.RANCell",),
+    "residual_lstm": ("torchrecurrent.ResLSTMCell",),
+    "rhn": ("paper",),
+    "scrn": ("paper",),
+    "sgrn": ("torchrecurrent.SGRNCell",),
+    "sgu": ("torchrecurrent.SGUCell",),
+    "star": ("torchrecurrent.STARCell",),
+    "t_gru": ("torchrecurrent.TGRUCell",),
+    "t_lstm": ("torchrecurrent.TLSTMCell",),
+    "t_rnn": ("torchrecurrent.TRNNCell",),
+    "tau_gru": ("torchrecurrent.tauGRUCell",),
+    "ugrnn": ("torchrecurrent.UGRNNCell",),
+    "unicornn": ("torchrecurrent.UnICORNNCell",),
+    "wmc_lstm": ("torchrecurrent.WMCLSTMCell",),
     # other cells of the literature
 }
 # fmt: on

@@ -1,0 +1,177 @@
+"""Who is measured. A contestant is a function that does one training step of all members and gives the summed loss
+of each [K] before its update; it changes its own weights only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cellsearch.analysis.bench.work import NORM, RATE, Work, member_weights
+from cellsearch.export.torch_source import torch_source
+from cellsearch.train import model
+
+Step = Callable[[], Tensor]
+
+#: Cells that torch.nn has too: its class, and for each of its gates the brackets of input and hidden part.
+TORCH = {
+    "lstm": (nn.LSTM, (("i", "i"), ("f", "f"), ("g", "g"), ("o", "o"))),
+    "gru_torch": (nn.GRU, (("r", "r"), ("z", "z"), ("n_1", "n_2"))),
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A name for the table, and how to get ready; `ready` may take long and is not part of a step."""
+
+    what: str
+    ready: Callable[[Work], Step]
+
+
+def ours(engine: str) -> Contestant:
+    """This program."""
+
+    def ready(work: Work) -> Step:
+        rows, gradient = work.rows.clone(), torch.zeros_like(work.rows)
+
+        def step() -> Tensor:
+            states = model.first_states(work.shape, rows.shape[0], work.sizes.batch, rows)
+            score, _ = model.run(work.shape, rows, work.window, states, 0, gradient, engine)
+            norm = torch.linalg.vector_norm(gradient, dim=1)
+            rows.addcmul_(gradient, -(RATE * (NORM / norm).clamp(max=1.0))[:, None])
+            return score.loss
+
+        return step
+
+    return Contestant(f"cellsearch ({engine})", ready)
+
+
+class Network(nn.Module):
+    """One member as people write it: embedding, recurrent module, output layer."""
+
+    def __init__(self, work: Work, k: int, recurrent: nn.Module) -> None:
+        super().__init__()
+        table, layers, matrix, bias = member_weights(work, k)
+        self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
+        self.recurrent = recurrent
+        load(recurrent, layers, work)
+        self.output = nn.Linear(*matrix.shape, device=matrix.device)
+        with torch.no_grad():
+            self.output.weight.copy_(matrix.T)
+            self.output.bias.copy_(bias)
+
+    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """The summed loss of all positions; tokens [T, B], targets [T*B]."""
+        outputs, _ = self.recurrent(self.embedding(tokens))
+        logits = self.output(outputs).flatten(0, 1)
+        return functional.cross_entropy(logits, targets, reduction="sum")
+
+
+def load(recurrent: nn.Module, layers: dict[str, Tensor], work: Work) -> None:
+    """Put weights by our names into an exported module or into one of torch.nn."""
+    if not isinstance(recurrent, nn.RNNBase):
+        recurrent.load_state_dict(layers)
+        return
+    _, gates = TORCH[work.shape.cell.name]
+    hidden = work.sizes.hidden
+    with torch.no_grad():
+        for parameter in recurrent.parameters():
+            parameter.zero_()
+        for layer in range(work.sizes.layers):
+            for k, (x, h) in enumerate(gates):
+                rows = slice(k * hidden, (k + 1) * hidden)
+                prefix = f"layers.{layer}"
+                getattr(recurrent, f"weight_ih_l{layer}")[rows] = layers[f"{prefix}.{x}.x"].T
+                getattr(recurrent, f"weight_hh_l{layer}")[rows] = layers[f"{prefix}.{h}.h"].T
+                getattr(recurrent, f"bias_ih_l{layer}")[rows] = layers[f"{prefix}.{x}.bias"]
+                if x != h:
+                    getattr(recurrent, f"bias_hh_l{layer}")[rows] = layers[f"{prefix}.{h}.bias"]
+    for layer in range(work.sizes.layers):
+        second = getattr(recurrent, f"bias_hh_l{layer}")  # a bias that our cell has once, torch's twice
+        own = torch.cat([torch.full((hidden,), float(x != h)) for x, h in gates]).to(second)
+        second.register_hook(lambda gradient, own=own: gradient * own)
+
+
+def exported(work: Work) -> nn.Module:
+    """The cell as the eager module that `cellsearch export` writes."""
+    scope: dict[str, object] = {"__name__": "exported"}
+    exec(compile(torch_source(work.shape.cell), "<exported>", "exec"), scope)  # our own text of a checked cell
+    classes = [v for v in scope.values() if isinstance(v, type) and issubclass(v, nn.Module)]
+    made = classes[-1](work.sizes.hidden, work.sizes.hidden, work.sizes.layers)
+    assert isinstance(made, nn.Module)
+    return made.to(work.device)
+
+
+def builtin(work: Work) -> nn.Module:
+    """The cell as torch.nn has it."""
+    kind, _ = TORCH[work.shape.cell.name]
+    return kind(work.sizes.hidden, work.sizes.hidden, work.sizes.layers).to(work.device)
+
+
+def one_by_one(what: str, recurrent: Callable[[Work], nn.Module], compiled: bool = False) -> Contestant:
+    """Member after member with autograd, clip_grad_norm_ and SGD."""
+
+    def ready(work: Work) -> Step:
+        networks = [Network(work, k, recurrent(work)) for k in range(work.sizes.population)]
+        calls = [torch.compile(n) if compiled else n for n in networks]
+        optimizers = [torch.optim.SGD(n.parameters(), lr=RATE) for n in networks]
+
+        def step() -> Tensor:
+            losses = []
+            for network, call, optimizer in zip(networks, calls, optimizers, strict=True):
+                optimizer.zero_grad()
+                loss = call(work.window.inputs, work.window.targets)
+                (loss / work.sizes.batch).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), NORM)
+                optimizer.step()
+                losses.append(loss.detach())
+            return torch.stack(losses)
+
+        step()
+        for k, network in enumerate(networks):  # the trial step warmed up and compiled; back to the first weights
+            network.load_state_dict(Network(work, k, recurrent(work)).state_dict())
+        return step
+
+    return Contestant(what, ready)
+
+
+def vmapped() -> Contestant:
+    """torch.func.vmap of the gradient over stacked members."""
+
+    def ready(work: Work) -> Step:
+        networks = [Network(work, k, exported(work)) for k in range(work.sizes.population)]
+        parameters, buffers = torch.func.stack_module_state(networks)
+        parameters = {name: p.detach() for name, p in parameters.items()}
+
+        def loss(member: dict[str, Tensor], fixed: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            arguments = (work.window.inputs, work.window.targets)
+            summed = torch.func.functional_call(networks[0], (member, fixed), arguments)
+            return summed / work.sizes.batch, summed
+
+        gradients = torch.func.vmap(torch.func.grad(loss, has_aux=True))
+
+        def step() -> Tensor:
+            found, losses = gradients(parameters, buffers)
+            squares = sum(g.flatten(1).square().sum(1) for g in found.values())
+            factor = RATE * (NORM / squares.sqrt()).clamp(max=1.0)
+            for name, g in found.items():
+                parameters[name].sub_(g * factor.view(-1, *[1] * (g.dim() - 1)))
+            return losses.detach()
+
+        return step
+
+    return Contestant("torch.func.vmap over members", ready)
+
+
+def contestants(cell: str, engines: list[str], compiled: bool) -> list[Contestant]:
+    """Everyone who can run a cell."""
+    found = [ours(engine) for engine in engines]
+    found.append(one_by_one("eager module, one by one", exported))
+    if cell in TORCH:
+        name = TORCH[cell][0].__name__
+        found.append(one_by_one(f"torch.nn.{name}, one by one", builtin))
+    found.append(vmapped())
+    if compiled:
+        found.append(one_by_one("torch.compile, one by one", exported, compiled=True))
+    return found

@@ -1,0 +1,93 @@
+"""What the machine allows for a step: its bare matrix products, and the bytes it cannot avoid to move."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from cellsearch.analysis.bench.work import Work
+
+#: Copies of this many bytes measure the speed of memory rather than of a cache.
+COPIED = 256 << 20
+
+
+def products(work: Work) -> Callable[[], None]:
+    """All matrix products of one training step as batched calls on tensors that lie ready, and nothing else.
+
+    Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; those of the loop
+    step by step but for the matrix gradients, which are one product over all steps. Then the three of the output.
+    """
+    sizes, device = work.sizes, work.device
+    members, steps, batch, hidden = sizes.population, sizes.steps, sizes.batch, sizes.hidden
+    calls: list[tuple[int, Tensor, Tensor, Tensor]] = []
+
+    def add(times: int, rows: int, inner: int, n: int) -> None:
+        a = torch.randn(members, rows, inner, device=device)
+        b = torch.randn(members, inner, n, device=device)
+        calls.append((times, a, b, torch.empty(members, rows, n, device=device)))
+
+    for lay in work.shape.stack.layers:
+        plan = lay.plan
+        inside = {p for stage in plan.inner for p in stage.products}
+        for p in plan.products:
+            n = p.count * hidden
+            times, rows = (steps, batch) if p in inside else (1, steps * batch)
+            add(times, rows, hidden, n)
+            add(times, rows, n, hidden)
+            add(1, hidden, steps * batch, n)
+    rows = steps * batch
+    add(1, rows, hidden, sizes.vocabulary)
+    add(1, rows, sizes.vocabulary, hidden)
+    add(1, hidden, rows, sizes.vocabulary)
+
+    def step() -> None:
+        for times, a, b, out in calls:
+            for _ in range(times):
+                torch.bmm(a, b, out=out)
+
+    return step
+
+
+def operations(work: Work) -> int:
+    """Multiplications and additions in those products."""
+    sizes = work.sizes
+    per_row = sum(
+        p.count * sizes.hidden * sizes.hidden for lay in work.shape.stack.layers for p in lay.plan.products
+    )
+    per_row += sizes.hidden * sizes.vocabulary
+    return 2 * 3 * sizes.population * sizes.steps * sizes.batch * per_row
+
+
+def traffic(work: Work) -> int:
+    """Bytes that a step has to move if nothing stays in a cache between its phases: the tape and its gradient are
+    written once and read twice, states and inputs likewise, weights are read twice, their gradient is written and
+    read, the weights are updated."""
+    sizes = work.sizes
+    values = 0
+    for lay in work.shape.stack.layers:
+        plan = lay.plan
+        per_unit = 3 * plan.slots + 3 * len(plan.affines) + 3 * (len(plan.cell.states) + 2)
+        values += per_unit * sizes.steps * sizes.batch * sizes.hidden
+    values += 6 * sizes.steps * sizes.batch * sizes.vocabulary
+    values += 6 * work.shape.size
+    return 4 * sizes.population * values
+
+
+def copy_speed(device: str, repeats: int = 5) -> float:
+    """Bytes a second that a large copy moves, reading and writing counted; the best of some."""
+    source = torch.empty(COPIED // 4, dtype=torch.float32, device=device).fill_(1.0)
+    target = torch.empty_like(source)
+    best = 0.0
+    for _ in range(repeats):
+        _wait(device)
+        begun = time.perf_counter()
+        target.copy_(source)
+        _wait(device)
+        best = max(best, 2 * COPIED / (time.perf_counter() - begun))
+    return best
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()

@@ -1,0 +1,55 @@
+"""`cellsearch import`: cells of other programs, printed or written as `.cell` files."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.text import Text
+
+from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl import foreign
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.text import show
+from cellsearch.errors import RunError, printable
+from cellsearch.search.processes import write_whole
+
+
+def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Prints all cells of the file, or writes each into a file of its own and names it."""
+    cells = foreign.read(args.file)
+    texts = {cell.name: show(cell) for cell in cells}
+    files = [] if args.to is None else _written(Path(args.to), texts, args.force)
+    if args.json:
+        rows = [
+            {"name": cell.name, "fingerprint": fingerprint(cell), "file": file, "text": texts[cell.name]}
+            for cell, file in zip(cells, map(str, files) if files else [None] * len(cells), strict=True)
+        ]
+        terminal.json({"cells": rows})
+    elif args.to is not None:
+        terminal.print([Text(printable(str(file), 4_000)) for file in files])
+    else:
+        terminal.out.file.write("\n".join(texts.values()))
+    return 0
+
+
+def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:
+    """The files of all cells; nothing is written where one of them has to be kept."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise RunError(f"{printable(str(folder))} is not a directory\nname another one with --to")
+    files = {folder / f"{name}.cell": text for name, text in texts.items()}
+    new = {file: text for file, text in files.items() if not _holds(file, text)}
+    kept = [file for file in new if os.path.lexists(file)]
+    if kept and not force:
+        more = f", and so are {len(kept) - 1} more" if len(kept) > 1 else ""
+        raise RunError(
+            f"{printable(str(kept[0]))} is there already, with other contents{more}\n"
+            "write over it with --force, or name another directory"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in new.items():
+        write_whole(file, text)
+    return list(files)
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and file.stat().st_size < 2**20 and file.read_bytes() == text.encode()

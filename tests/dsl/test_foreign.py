@@ -1,0 +1,204 @@
+"""Recipes of NAS-Bench-NLP: what they become, and that it computes what the recipe says."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import ACTIVATIONS, Recipe, differences, recipe_parameters, recipe_step, recipes, states_of
+from hypothesis import assume, given, settings
+
+from cellsearch.dsl import zoo
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.foreign import read
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse, show
+from cellsearch.dsl.weights import count
+
+TOLERANCE = 1e-10
+XH = ["x", "h_prev_0"]
+
+
+def node(op: str, *inputs: str) -> dict[str, Any]:
+    return {"op": op, "input": list(inputs)}
+
+
+RNN = {"f": node("linear", *XH), "h_new_0": node("activation_tanh", "f")}
+LSTM = {
+    "h_new_0": node("elementwise_prod", "c_act", "o_act"),
+    "i": node("linear", *XH), "i_act": node("activation_tanh", "i"),
+    "j": node("linear", *XH), "j_act": node("activation_sigm", "j"),
+    "f": node("linear", *XH), "f_act": node("activation_sigm", "f"),
+    "o": node("linear", *XH), "o_act": node("activation_tanh", "o"),
+    "kept": node("elementwise_prod", "f_act", "h_prev_1"),
+    "fresh": node("elementwise_prod", "i_act", "j_act"),
+    "h_new_1": node("elementwise_sum", "kept", "fresh"),
+    "c_act": node("activation_tanh", "h_new_1"),
+}  # fmt: skip
+GRU = {
+    "r": node("linear", *XH), "r_act": node("activation_sigm", "r"),
+    "z": node("linear", *XH), "z_act": node("activation_sigm", "z"),
+    "rh": node("elementwise_prod", "r_act", "h_prev_0"),
+    "n": node("linear", "x", "rh"), "n_act": node("activation_tanh", "n"),
+    "h_new_0": node("blend", "z_act", "h_prev_0", "n_act"),
+}  # fmt: skip
+ALL_OPS = {
+    "a": node("linear", "x", "h_prev_0", "h_prev_1", "h_prev_2"),
+    "b": node("activation_leaky_relu", "a"),
+    "twice": node("linear", "b", "x", "b", "b", "h_new_1"),
+    "h_new_0": node("elementwise_sum", "twice", "b", "h_prev_0", "twice", "a"),
+    "h_new_1": node("elementwise_prod", "a", "b", "h_prev_1"),
+    "h_new_2": node("blend", "a", "a", "h_new_1"),
+}
+
+
+def write(folder: Path, value: object, name: str = "recipes.json") -> Path:
+    path = folder / name
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def imported(folder: Path, recipe: Recipe) -> Cell:
+    (cell,) = read(write(folder, recipe))
+    assert parse(show(cell)) == cell
+    return cell
+
+
+def agrees(cell: Cell, recipe: Recipe) -> None:
+    found = differences(cell, recipe_step(recipe))
+    assert found and all(difference < TOLERANCE for difference in found.values()), found
+    assert count(cell, 5, 4) == recipe_parameters(recipe, 5, 4)
+    assert len(cell.states) == states_of(recipe)
+
+
+@pytest.mark.parametrize(("recipe", "name"), [(RNN, "rnn"), (LSTM, "lstm_2015"), (GRU, "gru")])
+def test_known_recipes_are_the_cells_of_the_zoo(tmp_path: Path, recipe: Recipe, name: str) -> None:
+    cell = imported(tmp_path, recipe)
+    assert fingerprint(cell) == fingerprint(zoo.load(name))
+    agrees(cell, recipe)
+
+
+def test_every_op_with_any_number_of_inputs(tmp_path: Path) -> None:
+    cell = imported(tmp_path, ALL_OPS)
+    assert {step["op"] for step in {**ALL_OPS, **GRU, **RNN}.values()} == {
+        "linear", "blend", "elementwise_prod", "elementwise_sum", *ACTIVATIONS,
+    }  # fmt: skip
+    agrees(cell, ALL_OPS)
+    assert show(cell).splitlines()[1:] == [
+        "cell recipes(x; h_0, h_1, h_2)",
+        "a = [x, h_0, h_1, h_2]",
+        "b = leaky_relu(a)",
+        "h_1' = a * b * h_1",
+        "twice = [b, x, h_1'] + [b, bias=none] + [b, bias=none]",
+        "h_0' = twice + b + h_0 + twice + a",
+        "h_2' = a * a + (1 - a) * h_1'",
+    ]
+
+
+@settings(max_examples=60)
+@given(recipe=recipes())
+def test_random_recipes(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
+    cell = imported(tmp_path_factory.getbasetemp(), recipe)
+    found = differences(cell, recipe_step(Renamed(cell, recipe).recipe), steps=3)
+    assume(all(difference == difference for difference in found.values()))
+    assert all(difference < TOLERANCE for difference in found.values()), (show(cell), found)
+    assert count(cell, 5, 4) == recipe_parameters(recipe, 5, 4)
+
+
+class Renamed:
+    """A recipe with the names that its nodes got, as the description of the cell tells them."""
+
+    def __init__(self, cell: Cell, recipe: Recipe) -> None:
+        told = next((line for line in cell.description.split("\n") if line.startswith("Renamed: ")), "")
+        pairs = told.removeprefix("Renamed: ").removesuffix(".").split(", ") if told else []
+        new = dict(pair.split(" to ") for pair in pairs)
+        self.recipe = {
+            new.get(key, key): {"op": step["op"], "input": [new.get(name, name) for name in step["input"]]}
+            for key, step in recipe.items()
+        }
+
+
+@pytest.fixture
+def examples() -> Path:
+    """The ten example recipes, under CELLSEARCH_DATA."""
+    named = os.environ.get("CELLSEARCH_DATA")
+    if not named:
+        pytest.skip("CELLSEARCH_DATA does not name a directory with nas_bench_nlp/recepies_example.json")
+    path = Path(named) / "nas_bench_nlp" / "recepies_example.json"
+    if not path.is_file():
+        pytest.skip(f"no nas_bench_nlp/recepies_example.json in CELLSEARCH_DATA={named}")
+    return path
+
+
+def test_the_published_examples(examples: Path) -> None:
+    given = json.loads(examples.read_text())
+    found = read(examples)
+    assert [cell.name for cell in found] == [f"recepies_example_{k}" for k in range(10)]
+    for cell, recipe in zip(found, given, strict=True):
+        agrees(cell, recipe)
+        assert "Left out" not in cell.description and "Renamed" not in cell.description
+    same = [fingerprint(zoo.load(name)) for name in ("rnn", "lstm_2015", "gru", "rnn")]
+    assert [fingerprint(cell) for cell in found[:4]] == same
+
+
+def test_the_order_of_keys_says_nothing(tmp_path: Path) -> None:
+    backwards = dict(reversed(LSTM.items()))
+    assert fingerprint(imported(tmp_path, backwards)) == fingerprint(imported(tmp_path, LSTM))
+    agrees(imported(tmp_path, backwards), backwards)
+
+
+def test_the_log_of_a_run(tmp_path: Path) -> None:
+    log = {"recepie_id": 7, "val_losses": [5.1, float("nan"), float("inf")], "recepie": json.dumps(GRU), "status": "OK"}
+    (cell,) = read(write(tmp_path, log, "log_stats_model_7.json"))
+    assert cell.name == "log_stats_model_7" and fingerprint(cell) == fingerprint(zoo.load("gru"))
+
+
+def test_what_nothing_depends_on_is_left_out_and_said(tmp_path: Path) -> None:
+    recipe = {**RNN, "dead": node("linear", "x", "f"), "end": node("activation_sigm", "dead")}
+    cell = imported(tmp_path, recipe)
+    assert "Left out, since no new value depends on it: dead, end." in cell.description
+    assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
+    agrees(cell, recipe)
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        ("tanh", "tanh_"), ("clock", "clock_"), ("h", "h_"), ("project", "project_"), ("reverse", "reverse_"),
+        ("h_new", "h_new_"), ("2nd", "node_2nd"), ("", "node"), ("___", "node"), ("a b", "a_b"), ("é", "node"),
+        ("a\u202eb", "a_b"), ("x;import os", "x_import_os"), ("\ud800", "node"), ("q" * 200, "q" * 64),
+        ("class", "class"), ("self", "self"), ("__init__", "__init__"), ("node_0", "node_0"),
+    ],
+)  # fmt: skip
+def test_names_become_legal(tmp_path: Path, key: str, label: str) -> None:
+    recipe = {key: node("linear", *XH), "h_new_0": node("activation_tanh", key)}
+    cell = imported(tmp_path, recipe)
+    assert cell.labels[-2] == label
+    assert ("Renamed: " in cell.description) == (key != label)
+    assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
+
+
+def test_names_stay_apart(tmp_path: Path) -> None:
+    recipe = {
+        "a b": node("linear", "x"), "a_b": node("linear", "x"), "a\tb": node("linear", "x", "h_prev_0", "x"),
+        "t_1": node("linear", "h_prev_0"), "t": node("linear", "t_1", "x", "t_1", "h_new_1"), "h_1_new": node("linear", "x"),
+        "h_new_0": node("elementwise_sum", "a b", "a_b", "a\tb", "t", "h_1_new", "h_0"), "h_0": node("linear", "h_prev_1"),
+        "h_new_1": node("linear", "x", "h_prev_1", "x"),
+    }  # fmt: skip
+    cell = imported(tmp_path, recipe)
+    assert count(cell, 5, 4) == recipe_parameters(recipe, 5, 4)
+    assert "Renamed: a b to a_b_" in cell.description and "a_b to" not in cell.description
+    agrees(cell, Renamed(cell, json.loads(json.dumps(recipe).replace("\\t", "\\\\t"))).recipe)
+
+
+def test_cells_are_named_after_the_file(tmp_path: Path) -> None:
+    for name, expected in (("My recipes (1).json", "my_recipes__1_"), ("7.json", "cell_7"), (f"{'x' * 90}.json", "x" * 40)):
+        found = read(write(tmp_path, [RNN, GRU], name))
+        assert [cell.name for cell in found] == [f"{expected}_0", f"{expected}_1"]
+    assert read(write(tmp_path, RNN, "tanh"))[0].name == "tanh_"
+
+
+def test_many_recipes(tmp_path: Path) -> None:
+    found = read(write(tmp_path, [RNN] * 500))
+    assert len({cell.name for cell in found}) == 500
