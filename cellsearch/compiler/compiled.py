@@ -109,7 +109,8 @@ def _gradients(ctx: Any, gradients: Sequence[Tensor]) -> Any:
     lay = _layout(ctx.cell, x.shape[-1], results[0].shape[-1])
     d_weights = [view(lay, d_row, k)[0] for k in range(weights)]
     d_x = d_x if ctx.needs_input_grad[2] else None
-    return None, None, d_x, None, d_weights, others[:states], others[states:]
+    no_wanted = [None] * len(ctx.wanted)  # the form of the arguments
+    return None, no_wanted, d_x, None, d_weights, others[:states], others[states:]
 
 
 def _define(name: str, arguments: str, function: Any, shapes: Any) -> None:

@@ -27,6 +27,12 @@ ROWS = (
         "identity with lstm",
         _IDENTITY + "test_cifg_is_the_lstm_whose_input_gate_is_one_minus_its_forget_gate",
     ),
+    Row("clockwork", "paper", "zoo/test_clockwork.py::test_the_zoo_cell"),
+    Row(
+        "depth_gated_lstm_bottom",
+        "paper",
+        "zoo/test_stacks.py::test_the_bottom_layer_of_the_authors_code_alone",
+    ),
     Row("lstm_b", "identity with peephole_lstm", _PEEPHOLES),
     *(
         Row(f"peephole_{kind}", "identity with lstm_b", _PEEPHOLES)
