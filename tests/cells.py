@@ -1,10 +1,12 @@
 """Random cells for tests: any graph that `build` accepts, from a numpy generator or drawn by hypothesis.
 
 `random_cell(rng)` is for loops over many cells; `cells()` is a strategy whose examples shrink. Both go
-through one generator, which asks for nothing but choices of one out of n.
+through one generator, which asks for nothing but choices of one out of n. `disguised` is the same cell in another
+text.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import assume
@@ -25,8 +27,9 @@ from cellsearch.dsl.graph import (
     Uniform,
     build,
     depths,
+    sources,
 )
-from cellsearch.dsl.ops import TABLE
+from cellsearch.dsl.ops import OPS, TABLE
 from cellsearch.dsl.weights import collision
 
 Pick = Callable[[int], int]  # one of 0 … n-1
@@ -66,6 +69,42 @@ def cells(draw: st.DrawFn, nodes: int = 10, tame: bool = False) -> Cell:
     cell = _cell(pick, draw(st.integers(1, nodes)), tame)
     assume(collision(cell) is None)
     return cell
+
+
+def disguised(cell: Cell, rng: np.random.Generator) -> Cell:
+    """The same cell with other names, in another order, with arguments and connections shuffled."""
+    count, first = len(cell.nodes), 1 + len(cell.states)
+    order = list(range(first))
+    waiting = set(range(first, count))
+    while waiting:
+        ready = sorted(i for i in waiting if not waiting.intersection(sources(cell.nodes[i])))
+        order.append(int(rng.choice(ready)))
+        waiting.discard(order[-1])
+    at = {old: new for new, old in enumerate(order)}
+    fresh = [f"name{k}" for k in rng.permutation(count + 10)]
+    own = {state.name: fresh.pop() for state in cell.states}
+    nodes: list[Node] = []
+    for i in order:
+        node = cell.nodes[i]
+        if isinstance(node, Input) and node.kind in ("state", "below"):
+            node = Input(node.kind, own.get(node.name, node.name))
+        elif isinstance(node, Input) and node.kind == "x":
+            node = Input("x", "anything")
+        elif isinstance(node, Affine):
+            moved = [replace(c, source=at[c.source]) for c in node.connections]
+            node = replace(node, connections=tuple(moved[k] for k in rng.permutation(len(moved))))
+        elif isinstance(node, Apply):
+            args = [at[a] for a in node.args]
+            if OPS[node.op].commutative and rng.integers(2):
+                args.reverse()
+            node = Apply(node.op, tuple(args))
+        elif isinstance(node, Before):
+            node = Before(at[node.source], node.delay)
+        nodes.append(node)
+    labels = ["" if rng.integers(2) else fresh.pop() for _ in order]
+    states = [State(own[s.name], s.initial) for s in cell.states]
+    new = [at[i] for i in cell.new]
+    return build("other", states, nodes, labels, new, at[cell.output], cell.clock, "Another description")
 
 
 def _cell(pick: Pick, count: int, tame: bool) -> Cell:

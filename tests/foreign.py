@@ -91,11 +91,13 @@ def genotype_step(recurrent: Sequence[tuple[str, int]], concat: Sequence[int]) -
 
     def step(weights: Weights, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         (h,) = states
-        w_0 = torch.cat([torch.cat([weights[f"{name}0.x"], weights[f"{name}0.h"]]) for name in "cn"], 1)
-        c, n = (torch.cat([x, h], 1) @ w_0).chunk(2, 1)
-        s = [h + c.sigmoid() * (n.tanh() - h)]
+        s = [torch.zeros_like(h)]
+        if "c0.x" in weights:  # else the output depends on nothing but 'none'
+            w_0 = torch.cat([torch.cat([weights[f"{name}0.x"], weights[f"{name}0.h"]]) for name in "cn"], 1)
+            c, n = (torch.cat([x, h], 1) @ w_0).chunk(2, 1)
+            s[0] = h + c.sigmoid() * (n.tanh() - h)
         for k, (function, reads) in enumerate(recurrent, 1):
-            if f"c{k}.s{reads}" not in weights:  # nothing of the output depends on it, or it is 'none'
+            if f"c{k}.s{reads}" not in weights:  # it is 'none', or the output does not depend on it
                 s.append(torch.zeros_like(h))
                 continue
             w_k = torch.cat([weights[f"{name}{k}.s{reads}"] for name in "cn"], 1)

@@ -2,7 +2,18 @@
 
 import numpy as np
 
-from cellsearch.dsl.graph import Affine, Apply, Before, Cell, Constant, Input, Node, build, sources, with_sources
+from cellsearch.dsl.graph import (
+    Affine,
+    Apply,
+    Before,
+    Cell,
+    Constant,
+    Input,
+    Node,
+    build,
+    sources,
+    with_sources,
+)
 from cellsearch.dsl.ops import OPS
 
 RULES = ("commute", "turn", "one", "zero", "minus", "regroup", "spread", "copy", "join", "split")
@@ -40,7 +51,9 @@ def _step(cell: Cell, rng: np.random.Generator) -> Cell:
         nodes[i] = Apply(node.op, node.args[::-1])
     elif rule == "turn" and isinstance(node, Apply) and node.op == "sub":
         a, b = node.args
-        nodes[i] = Apply("add", (a, add(Apply("mul", (add(Constant(-1.0)), b)) if rng.integers(2) else Apply("neg", (b,)))))
+        nodes[i] = Apply(
+            "add", (a, add(Apply("mul", (add(Constant(-1.0)), b)) if rng.integers(2) else Apply("neg", (b,))))
+        )
     elif rule in ("one", "zero", "minus") and not isinstance(node, Constant):
         op, unit = {"one": ("mul", 1.0), "zero": ("add", 0.0), "minus": ("mul", -1.0)}[rule]
         outer = add(Constant(unit))

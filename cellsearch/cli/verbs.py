@@ -181,6 +181,35 @@ def _import(parser: Parser) -> None:
     _json(parser)
 
 
+def _bench(parser: Parser) -> None:
+    def several(low: int, high: int) -> Callable[[str], list[int]]:
+        return lambda text: [numbers.whole(low, high)(word) for word in text.split(",")]
+
+    parser.add_argument(
+        "--cell", type=lambda text: text.split(","), default=["lstm", "gru_torch", "mut1"], metavar="CELLS",
+        help="cells, with commas between them (default: lstm,gru_torch,mut1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden", type=several(1, 16384), default=[64], metavar="H", help="units of a layer (default: 64)"
+    )
+    parser.add_argument(
+        "--population", type=several(1, 65536), default=[20], metavar="K",
+        help="members trained at once (default: 20)",
+    )  # fmt: skip
+    for name, default, about in (
+        ("batch", 20, "sequences of a minibatch"), ("steps", 35, "steps of a window"),
+        ("layers", 1, "layers"), ("vocabulary", 50, "symbols, of embedding and output"),
+        ("threads", 1, "CPU threads"), ("rounds", 9, "measurements of each"),
+    ):  # fmt: skip
+        reader = numbers.whole(1, 100_000)
+        parser.add_argument(
+            f"--{name}", type=reader, default=default, metavar="N", help=f"{about} (default: {default})"
+        )
+    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes a while")
+    _device(parser)
+    _json(parser)
+
+
 VERBS = (
     Verb("search", "start a search, or go on with it", "search", _search,
          "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h",
@@ -203,6 +232,10 @@ VERBS = (
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
     Verb("import", "cells of other programs, read as data", "import_", _import,
          "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py"),
+    Verb("bench", "a training step beside what else you could do", "bench", _bench,
+         "cellsearch bench --cell lstm --hidden 64,128",
+         "All do the same work, in turn, in one process; a contestant whose losses differ is an error. "
+         "The first row is this program."),
     Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells"),
     Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
     Verb("spaces", "the search spaces that come along", "listing", _spaces,

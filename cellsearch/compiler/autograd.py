@@ -41,8 +41,6 @@ def run(
 ) -> Run:
     """Run a layer over sequences whose segments follow each other in `rows`, the longest sequence first."""
     cell = lay.plan.cell.cell
-    names = [s.name for s in cell.states]
-    indices = tuple(names.index(name) for name in wanted)
     read = [below[name] for name in reads_below(cell)] if below else []
     values, at, done = list(first), 0, 0
     outputs: list[Tensor] = []
@@ -53,9 +51,9 @@ def run(
         here = [v[at:end].unflatten(0, segment) for v in (rows, *read)]
         now = start[: segment[1]] + done
         if torch.compiler.is_compiling():
-            results = compiled.layer(text, indices, here[0], now, weights, values, here[1:])
+            results = compiled.layer(text, " ".join(wanted), here[0], now, weights, values, here[1:])
         else:
-            results = _Layer.apply(lay, indices, len(values), *weights, here[0], now, *values, *here[1:])
+            results = _Layer.apply(lay, wanted, len(values), *weights, here[0], now, *values, *here[1:])
         outputs.append(results[0].flatten(0, 1))
         found.append([v.flatten(0, 1) for v in results[1 + len(values) :]])
         last = results[1 : 1 + len(values)]
@@ -78,7 +76,7 @@ class _Layer(torch.autograd.Function):
     """A segment: inputs and results as `forward_pass` has them."""
 
     @staticmethod
-    def forward(ctx: Any, lay: Layout, wanted: tuple[int, ...], states: int, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, lay: Layout, wanted: Sequence[str], states: int, *tensors: Tensor) -> Any:
         count = len(lay.weights)
         x, below = tensors[count], tensors[count + 2 + states :]
         results, kept = forward_pass(

@@ -17,9 +17,9 @@ from cellsearch.compiler.plan import plan
 from cellsearch.dsl.text import parse
 
 _ARGUMENTS = (
-    "str cell, int[] wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
+    "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
 )
-_GRADIENT = "str cell, int[] wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
+_GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
 
 
 @lru_cache(maxsize=4096)
@@ -29,22 +29,22 @@ def _layout(cell: str, width: int, hidden: int) -> Layout:
 
 def _forward(
     cell: str,
-    wanted: Sequence[int],
+    wanted: str,
     x: Tensor,
     start: Tensor,
     weights: Sequence[Tensor],
     states: Sequence[Tensor],
     below: Sequence[Tensor],
 ) -> list[Tensor]:
-    """See `passes.forward_pass`: the results, then what is kept."""
+    """See `passes.forward_pass`: the results, then what is kept. `wanted` are names with spaces between."""
     lay = _layout(cell, x.shape[-1], states[0].shape[-1])
-    results, kept = forward_pass(lay, wanted, weights, x, start, states, below)
+    results, kept = forward_pass(lay, wanted.split(), weights, x, start, states, below)
     return [*results, *kept]
 
 
 def _forward_shapes(
     cell: str,
-    wanted: Sequence[int],
+    wanted: str,
     x: Tensor,
     start: Tensor,
     weights: Sequence[Tensor],
@@ -56,7 +56,7 @@ def _forward_shapes(
     lay = _layout(cell, width, hidden)
     lowered = lay.plan.cell
     sequence = (steps, batch, hidden)
-    shapes = [sequence, *(tuple(s.shape) for s in states), *(sequence for _ in wanted)]
+    shapes = [sequence, *(tuple(s.shape) for s in states), *(sequence for _ in wanted.split())]
     shapes += [(1, lay.size), (1, steps, batch, lay.plan.slots * hidden)]
     shapes += [(1, steps + 1, batch, hidden)] * len(lowered.states)
     shapes += [(1, lowered.past + steps, batch, width)] * bool(lowered.past)
@@ -66,7 +66,7 @@ def _forward_shapes(
 
 def _backward(
     cell: str,
-    wanted: Sequence[int],
+    wanted: str,
     need_x: bool,
     x: Tensor,
     below: Sequence[Tensor],
@@ -75,20 +75,20 @@ def _backward(
 ) -> list[Tensor]:
     """See `passes.backward_pass`; the gradient of x is empty where it is not needed."""
     lay = _layout(cell, x.shape[-1], gradients[0].shape[-1])
-    d_row, d_x, others = backward_pass(lay, wanted, x, below, kept, gradients, need_x)
+    d_row, d_x, others = backward_pass(lay, wanted.split(), x, below, kept, gradients, need_x)
     return [d_row, x.new_empty(0) if d_x is None else alone(d_x), *(alone(d) for d in others)]
 
 
 def _backward_shapes(
     cell: str,
-    wanted: Sequence[int],
+    wanted: str,
     need_x: bool,
     x: Tensor,
     below: Sequence[Tensor],
     kept: Sequence[Tensor],
     gradients: Sequence[Tensor],
 ) -> list[Tensor]:
-    states = gradients[1 : len(gradients) - len(wanted)]
+    states = gradients[1 : len(gradients) - len(wanted.split())]
     like = [kept[0], x if need_x else x.new_empty(0), *states, *below]
     return [torch.empty_like(v, memory_format=torch.contiguous_format) for v in like]
 
@@ -96,21 +96,20 @@ def _backward_shapes(
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.cell, ctx.wanted, x, _, weights, states, below = inputs
     ctx.counts = len(weights), len(states), len(below)
-    ctx.save_for_backward(x, *below, *output[1 + len(states) + len(ctx.wanted) :])
+    ctx.save_for_backward(x, *below, *output[1 + len(states) + len(ctx.wanted.split()) :])
 
 
 def _gradients(ctx: Any, gradients: Sequence[Tensor]) -> Any:
     x, *rest = ctx.saved_tensors
     weights, states, below = ctx.counts
-    results = list(gradients[: 1 + states + len(ctx.wanted)])
+    results = list(gradients[: 1 + states + len(ctx.wanted.split())])
     d_row, d_x, *others = torch.ops.cellsearch.layer_backward(
         ctx.cell, ctx.wanted, ctx.needs_input_grad[2], x, rest[:below], rest[below:], results
     )
     lay = _layout(ctx.cell, x.shape[-1], results[0].shape[-1])
     d_weights = [view(lay, d_row, k)[0] for k in range(weights)]
     d_x = d_x if ctx.needs_input_grad[2] else None
-    no_wanted = [None] * len(ctx.wanted)  # the form of the arguments
-    return None, no_wanted, d_x, None, d_weights, others[:states], others[states:]
+    return None, None, d_x, None, d_weights, others[:states], others[states:]
 
 
 def _define(name: str, arguments: str, function: Any, shapes: Any) -> None:

@@ -24,7 +24,8 @@ TORCH: dict[str, Callable[..., Tensor]] = {
 def function(formula: str, arguments: tuple[str, ...]) -> Callable[..., Any]:
     """A formula of the op table as a function of tensors. The text comes from the table, never from a
     file."""
-    return eval(f"lambda {', '.join(arguments)}: {formula}", {"__builtins__": {}, **TORCH})
+    # with the builtins: torch imports what it needs when it first needs it, and looks for `__import__` there
+    return eval(f"lambda {', '.join(arguments)}: {formula}", dict(TORCH))
 
 
 def apply(op: Op, *args: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from cellsearch.compiler.stack import reads_below
 
 def forward_pass(
     lay: Layout,
-    wanted: Sequence[int],  # indices of states
+    wanted: Sequence[str],  # states of the cell
     weights: Sequence[Tensor],
     x: Tensor,  # [T, B, D]
     start: Tensor,  # [B]
@@ -33,7 +33,8 @@ def forward_pass(
         row = assemble(lay, dict(zip((w.name for w in lay.weights), weights, strict=True))).to(x)
         given = [s[None] for s in states]
         outputs, tape = layer.forward(lay, row, x[None], given, _below(lay, below), start)
-        results = [outputs, *layer.last_states(tape), *(tape.states[k][:, 1:] for k in wanted)]
+        sequences = [tape.states[k][:, 1:] for k in _indices(lay, wanted)]
+        results = [outputs, *layer.last_states(tape), *sequences]
         kept = [tape.row, tape.slots, *tape.states]
         kept += [tape.inputs] * bool(tape.past) + [t for t in (tape.tick,) if t is not None]
         return [alone(v[0]) for v in results], kept
@@ -41,7 +42,7 @@ def forward_pass(
 
 def backward_pass(
     lay: Layout,
-    wanted: Sequence[int],
+    wanted: Sequence[str],
     x: Tensor,
     below: Sequence[Tensor],
     kept: Sequence[Tensor],
@@ -58,11 +59,16 @@ def backward_pass(
         tape = Tape(row, inputs, cell.past, states, slots, _below(lay, below), tick)
         d_outputs, *rest = (g[None] for g in gradients)
         count = len(rest) - len(wanted)
-        above = dict(zip(wanted, rest[count:], strict=True))
+        above = dict(zip(_indices(lay, wanted), rest[count:], strict=True))
         d_row = torch.zeros_like(row)
         found = layer.backward(lay, row, tape, d_outputs, d_row, rest[:count], above, need_x)
         d_below = [found.below[name][0] for name in reads_below(cell.cell)] if below else []
         return d_row, None if found.x is None else found.x[0], [*(s[0] for s in found.states), *d_below]
+
+
+def _indices(lay: Layout, wanted: Sequence[str]) -> list[int]:
+    names = [s.name for s in lay.plan.cell.states]
+    return [names.index(name) for name in wanted]
 
 
 def _below(lay: Layout, below: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -64,11 +64,19 @@ class Sequences:
 
     def backwards(self) -> Tensor:
         """The rows [N] that turn each sequence around within its own length; its own inverse."""
+        device = self.rows.device
+        if len(self.segments) == 1:
+            return (
+                torch.arange(self.rows.shape[0], device=device)
+                .unflatten(0, self.segments[0])
+                .flip(0)
+                .flatten()
+            )
         sizes = torch.tensor([batch for steps, batch in self.segments for _ in range(steps)])
         first = sizes.cumsum(0) - sizes  # the row in which a step begins
         step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
         which = torch.arange(len(step)) - first[step]
-        return (first[self.lengths()[which] - 1 - step] + which).to(self.rows.device)
+        return (first[self.lengths()[which] - 1 - step] + which).to(device)
 
 
 def read(x: object, width: int, batch_first: bool) -> Sequences:

@@ -285,7 +285,7 @@ def _units(value: Array) -> Array:
 @lru_cache(maxsize=256)
 def _function(formula: str) -> Callable[..., Array]:
     """A formula of the op table as a function of arrays. The text comes from the table, never from a file."""
-    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", {"__builtins__": {}, **_NUMPY})
+    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", dict(_NUMPY))
     return function
 
 

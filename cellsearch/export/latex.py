@@ -10,6 +10,7 @@ alone, so no command can come in.
 from dataclasses import dataclass
 
 from cellsearch.dsl.graph import (
+    NAME,
     Affine,
     Before,
     Cell,
@@ -103,7 +104,7 @@ def _connections(cell: Cell) -> list[tuple[int, Connection]]:
 
 def _tex(name: str) -> str:
     """A name of the language as a symbol. It is made of letters, digits and underscores alone."""
-    assert name.replace("_", "").isalnum() and name.isascii()
+    assert NAME.match(name)
     return name if len(name) == 1 and name != "_" else r"\mathit{" + name.replace("_", r"\_") + "}"
 
 

@@ -167,13 +167,13 @@ class _Writer:
             if bracket not in owners:
                 owners[bracket] = submodule("self", bracket)
                 if not is_plain(bracket) or is_taken(bracket) or len(owners[bracket]) > MAX_LOCAL:
-                    owner = self.locals.fresh(f"{bracket[:12].strip('_')}_weights")
+                    owner = self.locals.fresh(f"{bracket[:8].strip('_')}_weights")
                     self.before.append(f"        {owner} = {owners[bracket]}")
                     owners[bracket] = owner
             text = parameter(owners[bracket], weight)
             matrix = self._matrix(w, text)
             if matrix != text or not is_plain(weight) or is_taken(weight) or len(text) > ATOM:
-                room = max(3, layout.LINE - len(f"         = {matrix}"))
+                room = max(3, layout.LINE - len(f"        1234 = {matrix}"))
                 text = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}"[:room])
                 self.before.append(f"        {text} = {matrix}")
             self.values.weights[w.node, w.term, w.kind] = text

@@ -18,10 +18,11 @@ def module_class(cell: Cell, code: LayerCode) -> list[str]:
     """The lines of the class."""
     about = [
         f"class {class_name(cell.name)}(nn.Module):",
-        f'    """Layers of {cell.name}, called like torch.nn.LSTM: output, states = module(x, states).',
+        f'    """Layers of {cell.name}, called like torch.nn.LSTM.',
         "",
-        "    x is [T, B, input_size], or [B, T, input_size] with batch_first, or [T, input_size] for one",
-        "    sequence; the output has the same axes and hidden_size. Give the last states back to go on.",
+        "    `output, states = module(x, states)`: x is [T, B, input_size], or [B, T, input_size] with",
+        "    batch_first, or [T, input_size] for one sequence; the output has the same axes, and hidden_size.",
+        "    The last states, given back, go on with a sequence; left out, they are those at its start.",
         '    """',
     ]
     return layout.paragraphs(about, _init(cell, code), _forward(cell, code))
@@ -142,9 +143,16 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
         ),
         "        elif self.batch_first:",
         "            x = x.transpose(0, 1)",
-        *layout.returned(8, ["x", given[0] if len(given) == 1 else f"({', '.join(given)})"]),
+        *_returned(given),
     ]
     return layout.paragraphs(check_input, begin, through, end)
+
+
+def _returned(given: Sequence[str]) -> list[str]:
+    line = f"        return x, {given[0]}" if len(given) == 1 else f"        return x, ({', '.join(given)})"
+    if len(line) <= layout.LINE:
+        return [line]
+    return [*layout.listing(8, "states = (", given, ")"), "        return x, states"]
 
 
 def _check_states(states: Sequence[str]) -> list[str]:

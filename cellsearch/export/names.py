@@ -21,7 +21,8 @@ def class_name(name: str) -> str:
     camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
     if not camel[:1].isalpha():
         camel = f"Cell{camel}"
-    return f"{camel}_" if keyword.iskeyword(camel) or camel in _MODULE_LEVEL else camel
+    taken = keyword.iskeyword(camel) or camel in _MODULE_LEVEL | _AMBIGUOUS
+    return f"{camel}_" if taken else camel
 
 
 def file_stem(name: str) -> str:

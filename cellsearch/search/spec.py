@@ -148,7 +148,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
     Strategy: {
         "name": ("jozefowicz2015",), "list": (1, 1_000_000), "refine": (0, 1), "settings": (1, 1_000_000),
         "threshold": (0, 1), "baseline": ("frozen", "live"), "enough": (1, 1_000_000), "best": (1, 1_000_000),
-        "margin": (0, 1), "failures": (1, 1_000_000),
+        "margin": (-1, 1), "failures": (1, 1_000_000),
     },
     MutationSpec: {"size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000)},
     Limits: {"nodes": (1, 1_000), "matrices": (1, 1_000)},

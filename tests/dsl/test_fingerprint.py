@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from cells import cells, random_cell
+from cells import cells, disguised, random_cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,6 @@ from cellsearch.dsl.graph import (
     Node,
     State,
     build,
-    sources,
 )
 from cellsearch.dsl.ops import OPS, TABLE
 from cellsearch.dsl.text import parse, show
@@ -60,42 +59,6 @@ def same(first: str, second: str, header: str = "cell t(x; h, c)") -> bool:
 
 
 # ---- what does not count
-
-
-def disguised(cell: Cell, rng: np.random.Generator) -> Cell:
-    """The same cell with other names, in another order, with arguments and connections shuffled."""
-    count, first = len(cell.nodes), 1 + len(cell.states)
-    order = list(range(first))
-    waiting = set(range(first, count))
-    while waiting:
-        ready = sorted(i for i in waiting if not waiting.intersection(sources(cell.nodes[i])))
-        order.append(int(rng.choice(ready)))
-        waiting.discard(order[-1])
-    at = {old: new for new, old in enumerate(order)}
-    fresh = [f"name{k}" for k in rng.permutation(count + 10)]
-    own = {state.name: fresh.pop() for state in cell.states}
-    nodes: list[Node] = []
-    for i in order:
-        node = cell.nodes[i]
-        if isinstance(node, Input) and node.kind in ("state", "below"):
-            node = Input(node.kind, own.get(node.name, node.name))
-        elif isinstance(node, Input) and node.kind == "x":
-            node = Input("x", "anything")
-        elif isinstance(node, Affine):
-            moved = [replace(c, source=at[c.source]) for c in node.connections]
-            node = replace(node, connections=tuple(moved[k] for k in rng.permutation(len(moved))))
-        elif isinstance(node, Apply):
-            args = [at[a] for a in node.args]
-            if OPS[node.op].commutative and rng.integers(2):
-                args.reverse()
-            node = Apply(node.op, tuple(args))
-        elif isinstance(node, Before):
-            node = Before(at[node.source], node.delay)
-        nodes.append(node)
-    labels = ["" if rng.integers(2) else fresh.pop() for _ in order]
-    states = [State(own[s.name], s.initial) for s in cell.states]
-    new = [at[i] for i in cell.new]
-    return build("other", states, nodes, labels, new, at[cell.output], cell.clock, "Another description")
 
 
 @given(cells(), st.integers(0, 2**32))
@@ -357,10 +320,11 @@ def test_cells_with_one_thing_changed() -> None:
 # ---- stability and cost
 
 
-def test_the_zoo_has_no_twins_and_its_names_do_not_change() -> None:
+def test_the_names_of_the_zoo_do_not_change_and_two_of_its_cells_are_one() -> None:
     found = {name: fingerprint(zoo.load(name))[:12] for name in zoo.names()}
     assert found.items() >= GOLDEN.items()
-    assert len(set(found.values())) == len(found)
+    alike = {name for name, value in found.items() if list(found.values()).count(value) > 1}
+    assert alike <= {"lstm", "greff_np"}, "without its peepholes Greff's LSTM is the standard one"
 
 
 def test_another_process_gives_the_same_names() -> None:

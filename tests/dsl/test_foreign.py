@@ -96,7 +96,7 @@ def test_every_op_with_any_number_of_inputs(tmp_path: Path) -> None:
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(recipe=recipes())
 def test_random_recipes(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     cell = imported(tmp_path_factory.getbasetemp(), recipe)

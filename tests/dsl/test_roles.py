@@ -4,7 +4,7 @@ import pytest
 from mutants import mutants
 
 from cellsearch.dsl import weights, zoo
-from cellsearch.dsl.graph import Apply
+from cellsearch.dsl.graph import Affine, Apply
 from cellsearch.dsl.roles import (
     LETTERS,
     describe,
@@ -135,9 +135,13 @@ def test_products_in_a_row():
 def test_size_counts_weights_once_per_step(name):
     cell, width, hidden = zoo.load(name), 5, 7
     found = size(cell, width, hidden)
-    biases = len(describe(cell).biases)
+    added = sum(
+        hidden if w.kind == "bias" else 1 for w in weights.weights(cell) if w.kind in ("bias", "scalar")
+    )
+    skews = sum(c.structure == "skew" for n in cell.nodes if isinstance(n, Affine) for c in n.connections)
     assert found.parameters == weights.count(cell, width, hidden)
-    assert found.multiply_adds == found.parameters - biases * hidden
+    twice = skews * hidden * (hidden - 1) // 2  # each weight of a skew matrix stands in it twice
+    assert found.multiply_adds == found.parameters - added + twice
     assert found.elementwise == hidden * sum(isinstance(n, Apply) for n in cell.nodes)
     assert describe(cell).matrices == matrices(cell)
 

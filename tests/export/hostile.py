@@ -16,7 +16,7 @@ DESCRIPTIONS = (
     "*/ --> </script> [red]bold[/red]",
     "noqa\nfmt: off\ntype: ignore\nruff: noqa\nisort: skip_file",
     "\t tab\n\n\n   \n   indented",
-    "時計 « ∂E/∂w » 𝕏",
+    "時計 « ∂E/∂w »",
     "word " * 400,
     "x" * 500,
 )
@@ -40,21 +40,11 @@ def named() -> list[Cell]:
     """Cells that use each awkward name for a gate, a state, the input, and themselves."""
     found = []
     for name in AWKWARD:
-        found.append(
-            parse(
-                f"cell c(x; h)\n{name} = sigmoid[x, h]\nn = tanh[x, {name} * h, .{name}]\n"
-                f"h' = {name} * h + (1 - {name}) * n\n"
-            )
-        )
+        gate = f"{name} = sigmoid[x, h]\nn = tanh[x, {name} * h, .{name}]\nh' = {name} * h + (1 - {name}) * n"
+        state = f"clock 1, 3\ns' = max(s, [x, .{name}])\n{name}' = tanh[s', {name}@slower] + tick * before(s)"
+        found.append(parse(f"cell c(x; h)\n{gate}\n"))
         found.append(parse(f"cell {name}({name}; h)\nh' = tanh[{name}, h, .{name}]\n"))
-        found.append(
-            parse(f"cell c(x; {name}, s=-1e30)\ns' = max(s, [x, .{name}])\n{name}' = tanh[s', {name}]\n")
-        )
-        found.append(
-            parse(
-                f"cell c(x; {name}, s)\nclock 1, 3\n{name}' = tick * [x, {name}@slower] + before(s)\ns' = below({name})\n"
-            )
-        )
+        found.append(parse(f"cell c(x; {name}, s=-1e30)\n{state} + below({name})\n"))
     return found
 
 

@@ -53,7 +53,7 @@ def test_comments_hold_what_users_write() -> None:
     for cell in hostile.described():
         text = latex(cell, {"a\n\\input{x}": "b\r\\input{y}\u2028\\input{z}"})
         for line in text.splitlines():
-            assert line.startswith("%") or "input" not in line and "write18" not in line
+            assert line.startswith("%") or ("input" not in line and "write18" not in line)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def called(op: Op, *args: torch.Tensor) -> torch.Tensor:
 def samples(op: Op) -> list[torch.Tensor]:
     low, high = op.domain
     points = torch.linspace(low, high, 25, dtype=torch.float64)
-    points = points[[float(p) not in op.kinks or p == 0 for p in points]]
+    points = points[torch.tensor([float(p) not in op.kinks or p == 0 for p in points])]
     grid = torch.cartesian_prod(*[points] * op.arity).reshape(-1, op.arity)
     return [column.clone().requires_grad_() for column in grid.T]
 

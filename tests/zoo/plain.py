@@ -103,7 +103,9 @@ def differences(
             parameter.add_(0.6 * draw(*parameter.shape) * free)
     x = draw(length, batch, rnn.input_size).requires_grad_()
     first = [draw(len(stacked), batch, hidden) for _ in names]
-    first = [(s.abs() + 0.5 if n in positive else s).requires_grad_() for n, s in zip(names, first, strict=True)]
+    first = [
+        (s.abs() + 0.5 if n in positive else s).requires_grad_() for n, s in zip(names, first, strict=True)
+    ]
     weights = [dict(layer.named_parameters()) for layer in rnn.layers]
     leaves = {"x": x, **dict(zip(names, first, strict=True)), **dict(rnn.named_parameters())}
 
@@ -132,4 +134,6 @@ def _gradients(values: list[Tensor], factors: list[Tensor], leaves: dict[str, Te
 def _relative(ours: Tensor, theirs: Tensor) -> float:
     assert bool(theirs.isfinite().all()), "the plain version is not finite here"
     scale = max(1.0, float(theirs.detach().abs().max()))
-    return float((ours - theirs).detach().abs().max()) / scale if bool(ours.isfinite().all()) else float("inf")
+    return (
+        float((ours - theirs).detach().abs().max()) / scale if bool(ours.isfinite().all()) else float("inf")
+    )

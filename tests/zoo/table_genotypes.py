@@ -43,11 +43,17 @@ def interpreter(row: Row) -> Step:
 
 
 def _read(line: str) -> list[tuple[str, int]]:
-    return [(word.rstrip("0123456789"), int(word.lstrip("abcdefghijklmnopqrstuvwxyz"))) for word in line.split()]
+    return [
+        (word.rstrip("0123456789"), int(word.lstrip("abcdefghijklmnopqrstuvwxyz"))) for word in line.split()
+    ]
 
 
 ROWS = (
-    Row("enas", _read("tanh0 tanh1 relu1 tanh3 tanh3 relu3 relu4 relu7 relu8 relu8 relu8"), [2, 5, 6, 9, 10, 11]),
+    Row(
+        "enas",
+        _read("tanh0 tanh1 relu1 tanh3 tanh3 relu3 relu4 relu7 relu8 relu8 relu8"),
+        [2, 5, 6, 9, 10, 11],
+    ),
     Row("darts_v1", _read("relu0 relu1 tanh2 relu3 relu4 identity1 relu5 relu1"), range(1, 9)),
     Row("darts_v2", _read("sigmoid0 relu1 relu1 identity1 tanh2 sigmoid5 tanh3 relu5"), range(1, 9)),
 )

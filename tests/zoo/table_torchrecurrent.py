@@ -44,7 +44,9 @@ class Package:
     size: Size
     weights: Mapping[str, str]
     options: Mapping[str, Any] = field(default_factory=dict)
-    memory: str = ""  # what theirs wants beside our states: "x", the last input, or "h 10", the state 10 steps ago
+    memory: str = (
+        ""  # what theirs wants beside our states: "x", the last input, or "h 10", the state 10 steps ago
+    )
     scale: tuple[float, ...] = (1.0, 1.0)  # our states are this many times theirs
 
     @property

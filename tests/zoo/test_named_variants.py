@@ -57,7 +57,9 @@ def test_a_gate_that_is_gone_is_a_gate_at_one(variant: str, gate: str) -> None:
 
 def test_fgr_without_gate_recurrence_is_the_vanilla() -> None:
     weights = random_weights("greff_v")
-    moved = {n.replace(f".{g}.", f".{g}_new."): v for g in "ifo" for n, v in weights.items() if f".0.{g}." in n}
+    moved = {
+        n.replace(f".{g}.", f".{g}_new."): v for g in "ifo" for n, v in weights.items() if f".0.{g}." in n
+    }
     moved |= {n: v for n, v in weights.items() if ".z." in n}
     assert same(run(zoo.load("greff_fgr"), moved), run(zoo.load("greff_v"), weights))
 

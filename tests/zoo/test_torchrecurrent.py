@@ -14,7 +14,12 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import uses_raw_x
 from cellsearch.dsl.weights import count
 
-WIDTH, HIDDEN, STEPS, BATCH = 4, 5, 14, 2  # the width of the input is that of the state where the cell asks for it
+WIDTH, HIDDEN, STEPS, BATCH = (
+    4,
+    5,
+    14,
+    2,
+)  # the width of the input is that of the state where the cell asks for it
 
 Run = Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
 
@@ -39,7 +44,10 @@ def compared(row: Package, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
         rnn.load_state_dict({f"layers.0.{name}": value.detach() for name, value in mapped.items()})
         x = torch.randn(STEPS, BATCH, rnn.input_size, dtype=torch.float64)
         states = [torch.randn(BATCH, HIDDEN, dtype=torch.float64) for _ in cell.states]
-        factors = [torch.randn(STEPS, BATCH, HIDDEN, dtype=torch.float64), *(torch.randn_like(s) for s in states)]
+        factors = [
+            torch.randn(STEPS, BATCH, HIDDEN, dtype=torch.float64),
+            *(torch.randn_like(s) for s in states),
+        ]
     results = []
     for run in (compiled(rnn), oracle.run):
         leaves = [x.clone().requires_grad_(), *(s.clone().requires_grad_() for s in states)]

@@ -1,5 +1,5 @@
-"""Who is measured. A contestant is a function that does one training step of all members and gives the summed loss
-of each [K] before its update; it changes its own weights only."""
+"""Who is measured. A contestant is a function that does one training step of all members and gives the summed
+loss of each [K] before its update; it changes its own weights only."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +96,9 @@ def load(recurrent: nn.Module, layers: dict[str, Tensor], work: Work) -> None:
 def exported(work: Work) -> nn.Module:
     """The cell as the eager module that `cellsearch export` writes."""
     scope: dict[str, object] = {"__name__": "exported"}
-    exec(compile(torch_source(work.shape.cell), "<exported>", "exec"), scope)  # our own text of a checked cell
+    exec(
+        compile(torch_source(work.shape.cell), "<exported>", "exec"), scope
+    )  # our own text of a checked cell
     classes = [v for v in scope.values() if isinstance(v, type) and issubclass(v, nn.Module)]
     made = classes[-1](work.sizes.hidden, work.sizes.hidden, work.sizes.layers)
     assert isinstance(made, nn.Module)
@@ -129,7 +131,9 @@ def one_by_one(what: str, recurrent: Callable[[Work], nn.Module], compiled: bool
             return torch.stack(losses)
 
         step()
-        for k, network in enumerate(networks):  # the trial step warmed up and compiled; back to the first weights
+        for k, network in enumerate(
+            networks
+        ):  # the trial step warmed up and compiled; back to the first weights
             network.load_state_dict(Network(work, k, recurrent(work)).state_dict())
         return step
 

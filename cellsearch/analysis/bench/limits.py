@@ -15,8 +15,9 @@ COPIED = 256 << 20
 def products(work: Work) -> Callable[[], None]:
     """All matrix products of one training step as batched calls on tensors that lie ready, and nothing else.
 
-    Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; those of the loop
-    step by step but for the matrix gradients, which are one product over all steps. Then the three of the output.
+    Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; those of the
+    loop step by step but for the matrix gradients, which are one product over all steps. Then the three of
+    the output.
     """
     sizes, device = work.sizes, work.device
     members, steps, batch, hidden = sizes.population, sizes.steps, sizes.batch, sizes.hidden
@@ -60,9 +61,9 @@ def operations(work: Work) -> int:
 
 
 def traffic(work: Work) -> int:
-    """Bytes that a step has to move if nothing stays in a cache between its phases: the tape and its gradient are
-    written once and read twice, states and inputs likewise, weights are read twice, their gradient is written and
-    read, the weights are updated."""
+    """Bytes that a step has to move if nothing stays in a cache between its phases: the tape and its gradient
+    are written once and read twice, states and inputs likewise, weights are read twice, their gradient is
+    written and read, the weights are updated."""
     sizes = work.sizes
     values = 0
     for lay in work.shape.stack.layers:

@@ -1,4 +1,5 @@
-"""Everyone in turn, again and again, so that a machine whose speed drifts is the same for all; then the rows."""
+"""Everyone in turn, again and again, so that a machine whose speed drifts is the same for all; then the
+rows."""
 
 import os
 import platform

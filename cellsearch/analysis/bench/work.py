@@ -1,7 +1,7 @@
 """The work that everyone does: one whole training step of K members.
 
-Embedding, layers, output layer; loss of every position; backward; clipping by each member's norm; plain SGD. All
-start from the same weights and see the same tokens.
+Embedding, layers, output layer; loss of every position; backward; clipping by each member's norm; plain SGD.
+All start from the same weights and see the same tokens.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ def make(cell: Cell, sizes: Sizes, device: str, seed: int = 0) -> Work:
 
 
 def member_weights(work: Work, k: int) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
-    """Of member k: the embedding [V, H], the layers' weights by name, the output matrix [H, V] and bias [V]."""
+    """Of member k: the embedding [V, H], the layers' weights by name, the output matrix [H, V] and bias
+    [V]."""
     shape, row = work.shape, work.rows[k : k + 1]
     vocabulary, hidden = shape.vocabulary, shape.hidden
     layers = {

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from cellsearch.dsl.foreign import darts, nas_bench_nlp
-from cellsearch.dsl.foreign.source import Source, open_source
+from cellsearch.dsl.foreign.source import PYTHON, Source, open_source
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import ForeignError
 
@@ -25,7 +25,7 @@ def read(path: str | os.PathLike[str]) -> list[Cell]:
     something in it is not as its format wants it, or a cell of it is larger than a cell may be.
     """
     source = open_source(Path(path))
-    if Path(path).suffix.lower() == ".py":
+    if Path(path).suffix.lower() == PYTHON:
         return darts.cells(source)
     if source.text.lstrip()[:1] in ("{", "["):
         return nas_bench_nlp.cells(source)

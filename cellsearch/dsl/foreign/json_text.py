@@ -6,7 +6,7 @@ object is an error, and depth and lengths have limits, so that any text is read 
 
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cellsearch.dsl.foreign.source import MAX_CELLS, Source, quoted
 from cellsearch.dsl.graph import MAX_NODES
@@ -31,8 +31,7 @@ _KINDS = {str: "a text", dict: "an object", list: "a list", bool: "true or false
 Content = str | float | bool | list["Value"] | dict[str, "Value"] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A value, where it begins and ends in the text, and where its key does, if it has one."""
 
     content: Content

@@ -5,7 +5,7 @@ Nothing is compiled, and nothing recurs: Python's own parser can be brought down
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cellsearch.dsl.foreign.source import Source
 
@@ -25,8 +25,7 @@ _TOKEN = re.compile(
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of the text: a "string", "name", "number" or "mark", and in how many brackets it stands."""
 
     kind: str

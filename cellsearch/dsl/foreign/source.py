@@ -12,8 +12,10 @@ from cellsearch.dsl.graph import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
 MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
+MAX_BYTES_OF_PYTHON = 2**20
 MAX_CELLS = 20_000
 
+PYTHON = ".py"
 _PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
 _FEW = 8  # names that a note lists
@@ -47,21 +49,22 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """The text in a file. A ForeignError unless it is a regular file of at most 16 MiB in UTF-8."""
+    """The text in a file. A ForeignError unless it is a regular file in UTF-8, of at most 16 MiB, or 1 MiB of Python."""
     shown = printable(str(path))
+    most = MAX_BYTES_OF_PYTHON if path.suffix.lower() == PYTHON else MAX_BYTES
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file")
         # not blocking: between the two calls the path may have become a FIFO
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except FileNotFoundError:
         raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ForeignError(f"cannot read {shown}: {reason}", remedy="name a file that can be read") from None
-    _refuse(path, data, shown)
+    _refuse(path, data, most, shown)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,7 +75,7 @@ def open_source(path: Path) -> Source:
     return Source(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _refuse(path: Path, data: bytes, shown: str) -> None:
+def _refuse(path: Path, data: bytes, most: int, shown: str) -> None:
     if path.suffix.lower() in _PICKLES or _PICKLED.match(data):
         raise ForeignError(
             f"{shown} is a pickle or may hold one, and to read a pickle is to run the program in it: refused",
@@ -80,9 +83,9 @@ def _refuse(path: Path, data: bytes, shown: str) -> None:
         )
     if path.suffix.lower() == ".cell":
         raise ForeignError(f"{shown} is a cell already", remedy=f"look at it: cellsearch show {shown}")
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         raise ForeignError(
-            f"{shown} is larger than {MAX_BYTES // 2**20} MiB", remedy="split it into several files"
+            f"{shown} is larger than {most // 2**20} MiB", remedy="split it into several files"
         )
     if not data.strip():
         raise ForeignError(f"{shown} is empty", remedy="is this the right file?")

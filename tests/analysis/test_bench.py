@@ -1,0 +1,81 @@
+"""The bench: everyone does the same work, rows carry their conditions, and a cheat is found out."""
+
+import json
+
+import pytest
+import torch
+
+from cellsearch.analysis.bench import limits, measure
+from cellsearch.analysis.bench.contestants import Contestant, contestants, ours
+from cellsearch.analysis.bench.work import Sizes, make
+from cellsearch.cli.main import main
+from cellsearch.compiler.native import toolchain
+from cellsearch.dsl import zoo
+from cellsearch.errors import RunError
+
+SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_torch", "mut1", "peephole_lstm", "depth_gated_lstm"])
+def test_everyone_comes_to_the_same_losses_over_several_steps(name: str) -> None:
+    work = make(zoo.load(name), SMALL, "cpu")
+    engines = ["eager"] + ["native"] * (toolchain.compiler() is not None)
+    losses = {}
+    for contestant in contestants(name, engines, compiled=False):
+        step = contestant.ready(work)
+        losses[contestant.what] = torch.stack([step() for _ in range(4)])
+    assert len(losses) == len(engines) + 2 + (name in ("lstm", "gru_torch"))
+    first = next(iter(losses.values()))
+    assert bool((first[-1] < first[0]).all())  # it learns
+    for what, found in losses.items():
+        assert torch.allclose(found, first, rtol=1e-4), what
+
+
+def test_rows_and_conditions() -> None:
+    report = measure.bench([zoo.load("lstm")], [4, 6], [2], SMALL, rounds=3).as_json()
+    rows = [row for row in report["rows"] if row["H"] == 6]
+    assert rows[0]["ratio"] == 1.0
+    for row in rows:
+        assert row["members_per_s"] == pytest.approx(row["K"] / row["median_s"])
+        assert row["ratio"] == pytest.approx(rows[0]["members_per_s"] / row["members_per_s"])
+        assert (row["K"], row["T"], row["B"], row["layers"], row["device"]) == (2, 5, 4, 2, "cpu")
+    assert {row["H"] for row in report["rows"]} == {4, 6}
+    assert sum(row["what"].startswith("limit") for row in rows) == 2
+    assert report["conditions"]["torch"] == torch.__version__
+    assert report["conditions"]["threads"] == 1
+
+
+def test_other_work_is_an_error() -> None:
+    work = make(zoo.load("gru"), SMALL, "cpu")
+    step = ours("eager").ready(work)
+    right = [step(), step()]
+    with pytest.raises(RunError, match="does other work"):
+        measure._agree(Contestant("a cheat", lambda _: step), right, [right[0], right[1] * 1.01])
+    with pytest.raises(RunError, match="does other work"):
+        measure._agree(Contestant("a cheat", lambda _: step), right, [right[0], right[1] * torch.nan])
+
+
+def test_the_count_of_operations_is_that_of_the_formula() -> None:
+    """An LSTM has 4 gates from x and h; forward and both gradients are three products each."""
+    work = make(zoo.load("lstm"), Sizes(2, 5, 4, 6, 1, 7), "cpu")
+    assert limits.operations(work) == 2 * 3 * 2 * 5 * 4 * (8 * 6 * 6 + 6 * 7)
+    assert limits.traffic(work) > 4 * work.rows.numel()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_missing_device_is_one_clear_error() -> None:
+    with pytest.raises(RunError, match="not available"):
+        measure.bench([zoo.load("gru")], [4], [2], SMALL, device="cuda")
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "bench --cell gru --hidden 4 --population 2 --batch 2 --steps 3 --rounds 2 --vocabulary 5".split()
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"conditions", "rows"}
+    assert {"what", "cell", "median_s", "spread_s", "members_per_s", "ratio"} <= set(found["rows"][0])
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "eager module, one by one" in out
+    assert "ratio" in out
+    assert main(["bench", "--cell", "grru"]) != 0

@@ -1,0 +1,162 @@
+"""Genotypes of DARTS and ENAS: what they become, that it computes the published cell, and that nothing is executed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from foreign import differences, genotype_step
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellsearch.dsl.foreign import read
+from cellsearch.dsl.foreign.genotype import FUNCTIONS
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.roles import describe
+from cellsearch.dsl.text import parse, show
+from cellsearch.dsl.weights import count
+
+TOLERANCE = 1e-10
+Pairs = Sequence[tuple[str, int]]
+V1 = [("relu", 0), ("relu", 1), ("tanh", 2), ("relu", 3), ("relu", 4), ("identity", 1), ("relu", 5), ("relu", 1)]
+V2 = [("sigmoid", 0), ("relu", 1), ("relu", 1), ("identity", 1), ("tanh", 2), ("sigmoid", 5), ("tanh", 3), ("relu", 5)]
+ENAS = [
+    ("tanh", 0), ("tanh", 1), ("relu", 1), ("tanh", 3), ("tanh", 3), ("relu", 3), ("relu", 4), ("relu", 7), ("relu", 8),
+    ("relu", 8), ("relu", 8),
+]  # fmt: skip
+PUBLISHED = [("darts_v1", V1, range(1, 9)), ("darts_v2", V2, range(1, 9)), ("enas", ENAS, [2, 5, 6, 9, 10, 11])]
+ENAS_LINES = ",\n        ".join(map(str, ENAS))
+FILE = f'''"""Found cells: Genotype(recurrent=[('none', 7)], concat=[])"""
+from collections import namedtuple
+
+Genotype = namedtuple('Genotype', 'recurrent concat')
+
+PRIMITIVES = [
+    'none',
+    'tanh',
+]
+STEPS = 8
+
+ENAS = Genotype(
+    recurrent = [
+        {ENAS_LINES},   # the last of them
+    ],
+    concat = [2, 5, 6, 9, 10, 11]
+)
+DARTS_V1 = Genotype(recurrent={V1}, concat=range(1, 9))
+DARTS_V2 = Genotype({V2}, range(1, 9))
+
+DARTS = DARTS_V2
+
+class Search:
+    def genotype(self):
+        return Genotype(recurrent=self.gene, concat=range(STEPS + 1)[-CONCAT:])
+
+def best(): return Genotype(recurrent=found, concat=found)
+'''
+
+
+def imported(folder: Path, text: str) -> list[Cell]:
+    (folder / "genotypes.py").write_text(text)
+    found = read(folder / "genotypes.py")
+    assert [parse(show(cell)) for cell in found] == found
+    return found
+
+
+def agrees(cell: Cell, recurrent: Pairs, concat: Sequence[int]) -> None:
+    found = differences(cell, genotype_step(recurrent, concat))
+    assert found and all(difference < TOLERANCE for difference in found.values()), found
+
+
+def test_the_published_genotypes(tmp_path: Path) -> None:
+    found = {cell.name: cell for cell in imported(tmp_path, FILE)}
+    assert list(found) == ["enas", "darts_v1", "darts_v2"]
+    for name, recurrent, concat in PUBLISHED:
+        agrees(found[name], recurrent, concat)
+        width, hidden = 5, 4
+        assert count(found[name], width, hidden) == (width + hidden) * 2 * hidden + len(recurrent) * hidden * 2 * hidden
+        assert describe(found[name]).biases == () and "Left out" not in found[name].description
+        assert f"s{len(recurrent)} = s{recurrent[-1][1]} + c" in show(found[name])
+
+
+def test_the_size_that_the_paper_gives() -> None:
+    """DARTS: 850 units, an embedding of the 10,000 words of PTB that is tied to the output: 23M parameters."""
+    cell_parameters = (850 + 850) * 1700 + 8 * 850 * 1700
+    assert round((cell_parameters + 10_000 * 850 + 10_000) / 1e6) == 23
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A = Genotype(recurrent=[('tanh', 0)], concat=[1])",
+        'A=Genotype(recurrent=[("tanh",0,),],concat=(1,),)',
+        "A: Genotype = genotypes.Genotype(concat=range(1, 2), recurrent=(['tanh', 0],))",
+        "import os; A = Genotype([('tanh', 0)], list(range(1, 2))); B = 1",
+        "A = Genotype(\\\n  recurrent=[('tanh', # the only one\n0)],\n\n concat=range(1,2,1))  # all",
+        "\ufeff# -*- coding: utf-8 -*-\r\nA = Genotype([('tanh', 0)], [1])\r\n",
+        "A = 'Genotype('\nif A:\n    B = Genotype(recurrent=A, concat=A)\nA = Genotype([('tanh', 0)], [1])\n",
+        "s = '''\nB = Genotype(\n''' + r\"\\\"; A = Genotype([('tanh', 0)], tuple(range(1, 2)))",
+    ],
+)
+def test_ways_to_write_one(tmp_path: Path, text: str) -> None:
+    (cell,) = imported(tmp_path, text)
+    assert cell.name == "a"
+    assert show(cell).partition("cell ")[2].splitlines() == [
+        "a(x; h)",
+        "c0 = sigmoid[x, h, bias=none]",
+        "n0 = tanh[x, h, bias=none]",
+        "s0 = h + c0 * (n0 - h)",
+        "c1 = sigmoid[s0, bias=none]",
+        "n1 = tanh[s0, bias=none]",
+        "s1 = s0 + c1 * (n1 - s0)",
+        "h' = s1",
+    ]
+    agrees(cell, [("tanh", 0)], [1])
+
+
+def test_genotypes_without_a_name_are_named_after_the_file(tmp_path: Path) -> None:
+    text = "Genotype([('tanh', 0)], [1])\nGenotype([('relu', 0)], [0, 1])\n"
+    assert [cell.name for cell in imported(tmp_path, text)] == ["genotypes", "genotypes_2"]
+
+
+def test_names_that_differ_in_case_alone_get_different_names(tmp_path: Path) -> None:
+    lines = [f"{name} = Genotype([('tanh', 0)], [1])" for name in ("best", "BEST", "tanh", "é", "self")]
+    assert [cell.name for cell in imported(tmp_path, "\n".join(lines))] == ["best", "best_", "tanh_", "cell", "self"]
+
+
+def test_none_is_zero(tmp_path: Path) -> None:
+    recurrent = [("none", 0), ("sigmoid", 1), ("tanh", 0)]
+    (cell,) = imported(tmp_path, f"A = Genotype({recurrent}, [1, 2, 3])")
+    assert "s1 = 0\n" in show(cell)
+    agrees(cell, recurrent, [1, 2, 3])
+    (empty,) = imported(tmp_path, "A = Genotype([('none', 0)], [1])")
+    assert show(empty).endswith("cell a(x; h)\ns1 = 0\nh' = s1\n")
+
+
+def test_what_the_output_does_not_depend_on_is_left_out_and_said(tmp_path: Path) -> None:
+    recurrent = [("tanh", 0), ("relu", 0), ("relu", 2)]
+    (cell,) = imported(tmp_path, f"A = Genotype({recurrent}, [1, 1])")
+    assert "Left out, since the output does not depend on it: s2, s3." in cell.description
+    agrees(cell, recurrent, [1, 1])
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> tuple[list[tuple[str, int]], list[int]]:
+    size = draw(st.integers(0, 9))
+    pairs = [(draw(st.sampled_from([*FUNCTIONS])), draw(st.integers(0, k))) for k in range(size)]
+    return pairs, draw(st.lists(st.integers(0, size), min_size=1, max_size=6))
+
+
+@settings(max_examples=25)
+@given(genotype=drawn())
+def test_random_genotypes(tmp_path_factory: pytest.TempPathFactory, genotype: tuple[list[tuple[str, int]], list[int]]) -> None:
+    recurrent, concat = genotype
+    (cell,) = imported(tmp_path_factory.getbasetemp(), f"A = Genotype(recurrent={recurrent}, concat={concat})")
+    agrees(cell, recurrent, concat)
+
+
+def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "open('touched', 'w').write('x')"
+    text = f"{code}\nimport genotypes_side_effect\nA = Genotype([('tanh', 0)], [1])\nraise SystemExit({code})\n"
+    assert len(imported(tmp_path, text)) == 1
+    assert not (tmp_path / "touched").exists()
