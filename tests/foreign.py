@@ -82,7 +82,9 @@ def recipe_parameters(recipe: Recipe, width: int, hidden: int) -> int:
             alive.add(key)
             waiting += recipe[key]["input"]
     linear = [recipe[key]["input"] for key in alive if recipe[key]["op"] == "linear"]
-    return sum(hidden + sum((width if name == "x" else hidden) * hidden for name in names) for names in linear)
+    return sum(
+        hidden + sum((width if name == "x" else hidden) * hidden for name in names) for names in linear
+    )
 
 
 def genotype_step(recurrent: Sequence[tuple[str, int]], concat: Sequence[int]) -> Step:
@@ -153,7 +155,11 @@ def differences(cell: Cell, step: Step, layers: int = 2, steps: int = 4, seed: i
         values = way()
         weights = weights or [draw(*value.shape) for value in values]
         loss = torch.stack([(v * w).sum() for v, w in zip(values, weights, strict=True)]).sum()
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else [None] * len(leaves)
+        gradients = (
+            torch.autograd.grad(loss, leaves, allow_unused=True)
+            if loss.requires_grad
+            else [None] * len(leaves)
+        )
         filled = [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, leaves, strict=True)]
         found[name] = [*(value.detach() for value in values), *filled]
     right = found.pop("interpreted")
@@ -172,14 +178,25 @@ def differences(cell: Cell, step: Step, layers: int = 2, steps: int = 4, seed: i
 def recipes(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     """Recipes of up to three states and some ten nodes, dead ones among them, in any order of keys."""
     count = draw(st.integers(1, 3))
-    names = draw(st.permutations(["i", "f", "node_1", "node_1_1", "c", "h_new_0_part", "class", "h_0_new", "x_act", "v1"]))
+    names = draw(
+        st.permutations(
+            ["i", "f", "node_1", "node_1_1", "c", "h_new_0_part", "class", "h_0_new", "x_act", "v1"]
+        )
+    )
     keys = [*names[: draw(st.integers(0, 7))], *(f"h_new_{k}" for k in range(count))]
     keys = [*draw(st.permutations(keys))]
     known = ["x", *(f"h_prev_{k}" for k in range(count))]
     found: dict[str, dict[str, Any]] = {}
     for key in keys:
-        op = draw(st.sampled_from(["linear", "linear", "blend", "elementwise_prod", "elementwise_sum", *ACTIVATIONS]))
+        op = draw(
+            st.sampled_from(
+                ["linear", "linear", "blend", "elementwise_prod", "elementwise_sum", *ACTIVATIONS]
+            )
+        )
         least, most = {"linear": (1, 4), "blend": (3, 3)}.get(op, (1, 1) if op in ACTIVATIONS else (2, 4))
-        found[key] = {"op": op, "input": draw(st.lists(st.sampled_from(known), min_size=least, max_size=most))}
+        found[key] = {
+            "op": op,
+            "input": draw(st.lists(st.sampled_from(known), min_size=least, max_size=most)),
+        }
         known.append(key)
     return {key: found[key] for key in draw(st.permutations(keys))}

@@ -11,43 +11,74 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.roles import describe
 from cellsearch.dsl.text import show
+from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, printable
-from cellsearch.report.cell import SHORT
 from cellsearch.report.columns import Column, cut, table, text, width_of, wrapped
-from cellsearch.report.equations import in_short, paint
 from cellsearch.search import space as spaces
 from cellsearch.tasks import TASKS, Task
 
+TOLERANCE = 1e-10  # of outputs, states and gradients in float64, as in `cellsearch check`
+
 
 def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The zoo."""
-    found = [(name, zoo.load(name)) for name in zoo.names()]
+    """The zoo: who published each cell and when, what it is made of, and what it is checked against."""
+    found = [(name, zoo.load(name), catalogue.entry(name)) for name in zoo.names()]
+    worst = _agreements(terminal) if args.check else {}
+    wrong = [name for name, difference in worst.items() if not difference < TOLERANCE]
     if args.json:
         rows = [
             {
-                "name": name, "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
+                "name": name, "year": entry.year, "authors": entry.authors, "checked": list(entry.checked),
+                "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
                 "peepholes": len(describe(cell).peepholes), "gates": len(describe(cell).gates),
                 "states": [state.name for state in cell.states], "description": cell.description,
-                "text": show(cell),
+                "text": show(cell), **({"difference": worst[name]} if args.check else {}),
             }
-            for name, cell in found
+            for name, cell, entry in found
         ]  # fmt: skip
         terminal.json({"cells": rows})
-        return 0
+        return 1 if wrong else 0
     columns = [
-        Column("cell", [text(name, "bold") for name, _ in found]),
-        Column("matrices", [text(describe(cell).matrices) for _, cell in found], right=True),
-        Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell in found], right=True),
-        Column("fingerprint", [text(fingerprint(cell)[:SHORT], "dim") for _, cell in found]),
+        Column("cell", [text(name, "bold") for name, _, _ in found]),
+        Column("year", [text(entry.year) for _, _, entry in found], right=True),
+        Column("states", [text(len(cell.states)) for _, cell, _ in found], right=True),
+        Column("matrices", [text(describe(cell).matrices) for _, cell, _ in found], right=True),
+        Column("gates", [text(len(describe(cell).gates)) for _, cell, _ in found], right=True),
+        Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell, _ in found], right=True),
     ]
+    if args.check:
+        signs = [_sign(worst[name]) for name, _, _ in found]
+        columns.append(Column("compiled", signs, right=True))
     width = terminal.out.width
     if width < width_of(columns):
-        columns = columns[:1]
-    left = max(10, width - width_of(columns) - 2)
-    columns.append(Column("equations", [cut(paint(in_short(show(cell))), left) for _, cell in found]))
+        columns = [columns[0], *columns[6:]]
+    else:
+        left = max(10, width - width_of(columns) - 2)
+        checked = [cut(text(", ".join(entry.checked)), left) for _, _, entry in found]
+        columns.append(Column("checked against", checked))
     terminal.print(table(columns, width))
-    _hint(terminal, "more about one: cellsearch show NAME")
-    return 0
+    if args.check:
+        agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled and plain loop agree in float64"
+        terminal.tell(f"{agree} to {TOLERANCE:.0e}, outputs, states and gradients")
+    _hint(terminal, f"{len(found)} cells; more about one: cellsearch show NAME")
+    return 1 if wrong else 0
+
+
+def _agreements(terminal: Terminal) -> dict[str, float]:
+    """For every cell of the zoo the largest difference between the compiled passes and the plain loop."""
+    from cellsearch.compiler.agreement import agreement  # here: the list alone needs no torch
+
+    worst = {}
+    for name in zoo.names():
+        if terminal.live:
+            terminal.tell(f"checking {name}", "dim")
+        worst[name] = max(agreement(zoo.load(name)).values())
+    return worst
+
+
+def _sign(difference: float) -> Text:
+    good = difference < TOLERANCE
+    return text(f"{difference:.0e}", "green" if good else "bold red")
 
 
 def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -140,6 +140,10 @@ def _check(parser: Parser) -> None:
 
 
 def _cells(parser: Parser) -> None:
+    parser.add_argument(
+        "--check", action="store_true",
+        help="compare every compiled cell with the plain loop over its equations, gradients included",
+    )  # fmt: skip
     _json(parser)
 
 
@@ -231,12 +235,13 @@ VERBS = (
          "cellsearch export quick:1 --to torch,latex --out winner",
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
     Verb("import", "cells of other programs, read as data", "import_", _import,
-         "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py"),
+         "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
+         "Nothing in a file is executed, and pickles are refused."),
     Verb("bench", "a training step beside what else you could do", "bench", _bench,
          "cellsearch bench --cell lstm --hidden 64,128",
          "All do the same work, in turn, in one process; a contestant whose losses differ is an error. "
          "The first row is this program."),
-    Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells"),
+    Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells\ncellsearch cells --check"),
     Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
     Verb("spaces", "the search spaces that come along", "listing", _spaces,
          "cellsearch spaces quick > my.yaml\ncellsearch search my.yaml --name mine"),

@@ -16,9 +16,7 @@ from cellsearch.compiler.passes import alone, backward_pass, forward_pass
 from cellsearch.compiler.plan import plan
 from cellsearch.dsl.text import parse
 
-_ARGUMENTS = (
-    "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
-)
+_ARGUMENTS = "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
 _GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
 
 

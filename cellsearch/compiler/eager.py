@@ -130,10 +130,10 @@ def forward_loop(where: Places) -> None:
         ]
         calls.append((products, [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in group]))
     for t in range(where.steps_count):
-        for products, group in calls:
+        for products, ready in calls:
             for weight, source, target in products:
                 torch.baddbmm(target[t], source[t], weight, out=target[t])
-            for call, tensors in group:
+            for call, tensors in ready:
                 if tensors:
                     call(tensors[t])
 

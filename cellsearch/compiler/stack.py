@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from cellsearch.compiler import layer
@@ -66,8 +67,14 @@ def first_states(stacked: Stack, members: int, batch: int, like: Tensor) -> Stat
 
 
 def first(lay: Layout, members: int, batch: int, like: Tensor) -> list[Tensor]:
-    """Where the states of one layer start."""
+    """Where the states of one layer start. CellError where the dtype cannot hold it."""
     cell = lay.plan.cell
+    for s in cell.states:
+        if abs(s.initial) > torch.finfo(like.dtype).max:
+            raise CellError(
+                f"state {s.name} of {cell.cell.name} starts at {s.initial:g}, which {like.dtype} cannot hold;"
+                " take float32 or bfloat16"
+            )
     states = [like.new_full((members, batch, lay.hidden), s.initial) for s in cell.states]
     if cell.past:
         states.append(like.new_zeros(members, cell.past, batch, lay.width))

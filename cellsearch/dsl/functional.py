@@ -1,23 +1,25 @@
-"""A second name for a cell, for what it computes: the same for cells that are one function of one set of weights.
+"""A second name for a cell, for what it computes: the same for cells that are one function of one set of
+weights.
 
-In: a `Cell`. Out: 64 hexadecimal digits, and the order of its weights that makes two cells comparable. Cells of
-one such name are *twins*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and `(a * b) * c`, a pure
-expression written twice or named and used twice. Training cannot tell them apart, but for rounding and for the
-gradient where max or min ties.
+In: a `Cell`. Out: 64 hexadecimal digits, and the order of its weights that makes two cells comparable. Cells
+of one such name are *twins*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and `(a * b) * c`, a
+pure expression written twice or named and used twice. Training cannot tell them apart, but for rounding and
+for the gradient where max or min ties.
 
-Compared is what comes out (the output and all new states) for any input of the hidden width, any old states and
-any weights; kinds of matrices, initial values, the clock and the number of weights are compared as they stand. A
-weight that has no effect counts as a weight, since it takes its share of a number of parameters.
+Compared is what comes out (the output and all new states) for any input of the hidden width, any old states
+and any weights; kinds of matrices, initial values, the clock and the number of weights are compared as they
+stand. A weight that has no effect counts as a weight, since it takes its share of a number of parameters.
 
-The cell is run in float64 on fixed probes. Which weight gets which probe values must not depend on how the cell is
-written, so it follows from what the weights do: weights of one kind start with equal values, the effect of changing
-each one alone on what comes out puts them in an order, and this is repeated with values by the new order until all
-have places of their own. Weights that never part are interchangeable, or the cell has two names, as with the
-structural fingerprint. Two cells of one name gave the same numbers with the same distinct weights, to about seven
-digits at every probe. A cell that looks back far, or gives hardly a number that is finite, cannot be judged by its
-numbers; it has its structural name.
+The cell is run in float64 on fixed probes. Which weight gets which probe values must not depend on how the
+cell is written, so it follows from what the weights do: weights of one kind start with equal values, the
+effect of changing each one alone on what comes out puts them in an order, and this is repeated with values by
+the new order until all have places of their own. Weights that never part are interchangeable, or the cell has
+two names, as with the structural fingerprint. Two cells of one name gave the same numbers with the same
+distinct weights, to about seven digits at every probe. A cell that looks back far, or gives hardly a number
+that is finite, cannot be judged by its numbers; it has its structural name.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +38,9 @@ Array = NDArray[np.float64]
 Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
 
 UNITS = 4
-ROWS, DRAWS = 8, 4  # inputs, and weights that each of them meets
+DRAWS = 32  # of weights, inputs and states together; so many, since a learned scalar is one number in each
+SCALES = np.array([0, 0.25, 0.5, 1, 1, 2, 4, 16])  # of the rows of inputs in each draw
+VECTORS, MATRICES = np.array([1, 0.5, 2, 4]), np.array([1, 0.5, 1, 2])  # of weights, from draw to draw
 LOOKBACK = 32  # of a cell that is run
 FINITE = 1 / 8  # of the numbers that come out in one place, at least
 _TIE = 1e-10  # effects nearer than this are one: far above rounding, far below what two weights do
@@ -48,8 +52,8 @@ _WORK = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What a cell computes: its name, and its weights (the pair of bracket and term of each) in an order in which
-    the k-th weights of two cells of one name are the same."""
+    """What a cell computes: its name, and its weights (the pair of bracket and term of each) in an order in
+    which the k-th weights of two cells of one name are the same."""
 
     name: str
     order: tuple[Slot, ...]
@@ -61,8 +65,8 @@ def functional(cell: Cell) -> str:
 
 
 def twins(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
-    """The groups of cells that are the same function and not the same graph, one cell for each graph; in the order
-    of the first of each group."""
+    """The groups of cells that are the same function and not the same graph, one cell for each graph; in the
+    order of the first of each group."""
     groups: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         groups[functional(cell)].setdefault(fingerprint(cell), cell)
@@ -82,16 +86,16 @@ def function(cell: Cell) -> Function:
     inexact = any(isinstance(node, Constant) and not _exact(node.value) for node in cell.nodes)
     with np.errstate(all="ignore"):
         order = _ordered(cell, kinds)
-        values = {
-            slot: np.stack([_values(kinds[slot], place, f"own {k}") for k in range(DRAWS)])
-            for place, slot in enumerate(order)
-        }
-        # Two numbers that are nearly the same are two, and tiny ones count: in a second run others stand for them.
-        for constant in (_itself, _stand_in) if inexact else (_itself,):
-            found = _run(cell, values, constant)
-            if np.isfinite(found).mean((1, 2)).min() < FINITE:
-                return structural
-            facts += _numbers(found)
+        values = {slot: _values(kinds[slot], place, "own", DRAWS) for place, slot in enumerate(order)}
+        found = _run(cell, values, DRAWS)
+        if np.isfinite(found).mean((1, 2)).min() < FINITE:
+            return structural
+        facts += _numbers(found)
+        # States start where identities may end: h / h is no number at the first step.
+        facts += _numbers(_run(cell, values, DRAWS, start=True))
+        if inexact:
+            # Two numbers that are nearly the same are two, and tiny ones count: others stand for them.
+            facts += _numbers(_run(cell, values, DRAWS, constant=_stand_in))
     return Function(sha256("\n".join(facts).encode()).hexdigest(), order)
 
 
@@ -172,30 +176,39 @@ def _effects(
     cell: Cell, kinds: Mapping[Slot, str], place: Mapping[Slot, int], which: Sequence[Slot]
 ) -> dict[Slot, float]:
     """How much what comes out changes, in one number, where one of the weights `which` changes alone."""
-    values = {slot: _values(kinds[slot], place[slot], "own") for slot in place}
+    values = {slot: _values(kinds[slot], place[slot], "own", 1) for slot in place}
     for k, slot in enumerate(which, 1):
-        values[slot] = np.repeat(values[slot][None], 1 + len(which), 0)
-        values[slot][k] = _values(kinds[slot], place[slot], "other")
-    sums = np.broadcast_to(_sum(_run(cell, values, _itself), "effects"), (1 + len(which),))
+        values[slot] = np.repeat(values[slot], 1 + len(which), 0)
+        values[slot][k] = _values(kinds[slot], place[slot], "other", 1)
+    sums = np.broadcast_to(_sum(_run(cell, values, 1), "effects"), (1 + len(which),))
     return {slot: float(sums[1 + k] - sums[0]) for k, slot in enumerate(which)}
 
 
 # ---- running a cell
 
 
-def _run(cell: Cell, values: Mapping[Slot, Array], constant: Callable[[float], float]) -> Array:
-    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, ROWS * UNITS], where the
+def _run(
+    cell: Cell,
+    values: Mapping[Slot, Array],
+    draws: int,
+    start: bool = False,
+    constant: Callable[[float], float] = float,
+) -> Array:
+    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, numbers], where the
     places are the output and the states at each step.
 
-    Weights are [shape] or, K variants of them, [K, shape]. The old states are drawn too, the clock ticks anyhow and
-    the layer below gives anything, so that what is equal here is equal from any start.
+    Weights are [1 or K, shape]. Inputs are drawn `draws` times, once for each of K weights or once for all;
+    so are the old states (or they are those of the `start`), the clock ticks anyhow and the layer below gives
+    anything, so that what is equal here is equal from any start.
     """
     positions = {state.name: str(k) for k, state in enumerate(cell.states)}
     past: list[list[Array]] = []
-    states: list[Array] = [_probe(f"state {k}") for k in range(len(cell.states))]
+    states = [_probe(f"state {k}", draws) for k in range(len(cell.states))]
+    if start:
+        states = [np.full((1, 1, 1), state.initial) for state in cell.states]
     out: list[Array] = []
     back = _lookback(cell)
-    # Any step is a first step where nothing looks back; else what was zero before the start has to be gone first.
+    # Where nothing looks back any step is a first step; else what was zero before the start has to be gone.
     for t in range(2 + back + len(states) if back else 1):
         now: list[Array] = []
         for i, node in enumerate(cell.nodes):
@@ -204,9 +217,9 @@ def _run(cell: Cell, values: Mapping[Slot, Array], constant: Callable[[float], f
                 if node.kind == "state":
                     value = states[int(name)]
                 elif node.kind == "tick":
-                    value = (_probe(f"tick {t}") > 0).astype(np.float64)
+                    value = (_probe(f"tick {t}", draws) > 0).astype(np.float64)
                 else:
-                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}")
+                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}", draws)
             elif isinstance(node, Constant):
                 value = np.full((1, 1, 1), constant(node.value))
             elif isinstance(node, Before):
@@ -220,7 +233,7 @@ def _run(cell: Cell, values: Mapping[Slot, Array], constant: Callable[[float], f
         states = [now[i] for i in cell.new]
         out += [now[cell.output], *states]
     count = max(len(value) for value in out)
-    whole = [np.broadcast_to(value, (count, ROWS, UNITS)).reshape(count, -1) for value in out]
+    whole = [np.broadcast_to(value, (count, len(SCALES), UNITS)).reshape(count, -1) for value in out]
     return np.arcsinh(1e3 * np.stack(whole))  # fine near zero, and relative where numbers are large
 
 
@@ -244,15 +257,11 @@ def _numbers(found: Array) -> list[str]:
 
 
 def _sum(found: Array, name: str) -> Array:
-    """One number for each variant [K]: a sum over [places, K, numbers], with factors that follow from a name."""
+    """One number for each of K: a sum over [places, K, numbers], with factors that follow from a name."""
     places, _, numbers = found.shape
     factors = _draw(name, places * numbers).reshape(places, 1, numbers)
     total: Array = (np.where(np.isfinite(found), found, 1.0) * factors).sum((0, 2))
     return total
-
-
-def _itself(value: float) -> float:
-    return value
 
 
 def _exact(value: float) -> bool:
@@ -301,13 +310,17 @@ def _draw(name: str, count: int) -> Array:
     return drawn
 
 
-def _probe(name: str) -> Array:
-    """Values of an input: [1, ROWS, UNITS], small in some rows and large in others."""
-    scale = np.tile((0.5, 1.0, 2.0, 4.0), ROWS // 4)[:, None]
-    return (_draw(f"probe {name}", ROWS * UNITS).reshape(ROWS, UNITS) * scale)[None]
+def _probe(name: str, draws: int) -> Array:
+    """Values of an input: [draws, rows, UNITS], small in some rows and large in others."""
+    drawn = _draw(f"probe {name}", draws * SCALES.size * UNITS).reshape(draws, SCALES.size, UNITS)
+    scaled: Array = drawn * SCALES[:, None]
+    return scaled
 
 
-def _values(kind: str, place: int, variant: str) -> Array:
-    """Probe values of a weight: a matrix [UNITS, UNITS], a vector [UNITS] or a scalar [1]."""
-    shape = {"matrix": (UNITS, UNITS), "scalar": (1,)}.get(kind.split()[0], (UNITS,))
-    return _draw(f"{variant} {place} {kind}", int(np.prod(shape))).reshape(shape)
+def _values(kind: str, place: int, variant: str, draws: int) -> Array:
+    """Probe values of a weight: matrices [draws, UNITS, UNITS], vectors [draws, UNITS], scalars [draws, 1]."""
+    what = kind.split()[0]
+    shape = {"matrix": (draws, UNITS, UNITS), "scalar": (draws, 1)}.get(what, (draws, UNITS))
+    drawn = _draw(f"{variant} {place} {kind}", math.prod(shape)).reshape(draws, -1)
+    scales = np.resize(MATRICES if what == "matrix" else VECTORS, draws)
+    return (drawn * scales[:, None]).reshape(shape)

@@ -4,7 +4,6 @@ Everything in it that a user or another file may have written is cut into lines 
 that no comment can end early. The first two lines hold no such text: Python reads an encoding from them.
 """
 
-import itertools
 import textwrap
 from collections.abc import Mapping
 
@@ -15,7 +14,7 @@ from cellsearch.dsl.text import show
 from cellsearch.errors import printable
 
 Provenance = Mapping[str, object]  # where a cell comes from, as names and values: search, score, setting
-WIDTH = 106  # of prose; the cell's own lines are not broken, so that they can be read back
+WIDTH = 120  # of a description; the cell's own lines are not broken, so that they can be read back
 
 
 def lines(cell: Cell, kind: str, provenance: Provenance | None = None) -> list[str]:
@@ -42,12 +41,10 @@ def equations(cell: Cell) -> list[str]:
 
 
 def _prose(text: str) -> list[str]:
-    """Lines as they are; paragraphs with a line that is too long are filled anew."""
+    """The lines of a description; very long ones are broken."""
     found: list[str] = []
-    safe = [printable(line.replace("\t", "    "), 70_000).rstrip() for line in text.split("\n")]
-    for filled, group in itertools.groupby(safe, key=bool):
-        lines = list(group)
-        if filled and max(map(len, lines)) > WIDTH:
-            lines = textwrap.wrap(" ".join(lines), WIDTH, break_long_words=False, break_on_hyphens=False)
-        found += lines
+    for line in text.split("\n"):
+        safe = printable(line.replace("\t", "    "), 70_000).rstrip()
+        broken = textwrap.wrap(safe, WIDTH, break_long_words=False, break_on_hyphens=False)
+        found += broken if len(safe) > WIDTH else [safe]
     return found

@@ -130,7 +130,7 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
         results.append(f"({', '.join(code.earlier)}{',' * (len(code.earlier) == 1)})")
         kind += ", tuple"
     kind = kind if len(results) <= layout.MANY else "Tensor, ..."
-    more = ", all values that the layer above reads" * bool(code.kept)
+    more = ", values for the layer above" * bool(code.kept)
     more += ", what to look back at" * bool(code.earlier)
     start = [
         *layout.call(4, "def forward(", ["self", *given], f") -> tuple[{kind}]:"),

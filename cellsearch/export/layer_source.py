@@ -79,9 +79,7 @@ class _Writer:
         new = self._equations()
         carry = self._carry()
         if len(self.before) > first:
-            self.before.insert(
-                first, "        # What does not wait for the loop is computed for all steps at once."
-            )
+            self.before.insert(first, "        # What does not wait for the loop, for all steps at once:")
         self.inside.append(f"            outputs.append({self._whole(cell.output)})")
         below = [node for node in cell.nodes if isinstance(node, Input) and node.kind == "below"]
         kept = []

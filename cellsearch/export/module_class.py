@@ -21,8 +21,8 @@ def module_class(cell: Cell, code: LayerCode) -> list[str]:
         f'    """Layers of {cell.name}, called like torch.nn.LSTM.',
         "",
         "    `output, states = module(x, states)`: x is [T, B, input_size], or [B, T, input_size] with",
-        "    batch_first, or [T, input_size] for one sequence; the output has the same axes, and hidden_size.",
-        "    The last states, given back, go on with a sequence; left out, they are those at its start.",
+        "    batch_first, or [T, input_size] for one sequence; in the output hidden_size is in place of",
+        "    input_size. Give the last states back to go on with a sequence; leave them out to start one.",
         '    """',
     ]
     return layout.paragraphs(about, _init(cell, code), _forward(cell, code))

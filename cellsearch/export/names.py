@@ -58,12 +58,13 @@ class Locals:
 def is_plain(name: str) -> bool:
     """Whether a name can stand behind a point and as a keyword argument: it is no number, no keyword, and not
     mangled by Python."""
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+    special = name == "__debug__" or (name.startswith("__") and not name.endswith("__"))
+    return name.isidentifier() and not keyword.iskeyword(name) and not special
 
 
 def is_taken(name: str) -> bool:
-    """Whether every torch module has an attribute of this name, such as `train`."""
-    return hasattr(nn.Module(), name)
+    """Whether every torch module has an attribute of this name, such as `train`, or none can have one."""
+    return name == "__debug__" or hasattr(nn.Module(), name)
 
 
 def parameter(owner: str, name: str) -> str:

@@ -149,7 +149,12 @@ def test_the_order_of_keys_says_nothing(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_run(tmp_path: Path) -> None:
-    log = {"recepie_id": 7, "val_losses": [5.1, float("nan"), float("inf")], "recepie": json.dumps(GRU), "status": "OK"}
+    log = {
+        "recepie_id": 7,
+        "val_losses": [5.1, float("nan"), float("inf")],
+        "recepie": json.dumps(GRU),
+        "status": "OK",
+    }
     (cell,) = read(write(tmp_path, log, "log_stats_model_7.json"))
     assert cell.name == "log_stats_model_7" and fingerprint(cell) == fingerprint(zoo.load("gru"))
 
@@ -193,7 +198,11 @@ def test_names_stay_apart(tmp_path: Path) -> None:
 
 
 def test_cells_are_named_after_the_file(tmp_path: Path) -> None:
-    for name, expected in (("My recipes (1).json", "my_recipes__1_"), ("7.json", "cell_7"), (f"{'x' * 90}.json", "x" * 40)):
+    for name, expected in (
+        ("My recipes (1).json", "my_recipes__1_"),
+        ("7.json", "cell_7"),
+        (f"{'x' * 90}.json", "x" * 40),
+    ):
         found = read(write(tmp_path, [RNN, GRU], name))
         assert [cell.name for cell in found] == [f"{expected}_0", f"{expected}_1"]
     assert read(write(tmp_path, RNN, "tanh"))[0].name == "tanh_"

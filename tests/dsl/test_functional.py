@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -88,6 +87,12 @@ STRANGERS = {
     "an initial bias": ("h' = [h, bias=1]\nc' = c", "h' = [h]\nc' = c"),
     "a drawn bias": ("h' = [h, bias=uniform(0, 1)]\nc' = c", "h' = [h, bias=uniform(0, 2)]\nc' = c"),
     "a vector or a number": ("h' = h * [bias=1]\nc' = c", "h' = h * [scalar=1]\nc' = c"),
+    "what is no number at the first step": ("h' = x * h / h\nc' = c", "h' = x\nc' = c"),
+    "what is no number at zero": ("h' = x * c / x\nc' = c", "h' = c\nc' = c"),
+    "learned scalars of either sign": (
+        "s = [scalar=-4]\nh' = h * s\nc' = c",
+        "s = relu[scalar=-4]\nh' = h * s\nc' = c",
+    ),
     "which state": ("h' = [x]\nc' = h", "h' = [x]\nc' = c"),
     "below what": ("h' = below(h)\nc' = c", "h' = below(c)\nc' = c"),
     "a sign that weights could take up": ("h' = tanh[x]\nc' = c", "h' = -tanh[x]\nc' = c"),

@@ -56,7 +56,7 @@ class Network(nn.Module):
         self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
         self.recurrent = recurrent
         load(recurrent, layers, work)
-        self.output = nn.Linear(*matrix.shape, device=matrix.device)
+        self.output = nn.Linear(matrix.shape[0], matrix.shape[1], device=matrix.device)
         with torch.no_grad():
             self.output.weight.copy_(matrix.T)
             self.output.bias.copy_(bias)

@@ -61,7 +61,8 @@ class Runner:
             expanded = tensor.expand(*self.sizes[:3], tensor.shape[-1])
             self.kept.append(expanded)
             pointers[i] = tensor.data_ptr()
-            strides[4 * i : 4 * i + 4] = expanded.stride()
+            for axis, stride in enumerate(expanded.stride()):
+                strides[4 * i + axis] = stride
         return pointers, strides
 
     def _loop(self, name: str, steps: Sequence[Step], refs: Sequence[Ref]) -> None:

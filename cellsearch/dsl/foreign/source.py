@@ -49,7 +49,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """The text in a file. A ForeignError unless it is a regular file in UTF-8, of at most 16 MiB, or 1 MiB of Python."""
+    """The text in a file. ForeignError unless it is a regular one, UTF-8, up to 16 MiB (1 MiB of Python)."""
     shown = printable(str(path))
     most = MAX_BYTES_OF_PYTHON if path.suffix.lower() == PYTHON else MAX_BYTES
     try:
@@ -92,10 +92,12 @@ def _refuse(path: Path, data: bytes, most: int, shown: str) -> None:
 
 
 class Names:
-    """Gives out legal names of the language, each once, as near as can be to those that are wanted."""
+    """Gives out legal names of the language, each once, as near as can be to those that are wanted: words of
+    the language and `reserved` ones get a _, names that were given out before a number."""
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = set(taken)
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._reserved = frozenset(reserved)
+        self._taken = set(self._reserved)
         self._next: dict[str, int] = {}
 
     def fresh(self, wanted: str, spare: str, count: int = 1) -> str:
@@ -104,9 +106,10 @@ class Names:
         base = re.sub(r"[^A-Za-z0-9_]", "_", wanted[: 2 * MAX_NAME])
         if not base.strip("_") or base[0].isdigit():
             base = f"{spare}_{base}".rstrip("_")
-        name = base = base[:MAX_NAME]
-        if not self._free(name, count):
-            name = f"{base[: MAX_NAME - 1]}_"
+        base = base[:MAX_NAME]
+        if check_name(base) or base in self._reserved:
+            base = f"{base[: MAX_NAME - 1]}_"
+        name = base
         number = self._next.get(base, 2)
         while not self._free(name, count):
             name = f"{base[: MAX_NAME - 8].rstrip('_')}_{number}"

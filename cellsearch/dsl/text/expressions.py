@@ -294,8 +294,8 @@ class Expressions(Cursor):
         return Connection(source, eye=eye, structure=structure, part=part)
 
     def structure(self, token: Token, source: int, first: Token) -> int | None:
-        """Reads a kind of matrix on the connection from `source`, which begins at `first`: its number where it
-        takes one."""
+        """Reads a kind of matrix on the connection from `source`, which begins at `first`: its number where
+        it takes one."""
         kind, name = STRUCTURES[token.text], f"@{token.text}"
         if token.text == "slower" and not self.clock:
             self.fail("needs_clock", token, name=name)

@@ -1,10 +1,10 @@
 """What is known about the cells of the zoo besides their equations. In: names. Out: an `Entry` for each.
 
 Each fact stands once. Who published a cell and when stands in its file, whose comment begins with
-`Authors (year)`. What a cell is checked against stands in `CHECKED` below, and only where a test stands behind
-it: the tables of oracles `tests/zoo/table_*.py`, over whose rows the tests run, say for each row the cell and
-what it is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHECKED`. A new cell is a
-file `NAME.cell`, a row of such a table, and a line here.
+`Authors (year)`. What a cell is checked against stands in `CHECKED` below, and only where a test stands
+behind it: the tables of oracles `tests/zoo/table_*.py`, over whose rows the tests run, say for each row the
+cell and what it is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHECKED`. A new
+cell is a file `NAME.cell`, a row of such a table, and a line here.
 
 How a claim is written:
     "torch.nn.LSTM"           outputs, states and all gradients agree with that class in float64 to 1e-10
