@@ -129,6 +129,17 @@ def _show(parser: Parser) -> None:
     parser.add_argument(
         "--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)"
     )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="PART",
+        help="leave out a gate, by its name, letter (i f o z r d) or role, or the input_activation or "
+        "output_activation; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--couple", action="append", default=[], metavar="GATE,BY", help="make a gate 1 - another: f,i"
+    )
+    parser.add_argument(
+        "--peepholes", metavar="GATES", help="all, none, or the gates that look at the cell state: i,f"
+    )
     _json(parser)
 
 
@@ -226,7 +237,7 @@ VERBS = (
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
     Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
-         "cellsearch show gru\ncellsearch show quick:1 --hidden 256"),
+         "cellsearch show gru\ncellsearch show quick:1 --hidden 256\ncellsearch show lstm --without i --peepholes f,o"),
     Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
          "cellsearch check my.cell\ncellsearch check my.yaml",
          "A cell is compiled and compared with the plain loop over its equations, gradients included; of a "

@@ -318,7 +318,7 @@ def _probe(name: str, draws: int) -> Array:
 
 
 def _values(kind: str, place: int, variant: str, draws: int) -> Array:
-    """Probe values of a weight: matrices [draws, UNITS, UNITS], vectors [draws, UNITS], scalars [draws, 1]."""
+    """Probe values of a weight: matrix [draws, UNITS, UNITS], vector [draws, UNITS] or scalar [draws, 1]."""
     what = kind.split()[0]
     shape = {"matrix": (draws, UNITS, UNITS), "scalar": (draws, 1)}.get(what, (draws, UNITS))
     drawn = _draw(f"{variant} {place} {kind}", math.prod(shape)).reshape(draws, -1)

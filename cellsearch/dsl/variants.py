@@ -89,16 +89,17 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
     return rewritten(edited, {one.node: coupled})
 
 
-def with_peepholes(cell: Cell, which: Collection[str]) -> Cell:
-    """The cell whose gates in `which`, and no others, look at its memory state: input and forget gates at the
-    last value, output gates at the new one. Raises CellError where nothing would change by that."""
+def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
+    """The cell whose gates in `which` (None: all that can), and no others, look at its memory state: input and
+    forget gates at the last value, output gates at the new one. CellError where nothing would change."""
     seeing = [g for g in gates(cell) if g.role in _SEEING]
     if not seeing:
         raise CellError(f"cell {cell.name} has no gates that peepholes could be for{_listed(cell)}")
-    wanted = {find_gate(cell, name).node for name in which}
-    for gate in (find_gate(cell, name) for name in which):
+    chosen = seeing if which is None else [find_gate(cell, name) for name in which]
+    for gate in chosen:
         if gate not in seeing:
             raise CellError(f"cell {cell.name}: {_called(gate)} is no gate of a memory state")
+    wanted = {gate.node for gate in chosen}
     changed: dict[int, Node] = {}
     for gate in seeing:
         for i in _brackets(cell, gate.node):
@@ -115,11 +116,11 @@ def with_peepholes(cell: Cell, which: Collection[str]) -> Cell:
                 raise CellError(f"cell {cell.name}: {_called(gate)} is needed for what it would look at")
             changed[i] = replace(node, connections=(*node.connections, Connection(source, peephole=True)))
     if not changed:
-        raise CellError(f"cell {cell.name} has {'these peepholes already' if which else 'no peepholes'}")
+        raise CellError(f"cell {cell.name} has {'these peepholes already' if wanted else 'no peepholes'}")
     told = (
         "on " + ", ".join(sorted(name_of(cell, n) or "an unnamed gate" for n in wanted)) if wanted else "gone"
     )
-    names = "_".join(sorted(which)) or "none"
+    names = "all" if which is None else "_".join(sorted(which)) or "none"
     return rewritten(_name(cell, f"peepholes_{names}", f"with peepholes {told}"), changed)
 
 
