@@ -24,7 +24,7 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def edited(cell: Cell, args: argparse.Namespace) -> Cell:
-    """The cell after the edits that were asked for: parts go first, gates are coupled next, peepholes last."""
+    """The cell after the edits that were asked for: parts go, then gates are coupled, then peepholes set."""
     for part in args.without:
         cell = without(cell, part)
     for pair in args.couple:

@@ -237,7 +237,8 @@ VERBS = (
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
     Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
-         "cellsearch show gru\ncellsearch show quick:1 --hidden 256\ncellsearch show lstm --without i --peepholes f,o"),
+         "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
+         "cellsearch show lstm --without i --peepholes f,o"),
     Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
          "cellsearch check my.cell\ncellsearch check my.yaml",
          "A cell is compiled and compared with the plain loop over its equations, gradients included; of a "

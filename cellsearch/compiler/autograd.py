@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from cellsearch.compiler import compiled
 from cellsearch.compiler.parameters import Layout, view
 from cellsearch.compiler.passes import backward_pass, forward_pass
 from cellsearch.compiler.stack import reads_below
+from cellsearch.errors import CellError
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,29 @@ class _Layer(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, *rest = ctx.saved_tensors
         count = len(ctx.lay.weights)
         need_x = ctx.needs_input_grad[3 + count]
         below, kept = rest[: ctx.below], rest[ctx.below :]
-        d_row, d_x, others = backward_pass(ctx.lay, ctx.wanted, x, below, kept, gradients, need_x)
-        d_weights = [view(ctx.lay, d_row, k)[0] for k in range(count)]
-        return (None, None, None, *d_weights, d_x, None, *others)
+        with torch.no_grad():
+            d_row, d_x, others = backward_pass(ctx.lay, ctx.wanted, x, below, kept, gradients, need_x)
+        found = [*(view(ctx.lay, d_row, k)[0] for k in range(count)), d_x, None, *others]
+        if torch.is_grad_enabled():  # somebody means to differentiate what comes now
+            found = [None if d is None else _Last.apply(d.detach().requires_grad_()) for d in found]
+        return (None, None, None, *found)
+
+
+class _Last(torch.autograd.Function):
+    """The identity for a gradient that cannot be differentiated: it says so instead of being a constant."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        raise CellError(
+            "the gradient of a Recurrent cannot be differentiated once more: leave create_graph=True out, or"
+            " take the plain loop, cellsearch.compiler.reference"
+        )

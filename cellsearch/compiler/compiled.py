@@ -1,4 +1,4 @@
-"""A layer as an operator of torch, for `torch.compile`: it does not look inside, but knows shapes and gradient.
+"""A layer as an operator of torch, for `torch.compile`: not looked into, with known shapes and gradient.
 
 In: what `passes` takes; an operator takes tensors, numbers and text alone, so the cell comes as its text.
 Out: one list of tensors. Without `torch.compile` the class in `autograd` does the same at less cost.

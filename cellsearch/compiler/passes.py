@@ -16,6 +16,7 @@ from cellsearch.compiler import layer
 from cellsearch.compiler.parameters import Layout, assemble
 from cellsearch.compiler.places import Tape
 from cellsearch.compiler.stack import reads_below
+from cellsearch.compiler.structures import clean
 
 
 def forward_pass(
@@ -31,6 +32,7 @@ def forward_pass(
     what the backward pass needs beside x and below. No two of them share memory."""
     with plain(x.device):
         row = assemble(lay, dict(zip((w.name for w in lay.weights), weights, strict=True))).to(x)
+        clean(lay, row)  # whatever stands where a matrix has to be zero
         given = [s[None] for s in states]
         outputs, tape = layer.forward(lay, row, x[None], given, _below(lay, below), start)
         sequences = [tape.states[k][:, 1:] for k in _indices(lay, wanted)]

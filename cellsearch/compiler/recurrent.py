@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
 
     A cell that uses x outside brackets gets a projection in front where the width of x differs from
     hidden_size: `layers.0.project.weight`, shared by the directions. A layer computes in the dtype of its
-    weights, also under autocast. Gradients are exact; second derivatives are not to be had.
+    weights, also under autocast. Gradients are exact; second derivatives are refused.
 
     Weights are found by the names of the language: `layers.0.i.x` is [D, H], `layers.0.reverse.i.x` that of
     the reverse direction. Matrices and peepholes start in U[-1/sqrt(H), 1/sqrt(H)], as those of torch.nn.LSTM
@@ -123,13 +123,14 @@ class Recurrent(nn.Module):
                 f"dropout={dropout} has no effect: it lies between layers, and there is one", stacklevel=2
             )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(self.cells)
-        self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
-        self._derived = _derive(self.cells, input_size, hidden_size, bidirectional)
+        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
+        self.dropout = float(dropout)
+        self._derived = _derive(self.cells, input_size, hidden_size, self.bidirectional)
         kind: dict[str, Any] = {"device": device, "dtype": dtype}
         self.layers = nn.ModuleList()
         for level in self._derived.levels:
             module = _parameters(level.lay, kind)
-            if bidirectional:
+            if self.bidirectional:
                 module.add_module("reverse", _parameters(level.lay, kind))
             if level.projects:
                 module.add_module("project", nn.Linear(level.width, hidden_size, bias=False, **kind))
@@ -287,7 +288,7 @@ def _weights(lay: Layout, module: nn.Module) -> list[Tensor]:
         bracket, _, name = w.name.partition(".")
         owner = module._modules[bracket]
         assert owner is not None
-        # A weight that a user has parametrised or pruned is no parameter any more, but still an attribute.
+        # A weight that somebody has parametrised is no parameter any more, but still an attribute.
         parameter = owner._parameters.get(name)
         found.append(getattr(owner, name) if parameter is None else parameter)
     return found

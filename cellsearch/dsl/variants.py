@@ -90,7 +90,7 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
 
 
 def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
-    """The cell whose gates in `which` (None: all that can), and no others, look at its memory state: input and
+    """The cell whose gates in `which` (None: all that can) look at its memory state, and no others: input and
     forget gates at the last value, output gates at the new one. CellError where nothing would change."""
     seeing = [g for g in gates(cell) if g.role in _SEEING]
     if not seeing:

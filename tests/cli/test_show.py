@@ -125,3 +125,37 @@ def test_a_wrong_file_is_told_with_its_place(run: Run, tmp_path: Path) -> None:
     assert (
         done.err.startswith("a.cell:2:6: ") and "^^^^^^" in done.err and "did you mean 'sigmoid'?" in done.err
     )
+
+
+def test_an_edited_cell(run: Run) -> None:
+    told = run("show", "lstm", "--without", "i", "--json").json
+    assert told["name"] == "lstm_without_i" and told["origin"] == "zoo, edited"
+    assert told["text"].splitlines()[-3:] == ["o = sigmoid[x, h]", "c' = f * c + g", "h' = o * tanh(c')"]
+    assert "c' = f * c + g" in run("show", "lstm", "--without", "i").out
+
+
+def test_edits_one_after_another(run: Run) -> None:
+    words = ("--without", "output_activation", "--couple", "f,i", "--peepholes", "all")
+    told = run("show", "lstm", *words, "--json").json
+    one = parse("cell a(x; h, c)\ni = sigmoid[x, h, .c]\nf = 1 - i\ng = tanh[x, h]\nc' = f * c + i * g\n"
+                "o = sigmoid[x, h, .c']\nh' = o * c'")  # fmt: skip
+    assert told["fingerprint"] == fingerprint(one)
+    told = run("show", "peephole_lstm", "--peepholes", "i, f", "--json").json
+    assert told["fingerprint"] == fingerprint(zoo.load("peephole_input_forget"))
+    told = run("show", "peephole_lstm", "--peepholes", "none", "--json").json
+    assert told["fingerprint"] == fingerprint(zoo.load("lstm_b"))
+
+
+@pytest.mark.parametrize(
+    "words, code, message",
+    [
+        (("gru", "--without", "f"), 1, "cell gru has no gate f; it has z (update), r (reset)"),
+        (("lstm", "--couple", "f"), 2, "--couple takes two gates, as in --couple f,i; not 'f'"),
+        (("lstm", "--couple", "f,i,o"), 2, "--couple takes two gates"),
+        (("lstm", "--peepholes", "none"), 1, "cell lstm has no peepholes"),
+    ],
+)
+def test_edits_that_cannot_be(run: Run, words: tuple[str, ...], code: int, message: str) -> None:
+    done = run("show", *words)
+    assert (done.code, done.out) == (code, "")
+    assert message in done.err

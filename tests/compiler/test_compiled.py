@@ -44,7 +44,7 @@ def results(module: nn.Module, function: Any, x: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize(
     ("cell", "options"),
-    [("lstm", {"batch_first": True}), ("depth_gated_lstm", {"bidirectional": True}), ("clockwork", {})],
+    [("depth_gated_lstm", {"batch_first": True, "bidirectional": True}), ("clockwork", {})],
 )
 def test_one_graph_gives_the_same(cell: str, options: dict[str, Any]) -> None:
     torch.compiler.reset()
@@ -58,6 +58,7 @@ def test_one_graph_gives_the_same(cell: str, options: dict[str, Any]) -> None:
             close(mine, its)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks at it where a graph breaks
 def test_packed_sequences_break_the_graph_and_nothing_else() -> None:
     torch.compiler.reset()
     rnn = Recurrent(zoo.load("gru"), D, H, bidirectional=True)

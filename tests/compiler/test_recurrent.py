@@ -178,6 +178,26 @@ def test_a_weight_may_be_parametrised() -> None:
     close(rnn(x)[0], other(x)[0])
 
 
+@pytest.mark.parametrize(
+    "text", ["clock 1, 2, 4\nn = tanh[x, h@slower]", "n = tanh[x, h@blocks(3)]", "n = tanh[x, h@skew]"]
+)
+def test_what_must_be_zero_counts_as_zero(text: str) -> None:
+    rnn = Recurrent(parse(f"cell odd(x; h)\n{text}\nh' = 0.5 * h + n"), D, H, dtype=torch.float64)
+    x = numbers(T, B, D)
+    wanted = rnn(x)[0]
+    weight = dict(rnn.named_parameters())["layers.0.n.h"]
+    fixed = weight == 0
+    assert bool(fixed.any())
+    with torch.no_grad():
+        weight[fixed] = 7.0  # as an initialiser of torch.nn.init may do
+    output = rnn(x)[0]
+    assert torch.equal(output, wanted)
+    output.sum().backward()
+    assert (
+        weight.grad is not None and bool((weight.grad[fixed] == 0).all()) and bool((weight.grad != 0).any())
+    )
+
+
 def test_a_stack_may_be_a_list_of_cells() -> None:
     lower = parse("cell lower(x; h, c)\nc' = c + tanh[x, h]\nh' = tanh(c')")
     upper = parse("cell upper(x; h, c)\nc' = c + sigmoid[x, .below(c)]\nh' = c' * x")

@@ -1,4 +1,11 @@
-"""The zoo: published cells as `.cell` files, by name. Each says in its comment where it was published."""
+"""The zoo: published cells as `.cell` files, by name. Each says in its comment where it was published.
+
+Not in it, because the language cannot write them: the Gated-Feedback RNN, which reads the states of all
+layers, above ones too, through gates of one number; the Phased LSTM, whose gate takes the time modulo a
+learned period; mLSTM, fast weights and other memories that are matrices; HyperLSTM with a smaller network
+inside, since all values of a cell have one width; uRNN, LMU and others that need complex or given matrices;
+Skip-RNN, ACT and Zoneout, which round or draw.
+"""
 
 from functools import cache
 from importlib import resources
