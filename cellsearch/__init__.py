@@ -38,7 +38,7 @@ _HOMES = {
     "parse": "cellsearch.dsl.text",
     "search": "cellsearch.search.api",
     "show": "cellsearch.dsl.text",
-    "zoo": "cellsearch.dsl",
+    "zoo": "cellsearch.dsl.zoo",
 }
 
 __all__ = [*_HOMES, "__version__"]
@@ -80,6 +80,8 @@ def __getattr__(name: str) -> Any:
             return "0+unknown"  # run from a copy that is not installed
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "zoo":
+        return importlib.import_module(_HOMES[name])
     if name in ("search", "export"):
         return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(_HOMES[name])

@@ -76,3 +76,10 @@ def test_the_leaderboard_comes_as_rows(tmp_path: Path) -> None:
     assert len(cs.leaderboard("s", results=tmp_path, every=True)) > len(rows)
     with pytest.raises(cs.CellsearchError, match="there is no search 't'"):
         cs.leaderboard("t", results=tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(set(cs.__all__) - {"__version__"}))
+def test_each_name_works_first_in_a_fresh_process(name: str) -> None:
+    code = f"import cellsearch as cs; assert cs.{name} is not None"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cellsearch"
-LAYERS = ("cli", "report", "analysis", "search", "export", "train", "compiler", "dsl", "tasks", "errors")
+LAYERS = (
+    "cli",
+    "report",
+    "analysis",
+    "search",
+    "export",
+    "train",
+    "compiler",
+    "dsl",
+    "tasks",
+    "files",
+    "errors",
+)
 FACE = ("__init__", "__main__")  # the two modules above all layers
 TORCH = ("compiler", "train", "export", "analysis/bench")  # the last one times torch itself
 OPTUNA = PACKAGE / "search" / "study.py"

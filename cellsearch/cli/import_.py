@@ -11,7 +11,7 @@ from cellsearch.dsl import foreign
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, printable
-from cellsearch.search.processes import write_whole
+from cellsearch.files import write_text
 
 
 def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -47,7 +47,7 @@ def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:
         )
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in new.items():
-        write_whole(file, text)
+        write_text(file, text)
     return list(files)
 
 

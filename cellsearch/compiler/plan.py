@@ -14,7 +14,7 @@ it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cellsearch.compiler.lower import Lowered, lower
 from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input, Node, sources
@@ -53,7 +53,7 @@ class Plan:
     home: tuple[int, ...]  # the tape slot where a node's value lies for every step; -1 where none is kept
     slots: int  # how many slots the tape has; the first len(affines) are gathering slots
 
-    @property
+    @cached_property
     def products(self) -> tuple[Product, ...]:
         """All products, in the order of the schedule."""
         return tuple(p for stage in (*self.outer, *self.inner) for p in stage.products)

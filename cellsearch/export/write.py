@@ -4,13 +4,13 @@ In: a cell, a directory or a file's path, and the kinds of file. Out: the paths.
 checked before the first file is written; a file is written beside its place and then moved there.
 """
 
-import contextlib
 import difflib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cellsearch import files
 from cellsearch.dsl.graph import Cell, check_name
 from cellsearch.errors import ExportError, printable
 from cellsearch.export.check import check
@@ -122,25 +122,10 @@ def _is_new(target: Path, data: bytes, overwrite: bool) -> bool:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Makes `target` the old or the new file at any moment, also after a crash, and reads it again."""
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
+    """Writes `target` whole, and reads it again."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        files.write_whole(target, data)
         written = target.read_bytes()
     except (OSError, ValueError) as error:
         raise _failed(target, error) from error
@@ -152,8 +137,7 @@ def _write(target: Path, data: bytes) -> None:
 
 
 def _failed(path: Path, error: Exception) -> ExportError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ExportError(
-        f"cannot write {printable(str(path))}: {reason}\n"
+        f"cannot write {printable(str(path))}: {files.reason(error)}\n"
         "free some space, change the permissions, or name another directory"
     )

@@ -6,6 +6,7 @@ are always in the table, before the units are settled too (then without a score)
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cellsearch.search import queries, ranking
 from cellsearch.search.queries import Counts, Record
@@ -49,6 +50,7 @@ class Row:
     parent: str
     slot: int  # the first it was met in
     text: str
+    twins: tuple[str, ...] = ()  # fingerprints of the cells that were proposed and count as this one
 
     @property
     def seed(self) -> bool:
@@ -62,6 +64,7 @@ def rows_of(
     tasks: Sequence[str],
     threshold: float,
     every: bool = False,
+    twins: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> list[Row]:
     """The table: ranked cells and seeds, best first; with `every` then all other `cells`, in the order they
     were met.
@@ -76,7 +79,8 @@ def rows_of(
     ranks = {mark: rank for rank, mark in enumerate(order, 1)}
     rest = [cell.fingerprint for cell in cells if cell.fingerprint not in ranks and (every or cell.seed)]
     return [
-        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold) for mark in [*order, *rest]
+        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold, twins.get(mark, ()))
+        for mark in [*order, *rest]
     ]
 
 
@@ -87,6 +91,7 @@ def _row(
     units: Mapping[str, float],
     tasks: Sequence[str],
     threshold: float,
+    twins: tuple[str, ...],
 ) -> Row:
     results = []
     for task in tasks:
@@ -113,7 +118,7 @@ def _row(
     parameters = standing.parameters or max((r.parameters or 0 for r in results), default=0) or None
     return Row(
         rank, cell.name, cell.fingerprint, score, tuple(results), parameters, tried, status,
-        cell.parent, cell.slot, cell.text,
+        cell.parent, cell.slot, cell.text, twins,
     )  # fmt: skip
 
 
@@ -143,7 +148,8 @@ def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
         cells = [*seeds, *queries.recorded_cells(store, sorted(marks - {cell.fingerprint for cell in seeds}))]
     units = units_of(known, space, stages, cells)
     tasks = [task.name for task in space.tasks]
-    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every)
+    twins = queries.twins_of(store)
+    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, twins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError, printable
+from cellsearch.files import write_text
 from cellsearch.search import board, liveness, processes, queries, records
 from cellsearch.search.crew import FATAL, Crew, Exit
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
@@ -214,7 +215,7 @@ class Coordinator:
             path = self.folder / "cells" / f"{row.fingerprint[:12]}.cell"
             if row.fingerprint not in self.written and row.rank is not None:
                 if not path.exists():
-                    processes.write_whole(path, row.text)
+                    write_text(path, row.text)
                 self.written.add(row.fingerprint)
 
     def tell(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Which process is which: identity of this machine and of a process, files written whole, one lock per study.
+"""Which process is which: identity of this machine and of a process, one lock per study.
 
 A process id alone is reused; together with the time its process started it is not.
 """
@@ -38,28 +38,6 @@ def started(pid: int) -> str:
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes `path` so that it is the old or the new file at any moment, also after a crash."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise RunError(
-            f"cannot write {printable(str(path))}: {error.strerror}\nfree some space, or change permissions"
-        ) from error
 
 
 @contextlib.contextmanager

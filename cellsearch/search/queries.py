@@ -1,14 +1,15 @@
 """What is read from the records: stages, cells, counts. Each function is one look at the database, by its
 indexes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, inspect, select
 
 from cellsearch.search.ranking import Origin
-from cellsearch.search.schema import Store, cells, claims, reading, slots, stages
-from cellsearch.search.slots import Stage, outcomes_of
+from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
+from cellsearch.search.slots import Stage, known_in, outcomes_of, trained_in
 
 SUMMARY = tuple(
     stages.c[name] for name in (
@@ -16,6 +17,7 @@ SUMMARY = tuple(
         "accuracy", "loss", "setting", "parameters", "hidden",
     )
 )  # fmt: skip
+TWIN = tuple(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Counts:
     settings: int  # evaluated in all
     diverged: int  # of those, the ones without an accuracy
     seconds: float  # spent in stages, over all workers
+    twins: int = 0  # cells that were proposed and count as another one, being the same function
 
 
 def recorded_stages(
@@ -127,20 +130,61 @@ def recorded_cells(
     return sorted(found, key=lambda record: (record.slot, record.fingerprint))
 
 
+def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> str | None:
+    """The fingerprint of the recorded cell that a cell counts as, None where it is new. `function` tells its
+    functional fingerprint, and is not asked where the cell was met before."""
+    with reading(store.engine, store.url) as connection:
+        known = known_in(connection, store, fingerprint)
+    if known is not None:
+        return known
+    wanted = function()
+    with reading(store.engine, store.url) as connection:
+        return trained_in(connection, store, wanted)
+
+
+def twins_of(store: Store) -> dict[str, tuple[str, ...]]:
+    """Fingerprint of a cell -> those of its twins, in the order in which they were met."""
+    query = select(twins.c.cell, twins.c.fingerprint).where(twins.c.study == store.study)
+    found: dict[str, tuple[str, ...]] = {}
+    with reading(store.engine, store.url) as connection:
+        if has_twins(connection):
+            for row in connection.execute(query.order_by(twins.c.slot)):
+                found[row.cell] = (*found.get(row.cell, ()), row.fingerprint)
+    return found
+
+
+def has_twins(connection: Connection) -> bool:
+    """Whether there is the table of twins: a database of numerics 1 has none, and is read all the same."""
+    return inspect(connection).has_table(twins.name)
+
+
+def twin_of(store: Store, slot: int) -> Record | None:
+    """The cell that was proposed in a slot, where it counts as another one and was new."""
+    query = select(*TWIN).where(twins.c.study == store.study, twins.c.slot == slot)
+    with reading(store.engine, store.url) as connection:
+        row = connection.execute(query).first()
+    return None if row is None else Record(*row, seed=False)
+
+
 def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
     """In pieces that every database takes as parameters of one statement."""
     return [fingerprints[i : i + size] for i in range(0, len(fingerprints), size)]
 
 
 def matching(store: Store, start: str) -> list[Record]:
-    """The cells whose fingerprint begins with `start`."""
+    """The cells and twins whose fingerprint begins with `start`, in the order in which they were met."""
     last = start + "g"  # after all hexadecimal digits; a range is found by the index, a pattern is not
-    where = (cells.c.study == store.study, cells.c.fingerprint >= start, cells.c.fingerprint < last)
+
+    def query(table: Table, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+        mark = table.c.fingerprint
+        return select(*columns).where(table.c.study == store.study, mark >= start, mark < last)
+
     columns = [cells.c[name] for name in Record.__dataclass_fields__]
     with reading(store.engine, store.url) as connection:
-        return [
-            Record(*row) for row in connection.execute(select(*columns).where(*where).order_by(cells.c.slot))
-        ]
+        found = [Record(*row) for row in connection.execute(query(cells, columns))]
+        if has_twins(connection):
+            found += [Record(*row, seed=False) for row in connection.execute(query(twins, TWIN))]
+    return sorted(found, key=lambda record: record.slot)
 
 
 def single_outcomes(store: Store, fingerprint: str) -> list[tuple[Stage, RowMapping]]:
@@ -187,4 +231,5 @@ def counts(store: Store) -> Counts:
         settings=settings or 0,
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
+        twins=sum(map(len, twins_of(store).values())),
     )

@@ -15,9 +15,9 @@ from cellsearch.errors import RunError, printable
 from cellsearch.search import schema
 from cellsearch.search.schema import Store, reading, translated, writing
 
-NUMERICS = (
-    1  # raised only when the same study would give other numbers; studies of another number are refused
-)
+#: Raised only when the same study would give other numbers; studies of another number are read, not continued.
+#: 2: of cells that are the same function one is trained.
+NUMERICS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class Seed:
 
     name: str
     fingerprint: str
+    function: str  # functional fingerprint
     text: str
 
 
@@ -116,7 +117,7 @@ def _plan_baseline(
     connection: Connection, study: int, seeds: Sequence[Seed], grids: Mapping[str, int], chunk: int
 ) -> None:
     number = 0
-    cells, slots, claims = [], [], []
+    cells, functions, slots, claims = [], [], [], []
     for seed in seeds:
         cells.append(
             {
@@ -128,6 +129,7 @@ def _plan_baseline(
             }
             | {"seed": True, "parent": "", "edits": "[]"}
         )
+        functions.append({"study": study, "function": seed.function, "fingerprint": seed.fingerprint})
         for task, size in grids.items():
             for start in range(0, size, chunk):
                 slots.append(
@@ -147,6 +149,7 @@ def _plan_baseline(
                 ]
                 number += 1
     connection.execute(insert(schema.cells), cells)
+    connection.execute(insert(schema.functions), functions)
     connection.execute(insert(schema.slots), slots)
     connection.execute(insert(schema.claims), claims)
 

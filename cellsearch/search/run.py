@@ -15,8 +15,10 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 
 from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.files import write_text
 from cellsearch.search import liveness, processes, records
 from cellsearch.search.coordinator import Coordinator, listening
 from cellsearch.search.crew import WORKER, Crew, Orders
@@ -89,7 +91,7 @@ def search(
         ) from error
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
-        processes.write_whole(folder / "space.yaml", records.facts(store).space)
+        write_text(folder / "space.yaml", records.facts(store).space)
         me = liveness.myself("search")
         orders = Orders(name, store.url, options.device, options.data, me.id)
         crew = Crew(options.workers, orders, options.command, folder / "logs")
@@ -118,13 +120,15 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
 
 
 def seeds_of(space: Space) -> list[Seed]:
-    """The seeds by label. Two that are the same cell are one too many: a RunError."""
+    """The seeds by label. Two that are the same cell, or the same function, are one too many: a RunError."""
     found: dict[str, Seed] = {}
     for label, cell in check_seeds(space).items():
-        mark = fingerprint(cell)
-        if mark in found:
-            raise RunError(f"the seeds {found[mark].name!r} and {label!r} are the same cell; leave one out")
-        found[mark] = Seed(label, mark, show(cell))
+        seed = Seed(label, fingerprint(cell), functional(cell), show(cell))
+        if seed.function in found:
+            other = found[seed.function]
+            what = "cell" if other.fingerprint == seed.fingerprint else "function (twins)"
+            raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; leave one out")
+        found[seed.function] = seed
     return list(found.values())
 
 

@@ -69,6 +69,29 @@ cells = Table(
     Column("seed", Boolean, nullable=False, default=False),
 )
 
+functions = Table(  # the key is the promise that of cells that are the same function one is trained
+    "cellsearch_functions",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("function", String(64), primary_key=True),  # functional fingerprint
+    Column("fingerprint", String(64), nullable=False),  # of the cell that is trained for all of them
+)
+
+twins = Table(  # proposals that were the same function as a cell met before, and count as that cell
+    "cellsearch_twins",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),  # its own
+    Column("cell", String(64), nullable=False),  # fingerprint of the cell it counts as
+    Column("name", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parent", String(64), nullable=False),
+    Column("edits", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Index("cellsearch_twins_cell", "study", "cell"),
+    Index("cellsearch_twins_slot", "study", "slot"),
+)
+
 slots = Table(
     "cellsearch_slots",
     META,

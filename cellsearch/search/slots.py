@@ -15,7 +15,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from cellsearch.search.records import facts_in
-from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, studies, writing
+from cellsearch.search.schema import (
+    Store,
+    cells,
+    claims,
+    functions,
+    reading,
+    slots,
+    stages,
+    studies,
+    twins,
+    writing,
+)
 from cellsearch.train.outcome import Outcome
 
 RETRIES = 2  # a slot whose worker crashed is tried again this often, then it has failed
@@ -98,24 +109,50 @@ def decide(
     kind: str,
     fingerprint: str,
     *,
+    function: str,
     name: str,
     text: str,
     parent: str,
     edits: Sequence[Any] = (),
 ) -> Slot:
     """Settles what a slot is about before anything runs: a retry finds it. A cell not met before is
-    recorded."""
+    recorded.
+
+    A cell that is not known by its `fingerprint` and is by its `function` is recorded as a twin; the slot
+    is then about the cell that it is a twin of.
+    """
     with writing(store) as connection:
         row = _own(connection, store, worker, slot)
         if row.kind:  # settled already: the answer was lost
             return _slot(row)
-        _set(connection, store, slot.number, kind=kind, fingerprint=fingerprint, parent=parent)
-        known = select(cells.c.slot).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
-        if connection.execute(known).first() is None:
+        about = known_in(connection, store, fingerprint)
+        if about is None:
             cell = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text}
-            cell |= {"parent": parent, "edits": json.dumps(list(edits)), "slot": slot.number, "seed": False}
-            connection.execute(insert(cells).values(cell))
-    return Slot(slot.number, kind, fingerprint, parent, slot.task)
+            cell |= {"parent": parent, "edits": json.dumps(list(edits)), "slot": slot.number}
+            about = trained_in(connection, store, function)
+            if about is not None:
+                connection.execute(insert(twins).values(cell | {"cell": about}))
+            else:
+                about = fingerprint
+                connection.execute(insert(cells).values(cell | {"seed": False}))
+                key = {"study": store.study, "function": function, "fingerprint": fingerprint}
+                connection.execute(insert(functions).values(key))
+        _set(connection, store, slot.number, kind=kind, fingerprint=about, parent=parent)
+    return Slot(slot.number, kind, about, parent, slot.task)
+
+
+def known_in(connection: Connection, store: Store, fingerprint: str) -> str | None:
+    """The fingerprint of the recorded cell that a cell met before counts as: its own, or that of which it is
+    a twin."""
+    cell = select(cells.c.fingerprint).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
+    twin = select(twins.c.cell).where(twins.c.study == store.study, twins.c.fingerprint == fingerprint)
+    return connection.execute(cell).scalar() or connection.execute(twin).scalar()
+
+
+def trained_in(connection: Connection, store: Store, function: str) -> str | None:
+    """The fingerprint of the cell that is trained for all cells of a functional fingerprint."""
+    here = (functions.c.study == store.study, functions.c.function == function)
+    return connection.execute(select(functions.c.fingerprint).where(*here)).scalar()
 
 
 def claim(

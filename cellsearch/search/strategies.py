@@ -49,12 +49,17 @@ class View:
     tried: Mapping[str, Mapping[str, int]]  # of the listed ones, as in `Known`
     known: Callable[[str], Known]  # by fingerprint
     cell: Callable[[str], Cell]
-    fingerprint: Callable[[Cell], str]
+    counts_as: Callable[
+        [Cell], str
+    ]  # fingerprint of the recorded cell that a cell is; its own where it is new
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A refinement of `cell`, or a proposal: `cell` made from `parent` by `edits`."""
+    """A refinement of `cell`, or a proposal: `cell` made from `parent` by `edits`.
+
+    `fingerprint` is that of the cell it counts as: a proposal may be a known cell, or a twin of one.
+    """
 
     kind: str  # refine, propose
     cell: Cell
@@ -93,7 +98,7 @@ def decide(strategy: Strategy, view: View, propose: Propose, rng: np.random.Gene
         except CellError as error:  # this parent has no acceptable mutant; another one may have
             reason = str(error)
             continue
-        fingerprint = view.fingerprint(child)
+        fingerprint = view.counts_as(child)
         if runnable(view, view.known(fingerprint), strategy.threshold):
             return Decision("propose", child, fingerprint, parent, tuple(edits))
     if refinable:

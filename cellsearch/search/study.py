@@ -112,6 +112,8 @@ def trial_of(store: Store, known: Facts, row: Row[tuple[object, ...]]) -> Frozen
         params |= structure(parse(record.text))
         attributes |= {"cell": record.text, "fingerprint": record.fingerprint, "name": record.name}
         attributes |= {"parent": row.parent, "edits": json.loads(record.edits)}
+    if (twin := queries.twin_of(store, row.number)) is not None:
+        attributes |= {"twin": twin.text, "edits": json.loads(twin.edits)}
     units = known.units
     ratios = {}
     for stage in queries.recorded_stages(store, fingerprint=row.fingerprint):

@@ -1,6 +1,7 @@
 """The records as a decision reads them. In: a study. Out: the `View` of `strategies`."""
 
 from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.search import queries, ranking, strategies
@@ -38,4 +39,9 @@ def look(store: Store, space: Space, known: Facts) -> View:
         return parse(queries.recorded_cells(store, [mark])[0].text)
 
     admission = space.filter.accuracy if space.filter else 0.0
-    return View(strategies.grids(space), units, admission, order, tried, about, cell, fingerprint)
+
+    def counts_as(proposed: Cell) -> str:
+        mark = fingerprint(proposed)
+        return queries.counts_as(store, mark, lambda: functional(proposed)) or mark
+
+    return View(strategies.grids(space), units, admission, order, tried, about, cell, counts_as)

@@ -17,6 +17,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
@@ -177,8 +179,8 @@ class Shift:
         decision = strategies.decide(self.space.strategy, self.view(), self.propose, rng)
         name = f"m{self.number(slot)}"  # kept where the cell is new; the fingerprint ignores names
         return slots.decide(
-            self.store, self.worker, slot, decision.kind, decision.fingerprint,
-            name=name, text=show(replace(decision.cell, name=name)),
+            self.store, self.worker, slot, decision.kind, fingerprint(decision.cell),
+            function=functional(decision.cell), name=name, text=show(replace(decision.cell, name=name)),
             parent=decision.parent, edits=decision.edits,
         )  # fmt: skip
 

@@ -9,14 +9,13 @@ The text is read as a stream of events and never by recursion, so that no input 
 """
 
 import math
-import os
 import re
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from cellsearch import files
 from cellsearch.errors import Place, SpaceError, printable
 
 MAX_BYTES, MAX_DEPTH, MAX_DIGITS = 1 << 20, 64, 40
@@ -109,27 +108,18 @@ def read_text(path: Path) -> str:
     """The text of a regular file of at most 1 MiB in UTF-8. All else is a SpaceError, and no hang."""
     shown = printable(str(path))
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise SpaceError(f"{shown} is a directory", remedy="name a .yaml file in it")
-        if not stat.S_ISREG(mode):
-            raise SpaceError(
-                f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
-            )
-        # not blocking: between the two calls the path may have become a FIFO
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise SpaceError(
-                    f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
-                )
-            data = file.read(MAX_BYTES + 1)
+        data = files.read(path, MAX_BYTES)
+    except files.NotRegularError as failure:
+        if failure.is_directory:
+            raise SpaceError(f"{shown} is a directory", remedy="name a .yaml file in it") from None
+        raise SpaceError(
+            f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
+        ) from None
     except FileNotFoundError:
         raise SpaceError(f"there is no file {shown}", remedy="check the path") from None
-    except (OSError, ValueError) as failure:  # ValueError: a NUL in the path
-        reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+    except (OSError, ValueError) as failure:
         raise SpaceError(
-            f"cannot read {shown}: {printable(reason)}", remedy="name a readable .yaml file"
+            f"cannot read {shown}: {printable(files.reason(failure))}", remedy="name a readable .yaml file"
         ) from None
     if len(data) > MAX_BYTES:
         raise SpaceError(
@@ -138,11 +128,9 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as failure:
-        before = data[: failure.start].decode("utf-8")
-        source = Source(str(path), tuple(BREAK.split(data.decode("utf-8", "replace"))))
-        raise error(
-            _at(source, before, len(before)),
+        raise SpaceError(
             f"byte 0x{data[failure.start]:02X} is not UTF-8",
+            files.place_of(failure, str(path)),
             "save the file as UTF-8",
         ) from None
 

@@ -1,14 +1,12 @@
 """Texts from disk: a path in, its characters out; anything that is not a text of sensible size is a
 DataError.
-
-Nothing here can hang: what is not a regular file (a directory, a device, a FIFO) is refused before it is
-opened.
 """
 
 import os
 import stat
 from pathlib import Path
 
+from cellsearch import files
 from cellsearch.errors import DataError, printable
 
 MAX_BYTES = 128 * 2**20  # of a file; the largest texts in use for this, enwik8 and text8, have 100,000,000
@@ -43,14 +41,13 @@ def read_text(path: Path, what: str) -> str:
     `what` says in messages what the file is for. DataError if it is missing, not a regular file, unreadable,
     larger than MAX_BYTES, not UTF-8, or empty.
     """
-    status = _status(path, what)
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{_shown(path)}: {what} must be a file, and this is {_kind(status.st_mode)}.")
+    _status(path, what)
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)  # not st_size: a file may grow, and in /proc it says 0
+        raw = files.read(path, MAX_BYTES)
+    except files.NotRegularError as error:
+        raise DataError(f"{_shown(path)}: {what} must be a file, and this is {error.kind}.") from None
     except OSError as error:
-        raise DataError(f"{_shown(path)}: cannot read {what}: {error.strerror or error}.") from None
+        raise DataError(f"{_shown(path)}: cannot read {what}: {files.reason(error)}.") from None
     if len(raw) > MAX_BYTES:
         raise DataError(
             f"{_shown(path)}: {what} is larger than {MAX_BYTES // 2**20} MiB, the most that is read."
@@ -85,20 +82,8 @@ def _status(path: Path, what: str) -> os.stat_result:
         return path.stat()
     except FileNotFoundError:
         raise DataError(f"{_shown(path)}: {what} is not there. Check the path and --data DIR.") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{_shown(path)}: cannot look at {what}: {reason}.") from None
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-        stat.S_IFSOCK: "a socket",
-    }
-    return kinds.get(stat.S_IFMT(mode), "something else")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{_shown(path)}: cannot look at {what}: {files.reason(error)}.") from None
 
 
 def _shown(path: Path) -> str:

@@ -163,20 +163,6 @@ def test_a_lock_is_held_by_one_and_dies_with_its_process(tmp_path: Path) -> None
         assert path.read_text() == str(os.getpid())
 
 
-def test_files_are_whole_or_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.cell"
-    processes.write_whole(path, "old")
-
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left on device\nfree some space"):
-        processes.write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["a.cell"]
-
-
 def test_a_study_without_workers_has_none(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     assert liveness.listed(store) == []

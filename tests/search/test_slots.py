@@ -41,6 +41,7 @@ def decided(store: Store, slot: Slot, number: int = 1, worker: str = "me") -> Sl
         slot,
         "propose",
         f"{number:064x}",
+        function=f"{number:064d}",
         name="m",
         text="cell m(x; h)\nh' = x\n",
         parent=SEEDS["gru"],

@@ -35,7 +35,7 @@ def view_of(ranked: list[int], known: Mapping[int, Known]) -> View:
         tried={fingerprint(variant(n)): known.get(n, Known({}, {})).tried for n in ranked},
         known=lambda mark: known.get(marks[mark], Known({}, {})),
         cell=lambda mark: variant(marks[mark]),
-        fingerprint=fingerprint,
+        counts_as=fingerprint,
     )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import toolchain
 from cellsearch.compiler.native.source import Source, Step, source
 from cellsearch.compiler.parameters import matrix
@@ -25,49 +24,52 @@ class Runner:
         self.source: Source = source(where.lay.plan, above)
         self.library = toolchain.library(self.source.text, self.dtype)
         self.products = toolchain.products(self.dtype)
-        self.kept: list[Tensor] = []  # tensors whose memory the table points to
+        self.kept: list[Tensor] = []  # tensors whose memory the tables point to
+        self.tables: dict[str, tuple[Any, Any]] = {}
         self.sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
 
     def forward_outer(self, stage: int) -> None:
         """An outer kernel of the forward pass."""
-        self._call(f"f_outer{stage}", *self._table(_forward(self.source.refs)))
+        self._call(f"f_outer{stage}", *self._table("forward"))
 
     def forward_loop(self) -> None:
         """The loop forward."""
-        self._loop("f_loop", self.source.forward, _forward(self.source.refs))
+        self._loop("f_loop", self.source.forward, "forward")
 
     def backward_outer(self, stage: int) -> None:
         """An outer kernel of the backward pass."""
-        self._call(f"b_outer{stage}", *self._table(self.source.refs))
+        self._call(f"b_outer{stage}", *self._table("backward"))
 
     def backward_loop(self) -> None:
         """The loop backward; the result lies in `where.old`."""
-        self._loop("b_loop", self.source.backward, self.source.refs)
+        self._loop("b_loop", self.source.backward, "backward")
         if self.where.steps_count % 2 == 0:
             self.where.new, self.where.old = self.where.old, self.where.new
 
-    def _table(self, refs: Sequence[Ref]) -> tuple[Any, Any]:
-        """Base pointers and strides of every ref of the source; those not in `refs` stay empty."""
+    def _table(self, direction: str) -> tuple[Any, Any]:
+        """Base pointers and strides of every ref of the source, made once; the forward pass touches only values,
+        and the rows of gradients stay empty in its table."""
+        if direction in self.tables:
+            return self.tables[direction]
         count = len(self.source.refs)
         pointers, strides = (_POINTER * count)(), (_LONG * (4 * count))()
-        wanted = set(refs)
         for i, ref in enumerate(self.source.refs):
-            if ref not in wanted:
+            if direction == "forward" and ref.kind.startswith("d"):
                 continue
             tensor = self.where.whole(ref)
             if tensor.stride(-1) != 1 and tensor.shape[-1] > 1 and ref.kind != "weight":
                 tensor = tensor.contiguous()  # a gradient from outside may come in any layout
-                self.kept.append(tensor)
             expanded = tensor.expand(*self.sizes[:3], tensor.shape[-1])
             self.kept.append(expanded)
             pointers[i] = tensor.data_ptr()
             for axis, stride in enumerate(expanded.stride()):
                 strides[4 * i + axis] = stride
+        self.tables[direction] = pointers, strides
         return pointers, strides
 
-    def _loop(self, name: str, steps: Sequence[Step], refs: Sequence[Ref]) -> None:
+    def _loop(self, name: str, steps: Sequence[Step], direction: str) -> None:
         where, hidden = self.where, self.where.lay.hidden
-        pointers, strides = self._table(refs)
+        pointers, strides = self._table(direction)
         matrices = [matrix(where.lay, where.row, step.index) for step in steps]
         panel = self.products.panel_width()
         at, size = [], 0
@@ -94,9 +96,3 @@ class Runner:
         function = getattr(self.library, name)
         function.restype = None
         function(*(_LONG(n) for n in self.sizes), *arguments)
-        self.kept.clear()
-
-
-def _forward(refs: Sequence[Ref]) -> list[Ref]:
-    """The refs of values: what the forward pass touches."""
-    return [r for r in refs if not r.kind.startswith("d")]

@@ -1,13 +1,12 @@
 """A text of another program with places in it, and the names that its parts get here."""
 
 import difflib
-import os
 import re
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellsearch import files
 from cellsearch.dsl.graph import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
@@ -53,17 +52,15 @@ def open_source(path: Path) -> Source:
     shown = printable(str(path))
     most = MAX_BYTES_OF_PYTHON if path.suffix.lower() == PYTHON else MAX_BYTES
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file")
-        # not blocking: between the two calls the path may have become a FIFO
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as file:
-            data = file.read(most + 1)
+        data = files.read(path, most)
+    except files.NotRegularError:
+        raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file") from None
     except FileNotFoundError:
         raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ForeignError(f"cannot read {shown}: {reason}", remedy="name a file that can be read") from None
+    except (OSError, ValueError) as error:
+        raise ForeignError(
+            f"cannot read {shown}: {files.reason(error)}", remedy="name a file that can be read"
+        ) from None
     _refuse(path, data, most, shown)
     try:
         text = data.decode("utf-8-sig")
