@@ -6,6 +6,20 @@
     rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
 
 Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.
+
+Each folder imports only from those above it in this list:
+
+    tasks       options, a batch and a seed -> a data set of symbols
+    dsl         text -> a cell, a frozen graph; its names, weights, gates and edits
+    compiler    a cell -> forward and backward passes over a population of its settings
+    train       a cell, settings, a data set -> what each setting came to
+    export      a cell -> files that work without this package
+    search      a space -> cells proposed, trained in stages, recorded, ranked
+    analysis    measurements: how fast a training step is
+    report      cells and searches as people see them
+    cli         the command
+
+`files` and `errors` stand below all of them.
 """
 
 import importlib

@@ -4,7 +4,11 @@ The command line prints these and ends with `exit_code`; anything else that esca
 program.
 """
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+MAX_WORD = 100  # characters of a word that are compared with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,15 @@ def printable(text: str, limit: int = 160) -> str:
     log."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return shown[:limit] + "…" if len(shown) > limit else shown
+
+
+def did_you_mean(word: str, known: Iterable[str], suffix: str = "", cutoff: float = 0.6) -> str:
+    """The start of a remedy: a question with the one of `known` that resembles `word`, "" where none does."""
+    names = [name for name in known if len(name) <= MAX_WORD]
+    for wanted in (word[:MAX_WORD], word[:MAX_WORD].lower()):
+        if near := difflib.get_close_matches(wanted, names, n=1, cutoff=cutoff):
+            return f"did you mean '{printable(near[0])}{suffix}'? "
+    return ""
 
 
 def excerpt(place: Place, width: int = 96) -> str:

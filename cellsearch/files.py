@@ -1,8 +1,9 @@
 """Files on disk, read and written with care.
 
 Reading cannot hang and has a bound: only regular files are opened, and no more than asked for is read.
-Writing is whole: a file is the old or the new one at any moment, also after a crash. What goes wrong is
-raised as it is; whoever asked knows what the file was for and says it in an error for people.
+Writing is whole: a file is the old or the new one at any moment, also after a crash. `read` and
+`write_whole` raise what goes wrong as it is, for those who know more about it; `read_text` and `write_text`
+say it to people.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import re
 import stat
 from pathlib import Path
 
-from cellsearch.errors import Place, RunError, printable
+from cellsearch.errors import LocatedError, Place, RunError, printable
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -49,12 +50,42 @@ def read(path: Path, most: int) -> bytes:
         return file.read(most + 1)  # not st_size: a file may grow, and in /proc it says 0
 
 
+def read_text(
+    path: str | Path, most: int, error: type[LocatedError], what: str, kind: str, doubt: str
+) -> str:
+    """The text of a file in UTF-8. FileNotFoundError where there is none; any other trouble is an `error`.
+
+    `what` is read from such a file ("a cell"), `kind` is how the file is called (".cell file"), and `doubt`
+    is the question where it is too long.
+    """
+    shown = printable(str(path))
+    try:
+        data = read(Path(path), most)
+    except NotRegularError as found:
+        if found.is_directory:
+            raise error(f"{shown} is a directory", remedy=f"name a {kind} in it") from None
+        raise error(f"{shown} is not a regular file", remedy=f"{what} is read from a file on disk") from None
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as failure:
+        told = printable(reason(failure))
+        raise error(f"cannot read {shown}: {told}", remedy=f"name a readable {kind}") from None
+    if len(data) > most:
+        size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
+        raise error(f"{shown} is longer than {size}", remedy=doubt)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as failure:
+        byte = f"byte 0x{data[failure.start]:02X} is not UTF-8"
+        raise error(byte, _place_of(failure, str(path)), "save the file as UTF-8") from None
+
+
 def reason(error: Exception) -> str:
     """Why the system refused a path, in its own words."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def place_of(failure: UnicodeDecodeError, file: str) -> Place:
+def _place_of(failure: UnicodeDecodeError, file: str) -> Place:
     """Where in the text of `file` the byte stands that is not UTF-8."""
     data, at = failure.object, failure.start
     before = _BREAK.split(data[:at].decode("utf-8"))

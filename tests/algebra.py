@@ -12,7 +12,8 @@ from itertools import product
 from math import inf
 
 from cellsearch.dsl.functional import function
-from cellsearch.dsl.graph import Affine, Before, Cell, Constant, Input
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Before, Constant, Input
 from cellsearch.dsl.ops import OPS
 
 Monomial = tuple[int, ...]  # numbers of atoms, sorted

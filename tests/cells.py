@@ -12,20 +12,19 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from cellsearch.dsl.graph import (
-    MAX_DEPTH,
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_DEPTH
+from cellsearch.dsl.nodes import (
     STRUCTURES,
     Affine,
     Apply,
     Before,
-    Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
     Uniform,
-    build,
     depths,
     sources,
 )

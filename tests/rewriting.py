@@ -2,18 +2,8 @@
 
 import numpy as np
 
-from cellsearch.dsl.graph import (
-    Affine,
-    Apply,
-    Before,
-    Cell,
-    Constant,
-    Input,
-    Node,
-    build,
-    sources,
-    with_sources,
-)
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.nodes import Affine, Apply, Before, Constant, Input, Node, in_order, sources, with_sources
 from cellsearch.dsl.ops import OPS
 
 RULES = ("commute", "turn", "one", "zero", "minus", "regroup", "spread", "copy", "join", "split")
@@ -101,17 +91,7 @@ def _step(cell: Cell, rng: np.random.Generator) -> Cell:
 def _sorted(cell: Cell, nodes: list[Node], labels: list[str], new: list[int], out: int) -> Cell:
     """The cell with its nodes in an order in which each reads earlier ones."""
     order = list(range(1 + len(cell.states)))
-    placed = set(order)
-    stack = [(i, False) for i in reversed(range(len(nodes)))]
-    while stack:
-        i, ready = stack.pop()
-        if i in placed:
-            continue
-        if ready:
-            order.append(i)
-            placed.add(i)
-        else:
-            stack += [(i, True), *((s, False) for s in reversed(sources(nodes[i])))]
+    order += in_order(nodes, range(len(nodes)), set(order))
     at = {old: k for k, old in enumerate(order)}
     moved = [with_sources(nodes[i], [at[s] for s in sources(nodes[i])]) for i in order]
     assert all(isinstance(moved[k], Input) for k in range(1 + len(cell.states)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cellsearch import files
-from cellsearch.errors import RunError
+from cellsearch.errors import RunError, SpaceError, TextError
 
 
 def full(*_: object) -> None:
@@ -75,11 +75,26 @@ def test_paths_of_nothing(tmp_path: Path) -> None:
         (b"a\rb\n\xff", 3, 1, "\ufffd"),
     ],
 )
-def test_the_place_of_a_byte_that_is_not_utf8(data: bytes, line: int, column: int, text: str) -> None:
-    with pytest.raises(UnicodeDecodeError) as caught:
-        data.decode()
-    place = files.place_of(caught.value, "a.cell")
-    assert (place.file, place.line, place.column, place.text) == ("a.cell", line, column, text)
+def test_the_place_of_a_byte_that_is_not_utf8(
+    tmp_path: Path, data: bytes, line: int, column: int, text: str
+) -> None:
+    path = tmp_path / "a.cell"
+    path.write_bytes(data)
+    with pytest.raises(TextError, match="is not UTF-8") as caught:
+        files.read_text(path, 100, TextError, "a cell", ".cell file", "?")
+    place = caught.value.place
+    assert place is not None
+    assert (place.file, place.line, place.column, place.text) == (str(path), line, column, text)
+
+
+@pytest.mark.parametrize(("most", "size"), [(4096, "4 KiB"), (2**20, "1 MiB")])
+def test_what_is_too_long_says_how_long_it_may_be(tmp_path: Path, most: int, size: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * most)
+    assert len(files.read_text(path, most, SpaceError, "a space", ".yaml file", "?")) == most
+    path.write_bytes(b"x" * (most + 1))
+    with pytest.raises(SpaceError, match=f"is longer than {size}\nis it?"):
+        files.read_text(path, most, SpaceError, "a space", ".yaml file", "is it?")
 
 
 @pytest.mark.parametrize(("owner", "name"), [(os, "fsync"), (Path, "replace")])

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
-from cellsearch.dsl.roles import describe, hears, remembers
+from cellsearch.dsl.reach import hears, remembers
 from cellsearch.errors import printable
 from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT

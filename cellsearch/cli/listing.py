@@ -8,8 +8,8 @@ from rich.text import Text
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.roles import describe
 from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, printable

@@ -2,12 +2,11 @@
 right."""
 
 import argparse
-import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
 
-from cellsearch.errors import UsageError, printable
+from cellsearch.errors import UsageError, did_you_mean, printable
 from cellsearch.report.words import read_duration
 
 _WHOLE = re.compile(r"\+?[0-9][0-9_,]*(?:e\+?[0-9]{1,2})?\Z", re.ASCII)
@@ -80,6 +79,5 @@ def cores() -> int:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """A question with the nearest of `known`, "" where none is near."""
-    near = difflib.get_close_matches(word[:100].lower(), known, n=1, cutoff=0.55)
-    return f"did you mean '{near[0]}'? " if near else ""
+    """`did_you_mean` for words of the command line, which are short."""
+    return did_you_mean(word, known, cutoff=0.55)

@@ -21,9 +21,9 @@ from cellsearch.report import progress as report
 from cellsearch.report.words import duration, plural
 from cellsearch.search import api, serve, studies
 from cellsearch.search.crew import Orders
+from cellsearch.search.database import shown
 from cellsearch.search.progress import Progress
 from cellsearch.search.run import Options, default_url
-from cellsearch.search.schema import shown
 from cellsearch.search.space import load_space
 from cellsearch.search.studies import RESULTS
 

@@ -9,7 +9,8 @@ from cellsearch.report import leaderboard
 from cellsearch.report import status as report
 from cellsearch.report.columns import text
 from cellsearch.search import board, queries, records, studies
-from cellsearch.search.schema import shown
+from cellsearch.search.board import Row
+from cellsearch.search.database import shown
 from cellsearch.search.studies import RESULTS, Study
 
 
@@ -38,7 +39,7 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
     name = args.name or _newest(args.storage, terminal)
     study = studies.opened(name, args.storage)
     if args.json:
-        rows = board.leaderboard(study.store, study.space, args.all)
+        rows = _rows(study, args.rows, args.all)[0]
         counts, lost = queries.counts(study.store), _dropped(study)
         chosen = rows if args.all else leaderboard.chosen(rows, args.rows)
         terminal.json(
@@ -59,18 +60,26 @@ def print_board(
 ) -> None:
     """The table of a search, what stands below it, and the line that exports the winner."""
     width = terminal.out.width
-    rows = board.leaderboard(study.store, study.space, every)
+    rows, size = _rows(study, count, every)
     chosen = rows if every else leaderboard.chosen(rows, count)
     terminal.print(leaderboard.lines(chosen, width))
-    more = len(rows) - len(chosen)
+    more = size - len(chosen)
     if more > 0:
-        terminal.print([text(f"and {more:,} more: --rows {len(rows)}", "dim")])
+        terminal.print([text(f"and {more:,} more: --rows {size}", "dim")])
     terminal.print([text("")])
     counts = queries.counts(study.store)
     terminal.print(
         leaderboard.notes(counts, study.facts.trials, study.space.baseline, _dropped(study), width)
     )
     terminal.print(leaderboard.winner(rows, study.store.name, None if storage is None else shown(storage)))
+
+
+def _rows(study: Study, count: int, every: bool) -> tuple[list[Row], int]:
+    """The first `count` rows, one at least, and the seeds, or all; and how many there are."""
+    if every:
+        rows = board.leaderboard(study.store, study.space, every=True)
+        return rows, len(rows)
+    return board.top(study.store, study.space, max(1, count))
 
 
 def _dropped(study: Study) -> list[str]:

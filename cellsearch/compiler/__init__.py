@@ -1,12 +1,24 @@
 """The compiler: a cell becomes a plan, the plan a forward and backward pass over a whole population.
 
-    plan        Cell -> Plan: what runs before the loop over time and what inside it; no tensors
-    kernels     Plan -> pointwise kernels, forward and backward, derived from the op table; no tensors
-    parameters  Plan, widths -> where each weight lies in a member's flat row; names; first values
-    reference   the obvious loop, differentiated by autograd: what the fast path is tested against
-    layer       one layer of a population: forward and backward
-    recurrent   Recurrent, an nn.Module with the calling convention of torch.nn.LSTM (sequences, carried)
-    autograd    one layer in one direction for autograd; for torch.compile an operator (passes, compiled)
+Without tensors, from the cell down to its arithmetic:
+
+    lower        Cell -> a cell in which nothing looks back by more than one step
+    plan         -> what runs before the loop over time, what inside it, and what is kept
+    kernels      -> pointwise kernels of the forward pass; `backward` derives those of the backward pass
+
+With tensors, from the weights up to a whole network:
+
+    parameters   where each weight lies in a member's flat row, by name
+    structures   kinds of matrices, and first values
+    places       the tape, and where every value and gradient of a layer lies
+    eager        the loop over time in torch calls (`formula`: the op table in torch); native/: the same in C
+    layer        one layer of a population, forward and backward; stack: layers on top of each other
+    recurrent    Recurrent, an nn.Module with the calling convention of torch.nn.LSTM (sequences, carried)
+    autograd     what it calls: one layer in one direction (passes); compiled: the same for torch.compile
+
+What all of it is held against:
+
+    reference    the obvious loop, differentiated by autograd; agreement: the difference from it, as a number
 
 Axes, everywhere in this order: K population, T time, B batch, D input width, H hidden width, G fused gates.
 """

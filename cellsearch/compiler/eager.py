@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import kernels
+from cellsearch.compiler.backward import Backward
 from cellsearch.compiler.formula import TORCH
-from cellsearch.compiler.kernels import Backward, Kernel, Ref
+from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.parameters import matrix
 from cellsearch.compiler.places import Places
 from cellsearch.dsl.ops import names
@@ -39,9 +40,7 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     stored = [s.formula for s in kernel.stores]
     targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
     tensors = {name for name, _ in kernel.loads}
-    full = {
-        name for name, ref in kernel.loads if ref.kind not in _BROADCAST
-    }  # of the whole shape for certain
+    full = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
     done: set[str] = set()
     for let in kernel.lets:
         reads = names(let.formula)
@@ -117,12 +116,11 @@ def outer_kernels(where: Places, group: Sequence[Kernel]) -> None:
 def forward_loop(where: Places) -> None:
     """The inner stages, step by step."""
     plan = where.lay.plan
-    index = {p: k for k, p in enumerate(plan.products)}
     calls = []  # of one step: the products of each stage, and its kernel with the tensors of every step
     for k, group in enumerate(kernels.forward(plan)[1]):
         products = [
             (
-                matrix(where.lay, where.row, index[p]),
+                matrix(where.lay, where.row, plan.index[p]),
                 where.steps(kernels.location(plan, p.source)),
                 where.slots(p.first, p.count).unbind(1),
             )
@@ -142,7 +140,6 @@ def backward_loop(where: Places, code: Backward) -> None:
     """The inner stages backward. The gradients of old and new states swap their buffers at every step; the
     result lies in `where.old`."""
     plan = where.lay.plan
-    index = {p: k for k, p in enumerate(plan.products)}
     both = []  # the calls of a step for either role of the two buffers
     for _ in range(2):
         calls = []
@@ -151,9 +148,9 @@ def backward_loop(where: Places, code: Backward) -> None:
             for p in reversed(plan.inner[k].products if plan.inner else ()):
                 to = kernels.gradient(plan, p.source)
                 if to is not None:
-                    weight = matrix(where.lay, where.row, index[p]).transpose(1, 2)
+                    weight = matrix(where.lay, where.row, plan.index[p]).transpose(1, 2)
                     source = where.d_slots(p.first, p.count).unbind(1)
-                    products.append((weight, source, where.steps(to), code.adds[index[p]]))
+                    products.append((weight, source, where.steps(to), code.adds[plan.index[p]]))
             group = [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in code.inner[k]]
             calls.append((group, products))
         both.append((calls, where.old))

@@ -1,8 +1,8 @@
-"""Pointwise kernels of a plan, forward and backward, as text in the arithmetic of the op table; no tensors.
+"""Pointwise kernels of a plan, as text in the arithmetic of the op table; no tensors. Here those of the
+forward pass; `backward` derives the others.
 
 A kernel works on every unit by itself, or is one op over the units: it loads values from where they lie
-(`Ref`), computes, and stores. The backward kernels are derived from the derivatives in the op table. Engines
-turn kernels into torch calls or into C.
+(`Ref`), computes, and stores. Engines turn kernels into torch calls or into C.
 
 What a `Ref` names, at the step that is being computed:
 
@@ -18,13 +18,12 @@ What a `Ref` names, at the step that is being computed:
 """
 
 import ast
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cellsearch.compiler.plan import Plan, Stage, is_vector
-from cellsearch.dsl.graph import Affine, Apply, Constant, Input
-from cellsearch.dsl.ops import OPS, names
+from cellsearch.dsl.nodes import Affine, Apply, Constant, Input
+from cellsearch.dsl.ops import OPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,6 @@ class Kernel:
     units: bool = False
 
 
-@dataclass(frozen=True)
-class Backward:
-    """The backward pass of one step: for every stage its kernels, in the order in which they run; which
-    gradients get a value at all; and for every product whether its gradient is added to what the kernels and
-    the products before it left (else it is stored)."""
-
-    inner: tuple[tuple[Kernel, ...], ...]  # by stage index; run from the last to the first
-    outer: tuple[tuple[Kernel, ...], ...]
-    adds: dict[int, bool]  # index of the product in plan.products -> add
-    written: frozenset[Ref]
-
-
 @lru_cache(maxsize=4096)
 def forward(plan: Plan) -> tuple[tuple[tuple[Kernel, ...], ...], tuple[tuple[Kernel, ...], ...]]:
     """The kernels of every outer and of every inner stage, in the order in which they run."""
@@ -83,23 +70,6 @@ def forward(plan: Plan) -> tuple[tuple[tuple[Kernel, ...], ...], tuple[tuple[Ker
     if not inner:
         inner = (_forward_stage(plan, Stage((), ()), inner=True, last=True),)
     return outer, inner
-
-
-@lru_cache(maxsize=4096)
-def backward(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
-    """The kernels of the backward pass, derived from the op table. `above` are the states whose new values
-    the layer above reads through below(...), so that a gradient comes from there."""
-    writer = _Writer(plan, above)
-    inner_stages = plan.inner or (Stage((), ()),)
-    inner = [
-        writer.stage(inner_stages[k], True, last=k == len(inner_stages) - 1) for k in _down(inner_stages)
-    ]
-    outer = [writer.stage(plan.outer[k], False, last=False) for k in _down(plan.outer)]
-    return Backward(tuple(reversed(inner)), tuple(reversed(outer)), writer.adds, frozenset(writer.written))
-
-
-def _down(stages: Sequence[Stage]) -> range:
-    return range(len(stages) - 1, -1, -1)
 
 
 def location(plan: Plan, i: int) -> Ref:
@@ -160,7 +130,7 @@ def substitute(formula: str, values: dict[str, str]) -> str:
     return ast.unparse(Rename().visit(ast.parse(formula, mode="eval")))
 
 
-class _Reader:
+class Reader:
     """Collects the loads of a kernel: each value once."""
 
     def __init__(self, plan: Plan) -> None:
@@ -213,7 +183,7 @@ def _units_kernel(plan: Plan, i: int) -> Kernel:
 
 
 def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> tuple[Kernel, ...]:
-    reader, cell = _Reader(plan), plan.cell
+    reader, cell = Reader(plan), plan.cell
     mine = {*stage.nodes, *stage.units}
     for i in stage.nodes:
         reader.compute(i)
@@ -237,92 +207,3 @@ def _overwritten(plan: Plan, i: int) -> bool:
     """Whether another node takes over the slot of affine i, so that its own value is not stored."""
     users = plan.cell.users[i]
     return isinstance(plan.cell.nodes[i], Affine) and len(users) == 1 and plan.home[users[0]] == plan.home[i]
-
-
-class _Writer:
-    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was
-    written."""
-
-    def __init__(self, plan: Plan, above: frozenset[int]) -> None:
-        self.plan, self.above = plan, above
-        self.written: set[Ref] = set()
-        self.adds: dict[int, bool] = {}
-        self.index = {p: k for k, p in enumerate(plan.products)}
-
-    def stage(self, stage: Stage, inner: bool, *, last: bool) -> tuple[Kernel, ...]:
-        plan, cell = self.plan, self.plan.cell
-        reader = _Reader(plan)  # reads only what was kept
-        mine = {*stage.nodes, *stage.units}
-        gathered: dict[int, list[str]] = {}  # node -> gradients that reach it
-        if inner:
-            self.receive(reader, mine, last, gathered)
-        for i in reversed(stage.nodes):
-            ref = gradient(plan, i)
-            if ref is None:
-                continue
-            if ref in self.written:
-                gathered.setdefault(i, []).append(reader.load(f"e{i}", ref))
-            reader.lets.append(Let(f"g{i}", " + ".join(gathered.pop(i))))
-            self.pass_on(reader, i, gathered)
-            if isinstance(cell.nodes[i], Affine):
-                gathered[-1 - i] = [f"g{i}"]  # stored below, under a key of its own
-        found = [Kernel(tuple(reader.loads.items()), tuple(reader.lets), self.stores(gathered))]
-        for i in reversed(stage.units):
-            reader, gathered = _Reader(plan), {}
-            reader.lets.append(Let(f"g{i}", reader.load(f"e{i}", Ref("dnode", i))))
-            self.pass_on(reader, i, gathered)
-            loads, lets = tuple(reader.loads.items()), tuple(reader.lets)
-            found.append(Kernel(loads, lets, self.stores(gathered), units=True))
-        for p in reversed(stage.products):
-            target = gradient(self.plan, p.source)
-            if target is not None:
-                self.adds[self.index[p]] = target in self.written
-                self.written.add(target)
-        return tuple(found)
-
-    def stores(self, gathered: dict[int, list[str]]) -> tuple[Store, ...]:
-        """What is left over after a kernel goes to where it gathers."""
-        stores = []
-        for key, parts in gathered.items():
-            ref = gradient(self.plan, -1 - key if key < 0 else key)
-            if ref is None:
-                continue
-            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
-            self.written.add(ref)
-        return tuple(stores)
-
-    def receive(self, reader: _Reader, mine: set[int], last: bool, gathered: dict[int, list[str]]) -> None:
-        """The gradients that reach new values and the output from outside the step."""
-        plan, cell = self.plan, self.plan.cell
-
-        def here(i: int) -> bool:
-            return i in mine or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input)))
-
-        for s, i in enumerate(cell.new):
-            if here(i) and not plan.is_constant[i]:
-                gathered.setdefault(i, []).append(reader.load(f"n{s}", Ref("dnew", s)))
-                if s in self.above:
-                    gathered[i].append(reader.load(f"u{s}", Ref("dabove", s)))
-        if here(cell.output) and not plan.is_constant[cell.output]:
-            gathered.setdefault(cell.output, []).append(reader.load("o", Ref("dout")))
-
-    def pass_on(self, reader: _Reader, i: int, gathered: dict[int, list[str]]) -> None:
-        """Hand the gradient of node i to what it reads, through the derivatives of the table."""
-        cell = self.plan.cell
-        node = cell.nodes[i]
-        if isinstance(node, Affine):
-            for k, c in enumerate(node.connections):
-                if c.peephole and gradient(self.plan, c.source) is not None:
-                    weight = reader.load(f"p{i}_{k}", Ref("weight", weight_index(self.plan, i, k)))
-                    gathered.setdefault(c.source, []).append(f"g{i} * {weight}")
-            return
-        assert isinstance(node, Apply)
-        op = OPS[node.op]
-        for k, (s, derivative) in enumerate(zip(node.args, op.derivatives, strict=True)):
-            if gradient(self.plan, s) is None:
-                continue
-            values = {"g": f"g{i}"}
-            for name in names(derivative) - {"g"}:
-                values[name] = reader.value(i if name == "y" else node.args["ab".index(name)])
-            reader.lets.append(Let(f"d{i}_{k}", substitute(derivative, values)))
-            gathered.setdefault(s, []).append(f"d{i}_{k}")

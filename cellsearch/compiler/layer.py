@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import eager, kernels
+from cellsearch.compiler.backward import backward_kernels
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import loop, matrices, toolchain
 from cellsearch.compiler.parameters import Layout, bias, matrix, vector
 from cellsearch.compiler.places import Places, Tape
 from cellsearch.compiler.plan import Plan, Product, is_vector
 from cellsearch.compiler.structures import effective, pull_back
-from cellsearch.dsl.graph import Affine, Input
+from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
@@ -126,7 +127,7 @@ def backward(
     plan = lay.plan
     members, steps, batch, _ = tape.x.shape
     above = frozenset(d_above or ())
-    code = kernels.backward(plan, above)
+    code = backward_kernels(plan, above)
     where = Places(lay, tape, d_outputs, d_above)
     where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
     where.old = [torch.zeros_like(g) for g in where.new]
@@ -138,7 +139,6 @@ def backward(
         native.backward_loop()
     else:
         eager.backward_loop(where, code)
-    index = {p: k for k, p in enumerate(plan.products)}
     for k in reversed(range(len(plan.outer))):
         if native:
             native.backward_outer(k)
@@ -149,7 +149,7 @@ def backward(
             if ref is not None and (ref.kind != "dx" or need_x):
                 d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
                 target = where.whole(ref).flatten(1, 2)
-                products.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[index[p]])
+                products.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[plan.index[p]])
     for k, p in enumerate(plan.products):
         d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
         products.gradient(_flat(where, p.source), d_slots, matrix(lay, d_row, k))
@@ -174,7 +174,7 @@ def backward(
 
 
 def _matrix(where: Places, p: Product) -> Tensor:
-    return matrix(where.lay, where.row, where.lay.plan.products.index(p))
+    return matrix(where.lay, where.row, where.lay.plan.index[p])
 
 
 def _fill_biases(where: Places) -> None:
@@ -208,6 +208,3 @@ def _vector_gradients(where: Places, d_row: Tensor) -> None:
             gradient = where.whole(Ref("dvector", w.node)).sum((1, 2))
             gradient = gradient.sum(-1, keepdim=True) if w.kind == "scalar" else gradient
         vector(lay, d_row, k).copy_(gradient)
-
-
-__all__ = ["ENGINES", "Gradients", "Tape", "backward", "choose_engine", "forward", "last_states", "ticks"]

@@ -8,16 +8,8 @@ that it costs nothing in the loop and may have any width.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from cellsearch.dsl.graph import (
-    Before,
-    Cell,
-    Input,
-    Node,
-    State,
-    input_wide,
-    sources,
-    with_sources,
-)
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Before, Input, Node, State, input_wide, sources, users, with_sources
 from cellsearch.dsl.weights import Weight, weights
 
 
@@ -44,7 +36,7 @@ class Lowered:
 @lru_cache(maxsize=4096)
 def lower(cell: Cell) -> Lowered:
     """The cell as the compiler computes it."""
-    wide = input_wide(cell)
+    wide = input_wide(cell.nodes)
     chains: list[tuple[int, set[int]]] = []  # node, and how many steps back it is looked at
     chain: dict[int, int] = {}  # Before node -> its chain
     delays: dict[int, int] = {0: 0}  # nodes of the width of x -> how many steps ago
@@ -77,10 +69,6 @@ def lower(cell: Cell) -> Lowered:
     new = [at[i] for i in cell.new]
     for k, (source, looks) in enumerate(chains):
         new += [at[source], *(1 + first[k] + d for d in range(max(looks) - 1))]
-    users: list[list[int]] = [[] for _ in nodes]
-    for i, node in enumerate(nodes):
-        for s in sources(node):
-            users[s].append(i)
     return Lowered(
         cell=cell,
         states=tuple(states),
@@ -88,7 +76,7 @@ def lower(cell: Cell) -> Lowered:
         new=tuple(new),
         output=at[cell.output],
         clock=cell.clock,
-        users=tuple(tuple(u) for u in users),
+        users=users(nodes),
         weights=tuple(replace(w, node=at[w.node]) for w in weights(cell)),
         past=max(delays.values()),
         wide=frozenset(at[i] for i in wide),

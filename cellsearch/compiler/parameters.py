@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.plan import Plan, is_vector
-from cellsearch.dsl.graph import Affine, Connection
+from cellsearch.dsl.nodes import Affine, Connection
 from cellsearch.dsl.weights import Weight
 
 #: Matrices that are computed from weights of other shapes or entries.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.parameters import Layout, vector
-from cellsearch.dsl.graph import Input
+from cellsearch.dsl.nodes import Input
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,8 @@ class Places:
         d_outputs: Tensor | None = None,  # [K, T, B, H]
         d_above: Mapping[int, Tensor] | None = None,
     ) -> None:
-        self.lay, self.row, self.tape, self.d_outputs, self.d_above = (
-            lay,
-            tape.row,
-            tape,
-            d_outputs,
-            d_above or {},
-        )
+        self.lay, self.row, self.tape = lay, tape.row, tape
+        self.d_outputs, self.d_above = d_outputs, d_above or {}
         self.members, self.steps_count, self.batch = tape.x.shape[:3]
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it

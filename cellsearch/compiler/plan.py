@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from cellsearch.compiler.lower import Lowered, lower
-from cellsearch.dsl.graph import Affine, Apply, Cell, Constant, Input, Node, sources
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Apply, Constant, Input, Node, sources
 from cellsearch.dsl.ops import OPS, Kind
 
 
@@ -49,7 +50,6 @@ class Plan:
     inner: tuple[Stage, ...]
     is_outer: tuple[bool, ...]
     is_constant: tuple[bool, ...]
-    level: tuple[int, ...]  # of each node, within the outer or the inner stages
     home: tuple[int, ...]  # the tape slot where a node's value lies for every step; -1 where none is kept
     slots: int  # how many slots the tape has; the first len(affines) are gathering slots
 
@@ -57,6 +57,11 @@ class Plan:
     def products(self) -> tuple[Product, ...]:
         """All products, in the order of the schedule."""
         return tuple(p for stage in (*self.outer, *self.inner) for p in stage.products)
+
+    @cached_property
+    def index(self) -> dict[Product, int]:
+        """The place of each product among `products`."""
+        return {p: k for k, p in enumerate(self.products)}
 
     def slot_of(self, affine: int) -> int:
         """The gathering slot of an affine node."""
@@ -125,7 +130,6 @@ def plan(of: Cell) -> Plan:
         inner=stages(True),
         is_outer=tuple(not i for i in inner),
         is_constant=tuple(constant),
-        level=tuple(level),
         home=tuple(home),
         slots=slots,
     )

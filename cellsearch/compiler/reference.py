@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.formula import apply
-from cellsearch.dsl.graph import Affine, Before, Cell, Connection, Constant, Input, input_wide
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, input_wide
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.weights import split, unit_periods, weights
 
@@ -27,7 +28,7 @@ def step(
     hidden = states[0].shape[-1]
     periods = torch.tensor(unit_periods(cell.clock, hidden))
     states_by_name = {s.name: v for s, v in zip(cell.states, states, strict=True)}
-    wide = input_wide(cell)
+    wide = input_wide(cell.nodes)
     values: list[Tensor] = []
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Input):

@@ -15,7 +15,8 @@ from cellsearch.compiler import layer
 from cellsearch.compiler.parameters import Layout, layout
 from cellsearch.compiler.places import Tape
 from cellsearch.compiler.plan import plan
-from cellsearch.dsl.graph import Cell, Input
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Input
 from cellsearch.errors import CellError
 
 States = list[list[Tensor]]
@@ -103,8 +104,8 @@ def forward(
     tapes: list[Tape] = []
     last: States = []
     below: Mapping[str, Tensor] = {}
-    for lay, part, first in zip(stacked.layers, stacked.rows(row), states, strict=True):
-        x, tape = layer.forward(lay, part, x, first, below, start, engine)
+    for lay, part, begun in zip(stacked.layers, stacked.rows(row), states, strict=True):
+        x, tape = layer.forward(lay, part, x, begun, below, start, engine)
         tapes.append(tape)
         last.append(layer.last_states(tape))
         below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}
@@ -118,8 +119,8 @@ def backward(
     d_outputs: Tensor,  # [K, T, B, H]
     d_row: Tensor,  # [K, P]: the gradient is written here
     need_x: bool = True,
-    d_states: Sequence[Sequence[Tensor]]
-    | None = None,  # of the last states; none where the window is cut off there
+    # of the last states; none where the window is cut off there
+    d_states: Sequence[Sequence[Tensor]] | None = None,
     engine: str = "auto",
 ) -> Gradients:
     """Gradients of the inputs and of the first states; those of the weights are written to `d_row`."""

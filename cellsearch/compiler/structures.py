@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.parameters import MADE, Layout, bias, block, connection, vector, view
-from cellsearch.dsl.graph import Affine, Uniform
+from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.weights import split, unit_periods
 
 

@@ -4,7 +4,8 @@ node. Out: a cell; what has become idle by that is folded away.
 
 from collections.abc import Callable, Mapping
 
-from cellsearch.dsl.graph import Apply, Cell, Constant, Input, Node, build, sources, with_sources
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.nodes import Apply, Constant, Input, Node, sources, with_sources
 
 
 class Draft:

@@ -14,7 +14,8 @@ cells; else a cell has two names.
 from collections import Counter
 from hashlib import blake2b, sha256
 
-from cellsearch.dsl.graph import Affine, Apply, Before, Cell, Connection, Constant, Input, Uniform
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Uniform
 from cellsearch.dsl.ops import OPS
 
 #: How many nodes are coloured before equal ones are taken as they stand: a bound on the time for large cells.

@@ -19,28 +19,20 @@ distinct weights, to about seven digits at every probe. A cell that looks back f
 that is finite, cannot be judged by its numbers; it has its structural name.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b, sha256
-from typing import Any
+from hashlib import sha256
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Affine, Before, Cell, Connection, Constant, Input, Uniform
-from cellsearch.dsl.ops import INTRINSICS, OPS
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Connection, Constant, Uniform, lookback
+from cellsearch.dsl.probes import Array, Slot, draw, run, values_of
 
-Array = NDArray[np.float64]
-Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
-
-UNITS = 4
 DRAWS = 32  # of weights, inputs and states together; so many, since a learned scalar is one number in each
-SCALES = np.array([0, 0.25, 0.5, 1, 1, 2, 4, 16])  # of the rows of inputs in each draw
-VECTORS, MATRICES = np.array([1, 0.5, 2, 4]), np.array([1, 0.5, 1, 2])  # of weights, from draw to draw
 LOOKBACK = 32  # of a cell that is run
 FINITE = 1 / 8  # of the numbers that come out in one place, at least
 _TIE = 1e-10  # effects nearer than this are one: far above rounding, far below what two weights do
@@ -81,34 +73,22 @@ def function(cell: Cell) -> Function:
     facts = [f"clock {cell.clock}", *(f"state {s.initial + 0.0!r}" for s in cell.states)]
     facts += [kinds[slot] for slot in order]
     structural = Function(fingerprint(cell), order)
-    if _lookback(cell) > LOOKBACK:
+    if max(lookback(cell.nodes)) > LOOKBACK:
         return structural
     inexact = any(isinstance(node, Constant) and not _exact(node.value) for node in cell.nodes)
     with np.errstate(all="ignore"):
         order = _ordered(cell, kinds)
-        values = {slot: _values(kinds[slot], place, "own", DRAWS) for place, slot in enumerate(order)}
-        found = _run(cell, values, DRAWS)
+        values = {slot: values_of(kinds[slot], place, "own", DRAWS) for place, slot in enumerate(order)}
+        found = run(cell, values, DRAWS)
         if np.isfinite(found).mean((1, 2)).min() < FINITE:
             return structural
         facts += _numbers(found)
         # States start where identities may end: h / h is no number at the first step.
-        facts += _numbers(_run(cell, values, DRAWS, start=True))
+        facts += _numbers(run(cell, values, DRAWS, start=True))
         if inexact:
             # Two numbers that are nearly the same are two, and tiny ones count: others stand for them.
-            facts += _numbers(_run(cell, values, DRAWS, constant=_stand_in))
+            facts += _numbers(run(cell, values, DRAWS, constant=_stand_in))
     return Function(sha256("\n".join(facts).encode()).hexdigest(), order)
-
-
-def _lookback(cell: Cell) -> int:
-    found = [0] * len(cell.nodes)
-    for i, node in enumerate(cell.nodes):
-        if isinstance(node, Before):
-            found[i] = found[node.source] + node.delay
-        elif isinstance(node, Affine):
-            found[i] = max((found[c.source] for c in node.connections), default=0)
-        elif not isinstance(node, Input | Constant):
-            found[i] = max(found[a] for a in node.args)
-    return max(found)
 
 
 # ---- weights and their order
@@ -176,78 +156,15 @@ def _effects(
     cell: Cell, kinds: Mapping[Slot, str], place: Mapping[Slot, int], which: Sequence[Slot]
 ) -> dict[Slot, float]:
     """How much what comes out changes, in one number, where one of the weights `which` changes alone."""
-    values = {slot: _values(kinds[slot], place[slot], "own", 1) for slot in place}
+    values = {slot: values_of(kinds[slot], place[slot], "own", 1) for slot in place}
     for k, slot in enumerate(which, 1):
         values[slot] = np.repeat(values[slot], 1 + len(which), 0)
-        values[slot][k] = _values(kinds[slot], place[slot], "other", 1)
-    sums = np.broadcast_to(_sum(_run(cell, values, 1), "effects"), (1 + len(which),))
+        values[slot][k] = values_of(kinds[slot], place[slot], "other", 1)
+    sums = np.broadcast_to(_sum(run(cell, values, 1), "effects"), (1 + len(which),))
     return {slot: float(sums[1 + k] - sums[0]) for k, slot in enumerate(which)}
 
 
-# ---- running a cell
-
-
-def _run(
-    cell: Cell,
-    values: Mapping[Slot, Array],
-    draws: int,
-    start: bool = False,
-    constant: Callable[[float], float] = float,
-) -> Array:
-    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, numbers], where the
-    places are the output and the states at each step.
-
-    Weights are [1 or K, shape]. Inputs are drawn `draws` times, once for each of K weights or once for all;
-    so are the old states (or they are those of the `start`), the clock ticks anyhow and the layer below gives
-    anything, so that what is equal here is equal from any start.
-    """
-    positions = {state.name: str(k) for k, state in enumerate(cell.states)}
-    past: list[list[Array]] = []
-    states = [_probe(f"state {k}", draws) for k in range(len(cell.states))]
-    if start:
-        states = [np.full((1, 1, 1), state.initial) for state in cell.states]
-    out: list[Array] = []
-    back = _lookback(cell)
-    # Where nothing looks back any step is a first step; else what was zero before the start has to be gone.
-    for t in range(2 + back + len(states) if back else 1):
-        now: list[Array] = []
-        for i, node in enumerate(cell.nodes):
-            if isinstance(node, Input):
-                name = positions.get(node.name, node.name)
-                if node.kind == "state":
-                    value = states[int(name)]
-                elif node.kind == "tick":
-                    value = (_probe(f"tick {t}", draws) > 0).astype(np.float64)
-                else:
-                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}", draws)
-            elif isinstance(node, Constant):
-                value = np.full((1, 1, 1), constant(node.value))
-            elif isinstance(node, Before):
-                value = past[t - node.delay][node.source] if t >= node.delay else np.zeros((1, 1, 1))
-            elif isinstance(node, Affine):
-                value = _affine(node, [values.get((i, k)) for k in (*range(len(node.connections)), -1)], now)
-            else:
-                value = _function(OPS[node.op].forward)(*(now[a] for a in node.args))
-            now.append(value)
-        past.append(now)
-        states = [now[i] for i in cell.new]
-        out += [now[cell.output], *states]
-    count = max(len(value) for value in out)
-    whole = [np.broadcast_to(value, (count, len(SCALES), UNITS)).reshape(count, -1) for value in out]
-    return np.arcsinh(1e3 * np.stack(whole))  # fine near zero, and relative where numbers are large
-
-
-def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array]) -> Array:
-    total = np.zeros((1, 1, 1))
-    for c, weight in zip(node.connections, weights, strict=False):
-        assert weight is not None
-        value = now[c.source]
-        if c.peephole:
-            total = total + value * weight[..., None, :]
-        else:
-            spread = np.broadcast_to(value, (*value.shape[:-1], UNITS))
-            total = total + spread @ weight
-    return total if weights[-1] is None else total + weights[-1][..., None, :]
+# ---- numbers of what comes out
 
 
 def _numbers(found: Array) -> list[str]:
@@ -259,7 +176,7 @@ def _numbers(found: Array) -> list[str]:
 def _sum(found: Array, name: str) -> Array:
     """One number for each of K: a sum over [places, K, numbers], with factors that follow from a name."""
     places, _, numbers = found.shape
-    factors = _draw(name, places * numbers).reshape(places, 1, numbers)
+    factors = draw(name, places * numbers).reshape(places, 1, numbers)
     total: Array = (np.where(np.isfinite(found), found, 1.0) * factors).sum((0, 2))
     return total
 
@@ -273,54 +190,4 @@ def _stand_in(value: float) -> float:
     """Another number for each number that is not exact."""
     if _exact(value):
         return value
-    return float(np.copysign(1.25 + 0.75 * _draw(f"constant {abs(value)!r}", 1)[0], value))
-
-
-_NUMPY: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"},
-    "sigmoid": lambda a: 0.5 * (1 + np.tanh(0.5 * a)),
-    "mean": lambda a: _units(a).mean(-1, keepdims=True),
-    "total": lambda a: _units(a).sum(-1, keepdims=True),
-    "highest": lambda a: _units(a).max(-1, keepdims=True),
-    "sums_before": lambda a: np.cumsum(_units(a), -1),
-    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(_units(a), -1), -1), -1),
-}
-
-
-def _units(value: Array) -> Array:
-    return np.broadcast_to(value, (*value.shape[:-1], UNITS))
-
-
-@lru_cache(maxsize=256)
-def _function(formula: str) -> Callable[..., Array]:
-    """A formula of the op table as a function of arrays. The text comes from the table, never from a file."""
-    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", dict(_NUMPY))
-    return function
-
-
-# ---- numbers that are the same on every machine
-
-
-@lru_cache(maxsize=4096)
-def _draw(name: str, count: int) -> Array:
-    """`count` numbers between -1 and 1 that follow from a name."""
-    text = b"".join(blake2b(f"{name} {k}".encode()).digest() for k in range(-(-count // 8)))
-    drawn = np.frombuffer(text, "<u8")[:count].astype(np.float64) / 2.0**63 - 1
-    drawn.flags.writeable = False
-    return drawn
-
-
-def _probe(name: str, draws: int) -> Array:
-    """Values of an input: [draws, rows, UNITS], small in some rows and large in others."""
-    drawn = _draw(f"probe {name}", draws * SCALES.size * UNITS).reshape(draws, SCALES.size, UNITS)
-    scaled: Array = drawn * SCALES[:, None]
-    return scaled
-
-
-def _values(kind: str, place: int, variant: str, draws: int) -> Array:
-    """Probe values of a weight: matrix [draws, UNITS, UNITS], vector [draws, UNITS] or scalar [draws, 1]."""
-    what = kind.split()[0]
-    shape = {"matrix": (draws, UNITS, UNITS), "scalar": (draws, 1)}.get(what, (draws, UNITS))
-    drawn = _draw(f"{variant} {place} {kind}", math.prod(shape)).reshape(draws, -1)
-    scales = np.resize(MATRICES if what == "matrix" else VECTORS, draws)
-    return (drawn * scales[:, None]).reshape(shape)
+    return float(np.copysign(1.25 + 0.75 * draw(f"constant {abs(value)!r}", 1)[0], value))

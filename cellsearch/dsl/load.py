@@ -3,15 +3,14 @@
 A file is at most 64 KiB of UTF-8.
 """
 
-import difflib
 import os
-from pathlib import Path
 
 from cellsearch import files
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import MAX_TEXT, Cell
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.invariants import MAX_TEXT
 from cellsearch.dsl.text import parse
-from cellsearch.errors import TextError, printable
+from cellsearch.errors import TextError, did_you_mean, printable
 
 
 def load(path: str | os.PathLike[str]) -> Cell:
@@ -24,31 +23,11 @@ def load(path: str | os.PathLike[str]) -> Cell:
 
 def read(name: str) -> str:
     """The text of a `.cell` file."""
-    shown = printable(name)
     try:
-        data = files.read(Path(name), MAX_TEXT)
-    except files.NotRegularError as error:
-        if error.is_directory:
-            raise TextError(f"{shown} is a directory", remedy="name a .cell file in it") from None
-        raise TextError(
-            f"{shown} is not a regular file", remedy="a cell is read from a file on disk"
-        ) from None
+        return files.read_text(name, MAX_TEXT, TextError, "a cell", ".cell file", "is this a .cell file?")
     except FileNotFoundError:
-        near = difflib.get_close_matches(name, zoo.names(), n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
+        hint = did_you_mean(name, zoo.names())
         known = f"(cells by name: {', '.join(zoo.names())})"
-        raise TextError(f"there is neither a cell nor a file called '{shown}'", remedy=hint + known) from None
-    except (OSError, ValueError) as error:
         raise TextError(
-            f"cannot read {shown}: {files.reason(error)}", remedy="name a readable .cell file"
-        ) from None
-    if len(data) > MAX_TEXT:
-        raise TextError(f"{shown} is longer than {MAX_TEXT // 1024} KiB", remedy="is this a .cell file?")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"byte 0x{data[error.start]:02X} is not UTF-8",
-            files.place_of(error, name),
-            "save the file as UTF-8",
+            f"there is neither a cell nor a file called '{printable(name)}'", remedy=hint + known
         ) from None

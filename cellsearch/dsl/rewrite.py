@@ -9,18 +9,18 @@ the way back: connections that are summed and used nowhere else become one brack
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cellsearch.dsl.graph import (
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.nodes import (
     Affine,
     Apply,
     Before,
-    Cell,
     Connection,
     Constant,
+    Initial,
     Input,
     Node,
     State,
     Uniform,
-    build,
     sources,
     with_sources,
 )
@@ -28,8 +28,6 @@ from cellsearch.dsl.roles import suggest_names
 
 SIGN = {"add": 1, "sub": -1}  # of the second argument; the ops that a bracket can take up
 OF_SIGN = {sign: op for op, sign in SIGN.items()}
-
-Initial = float | Uniform | None  # of a bias
 
 Part = tuple[int, int] | None  # a node and its sign within a sum; None where it has gone into a bracket
 

@@ -1,5 +1,4 @@
-"""What a reader wants to know of a cell, found in its graph and declared nowhere: gates and their roles,
-connections, peepholes, depth, size.
+"""The gates of a cell and their roles, found in its graph and declared nowhere.
 
 A gate is an activation of an affine that multiplies something. Which gate it is follows from what it
 multiplies and where the product goes:
@@ -17,22 +16,11 @@ through. A normalised affine, with a learned gain or without one, is an affine s
 steps ago is an old value of it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from cellsearch.dsl import weights
-from cellsearch.dsl.graph import (
-    Affine,
-    Apply,
-    Before,
-    Cell,
-    Constant,
-    Input,
-    Node,
-    ancestors,
-    name_of,
-    sources,
-)
+from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.nodes import Affine, Apply, Before, Constant, Input, Node, ancestors, sources
 from cellsearch.dsl.ops import OPS, Kind
 
 #: The roles, the one that tells most first, and the letter that the literature has for each.
@@ -46,7 +34,6 @@ LETTERS = {
     "reset": "r",
     "gate": "",
 }
-
 
 _SHARE = (0, 1)  # the span of what lets a part through
 
@@ -64,79 +51,6 @@ class Gate:
     state: str
     reads: tuple[str, ...]
     peepholes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """The structure of a cell. Connections, peepholes and biases are given by the names of their weights
-    (`i.h`, also for the two thin matrices of `@rank`)."""
-
-    states: tuple[str, ...]
-    output: str
-    gates: tuple[Gate, ...]
-    connections: tuple[str, ...]
-    peepholes: tuple[str, ...]
-    biases: tuple[str, ...]
-    nodes: int
-    depth: int  # nodes that wait for one another, inputs not counted
-    products: int  # matrix products that wait for one another in one step
-    lookback: int  # so many steps back `before` reaches at most; 0 where there is none
-
-    @property
-    def matrices(self) -> int:
-        return len(self.connections)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What one layer costs at an input width and a hidden width."""
-
-    parameters: int
-    multiply_adds: int  # per step and sequence, in the products with weights
-    elementwise: int  # per step and sequence, results of ops
-
-
-def describe(cell: Cell) -> Description:
-    """What stands in the cell. Raises CellError where two weights would have one name."""
-    owned = weights.weights(cell)
-    # what was some steps ago waits for nothing
-    brackets, depths, lookback = ([0] * len(cell.nodes) for _ in range(3))
-    for i, node in enumerate(cell.nodes):
-        if isinstance(node, Before):
-            lookback[i] = lookback[node.source] + node.delay
-        elif sources(node):
-            full = isinstance(node, Affine) and any(not c.peephole for c in node.connections)
-            brackets[i] = full + max(brackets[s] for s in sources(node))
-            depths[i] = 1 + max(depths[s] for s in sources(node))
-            lookback[i] = max(lookback[s] for s in sources(node))
-    return Description(
-        states=tuple(state.name for state in cell.states),
-        output=name_of(cell, cell.output),
-        gates=gates(cell),
-        connections=tuple(w.name.removesuffix("_down") for w in owned if w.kind in ("full", "down")),
-        peepholes=tuple(w.name for w in owned if w.kind == "peephole"),
-        biases=tuple(w.name for w in owned if w.kind in ("bias", "scalar")),
-        nodes=len(cell.nodes),
-        depth=max(depths),
-        products=max(brackets),
-        lookback=max(lookback),
-    )
-
-
-def size(cell: Cell, width: int, hidden: int) -> Size:
-    """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
-    parameters = weights.count(cell, width, hidden)
-    added = sum(1 if w.kind == "scalar" else hidden for w in weights.weights(cell) if w.term < 0)
-    affines = [n for n in cell.nodes if isinstance(n, Affine)]
-    skew = sum(c.structure == "skew" for n in affines for c in n.connections)
-    twice = skew * hidden * (hidden - 1) // 2  # each of its parameters stands at two places of the matrix
-    applied = hidden * sum(isinstance(n, Apply) for n in cell.nodes)
-    return Size(parameters, parameters - added + twice, applied)
-
-
-def matrices(cell: Cell) -> int:
-    """The number of full connections."""
-    return sum(not c.peephole for n in cell.nodes if isinstance(n, Affine) for c in n.connections)
 
 
 def gates(cell: Cell) -> tuple[Gate, ...]:
@@ -165,55 +79,6 @@ def suggest_names(cell: Cell, nodes: Collection[int]) -> dict[int, str]:
             found[gate.node] = letter
             taken.add(letter)
     return found
-
-
-def hears(cell: Cell) -> bool:
-    """Whether what the cell gives out depends on x, at this step or an earlier one."""
-    reached, _ = _reached(cell)
-    return 0 in reached
-
-
-def remembers(cell: Cell) -> bool:
-    """Whether what the cell gives out can depend on x of any earlier step: a state that hears x feeds itself,
-    at once or through others, and the output hears it. What lacks such a state sees the last few steps."""
-    _, heard = _reached(cell)
-    reads = [_with_self(cell, new) for new in cell.new]
-    hearing = {k for k in heard if 0 in reads[k]}
-    feeds = {k: {j for j in heard if 1 + k in reads[j]} for k in heard}
-    for k in hearing | _closure(feeds, hearing):
-        if k in _closure(feeds, {k}):
-            return True
-    return False
-
-
-def _closure(feeds: Mapping[int, set[int]], start: set[int]) -> set[int]:
-    """The states that those of `start` feed, at once or through others."""
-    found: set[int] = set()
-    todo = list(start)
-    while todo:
-        more = feeds[todo.pop()] - found
-        found |= more
-        todo.extend(more)
-    return found
-
-
-def _reached(cell: Cell) -> tuple[set[int], set[int]]:
-    """The nodes that the output depends on through time, and the states among them by their place in the
-    header."""
-    reached: set[int] = set()
-    states: set[int] = set()
-    todo = [cell.output]
-    while todo:
-        reached |= _with_self(cell, todo.pop())
-        for k in range(len(cell.states)):
-            if 1 + k in reached and k not in states:
-                states.add(k)
-                todo.append(cell.new[k])
-    return reached, states
-
-
-def _with_self(cell: Cell, node: int) -> frozenset[int]:
-    return ancestors(cell.nodes, node) | {node}
 
 
 def _products(cell: Cell) -> Iterator[int]:
@@ -309,7 +174,7 @@ def _old(cell: Cell, state: int) -> frozenset[int]:
 
 def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Iterator[tuple[str, str]]:
     """What a gate does by one product with the factors `rest`: pairs of effect and state."""
-    reads = frozenset().union(*(_with_self(cell, i) for i in rest))
+    reads = frozenset().union(*((ancestors(cell.nodes, i) | {i}) for i in rest))
     now = _at_this_step(cell, rest)
     if any(cell.nodes[i] == Input("below", getattr(cell.nodes[i], "name", "")) for i in rest):
         yield "depth", ""

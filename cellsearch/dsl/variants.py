@@ -11,24 +11,23 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from cellsearch.dsl.anew import Draft, rewritten
-from cellsearch.dsl.graph import (
-    MAX_NAME,
+from cellsearch.dsl.graph import Cell, build, name_of
+from cellsearch.dsl.invariants import MAX_NAME
+from cellsearch.dsl.nodes import (
     Affine,
     Apply,
-    Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
     ancestors,
-    build,
-    name_of,
     sources,
     with_sources,
 )
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.roles import LETTERS, Gate, gates, hears
+from cellsearch.dsl.reach import hears
+from cellsearch.dsl.roles import LETTERS, Gate, gates
 from cellsearch.errors import CellError
 
 #: Gates that look at a memory state where there are peepholes, and those that decide about one.

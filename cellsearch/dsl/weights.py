@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from cellsearch.dsl.graph import Affine, Before, Cell, Input, input_wide, name_of, sources
+from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.nodes import Affine, Before, Input, input_wide, sources
 from cellsearch.errors import CellError
 
 
@@ -89,7 +90,7 @@ def collision(cell: Cell) -> Weight | None:
 
 def _all(cell: Cell) -> list[Weight]:
     found: list[Weight] = []
-    wide = input_wide(cell)
+    wide = input_wide(cell.nodes)
     for i, bracket in bracket_names(cell).items():
         node = cell.nodes[i]
         assert isinstance(node, Affine)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from cellsearch.compiler.recurrent import Recurrent
-from cellsearch.dsl.graph import Before, Cell, Input
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Before, Input
 from cellsearch.errors import CellsearchError, ExportError
 from cellsearch.export.names import class_name
 

@@ -9,20 +9,9 @@ alone, so no command can come in.
 
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import (
-    NAME,
-    Affine,
-    Before,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    Uniform,
-    equations,
-    input_wide,
-    name_of,
-)
+from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.dsl.invariants import NAME
+from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, Node, Uniform, input_wide
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY
 from cellsearch.dsl.text.printer import initial, number
 from cellsearch.dsl.weights import bracket_names, spelled
@@ -45,10 +34,14 @@ class _Formula:
 def latex(cell: Cell, provenance: header.Provenance | None = None) -> str:
     """The file: comments, then one `align`. Raises CellError where two weights would have one name."""
     lines = [*header.lines(cell, "LaTeX equations", provenance), "", r"Needs \usepackage{amsmath}."]
-    rows = [*(_equation(cell, label, index) for label, index in equations(cell)), *_where(cell)]
-    body = " \\\\\n".join(f"  {row}" for row in rows)
+    body = " \\\\\n".join(f"  {row}" for row in rows(cell))
     comments = "\n".join(f"% {line}".rstrip() for line in [*lines, *_notes(cell)])
     return f"{comments}\n\\begin{{align}}\n{body}\n\\end{{align}}\n"
+
+
+def rows(cell: Cell) -> list[str]:
+    """The equations, a row of an `align` each, and rows that say what a clock means."""
+    return [*(_equation(cell, label, index) for label, index in equations(cell)), *_where(cell)]
 
 
 def _equation(cell: Cell, label: str, index: int) -> str:
@@ -197,7 +190,7 @@ def _affine(cell: Cell, index: int, node: Affine, ago: int) -> _Formula:
     bracket = _bracket(cell, index)
     if not node.connections:
         return _Formula(_indexed(r"\beta" if node.scalar else "b", bracket))
-    wide = input_wide(cell)
+    wide = input_wide(cell.nodes)
     terms = []
     for k, c in enumerate(node.connections):
         value = _use(cell, c.source, ago).within(UNARY)

@@ -1,6 +1,7 @@
 """The class of one layer in an exported file: its weights with their first values, and its loop over time."""
 
-from cellsearch.dsl.graph import Affine, Cell, Uniform, uses_raw_x
+from cellsearch.dsl.graph import Cell, uses_raw_x
+from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.text.printer import number
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.export import layout

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cellsearch.compiler.lower import lower
-from cellsearch.dsl.graph import Affine, Before, Cell, Input, equations, name_of, sources
+from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.dsl.nodes import Affine, Before, Input, sources
 from cellsearch.dsl.ops import OPS, Op
 from cellsearch.dsl.text.printer import equation
 from cellsearch.dsl.weights import Weight, bracket_names, spelled, weights

@@ -3,7 +3,8 @@ torch.nn.LSTM."""
 
 from collections.abc import Sequence
 
-from cellsearch.dsl.graph import Before, Cell
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Before
 from cellsearch.export import layout
 from cellsearch.export.layer_class import real
 from cellsearch.export.layer_source import LayerCode

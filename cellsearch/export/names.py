@@ -1,8 +1,8 @@
 """Names of the language as names of Python: classes, files, local variables, attributes of modules.
 
-In: a name that `dsl.graph.check_name` accepts, or a weight's. Out: an identifier that is no keyword, hides
-nothing that the exported code needs, and is short enough to leave room on its line; or an expression that
-reaches what is stored under the name.
+In: a name that `dsl.invariants.check_name` accepts, or a weight's. Out: an identifier that is no keyword,
+hides nothing that the exported code needs, and is short enough to leave room on its line; or an expression
+that reaches what is stored under the name.
 """
 
 import keyword

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 
 from cellsearch.compiler import formula
-from cellsearch.dsl.graph import Affine, Apply, Before, Cell, Connection, Constant, Input, input_wide, sources
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, input_wide, sources
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Kind, Op
 from cellsearch.dsl.weights import spelled
 from cellsearch.export import operators
@@ -24,7 +25,7 @@ class Values:
 
     def __init__(self, cell: Cell, free: Locals) -> None:
         self.cell = cell
-        self.wide = input_wide(cell)
+        self.wide = input_wide(cell.nodes)
         self.extents = self._extents()
         self.is_outer = [extent < Extent.STEP for extent in self.extents]
         self.names = self._names(free)

@@ -4,15 +4,15 @@ In: a cell, a directory or a file's path, and the kinds of file. Out: the paths.
 checked before the first file is written; a file is written beside its place and then moved there.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellsearch import files
-from cellsearch.dsl.graph import Cell, check_name
-from cellsearch.errors import ExportError, printable
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.invariants import check_name
+from cellsearch.errors import ExportError, did_you_mean, printable
 from cellsearch.export.check import check
 from cellsearch.export.header import Provenance
 from cellsearch.export.latex import latex
@@ -81,8 +81,7 @@ def _targets(cell: Cell, path: Path, formats: list[str]) -> dict[str, Path]:
     """The file of each kind."""
     for kind in formats:
         if kind not in FORMATS:
-            near = difflib.get_close_matches(kind, FORMATS, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(kind, FORMATS)
             raise ExportError(
                 f"unknown format {printable(kind, 80)!r}\n{hint}(there are {', '.join(FORMATS)})"
             )

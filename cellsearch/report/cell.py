@@ -6,9 +6,11 @@ from typing import Any
 
 from rich.text import Text
 
+from cellsearch.dsl.describe import Description, Size, describe, size
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Affine, Cell, Uniform
-from cellsearch.dsl.roles import Description, Gate, Size, describe, size
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Uniform
+from cellsearch.dsl.roles import Gate
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.errors import printable

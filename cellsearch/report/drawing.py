@@ -14,7 +14,8 @@ equation that reads it; → is a value that no other equation reads.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Affine, Before, Cell, Input, equations, name_of, sources
+from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.dsl.nodes import Affine, Before, Input, sources
 from cellsearch.dsl.text import show
 
 MATRIX, PEEPHOLE, UNIT, EARLIER = "■", "◆", "●", "○"

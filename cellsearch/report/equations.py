@@ -7,7 +7,7 @@ import re
 
 from rich.text import Text
 
-from cellsearch.dsl.graph import KEYWORDS
+from cellsearch.dsl.invariants import KEYWORDS
 from cellsearch.dsl.ops import OPS
 
 _TOKEN = re.compile(

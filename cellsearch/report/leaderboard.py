@@ -116,12 +116,8 @@ def notes(counts: Counts, trials: int, baseline: str, dropped: Sequence[str], wi
         )  # fmt: skip
     shown += wrapped(ended(counts, trials), width)
     if counts.twins:
-        same = "is" if counts.twins == 1 else "are"
-        shown += wrapped(
-            f"{plural(counts.twins, 'twin')}: proposed, {same} the same function as a cell above, "
-            "and counted as that cell",
-            width, style="dim",
-        )  # fmt: skip
+        what = f"{plural(counts.twins, 'twin')}: the same function as a cell met before, counted as that cell"
+        shown += wrapped(what, width, style="dim")
     for line in dropped:
         shown += wrapped(f"not used: {printable(line, 1_000)}", width, style="yellow", hanging="  ")
     return shown

@@ -1,1 +1,25 @@
-"""The search: spaces, mutation, strategies, records, and the processes that work on them."""
+"""The search: from a YAML file to a leaderboard that outlives every crash.
+
+What is searched:
+
+    space         the YAML as a frozen `Space` (spec: its parts; sections, reading, overrides, yaml_text,
+                  yaml_emit: from text to them and back)
+
+What is done next, as functions without memory:
+
+    mutate        children of a cell (edits: the table of mutations; draft: a graph under change)
+    strategies    refine or propose, and which settings (ranking: scores; views: what it may know)
+
+What is known, in one database, the only source of truth:
+
+    database      the way to it (patience: where it does not answer); schema: its tables; records, slots and
+                  liveness write them, queries reads them
+    study         the mirror in Optuna
+    board         the leaderboard; progress: how it goes; studies: which searches there are
+
+Who works on it:
+
+    run           a search on this machine: coordinator, and its crew of workers
+    serve         a process around a worker; worker: slot after slot, stage after stage; lab: what trains
+    api           the same from Python
+"""

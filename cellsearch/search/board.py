@@ -4,8 +4,9 @@ Rows come in one order for the same records: score, then fewer parameters, then 
 are always in the table, before the units are settled too (then without a score).
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from cellsearch.search import queries, ranking
@@ -122,34 +123,60 @@ def _row(
     )  # fmt: skip
 
 
-def units_of(
-    known: Facts, space: Space, stages: Sequence[Stage], cells: Sequence[Record]
-) -> dict[str, float]:
+def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> dict[str, float]:
     """What counts as 1 on each kept task: frozen after the baseline, or its best now where the space says
     `live`."""
     if space.strategy.baseline != "live":
         return known.units
-    mark = next(cell.fingerprint for cell in cells if cell.seed and cell.name == space.baseline)
-    return ranking.live_units(
-        known.units, ranking.bests(s for s in stages if s.fingerprint == mark).get(mark, {})
-    )
+    mark = next(cell.fingerprint for cell in seeds if cell.name == space.baseline)
+    found = ranking.bests(queries.recorded_stages(store, among=[mark]))
+    return ranking.live_units(known.units, found.get(mark, {}))
 
 
 def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
-    """The table of a study as it stands. Without `every` the cells that the filter threw out are not even
-    read."""
-    known = facts(store)
-    stages = queries.recorded_stages(store)
-    if every:
-        cells = queries.recorded_cells(store)
-    else:
-        marks = {stage.fingerprint for stage in stages if stage.task != FILTER}
-        seeds = queries.recorded_cells(store, seeds=True)
-        cells = [*seeds, *queries.recorded_cells(store, sorted(marks - {cell.fingerprint for cell in seeds}))]
-    units = units_of(known, space, stages, cells)
+    """The table of a study as it stands."""
+    if not every:
+        return top(store, space)[0]
+    known, cells = facts(store), queries.recorded_cells(store)
+    units = units_of(store, known, space, [cell for cell in cells if cell.seed])
     tasks = [task.name for task in space.tasks]
-    twins = queries.twins_of(store)
+    stages, twins = queries.recorded_stages(store), queries.twins_of(store)
     return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, twins)
+
+
+def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
+    """The first `count` lines of the table and the seeds, and how many lines there are. Of other cells only
+    the scores are read."""
+    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
+    scores = queries.scores(store, units, threshold, own)
+    marks = ranking.first(scores, count, own)
+    cells = queries.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
+    stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
+    tasks, twins = [task.name for task in space.tasks], queries.twins_of(store)
+    rows = _placed(rows_of(stages, cells, units, tasks, threshold, twins=twins), scores)
+    size = len({mark for mark, _ in scores} | set(own))
+    return [row for k, row in enumerate(rows) if count is None or k < count or row.seed], size
+
+
+def ranked(store: Store, space: Space) -> list[str]:
+    """The fingerprints of all ranked cells, best first; equal ones in any order."""
+    seeds = queries.recorded_cells(store, seeds=True)
+    units = units_of(store, facts(store), space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    return [mark for mark, _ in queries.scores(store, units, space.strategy.threshold, own)]
+
+
+def _placed(rows: Sequence[Row], scores: Sequence[tuple[str, float]]) -> list[Row]:
+    """The rows with their ranks among all cells that have `scores`. Of equal ones all are in `rows`."""
+    here = {row.fingerprint for row in rows}
+    others = sorted(-score for mark, score in scores if mark not in here)
+    placed = []
+    for row in rows:
+        before = bisect_left(others, -(row.score or 0.0)) if row.rank is not None else 0
+        placed.append(replace(row, rank=row.rank + before) if row.rank is not None and before else row)
+    return placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +203,7 @@ class Status:
 def status(store: Store, space: Space, rows: int = 3) -> Status:
     """The numbers of `status`, of records alone: what it shows is there after any crash."""
     known = facts(store)
-    table = leaderboard(store, space)
-    best = tuple(row for i, row in enumerate(table) if i < rows or row.seed)
+    best = tuple(top(store, space, rows)[0])
     lost = tuple(dropped(known.baseline or {}, space.strategy.margin))
     return Status(
         known.name, known.seed, known.trials, queries.counts(store), known.seconds, lost, known.stopped,

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError, printable
 from cellsearch.files import write_text
-from cellsearch.search import board, liveness, processes, queries, records
-from cellsearch.search.crew import FATAL, Crew, Exit
+from cellsearch.search import board, liveness, queries, records
+from cellsearch.search.crew import AWAY, FATAL, Crew, Exit
+from cellsearch.search.database import Unavailable
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
+from cellsearch.search.patience import PATIENCE_SECONDS
 from cellsearch.search.progress import Meter, Progress
-from cellsearch.search.schema import Store, Unavailable
+from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
-from cellsearch.search.worker import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     import optuna
@@ -113,8 +114,7 @@ class Coordinator:
             code = 128 + signals.got[0] if signals.got else 0
         finally:
             self.close(at_once=len(signals.got) > 1)
-        known = records.facts(self.store)
-        if known.stopped and not signals.got:
+        if not signals.got and (known := records.facts(self.store)).stopped:
             raise RunError(known.stopped)
         return code
 
@@ -169,6 +169,7 @@ class Coordinator:
         if silent:
             self.tell(f"not heard of for long, given up: {', '.join(silent)}")
             liveness.leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
+            self.crew.end_silent(silent)
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
@@ -179,6 +180,15 @@ class Coordinator:
             raise RunError(gone.said or how)
         if gone.code == 0 or -gone.code in ENDING:
             liveness.leave(self.store, [gone.worker], failures=self.failures)
+            return
+        if gone.code == liveness.OVERDUE:
+            liveness.leave(self.store, [gone.worker], failures=self.failures)
+            hours = self.space.budget.stage_hours
+            self.tell(f"a stage that took longer than {hours:g} hours was ended; another worker goes on")
+            return
+        if gone.code == AWAY:
+            liveness.leave(self.store, [gone.worker], failures=self.failures)
+            self.tell(f"a worker gave the database up: {last}; another one takes over")
             return
         crash = f"{how}: {last}" if last else how
         liveness.leave(self.store, [gone.worker], crash=crash, failures=self.failures)
@@ -211,12 +221,12 @@ class Coordinator:
 
     def write_cells(self) -> None:
         """A file for each ranked cell; a file that is there is whole."""
-        for row in board.leaderboard(self.store, self.space):
-            path = self.folder / "cells" / f"{row.fingerprint[:12]}.cell"
-            if row.fingerprint not in self.written and row.rank is not None:
-                if not path.exists():
-                    write_text(path, row.text)
-                self.written.add(row.fingerprint)
+        new = [mark for mark in board.ranked(self.store, self.space) if mark not in self.written]
+        for cell in queries.recorded_cells(self.store, new):
+            path = self.folder / "cells" / f"{cell.fingerprint[:12]}.cell"
+            if not path.exists():
+                write_text(path, cell.text)
+            self.written.add(cell.fingerprint)
 
     def tell(self, message: str) -> None:
         if not self.messages or self.messages[-1] != message:

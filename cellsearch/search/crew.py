@@ -23,6 +23,7 @@ WORKER = (sys.executable, "-m", "cellsearch.search.serve")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
 MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
+AWAY = 5  # exit code of a worker whose database did not answer for long: no slot's fault
 FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
 
 
@@ -34,6 +35,7 @@ class Orders:
     storage: str
     device: str
     data: str | None
+    spool: str = ""  # folder for what is trained while the database is away
     parent: str = ""  # id of the search that gives the orders; without it the worker ends
 
 
@@ -95,6 +97,12 @@ class Crew:
         """Ends the workers that are not among the `known` ones long after they were started."""
         for child in self.children:
             if child.worker.id not in known and time.monotonic() - child.since > MUTE_SECONDS:
+                child.process.kill()
+
+    def end_silent(self, silent: Collection[str]) -> None:
+        """Ends the workers among these: a process that does not even beat hangs as a whole."""
+        for child in self.children:
+            if child.worker.id in silent:
                 child.process.kill()
 
     def reap(self) -> list[Exit]:

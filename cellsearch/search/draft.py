@@ -6,7 +6,7 @@ In: an `Exploded`. Out: another one (`Draft.frozen`) in which what nothing reads
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cellsearch.dsl.graph import (
+from cellsearch.dsl.nodes import (
     Affine,
     Apply,
     Before,
@@ -14,6 +14,7 @@ from cellsearch.dsl.graph import (
     Input,
     Node,
     ancestors,
+    in_order,
     sources,
     with_sources,
 )
@@ -104,19 +105,8 @@ class Draft:
         """The graph with its living nodes in an order in which each reads earlier ones, as near to the old
         one as can be."""
         order = list(range(1 + len(self.graph.states)))
-        placed = set(order)
-        for root in sorted(self.users(), key=lambda i: (self.rank[i], i)):
-            stack = [(root, False)]
-            while stack:
-                i, ready = stack.pop()
-                if i in placed:
-                    continue
-                if ready:
-                    order.append(i)
-                    placed.add(i)
-                else:
-                    stack.append((i, True))
-                    stack.extend((s, False) for s in reversed(sources(self.nodes[i])))
+        roots = sorted(self.users(), key=lambda i: (self.rank[i], i))
+        order += in_order(self.nodes, roots, set(order))
         at = {i: k for k, i in enumerate(order)}
         return replace(
             self.graph,

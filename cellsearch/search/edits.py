@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from numpy.random import Generator
 
-from cellsearch.dsl.graph import Affine, Apply, Connection, Node, sources, with_sources
+from cellsearch.dsl.nodes import Affine, Apply, Connection, Node, sources, with_sources
 from cellsearch.dsl.ops import OPS
 from cellsearch.errors import CellError
 from cellsearch.search.draft import Draft, brief, compound, kind, place, sign

@@ -10,18 +10,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
 
 from cellsearch.errors import RunError
 from cellsearch.search import processes, slots
+from cellsearch.search.deadline import Deadline
 from cellsearch.search.schema import Store, reading, workers, writing
 
 BEAT_SECONDS = 2.0
 SILENT = 30  # beats
 ORPHAN_SECONDS = 5.0
+OVERDUE = 6  # exit code of a process that gave a stage up which did not end: the slot has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,22 @@ class Heart:
     """A thread that beats for a worker and watches the others, so that a long stage keeps its slot.
 
     `doing` is what the live display shows. A beat that fails is tried again at the next one; the worker
-    itself meets the same database, and its errors are the ones that count.
+    itself meets the same database, and its errors are the ones that count. `end` ends this process where a
+    stage does not end: its caller goes on with another one.
     """
 
-    def __init__(self, store: Store, worker: Worker, failures: int, seconds: float = BEAT_SECONDS) -> None:
-        self.store, self.worker, self.failures, self.seconds = store, worker, failures, seconds
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        failures: int,
+        seconds: float = BEAT_SECONDS,
+        end: Callable[[], None] = lambda: os._exit(OVERDUE),
+    ) -> None:
+        self.store, self.worker, self.failures, self.seconds, self.end = store, worker, failures, seconds, end
         self.doing = "starting"
         self.missed = 0  # beats in a row that did not reach the database
+        self.deadline: Deadline | None = None  # of the stage at work
         self._watch = Watch()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
@@ -164,6 +175,8 @@ class Heart:
     def _run(self) -> None:
         while not self._stop.wait(self.seconds):
             try:
+                if (deadline := self.deadline) is not None:
+                    deadline.enforce()
                 beat(self.store, self.worker, self.doing)
                 silent = self._watch.look(listed(self.store), self.worker.id)
                 if silent:

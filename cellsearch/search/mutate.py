@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
+from cellsearch.dsl.describe import matrices
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.reach import hears, remembers
 from cellsearch.dsl.rewrite import Exploded, explode, fold
-from cellsearch.dsl.roles import hears, matrices, remembers
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.search.draft import Draft

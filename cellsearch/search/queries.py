@@ -1,11 +1,23 @@
 """What is read from the records: stages, cells, counts. Each function is one look at the database, by its
 indexes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, inspect, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    case,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+)
 
 from cellsearch.search.ranking import Origin
 from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
@@ -17,7 +29,10 @@ SUMMARY = tuple(
         "accuracy", "loss", "setting", "parameters", "hidden",
     )
 )  # fmt: skip
-TWIN = tuple(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot"))
+TWIN = (
+    *(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot")),
+    literal(False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +69,69 @@ class Counts:
 
 
 def recorded_stages(
-    store: Store, *, finished: bool = False, without: str = "", fingerprint: str = ""
+    store: Store, *, finished: bool = False, among: Sequence[str] | None = None
 ) -> list[Stage]:
-    """All stages in the order of their slots; `finished`: of slots that have ended; `without` leaves a stage
-    name out."""
-    where: list[ColumnElement[bool]] = [stages.c.study == store.study]
-    if without:
-        where.append(stages.c.task != without)
-    if fingerprint:
-        where.append(stages.c.fingerprint == fingerprint)
-    query = select(*SUMMARY).where(*where).order_by(stages.c.slot)
+    """All stages in the order of their slots; `finished`: of slots that have ended; `among`: of these
+    cells."""
+    query = select(*SUMMARY).where(stages.c.study == store.study)
     if finished:
-        same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
-        query = query.join(slots, same).where(slots.c.state.in_(("done", "failed")))
+        query = _finished(query)
     with reading(store.engine, store.url) as connection:
-        return [Stage(*row) for row in connection.execute(query)]
+        if among is None:
+            return [Stage(*row) for row in connection.execute(query.order_by(stages.c.slot))]
+        found = [
+            Stage(*row)
+            for part in _parts(among)
+            for row in connection.execute(query.where(stages.c.fingerprint.in_(part)))
+        ]
+    return sorted(found, key=lambda stage: stage.slot)
+
+
+def scores(
+    store: Store,
+    units: Mapping[str, float],
+    threshold: float,
+    seeds: Sequence[str],
+    *,
+    finished: bool = False,
+) -> list[tuple[str, float]]:
+    """The cells that are ranked (`ranking.stand`) with their scores, best first; equal ones in any order.
+
+    The database does it, by an index alone: of a long search few cells are looked at.
+    """
+    best = (
+        select(stages.c.fingerprint, stages.c.task, func.max(stages.c.accuracy).label("accuracy"))
+        .where(stages.c.study == store.study, stages.c.task.in_(list(units)), stages.c.accuracy.is_not(None))
+        .group_by(stages.c.task, stages.c.fingerprint)
+    )
+    table = (_finished(best) if finished else best).subquery()
+    unit = case(dict(units), value=table.c.task)
+    above = case({task: threshold * unit for task, unit in units.items()}, value=table.c.task)
+    score = func.min(table.c.accuracy / unit)
+    query = (
+        select(table.c.fingerprint, score)
+        .where(or_(table.c.fingerprint.in_(list(seeds)), table.c.accuracy > above))
+        .group_by(table.c.fingerprint)
+        .having(func.count() == len(units))
+        .order_by(score.desc())
+    )
+    with reading(store.engine, store.url) as connection:
+        return [(str(row[0]), float(row[1])) for row in connection.execute(query)] if units else []
+
+
+def _finished(query: Select[Any]) -> Select[Any]:
+    """The same, of stages whose slot has ended."""
+    same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
+    return query.join(slots, same).where(slots.c.state.in_(("done", "failed")))
 
 
 def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[int, float | None]]:
     """(setting, accuracy) of finished slots, in the order of the slots."""
-    same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
-    query = (
-        select(stages.c.outcomes)
-        .join(slots, same)
-        .where(
-            stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints))
-        )
-        .where(slots.c.state.in_(("done", "failed")))
-        .order_by(stages.c.slot)
+    query = _finished(select(stages.c.outcomes)).where(
+        stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints))
     )
     with reading(store.engine, store.url) as connection:
-        texts = [row.outcomes for row in connection.execute(query)]
+        texts = [row.outcomes for row in connection.execute(query.order_by(stages.c.slot))]
     return [(outcome.setting, outcome.accuracy) for text in texts for outcome in outcomes_of(text)]
 
 
@@ -103,11 +150,15 @@ def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]
     return found
 
 
-def origins(store: Store) -> dict[str, Origin]:
+def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
     """Fingerprint -> where the cell comes from."""
     query = select(cells.c.fingerprint, cells.c.slot, cells.c.seed).where(cells.c.study == store.study)
     with reading(store.engine, store.url) as connection:
-        return {row.fingerprint: Origin(row.slot, bool(row.seed)) for row in connection.execute(query)}
+        return {
+            row.fingerprint: Origin(row.slot, bool(row.seed))
+            for part in _parts(fingerprints)
+            for row in connection.execute(query.where(cells.c.fingerprint.in_(part)))
+        }
 
 
 def recorded_cells(
@@ -145,12 +196,12 @@ def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> st
 def twins_of(store: Store) -> dict[str, tuple[str, ...]]:
     """Fingerprint of a cell -> those of its twins, in the order in which they were met."""
     query = select(twins.c.cell, twins.c.fingerprint).where(twins.c.study == store.study)
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     with reading(store.engine, store.url) as connection:
         if has_twins(connection):
             for row in connection.execute(query.order_by(twins.c.slot)):
-                found[row.cell] = (*found.get(row.cell, ()), row.fingerprint)
-    return found
+                found.setdefault(row.cell, []).append(row.fingerprint)
+    return {mark: tuple(listed) for mark, listed in found.items()}
 
 
 def has_twins(connection: Connection) -> bool:
@@ -163,7 +214,7 @@ def twin_of(store: Store, slot: int) -> Record | None:
     query = select(*TWIN).where(twins.c.study == store.study, twins.c.slot == slot)
     with reading(store.engine, store.url) as connection:
         row = connection.execute(query).first()
-    return None if row is None else Record(*row, seed=False)
+    return None if row is None else Record(*row)
 
 
 def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
@@ -183,7 +234,7 @@ def matching(store: Store, start: str) -> list[Record]:
     with reading(store.engine, store.url) as connection:
         found = [Record(*row) for row in connection.execute(query(cells, columns))]
         if has_twins(connection):
-            found += [Record(*row, seed=False) for row in connection.execute(query(twins, TWIN))]
+            found += [Record(*row) for row in connection.execute(query(twins, TWIN))]
     return sorted(found, key=lambda record: record.slot)
 
 
@@ -208,6 +259,8 @@ def counts(store: Store) -> Counts:
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(grouped).all()
         settings, trained, seconds = connection.execute(sums).one()
+        same = select(func.count()).where(twins.c.study == store.study)
+        doubles = connection.execute(same).scalar_one() if has_twins(connection) else 0
 
     def total(**wanted: str | tuple[str, ...]) -> int:
         return sum(
@@ -231,5 +284,5 @@ def counts(store: Store) -> Counts:
         settings=settings or 0,
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
-        twins=sum(map(len, twins_of(store).values())),
+        twins=doubles,
     )

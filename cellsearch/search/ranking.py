@@ -6,7 +6,8 @@ the list.
 where the unit is the best accuracy of the baseline. Pure functions; no database, no torch.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cellsearch.search.slots import Stage
@@ -109,6 +110,16 @@ def ranked(
         return []
     all_ = (stand(fp, tasks, origins[fp], units, threshold) for fp, tasks in found.items())
     return sorted((s for s in all_ if not s.place), key=lambda s: s.order)
+
+
+def first(scores: Sequence[tuple[str, float]], count: int | None, also: Collection[str] = ()) -> list[str]:
+    """The cells that have to be looked at to know the first `count` (all where None) and the place
+    of those in `also`: with equal scores more than so many. `scores` are best first."""
+    if count is None or count >= len(scores):
+        return [mark for mark, _ in scores]
+    last = scores[count - 1][1] if count else math.inf
+    equal = {score for mark, score in scores if mark in also}
+    return [mark for mark, score in scores if score >= last or score in equal]
 
 
 def live_units(units: Mapping[str, float], baseline: Mapping[str, Best]) -> dict[str, float]:

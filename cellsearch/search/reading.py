@@ -5,11 +5,10 @@ the nearest right word. Keys are the fields of a dataclass, and its defaults are
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from cellsearch.errors import printable
+from cellsearch.errors import did_you_mean, printable
 from cellsearch.search.yaml_text import FORBIDDEN, Node, error
 
 T = TypeVar("T")
@@ -37,8 +36,7 @@ def named(what: str) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """A question with the nearest of `known`, and all of them."""
-    near = difflib.get_close_matches(word[:100].lower(), known, n=1, cutoff=0.6)
-    return (f"did you mean '{near[0]}'? " if near else "") + f"({', '.join(known)})"
+    return f"{did_you_mean(word, known)}({', '.join(known)})"
 
 
 def mapping(node: Node, what: str, known: Sequence[str], required: Sequence[str] = ()) -> dict[str, Node]:

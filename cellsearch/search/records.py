@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cellsearch.errors import RunError, printable
-from cellsearch.search import schema
-from cellsearch.search.schema import Store, reading, translated, writing
+from cellsearch.search import database, schema
+from cellsearch.search.database import translated
+from cellsearch.search.schema import Store, reading, writing
 
-#: Raised only when the same study would give other numbers; studies of another number are read, not continued.
+#: Raised only when the same study would give other numbers; a study of another number is read, not continued.
 #: 2: of cells that are the same function one is trained.
 NUMERICS = 2
 
@@ -88,7 +89,7 @@ def create(
     `grids` gives the number of settings of each task; a baseline slot is one seed on `chunk` settings of one
     task. Where another process makes a study of that name at the same moment, one of the two is refused.
     """
-    engine = schema.connect(url)
+    engine = database.connect(url)
     schema.prepare(engine, url)
     try:
         with translated(url), engine.execution_options(immediate=True).begin() as connection:
@@ -156,23 +157,23 @@ def _plan_baseline(
 
 def find(url: str, name: str) -> Store | None:
     """The study of that name, or None where it, its tables or its file are not there."""
-    engine = schema.connect(url)
+    engine = database.connect(url)
     known = _studies(engine, url)
     return Store(engine, url, known[name], name) if name in known else None
 
 
 def open_study(url: str, name: str) -> Store:
     """The study of that name; a RunError with the known names where there is none."""
-    engine = schema.connect(url)
+    engine = database.connect(url)
     known = _studies(engine, url)
     if name not in known:
         there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"
-        raise RunError(f"no study {printable(name)!r} in {schema.shown(url)}\n{there}")
+        raise RunError(f"no study {printable(name)!r} in {database.shown(url)}\n{there}")
     return Store(engine, url, known[name], name)
 
 
 def _studies(engine: Engine, url: str) -> dict[str, int]:
-    file = schema.file_of(url)
+    file = database.file_of(url)
     if file is not None and not file.exists():
         return {}  # opening it would make it
     with reading(engine, url) as connection:
@@ -226,15 +227,18 @@ def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -
         )
 
 
-def extend(store: Store, trials: int) -> None:
+def extend(store: Store, trials: int, space: str | None = None) -> None:
     """Sets the target (a total) and lets workers take slots again: a new `search` starts with a clean streak.
 
+    `space` is the text of the space with what may change in it (`space.MAY_CHANGE`) as it is now.
     A study whose baseline learns none of the tasks cannot go on: a RunError says so again.
     """
     known = facts(store)
     if known.baseline is not None and not known.units:
         raise RunError(known.stopped)
     values = {"trials": trials, "streak": 0, "cause": "", "stopped": "", "halted": False}
+    if space is not None:
+        values["space"] = space
     _update(store, values)
 
 

@@ -93,7 +93,7 @@ def search(
         store = start(space, name, digests, options, seed)
         write_text(folder / "space.yaml", records.facts(store).space)
         me = liveness.myself("search")
-        orders = Orders(name, store.url, options.device, options.data, me.id)
+        orders = Orders(name, store.url, options.device, options.data, str(folder / "spool"), me.id)
         crew = Crew(options.workers, orders, options.command, folder / "logs")
         with listening() as signals:
             return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
@@ -115,7 +115,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
     chosen = seed if seed is not None else known.seed
     identity = Identity(space.text, chosen, digests(chosen))
     records.check_identity(known, identity, difference(parse_space(known.space), space))
-    records.extend(store, trials)
+    records.extend(store, trials, space.text)
     return store
 
 

@@ -1,4 +1,4 @@
-"""The tables of a study and the only way to them: one storage URL in, transactions and errors for people out.
+"""The tables of a study, and the transactions that read and write them.
 
 Our own tables (prefix `cellsearch_`) stand beside Optuna's in the same database and are the only source of
 truth. The SQL is portable: SQLite for one machine, PostgreSQL for several. Every write locks the row of its
@@ -8,8 +8,6 @@ study first (on SQLite the whole file), so that what a transaction reads is stil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -24,16 +22,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
-    event,
-    make_url,
+    func,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from cellsearch.errors import RunError, printable
+from cellsearch.search.database import translated
 
-BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
+_LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL database
 
 META = MetaData()
 
@@ -113,6 +108,7 @@ slots = Table(
     Column("mirror", String(16), nullable=False, default=""),  # the Optuna trial: due, writing, done
     Column("mirrored_by", String(64), nullable=False, default=""),
     Index("cellsearch_slots_state", "study", "state", "number"),
+    Index("cellsearch_slots_counts", "study", "kind", "state", "outcome"),
     Index("cellsearch_slots_mirror", "study", "mirror", "number"),
 )
 
@@ -133,7 +129,10 @@ stages = Table(  # the unit of record: one cell, one task, its settings
     Column("hidden", Integer),
     Column("seconds", Float, nullable=False),
     Index("cellsearch_stages_cell", "study", "fingerprint", "task"),
-    Index("cellsearch_stages_task", "study", "task"),
+    Index(
+        "cellsearch_stages_best", "study", "task", "fingerprint", "accuracy"
+    ),  # the order of the leaderboard
+    Index("cellsearch_stages_counts", "study", "settings", "trained", "seconds"),
 )
 
 claims = Table(  # who runs what: the key is the promise that nothing is run twice
@@ -175,52 +174,6 @@ class Store:
     name: str
 
 
-class Unavailable(RunError):
-    """The database cannot be reached or is locked now; the same call may work later."""
-
-
-def shown(url: str) -> str:
-    """`url` without its password."""
-    try:
-        return printable(make_url(url).render_as_string(hide_password=True))
-    except ArgumentError:
-        scheme, colon, _ = url.partition(":")
-        return printable(scheme + (":…" if colon else ""))
-
-
-def file_of(url: str) -> Path | None:
-    """The file of an SQLite URL; None for a server and for a database in memory."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        return None
-    return Path(str(parsed.database))
-
-
-def connect(url: str) -> Engine:
-    """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
-    RunError."""
-    with translated(url):
-        backend = make_url(url).get_backend_name()
-        if backend != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-        return engine
-
-
-def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are ours: the driver would begin them too late
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
 def prepare(engine: Engine, url: str) -> None:
     """Makes the tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
     works."""
@@ -231,12 +184,16 @@ def prepare(engine: Engine, url: str) -> None:
                 cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
                 cursor.close()
         with engine.execution_options(immediate=True).begin() as connection:
+            if engine.dialect.name == "postgresql":  # there two that make the same table fail
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             META.create_all(connection)
 
 
 @contextmanager
 def reading(engine: Engine, url: str) -> Iterator[Connection]:
     """A transaction that only reads: one consistent view."""
+    if engine.dialect.name == "postgresql":  # else every statement would have a view of its own
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with translated(url), engine.begin() as connection:
         yield connection
 
@@ -247,44 +204,3 @@ def writing(store: Store) -> Iterator[Connection]:
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         connection.execute(select(studies.c.id).where(studies.c.id == store.study).with_for_update())
         yield connection
-
-
-@contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turns what the database driver raises into a RunError that says what to do."""
-    try:
-        yield
-    except NoSuchModuleError as error:
-        raise RunError(
-            f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
-        ) from error
-    except ArgumentError as error:
-        raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
-    except ModuleNotFoundError as error:
-        raise RunError(f"{shown(url)} needs the package {error.name!r}: pip install {error.name}") from error
-    except DBAPIError as error:
-        raise _explained(url, error) from error
-
-
-REMEDIES = (  # what the driver says -> what to do about it
-    ("database is locked", "another program holds it; close that program, then give the same command again"),
-    ("full", "the disk is full; free some space, then give the same command again: nothing recorded is lost"),
-    ("unable to open", "is there such a directory, and may you write in it?"),
-    ("readonly", "it cannot be written to; change its permissions or those of its directory"),
-    ("not a database", "this file is something else; move it away or choose another --name"),
-    ("malformed", "the file is damaged; restore a copy, or recover it with `sqlite3 FILE .recover`"),
-    ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
-    ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
-    ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),
-    ("password", "check user and password"),
-)
-
-
-def _explained(url: str, error: DBAPIError) -> RunError:
-    said = printable(
-        str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    )
-    lower = said.lower()
-    remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
-    passing = error.connection_invalidated or "database is locked" in lower or "connection" in lower
-    return (Unavailable if passing else RunError)(f"{shown(url)}: {said}\n{remedy}")

@@ -13,15 +13,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import liveness, records
-from cellsearch.search.crew import FATAL, Orders
+from cellsearch.search.crew import AWAY, FATAL, Orders
+from cellsearch.search.database import Unavailable
 from cellsearch.search.lab import RealLab, real_propose
-from cellsearch.search.liveness import Heart
+from cellsearch.search.liveness import OVERDUE, Heart
+from cellsearch.search.patience import patiently
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.spool import spool
 from cellsearch.search.strategies import Propose
 from cellsearch.search.worker import CRASHES, Lab, work
 
@@ -46,10 +50,10 @@ def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose
     threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
     try:
         orders = Orders(**json.loads(line))
-        _work(orders, make_lab, make_propose)
+        _work(orders, make_lab, make_propose, lambda: os._exit(OVERDUE))
     except CellsearchError as error:
         print(error, file=sys.stderr, flush=True)
-        return FATAL
+        return AWAY if isinstance(error, Unavailable) else FATAL
     except Exception:
         traceback.print_exc()
         return CRASHED
@@ -69,7 +73,7 @@ def join(orders: Orders, make_lab: MakeLab = real_lab, make_propose: MakePropose
         number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
-        _work(orders, make_lab, make_propose)
+        _work(orders, make_lab, make_propose, again)
     except Told:
         return 128 + got[0]
     finally:
@@ -78,9 +82,15 @@ def join(orders: Orders, make_lab: MakeLab = real_lab, make_propose: MakePropose
     return 0
 
 
-def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
-    store = records.open_study(orders.storage, orders.name)
-    known = records.facts(store)
+def again() -> None:
+    """Begins this program anew in the same process, which is how a worker that nobody watches goes on."""
+    print("a stage took too long and was given up; this worker starts again", file=sys.stderr, flush=True)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose, end: Callable[[], None]) -> None:
+    store = patiently(lambda: records.open_study(orders.storage, orders.name))
+    known = patiently(lambda: records.facts(store))
     if known.numerics != records.NUMERICS:
         raise RunError(
             f"the study {known.name!r} was made by a cellsearch whose results differ "
@@ -89,15 +99,19 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")
     failures = space.strategy.failures
-    liveness.recover(store, failures)
-    with Heart(store, liveness.myself("worker", orders.parent), failures) as heart:
+    patiently(lambda: liveness.recover(store, failures))
+    me = liveness.myself("worker", orders.parent)
+    patiently(lambda: liveness.register(store, me))
+    with Heart(store, me, failures, end=end) as heart:
         try:
             lab = make_lab(space, known.seed, orders)
             # after an error on an accelerator nothing that this process runs there can be trusted
             crashes = CRASHES if orders.device == "cpu" else 1
-            work(store, space, lab, make_propose(space), heart, crashes)
-        finally:  # also when told to end: the slot is free at once
-            liveness.leave(store, [heart.worker.id], failures=failures)
+            files = spool(Path(orders.spool), known) if orders.spool else None
+            work(store, space, lab, make_propose(space), heart, crashes, files)
+        finally:  # also when told to end: the slot is free at once, or else once this process is found dead
+            with suppress(Unavailable):
+                liveness.leave(store, [heart.worker.id], failures=failures)
 
 
 def _first_line() -> bytes:

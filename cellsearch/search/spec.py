@@ -84,9 +84,12 @@ class TaskStage:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a search ends, unless its command line says otherwise."""
+    """When a search ends, unless its command line says otherwise, and when a stage does."""
 
     trials: int = 40  # proposals and refinements, in all
+    # What one cell on one task may take, all its settings together; then it has failed. It bounds what hangs,
+    # not what is slow: a bound that is met makes results depend on the machine. A day, then.
+    stage_hours: float = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
     MutationSpec: {"size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000)},
     Limits: {"nodes": (1, 1_000), "matrices": (1, 1_000)},
     Filter: {"settings": (1, 1_000_000), "accuracy": (0, 1)},
-    Budget: {"trials": (0, 1_000_000_000)},
+    Budget: {"trials": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6)},
     Grid: {
         "init_scale": (1e-6, 1e3), "learning_rate": (1e-9, 1e3), "max_norm": (1e-6, 1e9), "layers": (1, 64),
         "parameters": (100, 1e10),

@@ -5,14 +5,13 @@ In: a name and, where its database is not the usual file, a storage URL. Out: an
 with the names that there are.
 """
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import inspect, select
 
-from cellsearch.errors import RunError, UsageError, printable
-from cellsearch.search import records, schema
+from cellsearch.errors import RunError, UsageError, did_you_mean, printable
+from cellsearch.search import database, records, schema
 from cellsearch.search.records import Facts
 from cellsearch.search.run import default_url, directory
 from cellsearch.search.schema import Store
@@ -52,8 +51,7 @@ def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> St
         there = listed(results)
         folder = _directory(results, name)
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
+            hint = did_you_mean(name, there)
             known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
             elsewhere = (
                 " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
@@ -70,8 +68,8 @@ def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
     if storage is None:
         found = [records.find(default_url(results, name), name) for name in listed(results)]
         return [store for store in found if store is not None]
-    engine = schema.connect(storage)
-    file = schema.file_of(storage)
+    engine = database.connect(storage)
+    file = database.file_of(storage)
     if file is not None and not file.exists():
         return []  # opening it would make it
     with schema.reading(engine, storage) as connection:

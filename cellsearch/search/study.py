@@ -15,13 +15,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Row, select, update
 
-from cellsearch.dsl.graph import Affine, Cell
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.search import queries
+from cellsearch.search.database import driven, engine_options, said, shown
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.records import Facts
-from cellsearch.search.schema import BUSY_SECONDS, Store, reading, shown, slots, writing
+from cellsearch.search.schema import Store, reading, slots, writing
 from cellsearch.search.sections import FILTER
 
 MANY = 2**31 - 1
@@ -40,18 +42,15 @@ STATES = {"ranked": TrialState.COMPLETE, "filtered": TrialState.PRUNED, "failed"
 def open_mirror(store: Store) -> optuna.Study:
     """The Optuna study of the same name in the same database."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if store.engine.dialect.name == "sqlite":
-        options: dict[str, object] = {"connect_args": {"timeout": BUSY_SECONDS}}
-    else:
-        options = {"pool_pre_ping": True}
     try:
-        storage = optuna.storages.RDBStorage(store.url, engine_kwargs=options)
+        url = driven(store.url).render_as_string(hide_password=False)
+        storage = optuna.storages.RDBStorage(url, engine_kwargs=engine_options(store.url))
         return optuna.create_study(
             storage=storage, study_name=store.name, direction="maximize", load_if_exists=True
         )
     except Exception as error:
         raise RunError(
-            f"{shown(store.url)}: Optuna cannot open its study {store.name!r} there: {error}"
+            f"{shown(store.url)}: Optuna cannot open its study {store.name!r} there: {said(store.url, error)}"
         ) from error
 
 
@@ -93,7 +92,8 @@ def write_due(store: Store, mirror: optuna.Study, known: Facts, by: str, limit: 
         try:
             mirror.add_trial(trial)
         except Exception as error:
-            raise RunError(f"{shown(store.url)}: Optuna cannot write to its study: {error}") from error
+            why = said(store.url, error)
+            raise RunError(f"{shown(store.url)}: Optuna cannot write to its study: {why}") from error
         failpoint("after-mirror")
         with writing(store) as connection:
             here = (slots.c.study == store.study, slots.c.number == row.number)
@@ -116,7 +116,7 @@ def trial_of(store: Store, known: Facts, row: Row[tuple[object, ...]]) -> Frozen
         attributes |= {"twin": twin.text, "edits": json.loads(twin.edits)}
     units = known.units
     ratios = {}
-    for stage in queries.recorded_stages(store, fingerprint=row.fingerprint):
+    for stage in queries.recorded_stages(store, among=[row.fingerprint]):
         if (
             stage.slot == row.number
             and stage.task != FILTER

@@ -9,11 +9,12 @@ task, setting).
 """
 
 import math
-import random
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -23,23 +24,33 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
 from cellsearch.search import queries, ranking, slots, strategies, views
+from cellsearch.search.database import Unavailable
+from cellsearch.search.deadline import Deadline, Overdue, overdue
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.liveness import Heart
+from cellsearch.search.patience import patiently
 from cellsearch.search.records import Facts, facts, freeze
-from cellsearch.search.schema import Store, Unavailable
+from cellsearch.search.schema import Store
 from cellsearch.search.sections import FILTER
 from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.search.space import Space
+from cellsearch.search.spool import Spool
 from cellsearch.search.strategies import NothingLeft, Propose, View
 from cellsearch.train.outcome import Outcome
 
 WAIT_SECONDS = 0.2  # between two looks for a slot while others are at the baseline
-PATIENCE_SECONDS = 300.0  # how long a result is kept and offered again to a database that does not answer
 CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
 
-T = TypeVar("T")
 Say = Callable[[str], None]
 Pools = Sequence[tuple[int, Sequence[int]]]
+
+
+class Broken(Exception):
+    """A stage in which every setting failed."""
+
+    def __init__(self, task: str, cause: str) -> None:
+        super().__init__(cause)
+        self.task, self.cause = task, cause
 
 
 class Lab(Protocol):
@@ -62,16 +73,22 @@ class Lab(Protocol):
 
 
 def work(
-    store: Store, space: Space, lab: Lab, propose: Propose, heart: Heart, crashes_allowed: int = CRASHES
+    store: Store,
+    space: Space,
+    lab: Lab,
+    propose: Propose,
+    heart: Heart,
+    crashes_allowed: int = CRASHES,
+    spool: Spool | None = None,
 ) -> None:
-    """Works on slots until there is none left to take.
+    """Works on slots until there is none left to take. Stages that cannot be recorded are kept in `spool`.
 
     An error for people ends the worker, except a cell that cannot be used: that is a failed slot. Any other
     exception gives the slot back, as a crash of the worker does; the last of `crashes_allowed` in a row is
     raised.
     """
     failures = space.strategy.failures
-    check_data(facts(store), lab)
+    check_data(patiently(lambda: facts(store)), lab)
     crashes = 0
     while True:
         heart.doing = "looking for a slot"
@@ -85,7 +102,7 @@ def work(
             patiently(lambda: settle(store, space, lab))
         elif isinstance(taken, Slot):
             try:
-                shift = Shift(store, space, facts(store), lab, propose, heart)
+                shift = Shift(store, space, patiently(lambda: facts(store)), lab, propose, heart, spool)
                 patiently(lambda: shift.run(taken))  # noqa: B023  (called at once)
                 crashes = 0
             except Lost:
@@ -118,20 +135,6 @@ def check_data(known: Facts, lab: Lab) -> None:
             )
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """`call()`, again and again while the database does not answer: what it records is complete already."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    pause = 0.5
-    while True:
-        try:
-            return call()
-        except Unavailable:
-            if time.monotonic() > end:
-                raise
-        time.sleep(pause * random.uniform(0.5, 1.5))  # so that many workers do not come back together
-        pause = min(2 * pause, 15.0)
-
-
 @dataclass(frozen=True, slots=True)
 class Shift:
     """The work on one slot."""
@@ -142,6 +145,7 @@ class Shift:
     lab: Lab
     propose: Propose
     heart: Heart
+    spool: Spool | None = None
 
     @property
     def worker(self) -> str:
@@ -161,6 +165,8 @@ class Shift:
                 slot = self.decide(slot)
                 failpoint("after-decide")
             self.trial(slot)
+        except Broken as broken:
+            self.finish(slot, "failed", task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
             self.finish(slot, "failed", cause=str(error))
 
@@ -194,14 +200,12 @@ class Shift:
             outcomes = self.stage(slot, cell, FILTER, (), self.space.filter.settings)
             best = max((o.accuracy for o in outcomes if o.accuracy is not None), default=-1.0)
             if best < self.space.filter.accuracy:
-                broken = outcomes and all(o.status == "failed" for o in outcomes)
-                cause = first_cause(outcomes)
-                self.finish(slot, "failed" if broken else "filtered", task=FILTER, cause=cause)
+                self.finish(slot, "filtered", task=FILTER, cause=first_cause(outcomes))
                 return
         all_: list[Outcome] = []
         for task, unit in view.units.items():
             all_ += self.stage(slot, cell, task, self.pools(slot, task))
-            stages = queries.recorded_stages(self.store, fingerprint=slot.fingerprint)
+            stages = queries.recorded_stages(self.store, among=[slot.fingerprint])
             reached = ranking.bests(stages).get(slot.fingerprint, {}).get(task)
             passed = known.seed or ranking.passed(reached, unit, self.space.strategy.threshold)
             if slot.kind == "propose" and not passed:
@@ -219,10 +223,13 @@ class Shift:
     def stage(
         self, slot: Slot, cell: Cell, task: str, pools: Pools, count: int | None = None
     ) -> tuple[Outcome, ...]:
-        """The outcomes of a stage: those on record, or its settings claimed, trained and committed."""
+        """The outcomes of a stage: those on record, or its settings claimed, trained and committed.
+
+        A stage that failed as a whole, and not for the numbers that came out, is a Broken.
+        """
         done = slots.recorded(self.store, slot)
         if task in done:
-            return done[task]
+            return judged(task, done[task])
         size = self.grids[task]
         wanted = count or self.space.strategy.settings
         purpose = 1 + list(self.grids).index(task)
@@ -238,17 +245,65 @@ class Shift:
         label = f"{self.label(slot)} {cell.name} on {task}"
         self.heart.doing = f"{label}: {len(claimed)} setting{'s' * (len(claimed) > 1)}"
 
-        def say(text: str) -> None:
-            self.heart.doing = f"{label}: {text}"
-
-        start = time.monotonic()
-        outcomes = [checked(o) for o in self.lab.evaluate(cell, task, claimed, self.facts.seed, say)]
-        seconds = time.monotonic() - start
+        kept = self.spool.find(slot, task, claimed) if self.spool else None
+        outcomes, seconds = kept or self.train(slot, cell, task, claimed, label)
         assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
-        patiently(lambda: slots.commit(self.store, self.worker, slot, task, outcomes, seconds))
+        self.record(slot, task, outcomes, seconds, label)
         failpoint("after-commit")
-        return tuple(outcomes)
+        return judged(task, outcomes)
+
+    def train(
+        self, slot: Slot, cell: Cell, task: str, claimed: Sequence[int], label: str
+    ) -> tuple[tuple[Outcome, ...], float]:
+        """What came out of a stage, and the seconds it took."""
+        hours = self.space.budget.stage_hours
+        lost = overdue(claimed, hours)
+        deadline = Deadline(
+            3600 * hours, lambda: self.give_up(slot, task, lost, 3600 * hours), self.heart.end
+        )
+
+        def say(text: str) -> None:
+            self.heart.doing = f"{label}: {text}"
+            deadline.check()
+
+        start = time.monotonic()
+        self.heart.deadline = deadline
+        try:
+            with deadline:
+                found = self.lab.evaluate(cell, task, claimed, self.facts.seed, say)
+            outcomes = tuple(checked(outcome) for outcome in found)
+        except Overdue:
+            outcomes = lost
+        return outcomes, time.monotonic() - start
+
+    def record(self, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float, label: str) -> None:
+        """Commits a stage, once the database answers; until then it is in the spool."""
+
+        def commit() -> None:
+            slots.commit(self.store, self.worker, slot, task, outcomes, seconds)
+
+        try:
+            commit()
+        except Unavailable as error:
+            self.heart.doing = f"{label}: trained; the database is away"
+            if self.spool is not None:
+                try:
+                    self.spool.keep(slot, task, outcomes, seconds)
+                except RunError as failure:  # it is still in memory
+                    print(f"{error}\n{failure}", file=sys.stderr, flush=True)
+            patiently(commit)
+        if self.spool is not None:
+            self.spool.forget(slot, task)
+
+    def give_up(self, slot: Slot, task: str, lost: Sequence[Outcome], seconds: float) -> None:
+        """Records that a stage failed which does not end, from the thread of the heartbeat."""
+        with suppress(Lost):  # then another worker has the slot by now
+            slots.commit(self.store, self.worker, slot, task, lost, seconds)
+            slots.finish(
+                self.store, self.worker, slot, "failed",
+                task=task, cause=first_cause(lost), failures=self.space.strategy.failures,
+            )  # fmt: skip
 
     def pools(self, slot: Slot, task: str) -> Pools:
         """Where the settings of a proposal come from; those of a refinement are random."""
@@ -280,7 +335,7 @@ class Shift:
         """Ends the slot, with the score of its cell so far."""
         score = None
         if slot.kind != "baseline" and outcome != "failed":
-            found = ranking.bests(queries.recorded_stages(self.store, fingerprint=slot.fingerprint))
+            found = ranking.bests(queries.recorded_stages(self.store, among=[slot.fingerprint]))
             score = ranking.score(found.get(slot.fingerprint, {}), self.facts.units)
         patiently(
             lambda: slots.finish(
@@ -289,6 +344,13 @@ class Shift:
             )
         )  # fmt: skip
         failpoint("after-finish")
+
+
+def judged(task: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """The same; Broken where every setting failed: such a cell was not judged, so it is not filtered."""
+    if outcomes and all(outcome.status == "failed" for outcome in outcomes):
+        raise Broken(task, first_cause(outcomes))
+    return outcomes
 
 
 def checked(outcome: Outcome) -> Outcome:

@@ -106,33 +106,11 @@ def error(span: Span, message: str, remedy: str = "") -> SpaceError:
 
 def read_text(path: Path) -> str:
     """The text of a regular file of at most 1 MiB in UTF-8. All else is a SpaceError, and no hang."""
-    shown = printable(str(path))
+    doubt = "is this the YAML of a search space?"
     try:
-        data = files.read(path, MAX_BYTES)
-    except files.NotRegularError as failure:
-        if failure.is_directory:
-            raise SpaceError(f"{shown} is a directory", remedy="name a .yaml file in it") from None
-        raise SpaceError(
-            f"{shown} is not a regular file", remedy="a search space is read from a file on disk"
-        ) from None
+        return files.read_text(path, MAX_BYTES, SpaceError, "a search space", ".yaml file", doubt)
     except FileNotFoundError:
-        raise SpaceError(f"there is no file {shown}", remedy="check the path") from None
-    except (OSError, ValueError) as failure:
-        raise SpaceError(
-            f"cannot read {shown}: {printable(files.reason(failure))}", remedy="name a readable .yaml file"
-        ) from None
-    if len(data) > MAX_BYTES:
-        raise SpaceError(
-            f"{shown} is longer than {MAX_BYTES >> 20} MiB", remedy="is this the YAML of a search space?"
-        )
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as failure:
-        raise SpaceError(
-            f"byte 0x{data[failure.start]:02X} is not UTF-8",
-            files.place_of(failure, str(path)),
-            "save the file as UTF-8",
-        ) from None
+        raise SpaceError(f"there is no file {printable(str(path))}", remedy="check the path") from None
 
 
 def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:

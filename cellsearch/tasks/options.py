@@ -6,12 +6,11 @@ word.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from cellsearch.errors import DataError, printable
+from cellsearch.errors import DataError, did_you_mean, printable
 
 MAX_SYMBOLS = 100_000_000  # per part; such a part takes 1.6 GB, and enwik8 and text8 just fit
 MAX_TEXT = 4096  # characters of an option that is a text; paths are not longer
@@ -96,8 +95,8 @@ def suggestion(word: object, known: tuple[str, ...]) -> str:
     """A question with the nearest of `known`, to be put behind a sentence; empty where none is near."""
     if not isinstance(word, str):
         return ""
-    near = difflib.get_close_matches(word[:100].lower(), known, n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    question = did_you_mean(word, known)
+    return f" D{question[1:-1]}" if question else ""
 
 
 def _checked(value: object, hint: Any, metadata: Mapping[str, Any], name: str) -> object:

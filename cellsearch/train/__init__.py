@@ -1,1 +1,11 @@
-"""Training: settings, optimizer and one loop for a whole population; scores and statuses."""
+"""Training: a cell on a batch of settings of one task, as few populations as there are shapes.
+
+    settings    Setting, Grid of all settings, Training (the schedule's numbers)
+    schedule    learning rates, each member's own
+    model       embedding, a stack of one cell, output layer: the weights of a member are one row
+    evaluate    the loop: cell, data set, settings -> outcomes
+    outcome     what one setting came to
+    threads     how many threads a search trains with
+
+`settings` and `outcome` are read without torch.
+"""

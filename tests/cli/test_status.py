@@ -12,7 +12,8 @@ from cellsearch.dsl.text import parse
 from cellsearch.search.queries import Counts
 
 ROW = {
-    "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "slot", "text", "seed",
+    "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "slot", "text", "twins",
+    "seed",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from mutants import mutants
 
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import Apply
+from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.text import parse
 
 ENGINES = [
@@ -71,7 +71,9 @@ def test_a_clock_goes_on_from_where_the_last_window_ended(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_looks_back_at_the_input_add_their_gradients(engine: str) -> None:
-    cell = parse("cell twice(x; h)\na = tanh[x, before(x), h]\nb = sigmoid[before(x), before(x, 3)]\nh' = a * b")
+    cell = parse(
+        "cell twice(x; h)\na = tanh[x, before(x), h]\nb = sigmoid[before(x), before(x, 3)]\nh' = a * b"
+    )
     for width in (5, 3):
         found = differences([cell] * 2, engine, steps=7, width=width)
         assert worst(found)[0] < 1e-10, worst(found)

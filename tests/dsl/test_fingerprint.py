@@ -16,18 +16,8 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import (
-    Affine,
-    Apply,
-    Before,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    State,
-    build,
-)
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, State
 from cellsearch.dsl.ops import OPS, TABLE
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError

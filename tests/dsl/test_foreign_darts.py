@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.foreign import read
 from cellsearch.dsl.foreign.genotype import FUNCTIONS
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.roles import describe
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count
 

@@ -18,7 +18,8 @@ from cellsearch.compiler.reference import step
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import LOOKBACK, function, functional, twins
-from cellsearch.dsl.graph import Affine, Cell
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError

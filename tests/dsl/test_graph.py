@@ -10,22 +10,19 @@ from cells import cells, random_cell
 from hypothesis import given, settings
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import (
+from cellsearch.dsl.graph import Cell, build, equations, uses_raw_x
+from cellsearch.dsl.invariants import _text_bound
+from cellsearch.dsl.nodes import (
     Affine,
     Apply,
     Before,
-    Cell,
     Connection,
     Constant,
     Input,
     Node,
     State,
     Uniform,
-    _text_bound,
-    build,
-    equations,
     sources,
-    uses_raw_x,
 )
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import KEYWORDS, Cell
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.invariants import KEYWORDS
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import TextError

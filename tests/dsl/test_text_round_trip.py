@@ -9,19 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import (
-    MAX_DEPTH,
-    Affine,
-    Apply,
-    Before,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    State,
-    build,
-)
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_DEPTH
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, State
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.text.printer import number
 

@@ -9,9 +9,12 @@ import torch
 
 from cellsearch.compiler.reference import reference
 from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Affine, Cell, Constant, build, uses_raw_x
-from cellsearch.dsl.roles import Gate, describe, gates, hears
+from cellsearch.dsl.graph import Cell, build, uses_raw_x
+from cellsearch.dsl.nodes import Affine, Constant
+from cellsearch.dsl.reach import hears
+from cellsearch.dsl.roles import Gate, gates
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.variants import (
     GREFF,

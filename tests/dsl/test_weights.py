@@ -4,7 +4,8 @@ import pytest
 from cells import cells
 from hypothesis import given, settings
 
-from cellsearch.dsl.graph import Affine, Cell, Connection, Input, State, build
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.nodes import Affine, Connection, Input, State
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import bracket_names, collision, count, unit_periods, weights
 from cellsearch.errors import CellError

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import Affine, Cell, uses_raw_x
+from cellsearch.dsl.graph import Cell, uses_raw_x
+from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import count, weights
 from cellsearch.errors import TextError

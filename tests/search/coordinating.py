@@ -1,9 +1,10 @@
 """A `search` process with scripted workers, for tests of real processes and signals.
 
 `python coordinating.py FOLDER WORKERS TRIALS SECONDS [WRONG] [LIMIT]`; prints the exit code's reason on
-stderr.
+stderr. The storage is that of CELLSEARCH_TEST_STORAGE, where that is set.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,13 +12,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.errors import CellsearchError
 from cellsearch.search.run import Options, search
-from tests.search.scripted import DIGESTS, space_of
+from cellsearch.search.space import parse_space
+from tests.search.scripted import DIGESTS, TEXT, space_of
 
 RUNNER = Path(__file__).with_name("runner.py")
 
 
 def main(folder: str, workers: str, trials: str, seconds: str, wrong: str = "", limit: str = "") -> int:
     options = Options(
+        storage=os.environ.get("CELLSEARCH_TEST_STORAGE"),
         workers=int(workers),
         trials=int(trials),
         seconds=float(limit) if limit else None,
@@ -25,7 +28,13 @@ def main(folder: str, workers: str, trials: str, seconds: str, wrong: str = "", 
         command=(sys.executable, str(RUNNER), seconds, wrong),
     )
     try:
-        return search(space_of(), "s", lambda seed: DIGESTS, options)
+        # a hanging worker is given up after 0.7 seconds
+        space = (
+            parse_space(TEXT.replace("trials: 12", "trials: 12, stage_hours: 2e-4"))
+            if wrong == "hang"
+            else space_of()
+        )
+        return search(space, "s", lambda seed: DIGESTS, options)
     except CellsearchError as error:
         print(error, file=sys.stderr)
         return 1

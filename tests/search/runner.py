@@ -1,8 +1,8 @@
 """A worker process with the scripted laboratory, for tests of real processes. It reads its orders like a
 real one.
 
-`python runner.py [SECONDS] [crash|data]`: how long a stage takes, and what goes wrong.
-`python runner.py SECONDS join URL`: one that joins a search by itself.
+`python runner.py [SECONDS] [crash|data|hang]`: how long a stage takes, and what goes wrong.
+`python runner.py SECONDS join|hang URL`: one that joins a search by itself.
 """
 
 import os
@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import DataError
+from cellsearch.search import deadline
 from cellsearch.search.crew import Orders
 from cellsearch.search.serve import join, serve
 from cellsearch.search.space import Space
@@ -38,6 +39,8 @@ class Slow(Scripted):
             os.abort()
         if WRONG == "data":
             raise DataError("the data is gone\nbring it back")
+        if WRONG == "hang" and task == "filter":
+            time.sleep(600)
         say("epoch 1 of 1")
         time.sleep(SECONDS)
         return super().evaluate(cell, task, settings, seed, say)
@@ -52,6 +55,7 @@ def propose(space: Space) -> Propose:
 
 
 if __name__ == "__main__":
-    if WRONG == "join":
+    deadline.GRACE_SECONDS = 0.5
+    if len(sys.argv) > 3:
         sys.exit(join(Orders("s", sys.argv[3], "cpu", None), lab, propose))
     sys.exit(serve(lab, propose))

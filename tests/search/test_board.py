@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import pairwise
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
-from cellsearch.search import board, queries, records, schema
+from cellsearch.search import board, queries, records, schema, views
 from cellsearch.search.queries import Record
 from cellsearch.search.schema import Store
 from cellsearch.search.slots import Stage
+from cellsearch.search.space import Space
 from cellsearch.train.outcome import Outcome
-from tests.search.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, work
+from tests.search.scripted import SEEDS, Scripted, hashed, new_study, one_of, searched, space_of, work
 
 SPACE = space_of()
 UNITS = {"arithmetic": 0.5, "xml": 0.4}
@@ -107,10 +109,50 @@ def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
     assert board.leaderboard(store, space) == board.leaderboard(
         store, SPACE
     )  # a whole grid leaves nothing to gain
+    seeds = queries.recorded_cells(store, seeds=True)
+    better = asdict(stage(99, SEEDS["gru"], "xml", 0.99)) | {
+        "study": store.study,
+        "outcomes": "[]",
+        "seconds": 1.0,
+    }
+    with schema.writing(store) as connection:
+        connection.execute(insert(schema.stages).values(better))
+    assert board.units_of(store, records.facts(store), space, seeds) == frozen | {"xml": 0.99}
+    assert board.units_of(store, records.facts(store), SPACE, seeds) == frozen
+    scores = {row.name: row.score for row in board.leaderboard(store, space)}
+    assert scores["gru"] == 1.0  # of its own best
+    assert scores == {row.name: row.score for row in board.leaderboard(store, space, every=True) if row.rank}
+
+
+def plain(store: Store, space: Space) -> list[board.Row]:
+    """The table, from everything there is."""
     cells = queries.recorded_cells(store)
-    better = [*queries.recorded_stages(store), stage(99, SEEDS["gru"], "xml", 0.99)]
-    assert board.units_of(records.facts(store), space, better, cells) == frozen | {"xml": 0.99}
-    assert board.units_of(records.facts(store), SPACE, better, cells) == frozen
+    units = board.units_of(store, records.facts(store), space, [cell for cell in cells if cell.seed])
+    return board.rows_of(queries.recorded_stages(store), cells, units, TASKS, space.strategy.threshold)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9])  # with few of them there are many equal scores
+def test_the_first_rows_are_those_of_the_whole_table(tmp_path: Path, digits: int) -> None:
+    def rounded(mark: str, task: str, setting: int) -> float | None:
+        accuracy = hashed(mark, task, setting)
+        return None if accuracy is None else round(accuracy, digits)
+
+    store = searched(tmp_path, Scripted(rounded), SPACE, one_of(100), trials=60)
+    whole = plain(store, SPACE)
+    assert board.leaderboard(store, SPACE) == whole
+    assert [row.rank for row in whole] == list(range(1, len(whole) + 1))
+    for count in range(1, len(whole) + 2):
+        rows, size = board.top(store, SPACE, count)
+        assert rows == [row for k, row in enumerate(whole) if k < count or row.seed]
+        assert size == len(whole)
+    assert sorted(board.ranked(store, SPACE)) == sorted(row.fingerprint for row in whole)
+
+
+def test_before_there_are_units_the_table_holds_the_seeds(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE)
+    rows, size = board.top(store, SPACE, 1)
+    assert ([row.name for row in rows], size) == (["lstm", "gru"], 2)
+    assert board.ranked(store, SPACE) == []
 
 
 def test_status_counts(tmp_path: Path) -> None:
@@ -132,7 +174,7 @@ def synthetic(store: Store, trials: int) -> None:
     text += "h' = " + " + ".join(f"v{k}" for k in range(20)) + "\n"
     for k in range(trials):
         slot, mark = 12 + k, f"{k:064x}"
-        names = ["filter"] + (["arithmetic"] if k % 10 == 0 else []) + (["xml"] if k % 20 == 0 else [])
+        names = ["filter"] + (["arithmetic"] if k % 10 == 0 else []) + (["xml"] if k % 10 == 0 else [])
         ranked = len(names) == 3
         cells.append(
             {
@@ -204,3 +246,51 @@ def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
     records.extend(store, 20_003)
     work(store, SPACE, Scripted(), one_of(40))
     assert board.status(store, SPACE).counts.trials == 20_003
+
+
+MANY = """
+WITH RECURSIVE n(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n WHERE k + 1 < 200000)
+INSERT INTO cellsearch_{} SELECT {} FROM n {}
+"""
+TEXT = "'cell m(x; h)' || char(10) || 'h'' = tanh[x, h]' || char(10)"
+STAGE = "(study, slot, task, fingerprint, outcomes, settings, trained, accuracy, loss, setting, parameters, hidden, seconds)"
+
+
+def longest(store: Store) -> None:
+    """200,000 trials, a tenth of them ranked."""
+    accuracy = "0.8 + (k * 7919 % 10007) / 50000.0"
+    stage = f"1, 12 + k, '{{}}', printf('%064x', k), '[]', 4, 4, {accuracy}, 1.0, 3, 100 + k % 7, 8, 1.0"
+    with schema.writing(store) as connection:
+        for table, values, where in (
+            ("cells (study, fingerprint, name, text, parent, edits, slot, seed)",
+             f"1, printf('%064x', k), 'm' || k, {TEXT}, '', '[]', 12 + k, 0", ""),
+            ("slots (study, number, kind, state, worker, attempts, fingerprint, parent, task, outcome, cause, seconds, "
+             "mirror, mirrored_by)",
+             "1, 12 + k, 'propose', 'done', '', 0, printf('%064x', k), '', '', "
+             "CASE k % 10 WHEN 0 THEN 'ranked' ELSE 'filtered' END, '', 1.0, 'done', ''", ""),
+            (f"stages {STAGE}", stage.format("filter"), ""),
+            (f"stages {STAGE}", stage.format("arithmetic"), "WHERE k % 10 = 0"),
+            (f"stages {STAGE}", stage.format("xml"), "WHERE k % 10 = 0"),
+        ):  # fmt: skip
+            connection.exec_driver_sql(MANY.format(table, values, where))
+
+
+def test_two_hundred_thousand_trials_are_shown_in_a_second(tmp_path: Path) -> None:
+    store = new_study(tmp_path, SPACE, trials=0)
+    work(store, SPACE, Scripted(), one_of(1))
+    longest(store)
+    records.extend(store, 200_000)
+    assert quickest(lambda: board.top(store, SPACE, 20)) < 1
+    assert quickest(lambda: board.status(store, SPACE)) < 1
+    assert quickest(lambda: queries.counts(store)) < 0.3  # many times a minute
+    assert quickest(lambda: views.look(store, SPACE, records.facts(store))) < 1
+    tracemalloc.start()
+    rows, size = board.top(store, SPACE, 20)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50e6
+    assert size == 20_002
+    assert [row.rank for row in rows[:20]] == list(range(1, 21))
+    assert all(a.score >= b.score for a, b in pairwise(rows) if a.score and b.score)
+    status = board.status(store, SPACE)
+    assert (status.counts.ranked, status.counts.filtered, status.finished) == (20_000, 180_000, True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellsearch.dsl.graph import ancestors
+from cellsearch.dsl.nodes import ancestors
 from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.rewrite import explode, fold
 from cellsearch.dsl.text import parse, show

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from mutants import mutants
 
 from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import matrices
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Before
+from cellsearch.dsl.nodes import Before
+from cellsearch.dsl.reach import hears, remembers
 from cellsearch.dsl.rewrite import explode, fold
-from cellsearch.dsl.roles import hears, matrices, remembers
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError

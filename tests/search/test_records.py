@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError, UsageError
-from cellsearch.search import board, records, run, schema
+from cellsearch.search import board, database, records, run, schema
+from cellsearch.search.database import Unavailable
 from cellsearch.search.records import Identity
 from cellsearch.search.run import Options, default_url, directory, seeds_of, start
-from cellsearch.search.schema import Unavailable
 from cellsearch.search.space import parse_space
 from tests.search.scripted import DIGESTS, SEEDS, TEXT, Scripted, new_study, one_of, space_of, work
 
@@ -52,6 +52,13 @@ def test_the_target_may_change_and_the_rest_may_not(tmp_path: Path) -> None:
     assert "choose another --name" in str(error.value)
     with pytest.raises(RunError, match="seed: the study has 1, not 2"):
         begin(tmp_path, seed=2)
+
+
+def test_what_may_change_is_what_workers_read(tmp_path: Path) -> None:
+    begin(tmp_path)
+    known = begin(tmp_path, TEXT.replace("trials: 12", "trials: 12, stage_hours: 0.5"))
+    assert parse_space(known.space).budget.stage_hours == 0.5
+    assert parse_space(begin(tmp_path).space) == SPACE
 
 
 def test_data_and_numerics_may_not_change(tmp_path: Path) -> None:
@@ -126,16 +133,16 @@ def test_a_damaged_database_is_an_error_for_people(tmp_path: Path) -> None:
 )
 def test_bad_urls_are_explained(url: str, said: str) -> None:
     with pytest.raises(RunError, match=said):
-        schema.prepare(schema.connect(url), url)
+        schema.prepare(database.connect(url), url)
 
 
 def test_a_password_is_never_shown() -> None:
     url = "postgresql://me:secret@nowhere.invalid/db"
-    assert "secret" not in schema.shown(url)
+    assert "secret" not in database.shown(url)
     with pytest.raises(RunError) as error:
         records.open_study(url, "s")
     assert "secret" not in str(error.value)
-    assert "secret" not in schema.shown("pg:secret:/bad:url@")
+    assert "secret" not in database.shown("pg:secret:/bad:url@")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -172,7 +179,7 @@ def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
 def test_a_lock_held_too_long_is_unavailable_and_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     store = new_study(tmp_path, SPACE)
     other = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
     other.execute("begin immediate")
@@ -199,7 +206,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path)
     before = board.leaderboard(store, SPACE, every=True)
     with schema.reading(store.engine, store.url) as connection:
         pages = connection.exec_driver_sql("pragma page_count").scalar()
-    engine = schema.connect(store.url)
+    engine = database.connect(store.url)
     full = replace(store, engine=engine)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"pragma max_page_count={pages}")

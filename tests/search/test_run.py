@@ -10,10 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from cellsearch.search import board, liveness, queries, records
+from cellsearch.search import board, liveness, queries, records, schema
+from cellsearch.search.coordinator import Coordinator, Signals
+from cellsearch.search.crew import Crew, Orders
+from cellsearch.search.liveness import Watch
 from cellsearch.search.schema import Store
-from tests.search.scripted import new_study, space_of
+from cellsearch.search.space import parse_space
+from tests.search.scripted import TEXT, new_study, space_of
 
 COORDINATING = Path(__file__).with_name("coordinating.py")
 SPACE = space_of()
@@ -224,6 +229,39 @@ def test_a_cell_that_kills_its_worker_is_tried_again_and_then_failed(tmp_path: P
     assert board.status(store, SPACE).finished
 
 
+def failed(store: Store) -> list[tuple[str, str, int]]:
+    """Task, cause and attempts of what failed."""
+    with schema.reading(store.engine, store.url) as connection:
+        rows = connection.execute(select(schema.slots).where(schema.slots.c.state == "failed"))
+        return [(row.task, row.cause, row.attempts) for row in rows]
+
+
+OVERDUE = ("filter", "failed: the stage took longer than 0.0002 hours (budget.stage_hours)", 0)
+
+
+def test_a_stage_that_hangs_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
+    code, said = end(start(tmp_path, 1, 2, 0.0, "hang"))
+    assert (code, said) == (0, "")
+    assert failed(store_of(tmp_path)) == [OVERDUE] * 2
+    counts = queries.counts(store_of(tmp_path))
+    assert (counts.trials, counts.running, counts.settings) == (
+        2,
+        0,
+        50,
+    )  # that of the filter counts as tried
+
+
+def test_a_worker_that_joined_goes_on_after_a_stage_that_hangs(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    space = parse_space(TEXT.replace("trials: 12", "trials: 12, stage_hours: 2e-4"))
+    store = new_study(tmp_path / "s", space, trials=2)
+    runner = [sys.executable, str(COORDINATING.with_name("runner.py"))]
+    done = subprocess.run([*runner, "0", "hang", store.url], check=False, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr.count(b"this worker starts again")) == (0, 2)
+    assert failed(store) == [OVERDUE] * 2
+    assert not liveness.listed(store)
+
+
 def test_an_error_for_people_in_a_worker_ends_the_search_with_it(tmp_path: Path) -> None:
     assert end(start(tmp_path, 1, 3, 0.0, "data")) == (1, "the data is gone\nbring it back\n")
 
@@ -240,3 +278,28 @@ def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
     assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
     assert time.monotonic() - began < 10
     assert board.status(store, SPACE).counts.settings == status.counts.settings
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="stops a process and looks at it")
+def test_a_worker_that_does_not_beat_is_ended_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "s" / "cells").mkdir(parents=True)
+    store = new_study(tmp_path / "s", SPACE, trials=2)
+    runner = (sys.executable, str(COORDINATING.with_name("runner.py")), "0.2")
+    me = liveness.myself("search")
+    crew = Crew(1, Orders("s", store.url, "cpu", None, me.id), runner, tmp_path)
+    coordinator = Coordinator(store, SPACE, me, crew, tmp_path / "s", None, None)
+    liveness.register(store, me)
+    assert crew.fill(1) == 1
+    until(lambda: running(tmp_path) == 1)
+    (child,) = crew.children
+    os.kill(child.process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(coordinator, "_watch", Watch(silent=1))
+    coordinator.beat()
+    coordinator.beat()
+    assert child.process.wait(10) == -signal.SIGKILL
+    assert any("not heard of for long" in message for message in coordinator.messages)
+    assert queries.counts(store).free == 12  # its slot is there for the next
+    assert coordinator.run(Signals()) == 0
+    assert board.status(store, SPACE).finished

@@ -1,8 +1,10 @@
 """The rules of the search, one by one, with a laboratory that looks results up."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from sqlalchemy import select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellError, DataError, RunError
-from cellsearch.search import board, liveness, queries, records, schema, worker
+from cellsearch.search import board, deadline, liveness, queries, records, schema, worker
+from cellsearch.search.database import Unavailable
+from cellsearch.search.deadline import Deadline, Overdue
 from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
-from cellsearch.search.worker import checked
+from cellsearch.search.worker import Say, checked
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
     DIGESTS,
@@ -435,3 +439,80 @@ def test_lineage_is_recorded(tmp_path: Path) -> None:
     assert all(cell.text.startswith(f"cell {cell.name}(x; h)") for cell in mutants)
     assert {cell.parent for cell in mutants} <= {row.fingerprint for row in table(store)}
     assert all(json.loads(cell.edits)[0]["to"] >= 0 for cell in mutants)
+
+
+class Slow(Scripted):
+    """Comes to a second epoch on some stages only when their time is up."""
+
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
+        if task == "xml" and fingerprint(cell) not in SEEDS.values():
+            time.sleep(0.25)
+            say("epoch 2")
+        return super().evaluate(cell, task, settings, seed, say)
+
+
+LIMITED = replace(SPACE, budget=replace(SPACE.budget, stage_hours=0.2 / 3600))
+
+
+def test_a_stage_that_takes_too_long_has_failed_and_the_worker_goes_on(tmp_path: Path) -> None:
+    lab = Slow(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
+    store = searched(tmp_path, lab, LIMITED, one_of(1_000), trials=4)
+    found = [(row.state, row.task, row.cause, row.attempts) for row in trials(store)]
+    cause = "failed: the stage took longer than 5.55556e-05 hours (budget.stage_hours)"
+    assert found == [("failed", "xml", cause, 0)] * 4  # and its arithmetic is on record
+    assert {task for mark, task, _ in lab.runs if mark not in SEEDS.values()} == {"filter", "arithmetic"}
+    counts = board.status(store, LIMITED).counts
+    assert (counts.trials, counts.failed, counts.diverged) == (4, 4, 16)
+    assert not any(row.rank for row in table(store) if not row.seed)
+
+
+def test_a_stage_that_failed_is_not_run_again_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Slow(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
+    store = new_study(tmp_path, LIMITED, 1)
+
+    def die(name: str) -> None:
+        if name == "after-commit" and any(row.task == "xml" and row.slot >= 12 for row in stages(store)):
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(worker, "failpoint", die)
+        work(store, LIMITED, lab, one_of(9))
+    liveness.leave(store, [liveness.myself("worker").id], failures=10)
+    runs = len(lab.runs)
+    work(store, LIMITED, lab, one_of(9))
+    assert len(lab.runs) == runs
+    assert [(row.state, row.task) for row in trials(store)] == [("failed", "xml")]
+
+
+def stages(store: Store) -> list[Any]:
+    with schema.reading(store.engine, store.url) as connection:
+        return list(connection.execute(select(schema.stages)))
+
+
+def test_a_stage_ends_in_one_way_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "GRACE_SECONDS", 0.0)
+    done: list[str] = []
+
+    def away() -> None:
+        raise Unavailable("the database is away")
+
+    with Deadline(60.0, lambda: done.append("given up"), lambda: done.append("ended")) as one:
+        one.check()
+        one.enforce()
+    one.enforce()  # after it has ended
+    assert done == []
+    with Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("ended")) as one:
+        with pytest.raises(Overdue):
+            one.check()
+    assert done == []
+    with pytest.raises(Overdue), Deadline(-1.0, away, lambda: done.append("ended")) as one:
+        with pytest.raises(Unavailable):
+            one.enforce()  # it may be recorded by now: what comes out of training counts no more
+    with (
+        pytest.raises(Overdue),
+        Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("end")) as one,
+    ):
+        one.enforce()
+    assert done == ["given up", "end"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cellsearch.compiler import kernels
+from cellsearch.compiler.backward import backward_kernels
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.plan import Plan, Product
 
@@ -46,11 +47,11 @@ class Source:
 def source(plan: Plan, above: frozenset[int]) -> Source:
     """The C text of a plan whose states `above` are read by the layer above."""
     outer, inner = kernels.forward(plan)
-    back = kernels.backward(plan, above)
+    back = backward_kernels(plan, above)
     groups = {"fo": outer, "fi": inner, "bo": back.outer, "bi": back.inner}
     every = (kernel for stages in groups.values() for group in stages for kernel in group)
     refs = list(dict.fromkeys(r for kernel in every for r in kernels.references(kernel)))
-    index = {p: k for k, p in enumerate(plan.products)}
+    index = plan.index
     stages = plan.inner
 
     def ahead(p: Product) -> Step:
@@ -83,7 +84,7 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
         body += [_product(step, done + j, rows) for j, step in enumerate(forward[done : done + count])]
         body += _calls(f"fi{k}", group)
         done += count
-    parts.append(_loop("f_loop", "for (long t = 0; t < T; t++)", forward, body, rows, swap=[]))
+    parts.append(_loop("f_loop", "for (long t = 0; t < T; t++)", forward, body, swap=[]))
     body = [_clear(rows, s) for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
     done = 0
     for k in reversed(range(len(back.inner))):
@@ -92,7 +93,7 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
         body += [_product(step, done + j, rows) for j, step in enumerate(steps)]
         done += len(steps)
     swap = [(rows[Ref("dnew", s)], rows[Ref("dold", s)]) for s in range(len(plan.cell.states))]
-    parts.append(_loop("b_loop", "for (long t = T - 1; t >= 0; t--)", backward, body, rows, swap=swap))
+    parts.append(_loop("b_loop", "for (long t = T - 1; t >= 0; t--)", backward, body, swap=swap))
     return Source("\n".join(parts), tuple(refs), forward, backward)
 
 
@@ -178,7 +179,6 @@ def _loop(
     head: str,
     steps: tuple[Step, ...],
     body: list[str],
-    rows: dict[Ref, int],
     swap: list[tuple[int, int]],
 ) -> str:
     """The loop over time, member by member. w[j], ld[j] and wk[j] are matrix j, its row stride and its member

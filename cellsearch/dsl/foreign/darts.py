@@ -12,19 +12,9 @@ such node.
 
 from cellsearch.dsl.foreign.genotype import FORM, FUNCTIONS, Genotype, genotypes
 from cellsearch.dsl.foreign.source import Names, Source, listed
-from cellsearch.dsl.graph import (
-    MAX_NODES,
-    Affine,
-    Apply,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    State,
-    ancestors,
-    build,
-)
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_NODES
+from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State, ancestors
 from cellsearch.errors import CellError, ForeignError, printable
 
 

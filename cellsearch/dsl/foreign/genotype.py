@@ -12,9 +12,9 @@ from itertools import pairwise
 from keyword import iskeyword
 
 from cellsearch.dsl.foreign.python_text import Token, statements
-from cellsearch.dsl.foreign.source import MAX_CELLS, Source, near, quoted
-from cellsearch.dsl.graph import MAX_NODES
-from cellsearch.errors import ForeignError
+from cellsearch.dsl.foreign.source import MAX_CELLS, Source, quoted
+from cellsearch.dsl.invariants import MAX_NODES
+from cellsearch.errors import ForeignError, did_you_mean
 
 CALLED, FIELDS = "Genotype", ("recurrent", "concat")
 FORM = "write NAME = Genotype(recurrent=[('tanh', 0), ('relu', 1)], concat=range(1, 3))"
@@ -137,7 +137,9 @@ class _Reader:
             if token.text in _OF_IMAGES:
                 what = "this is the genotype of a convolutional network"
                 raise self._error(what, token, f"recurrent ones are read: {FORM}")
-            raise self._error(f"unknown field {quoted(token.text)}", token, near(token.text, FIELDS) + FORM)
+            raise self._error(
+                f"unknown field {quoted(token.text)}", token, did_you_mean(token.text, FIELDS) + FORM
+            )
         if position < len(FIELDS):
             return FIELDS[position]
         raise self._unexpected("')'", FORM)
@@ -167,7 +169,7 @@ class _Reader:
             raise self._unexpected("a function in quotes", f"({', '.join(FUNCTIONS)})")
         name = token.text[1:-1]
         if name not in FUNCTIONS:
-            hint = f"{near(name, FUNCTIONS)}({', '.join(FUNCTIONS)})"
+            hint = f"{did_you_mean(name, FUNCTIONS)}({', '.join(FUNCTIONS)})"
             raise self._error(f"unknown function {quoted(name)}", token, hint)
         self.at += 1
         return name

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from cellsearch.dsl.foreign.source import MAX_CELLS, Source, quoted
-from cellsearch.dsl.graph import MAX_NODES
+from cellsearch.dsl.invariants import MAX_NODES
 from cellsearch.errors import ForeignError
 
 MAX_DEPTH = 16

@@ -29,19 +29,9 @@ from cellsearch.dsl.foreign.recipe import (
     steps_of,
 )
 from cellsearch.dsl.foreign.source import Names, Source, brackets, listed
-from cellsearch.dsl.graph import (
-    MAX_NODES,
-    Affine,
-    Apply,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    State,
-    build,
-    check_name,
-)
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_NODES, check_name
+from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State
 from cellsearch.dsl.weights import collision, spelled
 from cellsearch.errors import CellError
 

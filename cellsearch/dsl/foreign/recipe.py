@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cellsearch.dsl.foreign.json_text import Value
-from cellsearch.dsl.foreign.source import Source, listed, near, quoted
-from cellsearch.dsl.graph import MAX_NODES
-from cellsearch.errors import ForeignError
+from cellsearch.dsl.foreign.source import Source, listed, quoted
+from cellsearch.dsl.invariants import MAX_NODES
+from cellsearch.errors import ForeignError, did_you_mean
 
 NODE_FORM = 'a node is written {"op": "linear", "input": ["x", "h_prev_0"]}'
 ACTIVATIONS = {"activation_tanh": "tanh", "activation_sigm": "sigmoid", "activation_leaky_relu": "leaky_relu"}
@@ -78,7 +78,7 @@ def steps_of(recipe: Recipe) -> dict[str, Step]:
         for name, item in zip(step.inputs, _items(step), strict=True):
             numbered = _NUMBERED.match(name)
             if name != "x" and name not in found and not (numbered and numbered[1] == "prev"):
-                hint = near(name, [*found, "x", "h_prev_0"]) or "add it, or name one that is there"
+                hint = did_you_mean(name, [*found, "x", "h_prev_0"]) or "add it, or name one that is there"
                 raise recipe.error(f"node {quoted(key)} reads {quoted(name)}, which is not there", item, hint)
     return found
 
@@ -89,7 +89,7 @@ def _step(recipe: Recipe, key: str, value: Value) -> Step:
         raise recipe.error(f"{node} is {value.kind}", value, NODE_FORM)
     for word, part in value.content.items():
         if word not in ("op", "input"):
-            hint = near(word, ("op", "input"))
+            hint = did_you_mean(word, ("op", "input"))
             raise recipe.error(
                 f"{node} has the unknown key {quoted(word)}", part, hint + NODE_FORM, at_key=True
             )
@@ -102,7 +102,7 @@ def _step(recipe: Recipe, key: str, value: Value) -> Step:
         if not isinstance(op.content, str):
             raise recipe.error(f"{node} has {op.kind} as its op", op, f"an op is a name in quotes {known}")
         raise recipe.error(
-            f"{node} has the unknown op {quoted(op.content)}", op, near(op.content, ARITY) + known
+            f"{node} has the unknown op {quoted(op.content)}", op, did_you_mean(op.content, ARITY) + known
         )
     if not isinstance(given.content, list):
         raise recipe.error(

@@ -1,13 +1,12 @@
 """A text of another program with places in it, and the names that its parts get here."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cellsearch import files
-from cellsearch.dsl.graph import MAX_NAME, check_name
+from cellsearch.dsl.invariants import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
 MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
@@ -122,13 +121,6 @@ class Names:
 def brackets(name: str, count: int) -> list[str]:
     """What weights of an equation are named after: itself, and each of its brackets where it has several."""
     return [name, *(f"{name}_{k}" for k in range(1, count + 1) if count > 1)]
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """A question with the nearest of `known`, "" where none is near."""
-    short = [name for name in known if len(name) <= MAX_NAME]
-    found = difflib.get_close_matches(word[:MAX_NAME], short, n=1)
-    return f"did you mean {quoted(found[0])}? " if found else ""
 
 
 def quoted(name: str) -> str:

@@ -4,12 +4,13 @@ completed.
 The rules of the grammar stand above it: `expressions` for values, `parser` for the text as a whole.
 """
 
-import difflib
 from collections.abc import Iterable
 from typing import NoReturn
 
-from cellsearch.dsl.graph import MAX_DEPTH, MAX_NODES, Input, Node, State, check_name, sources
+from cellsearch.dsl.invariants import MAX_DEPTH, MAX_NODES, check_name
+from cellsearch.dsl.nodes import Input, Node, State, sources, written
 from cellsearch.dsl.text.lexer import Source, Token, tokens
+from cellsearch.errors import did_you_mean
 
 MAX_NESTING = 2 * MAX_DEPTH + 2  # a node opens at most a bracket of its own and a parenthesis around it
 
@@ -113,6 +114,26 @@ class Cursor:
                 heads.setdefault(word.text, word)
         return heads
 
+    # ---- numbers
+
+    def whole(self, key: str, limit: int, **facts: object) -> int:
+        """A whole number from 1 to `limit`; row `key` of the messages says what it would have been."""
+        token = self.token
+        if not token.text.isdigit() or not 1 <= token.value <= limit:
+            self.fail(key, token, limit=f"{limit:,}", found=token.shown, **facts)
+        self.next()
+        return int(token.value)
+
+    def number(self, what: str) -> float:
+        """A number literal with an optional minus."""
+        sign = -1.0 if self.found("-") else 1.0
+        if sign < 0:
+            self.next()
+        if self.token.kind != "number":
+            hint = "only a number may stand here, as in 0.5 or -1e30"
+            self.fail("expected", self.token, what=what, found=self.token.shown, hint=hint)
+        return sign * self.next().value + 0.0  # -0 is 0
+
     # ---- nodes
 
     def add(self, node: Node, token: Token) -> int:
@@ -134,10 +155,7 @@ class Cursor:
 
     def spelled(self, index: int) -> str:
         """How a named value is written."""
-        node = self.nodes[index]
-        if isinstance(node, Input):
-            return f"below({node.name})" if node.kind == "below" else node.name
-        return self.labels[index]
+        return written(self.nodes[index], self.labels[index])
 
     # ---- names
 
@@ -149,14 +167,12 @@ class Cursor:
         name = token.text.removesuffix("'")
         states = list(self.state_tokens)
         self.fail(
-            "prime_off_state", token, name=name, nearest=nearest(name, states, "'"), states=listed(states)
+            "prime_off_state",
+            token,
+            name=name,
+            nearest=did_you_mean(name, states, "'"),
+            states=listed(states),
         )
-
-
-def nearest(name: str, known: Iterable[str], suffix: str = "") -> str:
-    """The start of a remedy: the right word, where one resembles `name`."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean '{near[0]}{suffix}'? " if near else ""
 
 
 def listed(names: Iterable[str], most: int = 24) -> str:

@@ -15,30 +15,28 @@ costs a list and no Python frames.
 from collections.abc import Generator
 from typing import NoReturn
 
-from cellsearch.dsl.graph import (
-    KEYWORDS,
-    MAX_DELAY,
-    MAX_PART,
+from cellsearch.dsl.invariants import KEYWORDS, MAX_DELAY, MAX_PART
+from cellsearch.dsl.nodes import (
     STRUCTURES,
     Affine,
     Apply,
     Before,
     Connection,
     Constant,
+    Initial,
     Input,
     Uniform,
 )
 from cellsearch.dsl.ops import INFIX, OPS, PREFIX, Op
-from cellsearch.dsl.text.cursor import Cursor, listed, nearest
+from cellsearch.dsl.text.cursor import Cursor, listed
 from cellsearch.dsl.text.lexer import Token
+from cellsearch.errors import did_you_mean
 
 OPTIONS = ("bias", "scalar")
 _MATRICES = ("eye", *STRUCTURES)
 _FUNCTIONS = [op.name for op in OPS.values() if not op.symbol]
 _CALLED = [*_FUNCTIONS, "below", "before"]
 _EXAMPLES = {"rank": "h@rank(8)", "blocks": "h@blocks(4)"}  # of the structures that take a number
-
-Initial = float | Uniform | None
 
 Rule = Generator["Rule", int, int]
 
@@ -156,11 +154,11 @@ class Expressions(Cursor):
         if name in self.heads:
             self.fail("used_before", token, name=name, line=self.source.place(self.heads[name].at).line)
         if called:
-            near = nearest(name, _CALLED)
+            near = did_you_mean(name, _CALLED)
             self.fail("unknown_function", token, name=name, nearest=near, functions=listed(_FUNCTIONS))
         if name in KEYWORDS:
             self.fail("keyword", token, name=name, known=f"values here: {listed(known)}")
-        near = nearest(name, [*known, *_CALLED])
+        near = did_you_mean(name, [*known, *_CALLED])
         self.fail("unknown_name", token, name=name, nearest=near, known=f"(values here: {listed(known)})")
 
     def call(self, token: Token, op: Op) -> Rule:
@@ -219,7 +217,7 @@ class Expressions(Cursor):
         token = self.next()
         name = token.text
         if name not in OPTIONS:
-            near = nearest(name, OPTIONS, "=")
+            near = did_you_mean(name, OPTIONS, "=")
             if not near and "\n" in self.source.text[self.tokens[self.at - 2].at : token.at]:
                 # an equation on the next line: the bracket was never closed
                 hint = self.unclosed()
@@ -275,7 +273,7 @@ class Expressions(Cursor):
                 hint = f"({listed(_MATRICES)})"
                 self.fail("expected", kind, what="a kind of matrix", found=kind.shown, hint=hint)
             if kind.text not in _MATRICES:
-                near = nearest(kind.text, _MATRICES)
+                near = did_you_mean(kind.text, _MATRICES)
                 self.fail("unknown_matrix", kind, name=kind.text, nearest=near, kinds=listed(_MATRICES))
             if kind.text == "eye":
                 if eye is not None:
@@ -310,21 +308,3 @@ class Expressions(Cursor):
         number = self.whole("matrix_number", MAX_PART, part=kind.part, name=name)
         self.close(")")
         return number
-
-    def whole(self, key: str, limit: int, **facts: object) -> int:
-        """A whole number from 1 to `limit`; row `key` of the messages says what it would have been."""
-        token = self.token
-        if not token.text.isdigit() or not 1 <= token.value <= limit:
-            self.fail(key, token, limit=f"{limit:,}", found=token.shown, **facts)
-        self.next()
-        return int(token.value)
-
-    def number(self, what: str) -> float:
-        """A number literal with an optional minus."""
-        sign = -1.0 if self.found("-") else 1.0
-        if sign < 0:
-            self.next()
-        if self.token.kind != "number":
-            hint = "only a number may stand here, as in 0.5 or -1e30"
-            self.fail("expected", self.token, what=what, found=self.token.shown, hint=hint)
-        return sign * self.next().value + 0.0  # -0 is 0

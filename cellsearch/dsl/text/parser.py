@@ -12,7 +12,9 @@ Values (`expression`) have rules of their own, in `expressions`.
 
 from typing import NoReturn
 
-from cellsearch.dsl.graph import MAX_GROUPS, MAX_PERIOD, Affine, Cell, Input, State, build, sources
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_GROUPS, MAX_PERIOD
+from cellsearch.dsl.nodes import Affine, Input, State, sources
 from cellsearch.dsl.text.expressions import Expressions, run
 from cellsearch.dsl.text.lexer import Source, Token
 from cellsearch.dsl.weights import collision

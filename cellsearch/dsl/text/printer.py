@@ -6,19 +6,8 @@ each reads earlier ones, so the text of a node is put together from finished pie
 
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import (
-    Affine,
-    Apply,
-    Before,
-    Cell,
-    Connection,
-    Constant,
-    Input,
-    Node,
-    Uniform,
-    equations,
-    name_of,
-)
+from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, Uniform
 from cellsearch.dsl.ops import CALL, OPS, UNARY
 
 _PLAIN = 8  # a number of more characters is written with an exponent where that is shorter

@@ -1,0 +1,81 @@
+"""What stands in a cell, counted: connections, peepholes, biases, depth; and what a layer of it costs.
+
+In: a cell. Out: a `Description`, or a `Size` at given widths.
+"""
+
+from dataclasses import dataclass
+
+from cellsearch.dsl import weights
+from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.nodes import Affine, Apply, Before, lookback, sources
+from cellsearch.dsl.roles import Gate, gates
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The structure of a cell. Connections, peepholes and biases are given by the names of their weights
+    (`i.h`, also for the two thin matrices of `@rank`)."""
+
+    states: tuple[str, ...]
+    output: str
+    gates: tuple[Gate, ...]
+    connections: tuple[str, ...]
+    peepholes: tuple[str, ...]
+    biases: tuple[str, ...]
+    nodes: int
+    depth: int  # nodes that wait for one another, inputs not counted
+    products: int  # matrix products that wait for one another in one step
+    lookback: int  # so many steps back `before` reaches at most; 0 where there is none
+
+    @property
+    def matrices(self) -> int:
+        return len(self.connections)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What one layer costs at an input width and a hidden width."""
+
+    parameters: int
+    multiply_adds: int  # per step and sequence, in the products with weights
+    elementwise: int  # per step and sequence, results of ops
+
+
+def describe(cell: Cell) -> Description:
+    """What stands in the cell. Raises CellError where two weights would have one name."""
+    owned = weights.weights(cell)
+    # what was some steps ago waits for nothing
+    brackets, depths = ([0] * len(cell.nodes) for _ in range(2))
+    for i, node in enumerate(cell.nodes):
+        if sources(node) and not isinstance(node, Before):
+            full = isinstance(node, Affine) and any(not c.peephole for c in node.connections)
+            brackets[i] = full + max(brackets[s] for s in sources(node))
+            depths[i] = 1 + max(depths[s] for s in sources(node))
+    return Description(
+        states=tuple(state.name for state in cell.states),
+        output=name_of(cell, cell.output),
+        gates=gates(cell),
+        connections=tuple(w.name.removesuffix("_down") for w in owned if w.kind in ("full", "down")),
+        peepholes=tuple(w.name for w in owned if w.kind == "peephole"),
+        biases=tuple(w.name for w in owned if w.kind in ("bias", "scalar")),
+        nodes=len(cell.nodes),
+        depth=max(depths),
+        products=max(brackets),
+        lookback=max(lookback(cell.nodes)),
+    )
+
+
+def size(cell: Cell, width: int, hidden: int) -> Size:
+    """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
+    parameters = weights.count(cell, width, hidden)
+    added = sum(1 if w.kind == "scalar" else hidden for w in weights.weights(cell) if w.term < 0)
+    affines = [n for n in cell.nodes if isinstance(n, Affine)]
+    skew = sum(c.structure == "skew" for n in affines for c in n.connections)
+    twice = skew * hidden * (hidden - 1) // 2  # each of its parameters stands at two places of the matrix
+    applied = hidden * sum(isinstance(n, Apply) for n in cell.nodes)
+    return Size(parameters, parameters - added + twice, applied)
+
+
+def matrices(cell: Cell) -> int:
+    """The number of full connections."""
+    return sum(not c.peephole for n in cell.nodes if isinstance(n, Affine) for c in n.connections)

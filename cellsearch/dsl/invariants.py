@@ -1,0 +1,186 @@
+"""What holds of every cell: limits, legal names, and the checks that its constructor makes.
+
+In: the fields of a `Cell`. Out: nothing, or a CellError that names what is malformed.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cellsearch.dsl.nodes import (
+    STRUCTURES,
+    Affine,
+    Apply,
+    Before,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    Uniform,
+    depths,
+    input_wide,
+    sources,
+    users,
+    written,
+)
+from cellsearch.dsl.ops import OPS
+from cellsearch.errors import CellError
+
+if TYPE_CHECKING:
+    from cellsearch.dsl.graph import Cell  # stands above: its constructor checks itself
+
+MAX_NODES, MAX_DEPTH, MAX_NAME, MAX_PERIOD, MAX_GROUPS = 1_000, 100, 64, 1_000_000, 64
+MAX_DELAY, MAX_PART = 1_000, 65_536  # of before(v, d); of @rank(r) and @blocks(n)
+MAX_TEXT = 65_536  # bytes of a cell's text
+KEYWORDS = frozenset({"cell", "clock", "tick", "below", "before", "bias", "scalar", "none"})
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+
+Need = Callable[[bool, str], None]
+
+
+def check_name(name: str) -> str:
+    """What is wrong with a name, or "" where nothing is."""
+    if not NAME.match(name):
+        return "a name is made of ASCII letters, digits and _, and does not start with a digit"
+    if len(name) > MAX_NAME:
+        return f"a name has at most {MAX_NAME} characters"
+    if name in KEYWORDS:
+        return f"{name!r} is a word of the language"
+    return f"{name!r} is an op" if name in OPS else ""
+
+
+def check(cell: "Cell") -> None:
+    """Raise CellError unless every invariant of a cell holds."""
+
+    def need(holds: bool, message: str) -> None:
+        if not holds:
+            raise CellError(f"cell {cell.name}: {message}")
+
+    count, nodes = len(cell.nodes), cell.nodes
+    need(NAME.match(cell.name) is not None and len(cell.name) <= MAX_NAME, "its name is not a legal name")
+    need(len(cell.states) >= 1, "a cell has at least one state")
+    need(len(cell.states) < count <= MAX_NODES, f"a cell has at most {MAX_NODES} nodes")
+    need(len(cell.labels) == count and len(cell.new) == len(cell.states), "labels or new values are missing")
+    need(nodes[0] == Input("x", getattr(nodes[0], "name", "")), "the first node must be x")
+    for k, state in enumerate(cell.states):
+        need(
+            nodes[1 + k] == Input("state", state.name), "the states must follow x in the order of the header"
+        )
+        need(math.isfinite(state.initial), f"state {state.name} must start at a finite number")
+    need(all(0 <= i < count for i in (*cell.new, cell.output)), "a new value or the output is not a node")
+    need(len(cell.clock) <= MAX_GROUPS, f"a clock has at most {MAX_GROUPS} periods")
+    need(all(1 <= p <= MAX_PERIOD for p in cell.clock), f"a period is a whole number from 1 to {MAX_PERIOD}")
+    for i, node in enumerate(nodes):
+        need(all(0 <= s < i for s in sources(node)), f"node {i} does not read earlier nodes")
+        _check_node(cell, i, node, need)
+    need(len(set(nodes[: _inputs(cell)])) == _inputs(cell), "an input stands twice among the nodes")
+    need(max(depths(nodes)) <= MAX_DEPTH, f"more than {MAX_DEPTH} nodes feed one another in a row")
+    for line in cell.description.split("\n"):
+        need(line.replace("\t", " ").isprintable(), "its description has a character that cannot be printed")
+    _check_labels(cell, need)
+    need(_text_bound(cell) <= MAX_TEXT, f"its text would be longer than {MAX_TEXT // 1024} KiB")
+
+
+def _check_node(cell: "Cell", i: int, node: Node, need: Need) -> None:
+    if isinstance(node, Input):
+        need(i < _inputs(cell), "inputs stand before all other nodes")
+        need(i <= len(cell.states) or node.kind in ("tick", "below"), f"unknown input {node.kind!r}")
+        need(node.kind != "tick" or bool(cell.clock), "tick needs a clock")
+        need(node.kind != "tick" or node.name == "tick", "tick has no other name")
+        need(node.kind == "tick" or not check_name(node.name), check_name(node.name))
+    elif isinstance(node, Constant):
+        need(math.isfinite(node.value), "a number must be finite")
+    elif isinstance(node, Apply):
+        need(node.op in OPS, f"unknown op {node.op!r}")
+        need(len(node.args) == OPS[node.op].arity, f"{node.op} takes {OPS[node.op].arity} arguments")
+    elif isinstance(node, Before):
+        need(1 <= node.delay <= MAX_DELAY, f"before(v, d) looks back 1 to {MAX_DELAY} steps")
+    else:
+        bounds = (node.bias.low, node.bias.high) if isinstance(node.bias, Uniform) else (node.bias or 0.0,)
+        need(all(map(math.isfinite, bounds)), "an initial bias must be finite")
+        need(list(bounds) == sorted(bounds), "uniform(low, high) needs low <= high")
+        need(bool(node.connections) or node.bias is not None, "a bracket holds nothing")
+        need(not node.scalar or not node.connections, "a learned scalar has no connections")
+        seen = [(c.source, c.peephole) for c in node.connections]
+        need(len(seen) == len(set(seen)), "a bracket connects one value twice in the same way")
+        for c in node.connections:
+            need(c.eye is None or math.isfinite(c.eye), "eye(...) must be finite")
+            _check_matrix(cell, c, need)
+
+
+def _check_matrix(cell: "Cell", c: Connection, need: Need) -> None:
+    bare = c.eye is None and c.structure is None and c.part is None
+    need(not c.peephole or bare, "a peephole has no kind of matrix")
+    if c.structure is None:
+        need(c.part is None, "a number needs a kind of matrix")
+        return
+    need(c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
+    kind = STRUCTURES[c.structure]
+    need((c.part is not None) == bool(kind.part), f"@{c.structure} takes {kind.part or 'no number'}")
+    need(c.part is None or 1 <= c.part <= MAX_PART, f"the {kind.part} is a whole number from 1 to {MAX_PART}")
+    need(kind.eye or c.eye is None, f"@{c.structure} has no place for @eye")
+    need(
+        not kind.square or c.source not in input_wide(cell.nodes), f"@{c.structure} needs a source of width H"
+    )
+    need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
+
+
+def _check_labels(cell: "Cell", need: Need) -> None:
+    labels = [label for label in cell.labels if label]
+    need(len(labels) == len(set(labels)), "two equations have one name")
+    inputs = [n.name for n in cell.nodes[: 1 + len(cell.states)] if isinstance(n, Input)]
+    need(len(inputs) == len(set(inputs)), "two inputs have one name")
+    right = {f"{s.name}'": i for s, i in zip(cell.states, cell.new, strict=True)}
+    for i, (node, label) in enumerate(zip(cell.nodes, cell.labels, strict=True)):
+        if isinstance(node, Input):
+            need(not label, "an input has no label")
+            continue
+        if label.endswith("'"):
+            need(right.get(label) == i, f"{label} does not stand on the new value of that state")
+        elif label:
+            need(not check_name(label), check_name(label))
+            need(label not in inputs, f"{label} is an input")
+    read = users(cell.nodes)
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Input):
+            if i > len(cell.states):
+                need(bool(read[i]) or i in (*cell.new, cell.output), "an input is never used")
+            continue
+        ends = i in cell.new or i == cell.output
+        need(bool(read[i]) or ends, f"{cell.labels[i] or f'node {i}'} is never used")
+        need(
+            bool(cell.labels[i]) or (len(read[i]) == 1 and not ends),
+            f"node {i} is used twice and has no name",
+        )
+
+
+def _text_bound(cell: "Cell") -> int:
+    """At least the bytes of the cell's text, cheaply: nearly exact but for numbers (24 characters at
+    most)."""
+    spelled = [len(written(n, label)) for n, label in zip(cell.nodes, cell.labels, strict=True)]
+    total = len(cell.description.encode()) + 2 * cell.description.count("\n") + 2
+    total += 64 + len(cell.name) + len(cell.input) + spelled[cell.output] + 9 * len(cell.clock)
+    total += sum(len(state.name) + 27 for state in cell.states)
+    total += sum(2 * len(label) + 4 for label in cell.labels if label)
+    for state, index in zip(cell.states, cell.new, strict=True):  # an equation where it is not its label
+        if cell.labels[index] != f"{state.name}'":
+            total += len(state.name) + 5 + spelled[index]
+    for node in cell.nodes:
+        if isinstance(node, Constant):
+            total += 26
+        elif isinstance(node, Apply):
+            total += len(node.op) + 4 + sum(spelled[s] + 2 for s in node.args)
+        elif isinstance(node, Affine):
+            total += 4 + (64 if node.bias != 0 or not node.connections else 0)
+            total += sum(
+                spelled[c.source] + 5 + (30 if c.eye is not None else 0) + (16 if c.structure else 0)
+                for c in node.connections
+            )
+        elif isinstance(node, Before):
+            total += spelled[node.source] + 16
+    return total
+
+
+def _inputs(cell: "Cell") -> int:
+    return sum(isinstance(node, Input) for node in cell.nodes)

@@ -1,0 +1,196 @@
+"""What a cell is made of: its nodes, and how they read one another.
+
+`Input` (x, a state, the clock's tick, a state of the layer below), `Before` (what a node was some steps ago),
+`Constant`, `Affine` (the only owner of weights) and `Apply` (an op of the table). A node names the nodes that
+it reads by their place in a tuple in which they stand before it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A value from outside the step: kind "x", "state", "tick" or "below"; `name` of x, of the state, or of
+    the state of the layer below (for tick: "tick")."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What node `source` was `delay` steps ago, zero before the start, at that node's own width."""
+
+    source: int
+    delay: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A fixed number, the same for every unit."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A kind of matrix: what its number is called where it takes one, and what it can be."""
+
+    part: str  # "" where it takes no number
+    eye: bool  # may stand beside @eye(a)
+    square: bool  # needs a source of the hidden width
+    about: str
+
+
+STRUCTURES = {
+    "slower": Structure("", True, True, "a unit hears only units of its own or a longer clock period"),
+    "rank": Structure("rank", False, False, "a product of two thin matrices"),
+    "blocks": Structure("number of blocks", True, False, "block diagonal"),
+    "skew": Structure("", False, True, "W - W' of a free W: its own negative transpose"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One term of an affine: a matrix, or a learned vector for a peephole.
+
+    `eye` is added to the diagonal at the start (Jozefowicz's Linear(a)); `structure` names the kind of matrix
+    and `part` is its number, see `STRUCTURES`.
+    """
+
+    source: int
+    peephole: bool = False
+    eye: float | None = None
+    structure: str | None = None
+    part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Initial values drawn between two numbers."""
+
+    low: float
+    high: float
+
+
+Initial = float | Uniform | None  # of a bias; None where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """The sum of its connections and a bias: a bracket of the text. Without connections it is a learned
+    vector, or a learned scalar that all units share. `bias` is its initial value."""
+
+    connections: tuple[Connection, ...] = ()
+    bias: Initial = 0.0
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An op of the table applied to nodes."""
+
+    op: str
+    args: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A value carried through time, and where it starts."""
+
+    name: str
+    initial: float = 0.0
+
+
+Node = Input | Before | Constant | Affine | Apply
+
+
+def sources(node: Node) -> tuple[int, ...]:
+    """The nodes that `node` reads, in the order of its text."""
+    if isinstance(node, Affine):
+        return tuple(c.source for c in node.connections)
+    if isinstance(node, Before):
+        return (node.source,)
+    return node.args if isinstance(node, Apply) else ()
+
+
+def with_sources(node: Node, new: Sequence[int]) -> Node:
+    """`node` reading other nodes, in the same order."""
+    if isinstance(node, Affine):
+        moved = (replace(c, source=s) for c, s in zip(node.connections, new, strict=True))
+        return Affine(tuple(moved), node.bias, node.scalar)
+    if isinstance(node, Before):
+        return Before(new[0], node.delay)
+    return Apply(node.op, tuple(new)) if isinstance(node, Apply) else node
+
+
+def written(node: Node, label: str) -> str:
+    """How a node is written where it is used: its label or the input it is; "" where it has no name."""
+    if isinstance(node, Input):
+        return f"below({node.name})" if node.kind == "below" else node.name
+    return label
+
+
+def ancestors(nodes: Sequence[Node], index: int) -> frozenset[int]:
+    """All nodes that node `index` depends on, without itself."""
+    seen: set[int] = set()
+    stack = list(sources(nodes[index]))
+    while stack:
+        i = stack.pop()
+        if i not in seen:
+            seen.add(i)
+            stack.extend(sources(nodes[i]))
+    return frozenset(seen)
+
+
+def depths(nodes: Sequence[Node]) -> list[int]:
+    """The longest path from an input or constant to each node."""
+    found: list[int] = []
+    for node in nodes:
+        found.append(1 + max((found[s] for s in sources(node)), default=-1))
+    return found
+
+
+def lookback(nodes: Sequence[Node]) -> list[int]:
+    """How many steps back `before` reaches at most from each node."""
+    found: list[int] = []
+    for node in nodes:
+        delay = node.delay if isinstance(node, Before) else 0
+        found.append(delay + max((found[s] for s in sources(node)), default=0))
+    return found
+
+
+def users(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
+    """For each node those that read it, once per use."""
+    found: list[list[int]] = [[] for _ in nodes]
+    for i, node in enumerate(nodes):
+        for s in sources(node):
+            found[s].append(i)
+    return tuple(tuple(u) for u in found)
+
+
+def in_order(nodes: Sequence[Node], roots: Iterable[int], placed: set[int]) -> Iterator[int]:
+    """The nodes that are needed for `roots` and not `placed` yet, each behind those that it reads; they are
+    placed then."""
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            i, ready = stack.pop()
+            if i in placed:
+                continue
+            if ready or not sources(nodes[i]):
+                placed.add(i)
+                yield i
+            else:
+                stack.append((i, True))
+                stack.extend((s, False) for s in reversed(sources(nodes[i])))
+
+
+def input_wide(nodes: Sequence[Node]) -> frozenset[int]:
+    """The nodes that have the width of the input: x, and what it was some steps ago."""
+    found = {0}
+    for i, node in enumerate(nodes):
+        if isinstance(node, Before) and node.source in found:
+            found.add(i)
+    return frozenset(found)

@@ -1,0 +1,138 @@
+"""A cell run in float64 on fixed inputs, in numpy: what `functional` compares cells by.
+
+In: a cell and values of its weights. Out: what it gives. All numbers follow from names, by a hash, so that
+they are the same on every machine.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.nodes import Affine, Before, Constant, Input, lookback
+from cellsearch.dsl.ops import INTRINSICS, OPS
+
+Array = NDArray[np.float64]
+Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
+
+UNITS = 4
+SCALES = np.array([0, 0.25, 0.5, 1, 1, 2, 4, 16])  # of the rows of inputs in each draw
+VECTORS, MATRICES = np.array([1, 0.5, 2, 4]), np.array([1, 0.5, 1, 2])  # of weights, from draw to draw
+
+
+def run(
+    cell: Cell,
+    values: Mapping[Slot, Array],
+    draws: int,
+    start: bool = False,
+    constant: Callable[[float], float] = float,
+) -> Array:
+    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, numbers], where the
+    places are the output and the states at each step.
+
+    Weights are [1 or K, shape]. Inputs are drawn `draws` times, once for each of K weights or once for all;
+    so are the old states (or they are those of the `start`), the clock ticks anyhow and the layer below gives
+    anything, so that what is equal here is equal from any start.
+    """
+    positions = {state.name: str(k) for k, state in enumerate(cell.states)}
+    past: list[list[Array]] = []
+    states = [_probe(f"state {k}", draws) for k in range(len(cell.states))]
+    if start:
+        states = [np.full((1, 1, 1), state.initial) for state in cell.states]
+    out: list[Array] = []
+    back = max(lookback(cell.nodes))
+    # Where nothing looks back any step is a first step; else what was zero before the start has to be gone.
+    for t in range(2 + back + len(states) if back else 1):
+        now: list[Array] = []
+        for i, node in enumerate(cell.nodes):
+            if isinstance(node, Input):
+                name = positions.get(node.name, node.name)
+                if node.kind == "state":
+                    value = states[int(name)]
+                elif node.kind == "tick":
+                    value = (_probe(f"tick {t}", draws) > 0).astype(np.float64)
+                else:
+                    value = _probe(f"below {name} {t}" if node.kind == "below" else f"x {t}", draws)
+            elif isinstance(node, Constant):
+                value = np.full((1, 1, 1), constant(node.value))
+            elif isinstance(node, Before):
+                value = past[t - node.delay][node.source] if t >= node.delay else np.zeros((1, 1, 1))
+            elif isinstance(node, Affine):
+                value = _affine(node, [values.get((i, k)) for k in (*range(len(node.connections)), -1)], now)
+            else:
+                value = _function(OPS[node.op].forward)(*(now[a] for a in node.args))
+            now.append(value)
+        past.append(now)
+        states = [now[i] for i in cell.new]
+        out += [now[cell.output], *states]
+    count = max(len(value) for value in out)
+    whole = [np.broadcast_to(value, (count, len(SCALES), UNITS)).reshape(count, -1) for value in out]
+    return np.arcsinh(1e3 * np.stack(whole))  # fine near zero, and relative where numbers are large
+
+
+def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array]) -> Array:
+    total = np.zeros((1, 1, 1))
+    for c, weight in zip(node.connections, weights, strict=False):
+        assert weight is not None
+        value = now[c.source]
+        if c.peephole:
+            total = total + value * weight[..., None, :]
+        else:
+            spread = np.broadcast_to(value, (*value.shape[:-1], UNITS))
+            total = total + spread @ weight
+    return total if weights[-1] is None else total + weights[-1][..., None, :]
+
+
+_NUMPY: dict[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"},
+    "sigmoid": lambda a: 0.5 * (1 + np.tanh(0.5 * a)),
+    "mean": lambda a: _units(a).mean(-1, keepdims=True),
+    "total": lambda a: _units(a).sum(-1, keepdims=True),
+    "highest": lambda a: _units(a).max(-1, keepdims=True),
+    "sums_before": lambda a: np.cumsum(_units(a), -1),
+    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(_units(a), -1), -1), -1),
+}
+
+
+def _units(value: Array) -> Array:
+    return np.broadcast_to(value, (*value.shape[:-1], UNITS))
+
+
+@lru_cache(maxsize=256)
+def _function(formula: str) -> Callable[..., Array]:
+    """A formula of the op table as a function of arrays. The text comes from the table, never from a file."""
+    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", dict(_NUMPY))
+    return function
+
+
+# ---- numbers that are the same on every machine
+
+
+@lru_cache(maxsize=4096)
+def draw(name: str, count: int) -> Array:
+    """`count` numbers between -1 and 1 that follow from a name."""
+    text = b"".join(blake2b(f"{name} {k}".encode()).digest() for k in range(-(-count // 8)))
+    drawn = np.frombuffer(text, "<u8")[:count].astype(np.float64) / 2.0**63 - 1
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _probe(name: str, draws: int) -> Array:
+    """Values of an input: [draws, rows, UNITS], small in some rows and large in others."""
+    drawn = draw(f"probe {name}", draws * SCALES.size * UNITS).reshape(draws, SCALES.size, UNITS)
+    scaled: Array = drawn * SCALES[:, None]
+    return scaled
+
+
+def values_of(kind: str, place: int, variant: str, draws: int) -> Array:
+    """Probe values of a weight: matrix [draws, UNITS, UNITS], vector [draws, UNITS] or scalar [draws, 1]."""
+    what = kind.split()[0]
+    shape = {"matrix": (draws, UNITS, UNITS), "scalar": (draws, 1)}.get(what, (draws, UNITS))
+    drawn = draw(f"{variant} {place} {kind}", math.prod(shape)).reshape(draws, -1)
+    scales = np.resize(MATRICES if what == "matrix" else VECTORS, draws)
+    return (drawn * scales[:, None]).reshape(shape)

@@ -1,0 +1,168 @@
+"""The way to a database: a storage URL in, an engine out, and errors for people instead of the driver's.
+
+SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds the password of a URL.
+"""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from cellsearch.errors import RunError, printable
+
+BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
+CONNECT_SECONDS = 10
+
+
+class Unavailable(RunError):
+    """The database cannot be reached or is locked now; the same call may work later."""
+
+
+def shown(url: str) -> str:
+    """`url` without its password."""
+    try:
+        return printable(make_url(url).render_as_string(hide_password=True))
+    except ArgumentError:
+        scheme, colon, _ = url.partition(":")
+        return printable(scheme + (":…" if colon else ""))
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an SQLite URL; None for a server and for a database in memory."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def driven(url: str) -> URL:
+    """`url` with the driver of ours, psycopg, where it names a PostgreSQL server and no driver."""
+    parsed = make_url(url)
+    bare = parsed.drivername in ("postgresql", "postgres")
+    return parsed.set(drivername="postgresql+psycopg") if bare else parsed
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
+    backend = driven(url).get_backend_name()
+    if backend == "sqlite":
+        return {"connect_args": {"timeout": BUSY_SECONDS}}
+    # One connection for the work and one for the heartbeat of a worker; servers allow a hundred by default.
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2}
+    if backend == "postgresql":
+        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000, **alive}
+    return options
+
+
+def connect(url: str) -> Engine:
+    """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
+    RunError."""
+    with translated(url):
+        engine = create_engine(driven(url), **engine_options(url))
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure)
+            event.listen(engine, "begin", _begin)
+        elif engine.dialect.name == "postgresql":
+            event.listen(engine, "connect", _bound)
+            weakref.finalize(engine, engine.pool.dispose)  # a server has only so many connections
+        return engine
+
+
+def _bound(connection: Any, _record: Any) -> None:
+    """A lock is not waited for without end, and a process that was stopped or cut off within a transaction
+    does not keep its lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS:.0f}s'")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{BUSY_SECONDS:.0f}s'")
+    connection.commit()
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are ours: the driver would begin them too late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turns what the database driver raises into a RunError that says what to do."""
+    try:
+        yield
+    except NoSuchModuleError as error:
+        raise RunError(
+            f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
+        ) from error
+    except ArgumentError as error:
+        raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
+    except ModuleNotFoundError as error:
+        what = "'cellsearch[postgres]'" if error.name == "psycopg" else error.name
+        raise RunError(f"{shown(url)} needs the package {error.name!r}: pip install {what}") from error
+    except PoolTimeout as error:
+        raise Unavailable(f"{shown(url)}: all connections of this process are in use") from error
+    except DBAPIError as error:
+        raise _explained(url, error) from error
+
+
+REMEDIES = (  # what the driver says -> what to do about it
+    ("database is locked", "another program holds it; close that program, then give the same command again"),
+    ("lock timeout", "another program holds it; close that program, then give the same command again"),
+    ("too many clients", "start fewer workers, or raise max_connections of the server"),
+    ("connection slots", "start fewer workers, or raise max_connections of the server"),
+    ("password", "check user and password"),
+    ('role "', "check user and password"),
+    ("pg_hba", "the server does not let this user or this machine in; ask who runs it"),
+    ('database "', "is its name right? an empty one is made with `createdb`"),
+    ("permission denied", "this user may not do that there; ask who runs the server"),
+    ("full", "the disk is full; free some space, then give the same command again: nothing recorded is lost"),
+    (
+        "no space",
+        "the disk is full; free some space, then give the same command again: nothing recorded is lost",
+    ),
+    ("unable to open", "is there such a directory, and may you write in it?"),
+    ("readonly", "it cannot be written to; change its permissions or those of its directory"),
+    ("not a database", "this file is something else; move it away or choose another --name"),
+    ("malformed", "the file is damaged; restore a copy, or recover it with `sqlite3 FILE .recover`"),
+    ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
+    ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
+    ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),
+)
+# Of a server: it is cut off, starting or ending, full of connections, or asks for the transaction again.
+PASSING = ("08", "57P", "53300", "40", "55P03", "25P03")
+LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  # to ask again is no use
+
+
+def said(url: str, error: BaseException) -> str:
+    """The first line of what a driver says, without the password."""
+    text = str(error).strip() or type(error).__name__
+    password = make_url(url).password
+    line = text.replace(str(password), "***") if password else text
+    return printable(line.splitlines()[0])
+
+
+def _explained(url: str, error: DBAPIError) -> RunError:
+    assert error.orig is not None
+    line = said(url, error.orig)
+    lower = line.lower()
+    remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
+    return (Unavailable if _passing(error, lower) else RunError)(f"{shown(url)}: {line}\n{remedy}")
+
+
+def _passing(error: DBAPIError, lower: str) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or "database is locked" in lower:
+        return True
+    if state is not None:
+        return str(state).startswith(PASSING)
+    return "connection" in lower and not any(word in lower for word in LASTING)
