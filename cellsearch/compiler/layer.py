@@ -91,11 +91,11 @@ def forward(
     for k, (stage, group) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
-            first = p if p in begun else None  # it brings the biases of its slots along
-            start = (
-                bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden] if first else None
+            own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
+            first = p in begun  # it brings the biases of its slots along
+            products.multiply(
+                _flat(where, p.source), _matrix(where, p), target, add=not first, bias=own if first else None
             )
-            products.multiply(_flat(where, p.source), _matrix(where, p), target, add=not first, bias=start)
         if native:
             native.forward_outer(k)
         else:

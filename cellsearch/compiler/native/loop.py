@@ -47,8 +47,8 @@ class Runner:
             self.where.new, self.where.old = self.where.old, self.where.new
 
     def _table(self, direction: str) -> tuple[Any, Any]:
-        """Base pointers and strides of every ref of the source, made once; the forward pass touches only values,
-        and the rows of gradients stay empty in its table."""
+        """Base pointers and strides of every ref of the source, made once; the forward pass touches only
+        values, and the rows of gradients stay empty in its table."""
         if direction in self.tables:
             return self.tables[direction]
         count = len(self.source.refs)
