@@ -92,9 +92,13 @@ def forward(
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
-            first = p in begun  # it brings the biases of its slots along
+            brings = p in begun  # it brings the biases of its slots along
             products.multiply(
-                _flat(where, p.source), _matrix(where, p), target, add=not first, bias=own if first else None
+                _flat(where, p.source),
+                _matrix(where, p),
+                target,
+                add=not brings,
+                bias=own if brings else None,
             )
         if native:
             native.forward_outer(k)
