@@ -19,7 +19,7 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         terminal.json(report.as_json(page))
     else:
-        terminal.print(report.lines(page, terminal.out.width))
+        terminal.print(report.lines(page, terminal.out.width, terminal.out.encoding.startswith("utf")))
     return 0
 
 

@@ -92,18 +92,31 @@ def _with_out(formula: str, target: str) -> str | None:
     return None
 
 
-def multiply(a: Tensor, w: Tensor, out: Tensor, *, turn: bool = False, add: bool = False) -> None:
-    """out = a @ w, or a @ w' with `turn`, plus what `out` holds with `add`. All [K, rows, columns]."""
+def multiply(
+    a: Tensor,
+    w: Tensor,
+    out: Tensor,
+    *,
+    turn: bool = False,
+    add: bool = False,
+    bias: Tensor | None = None,
+) -> None:
+    """out = a @ w, or a @ w' with `turn`, plus `bias` [K, n], or plus what `out` holds with `add`. The others
+    are [K, rows, columns]."""
     weight = w.transpose(1, 2) if turn else w
-    if add:
+    if bias is not None:
+        torch.baddbmm(bias[:, None], a, weight, out=out)
+    elif add:
         torch.baddbmm(out, a, weight, out=out)
     else:
         torch.bmm(a, weight, out=out)
 
 
-def gradient(a: Tensor, d: Tensor, out: Tensor) -> None:
-    """out = a' @ d: the gradient of a matrix. a [K, rows, width], d [K, rows, n], out [K, width, n]."""
-    torch.bmm(a.transpose(1, 2), d, out=out)
+def gradients(pairs: Sequence[tuple[Tensor, Tensor]], d: Tensor) -> None:
+    """out = a' @ d for each pair (a, out): the gradients of matrices that were multiplied to one sum. Each a
+    is [K, rows, width], d [K, rows, n], each out [K, width, n]."""
+    for a, out in pairs:
+        torch.bmm(a.transpose(1, 2), d, out=out)
 
 
 def outer_kernels(where: Places, group: Sequence[Kernel]) -> None:

@@ -88,11 +88,19 @@ def forward(
     where = Places(lay, tape)
     native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
     products = matrices if native else eager
-    _fill_biases(where)
+    begun = _fill_biases(where)
     for k, (stage, group) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
-            products.multiply(_flat(where, p.source), _matrix(where, p), target, add=True)
+            own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
+            brings = p in begun  # it brings the biases of its slots along
+            products.multiply(
+                _flat(where, p.source),
+                _matrix(where, p),
+                target,
+                add=not brings,
+                bias=own if brings else None,
+            )
         if native:
             native.forward_outer(k)
         else:
@@ -150,9 +158,12 @@ def backward(
                 d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
                 target = where.whole(ref).flatten(1, 2)
                 products.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[plan.index[p]])
+    sums: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}  # by slots: what was multiplied to them
     for k, p in enumerate(plan.products):
-        d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
-        products.gradient(_flat(where, p.source), d_slots, matrix(lay, d_row, k))
+        pair = (_flat(where, p.source), matrix(lay, d_row, k))
+        sums.setdefault((p.first, p.count), []).append(pair)
+    for slots, pairs in sums.items():
+        products.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
     _vector_gradients(where, d_row)
     pull_back(lay, row, d_row)
     d_below = {
@@ -177,11 +188,24 @@ def _matrix(where: Places, p: Product) -> Tensor:
     return matrix(where.lay, where.row, where.lay.plan.index[p])
 
 
-def _fill_biases(where: Places) -> None:
-    """Every gathering slot starts at its bias."""
-    count = len(where.lay.plan.affines)
-    if count:
-        where.slots(0, count).copy_(bias(where.lay, where.row)[:, None, None])
+def _fill_biases(where: Places) -> set[Product]:
+    """Every gathering slot starts at its bias. Gives the products that see to it themselves: outer ones, all
+    of whose slots no product before them has reached."""
+    lay = where.lay
+    count = len(lay.plan.affines)
+    untouched, filled, begun = set(range(count)), set(), set()
+    for stage in lay.plan.outer:
+        for p in stage.products:
+            slots = set(range(p.first, p.first + p.count))
+            if slots <= untouched:
+                begun.add(p)
+            else:
+                filled |= slots & untouched
+            untouched -= slots
+    hidden = lay.hidden
+    for slot in sorted(filled | untouched):
+        where.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
+    return begun
 
 
 def _flat(where: Places, source: int) -> Tensor:

@@ -17,6 +17,7 @@ from cellsearch.errors import printable
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
 from cellsearch.report.drawing import LEGEND, draw
 from cellsearch.report.equations import paint
+from cellsearch.report.formulas import formulas
 from cellsearch.report.words import plural
 
 SHORT = 12  # letters of a fingerprint that are shown
@@ -59,6 +60,7 @@ def as_json(p: Page) -> dict[str, Any]:
         "origin": p.origin,
         "description": p.cell.description,
         "text": show(p.cell),
+        "formulas": formulas(p.cell),
         "states": [{"name": state.name, "initial": state.initial} for state in p.cell.states],
         "output": d.output,
         "clock": list(p.cell.clock),
@@ -82,14 +84,16 @@ def as_json(p: Page) -> dict[str, Any]:
     }
 
 
-def lines(p: Page, width: int) -> list[Text]:
-    """The page for a terminal of `width` columns."""
+def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
+    """The page for a terminal of `width` columns; without `unicode` it leaves out what is nothing in ASCII."""
     head = text(p.cell.name, "bold")
     head.append(f"  {p.fingerprint[:SHORT]}", "dim")
     head.append(f"  {printable(p.origin)}", "dim")
     shown = [cut(head, width)]
     shown += _description(p.cell.description, width)
     shown += [text(""), *_equations(p.cell, width), text("")]
+    if unicode:
+        shown += [*(cut(text(f"  {line}", "cyan"), width) for line in formulas(p.cell)), text("")]
     shown += _gates(p.description.gates, width)
     shown += facts(_structure(p), width)
     shown += [text(""), *_weights(p, width)]

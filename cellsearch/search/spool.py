@@ -1,4 +1,4 @@
-"""Stages that are trained and not yet recorded, because the database is away: kept in files beside the search.
+"""Stages that are trained and not yet recorded, since the database is away: kept in files beside the search.
 
 In: what was claimed and what came out. Out: the same, for whoever takes the slot on this machine next. What
 is in a spool was shown to nobody; it only saves that it is trained again. A file is whole or absent, names
@@ -34,7 +34,7 @@ class Spool:
             raise RunError(f"cannot make {printable(str(self.folder))}: {error.strerror}") from error
         text = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
         kept = self._key(slot, task, [outcome.setting for outcome in outcomes])
-        kept |= {"outcomes": text, "digest": sha256(text.encode()).hexdigest(), "seconds": seconds}
+        kept |= {"outcomes": text, "seconds": seconds, "digest": _digest(text, seconds)}
         write_text(self._path(slot, task), json.dumps(kept))
 
     def find(
@@ -51,9 +51,7 @@ class Spool:
         text, seconds = kept.get("outcomes"), kept.get("seconds")
         if not isinstance(text, str) or not isinstance(seconds, float):
             return None
-        if sha256(text.encode()).hexdigest() != kept.get("digest"):
-            return None
-        return outcomes_of(text), seconds
+        return (outcomes_of(text), seconds) if _digest(text, seconds) == kept.get("digest") else None
 
     def forget(self, slot: Slot, task: str) -> None:
         """Removes the file of a stage that is recorded; one that stays does no harm."""
@@ -66,6 +64,10 @@ class Spool:
     def _key(self, slot: Slot, task: str, settings: Sequence[int]) -> dict[str, object]:
         key: dict[str, object] = {"study": self.study, "slot": slot.number, "task": task}
         return key | {"fingerprint": slot.fingerprint, "settings": list(settings)}
+
+
+def _digest(text: str, seconds: float) -> str:
+    return sha256(f"{seconds!r} {text}".encode()).hexdigest()
 
 
 def spool(folder: Path, known: Facts) -> Spool:

@@ -8,7 +8,6 @@ Randomness of a slot comes from (study seed, slot, purpose), that of a training 
 task, setting).
 """
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from cellsearch.search import queries, ranking, slots, strategies, views
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue, overdue
 from cellsearch.search.failpoint import failpoint
+from cellsearch.search.judging import Broken, checked, first_cause, judged
 from cellsearch.search.liveness import Heart
 from cellsearch.search.patience import patiently
 from cellsearch.search.records import Facts, facts, freeze
@@ -43,14 +43,6 @@ CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong
 
 Say = Callable[[str], None]
 Pools = Sequence[tuple[int, Sequence[int]]]
-
-
-class Broken(Exception):
-    """A stage in which every setting failed."""
-
-    def __init__(self, task: str, cause: str) -> None:
-        super().__init__(cause)
-        self.task, self.cause = task, cause
 
 
 class Lab(Protocol):
@@ -344,29 +336,3 @@ class Shift:
             )
         )  # fmt: skip
         failpoint("after-finish")
-
-
-def judged(task: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The same; Broken where every setting failed: such a cell was not judged, so it is not filtered."""
-    if outcomes and all(outcome.status == "failed" for outcome in outcomes):
-        raise Broken(task, first_cause(outcomes))
-    return outcomes
-
-
-def checked(outcome: Outcome) -> Outcome:
-    """A number that is not finite is a status, never a score."""
-    if outcome.status == "done" and (outcome.accuracy is None or not math.isfinite(outcome.accuracy)):
-        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="accuracy is not finite")
-    if outcome.status != "done" and (outcome.accuracy is not None or outcome.loss is not None):
-        return replace(outcome, accuracy=None, loss=None)
-    if outcome.loss is not None and not math.isfinite(outcome.loss):
-        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="loss is not finite")
-    return outcome
-
-
-def first_cause(outcomes: Sequence[Outcome]) -> str:
-    """Why the first setting without an accuracy has none; "" where all have one."""
-    for outcome in outcomes:
-        if outcome.status != "done":
-            return f"{outcome.status}: {outcome.cause}" if outcome.cause else outcome.status
-    return ""

@@ -18,9 +18,10 @@ from cellsearch.errors import CellError, DataError, RunError
 from cellsearch.search import board, deadline, liveness, queries, records, schema, worker
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue
+from cellsearch.search.judging import checked
 from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
-from cellsearch.search.worker import Say, checked
+from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
     DIGESTS,

@@ -6,6 +6,7 @@ dtype, on the CPU.
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,8 +16,16 @@ from cellsearch.compiler.native import toolchain
 _LONG, _POINTER, _INT = ctypes.c_long, ctypes.c_void_p, ctypes.c_int
 
 
-def multiply(a: Tensor, w: Tensor, out: Tensor, *, turn: bool = False, add: bool = False) -> None:
-    """out = a @ w, or a @ w' with `turn`, plus what `out` holds with `add`.
+def multiply(
+    a: Tensor,
+    w: Tensor,
+    out: Tensor,
+    *,
+    turn: bool = False,
+    add: bool = False,
+    bias: Tensor | None = None,
+) -> None:
+    """out = a @ w, or a @ w' with `turn`, plus `bias` [K, n], plus what `out` holds with `add`.
 
     a [K, rows, inner]; w [K, inner, n], with `turn` [K, n, inner]; out [K, rows, n].
     """
@@ -30,26 +39,36 @@ def multiply(a: Tensor, w: Tensor, out: Tensor, *, turn: bool = False, add: bool
         *_place(a),
         *_place(w),
         _INT(turn),
+        _POINTER(None if bias is None else bias.data_ptr()),
+        _LONG(0 if bias is None else bias.stride(0)),
         *_place(out),
         _INT(add),
         _POINTER(packed.data_ptr()),
     )
 
 
-def gradient(a: Tensor, d: Tensor, out: Tensor) -> None:
-    """out = a' @ d: the gradient of a matrix. a [K, rows, width], d [K, rows, n], out [K, width, n]."""
-    a = a if a.stride(-1) == 1 else a.contiguous()
-    members, inner, width = a.shape
-    n = d.shape[-1]
-    library = toolchain.products(_name(a))
-    packed = _packing(library, inner, library.panel_width(), a)
+def gradients(pairs: Sequence[tuple[Tensor, Tensor]], d: Tensor) -> None:
+    """out = a' @ d for each pair (a, out): the gradients of matrices that were multiplied to one sum.
+
+    Each a [K, rows, width], d [K, rows, n], each out [K, width, n].
+    """
+    pairs = [(a if a.stride(-1) == 1 else a.contiguous(), out) for a, out in pairs]
+    members, inner, n = d.shape
+    library = toolchain.products(_name(d))
+    packed = _packing(library, inner, library.panel_width(), d)
+    places = [x for a, out in pairs for x in (*_numbers(a), *_numbers(out))]
     library.gradients(
-        *map(_LONG, (members, inner, width, n)),
-        *_place(a),
+        *map(_LONG, (members, inner, n)),
         *_place(d),
-        *_place(out),
+        _LONG(len(pairs)),
+        (_LONG * len(pairs))(*(a.shape[-1] for a, _ in pairs)),
+        (_LONG * len(places))(*places),
         _POINTER(packed.data_ptr()),
     )
+
+
+def _numbers(t: Tensor) -> tuple[int, int, int]:
+    return t.data_ptr(), t.stride(0), t.stride(1)
 
 
 def _place(t: Tensor) -> tuple[ctypes.c_void_p, ctypes.c_long, ctypes.c_long]:

@@ -40,10 +40,16 @@ void pack(long inner, long n, const real *w, long ld, int transposed, real *pack
     }
 }
 
+/* Sums start at `start` [NR], a padded piece of the bias, or at 0. */
 static inline __attribute__((always_inline)) void block(const int rows, long inner, const real *a, long lda,
-                                                        const real *w, real *c, long ldc, long columns, int add) {
+                                                        const real *w, const real *start, real *c, long ldc,
+                                                        long columns, int add) {
     vec sum[MR][2];
-    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = (vec){0};
+    const vec s0 = *(const vec *)start, s1 = *(const vec *)(start + VL);
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = s0;
+        sum[r][1] = s1;
+    }
     for (long i = 0; i < inner; i++, w += NR) {
         const vec w0 = *(const vec *)w, w1 = *(const vec *)(w + VL);
 #pragma GCC unroll 16
@@ -73,25 +79,33 @@ static inline __attribute__((always_inline)) void block(const int rows, long inn
     }
 }
 
-void product(long rows, long inner, long n, const real *a, long lda, const real *packed, real *c, long ldc, int add) {
+static void panels(long rows, long inner, long n, const real *a, long lda, const real *packed, const real *bias,
+                   real *c, long ldc, int add) {
     for (long j = 0; j < n; j += NR, packed += inner * NR) {
         const long columns = n - j < NR ? n - j : NR;
+        real start[2 * (VECTOR_BYTES / sizeof(real))] = {0};
+        if (bias) memcpy(start, bias + j, columns * sizeof(real));
         long r = 0;
         for (; r + MR <= rows; r += MR)
-            block(MR, inner, a + r * lda, lda, packed, c + r * ldc + j, ldc, columns, add);
+            block(MR, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
         for (; r + 4 <= rows; r += 4)
-            block(4, inner, a + r * lda, lda, packed, c + r * ldc + j, ldc, columns, add);
-        for (; r < rows; r++) block(1, inner, a + r * lda, lda, packed, c + r * ldc + j, ldc, columns, add);
+            block(4, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
+        for (; r < rows; r++) block(1, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
     }
 }
 
-/* For each of K members: C (+)= A @ W, or A @ W' where W is stored [n, inner]. a_k, w_k, c_k are the strides between
-   members; `packed` holds one packed matrix. */
+void product(long rows, long inner, long n, const real *a, long lda, const real *packed, real *c, long ldc, int add) {
+    panels(rows, inner, n, a, lda, packed, 0, c, ldc, add);
+}
+
+/* For each of K members: C (+)= A @ W + bias, or A @ W' + bias where W is stored [n, inner]; `bias` may be null. a_k,
+   w_k, b_k, c_k are the strides between members; `packed` holds one packed matrix. */
 void products(long K, long rows, long inner, long n, const real *a, long a_k, long lda, const real *w, long w_k,
-              long ldw, int transposed, real *c, long c_k, long ldc, int add, real *packed) {
+              long ldw, int transposed, const real *bias, long b_k, real *c, long c_k, long ldc, int add,
+              real *packed) {
     for (long k = 0; k < K; k++) {
         pack(inner, n, w + k * w_k, ldw, transposed, packed);
-        product(rows, inner, n, a + k * a_k, lda, packed, c + k * c_k, ldc, add);
+        panels(rows, inner, n, a + k * a_k, lda, packed, bias ? bias + k * b_k : 0, c + k * c_k, ldc, add);
     }
 }
 
@@ -116,20 +130,24 @@ static inline __attribute__((always_inline)) void turned(const int rows, long in
     }
 }
 
-/* For each of K members: the gradient of a matrix, C [width, n] = A' @ G with A [inner, width] and G [inner, n], inner
-   being every step of every sequence. A panel of G is packed once and meets all columns of A while it is in the cache. */
-void gradients(long K, long inner, long width, long n, const real *a, long a_k, long lda, const real *g, long g_k,
-               long ldg, real *c, long c_k, long ldc, real *packed) {
+/* For each of K members and each of S matrices: the gradient C [width, n] = A' @ G, with A [inner, width] and one
+   G [inner, n] for all, inner being every step of every sequence. A panel of G is packed once and meets all columns of
+   all A while it is in the cache. place[6 s ..] holds for matrix s: A, its member stride, its row stride; C likewise. */
+void gradients(long K, long inner, long n, const real *g, long g_k, long ldg, long S, const long *width,
+               const long *place, real *packed) {
     for (long k = 0; k < K; k++) {
-        const real *ak = a + k * a_k, *gk = g + k * g_k;
-        real *ck = c + k * c_k;
         for (long j = 0; j < n; j += NR) {
             const long columns = n - j < NR ? n - j : NR;
-            pack(inner, columns, gk + j, ldg, 0, packed);
-            long r = 0;
-            for (; r + MR <= width; r += MR) turned(MR, inner, ak + r, lda, packed, ck + r * ldc + j, ldc, columns);
-            for (; r + 4 <= width; r += 4) turned(4, inner, ak + r, lda, packed, ck + r * ldc + j, ldc, columns);
-            for (; r < width; r++) turned(1, inner, ak + r, lda, packed, ck + r * ldc + j, ldc, columns);
+            pack(inner, columns, g + k * g_k + j, ldg, 0, packed);
+            for (long s = 0; s < S; s++) {
+                const long *at = place + 6 * s, lda = at[2], ldc = at[5];
+                const real *a = (const real *)at[0] + k * at[1];
+                real *c = (real *)at[3] + k * at[4] + j;
+                long r = 0;
+                for (; r + MR <= width[s]; r += MR) turned(MR, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
+                for (; r + 4 <= width[s]; r += 4) turned(4, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
+                for (; r < width[s]; r++) turned(1, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
+            }
         }
     }
 }
