@@ -151,6 +151,6 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     storage = args.storage or default_url(RESULTS, args.name)
     studies.opened(args.name, args.storage)  # says at once where there is no such search
     terminal.tell(f"at work on {args.name}; Ctrl-C ends this worker and gives back what it has begun")
-    code = serve.join(Orders(args.name, storage, args.device, args.data))
+    code = serve.join(Orders(args.name, storage, args.device, args.data, str(RESULTS / args.name / "spool")))
     terminal.tell("ended; what it had begun is done by others" if code else "nothing is left to do")
     return code

@@ -8,7 +8,7 @@ from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.nodes import Apply, Constant, Input, Node, sources, with_sources
 
 
-class Draft:
+class Rewriting:
     """A cell being written anew: every node is copied on first use, except those that `changed` tells how to
     make. A gate that is a number now is folded into what it stood in."""
 
@@ -57,12 +57,12 @@ class Draft:
 
 
 Value = int | float  # a node of the draft, or a number
-Change = float | Node | Callable[[Draft], int]
+Change = float | Node | Callable[[Rewriting], int]
 
 
 def rewritten(cell: Cell, changed: Mapping[int, Change]) -> Cell:
     """The cell with some of its nodes made otherwise: a number, another node, or what a function puts."""
-    draft = Draft(cell, changed)
+    draft = Rewriting(cell, changed)
     for i in range(len(cell.nodes)):
         draft.value(i)
     new = [draft.use(i) for i in cell.new]
@@ -70,7 +70,7 @@ def rewritten(cell: Cell, changed: Mapping[int, Change]) -> Cell:
     return build(cell.name, cell.states, draft.nodes, draft.labels, new, output, cell.clock, cell.description)
 
 
-def _simplified(draft: Draft, op: str, values: list[Value]) -> Value | None:
+def _simplified(draft: Rewriting, op: str, values: list[Value]) -> Value | None:
     """What an op is without itself where a gate in it has become a number, or where `a + (b - a)` is left of
     a gate that mixed; None where it stays."""
     left, right = values

@@ -10,7 +10,7 @@ role itself ("input"); which gate is which is found in the graph, see `roles`.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from cellsearch.dsl.anew import Draft, rewritten
+from cellsearch.dsl.anew import Rewriting, rewritten
 from cellsearch.dsl.graph import Cell, build, name_of
 from cellsearch.dsl.invariants import MAX_NAME
 from cellsearch.dsl.nodes import (
@@ -80,7 +80,7 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
     names = f"{one.name or gate}_{other.name or by}"
     edited = _name(cell, f"coupled_{names}", f"with its {_called(one)} coupled: it is 1 - {other.name or by}")
 
-    def coupled(draft: Draft) -> int:
+    def coupled(draft: Rewriting) -> int:
         return draft.put(
             Apply("sub", (draft.put(Constant(1.0)), draft.use(other.node))), cell.labels[one.node]
         )
@@ -144,7 +144,7 @@ def without_activation(cell: Cell, which: str) -> Cell:
         raise CellError(f"cell {cell.name} has more than one {which} activation: {names}")
     (node,) = found
 
-    def bare(draft: Draft) -> int:
+    def bare(draft: Rewriting) -> int:
         return draft.use(sources(cell.nodes[node])[0])
 
     told = f"without its {which} activation {OPS[_op(cell, node)].name}"

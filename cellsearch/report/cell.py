@@ -85,7 +85,7 @@ def as_json(p: Page) -> dict[str, Any]:
 
 
 def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
-    """The page for a terminal of `width` columns; without `unicode` it leaves out what is nothing in ASCII."""
+    """The page for a terminal of `width` columns; without `unicode` it leaves the formulas out."""
     head = text(p.cell.name, "bold")
     head.append(f"  {p.fingerprint[:SHORT]}", "dim")
     head.append(f"  {printable(p.origin)}", "dim")
