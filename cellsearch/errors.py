@@ -50,7 +50,6 @@ def excerpt(place: Place, width: int = 96) -> str:
         place.text[place.column - 1 + place.length : start + width].replace("\t", " "), 10 * width
     )
     line = f"{before}{here}{after}".rstrip()
-    indent = len(before) - (len(line) - len(line.lstrip()) if not before.strip() else 0)
     leading = len(line) - len(line.lstrip())
     indent = len(before) - leading
     return f"    {line.strip()}\n    {' ' * max(0, indent)}{'^' * max(1, len(here))}"

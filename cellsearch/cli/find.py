@@ -47,7 +47,7 @@ def find_cell(word: str, storage: str | None = None) -> Found:
     raise RunError(
         f"there is no cell '{printable(word, 60)}'\n{nearest(word, names)}"
         "a cell is a zoo name, a .cell file, NAME:RANK of a search, or at least 4 letters of a fingerprint\n"
-        f"(in the zoo: {', '.join(names)})"
+        f"({len(names)} cells are in the zoo: `cellsearch cells` lists them)"
     )
 
 

@@ -27,7 +27,7 @@ def read(name: str) -> str:
         return files.read_text(name, MAX_TEXT, TextError, "a cell", ".cell file", "is this a .cell file?")
     except FileNotFoundError:
         hint = did_you_mean(name, zoo.names())
-        known = f"(cells by name: {', '.join(zoo.names())})"
+        known = f"({len(zoo.names())} cells are known by name: `cellsearch cells` lists them)"
         raise TextError(
             f"there is neither a cell nor a file called '{printable(name)}'", remedy=hint + known
         ) from None
