@@ -17,9 +17,7 @@ from cellsearch.search.ranking import Best, Standing, passed
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space, Strategy
 
-DRAWS = (
-    100  # mutants looked at before a slot gives up proposing: in a large space the first is nearly always new
-)
+DRAWS = 100  # mutants before a slot gives up proposing: in a large space the first is nearly always new
 
 
 class Propose(Protocol):

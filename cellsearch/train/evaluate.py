@@ -22,11 +22,10 @@ from cellsearch.train.model import Shape, Window
 from cellsearch.train.outcome import Outcome, Status
 from cellsearch.train.settings import Grid, Setting, Training
 
-#: Called after every epoch: epochs done, members still in training, and the symbols a second of the epoch.
+#: Called after every epoch of a population: epochs done, members still in training.
 Progress = Callable[[int, int], None]
 
-# : A member leaves the batch only when at least this share of its population has stopped: moving rows costs
-# time.
+#: A member leaves the batch only when at least this share of its population has stopped: moving rows takes time.
 LEAVE_SHARE = 0.25
 
 

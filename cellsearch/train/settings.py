@@ -53,9 +53,8 @@ class Training:
     batch: int = 20  # B, parallel streams
     steps: int = 35  # T, the window of truncated backpropagation
     patience: int = 3  # epochs without improvement on the validation part before the rate is lowered
-    halvings: int = (
-        4  # then the rate is multiplied by `factor` at every epoch, this many times, and training stops
-    )
+    # Then the rate is multiplied by `factor` at every epoch, this many times, and training stops.
+    halvings: int = 4
     factor: float = 0.5
     max_epochs: int | None = None  # the paper has no limit; small spaces have one
     dtype: str = "float32"
