@@ -25,7 +25,7 @@ from cellsearch.train.settings import Grid, Setting, Training
 #: Called after every epoch of a population: epochs done, members still in training.
 Progress = Callable[[int, int], None]
 
-#: A member leaves the batch only when at least this share of its population has stopped: moving rows takes time.
+#: Members leave the batch only when at least this share of it has stopped: moving rows takes time.
 LEAVE_SHARE = 0.25
 
 
