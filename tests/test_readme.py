@@ -47,3 +47,11 @@ def test_every_verb_is_in_the_table_and_the_table_has_no_other() -> None:
     rows = [line for line in section("What it does").splitlines() if line.startswith("| `")]
     named = set(re.findall(r"`(?:cellsearch )?([a-z]+)", " ".join(row.split("|")[1] for row in rows)))
     assert named == {verb.name for verb in VERBS}
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    code = re.search(r"In Python:\n\n((?:    .*\n|\n)+)", section("What it does"))
+    assert code is not None
+    scope: dict[str, object] = {}
+    exec(re.sub(r"(?m)^    ", "", code[1]), scope)
+    assert scope["output"].shape == (35, 20, 64)  # type: ignore[attr-defined]
