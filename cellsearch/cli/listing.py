@@ -17,14 +17,12 @@ from cellsearch.report.columns import Column, cut, table, text, width_of, wrappe
 from cellsearch.search import space as spaces
 from cellsearch.tasks import TASKS, Task
 
-TOLERANCE = 1e-10  # of outputs, states and gradients in float64, as in `cellsearch check`
-
 
 def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
     """The zoo: who published each cell and when, what it is made of, and what it is checked against."""
     found = [(name, zoo.load(name), catalogue.entry(name)) for name in zoo.names()]
-    worst = _agreements(terminal) if args.check else {}
-    wrong = [name for name, difference in worst.items() if not difference < TOLERANCE]
+    worst, tolerance = _agreements(terminal) if args.check else ({}, 0.0)
+    wrong = [name for name, difference in worst.items() if not difference < tolerance]
     if args.json:
         rows = [
             {
@@ -47,7 +45,7 @@ def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
         Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell, _ in found], right=True),
     ]
     if args.check:
-        signs = [_sign(worst[name]) for name, _, _ in found]
+        signs = [text(f"{worst[name]:.0e}", "bold red" if name in wrong else "green") for name, _, _ in found]
         columns.append(Column("compiled", signs, right=True))
     width = terminal.out.width
     if width < width_of(columns):
@@ -59,26 +57,22 @@ def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.print(table(columns, width))
     if args.check:
         agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled and plain loop agree in float64"
-        terminal.tell(f"{agree} to {TOLERANCE:.0e}, outputs, states and gradients")
+        terminal.tell(f"{agree} to {tolerance:.0e}, outputs, states and gradients")
     _hint(terminal, f"{len(found)} cells; more about one: cellsearch show NAME")
     return 1 if wrong else 0
 
 
-def _agreements(terminal: Terminal) -> dict[str, float]:
-    """For every cell of the zoo the largest difference between the compiled passes and the plain loop."""
-    from cellsearch.compiler.agreement import agreement  # here: the list alone needs no torch
+def _agreements(terminal: Terminal) -> tuple[dict[str, float], float]:
+    """For every cell of the zoo the largest difference between the compiled passes and the plain loop; and
+    what rounding explains."""
+    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: the list alone needs no torch
 
     worst = {}
     for name in zoo.names():
         if terminal.live:
             terminal.tell(f"checking {name}", "dim")
         worst[name] = max(agreement(zoo.load(name)).values())
-    return worst
-
-
-def _sign(difference: float) -> Text:
-    good = difference < TOLERANCE
-    return text(f"{difference:.0e}", "green" if good else "bold red")
+    return worst, TOLERANCE
 
 
 def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:

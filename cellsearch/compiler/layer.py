@@ -88,12 +88,12 @@ def forward(
     where = Places(lay, tape)
     native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
     products = matrices if native else eager
-    begun = _fill_biases(where)
+    _fill_biases(where)
     for k, (stage, group) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
-            brings = p in begun  # it brings the biases of its slots along
+            brings = p in plan.beginners  # it brings the biases of its slots along
             products.multiply(
                 _flat(where, p.source),
                 _matrix(where, p),
@@ -188,24 +188,12 @@ def _matrix(where: Places, p: Product) -> Tensor:
     return matrix(where.lay, where.row, where.lay.plan.index[p])
 
 
-def _fill_biases(where: Places) -> set[Product]:
-    """Every gathering slot starts at its bias. Gives the products that see to it themselves: outer ones, all
-    of whose slots no product before them has reached."""
-    lay = where.lay
-    count = len(lay.plan.affines)
-    untouched, filled, begun = set(range(count)), set(), set()
-    for stage in lay.plan.outer:
-        for p in stage.products:
-            slots = set(range(p.first, p.first + p.count))
-            if slots <= untouched:
-                begun.add(p)
-            else:
-                filled |= slots & untouched
-            untouched -= slots
-    hidden = lay.hidden
-    for slot in sorted(filled | untouched):
+def _fill_biases(where: Places) -> None:
+    """Gathering slots start at their biases: those that no product begins."""
+    lay, hidden = where.lay, where.lay.hidden
+    begun = {slot for p in lay.plan.beginners for slot in range(p.first, p.first + p.count)}
+    for slot in sorted(set(range(len(lay.plan.affines))) - begun):
         where.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
-    return begun
 
 
 def _flat(where: Places, source: int) -> Tensor:

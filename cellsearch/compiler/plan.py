@@ -63,6 +63,17 @@ class Plan:
         """The place of each product among `products`."""
         return {p: k for k, p in enumerate(self.products)}
 
+    @cached_property
+    def beginners(self) -> frozenset[Product]:
+        """The outer products that are the first to reach their slots, and so start the sums at the biases."""
+        untouched, found = set(range(len(self.affines))), set()
+        for p in (p for stage in self.outer for p in stage.products):
+            slots = set(range(p.first, p.first + p.count))
+            if slots <= untouched:
+                found.add(p)
+            untouched -= slots
+        return frozenset(found)
+
     def slot_of(self, affine: int) -> int:
         """The gathering slot of an affine node."""
         return self.affines.index(affine)

@@ -33,8 +33,6 @@ LEAVE_SHARE = 0.25
 class Data:
     """A dataset on a device, cut in windows."""
 
-    task: str
-    vocabulary: int
     train: list[Window]
     valid: list[Window]
 
@@ -48,7 +46,7 @@ def on_device(dataset: Dataset, steps: int, device: str) -> Data:
         )
         return model.windows(inputs, targets, steps)
 
-    return Data(dataset.task, dataset.vocabulary, cut(dataset.train), cut(dataset.valid))
+    return Data(cut(dataset.train), cut(dataset.valid))
 
 
 def member_seed(seed: int, cell: Cell, task: str, setting: int) -> int:
@@ -165,9 +163,6 @@ def _epoch(
     broken = torch.zeros(rows.shape[0], dtype=torch.bool, device=rows.device)
     start = 0
     for window in windows:
-        if len(window.targets) == 0:
-            start += len(window.inputs)
-            continue
         _, states = model.run(shape, rows, window, states, start, gradient)
         start += len(window.inputs)
         norm = torch.linalg.vector_norm(gradient, dim=1)

@@ -39,6 +39,8 @@ def test_rows_and_conditions() -> None:
         assert row["members_per_s"] == pytest.approx(row["K"] / row["median_s"])
         assert row["ratio"] == pytest.approx(rows[0]["members_per_s"] / row["members_per_s"])
         assert (row["K"], row["T"], row["B"], row["layers"], row["device"]) == (2, 5, 4, 2, "cpu")
+    work = {row["gflop_per_s"] * row["median_s"] for row in rows}  # the same for everyone
+    assert max(work) == pytest.approx(min(work))
     assert {row["H"] for row in report["rows"]} == {4, 6}
     assert sum(row["what"].startswith("limit") for row in rows) == 2
     assert report["conditions"]["torch"] == torch.__version__

@@ -9,7 +9,7 @@ import torch
 from cellsearch.dsl import zoo
 from cellsearch.errors import RunError
 from cellsearch.tasks import build, memoryless
-from cellsearch.tasks.data import Dataset
+from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import evaluate as evaluating
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.settings import Grid, Training
@@ -98,6 +98,22 @@ def test_members_that_end_early_leave_without_a_trace(
     assert [o.epochs for o in left] == [o.epochs for o in stayed]
     assert [o.accuracy for o in left] == [o.accuracy for o in stayed]
     assert np.allclose([o.loss for o in left], [o.loss for o in stayed], rtol=1e-9)
+
+
+def test_a_window_without_targets_still_moves_the_states_on() -> None:
+    """Windows of 3 steps: in the first nothing is scored, but what the second must say stands in it. The last
+    symbol of a stream of 6 is its first; only a state that went through both windows can know it."""
+    rng = np.random.default_rng(3)
+    stream = rng.integers(0, 2, (10, 600))
+    inputs, targets = stream.copy(), np.full_like(stream, -1)
+    inputs[:, 3::6], inputs[:, 4::6], inputs[:, 5::6] = 2, 2, 2
+    targets[:, 3::6] = stream[:, 2::6]  # the third symbol of the silent window
+    part = Part(inputs, targets)
+    data = Dataset("echo", {}, 3, ("0", "1", "-"), part, part, part, "loss", "")
+    grid = Grid((1.0,), (1.0,), (5.0,), (1,), (400,))
+    training = Training(batch=10, steps=3, max_epochs=6)
+    found = evaluate(zoo.load("rnn"), data, grid, [0], training, seed=1)
+    assert found[0].accuracy == 1.0
 
 
 def test_the_seed_of_a_member_follows_from_cell_task_and_setting() -> None:

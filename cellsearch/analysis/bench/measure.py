@@ -43,6 +43,7 @@ class Row:
     spread_s: float  # between the quartiles
     members_per_s: float
     ratio: float
+    gflop_per_s: float  # multiplications and additions of the matrix products alone, over the whole time
     prepare_s: float = 0.0  # to get ready: building modules, compiling
 
 
@@ -146,6 +147,7 @@ def _rows(
             spread_s=quartiles[2] - quartiles[0],
             members_per_s=sizes.population / median,
             ratio=median / ours,
+            gflop_per_s=limits.operations(work) / median / 1e9,
             prepare_s=prepared.get(what, 0.0),
         )
 
