@@ -33,6 +33,7 @@ def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
                 [
                     _good(f"{args.file}: a search space without errors"),
                     *report.lines(found, terminal.out.width),
+                    *(Text(f"note: {warning}", "yellow") for warning in report.warnings(found)),
                 ]
             )
         return 0

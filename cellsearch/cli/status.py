@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import asdict
 
+from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.report import leaderboard
@@ -11,6 +12,7 @@ from cellsearch.report.columns import text
 from cellsearch.search import board, queries, records, studies
 from cellsearch.search.board import Row
 from cellsearch.search.database import shown
+from cellsearch.search.sizes import MEASURES
 from cellsearch.search.studies import RESULTS, Study
 
 
@@ -36,8 +38,21 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
     """The ranked cells of a search."""
+    if args.pareto and args.pareto not in MEASURES:
+        known = ", ".join(MEASURES)
+        raise UsageError(
+            f"'{printable(args.pareto, 40)}' is nothing to hold against scores\n"
+            f"{nearest(args.pareto, list(MEASURES))}({known}); the name of a search comes before --pareto"
+        )
     name = args.name or _newest(args.storage, terminal)
     study = studies.opened(name, args.storage)
+    if args.pareto is not None:
+        front = board.front(study.store, study.space, args.pareto)
+        if args.json:
+            terminal.json({"name": name, **leaderboard.front_json(front)})
+        else:
+            terminal.print(leaderboard.front_lines(front, terminal.out.width))
+        return 0
     if args.json:
         rows = _rows(study, args.rows, args.all)[0]
         counts, lost = queries.counts(study.store), _dropped(study)

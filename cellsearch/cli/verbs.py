@@ -107,7 +107,13 @@ def _status(parser: Parser) -> None:
 def _leaderboard(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="of a search (default: the newest)")
     _rows(parser)
-    parser.add_argument("--all", action="store_true", help="cells that were filtered or are in work too")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="cells that were filtered or are in work too")
+    which.add_argument(
+        "--pareto", nargs="?", const="", metavar="COST",
+        help="only cells that no other one beats in score without costing more: parameters, multiply_adds, "
+        "matrices, nodes, depth or products (default: the cost that the space names)",
+    )  # fmt: skip
     _storage(parser)
     _json(parser)
 

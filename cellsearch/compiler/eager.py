@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import kernels
-from cellsearch.compiler.backward import Backward
+from cellsearch.compiler.backward import Backward, backward_kernels
 from cellsearch.compiler.formula import TORCH
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.parameters import matrix
@@ -25,8 +25,8 @@ _WITH_OUT = {"sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs"}
 
 
 def _fill(target: Tensor, value: Tensor | float) -> None:
-    """Write a value, which may be a plain number."""
-    if isinstance(value, Tensor):
+    """Write a value, which may be a plain number; a constant is one that lies on the CPU."""
+    if isinstance(value, Tensor) and value.dim():
         target.copy_(value)
     else:
         target.fill_(value)
@@ -119,77 +119,108 @@ def gradients(pairs: Sequence[tuple[Tensor, Tensor]], d: Tensor) -> None:
         torch.bmm(a.transpose(1, 2), d, out=out)
 
 
-def outer_kernels(where: Places, group: Sequence[Kernel]) -> None:
-    """Run kernels for all steps at once."""
-    for kernel in group:
-        if kernel.stores:
-            compile_kernel(kernel)([where.whole(ref) for ref in kernels.references(kernel)])
+class Runner:
+    """The kernels of one layer as torch calls, and the matrix products beside them."""
 
+    multiply = staticmethod(multiply)
+    gradients = staticmethod(gradients)
 
-def forward_loop(where: Places) -> None:
-    """The inner stages, step by step."""
-    plan = where.lay.plan
-    calls = []  # of one step: the products of each stage, and its kernel with the tensors of every step
-    for k, group in enumerate(kernels.forward(plan)[1]):
-        products = [
-            (
-                matrix(where.lay, where.row, plan.index[p]),
-                where.steps(kernels.location(plan, p.source)),
-                where.slots(p.first, p.count).unbind(1),
-            )
-            for p in (plan.inner[k].products if plan.inner else ())
-        ]
-        calls.append((products, [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in group]))
-    for t in range(where.steps_count):
-        for products, ready in calls:
-            for weight, source, target in products:
-                torch.baddbmm(target[t], source[t], weight, out=target[t])
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        self.where, self.plan = where, where.lay.plan
+        self.code: Backward = backward_kernels(self.plan, above)
+
+    def forward_outer(self, stage: int) -> None:
+        """An outer stage of the forward pass: its kernels for all steps at once."""
+        self._outer(kernels.forward(self.plan)[0][stage])
+
+    def backward_outer(self, stage: int) -> None:
+        """An outer stage of the backward pass."""
+        self._outer(self.code.outer[stage])
+
+    def forward_step(self, stage: int) -> Callable[[int], None]:
+        """The kernels of an inner stage of the forward pass as a function of the step."""
+        return self._inner(kernels.forward(self.plan)[1][stage])
+
+    def backward_step(self, stage: int) -> Callable[[int], None]:
+        """Those of the backward pass, for the roles that the gradients of the states have now."""
+        return self._inner(self.code.inner[stage])
+
+    def clear(self, state: int) -> Callable[[int], None]:
+        """Set the gradient of a state to zero that no kernel writes."""
+        old = self.where.old[state]
+
+        def clear(t: int) -> None:
+            old.zero_()
+
+        return clear
+
+    def _outer(self, group: Sequence[Kernel]) -> None:
+        for kernel in group:
+            if kernel.stores:
+                compile_kernel(kernel)([self.where.whole(ref) for ref in kernels.references(kernel)])
+
+    def _inner(self, group: Sequence[Kernel]) -> Callable[[int], None]:
+        ready = []  # the kernels with the tensors of every step
+        for kernel in group:
+            if kernel.stores:
+                tensors = (self.where.steps(ref) for ref in kernels.references(kernel))
+                ready.append((compile_kernel(kernel), list(zip(*tensors, strict=True))))
+
+        def run(t: int) -> None:
             for call, tensors in ready:
-                if tensors:
-                    call(tensors[t])
+                call(tensors[t])
 
+        return run
 
-def backward_loop(where: Places, code: Backward) -> None:
-    """The inner stages backward. The gradients of old and new states swap their buffers at every step; the
-    result lies in `where.old`."""
-    plan = where.lay.plan
-    both = []  # the calls of a step for either role of the two buffers
-    for _ in range(2):
-        calls = []
-        for k in reversed(range(len(code.inner))):
-            products = []
-            for p in reversed(plan.inner[k].products if plan.inner else ()):
-                to = kernels.gradient(plan, p.source)
-                if to is not None:
-                    weight = matrix(where.lay, where.row, plan.index[p]).transpose(1, 2)
-                    source = where.d_slots(p.first, p.count).unbind(1)
-                    products.append((weight, source, where.steps(to), code.adds[plan.index[p]]))
-            group = [(compile_kernel(kernel), _tensors(where, kernel)) for kernel in code.inner[k]]
-            calls.append((group, products))
-        both.append((calls, where.old))
-        where.new, where.old = where.old, where.new
-    unread = [s for s in range(len(where.old)) if Ref("dold", s) not in code.written]
-    for k, t in enumerate(range(where.steps_count - 1, -1, -1)):
-        calls, old = both[k % 2]
-        for s in unread:
-            old[s].zero_()
-        for group, products in calls:
-            for call, tensors in group:
-                if tensors:
-                    call(tensors[t])
-            for weight, source, target, add in products:
-                if add:
+    def forward_loop(self) -> None:
+        """The inner stages, step by step."""
+        where, plan = self.where, self.plan
+        calls = []  # of one step: the products of each stage, and its kernels
+        for k in range(len(kernels.forward(plan)[1])):
+            products = [
+                (
+                    matrix(where.lay, where.row, plan.index[p]),
+                    where.steps(kernels.location(plan, p.source)),
+                    where.slots(p.first, p.count).unbind(1),
+                )
+                for p in (plan.inner[k].products if plan.inner else ())
+            ]
+            calls.append((products, self.forward_step(k)))
+        for t in range(where.steps_count):
+            for products, pointwise in calls:
+                for weight, source, target in products:
                     torch.baddbmm(target[t], source[t], weight, out=target[t])
-                else:
-                    torch.bmm(source[t], weight, out=target[t])
-    if where.steps_count % 2 == 0:
-        where.new, where.old = where.old, where.new
+                pointwise(t)
 
-
-def _tensors(where: Places, kernel: Kernel) -> list[tuple[Tensor, ...]]:
-    """The tensors of a kernel at every step; empty where it has nothing to do."""
-    return (
-        list(zip(*(where.steps(ref) for ref in kernels.references(kernel)), strict=True))
-        if kernel.stores
-        else []
-    )
+    def backward_loop(self) -> None:
+        """The inner stages backward. The gradients of old and new states swap their buffers at every step;
+        the result lies in `where.old`."""
+        where, plan, code = self.where, self.plan, self.code
+        unread = [s for s in range(len(where.old)) if Ref("dold", s) not in code.written]
+        both = []  # the calls of a step for either role of the two buffers
+        for _ in range(2):
+            calls = []
+            for k in reversed(range(len(code.inner))):
+                products = []
+                for p in reversed(plan.inner[k].products if plan.inner else ()):
+                    to = kernels.gradient(plan, p.source)
+                    if to is not None:
+                        weight = matrix(where.lay, where.row, plan.index[p]).transpose(1, 2)
+                        source = where.d_slots(p.first, p.count).unbind(1)
+                        products.append((weight, source, where.steps(to), code.adds[plan.index[p]]))
+                calls.append((self.backward_step(k), products))
+            both.append(([self.clear(s) for s in unread], calls))
+            where.new, where.old = where.old, where.new
+        for k, t in enumerate(range(where.steps_count - 1, -1, -1)):
+            clears, calls = both[k % 2]
+            for clear in clears:
+                clear(t)
+            for pointwise, products in calls:
+                pointwise(t)
+                for weight, source, target, add in products:
+                    if add:
+                        torch.baddbmm(target[t], source[t], weight, out=target[t])
+                    else:
+                        torch.bmm(source[t], weight, out=target[t])
+        if where.steps_count % 2 == 0:
+            where.new, where.old = where.old, where.new

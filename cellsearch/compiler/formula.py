@@ -1,6 +1,7 @@
 """Formulas of the op table as torch functions."""
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -31,3 +32,18 @@ def function(formula: str, arguments: tuple[str, ...]) -> Callable[..., Any]:
 def apply(op: Op, *args: Tensor) -> Tensor:
     """The value of an op."""
     return function(op.forward, ("a", "b")[: op.arity])(*args)
+
+
+def constant(formula: str, values: Mapping[str, float]) -> float:
+    """The value of a formula whose arguments are numbers, in float64."""
+    arguments = dict(values)
+
+    class Lift(ast.NodeTransformer):  # numbers become arguments too: `where` takes tensors alone
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            name = f"number_{len(arguments)}"
+            arguments[name] = float(node.value)  # type: ignore[arg-type]
+            return ast.Name(name)
+
+    text = ast.unparse(Lift().visit(ast.parse(formula, mode="eval")))
+    tensors = (torch.tensor(value, dtype=torch.float64) for value in arguments.values())
+    return float(function(text, tuple(arguments))(*tensors))

@@ -1,12 +1,14 @@
 """One layer of a population: forward through time, and backward.
 
 Everything that does not depend on a state is computed for all T steps at once; the loop holds what is left,
-and an engine runs it: `eager` in torch calls, `native` in C. All sequences are [K, T, B, ·], so that one step
-is a strided view of all members, and the gradient of a matrix is one batched product after the loop.
+and an engine runs it: `eager` in torch calls, `native` in C, `triton` in Triton. All sequences are [K, T, B,
+·], so that one step is a strided view of all members, and the gradient of a matrix is one batched product
+after the loop.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,16 +16,19 @@ from torch import Tensor
 from cellsearch.compiler import eager, kernels
 from cellsearch.compiler.backward import backward_kernels
 from cellsearch.compiler.kernels import Ref
-from cellsearch.compiler.native import loop, matrices, toolchain
+from cellsearch.compiler.native import loop as native
+from cellsearch.compiler.native import toolchain
 from cellsearch.compiler.parameters import Layout, bias, matrix, vector
 from cellsearch.compiler.places import Places, Tape
 from cellsearch.compiler.plan import Plan, Product, is_vector
 from cellsearch.compiler.structures import effective, pull_back
+from cellsearch.compiler.triton import loop as triton
+from cellsearch.compiler.triton.toolchain import available as triton_is_there
 from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
-ENGINES = ("auto", "eager", "native")
+ENGINES = ("auto", "eager", "native", "triton")
 
 
 @dataclass(frozen=True)
@@ -36,22 +41,34 @@ class Gradients:
 
 
 def choose_engine(wanted: str, like: Tensor) -> str:
-    """The engine for tensors like this one: `auto` is `native` on a CPU with a C compiler, else `eager`.
+    """The engine for tensors like this one. `auto` is `native` on a CPU with a C compiler and `triton` on a
+    CUDA device where Triton is installed, both for float32 and float64; else `eager`.
 
-    Raises RunError where the wanted one cannot run.
+    On a CPU `triton` runs in its interpreter, which is slow and serves tests. Raises RunError where the
+    wanted one cannot run.
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
-    able = (
-        like.device.type == "cpu"
-        and like.dtype in (torch.float32, torch.float64)
-        and toolchain.compiler() is not None
-    )
-    if wanted == "native" and not able:
-        raise RunError(
-            "the engine 'native' needs a C compiler and float32 or float64 on the CPU; choose 'eager'"
-        )
-    return "native" if able and wanted != "eager" else "eager"
+    kind, real = like.device.type, like.dtype in (torch.float32, torch.float64)
+    able = {
+        "native": real and kind == "cpu" and toolchain.compiler() is not None,
+        "triton": real and kind in ("cpu", "cuda") and triton_is_there(),
+    }
+    if not able.get(wanted, True):
+        needs = {
+            "native": "a C compiler and float32 or float64 on the CPU",
+            "triton": "the package triton and float32 or float64 on a CUDA device",
+        }
+        raise RunError(f"the engine {wanted!r} needs {needs[wanted]}; choose 'eager'")
+    if wanted != "auto":
+        return wanted
+    fast = {"cpu": "native", "cuda": "triton"}.get(kind, "")
+    return fast if able.get(fast) else "eager"
+
+
+def _runner(engine: str, where: Places, above: frozenset[int]) -> eager.Runner | native.Runner:
+    kinds = {"eager": eager.Runner, "native": native.Runner, "triton": triton.Runner}
+    return kinds[choose_engine(engine, where.row)](where, above)
 
 
 def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:
@@ -59,10 +76,15 @@ def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor
     them."""
     if not plan.cell.clock:
         return None
-    periods = torch.tensor(unit_periods(plan.cell.clock, hidden), device=like.device)
-    first = torch.as_tensor(start, device=like.device).reshape(1, -1, 1)
+    first = start.reshape(1, -1, 1) if isinstance(start, Tensor) else start
     t = torch.arange(steps, device=like.device)[:, None, None] + first  # [T, 1 or B, 1]
-    return (t % periods == 0).to(like.dtype)[None]
+    return (t % _periods(plan.cell.clock, hidden, like.device) == 0).to(like.dtype)[None]
+
+
+@lru_cache(maxsize=256)
+def _periods(clock: tuple[int, ...], hidden: int, device: torch.device) -> Tensor:
+    """The period of each unit [H]: copied to a device once, for a copy makes the host wait."""
+    return torch.tensor(unit_periods(clock, hidden), device=device)
 
 
 def forward(
@@ -86,29 +108,22 @@ def forward(
     tick = ticks(plan, hidden, steps, start, x)
     tape = Tape(effective(lay, row), inputs, plan.cell.past, sequences, slots, below or {}, tick)
     where = Places(lay, tape)
-    native = loop.Runner(where, frozenset()) if choose_engine(engine, x) == "native" else None
-    products = matrices if native else eager
+    runner = _runner(engine, where, frozenset())
     _fill_biases(where)
-    for k, (stage, group) in enumerate(zip(plan.outer, kernels.forward(plan)[0], strict=True)):
+    for k, stage in enumerate(plan.outer):
         for p in stage.products:
             target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
             brings = p in plan.beginners  # it brings the biases of its slots along
-            products.multiply(
+            runner.multiply(
                 _flat(where, p.source),
                 _matrix(where, p),
                 target,
                 add=not brings,
                 bias=own if brings else None,
             )
-        if native:
-            native.forward_outer(k)
-        else:
-            eager.outer_kernels(where, group)
-    if native:
-        native.forward_loop()
-    else:
-        eager.forward_loop(where)
+        runner.forward_outer(k)
+    runner.forward_loop()
     output = where.whole(kernels.location(plan, plan.cell.output))
     return output.expand(members, steps, batch, hidden), tape
 
@@ -141,29 +156,22 @@ def backward(
     where.old = [torch.zeros_like(g) for g in where.new]
     for target, given in zip(where.new, d_states or (), strict=False):
         target.copy_(given)
-    native = loop.Runner(where, above) if choose_engine(engine, tape.x) == "native" else None
-    products = matrices if native else eager
-    if native:
-        native.backward_loop()
-    else:
-        eager.backward_loop(where, code)
+    runner = _runner(engine, where, above)
+    runner.backward_loop()
     for k in reversed(range(len(plan.outer))):
-        if native:
-            native.backward_outer(k)
-        else:
-            eager.outer_kernels(where, code.outer[k])
+        runner.backward_outer(k)
         for p in reversed(plan.outer[k].products):
             ref = kernels.gradient(plan, p.source)
             if ref is not None and (ref.kind != "dx" or need_x):
                 d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
                 target = where.whole(ref).flatten(1, 2)
-                products.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[plan.index[p]])
+                runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[plan.index[p]])
     sums: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}  # by slots: what was multiplied to them
     for k, p in enumerate(plan.products):
         pair = (_flat(where, p.source), matrix(lay, d_row, k))
         sums.setdefault((p.first, p.count), []).append(pair)
     for slots, pairs in sums.items():
-        products.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
+        runner.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
     _vector_gradients(where, d_row)
     pull_back(lay, row, d_row)
     d_below = {

@@ -55,9 +55,16 @@ def _made(lay: Layout) -> bool:
 
 def clean(lay: Layout, row: Tensor) -> None:
     """Set the entries of rows [K, P] that are not free to zero, in place."""
-    mask = free(lay)
+    mask = _mask(lay, row.device, row.dtype)
     if mask is not None:
-        row.mul_(mask.to(row))
+        row.mul_(mask)
+
+
+@lru_cache(maxsize=256)
+def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+    """The row of `free`, copied to a device once: a copy makes the host wait."""
+    mask = free(lay)
+    return None if mask is None else mask.to(device, dtype)
 
 
 def effective(lay: Layout, row: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""The table of `cellsearch bench`: a block for each cell and size, this program first.
+"""The tables of `cellsearch bench`: a block for each cell and size, this program first; under it, where
+asked for, the parts of a step; and the totals of a mix.
 
 In: the report as plain values. Out: lines for a width.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -16,23 +17,23 @@ _SIZES = ("cell", "K", "T", "B", "H", "layers", "device", "threads")
 def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
     """A heading for each cell and size, a line for each row, and the conditions below."""
     what = min(_WHAT, max(20, width - 43))
-    for key, group in groupby(report["rows"], lambda row: tuple(row[name] for name in _SIZES)):
-        size = dict(zip(_SIZES, key, strict=True))
-        layers = "layer" if size["layers"] == 1 else "layers"
+    parts = {key: list(group) for key, group in _groups(report.get("parts", ()))}
+    for key, group in _groups(report["rows"]):
+        yield _heading(key)
+        yield from _table(list(group), what)
+        if key in parts:
+            yield from _parts(parts[key], what)
+        yield Text()
+    for (cell, space), group in groupby(
+        report.get("totals", ()), lambda total: (total["cell"], total["space"])
+    ):
+        rows = list(group)
         yield Text.assemble(
-            (str(size["cell"]), "bold"),
-            f"  {size['K']} members, {size['B']} sequences of {size['T']} steps, {size['H']} units,"
-            f" {size['layers']} {layers}",
+            (str(cell), "bold"),
+            f"  a window of all {rows[0]['groups']} groups of {rows[0]['settings']} settings of {space},"
+            f" {rows[0]['B']} sequences of {rows[0]['T']} steps",
         )
-        yield Text(f"  {'':{what}} {'step':>9} {'spread':>8} {'members/s':>10} {'ratio':>7}", "dim")
-        for k, row in enumerate(group):
-            style = "bold" if k == 0 else "dim" if row["what"].startswith("limit") else ""
-            name = row["what"] if len(row["what"]) <= what else row["what"][: what - 1] + "…"
-            yield Text(
-                f"  {name:{what}} {_time(row['median_s']):>9} {_time(row['spread_s']):>8}"
-                f" {row['members_per_s']:>10,.0f} {row['ratio']:>7.2f}",
-                style,
-            )
+        yield from _table(rows, what)
         yield Text()
     c = report["conditions"]
     yield Text(
@@ -44,6 +45,41 @@ def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
         f" {c['vocabulary']} symbols, {c['rounds']} rounds, {c['date']}",
         "dim",
     )
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[Any, ...], Iterator[Any]]]:
+    return groupby(rows, lambda row: tuple(row[name] for name in _SIZES))
+
+
+def _heading(key: Sequence[Any]) -> Text:
+    size = dict(zip(_SIZES, key, strict=True))
+    layers = "layer" if size["layers"] == 1 else "layers"
+    members = "member" if size["K"] == 1 else "members"
+    return Text.assemble(
+        (str(size["cell"]), "bold"),
+        f"  {size['K']} {members}, {size['B']} sequences of {size['T']} steps, {size['H']} units,"
+        f" {size['layers']} {layers}",
+    )
+
+
+def _table(rows: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
+    """A line for each contestant; the first is this program."""
+    yield Text(f"  {'':{what}} {'step':>9} {'spread':>8} {'members/s':>10} {'ratio':>7}", "dim")
+    for k, row in enumerate(rows):
+        style = "bold" if k == 0 else "dim" if row["what"].startswith("limit") else ""
+        name = row["what"] if len(row["what"]) <= what else row["what"][: what - 1] + "…"
+        yield Text(
+            f"  {name:{what}} {_time(row['median_s']):>9} {_time(row['spread_s']):>8}"
+            f" {row['members_per_s']:>10,.0f} {row['ratio']:>7.2f}",
+            style,
+        )
+
+
+def _parts(parts: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
+    """Where the step's time goes."""
+    yield Text(f"  {'where it goes (' + parts[0]['engine'] + ')':{what}} {'time':>9} {'share':>8}", "dim")
+    for part in parts:
+        yield Text(f"  {part['part']:{what}} {_time(part['seconds']):>9} {part['share']:>8.1%}")
 
 
 def _time(seconds: float) -> str:

@@ -15,12 +15,16 @@ from cellsearch.errors import printable
 from cellsearch.report.columns import GAP, Column, cut, table, text, width_of, wrapped
 from cellsearch.report.equations import in_short, paint
 from cellsearch.report.words import plural
-from cellsearch.search.board import Row, TaskResult
+from cellsearch.search.board import Front, Row, TaskResult
 from cellsearch.search.queries import Counts
 
 BESIDE = 44  # columns that equations need beside the table; with fewer they go below
 NAME = 20  # columns for a cell's name
 NONE = "–"  # noqa: RUF001  (an en dash: nothing to show)
+MEASURED = {  # a measure of a cell -> in words
+    "nodes": "nodes", "matrices": "matrices", "depth": "nodes in a row", "products": "products in a row",
+    "parameters": "parameters", "multiply_adds": "multiply-adds",
+}  # fmt: skip
 
 
 def chosen(rows: Sequence[Row], count: int) -> list[Row]:
@@ -33,11 +37,13 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [{**asdict(row), "seed": row.seed} for row in rows]
 
 
-def lines(rows: Sequence[Row], width: int, equations: bool = True) -> list[Text]:
-    """The table in `width` columns."""
+def lines(
+    rows: Sequence[Row], width: int, equations: bool = True, size: Column | None = None
+) -> list[Text]:
+    """The table in `width` columns; `size` stands where else the size of the models does."""
     if not rows:
         return [text("no cell has been evaluated yet", "dim")]
-    columns = _fitting(rows, width)
+    columns = _fitting(rows, width, size)
     left = width - width_of(columns) - GAP
     if equations and left >= BESIDE:
         columns.append(Column("equations", [cut(paint(in_short(row.text)), left) for row in rows]))
@@ -51,7 +57,7 @@ def lines(rows: Sequence[Row], width: int, equations: bool = True) -> list[Text]
     return result
 
 
-def _fitting(rows: Sequence[Row], width: int) -> list[Column]:
+def _fitting(rows: Sequence[Row], width: int, size: Column | None) -> list[Column]:
     """The most telling columns that fit."""
     style = ["cyan" if row.seed else "" for row in rows]
     extra = any(row.status not in ("seed", "ranked") for row in rows)
@@ -61,8 +67,8 @@ def _fitting(rows: Sequence[Row], width: int) -> list[Column]:
     )
     status = [Column("status", [text(row.status, "dim") for row in rows])] if extra else []
     score = Column("score", [_score(row) for row in rows], right=True)
-    size = [text(NONE if row.parameters is None else f"{row.parameters:,}") for row in rows]
-    parameters = Column("parameters", size, right=True)
+    models = [text(NONE if row.parameters is None else f"{row.parameters:,}") for row in rows]
+    parameters = size or Column("parameters", models, right=True)
     head = [rank, name, score]
     tail = [Column("settings", [text(row.settings) for row in rows], right=True), parameters]
     choices = (
@@ -98,6 +104,29 @@ def _score(row: Row) -> Text:
     if row.score is None or (row.rank is None and not row.seed):
         return text(NONE if row.score is None else f"{row.score:.3f}", "dim")
     return text(f"{row.score:.3f}", "bold green" if row.score > 1 and not row.seed else "bold")
+
+
+def front_lines(front: Front, width: int) -> list[Text]:
+    """The front of a search, the seeds that are not on it below, and what is held against the score."""
+    rows = [*front.rows, *front.seeds]
+    costs = [text(f"{front.costs[row.fingerprint]:,}", "bold") for row in rows]
+    shown = lines(rows, width, size=Column(front.cost.replace("_", "-"), costs, right=True))
+    if not front.rows:
+        return [*shown, text(""), text("the front comes once the baseline is done", "dim")]
+    what = f"Pareto front: a ranked cell that scores more than one of these has more {MEASURED[front.cost]}"
+    if front.cost in ("parameters", "multiply_adds"):
+        what += f", of one layer with {front.width:,} units and as many inputs"
+    if front.seeds:
+        what += f"; not on the front: {', '.join(printable(row.name, NAME) for row in front.seeds)}"
+    return [*shown, text(""), *wrapped(what, width, style="dim")]
+
+
+def front_json(front: Front) -> dict[str, Any]:
+    """The front as plain values: its rows, then the seeds that are not on it, each with its cost."""
+    rows = as_json([*front.rows, *front.seeds])
+    for k, row in enumerate(rows):
+        row |= {"cost": front.costs[row["fingerprint"]], "front": k < len(front.rows)}
+    return {"cost": front.cost, "width": front.width, "rows": rows}
 
 
 def notes(counts: Counts, trials: int, baseline: str, dropped: Sequence[str], width: int) -> list[Text]:

@@ -15,7 +15,9 @@ from cellsearch.errors import printable
 from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
 from cellsearch.report.words import large, plural
 from cellsearch.search.sections import FILTER
-from cellsearch.search.space import Filter, Space, TaskStage
+from cellsearch.search.sizes import MEASURES, over
+from cellsearch.search.space import Filter, Space, TaskStage, check_seeds
+from cellsearch.search.strategies import STRATEGIES
 
 OPERATIONS = 6
 
@@ -74,6 +76,8 @@ def as_json(space: Space) -> dict[str, Any]:
         "seeds": list(space.seeds),
         "baseline": space.baseline,
         "trials": space.budget.trials,
+        "strategy": space.strategy.name,
+        "warnings": warnings(space),
         "stages": [
             {
                 "name": name, "task": stage.task, "options": dict(stage.options), "settings": len(stage.grid),
@@ -86,6 +90,27 @@ def as_json(space: Space) -> dict[str, Any]:
             for what, c in (("baseline", baseline), ("trial", trial))
         },
     }  # fmt: skip
+
+
+def warnings(space: Space) -> list[str]:
+    """What is allowed and may not be meant: a seed beyond the limits of mutants."""
+    told = []
+    for name, cell in check_seeds(space).items():
+        for limit in over(cell, space.limits):
+            found, most = MEASURES[limit](cell, space.limits.width), getattr(space.limits, limit)
+            told.append(
+                f"the seed {printable(name)} is beyond limits.{limit} ({found:,}, not {most:,}): it is "
+                "evaluated as it is, and its mutants have to be smaller"
+            )
+    return told
+
+
+def _strategy(space: Space) -> str:
+    strategy = space.strategy
+    told = f"{strategy.name}: {STRATEGIES[strategy.name].about}"
+    if strategy.rank != "score" and strategy.name != "random":
+        told += f"; by fronts of score and {strategy.cost.replace('_', '-')}"
+    return told if strategy.sampler == "chance" else f"{told}; settings by {strategy.sampler}"
 
 
 def lines(space: Space, width: int) -> list[Text]:
@@ -108,6 +133,7 @@ def lines(space: Space, width: int) -> list[Text]:
     shown += [Text("  ").append_text(line) for line in table(columns, width - 2)]
     baseline, trial = baseline_cost(space), trial_cost(space)
     steps = [
+        ("strategy", _strategy(space)),
         ("seeds", f"{', '.join(map(printable, space.seeds))}; the baseline is {printable(space.baseline)}"),
         ("baseline", f"{_told(baseline)}, before anything is judged"),
         ("a trial", f"at most {_told(trial)} ({plural(space.strategy.settings, 'setting')} of each task)"),

@@ -14,7 +14,7 @@ What is known, in one database, the only source of truth:
 
     database      the way to it (patience: where it does not answer); schema: its tables; records, slots and
                   liveness write them, queries reads them
-    study         the mirror in Optuna
+    study         the mirror in Optuna, settings by its samplers, and a sampler for it
     board         the leaderboard; progress: how it goes; studies: which searches there are
 
 Who works on it:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from cellsearch.search import queries, ranking
+from cellsearch.search import costs, queries, ranking
+from cellsearch.search.costs import Costs
 from cellsearch.search.queries import Counts, Record
 from cellsearch.search.ranking import Best, Origin
 from cellsearch.search.records import Facts, dropped, facts
@@ -151,13 +152,57 @@ def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row]
     units = units_of(store, known, space, seeds)
     threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
     scores = queries.scores(store, units, threshold, own)
-    marks = ranking.first(scores, count, own)
+    rows = _of(store, space, units, seeds, ranking.first(scores, count, own), scores)
+    size = len({mark for mark, _ in scores} | set(own))
+    return [row for k, row in enumerate(rows) if count is None or k < count or row.seed], size
+
+
+def _of(
+    store: Store,
+    space: Space,
+    units: Mapping[str, float],
+    seeds: Sequence[Record],
+    marks: Sequence[str],
+    scores: Sequence[tuple[str, float]],
+) -> list[Row]:
+    """The lines of the seeds and of the cells `marks`; those with equal `scores` are all among them."""
+    own = [cell.fingerprint for cell in seeds]
     cells = queries.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, twins = [task.name for task in space.tasks], queries.twins_of(store)
-    rows = _placed(rows_of(stages, cells, units, tasks, threshold, twins=twins), scores)
-    size = len({mark for mark, _ in scores} | set(own))
-    return [row for k, row in enumerate(rows) if count is None or k < count or row.seed], size
+    return _placed(rows_of(stages, cells, units, tasks, space.strategy.threshold, twins=twins), scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The ranked cells that no other one beats in score without costing more, best score first, and what they
+    are held against."""
+
+    cost: str  # a measure of `sizes`
+    width: int  # of the layer that is measured, and of its inputs
+    rows: tuple[Row, ...]
+    seeds: tuple[Row, ...]  # those that are not on it
+    costs: Mapping[str, int]  # fingerprint -> cost, of all of these rows
+
+
+def front(store: Store, space: Space, cost: str = "") -> Front:
+    """The front of a study as it stands, whatever its strategy; the cost is that of the space where none is
+    named."""
+    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    counted = Costs(store, cost or space.strategy.cost, space.limits.width)
+    scores = queries.scores(store, units, space.strategy.threshold, own)
+    marks = costs.front(scores, counted)
+    equal = {score for mark, score in scores if mark in marks or mark in own}
+    rows = _of(store, space, units, seeds, [mark for mark, score in scores if score in equal], scores)
+    return Front(
+        counted.name,
+        counted.width,
+        tuple(row for row in rows if row.fingerprint in marks),
+        tuple(row for row in rows if row.seed and row.fingerprint not in marks),
+        {mark: found[1] for mark, found in counted.of(list(dict.fromkeys([*own, *marks]))).items()},
+    )
 
 
 def ranked(store: Store, space: Space) -> list[str]:

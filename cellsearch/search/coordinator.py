@@ -5,6 +5,7 @@ It trains nothing and decides nothing. Every wait in it is bounded: by a signal,
 workers it watches, by heartbeats of workers elsewhere.
 """
 
+import os
 import signal
 import threading
 import time
@@ -109,6 +110,8 @@ class Coordinator:
                     if time.monotonic() > self.reached + PATIENCE_SECONDS:
                         raise
                     self.tell(f"{error} (tried again)")
+                    if self.crew.end_stopped():
+                        self.tell("a worker was stopped, perhaps within a transaction, and was ended")
                     signals.event.wait(PAUSE_SECONDS)
                 signals.event.wait(POLL_SECONDS)
             code = 128 + signals.got[0] if signals.got else 0
@@ -165,7 +168,7 @@ class Coordinator:
         liveness.recover(self.store, self.failures, crash="its process has ended", spare=mine)
         everyone = liveness.listed(self.store)
         self.crew.end_mute({worker.id for worker in everyone})
-        silent = self._watch.look(everyone, self.me.id)
+        silent = self._watch.look({w.id: w.beat for w in everyone}, self.me.id)
         if silent:
             self.tell(f"not heard of for long, given up: {', '.join(silent)}")
             liveness.leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
@@ -202,17 +205,18 @@ class Coordinator:
     def mirror(self, all_: bool = False) -> None:
         """Brings the Optuna study up to date. It is no source of anything: where it refuses, the search goes
         on."""
-        from cellsearch.search import study  # here: loading Optuna takes longer than all else that starts
+        # here: loading Optuna takes longer than all else that starts
+        from cellsearch.search.study import mirror
 
         if time.monotonic() < self._next["mirror"]:
             return
         try:
             if self._mirror is None:
-                self._mirror = study.open_mirror(self.store)
+                self._mirror = mirror.open_mirror(self.store)
                 living = [w.id for w in liveness.listed(self.store) if w.id != self.me.id]
-                study.heal(self.store, self._mirror, living)
+                mirror.heal(self.store, self._mirror, living)
             known = records.facts(self.store)
-            while study.write_due(self.store, self._mirror, known, self.me.id) and all_:
+            while mirror.write_due(self.store, self._mirror, known, self.me.id) and all_:
                 pass
         except RunError as error:
             self._mirror = None
@@ -224,7 +228,7 @@ class Coordinator:
         new = [mark for mark in board.ranked(self.store, self.space) if mark not in self.written]
         for cell in queries.recorded_cells(self.store, new):
             path = self.folder / "cells" / f"{cell.fingerprint[:12]}.cell"
-            if not path.exists():
+            if not os.path.lexists(path):  # an error where one may not even look: writing says so
                 write_text(path, cell.text)
             self.written.add(cell.fingerprint)
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
-from cellsearch.search import liveness
+from cellsearch.search import liveness, processes
 from cellsearch.search.liveness import Worker
 
 WORKER = (sys.executable, "-m", "cellsearch.search.serve")
@@ -85,7 +85,10 @@ class Crew:
                     self.command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=os.environ | SINGLE
                 )
         except OSError as error:
-            raise RunError(f"cannot start a worker ({printable(str(log))}): {error}") from error
+            raise RunError(
+                f"cannot start a worker (its log is {printable(str(log))}): {error.strerror}\n"
+                "free some space, or change the permissions, then give the same command again"
+            ) from error
         worker = liveness.identity("worker", process.pid, self.orders.parent)
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
@@ -104,6 +107,14 @@ class Crew:
         for child in self.children:
             if child.worker.id in silent:
                 child.process.kill()
+
+    def end_stopped(self) -> int:
+        """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold a
+        lock for which everybody waits."""
+        stopped = [child for child in self.children if processes.stopped(child.process.pid)]
+        for child in stopped:
+            child.process.kill()
+        return len(stopped)
 
     def reap(self) -> list[Exit]:
         """The workers that have ended since the last look."""
@@ -131,7 +142,8 @@ def _exit(child: Child) -> Exit:
     if child.process.stdin is not None:
         with suppress(BrokenPipeError):
             child.process.stdin.close()
-    with child.log.open("rb") as file:
+    said = ""
+    with suppress(OSError), child.log.open("rb") as file:  # the log may be gone, or not be ours any more
         file.seek(child.start)
         said = file.read()[-4_000:].decode("utf-8", "replace").strip()
     assert child.process.returncode is not None

@@ -3,11 +3,13 @@
 SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds the password of a URL.
 """
 
+import os
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -52,11 +54,14 @@ def engine_options(url: str) -> dict[str, Any]:
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": BUSY_SECONDS}}
-    # One connection for the work and one for the heartbeat of a worker; servers allow a hundred by default.
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2}
+    # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment. Servers
+    # allow a hundred by default.
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000, **alive}
+        bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
+        # a prepared statement belongs to a connection, and a pooler may give every transaction another one
+        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None}
     return options
 
 
@@ -64,33 +69,51 @@ def connect(url: str) -> Engine:
     """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
     RunError."""
     with translated(url):
-        engine = create_engine(driven(url), **engine_options(url))
+        engine = create_engine(_readable(driven(url)), **engine_options(url))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
             event.listen(engine, "begin", _begin)
         elif engine.dialect.name == "postgresql":
-            event.listen(engine, "connect", _bound)
             weakref.finalize(engine, engine.pool.dispose)  # a server has only so many connections
         return engine
 
 
-def _bound(connection: Any, _record: Any) -> None:
-    """A lock is not waited for without end, and a process that was stopped or cut off within a transaction
-    does not keep its lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS:.0f}s'")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{BUSY_SECONDS:.0f}s'")
-    connection.commit()
+def _readable(url: URL) -> URL:
+    """`url`, so that a finished search can be read where nothing may be written: beside a database with a
+    write-ahead log SQLite makes files even to read it, unless it is told that nobody writes to it."""
+    file = file_of(url.render_as_string(False))
+    if file is None or not file.is_file() or os.access(file.absolute().parent, os.W_OK):
+        return url
+    if file.with_name(f"{file.name}-wal").exists():
+        return url  # somebody else works on it, and has made the files
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
-def _configure(connection: Any, _record: Any) -> None:
+def _configure(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions are ours: the driver would begin them too late
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
+    file = cursor.execute("PRAGMA database_list").fetchone()[2]
+    record.info["file"] = (file, _which(file))
     cursor.close()
 
 
+def _which(file: str) -> tuple[int, int] | None:
+    """Which file stands there, whatever its name is."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _begin(connection: Connection) -> None:
+    file, known = connection.info.get("file", ("", None))
+    if known is not None and _which(file) != known:  # SQLite would go on in a file that nobody can see
+        raise RunError(
+            f"{printable(file)} was deleted, moved or replaced while it was in use\n"
+            "put it back, with the files beside it, and give the same command again; without it that starts anew"
+        )
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -130,7 +153,7 @@ REMEDIES = (  # what the driver says -> what to do about it
         "no space",
         "the disk is full; free some space, then give the same command again: nothing recorded is lost",
     ),
-    ("unable to open", "is there such a directory, and may you write in it?"),
+    ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
     ("not a database", "this file is something else; move it away or choose another --name"),
     ("malformed", "the file is damaged; restore a copy, or recover it with `sqlite3 FILE .recover`"),

@@ -5,14 +5,14 @@ The one place of the search that reaches training, and torch is loaded only when
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.search.mutate import mutate
+from cellsearch.search.mutate import breed
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Filter, Space, TaskStage
 from cellsearch.search.strategies import Propose
@@ -77,7 +77,7 @@ def real_propose(space: Space) -> Propose:
     """Mutation as the space says."""
 
     def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
-        child, edits = mutate(cell, rng, space.mutation, space.limits)
-        return child, [asdict(edit) for edit in edits]
+        child = breed(cell, rng, space.mutation, space.limits)
+        return child.cell, [edit.json() for edit in child.recorded]
 
     return propose

@@ -4,24 +4,33 @@ On this machine a dead process is known at once by its id and the time it starte
 is a counter that a living worker raises: who has seen the same number for `SILENT` of its own beats holds
 the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops steal no
 slot.
+
+A thousand workers must not keep a database busy by living. A beat writes the worker's own row and waits for
+nobody; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
 """
 
 import os
+import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from cellsearch.errors import RunError
 from cellsearch.search import processes, slots
 from cellsearch.search.deadline import Deadline
-from cellsearch.search.schema import Store, reading, workers, writing
+from cellsearch.search.schema import Store, alone, reading, unless_there, workers
 
 BEAT_SECONDS = 2.0
 SILENT = 30  # beats
+BEATS_A_SECOND = (
+    50.0  # of all workers together, where that leaves each of them `LEAST` beats before it is silent
+)
+LEAST = 3
+NEIGHBOURS = 16  # that a worker watches: those that follow it in the order of their ids
 ORPHAN_SECONDS = 5.0
 OVERDUE = 6  # exit code of a process that gave a stage up which did not end: the slot has failed
 
@@ -53,22 +62,25 @@ def identity(kind: str, pid: int, parent: str = "") -> Worker:
 
 def register(store: Store, worker: Worker) -> None:
     """Makes the row of a worker, or leaves it as it is."""
-    with writing(store) as connection:
-        known = select(workers.c.id).where(workers.c.study == store.study, workers.c.id == worker.id)
-        if connection.execute(known).first() is None:
-            row = {"study": store.study, "id": worker.id, "kind": worker.kind, "parent": worker.parent}
-            row |= {"host": worker.host, "pid": worker.pid, "started": worker.started}
-            connection.execute(insert(workers).values(row))
+    row = {"study": store.study, "id": worker.id, "kind": worker.kind, "parent": worker.parent}
+    row |= {"host": worker.host, "pid": worker.pid, "started": worker.started}
+    with alone(store) as connection:
+        connection.execute(unless_there(store, workers).values(row))
 
 
 def beat(store: Store, worker: Worker, doing: str) -> None:
     """Says that `worker` lives and what it does; its row is made anew where others have given it up."""
-    with writing(store) as connection:
+    with alone(store) as connection:
         here = (workers.c.study == store.study, workers.c.id == worker.id)
         values = {"beat": workers.c.beat + 1, "doing": doing}
         found = connection.execute(update(workers).where(*here).values(**values)).rowcount
     if not found:
         register(store, worker)
+
+
+def pace(everyone: int, seconds: float = BEAT_SECONDS, silent: int = SILENT) -> float:
+    """Seconds between two beats of a worker among so many, where `seconds` are those of one alone."""
+    return min(max(seconds, everyone / BEATS_A_SECOND), max(seconds, seconds * silent / LEAST))
 
 
 def listed(store: Store) -> list[Worker]:
@@ -80,10 +92,24 @@ def listed(store: Store) -> list[Worker]:
     return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.parent, r.beat, r.doing) for r in rows]
 
 
+def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[str, int], int]:
+    """The counters of the `count` workers that follow `own` in the ring, by id, and how many workers there
+    are in all: each looks at a few, and everyone is looked at."""
+    mine = workers.c.study == store.study
+    query = select(workers.c.id, workers.c.beat).where(mine).order_by(workers.c.id).limit(count)
+    with reading(store.engine, store.url) as connection:
+        everyone = connection.execute(select(func.count()).select_from(workers).where(mine)).scalar_one()
+        found = {row.id: int(row.beat) for row in connection.execute(query.where(workers.c.id > own))}
+        if len(found) < count:
+            first = connection.execute(query.where(workers.c.id < own).limit(count - len(found)))
+            found |= {row.id: int(row.beat) for row in first}
+    return found, everyone
+
+
 def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) -> list[int]:
     """Releases the slots of these workers and removes their rows; `crash` as in `slots.release`."""
     released = slots.release(store, gone, crash=crash, failures=failures)
-    with writing(store) as connection:
+    with alone(store) as connection:
         connection.execute(
             delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone)))
         )
@@ -129,18 +155,19 @@ class Watch:
         self.silent = silent
         self._seen: dict[str, tuple[int, int]] = {}  # id -> its counter, how often seen unchanged
 
-    def look(self, rows: Sequence[Worker], own: str) -> list[str]:
-        """The ids to give up."""
+    def look(self, counters: Mapping[str, int], own: str, silent: int | None = None) -> list[str]:
+        """The ids to give up, of the `counters` by id; `silent` where one's own beats are slower now."""
         seen = {}
-        for row in rows:
-            counter, times = self._seen.get(row.id, (row.beat, -1))
-            seen[row.id] = (row.beat, times + 1 if counter == row.beat else 0)
+        for id, beat in counters.items():
+            counter, times = self._seen.get(id, (beat, -1))
+            seen[id] = (beat, times + 1 if counter == beat else 0)
         self._seen = seen
-        return [id for id, (_, times) in seen.items() if times >= self.silent and id != own]
+        most = self.silent if silent is None else silent
+        return [id for id, (_, times) in seen.items() if times >= most and id != own]
 
 
 class Heart:
-    """A thread that beats for a worker and watches the others, so that a long stage keeps its slot.
+    """A thread that beats for a worker and watches its neighbours, so that a long stage keeps its slot.
 
     `doing` is what the live display shows. A beat that fails is tried again at the next one; the worker
     itself meets the same database, and its errors are the ones that count. `end` ends this process where a
@@ -173,14 +200,22 @@ class Heart:
         self._thread.join(timeout=2 * self.seconds)
 
     def _run(self) -> None:
-        while not self._stop.wait(self.seconds):
+        pause = self.seconds
+        while not self._stop.wait(pause):
             try:
                 if (deadline := self.deadline) is not None:
                     deadline.enforce()
                 beat(self.store, self.worker, self.doing)
-                silent = self._watch.look(listed(self.store), self.worker.id)
+                counters, everyone = neighbours(self.store, self.worker.id)
+                silent = self._watch.look(counters, self.worker.id, self._silence(pause))
                 if silent:
                     leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
                 self.missed = 0
+                pause = pace(everyone, self.seconds, self._watch.silent) * random.uniform(0.9, 1.1)
             except RunError:
                 self.missed += 1
+
+    def _silence(self, pause: float) -> int:
+        """How many looks as far apart as `pause` make the time of `Watch.silent` beats."""
+        most = self._watch.silent
+        return min(most, max(LEAST, round(most * self.seconds / pause)))

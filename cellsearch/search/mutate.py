@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from cellsearch.dsl.describe import matrices
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.reach import hears, remembers
@@ -24,6 +23,7 @@ from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.search.draft import Draft
 from cellsearch.search.edits import MUTATIONS, Edit, Mutation, apply, one_of
+from cellsearch.search.sizes import over
 from cellsearch.search.spec import Limits, MutationSpec
 
 ATTEMPTS = 200  # a cell of the zoo needs two or three
@@ -39,12 +39,15 @@ class Condition:
     holds: Callable[[Cell, Limits, Set[str]], bool]
 
 
+TOO_LARGE = "too large"
 CONDITIONS = (
-    Condition("too large", "it is within the limits of the search space", lambda c, most, _: _fits(c, most)),
+    Condition(TOO_LARGE, "it is within the limits of the search space", lambda c, most, _: not over(c, most)),
     Condition("deaf", "what it gives out depends on x", lambda c, *_: hears(c)),
     Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: remembers(c)),
     Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
+#: What is recorded as `mutation` of the p that was drawn for a child; it is none of the `MUTATIONS`.
+STRENGTH = "strength"
 #: The word for a graph that is no cell: past a limit of the language, or two weights would have one name.
 MALFORMED = "malformed"
 
@@ -58,6 +61,13 @@ class Child:
     edits: tuple[Edit, ...]
     strength: float | None
     refused: tuple[tuple[str, int], ...]
+
+    @property
+    def recorded(self) -> tuple[Edit, ...]:
+        """The edits as a study keeps them. A p that was drawn stands before them, in the form of an edit."""
+        if self.strength is None:
+            return self.edits
+        return (Edit(STRENGTH, "every node", repr(self.strength)), *self.edits)
 
 
 def mutate(
@@ -84,6 +94,7 @@ def breed(
     graph = explode(cell)
     parents = {fingerprint(cell), fingerprint(fold(graph))}
     refused: Counter[str] = Counter()
+    hit: Counter[str] = Counter()
     for _ in range(attempts):
         draft = Draft(graph)
         strength = float(rng.random()) if spec.size == "strength" else None
@@ -95,15 +106,14 @@ def breed(
         if child and not reason:
             return Child(child, tuple(edits), strength, tuple(sorted(refused.items())))
         refused[reason] += 1
+        if child and reason == TOO_LARGE:
+            hit.update(over(child, limits)[:1])
     counts = ", ".join(f"{count} {reason}" for reason, count in refused.most_common())
+    limited = "".join(f"raise limits.{name} ({getattr(limits, name):,}), " for name, _ in hit.most_common())
     raise CellError(
         f"cell {cell.name}: none of {attempts} mutants was accepted ({counts})\n"
-        f"raise the limits ({limits.nodes} nodes, {limits.matrices} matrices) or the weights of mutations"
+        f"{limited}{'or ' * bool(limited)}change the weights of mutations"
     )
-
-
-def _fits(child: Cell, limits: Limits) -> bool:
-    return len(child.nodes) <= limits.nodes and matrices(child) <= limits.matrices
 
 
 def judge(child: Cell, limits: Limits, parents: Set[str]) -> str:

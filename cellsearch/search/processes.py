@@ -14,6 +14,8 @@ from pathlib import Path
 
 from cellsearch.errors import RunError, printable
 
+_PROC = Path("/proc/self/stat").exists()
+
 
 def machine() -> str:
     """A name for the set of processes that can see each other: host, boot and (in containers) process
@@ -28,15 +30,29 @@ def machine() -> str:
 def started(pid: int) -> str:
     """When process `pid` started, in its system's own units; "" where there is no such process (a zombie is
     none)."""
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-        return "" if fields[0] in "ZX" else fields[19]
-    answer = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    if _PROC:
+        fields = _fields(pid)
+        return "" if not fields or fields[0] in "ZX" else fields[19]
+    return _asked("lstart=", pid)
+
+
+def stopped(pid: int) -> bool:
+    """Whether there is a process `pid` that stands still until it is told to go on (SIGSTOP, a debugger)."""
+    state = _fields(pid)[:1] if _PROC else [_asked("state=", pid)]
+    return state[0][:1] in ("T", "t") if state else False
+
+
+def _fields(pid: int) -> list[str]:
+    """What Linux says of a process behind its name: state first; nothing where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _asked(what: str, pid: int) -> str:
+    """What `ps` says of a process."""
+    answer = subprocess.run(["ps", "-o", what, "-p", str(pid)], capture_output=True, text=True, check=False)
     return answer.stdout.strip()
 
 
@@ -47,25 +63,25 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Where another process holds it, a RunError names that process.
     """
     try:
-        file = path.open("a+", encoding="utf-8")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise RunError(
-            f"cannot write {printable(str(path))}: {error.strerror}\nchange the permissions"
+            f"cannot write {printable(str(path))}: {error.strerror}\nfree some space, or change the permissions"
         ) from error
-    with file:
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = printable(file.read().strip()) or "unknown"
+            holder = printable(os.read(handle, 100).decode("utf-8", "replace").strip()) or "unknown"
             raise RunError(
                 f"{what} is already being run on this machine (process {holder})\n"
                 "watch it with `cellsearch status`, or stop that process first"
             ) from None
         except OSError as error:
             raise RunError(f"cannot lock {printable(str(path))}: {error.strerror}") from error
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk: the number is for people, the lock is held
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
         yield
+    finally:
+        os.close(handle)

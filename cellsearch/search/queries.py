@@ -1,7 +1,7 @@
 """What is read from the records: stages, cells, counts. Each function is one look at the database, by its
 indexes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from cellsearch.search.ranking import Origin
 from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
+from cellsearch.search.sections import FILTER
 from cellsearch.search.slots import Stage, known_in, outcomes_of, trained_in
 
 SUMMARY = tuple(
@@ -97,14 +98,46 @@ def scores(
 ) -> list[tuple[str, float]]:
     """The cells that are ranked (`ranking.stand`) with their scores, best first; equal ones in any order.
 
-    The database does it, by an index alone: of a long search few cells are looked at.
+    The database does it, by an index alone: of a long search few cells are looked at. With `finished` the
+    cells that slots are at work on are looked at once more, without what these have recorded.
     """
+    if not units:
+        return []
+    with reading(store.engine, store.url) as connection:
+        open_ = _in_work(connection, store) if finished else ()
+        found = _scores(connection, store, units, threshold, seeds)
+        if not open_:
+            return found
+        again = _scores(connection, store, units, threshold, seeds, open_)
+    return sorted([*(pair for pair in found if pair[0] not in open_), *again], key=lambda pair: -pair[1])
+
+
+def _in_work(connection: Connection, store: Store) -> frozenset[str]:
+    """The cells that have stages of slots which have not ended."""
+    states = slots.c.state.in_(("running", "free"))
+    open_ = select(slots.c.number).where(slots.c.study == store.study, states)
+    query = select(stages.c.fingerprint).where(stages.c.study == store.study, stages.c.slot.in_(open_))
+    return frozenset(str(row.fingerprint) for row in connection.execute(query))
+
+
+def _scores(
+    connection: Connection,
+    store: Store,
+    units: Mapping[str, float],
+    threshold: float,
+    seeds: Sequence[str],
+    finished: Collection[str] | None = None,
+) -> list[tuple[str, float]]:
+    """The same within a transaction; where `finished` is given of these cells alone, and of slots that have
+    ended."""
     best = (
         select(stages.c.fingerprint, stages.c.task, func.max(stages.c.accuracy).label("accuracy"))
         .where(stages.c.study == store.study, stages.c.task.in_(list(units)), stages.c.accuracy.is_not(None))
         .group_by(stages.c.task, stages.c.fingerprint)
     )
-    table = (_finished(best) if finished else best).subquery()
+    if finished is not None:
+        best = _finished(best).where(stages.c.fingerprint.in_(sorted(finished)))
+    table = best.subquery()
     unit = case(dict(units), value=table.c.task)
     above = case({task: threshold * unit for task, unit in units.items()}, value=table.c.task)
     score = func.min(table.c.accuracy / unit)
@@ -115,8 +148,7 @@ def scores(
         .having(func.count() == len(units))
         .order_by(score.desc())
     )
-    with reading(store.engine, store.url) as connection:
-        return [(str(row[0]), float(row[1])) for row in connection.execute(query)] if units else []
+    return [(str(row[0]), float(row[1])) for row in connection.execute(query)]
 
 
 def _finished(query: Select[Any]) -> Select[Any]:
@@ -150,6 +182,33 @@ def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]
     return found
 
 
+def entered(store: Store, count: int) -> list[str]:
+    """The cells of the last `count` proposals that have ended and passed the filter, the latest last; a cell
+    that was proposed again stands there again."""
+    query = (
+        select(slots.c.fingerprint)
+        .where(
+            slots.c.study == store.study,
+            slots.c.state == "done",
+            slots.c.kind == "propose",
+            (slots.c.outcome != "filtered") | (slots.c.task != FILTER),
+        )
+        .order_by(slots.c.number.desc())
+        .limit(count)
+    )
+    with reading(store.engine, store.url) as connection:
+        return [str(row.fingerprint) for row in connection.execute(query)][::-1]
+
+
+def taken(store: Store, fingerprint: str, task: str) -> frozenset[int]:
+    """The settings that a cell has run or is running on a task, in any slot."""
+    here = (claims.c.study == store.study, claims.c.fingerprint == fingerprint, claims.c.task == task)
+    with reading(store.engine, store.url) as connection:
+        return frozenset(
+            int(row.setting) for row in connection.execute(select(claims.c.setting).where(*here))
+        )
+
+
 def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
     """Fingerprint -> where the cell comes from."""
     query = select(cells.c.fingerprint, cells.c.slot, cells.c.seed).where(cells.c.study == store.study)
@@ -166,8 +225,9 @@ def recorded_cells(
 ) -> list[Record]:
     """These cells (all where None; the seeds alone), in the order in which they were met."""
     where: list[ColumnElement[bool]] = [cells.c.study == store.study]
-    if seeds:
-        where.append(cells.c.seed)
+    if seeds:  # found by the slots of the baseline, of which there is an index
+        baseline = select(slots.c.fingerprint).where(slots.c.study == store.study, slots.c.kind == "baseline")
+        where += [cells.c.seed, cells.c.fingerprint.in_(baseline)]
     columns = [cells.c[name] for name in Record.__dataclass_fields__]
     query = select(*columns).order_by(cells.c.slot, cells.c.fingerprint)
     with reading(store.engine, store.url) as connection:
@@ -209,12 +269,18 @@ def has_twins(connection: Connection) -> bool:
     return inspect(connection).has_table(twins.name)
 
 
-def twin_of(store: Store, slot: int) -> Record | None:
-    """The cell that was proposed in a slot, where it counts as another one and was new."""
-    query = select(*TWIN).where(twins.c.study == store.study, twins.c.slot == slot)
+def twins_in(store: Store, numbers: Sequence[int]) -> list[Record]:
+    """The cells that were proposed in these slots, were new, and count as another one."""
+    query = select(*TWIN).where(twins.c.study == store.study, twins.c.slot.in_(list(numbers)))
     with reading(store.engine, store.url) as connection:
-        row = connection.execute(query).first()
-    return None if row is None else Record(*row)
+        return [Record(*row) for row in connection.execute(query)]
+
+
+def stages_in(store: Store, numbers: Sequence[int]) -> list[Stage]:
+    """The stages of these slots."""
+    query = select(*SUMMARY).where(stages.c.study == store.study, stages.c.slot.in_(list(numbers)))
+    with reading(store.engine, store.url) as connection:
+        return [Stage(*row) for row in connection.execute(query)]
 
 
 def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:

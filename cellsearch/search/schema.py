@@ -1,13 +1,19 @@
 """The tables of a study, and the transactions that read and write them.
 
 Our own tables (prefix `cellsearch_`) stand beside Optuna's in the same database and are the only source of
-truth. The SQL is portable: SQLite for one machine, PostgreSQL for several. Every write locks the row of its
-study first (on SQLite the whole file), so that what a transaction reads is still so when it commits.
+truth. The SQL is portable: SQLite for one machine, PostgreSQL for several. On SQLite every write locks the
+whole file first. On PostgreSQL what concerns a study as a whole (`writing`) locks the study, so that what a
+transaction reads is still so when it commits; what concerns rows that one worker has (`apart`) locks those
+alone, so that a thousand workers do not queue for each other. Who needs both locks the study first.
+
+No setting and no lock outlives its transaction: a pooler in front of the server (pgbouncer) may give every
+transaction another connection.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +31,9 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
+from cellsearch.search import database
 from cellsearch.search.database import translated
 
 _LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL database
@@ -201,6 +209,40 @@ def reading(engine: Engine, url: str) -> Iterator[Connection]:
 @contextmanager
 def writing(store: Store) -> Iterator[Connection]:
     """A transaction that may write; those of one study follow one another."""
-    with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
-        connection.execute(select(studies.c.id).where(studies.c.id == store.study).with_for_update())
+    with _begun(store, f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})") as connection:
         yield connection
+
+
+@contextmanager
+def apart(store: Store) -> Iterator[Connection]:
+    """A transaction that writes rows of which it has locked one first, with `with_for_update`; those of other
+    rows go on beside it."""
+    with _begun(store) as connection:
+        yield connection
+
+
+@contextmanager
+def _begun(store: Store, *first: str) -> Iterator[Connection]:
+    """A transaction with bounds. A lock is not waited for without end, and a process that was stopped or cut
+    off within it does not keep its locks."""
+    with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
+        if store.engine.dialect.name == "postgresql":
+            bounds = ("lock_timeout", "idle_in_transaction_session_timeout")
+            lines = [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in bounds]
+            connection.exec_driver_sql("; ".join([*lines, *first]))  # one way to the server and back
+        yield connection
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[Connection]:
+    """For one statement that writes and is a transaction by itself."""
+    postgres = store.engine.dialect.name == "postgresql"
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if postgres else {"immediate": True}
+    with translated(store.url), store.engine.execution_options(**options).begin() as connection:
+        yield connection
+
+
+def unless_there(store: Store, table: Table) -> Any:
+    """An INSERT of rows that writes nothing where their key is taken."""
+    dialect = postgresql if store.engine.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()

@@ -13,6 +13,7 @@ from cellsearch.dsl.ops import OPS
 from cellsearch.errors import CellError, CellsearchError, DataError
 from cellsearch.search.edits import MUTATIONS, layer
 from cellsearch.search.reading import (
+    Rule,
     distinct,
     items,
     mapping,
@@ -60,7 +61,7 @@ def read_space(root: Node, source: str, folder: Path, check: bool) -> Space:
         return pairs.get(key, nothing)
 
     grid = record(Grid, section("grid"), "grid", RULES[Grid])
-    training = record(Training, section("training"), "training", RULES[Training])
+    training = _training(section("training"), "training", None)
     seeds, baseline = _seeds(root, pairs, folder, check)
     return Space(
         name=_name(section("name"), "name"),
@@ -69,7 +70,7 @@ def read_space(root: Node, source: str, folder: Path, check: bool) -> Space:
         about=text(pairs["about"], "about") if "about" in pairs else "",
         seeds=seeds,
         baseline=baseline,
-        strategy=record(Strategy, section("strategy"), "strategy", RULES[Strategy]),
+        strategy=_strategy(section("strategy")),
         mutation=_mutation(section("mutation")),
         limits=record(Limits, section("limits"), "limits", RULES[Limits]),
         filter=_filter(section("filter"), grid, training),
@@ -124,9 +125,42 @@ def _seeds(root: Node, pairs: Mapping[str, Node], folder: Path, check: bool) -> 
     return seeds, baseline
 
 
+def _strategy(node: Node) -> Strategy:
+    readers = {
+        "walk": lambda node, what: _between(node, what, RULES[Strategy]["walk"], "mutations of a seed")
+    }
+    return record(Strategy, node, "strategy", RULES[Strategy], readers=readers)
+
+
+def _training(node: Node, path: str, base: Training | None) -> Training:
+    """The schedule. Rungs that stand here come before its last epoch; of those of `base` the ones that do are
+    taken."""
+    found = record(Training, node, path, RULES[Training], base=base, readers={"rungs": _rungs})
+    last = found.max_epochs
+    if last is None or all(rung < last for rung in found.rungs):
+        return found
+    at = node.content.get("rungs") if isinstance(node.content, dict) else None
+    if at:
+        late = next(rung for rung in found.rungs if rung >= last)
+        because = f"no setting is trained beyond epoch {last} (max_epochs)"
+        raise error(at.span, f"the rung at epoch {late} decides nothing: {because}", "remove it")
+    return replace(found, rungs=tuple(rung for rung in found.rungs if rung < last))
+
+
+def _rungs(node: Node, what: str) -> tuple[int, ...]:
+    """Epochs in their order; an empty list is none."""
+    if node.content == ():
+        return ()
+    low, high = RULES[Training]["rungs"]
+    found = distinct(node, what, lambda item, name: whole(item, name, (float(low), float(high))))
+    if list(found) != sorted(found):
+        raise error(node.span, f"{named(what)} are not in ascending order", "write the smaller epoch first")
+    return found
+
+
 def _mutation(node: Node) -> MutationSpec:
     readers = {
-        "edits": _edits,
+        "edits": lambda node, what: _between(node, what, RULES[MutationSpec]["edits"], "edits of a child"),
         "weights": _weights,
         "activations": lambda node, what: distinct(node, what, _activation),
         "operations": lambda node, what: distinct(node, what, _operation),
@@ -134,14 +168,11 @@ def _mutation(node: Node) -> MutationSpec:
     return record(MutationSpec, node, "mutation", RULES[MutationSpec], readers=readers)
 
 
-def _edits(node: Node, what: str) -> tuple[int, int]:
-    pair = items(node, what)
-    limits = RULES[MutationSpec]["edits"]
-    numbers = [whole(item, what, (float(limits[0]), float(limits[1]))) for item in pair]
+def _between(node: Node, what: str, limits: Rule, of_what: str) -> tuple[int, int]:
+    """The fewest and the most of something."""
+    numbers = [whole(item, what, (float(limits[0]), float(limits[1]))) for item in items(node, what)]
     if len(numbers) != 2 or numbers[0] > numbers[1]:
-        raise error(
-            node.span, f"{named(what)} is not the fewest and the most edits of a child", "write [1, 3]"
-        )
+        raise error(node.span, f"{named(what)} is not the fewest and the most {of_what}", "write [1, 3]")
     return numbers[0], numbers[1]
 
 
@@ -220,7 +251,7 @@ def _stage(
         grid = replace(grid, parameters=own)
     if "training" in pairs:
         name = f"{path}.training"
-        training = record(Training, pairs["training"], name, RULES[Training], base=training)
+        training = _training(pairs["training"], name, training)
     return task, options, grid, training
 
 

@@ -52,10 +52,12 @@ def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose
         orders = Orders(**json.loads(line))
         _work(orders, make_lab, make_propose, lambda: os._exit(OVERDUE))
     except CellsearchError as error:
-        print(error, file=sys.stderr, flush=True)
+        with suppress(OSError):  # the log is on a full disk: the exit code is all there is to say it with
+            print(error, file=sys.stderr, flush=True)
         return AWAY if isinstance(error, Unavailable) else FATAL
     except Exception:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         return CRASHED
     return 0
 

@@ -2,21 +2,27 @@
 
 A slot is one proposal, one refinement or one piece of the baseline, and keeps its number, its decision, its
 claims and its recorded stages whatever happens to the worker that has it. Each function here is one
-transaction. A worker that lost its slot (it was silent for too long and another one has taken over) gets
-`Lost`, and its late result is not recorded.
+transaction or a few; on the way from `take` to `finish` a worker locks its slot and its cell alone, and no
+other worker waits for it. A worker that lost its slot (it was silent for too long and another one has taken
+over) gets `Lost`, and its late result is not recorded.
 """
 
 import json
-from collections.abc import Callable, Sequence
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from cellsearch.search.records import facts_in
+from cellsearch.errors import RunError
 from cellsearch.search.schema import (
     Store,
+    alone,
+    apart,
     cells,
     claims,
     functions,
@@ -25,11 +31,12 @@ from cellsearch.search.schema import (
     stages,
     studies,
     twins,
+    unless_there,
     writing,
 )
 from cellsearch.train.outcome import Outcome
 
-RETRIES = 2  # a slot whose worker crashed is tried again this often, then it has failed
+RETRIES = 2  # crashes in a row, with no stage recorded in between, after which a slot is tried again
 
 
 class Lost(Exception):
@@ -73,33 +80,75 @@ class Stage:
 
 def take(store: Store, worker: str) -> Slot | Idle:
     """The slot that `worker` has, else the next: one that was released, else the next piece of the baseline,
-    else a new one while the target is not met."""
-    with writing(store) as connection:
-        known = facts_in(connection, store)
+    else a new one while the target is not met.
+
+    Nothing is locked while the next is looked for: where another worker is faster, it is looked for again.
+    """
+    pause, among = 0.01, 1
+    while True:
+        known, found = _next(store, worker, among)
         if known.stopped or known.halted:
             return Idle.DONE
-        mine = slots.c.study == store.study
-        own = (slots.c.worker == worker) & (slots.c.state == "running")  # taken, but the answer was lost
-        found = connection.execute(
-            select(slots)
-            .where(mine, own | (slots.c.state == "free"))
-            .order_by(slots.c.state.desc(), slots.c.number)
-            .limit(1)
-        ).first()
-        if found is not None:
-            _set(connection, store, found.number, state="running", worker=worker)
+        if found is not None and found.state == "running":
             return _slot(found)
-        if known.baseline is None:
-            baseline = select(func.count()).where(
-                mine, slots.c.kind == "baseline", slots.c.state == "running"
+        if found is not None:
+            free = (slots.c.study == store.study, slots.c.number == found.number, slots.c.state == "free")
+            change = (
+                update(slots).where(*free).values(state="running", worker=worker).returning(slots.c.number)
             )
-            return Idle.WAIT if connection.execute(baseline).scalar_one() else Idle.FREEZE
-        number: int = connection.execute(select(func.max(slots.c.number)).where(mine)).scalar_one() + 1
-        if number - known.baseline_slots >= known.trials:
+        elif known.waits:
+            return Idle.WAIT if known.running else Idle.FREEZE
+        elif (number := known.last + 1) - known.planned >= known.trials:
             return Idle.DONE
-        row = {"study": store.study, "number": number, "state": "running", "worker": worker}
-        connection.execute(insert(slots).values(row))
-        return Slot(number, "", "", "", "")
+        else:
+            row = {"study": store.study, "number": number, "state": "running", "worker": worker}
+            change = unless_there(store, slots).values(row).returning(slots.c.number)
+        with alone(store) as connection:
+            mine = connection.execute(change).first()
+        if mine is not None:
+            return Slot(number, "", "", "", "") if found is None else _slot(found)
+        time.sleep(random.uniform(0, pause))  # somebody else was faster; not all shall want the same again
+        pause, among = min(2 * pause, 1.0), min(2 * among, 1_024)
+
+
+def _next(store: Store, worker: str, among: int) -> tuple[Row[Any], Row[Any] | None]:
+    """What `take` decides by, of one moment: facts of the study, and the slot that `worker` has (taken, but
+    the answer was lost) or else one of the first `among` that are free."""
+    mine = slots.c.study == store.study
+    planned = select(func.count()).where(mine, slots.c.kind == "baseline").scalar_subquery()
+    last = select(func.max(slots.c.number)).where(mine).scalar_subquery()
+    facts = select(
+        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.baseline.is_(None).label("waits"),
+        planned.label("planned"), last.label("last"), _at_baseline(store).scalar_subquery().label("running"),
+    ).where(studies.c.id == store.study)  # fmt: skip
+    own = slots.c.worker == worker
+    candidates = select(slots).where(
+        mine, slots.c.state.in_(("running", "free")), own | (slots.c.state == "free")
+    )
+    with reading(store.engine, store.url) as connection:
+        known = connection.execute(facts).one()
+        found = connection.execute(
+            candidates.order_by(slots.c.state.desc(), slots.c.number).limit(among)
+        ).all()
+    if not found or found[0].state == "running":
+        return known, found[0] if found else None
+    return known, found[0] if among == 1 else random.choice(found)
+
+
+def _at_baseline(store: Store) -> Select[tuple[int]]:
+    """How many slots of the baseline are in work."""
+    running = (slots.c.kind == "baseline", slots.c.state == "running")
+    return select(func.count()).where(slots.c.study == store.study, *running)
+
+
+def waiting(store: Store) -> bool:
+    """Whether `take` would say WAIT, roughly: a look that keeps nobody from his work."""
+    with reading(store.engine, store.url) as connection:
+        free = select(func.count()).where(slots.c.study == store.study, slots.c.state == "free")
+        if connection.execute(free).scalar_one() or not connection.execute(_at_baseline(store)).scalar_one():
+            return False
+        study = select(studies.c.baseline.is_(None) & (studies.c.stopped == "") & ~studies.c.halted)
+        return bool(connection.execute(study.where(studies.c.id == store.study)).scalar_one())
 
 
 def decide(
@@ -121,24 +170,34 @@ def decide(
     A cell that is not known by its `fingerprint` and is by its `function` is recorded as a twin; the slot
     is then about the cell that it is a twin of.
     """
-    with writing(store) as connection:
-        row = _own(connection, store, worker, slot)
-        if row.kind:  # settled already: the answer was lost
-            return _slot(row)
-        about = known_in(connection, store, fingerprint)
-        if about is None:
-            cell = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text}
-            cell |= {"parent": parent, "edits": json.dumps(list(edits)), "slot": slot.number}
-            about = trained_in(connection, store, function)
-            if about is not None:
-                connection.execute(insert(twins).values(cell | {"cell": about}))
-            else:
-                about = fingerprint
-                connection.execute(insert(cells).values(cell | {"seed": False}))
-                key = {"study": store.study, "function": function, "fingerprint": fingerprint}
-                connection.execute(insert(functions).values(key))
-        _set(connection, store, slot.number, kind=kind, fingerprint=about, parent=parent)
-    return Slot(slot.number, kind, about, parent, slot.task)
+    cell = {"study": store.study, "fingerprint": fingerprint, "name": name, "text": text}
+    cell |= {"parent": parent, "edits": json.dumps(list(edits)), "slot": slot.number}
+    while True:
+        try:
+            with apart(store) as connection:
+                row = _own(connection, store, worker, slot)
+                if row.kind:  # settled already: the answer was lost
+                    return _slot(row)
+                about = _met(connection, store, cell, function)
+                _set(connection, store, slot.number, kind=kind, fingerprint=about, parent=parent)
+            return Slot(slot.number, kind, about, parent, slot.task)
+        except RunError as error:
+            if not isinstance(error.__cause__, IntegrityError):
+                raise  # else another worker has recorded this cell, or a twin, at this moment
+
+
+def _met(connection: Connection, store: Store, cell: Mapping[str, Any], function: str) -> str:
+    """The fingerprint that a cell counts as; a cell not met before is recorded."""
+    fingerprint = str(cell["fingerprint"])
+    if (known := known_in(connection, store, fingerprint)) is not None:
+        return known
+    if (twin := trained_in(connection, store, function)) is not None:
+        connection.execute(insert(twins).values({**cell, "cell": twin}))
+        return twin
+    connection.execute(insert(cells).values({**cell, "seed": False}))
+    key = {"study": store.study, "function": function, "fingerprint": fingerprint}
+    connection.execute(insert(functions).values(key))
+    return fingerprint
 
 
 def known_in(connection: Connection, store: Store, fingerprint: str) -> str | None:
@@ -163,8 +222,11 @@ def claim(
 
     `choose` gets the settings that this cell has run or is running on the task, in any slot.
     """
-    with writing(store) as connection:
+    with apart(store) as connection:
         _own(connection, store, worker, slot)
+        # those of one cell follow one another: no setting is chosen by two
+        cell = (cells.c.study == store.study, cells.c.fingerprint == slot.fingerprint)
+        connection.execute(select(cells.c.slot).where(*cell).with_for_update())
         rows = connection.execute(
             select(claims.c.setting, claims.c.slot)
             .where(
@@ -190,14 +252,14 @@ def commit(
     stage = summary(slot.number, slot.fingerprint, task, outcomes)
     row: dict[str, Any] = asdict(stage) | {"study": store.study, "seconds": seconds}
     row["outcomes"] = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
-    with writing(store) as connection:
+    with apart(store) as connection:
         _own(connection, store, worker, slot)
         key = (stages.c.study == store.study, stages.c.slot == slot.number, stages.c.task == task)
         if (
             connection.execute(select(stages.c.task).where(*key)).first() is None
         ):  # else: recorded, the answer was lost
             connection.execute(insert(stages).values(row))
-            _set(connection, store, slot.number, seconds=slots.c.seconds + seconds)
+            _set(connection, store, slot.number, seconds=slots.c.seconds + seconds, attempts=0)
     return stage
 
 
@@ -245,36 +307,36 @@ def finish(
 
     After `failures` failed slots in a row the study stops, with the cause of the first of them.
     """
-    with writing(store) as connection:
+    if outcome == "failed":
+        with writing(store) as connection:
+            _own(connection, store, worker, slot)
+            values = _ended(slot.kind, outcome, task or slot.task, cause, score)
+            _set(connection, store, slot.number, **values)
+            _count_failure(connection, store, cause, failures)
+        return
+    with apart(store) as connection:
         _own(connection, store, worker, slot)
-        _end(connection, store, slot.number, slot.kind, outcome, task or slot.task, cause, score, failures)
+        _set(connection, store, slot.number, **_ended(slot.kind, outcome, task or slot.task, cause, score))
+    with alone(store) as connection:  # by itself: this row is everybody's, and nearly always as it should be
+        streak = (studies.c.id == store.study, studies.c.streak > 0)
+        connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
 
 
-def _end(
-    connection: Connection,
-    store: Store,
-    number: int,
-    kind: str,
-    outcome: str,
-    task: str,
-    cause: str,
-    score: float | None,
-    failures: int,
-) -> None:
-    failed = outcome == "failed"
-    values: dict[str, Any] = {"state": "failed" if failed else "done", "worker": "", "outcome": outcome}
-    values |= {"task": task, "cause": cause, "score": score, "mirror": "" if kind == "baseline" else "due"}
-    connection.execute(
-        update(slots).where(slots.c.study == store.study, slots.c.number == number).values(values)
-    )
-    known = connection.execute(select(studies).where(studies.c.id == store.study)).one()
-    streak = known.streak + 1 if failed else 0
-    first = (known.cause or cause) if failed else ""
-    change: dict[str, Any] = {"streak": streak, "cause": first}
-    if streak >= failures:
-        change["stopped"] = (
-            f"{streak} evaluations in a row have failed; the first of them: {first or 'unknown'}"
-        )
+def _ended(kind: str, outcome: str, task: str, cause: str, score: float | None) -> dict[str, Any]:
+    """The row of a slot that has ended."""
+    values: dict[str, Any] = {"state": "failed" if outcome == "failed" else "done", "worker": ""}
+    values |= {"outcome": outcome, "task": task, "cause": cause, "score": score}
+    return values | {"mirror": "" if kind == "baseline" else "due"}
+
+
+def _count_failure(connection: Connection, store: Store, cause: str, failures: int) -> None:
+    """One more in a row; the study stops where they are too many."""
+    query = select(studies.c.streak, studies.c.cause).where(studies.c.id == store.study)
+    known = connection.execute(query).one()
+    change: dict[str, Any] = {"streak": known.streak + 1, "cause": known.cause or cause}
+    if known.streak + 1 >= failures:
+        first = known.cause or cause or "unknown"
+        change["stopped"] = f"{known.streak + 1} evaluations in a row have failed; the first of them: {first}"
     connection.execute(update(studies).where(studies.c.id == store.study).values(change))
 
 
@@ -284,30 +346,35 @@ def release(store: Store, workers: Sequence[str], *, crash: str = "", failures: 
     `crash` is the cause where a worker ended by itself: such a slot is tried `RETRIES` times more and then
     has failed.
     """
+    query = select(slots.c.number, slots.c.kind, slots.c.task, slots.c.attempts).where(
+        slots.c.study == store.study, slots.c.state == "running", slots.c.worker.in_(list(workers))
+    )
+    with reading(store.engine, store.url) as connection:
+        if connection.execute(query).first() is None:
+            return []  # who has nothing leaves without locking the study
     with writing(store) as connection:
-        rows = connection.execute(
-            select(slots.c.number, slots.c.kind, slots.c.task, slots.c.attempts).where(
-                slots.c.study == store.study, slots.c.state == "running", slots.c.worker.in_(list(workers))
-            )
-        ).all()
+        rows = connection.execute(query.order_by(slots.c.number).with_for_update()).all()
         for row in rows:
             attempts = row.attempts + bool(crash)
             _set(connection, store, row.number, state="free", worker="", attempts=attempts)
             if attempts > RETRIES:
                 cause = f"the worker crashed {attempts} times: {crash}"
-                _end(connection, store, row.number, row.kind, "failed", row.task, cause, None, failures)
+                _set(connection, store, row.number, **_ended(row.kind, "failed", row.task, cause, None))
+                _count_failure(connection, store, cause, failures)
     return [int(row.number) for row in rows]
 
 
 def _own(connection: Connection, store: Store, worker: str, slot: Slot) -> Row[Any]:
-    """The row of a slot that `worker` must have."""
+    """The row of a slot that `worker` must have, locked."""
     row = connection.execute(
-        select(slots).where(
+        select(slots)
+        .where(
             slots.c.study == store.study,
             slots.c.number == slot.number,
             slots.c.worker == worker,
             slots.c.state == "running",
         )
+        .with_for_update()
     ).first()
     if row is None:
         raise Lost(f"slot {slot.number}")

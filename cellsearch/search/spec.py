@@ -18,8 +18,10 @@ SEEDS, BASELINE = ("lstm", "gru"), "gru"  # section 3.1
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How the search chooses (Jozefowicz et al. 2015, sections 3.1 and 3.3)."""
+    """How the search chooses (Jozefowicz et al. 2015, sections 3.1 and 3.3, unless it says otherwise)."""
 
+    # Or `evolution` (regularised evolution of Real et al. 2019), or `random`: the parents of new cells. What
+    # cells have to pass, and what they score, is the same for all.
     name: str = "jozefowicz2015"
     list: int = 100  # so many best cells are refined and mutated
     # The paper does not say how often it refines rather than mutates: even odds. (It announces three kinds of
@@ -34,6 +36,18 @@ class Strategy:
     # that of a predictor without memory (else it ranks nothing); so many failures in a row end a search.
     margin: float = 0.02
     failures: int = 10
+    # Of `evolution` alone: the last so many cells that passed the filter; the best of a sample of so many of
+    # them is mutated. P and S of Real et al. (2019), as they searched with.
+    population: int = 100
+    sample: int = 25
+    # Of `random` alone: a seed is mutated so many times, fewest and most.
+    walk: tuple[int, int] = (1, 8)
+    # Not of the paper: where the settings come from. Chance is the paper's rule; else a sampler of Optuna
+    # that knows what the cell and its parent came to.
+    sampler: str = "chance"
+    # Not of the paper: the list by score alone, or by fronts of score and cost.
+    rank: str = "score"
+    cost: str = "parameters"  # what is counted of a layer, as `limits` counts it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +67,20 @@ class MutationSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a cell may become. The paper has no limit; without one a few giants take all the time."""
+    """How large a child may become. The paper has no limit; without one a few giants take all the time.
+
+    Those that are None do not limit. They hold for mutants: the seeds are whatever they are.
+    """
 
     nodes: int = 64
     matrices: int = 24  # of size H x H
+    depth: int | None = None  # nodes that wait for one another in a step
+    products: int | None = None  # matrix products that do
+    # What one layer of `width` units has or does in a step, with inputs of that width too: in a search x has
+    # the width of the layer, and a width has to be fixed, for there it follows from the number of parameters.
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    width: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +173,18 @@ def plain(value: object) -> Plain:
 # fmt: off
 RULES: Mapping[type, Mapping[str, Rule]] = {
     Strategy: {
-        "name": ("jozefowicz2015",), "list": (1, 1_000_000), "refine": (0, 1), "settings": (1, 1_000_000),
-        "threshold": (0, 1), "baseline": ("frozen", "live"), "enough": (1, 1_000_000), "best": (1, 1_000_000),
-        "margin": (-1, 1), "failures": (1, 1_000_000),
+        "name": ("jozefowicz2015", "evolution", "random"), "list": (1, 1_000_000), "refine": (0, 1),
+        "settings": (1, 1_000_000), "threshold": (0, 1), "baseline": ("frozen", "live"),
+        "enough": (1, 1_000_000), "best": (1, 1_000_000), "margin": (-1, 1), "failures": (1, 1_000_000),
+        "population": (1, 1_000_000), "sample": (1, 1_000_000), "walk": (1, 1_000),
+        "sampler": ("chance", "tpe", "tpe_independent"), "rank": ("score", "pareto"),
+        "cost": ("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
     },
     MutationSpec: {"size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000)},
-    Limits: {"nodes": (1, 1_000), "matrices": (1, 1_000)},
+    Limits: {
+        "nodes": (1, 1_000), "matrices": (1, 1_000), "depth": (1, 1_000), "products": (1, 1_000),
+        "parameters": (1, 1e12), "multiply_adds": (1, 1e12), "width": (1, 100_000),
+    },
     Filter: {"settings": (1, 1_000_000), "accuracy": (0, 1)},
     Budget: {"trials": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6)},
     Grid: {
@@ -164,6 +194,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
     Training: {
         "batch": (1, 100_000), "steps": (1, 100_000), "patience": (1, 10_000), "halvings": (0, 10_000),
         "factor": (1e-6, 1), "max_epochs": (1, 1_000_000), "dtype": ("float32", "float64"),
+        "rungs": (1, 1_000_000), "keep": (0, 1),
     },
 }
 # fmt: on

@@ -6,20 +6,23 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import queries, ranking, strategies
-from cellsearch.search.ranking import Best
+from cellsearch.search import costs, queries, ranking, strategies
+from cellsearch.search.costs import Costs
+from cellsearch.search.ranking import Best, Standing
 from cellsearch.search.records import Facts
 from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
 from cellsearch.search.strategies import Known, View
 
 
-def look(store: Store, space: Space, known: Facts) -> View:
+def look(store: Store, space: Space, known: Facts, counted: Costs | None = None) -> View:
     """The study as it stands: scores from slots that are finished, claims from all.
 
     What a slot has recorded itself does not count before it is finished: a retry decides as the first
-    attempt did.
+    attempt did. `counted` are the costs of before, so that none is counted again.
     """
+    strategy = space.strategy
+    cost = counted or Costs(store, strategy.cost, space.limits.width)
     seeds = queries.recorded_cells(store, seeds=True)
     own = [seed.fingerprint for seed in seeds]
 
@@ -27,15 +30,28 @@ def look(store: Store, space: Space, known: Facts) -> View:
         return ranking.bests(queries.recorded_stages(store, finished=True, among=marks))
 
     units = known.units
-    if space.strategy.baseline == "live":
+    if strategy.baseline == "live":
         baseline = next(seed.fingerprint for seed in seeds if seed.name == space.baseline)
         units = ranking.live_units(units, bests([baseline]).get(baseline, {}))
-    threshold = space.strategy.threshold
-    scores = queries.scores(store, units, threshold, own, finished=True)
-    marks = ranking.first(scores, space.strategy.list)
-    order = ranking.ranked(bests(marks), queries.origins(store, marks), units, threshold)
-    listed = order[: space.strategy.list]
-    tried = queries.tried(store, [standing.fingerprint for standing in listed])
+
+    def listed() -> list[str]:
+        scores = queries.scores(store, units, strategy.threshold, own, finished=True)
+        if strategy.rank == "pareto":
+            return costs.by_front(scores, cost)[: strategy.list]
+        marks = ranking.first(scores, strategy.list)
+        order = ranking.ranked(bests(marks), queries.origins(store, marks), units, strategy.threshold)
+        return [standing.fingerprint for standing in order[: strategy.list]]
+
+    def population() -> list[Standing]:
+        entered = queries.entered(store, strategy.population)
+        members = [*own, *entered][-strategy.population :]
+        marks = list(dict.fromkeys(members))
+        found, origins = bests(marks), queries.origins(store, marks)
+        standings = {
+            mark: ranking.stand(mark, found.get(mark, {}), origins[mark], units, strategy.threshold)
+            for mark in marks
+        }
+        return [standings[mark] for mark in members]
 
     def about(mark: str) -> Known:
         return Known(queries.tried(store, [mark])[mark], bests([mark]).get(mark, {}), mark in own)
@@ -43,10 +59,20 @@ def look(store: Store, space: Space, known: Facts) -> View:
     def cell(mark: str) -> Cell:
         return parse(queries.recorded_cells(store, [mark])[0].text)
 
-    admission = space.filter.accuracy if space.filter else 0.0
-
     def counts_as(proposed: Cell) -> str:
         mark = fingerprint(proposed)
         return queries.counts_as(store, mark, lambda: functional(proposed)) or mark
 
-    return View(strategies.grids(space), units, admission, listed, tried, about, cell, counts_as)
+    return View(
+        grids=strategies.grids(space),
+        units=units,
+        admission=space.filter.accuracy if space.filter else 0.0,
+        seeds=own,
+        listed=listed,
+        population=population,
+        cost=lambda mark: cost.of([mark])[mark][1],
+        tried=lambda marks: queries.tried(store, marks),
+        known=about,
+        cell=cell,
+        counts_as=counts_as,
+    )

@@ -8,6 +8,7 @@ Randomness of a slot comes from (study seed, slot, purpose), that of a training 
 task, setting).
 """
 
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
 from cellsearch.search import queries, ranking, slots, strategies, views
+from cellsearch.search.costs import Costs
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue, overdue
 from cellsearch.search.failpoint import failpoint
@@ -35,14 +37,14 @@ from cellsearch.search.sections import FILTER
 from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.search.space import Space
 from cellsearch.search.spool import Spool
-from cellsearch.search.strategies import NothingLeft, Propose, View
+from cellsearch.search.strategies import STRATEGIES, NothingLeft, Pools, Propose, Result, View
 from cellsearch.train.outcome import Outcome
 
-WAIT_SECONDS = 0.2  # between two looks for a slot while others are at the baseline
+WAIT_SECONDS = (0.2, 10.0)  # between two looks for a slot while others are at the baseline: first, at most
 CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
 
 Say = Callable[[str], None]
-Pools = Sequence[tuple[int, Sequence[int]]]
+Choose = Callable[[frozenset[int]], list[int]]  # settings that are taken -> settings to run
 
 
 class Lab(Protocol):
@@ -81,6 +83,7 @@ def work(
     """
     failures = space.strategy.failures
     check_data(patiently(lambda: facts(store)), lab)
+    counted = Costs(store, space.strategy.cost, space.limits.width)
     crashes = 0
     while True:
         heart.doing = "looking for a slot"
@@ -89,12 +92,13 @@ def work(
             return
         if taken is Idle.WAIT:
             heart.doing = "waiting for the baseline"
-            time.sleep(WAIT_SECONDS)
+            wait(store)
         elif taken is Idle.FREEZE:
             patiently(lambda: settle(store, space, lab))
         elif isinstance(taken, Slot):
             try:
-                shift = Shift(store, space, patiently(lambda: facts(store)), lab, propose, heart, spool)
+                known = patiently(lambda: facts(store))
+                shift = Shift(store, space, known, lab, propose, heart, counted, spool)
                 patiently(lambda: shift.run(taken))  # noqa: B023  (called at once)
                 crashes = 0
             except Lost:
@@ -107,6 +111,16 @@ def work(
                 slots.release(store, [heart.worker.id], crash=cause, failures=failures)
                 if crashes >= crashes_allowed:
                     raise
+
+
+def wait(store: Store) -> None:
+    """Until there may be a slot. The longer it takes, the more seldom is a look: a thousand workers may wait."""
+    pause, most = WAIT_SECONDS
+    while True:
+        time.sleep(pause * random.uniform(0.75, 1.25))
+        if not patiently(lambda: slots.waiting(store)):
+            return
+        pause = min(1.5 * pause, most)
 
 
 def settle(store: Store, space: Space, lab: Lab) -> None:
@@ -137,6 +151,7 @@ class Shift:
     lab: Lab
     propose: Propose
     heart: Heart
+    costs: Costs
     spool: Spool | None = None
 
     @property
@@ -164,7 +179,7 @@ class Shift:
 
     def baseline(self, slot: Slot) -> None:
         """A seed on a piece of the grid of one task."""
-        outcomes = self.stage(slot, self.cell(slot.fingerprint), slot.task, ())
+        outcomes = self.stage(slot, self.cell(slot.fingerprint), slot.task, 0)
         if any(outcome.status == "done" for outcome in outcomes):
             self.finish(slot, "baseline", task=slot.task)
         else:
@@ -189,14 +204,14 @@ class Shift:
         known = view.known(slot.fingerprint)
         if slot.kind == "propose" and not strategies.admitted(view, known):
             assert self.space.filter is not None
-            outcomes = self.stage(slot, cell, FILTER, (), self.space.filter.settings)
+            outcomes = self.stage(slot, cell, FILTER, self.space.filter.settings)
             best = max((o.accuracy for o in outcomes if o.accuracy is not None), default=-1.0)
             if best < self.space.filter.accuracy:
                 self.finish(slot, "filtered", task=FILTER, cause=first_cause(outcomes))
                 return
         all_: list[Outcome] = []
         for task, unit in view.units.items():
-            all_ += self.stage(slot, cell, task, self.pools(slot, task))
+            all_ += self.stage(slot, cell, task, self.space.strategy.settings)
             stages = queries.recorded_stages(self.store, among=[slot.fingerprint])
             reached = ranking.bests(stages).get(slot.fingerprint, {}).get(task)
             passed = known.seed or ranking.passed(reached, unit, self.space.strategy.threshold)
@@ -212,24 +227,16 @@ class Shift:
             outcome = "failed"
         self.finish(slot, outcome, task=task, cause=first_cause(outcomes))
 
-    def stage(
-        self, slot: Slot, cell: Cell, task: str, pools: Pools, count: int | None = None
-    ) -> tuple[Outcome, ...]:
-        """The outcomes of a stage: those on record, or its settings claimed, trained and committed.
+    def stage(self, slot: Slot, cell: Cell, task: str, count: int) -> tuple[Outcome, ...]:
+        """The outcomes of a stage: those on record, or `count` settings claimed, trained and committed.
 
-        A stage that failed as a whole, and not for the numbers that came out, is a Broken.
+        A stage of the baseline has its claims from the start. A stage that failed as a whole, and not for
+        the numbers that came out, is a Broken.
         """
         done = slots.recorded(self.store, slot)
         if task in done:
             return judged(task, done[task])
-        size = self.grids[task]
-        wanted = count or self.space.strategy.settings
-        purpose = 1 + list(self.grids).index(task)
-
-        def choose(taken: frozenset[int]) -> list[int]:
-            rng = np.random.default_rng((self.facts.seed, slot.number, purpose))
-            return strategies.draw(wanted, size, pools, taken, rng)
-
+        choose = self.chooser(slot, task, count)
         claimed = patiently(lambda: slots.claim(self.store, self.worker, slot, task, choose))
         failpoint("after-claim")
         if not claimed:
@@ -270,20 +277,24 @@ class Shift:
         return outcomes, time.monotonic() - start
 
     def record(self, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float, label: str) -> None:
-        """Commits a stage, once the database answers; until then it is in the spool."""
+        """Commits a stage, once the database answers; until then it is in the spool. It stays there where the
+        database refuses (its disk is full, the password was changed): the next worker finds it."""
 
         def commit() -> None:
             slots.commit(self.store, self.worker, slot, task, outcomes, seconds)
 
         try:
             commit()
-        except Unavailable as error:
+        except RunError as error:
             self.heart.doing = f"{label}: trained; the database is away"
             if self.spool is not None:
                 try:
                     self.spool.keep(slot, task, outcomes, seconds)
                 except RunError as failure:  # it is still in memory
-                    print(f"{error}\n{failure}", file=sys.stderr, flush=True)
+                    with suppress(OSError):  # the same disk may hold what is said here
+                        print(f"{error}\n{failure}", file=sys.stderr, flush=True)
+            if not isinstance(error, Unavailable):
+                raise
             patiently(commit)
         if self.spool is not None:
             self.spool.forget(slot, task)
@@ -297,20 +308,50 @@ class Shift:
                 task=task, cause=first_cause(lost), failures=self.space.strategy.failures,
             )  # fmt: skip
 
+    def chooser(self, slot: Slot, task: str, count: int) -> Choose:
+        """How the settings of a stage are chosen, once it is known which are taken."""
+        strategy, size = self.space.strategy, self.grids[task]
+        purpose = 1 + list(self.grids).index(task)
+        seed = (self.facts.seed, slot.number, purpose)
+        if slot.kind not in ("propose", "refine") or task == FILTER or strategy.sampler == "chance":
+            pools = self.pools(slot, task)
+            return lambda taken: strategies.draw(count, size, pools, taken, np.random.default_rng(seed))
+        # here: it loads Optuna, which chance does not need
+        from cellsearch.search.study.settings import suggest
+
+        grid = next(stage.grid for stage in self.space.tasks if stage.name == task)
+        history = self.history(slot, task)
+
+        def choose(taken: frozenset[int]) -> list[int]:
+            return suggest(strategy.sampler, grid, history, count, taken, seed)
+
+        # a sampler thinks longer than a transaction should last: it is asked before, and again only where
+        # another worker has claimed settings in between
+        seen = queries.taken(self.store, slot.fingerprint, task)
+        planned = choose(seen)
+        return lambda taken: planned if taken == seen else choose(taken)
+
+    def history(self, slot: Slot, task: str) -> list[Result]:
+        """What a sampler is told: the results of the cell, and of its parent where those are passed on."""
+        known = [slot.fingerprint]
+        if slot.kind == "propose" and STRATEGIES[self.space.strategy.name].inherits:
+            known.append(slot.parent)
+        return queries.results(self.store, known, task)
+
     def pools(self, slot: Slot, task: str) -> Pools:
-        """Where the settings of a proposal come from; those of a refinement are random."""
-        if slot.kind != "propose":
+        """Where the settings of a proposal come from; those of the filter and of a refinement are random."""
+        strategy = self.space.strategy
+        if slot.kind != "propose" or task == FILTER or not STRATEGIES[strategy.name].inherits:
             return ()
         seeds = [seed.fingerprint for seed in queries.recorded_cells(self.store, seeds=True)]
         parent = queries.results(self.store, [slot.parent], task)
-        strategy = self.space.strategy
         return strategies.sources(
             strategy, strategy.settings, parent, queries.results(self.store, seeds, task)
         )
 
     def view(self) -> View:
         """The records as decisions read them."""
-        return views.look(self.store, self.space, self.facts)
+        return views.look(self.store, self.space, self.facts, self.costs)
 
     def cell(self, fingerprint: str) -> Cell:
         """A recorded cell."""

@@ -1,11 +1,12 @@
 """Training: a cell on a batch of settings of one task, as few populations as there are shapes.
 
     settings    Setting, Grid of all settings, Training (the schedule's numbers)
+    cost        parameters, width and multiply-adds of a model
     schedule    learning rates, each member's own
     model       embedding, a stack of one cell, output layer: the weights of a member are one row
     evaluate    the loop: cell, data set, settings -> outcomes
     outcome     what one setting came to
     threads     how many threads a search trains with
 
-`settings` and `outcome` are read without torch.
+`settings`, `cost` and `outcome` are read without torch.
 """

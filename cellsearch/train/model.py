@@ -15,10 +15,10 @@ from cellsearch.compiler import stack as stacks
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.weights import count
 
-#: Logits of this many numbers are computed at a time: a block stays within a core's cache.
-LOGITS_BLOCK = 1 << 18
+#: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
+#: many as it may: each block is a round of calls.
+LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -46,28 +46,8 @@ class Shape:
 
     @property
     def size(self) -> int:
-        """The length of a row. It can be larger than `parameters`, by entries that are always zero."""
+        """The length of a row. It can be larger than `cost.parameters`, by entries that are always zero."""
         return self.output + (self.hidden + 1) * self.vocabulary
-
-
-def parameters(cell: Cell, vocabulary: int, layers: int, hidden: int) -> int:
-    """The number of parameters of the whole model, embedding and output included."""
-    return 2 * vocabulary * hidden + vocabulary + layers * count(cell, hidden, hidden)
-
-
-def width(cell: Cell, vocabulary: int, layers: int, target: int) -> int:
-    """The largest H whose model has at most `target` parameters, by bisection (Jozefowicz et al. 2015,
-    section 3.7); at least 1."""
-    low, high = 1, 2
-    while parameters(cell, vocabulary, layers, high) <= target:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if parameters(cell, vocabulary, layers, middle) <= target:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def first_rows(shape: Shape, scales: Sequence[float], seeds: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -98,11 +78,12 @@ def _layer_rows(shape: Shape, row: Tensor) -> list[Tensor]:
 @dataclass(frozen=True)
 class Window:
     """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets
-    there."""
+    there. Where windows are made alike, `scored` says which of the positions count, and the others fill up."""
 
     inputs: Tensor
     positions: Tensor | None  # None: all of them
     targets: Tensor
+    scored: Tensor | None = None  # bool, as targets; None: all of them
 
 
 def windows(inputs: Tensor, targets: Tensor, steps: int) -> list[Window]:
@@ -137,7 +118,7 @@ def run(
     rows: Tensor,  # [K, P]
     window: Window,
     states: States,
-    start: int,
+    start: int | Tensor,  # the number of the first step
     gradient: Tensor | None = None,  # [K, P]: written here where it is given
     engine: str = "auto",
 ) -> tuple[Score, States]:
@@ -162,9 +143,30 @@ def run(
     ).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
-    d_table.zero_()
-    d_table.index_add_(1, tokens, d_x.flatten(1, 2))
+    embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
     return score, last
+
+
+def embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
+    """Sum the gradients of the rows of an embedding that were looked up: d_x [K, N, H] at tokens [N], to
+    d_table [K, V, H].
+
+    On a GPU `index_add_` adds in an order of its own each time. There the sums are matrix products with a
+    0/1 matrix: by symbol, or where the vocabulary is large by the first position of each symbol, and then
+    all that is added to a row is one number and zeros.
+    """
+    if d_x.device.type == "cpu":
+        d_table.zero_().index_add_(1, tokens, d_x)
+        return
+    symbols = torch.arange(d_table.shape[1], device=tokens.device)
+    if len(symbols) <= len(tokens):
+        same = (symbols[:, None] == tokens).to(d_x.dtype)
+        torch.bmm(same.expand(len(d_x), -1, -1), d_x, out=d_table)
+        return
+    alike = tokens[:, None] == tokens
+    first = ~alike.tril(-1).any(1)
+    same = (alike & first[:, None]).to(d_x.dtype)
+    d_table.zero_().index_add_(1, tokens, torch.bmm(same.expand(len(d_x), -1, -1), d_x))
 
 
 def _output_layer(
@@ -177,40 +179,53 @@ def _output_layer(
     batch: int,
 ) -> Score:
     """Softmax over the vocabulary at the scored positions, a block of members at a time."""
-    vocabulary, hidden = shape.vocabulary, shape.hidden
     members, positions = rows.shape[0], window.targets.shape[0]
-    end = shape.output + hidden * vocabulary
     loss = torch.zeros(members, dtype=rows.dtype, device=rows.device)
     right = torch.zeros(members, dtype=torch.int64, device=rows.device)
-    block = max(1, LOGITS_BLOCK // max(1, positions * vocabulary))
-    for k in range(0, members, block):
-        part = rows[k : k + block]
-        matrix = part[:, shape.output : end].unflatten(1, (hidden, vocabulary))
-        seen = flat[k : k + block]
-        if window.positions is not None:
-            seen = seen[:, window.positions]
-        logits = torch.baddbmm(part[:, None, end:], seen, matrix)  # [k, n, V]
-        target = window.targets.expand(logits.shape[0], -1)[..., None]
-        top = logits.max(-1)
-        right[k : k + block] = (top.indices == target[..., 0]).sum(1)
-        chosen = logits.gather(-1, target)[..., 0]
-        logits.sub_(top.values[..., None]).exp_()
-        total = logits.sum(-1)
-        loss[k : k + block] = (total.log() + top.values - chosen).sum(1)
-        if gradient is None or d_flat is None:
-            continue
-        d_logits = logits.div_(total[..., None])
-        d_logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
-        d_part = gradient[k : k + block]
-        torch.bmm(
-            seen.transpose(1, 2),
-            d_logits,
-            out=d_part[:, shape.output : end].unflatten(1, (hidden, vocabulary)),
-        )
-        torch.sum(d_logits, 1, out=d_part[:, end:])
-        d_seen = torch.bmm(d_logits, matrix.transpose(1, 2))
-        if window.positions is None:
-            d_flat[k : k + block] = d_seen
-        else:
-            d_flat[k : k + block].index_copy_(1, window.positions, d_seen)
+    size = max(1, LOGITS_BLOCK // max(1, positions * shape.vocabulary))
+    for k in range(0, members, size):
+        block = slice(k, k + size)
+        d_part = None if gradient is None else gradient[block]
+        d_seen = None if d_flat is None else d_flat[block]
+        loss[block], right[block] = _some(shape, rows[block], flat[block], window, d_part, d_seen, batch)
     return Score(loss, right, positions)
+
+
+def _some(
+    shape: Shape,
+    rows: Tensor,
+    flat: Tensor,
+    window: Window,
+    gradient: Tensor | None,
+    d_flat: Tensor | None,
+    batch: int,
+) -> tuple[Tensor, Tensor]:
+    """Loss and right ones [k] of a block of members. (What is large here is gone before the next block is.)"""
+    vocabulary, hidden = shape.vocabulary, shape.hidden
+    end = shape.output + hidden * vocabulary
+    matrix = rows[:, shape.output : end].unflatten(1, (hidden, vocabulary))
+    seen = flat if window.positions is None else flat[:, window.positions]
+    logits = torch.baddbmm(rows[:, None, end:], seen, matrix)  # [k, n, V]
+    target = window.targets.expand(logits.shape[0], -1)[..., None]
+    top = logits.max(-1)
+    right = (top.indices == target[..., 0]).sum(1)
+    chosen = logits.gather(-1, target)[..., 0]
+    logits.sub_(top.values[..., None]).exp_()
+    total = logits.sum(-1)
+    loss = (total.log() + top.values - chosen).sum(1)
+    if gradient is None or d_flat is None:
+        return loss, right
+    d_logits = logits.div_(total[..., None])
+    d_logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
+    torch.bmm(
+        seen.transpose(1, 2),
+        d_logits,
+        out=gradient[:, shape.output : end].unflatten(1, (hidden, vocabulary)),
+    )
+    torch.sum(d_logits, 1, out=gradient[:, end:])
+    d_seen = torch.bmm(d_logits, matrix.transpose(1, 2))
+    if window.positions is None:
+        d_flat.copy_(d_seen)
+    else:
+        d_flat.index_copy_(1, window.positions, d_seen)
+    return loss, right

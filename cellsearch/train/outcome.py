@@ -14,7 +14,9 @@ class Outcome:
     status: Status
     accuracy: float | None  # best validation accuracy
     loss: float | None  # validation loss in nats at that epoch
-    epochs: int
+    epochs: int  # of that accuracy; of a diverged one: in which it did
     hidden: int  # H
     parameters: int  # of the whole model, embedding and output included
     cause: str = ""
+    trained: int = 0  # epochs in all, which is what it cost; 0 where a record is older than this field
+    note: str = ""  # what its numbers depend on besides: a batch that ran out of memory

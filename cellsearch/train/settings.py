@@ -58,3 +58,7 @@ class Training:
     factor: float = 0.5
     max_epochs: int | None = None  # the paper has no limit; small spaces have one
     dtype: str = "float32"
+    # Not of the paper: after each of these epochs only the best share `keep` of the settings that are still
+    # in training goes on (`halving`). Without them every setting is trained to its end.
+    rungs: tuple[int, ...] = ()
+    keep: float = 0.5

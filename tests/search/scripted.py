@@ -114,17 +114,7 @@ def one_of(count: int) -> Propose:
 
 def space_of(**changes: Any) -> Space:
     """The space above with keys of its strategy changed."""
-    listed = "".join(f", {key}: {value}" for key, value in changes.items())
-    text = TEXT
-    for key, value in changes.items():
-        start = text.find(f"{key}: ", text.find("strategy:"), text.find("filter:"))
-        if start >= 0:
-            end = min(text.find(mark, start) for mark in (",", "}") if text.find(mark, start) >= 0)
-            text = text[:start] + f"{key}: {value}" + text[end:]
-        else:
-            text = text.replace("best: 100}", f"best: 100, {key}: {value}}}")
-    assert listed or text == TEXT
-    return parse_space(text)
+    return parse_space(TEXT, overrides=[f"strategy.{key}={value}" for key, value in changes.items()])
 
 
 def new_study(folder: Path, space: Space, trials: int = 12, seed: int = 1, name: str = "s") -> Store:

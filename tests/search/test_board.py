@@ -4,7 +4,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
 from cellsearch.search import board, queries, records, schema, views
 from cellsearch.search.queries import Record
 from cellsearch.search.schema import Store
+from cellsearch.search.sizes import MEASURES
 from cellsearch.search.slots import Stage
 from cellsearch.search.space import Space
 from cellsearch.train.outcome import Outcome
@@ -155,6 +158,55 @@ def test_before_there_are_units_the_table_holds_the_seeds(tmp_path: Path) -> Non
     assert board.ranked(store, SPACE) == []
 
 
+@pytest.mark.parametrize("digits", [1, 9])
+@pytest.mark.parametrize("cost", MEASURES)
+def test_the_front_is_what_no_ranked_cell_beats(tmp_path: Path, digits: int, cost: str) -> None:
+    def rounded(mark: str, task: str, setting: int) -> float | None:
+        accuracy = hashed(mark, task, setting)
+        return None if accuracy is None else round(accuracy, digits)
+
+    store = searched(tmp_path, Scripted(rounded), SPACE, sized, trials=60)
+    whole = [row for row in plain(store, SPACE) if row.rank is not None]
+    costs = {row.fingerprint: MEASURES[cost](parse(row.text), 100) for row in whole}
+    points = [(row.score or 0.0, costs[row.fingerprint]) for row in whole]
+    expected = [
+        row
+        for row, (score, mine) in zip(whole, points, strict=True)
+        if not any(s >= score and c <= mine and (s, c) != (score, mine) for s, c in points)
+    ]
+    front = board.front(store, SPACE, cost)
+    assert (front.cost, front.width) == (cost, 100)
+    assert list(front.rows) == expected  # ranks too
+    assert front.costs == {row.fingerprint: costs[row.fingerprint] for row in [*front.rows, *front.seeds]}
+    named = {row.fingerprint for row in front.rows}
+    assert [row.fingerprint for row in front.seeds] == [
+        r.fingerprint for r in whole if r.seed and r.fingerprint not in named
+    ]
+    assert 1 < len(front.rows) < len(whole)
+
+
+def sized(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[object]]:
+    """Cells of many sizes."""
+    depth, brackets = (int(n) for n in rng.integers(1, 7, size=2))
+    inner = "tanh(" * (depth - 1) + "tanh[x, h]" + ")" * (depth - 1)
+    sides = "".join(f" + tanh[h, bias={k}]" for k in range(brackets))
+    return parse(f"cell m(x; h)\nh' = {inner}{sides} * {int(rng.integers(3))}\n"), []
+
+
+def test_the_cost_of_a_front_is_that_of_the_space_where_none_is_named(tmp_path: Path) -> None:
+    space = space_of(cost="matrices")
+    store = searched(tmp_path, Scripted(), space, one_of(20), trials=6)
+    assert board.front(store, space) == board.front(store, space, "matrices")
+    wide = replace(space, limits=replace(space.limits, width=10))
+    lstm = board.front(store, wide, "parameters").costs[SEEDS["lstm"]]
+    assert (lstm, board.front(store, wide, "parameters").width) == (840, 10)
+
+
+def test_before_there_are_units_a_front_is_empty(tmp_path: Path) -> None:
+    front = board.front(new_study(tmp_path, SPACE), SPACE)
+    assert (front.rows, [row.name for row in front.seeds]) == ((), ["lstm", "gru"])
+
+
 def test_status_counts(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, one_of(50), trials=15)
     status = board.status(store, SPACE)
@@ -239,6 +291,7 @@ def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
     synthetic(store, 20_000)
     assert quickest(lambda: board.leaderboard(store, SPACE)) < 1
     assert quickest(lambda: board.status(store, SPACE)) < 1
+    assert quickest(lambda: board.front(store, SPACE)) < 1
     assert quickest(lambda: queries.matching(store, "0" * 60 + "1")) < 0.1
     rows = board.leaderboard(store, SPACE)
     assert len(rows) > 200

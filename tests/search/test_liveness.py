@@ -19,8 +19,8 @@ from tests.search.scripted import Scripted, new_study, one_of, space_of, work
 SPACE = space_of()
 
 
-def worker(name: str, beat: int = 0) -> Worker:
-    return Worker(name, "worker", "elsewhere", 1, "1", "", beat)
+def worker(name: str) -> Worker:
+    return Worker(name, "worker", "elsewhere", 1, "1")
 
 
 def sleeper() -> "subprocess.Popen[bytes]":
@@ -30,16 +30,16 @@ def sleeper() -> "subprocess.Popen[bytes]":
 def test_a_watch_gives_up_who_stands_still_for_so_many_looks() -> None:
     watch = Watch(silent=3)
     for look in range(3):
-        assert watch.look([worker("a", look), worker("b", 7), worker("me", 7)], "me") == []
-    assert watch.look([worker("a", 3), worker("b", 7), worker("me", 7)], "me") == ["b"]
-    assert watch.look([worker("a", 3), worker("b", 8), worker("me", 7)], "me") == []
+        assert watch.look({"a": look, "b": 7, "me": 7}, "me") == []
+    assert watch.look({"a": 3, "b": 7, "me": 7}, "me") == ["b"]
+    assert watch.look({"a": 3, "b": 8, "me": 7}, "me") == []
 
 
 def test_a_long_pause_of_the_watcher_is_one_look() -> None:
     watch = Watch(silent=2)
-    watch.look([worker("a", 1)], "me")
-    assert watch.look([worker("a", 1)], "me") == []  # whatever time lay in between, for both of them
-    assert watch.look([worker("a", 1)], "me") == ["a"]
+    watch.look({"a": 1}, "me")
+    assert watch.look({"a": 1}, "me") == []  # whatever time lay in between, for both of them
+    assert watch.look({"a": 1}, "me") == ["a"]
 
 
 def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:

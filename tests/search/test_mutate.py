@@ -1,5 +1,6 @@
 """Children: always cells, within limits, reproducible, and as many of each kind as the weights say."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -20,7 +21,17 @@ from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.search.draft import Draft
 from cellsearch.search.edits import MUTATIONS, Edit
-from cellsearch.search.mutate import CONDITIONS, MALFORMED, breed, by_number, by_strength, judge, mutate
+from cellsearch.search.mutate import (
+    CONDITIONS,
+    MALFORMED,
+    STRENGTH,
+    breed,
+    by_number,
+    by_strength,
+    judge,
+    mutate,
+)
+from cellsearch.search.sizes import MEASURES, over
 from cellsearch.search.spec import Limits, MutationSpec
 
 LIMITS = Limits(nodes=64, matrices=24)
@@ -211,6 +222,16 @@ def test_edits_mode_has_no_strength():
     assert breed(zoo.load("lstm"), rng(0), MutationSpec(size="edits"), LIMITS).strength is None
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_the_strength_is_recorded_as_the_first_edit(size):
+    child = breed(zoo.load("lstm"), rng(0), MutationSpec(size=size), LIMITS)
+    recorded = [Edit(**json.loads(json.dumps(edit.json()))) for edit in child.recorded]
+    drawn = [edit for edit in recorded if edit.mutation == STRENGTH]
+    assert [float(edit.detail) for edit in drawn] == ([] if child.strength is None else [child.strength])
+    assert recorded[len(drawn) :] == list(child.edits)
+    assert STRENGTH not in [m.name for m in MUTATIONS]
+
+
 def test_a_mutation_of_weight_zero_never_happens():
     spec = MutationSpec(weights=only("swap_operation"), size="edits")
     for n in range(50):
@@ -257,6 +278,53 @@ def test_too_many_nodes_are_too_many_whatever_the_matrices():
     assert judge(cell, Limits(nodes=16, matrices=7), set()) == "too large"
 
 
+ONE_LIMIT = [  # the LSTM has these: 101 x 100 for each of four brackets, and 100 x 100 for h
+    ("nodes", 16), ("matrices", 8), ("depth", 5), ("products", 1), ("parameters", 80_400), ("multiply_adds", 80_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "has"), ONE_LIMIT)
+def test_each_limit_is_one_by_itself(name, has):
+    cell = zoo.load("lstm")
+    free = Limits(nodes=1000, matrices=1000)
+    assert MEASURES[name](cell, 100) == has
+    assert judge(cell, replace(free, **{name: has}), set()) == ""
+    assert judge(cell, replace(free, **{name: has - 1}), set()) == "too large"
+    assert over(cell, replace(free, **{name: has - 1})) == [name]
+
+
+@pytest.mark.parametrize(("name", "has"), ONE_LIMIT)
+def test_children_stay_within_each_limit(name, has):
+    most = replace(Limits(nodes=1000, matrices=1000), **{name: has})
+    spec = MutationSpec(size="edits", weights=only("insert_activation", "combine_ancestors", remove_node=0.3))
+    refused = Counter()
+    for n in range(25):
+        child = breed(zoo.load("lstm"), rng(n), spec, most)
+        assert MEASURES[name](child.cell, most.width) <= has
+        refused.update(dict(child.refused))
+    assert refused["too large"] > 3
+
+
+def test_a_limit_on_a_layer_holds_at_its_width():
+    cell = zoo.load("lstm")
+    free = Limits(nodes=1000, matrices=1000, width=10)
+    assert not over(cell, replace(free, parameters=840, multiply_adds=800))
+    assert over(cell, replace(free, parameters=839, multiply_adds=799)) == ["parameters", "multiply_adds"]
+
+
+def test_an_error_names_the_limits_that_were_hit_and_no_others():
+    spec = MutationSpec(size="edits", weights=only("insert_activation"))
+    with pytest.raises(CellError) as caught:
+        breed(zoo.load("lstm"), rng(0), spec, Limits(parameters=50_000, multiply_adds=10**9), "m", 25)
+    message = str(caught.value)
+    assert "25 too large" in message
+    assert message.endswith("raise limits.parameters (50,000), or change the weights of mutations")
+    with pytest.raises(
+        CellError, match=r"none of 5 mutants was accepted \(5 unchanged\)\nchange the weights of mutations"
+    ):
+        breed(zoo.load("rnn"), rng(0), MutationSpec(weights=only()), LIMITS, "m", 5)
+
+
 def test_a_parent_that_is_not_folded_is_not_its_own_child():
     parent = parse("cell a(x; h)\nh' = tanh([x] + [h])\n")
     spec = MutationSpec(size="edits", edits=(1, 1), weights=only("swap_operation"))
@@ -267,7 +335,8 @@ def test_a_parent_that_is_not_folded_is_not_its_own_child():
 
 def test_no_child_within_the_limits_is_an_error_that_counts():
     with pytest.raises(
-        CellError, match=r"none of 25 mutants was accepted \(25 too large\)\nraise the limits \(3 nodes"
+        CellError,
+        match=r"none of 25 mutants was accepted \(25 too large\)\nraise limits.nodes \(3\), or change",
     ):
         breed(
             zoo.load("lstm"),

@@ -303,8 +303,9 @@ def test_who_was_stopped_within_a_transaction_keeps_no_lock(
     stopped = records.open_study(url, "s")
     with pytest.raises(Unavailable), schema.writing(stopped) as connection:
         began = time.monotonic()
-        assert isinstance(worker.patiently(lambda: slots.take(store, "me")), slots.Slot)
-        assert time.monotonic() - began < 10
+        assert isinstance(slots.take(store, "me"), slots.Slot)  # waits for no lock of the study
+        worker.patiently(lambda: records.spend(store, 1.0))  # this does, until it is taken away
+        assert 0.5 < time.monotonic() - began < 10
         connection.execute(select(schema.studies))
     store.engine.dispose()
     stopped.engine.dispose()

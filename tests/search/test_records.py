@@ -128,7 +128,7 @@ def test_a_damaged_database_is_an_error_for_people(tmp_path: Path) -> None:
     [
         ("nonsense", "not a database URL"),
         ("oracle9://x", "unknown kind of database"),
-        ("sqlite:////proc/none/study.db", "may you write in it"),
+        ("sqlite:////proc/none/study.db", "may you write there"),
     ],
 )
 def test_bad_urls_are_explained(url: str, said: str) -> None:

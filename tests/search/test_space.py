@@ -87,6 +87,12 @@ BAD = [
     ("'training.max_epochs' is 0",                with_line("training: {max_epochs: 0}\n"), 6, 24),
     ("'training.batch' is nothing, not a whole", with_line("training: {batch: }\n"), 6, 12),
     ("unknown key 'patients'",                    with_line("training: {patients: 3}\n"), 6, 12),
+    ("'training.rungs' is 2, not a list",         with_line("training: {rungs: 2}\n"), 6, 19),
+    ("'training.rungs' is 0",                     with_line("training: {rungs: [0, 2]}\n"), 6, 20),
+    ("2 stands twice in 'training.rungs'",        with_line("training: {rungs: [2, 2]}\n"), 6, 23),
+    ("not in ascending order",                    with_line("training: {rungs: [4, 2]}\n"), 6, 19),
+    ("the rung at epoch 4 decides nothing",       with_line("training: {rungs: [2, 4], max_epochs: 4}\n"), 6, 19),
+    ("'training.keep' is 1.5",                    with_line("training: {keep: 1.5}\n"), 6, 18),
     ("'training' is 3, not a mapping",            with_line("training: 3\n"), 6, 11),
     # seeds
     ("there is no cell 'gruu' in the zoo",        with_line("seeds: [lstm, gruu]\n"), 6, 15),
@@ -98,6 +104,16 @@ BAD = [
     ("'strategy.refine' is 1.5",                  with_line("strategy: {refine: 1.5}\n"), 6, 20),
     ("'strategy.baseline' cannot be 'thawed'",    with_line("strategy: {baseline: thawed}\n"), 6, 22),
     ("'strategy.baseline' is true, not text",     with_line("strategy: {baseline: true}\n"), 6, 22),
+    ("'strategy.name' cannot be 'evolutoin'",     with_line("strategy: {name: evolutoin}\n"), 6, 18),
+    ("'strategy.population' is 0, out of range",  with_line("strategy: {name: evolution, population: 0}\n"), 6, 41),
+    ("'strategy.sample' is 2.5, not a whole",     with_line("strategy: {sample: 2.5}\n"), 6, 20),
+    ("'strategy.walk' is not the fewest",         with_line("strategy: {walk: [8, 1]}\n"), 6, 18),
+    ("'strategy.walk' is 0, out of range",        with_line("strategy: {walk: [0, 1]}\n"), 6, 19),
+    ("'strategy.walk' is 3, not a list",          with_line("strategy: {walk: 3}\n"), 6, 18),
+    ("'strategy.sampler' cannot be 'gp'",         with_line("strategy: {sampler: gp}\n"), 6, 21),
+    ("'strategy.rank' cannot be 'front'",         with_line("strategy: {rank: front}\n"), 6, 18),
+    ("'strategy.cost' cannot be 'parameter'",     with_line("strategy: {cost: parameter}\n"), 6, 18),
+    ("'strategy.rank' is nothing, not text",      with_line("strategy: {rank: null}\n"), 6, 18),
     ("'mutation.size' cannot be 'edit'",          with_line("mutation: {size: edit}\n"), 6, 18),
     ("'mutation.edits' is not the fewest",        with_line("mutation: {edits: [3, 1]}\n"), 6, 19),
     ("'mutation.edits' is not the fewest",        with_line("mutation: {edits: [3]}\n"), 6, 19),
@@ -111,6 +127,13 @@ BAD = [
     ("'linear(.9)' stands twice",                 with_line("mutation: {activations: [linear(0.9), linear(.9)]}\n"), 6, 39),
     ("'mutation.operations' cannot be 'tanh'",    with_line("mutation: {operations: [tanh]}\n"), 6, 25),
     ("'limits.nodes' is 5000",                    with_line("limits: {nodes: 5000}\n"), 6, 17),
+    ("'limits.parameters' is 0, out of range",    with_line("limits: {parameters: 0}\n"), 6, 22),
+    ("'limits.multiply_adds' is 'few', not a",    with_line("limits: {multiply_adds: few}\n"), 6, 25),
+    ("'limits.depth' is 1.5, not a whole number", with_line("limits: {depth: 1.5}\n"), 6, 17),
+    ("'limits.products' is -1, out of range",     with_line("limits: {products: -1}\n"), 6, 20),
+    ("'limits.width' is nothing, not a whole",    with_line("limits: {width: null}\n"), 6, 17),
+    ("'limits.nodes' is nothing, not a whole",    with_line("limits: {nodes: null}\n"), 6, 17),
+    ("unknown key 'states'",                      with_line("limits: {states: 2}\n"), 6, 10),
     ("'budget.trials' is -1",                     with_line("budget: {trials: -1}\n"), 6, 18),
     # filter
     ("'task' is missing in 'filter'",             with_line("filter: {settings: 1}\n"), 6, 1),
@@ -127,6 +150,8 @@ BAD = [
     ("'tasks' is a list of 1",                    ["tasks.0000000000001=1"], 1, 7),
     ("'tasks' is a list of 1",                    ["tasks.xml.options.train=1000"], 1, 7),
     ("'name' is a single value and has no 'x'",   ["name.x=1"], 1, 6),
+    ("'strategy.name' cannot be 'evolve'",        ["strategy.name=evolve"], 1, 15),
+    ("'strategy.walk' is not the fewest",         ["strategy.walk=[1]"], 1, 15),
     ("is not an override",                        ["budget.trials"], 1, 1),
     ("is not an override",                        ["budget.trials=1\nname=2"], 1, 1),
     ("a key is missing",                          ["budget..trials=1"], 1, 8),
@@ -187,10 +212,25 @@ def test_defaults_keep_the_rules() -> None:
     for kind in (Strategy, Limits, Budget, Training):
         for key, rule in RULES[kind].items():
             value = getattr(kind(), key)
-            if isinstance(value, str):
-                assert value in rule
-            elif value is not None:
-                assert rule[0] <= value <= rule[1]
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, str):
+                    assert one in rule
+                elif one is not None:
+                    assert rule[0] <= one <= rule[1]
+
+
+def test_rungs_are_inherited_as_far_as_a_stage_goes() -> None:
+    text = (
+        SMALL.replace("options:", "training: {max_epochs: 3}\n    options:")
+        + "training: {rungs: [2, 4], keep: 0.25, max_epochs: 9}\n"
+        + "filter: {task: memorize, training: {rungs: []}}\n"
+    )
+    space = parse_space(text)
+    assert space.training == Training(rungs=(2, 4), keep=0.25, max_epochs=9)
+    assert space.tasks[0].training == Training(rungs=(2,), keep=0.25, max_epochs=3)
+    assert space.filter is not None
+    assert space.filter.training.rungs == ()
+    assert parse_space(space.text) == space
 
 
 def test_stages_carry_their_own_sizes_and_training() -> None:
@@ -250,6 +290,20 @@ def test_overrides() -> None:
     assert space.mutation.weights["remove_node"] == 0.001
     assert space.filter and space.filter.task == "memorize"
     assert space.training.max_epochs is None
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("strategy", RULES[Strategy]["name"])
+def test_any_space_takes_any_strategy_by_an_override(name: str, strategy: str) -> None:
+    changed = load_space(name, [f"strategy.name={strategy}", "strategy.walk=[2, 3]", "limits.parameters=5e4"])
+    assert changed.strategy.name == strategy
+    assert changed.strategy.walk == (2, 3)
+    assert (changed.limits.parameters, changed.limits.multiply_adds) == (50_000, None)
+    assert parse_space(changed.text) == changed
+    plain = load_space(name)
+    keys = [line.partition(":")[0] for line in difference(plain, changed)]
+    same = ["strategy.name"] if strategy != plain.strategy.name else []
+    assert keys == [*same, "strategy.walk", "limits.parameters"]
 
 
 @pytest.mark.parametrize("name", names())

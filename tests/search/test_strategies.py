@@ -1,7 +1,10 @@
-"""The paper's loop as pure functions: which cell, refine or propose, and which settings."""
+"""Strategies as pure functions: which cell, refine or propose, and which settings."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +13,16 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import show
 from cellsearch.errors import CellError
 from cellsearch.search import strategies
 from cellsearch.search.ranking import Best, Origin, Standing
 from cellsearch.search.sections import FILTER
-from cellsearch.search.strategies import Known, NothingLeft, View
+from cellsearch.search.sizes import MEASURES
+from cellsearch.search.space import Limits, Strategy
+from cellsearch.search.spec import RULES
+from cellsearch.search.strategies import STRATEGIES, Known, NothingLeft, View
+from cellsearch.search.study.settings import SAMPLERS
 from tests.search.scripted import one_of, space_of, variant
 
 UNITS = {"arithmetic": 0.5, "xml": 0.4}
@@ -23,7 +31,7 @@ FULL = {"arithmetic": 12, "xml": 12}
 STRATEGY = space_of().strategy
 
 
-def view_of(ranked: list[int], known: Mapping[int, Known]) -> View:
+def view_of(ranked: list[int], known: Mapping[int, Known], strategy: Strategy = STRATEGY) -> View:
     """A view in which the list holds variants of the scripted family."""
     marks = {fingerprint(variant(n)): n for n in range(20)}
     standings = [Standing(fingerprint(variant(n)), 1.0, 100, Origin(n, False), "") for n in ranked]
@@ -31,8 +39,11 @@ def view_of(ranked: list[int], known: Mapping[int, Known]) -> View:
         grids=GRIDS,
         units=UNITS,
         admission=0.95,
-        ranked=standings,
-        tried={fingerprint(variant(n)): known.get(n, Known({}, {})).tried for n in ranked},
+        seeds=[standing.fingerprint for standing in standings[:2]],
+        listed=lambda: [standing.fingerprint for standing in standings[: strategy.list]],
+        population=lambda: standings,
+        cost=lambda mark: 100,
+        tried=lambda marks_: {mark: known.get(marks[mark], Known({}, {})).tried for mark in marks_},
         known=lambda mark: known.get(marks[mark], Known({}, {})),
         cell=lambda mark: variant(marks[mark]),
         counts_as=fingerprint,
@@ -104,8 +115,8 @@ def test_where_none_can_be_refined_it_proposes() -> None:
 
 
 def test_only_the_list_gives_parents() -> None:
-    view = view_of(list(range(10)), {n: Known(FULL, {}, seed=True) for n in range(10)})
     short = replace(STRATEGY, list=3)
+    view = view_of(list(range(10)), {n: Known(FULL, {}, seed=True) for n in range(10)}, short)
     parents = {strategies.decide(short, view, one_of(20), np.random.default_rng(s)).parent for s in range(80)}
     assert parents == {fingerprint(variant(n)) for n in range(3)}
 
@@ -164,3 +175,123 @@ def test_whether_a_proposal_has_anything_to_run(known: Known, expected: bool) ->
 def test_without_a_filter_every_cell_is_admitted() -> None:
     view = replace(view_of([0], {}), grids={"arithmetic": 12, "xml": 12})
     assert strategies.admitted(view, Known({}, {}))
+
+
+def member(number: int, score: float, place: str = "") -> Standing:
+    """A member of a population."""
+    return Standing(fingerprint(variant(number)), score, 100, Origin(number, False), place)
+
+
+def parents(strategy: Strategy, population: list[Standing], count: int = 400, **fields: Any) -> Counter[int]:
+    """How often each member becomes a parent."""
+    numbers = {fingerprint(variant(n)): n for n in range(20)}
+    view = replace(view_of([], {}), population=lambda: population, **fields)
+    found = Counter[int]()
+    for seed in range(count):
+        decision = strategies.decide(strategy, view, one_of(20), np.random.default_rng(seed))
+        assert decision.kind == "propose"
+        found[numbers[decision.parent]] += 1
+    return found
+
+
+EVOLUTION = replace(STRATEGY, name="evolution", population=4, sample=2)
+
+
+def test_the_best_of_a_sample_is_the_parent() -> None:
+    population = [member(n, score) for n, score in enumerate([0.95, 1.0, 0.92, 0.97])]
+    many = parents(replace(EVOLUTION, sample=200), population)
+    assert many == {1: 400}
+    two = parents(EVOLUTION, population, 1_600)
+    # with replacement: of two that are drawn from four the best is the k-th best with (9 - 2k) in 16
+    assert all(abs(two[n] - 100 * (9 - 2 * k)) < 80 for n, k in ((1, 1), (3, 2), (0, 3), (2, 4)))
+
+
+def test_who_passed_more_tasks_is_fitter_whatever_the_scores() -> None:
+    population = [member(0, 1.5, "xml"), member(1, 0.91), member(2, 2.0, "arithmetic"), member(3, 0.9)]
+    always = replace(EVOLUTION, sample=200)
+    assert parents(always, population) == {1: 400}
+    assert parents(always, [population[2], population[0]] * 2) == {0: 400}
+
+
+def test_the_sample_is_smaller_while_the_population_grows() -> None:
+    two = [member(0, 0.5), member(1, 1.0)]
+    growing = parents(replace(EVOLUTION, population=100, sample=25), two)
+    assert 150 < growing[0] < 250  # a sample of one
+    assert parents(replace(EVOLUTION, population=2, sample=25), two)[0] == 0
+
+
+def test_with_fronts_any_of_the_sample_that_is_not_dominated_is_the_parent() -> None:
+    population = [member(0, 1.0), member(1, 0.95), member(2, 0.94), member(3, 3.0, "xml")]
+    costs = dict(zip([m.fingerprint for m in population], [100, 50, 60, 10], strict=True))
+    pareto = replace(EVOLUTION, sample=200, rank="pareto")
+    found = parents(pareto, population, cost=costs.__getitem__)
+    assert set(found) == {0, 1}
+    assert 150 < found[0] < 250
+
+
+def test_evolution_with_nothing_left_says_so() -> None:
+    view = replace(view_of([0], {0: Known(FULL, {}, seed=True)}), population=lambda: [member(0, 1.0)])
+    with pytest.raises(NothingLeft, match="1 cells of the population and 100 mutants: all of theirs are run"):
+        strategies.decide(EVOLUTION, view, lambda cell, rng: (variant(0), []), np.random.default_rng(0))
+
+
+def counting(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[str]]:
+    """A mutant of a mutant has one more bias."""
+    bias = re.search(r"bias=(\d+)", show(cell))
+    number = int(bias[1]) if bias else 0
+    return variant(number + 1), [f"to {number + 1}"]
+
+
+def test_chance_walks_from_a_seed() -> None:
+    view = replace(view_of([0, 10], {}), counts_as=lambda cell: fingerprint(variant(19)))
+    walk = replace(STRATEGY, name="random", walk=(2, 5), refine=1.0)
+    numbers = {fingerprint(variant(n)): n for n in range(20)}
+    found = Counter[tuple[int, int]]()
+    for seed in range(800):
+        decision = strategies.decide(walk, view, counting, np.random.default_rng(seed))
+        start, length = numbers[decision.parent], len(decision.edits)
+        assert decision.kind == "propose"
+        assert decision.edits == tuple(f"to {start + k + 1}" for k in range(length))
+        assert decision.cell == variant(start + length)
+        found[start, length] += 1
+    assert set(found) == {(start, length) for start in (0, 10) for length in (2, 3, 4, 5)}
+    assert all(60 < count < 145 for count in found.values())
+
+
+def test_a_walk_that_fails_is_given_up_and_another_one_is_made() -> None:
+    failed = 0
+
+    def sometimes(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[str]]:
+        nonlocal failed
+        if rng.random() < 0.5:
+            failed += 1
+            raise CellError("none of 200 mutants was accepted")
+        return counting(cell, rng)
+
+    walk = replace(STRATEGY, name="random", walk=(3, 3))
+    view = replace(view_of([0], {}), counts_as=lambda cell: fingerprint(variant(19)))
+    for seed in range(20):
+        assert strategies.decide(walk, view, sometimes, np.random.default_rng(seed)).cell == variant(3)
+    assert failed
+    with pytest.raises(NothingLeft, match="1 seeds and 100 mutants: none of 200"):
+        strategies.decide(replace(walk, walk=(200, 200)), view, sometimes, np.random.default_rng(0))
+
+
+def test_a_strategy_pays_for_what_it_reads_alone() -> None:
+    def never(*_: object) -> Any:
+        raise AssertionError("read without need")
+
+    whole = view_of([0], {})
+    lists = replace(whole, population=never, cost=never)
+    ages = replace(whole, listed=never, tried=never, cost=never)
+    chance = replace(whole, listed=never, tried=never, population=never, cost=never)
+    for name, view in (("jozefowicz2015", lists), ("evolution", ages), ("random", chance)):
+        strategy = replace(STRATEGY, name=name, refine=0)
+        assert strategies.decide(strategy, view, one_of(20), np.random.default_rng(0)).kind == "propose"
+
+
+def test_the_words_of_the_space_are_those_of_the_tables() -> None:
+    assert RULES[Strategy]["name"] == tuple(STRATEGIES)
+    assert RULES[Strategy]["sampler"] == ("chance", *SAMPLERS)
+    assert set(RULES[Strategy]["cost"]) == set(MEASURES)
+    assert {field.name for field in fields(Limits)} == {*MEASURES, "width"}

@@ -15,12 +15,13 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.report import leaderboard
-from cellsearch.search import board, queries, records, run, schema, slots, study
+from cellsearch.search import board, queries, records, run, schema, slots
 from cellsearch.search.records import Identity
 from cellsearch.search.run import Options, seeds_of
 from cellsearch.search.schema import Store
 from cellsearch.search.slots import Slot
 from cellsearch.search.space import parse_space
+from cellsearch.search.study import mirror
 from tests.search.scripted import (
     DIGESTS,
     SEEDS,
@@ -171,9 +172,9 @@ def test_seeds_that_are_twins_are_refused(tmp_path: Path) -> None:
 
 def test_optuna_sees_what_was_proposed(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(PASSING.accuracy), SPACE, ways(2), trials=5)
-    mirror = study.open_mirror(store)
-    assert study.write_due(store, mirror, records.facts(store), "me") == 5
-    proposed = {t.params["slot"]: t.user_attrs.get("twin") for t in mirror.get_trials()}
+    copy = mirror.open_mirror(store)
+    assert mirror.write_due(store, copy, records.facts(store), "me") == 5
+    proposed = {t.params["slot"]: t.user_attrs["record"].get("twin") for t in copy.get_trials()}
     assert {slot: text for slot, text in proposed.items() if text} == {t.slot: t.text for t in twins(store)}
 
 

@@ -11,6 +11,7 @@ from cellsearch.errors import RunError
 from cellsearch.tasks import build, memoryless
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import evaluate as evaluating
+from cellsearch.train import population as populations
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.settings import Grid, Training
 
@@ -43,7 +44,7 @@ def test_outcomes_stand_in_the_order_of_the_settings_and_repeat(memorize: Datase
     assert [o.setting for o in first] == indices
     assert first == again
     assert {o.hidden for o in first} == {
-        evaluating.model.width(zoo.load("gru"), memorize.vocabulary, GRID[i].layers, GRID[i].parameters)
+        evaluating.cost.width(zoo.load("gru"), memorize.vocabulary, GRID[i].layers, GRID[i].parameters)
         for i in indices
     }
     assert first != evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=5)
@@ -92,7 +93,7 @@ def test_members_that_end_early_leave_without_a_trace(
         stop_at=0.9,
         progress=lambda _, n: alive.append(n),
     )
-    monkeypatch.setattr(evaluating, "LEAVE_SHARE", 2.0)
+    monkeypatch.setattr(populations, "LEAVE_SHARE", 2.0)
     stayed = evaluate(zoo.load("gru"), memorize, grid, range(6), training, seed=1, stop_at=0.9)
     assert any(0 < n < 6 for n in alive)
     assert [o.epochs for o in left] == [o.epochs for o in stayed]

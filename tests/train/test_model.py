@@ -9,7 +9,7 @@ from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
 from cellsearch.compiler.structures import free as free_entries
 from cellsearch.dsl import zoo
-from cellsearch.train import model
+from cellsearch.train import cost, model
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["all scored", "some scored"])
@@ -64,29 +64,7 @@ def test_the_number_of_parameters_is_the_number_of_free_entries(name: str) -> No
     free = sum(
         lay.size if free_entries(lay) is None else int(free_entries(lay).sum()) for lay in shape.stack.layers
     )
-    assert model.parameters(shape.cell, 11, 3, 9) == shape.size - shape.stack.size + free
-
-
-def test_known_numbers_of_parameters() -> None:
-    """4 (D H + H H + H) for the LSTM, 3 of them for the GRU, beside an embedding and an output layer."""
-    for name, gates in (("lstm", 4), ("gru", 3), ("rnn", 1), ("cifg", 3)):
-        assert model.parameters(zoo.load(name), 40, 1, 50) == 2 * 40 * 50 + 40 + gates * (2 * 50 * 50 + 50), (
-            name
-        )
-
-
-@given(
-    st.integers(1, 200),
-    st.integers(1, 4),
-    st.integers(0, 2_000_000),
-    st.sampled_from(["lstm", "gru", "clockwork"]),
-)
-def test_width_is_the_largest_that_fits(vocabulary: int, layers: int, target: int, name: str) -> None:
-    cell = zoo.load(name)
-    hidden = model.width(cell, vocabulary, layers, target)
-    assert hidden >= 1
-    assert hidden == 1 or model.parameters(cell, vocabulary, layers, hidden) <= target
-    assert model.parameters(cell, vocabulary, layers, hidden + 1) > target
+    assert cost.parameters(shape.cell, 11, 3, 9) == shape.size - shape.stack.size + free
 
 
 def test_first_values_lie_within_their_bound_and_biases_at_what_the_cell_says() -> None:

@@ -202,15 +202,20 @@ def vmapped() -> Contestant:
     return Contestant("torch.func.vmap over members", ready)
 
 
-def contestants(cell: str, engines: list[str], compiled: bool) -> list[Contestant]:
-    """Everyone who can run a cell."""
-    found = [ours(engine) for engine in engines]
-    found.append(one_by_one("eager module, as exported", exported))
+def members_alone(cell: str) -> list[Contestant]:
+    """Everyone who trains one member after another."""
+    found = [one_by_one("eager module, as exported", exported)]
     if cell == "lstm":
         found.append(one_by_one("eager module, gates fused by hand", fused))
     if cell in TORCH:
-        name = TORCH[cell][0].__name__
-        found.append(one_by_one(f"torch.nn.{name}", builtin))
+        found.append(one_by_one(f"torch.nn.{TORCH[cell][0].__name__}", builtin))
+    return found
+
+
+def contestants(cell: str, engines: list[str], compiled: bool) -> list[Contestant]:
+    """Everyone who can run a cell."""
+    found = [ours(engine) for engine in engines]
+    found += members_alone(cell)
     found.append(vmapped())
     if compiled:
         found.append(one_by_one("torch.compile of the exported module", exported, compiled=True))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.native import matrices, toolchain
 from cellsearch.compiler.native.source import Source, Step, source
 from cellsearch.compiler.parameters import matrix
 from cellsearch.compiler.places import Places
@@ -16,7 +16,10 @@ _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 
 
 class Runner:
-    """The C functions of one layer with their table filled in."""
+    """The C functions of one layer with their table filled in, and the matrix products beside them."""
+
+    multiply = staticmethod(matrices.multiply)
+    gradients = staticmethod(matrices.gradients)
 
     def __init__(self, where: Places, above: frozenset[int]) -> None:
         self.where = where

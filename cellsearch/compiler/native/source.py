@@ -105,28 +105,71 @@ def _calls(name: str, group: tuple[Kernel, ...]) -> list[str]:
 def _kernel(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
     """One pointwise kernel at one step of one member."""
     lines = [f"static void {name}(long B, long H, real *const *p, const long *s, long k, long t) {{"]
-    lines.append("    for (long b = 0; b < B; b++) {")
     used = dict.fromkeys(kernels.references(kernel))
+    if not kernel.units:
+        lines += [f"    real q{rows[ref]}[STRIP] = {{0}};" for ref in used]
+    lines.append("    for (long b = 0; b < B; b++) {")
     for ref in used:
         i = rows[ref]
         lines.append(
             f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
         )
-    loads = []
+    write = _whole_rows if kernel.units else _strips
+    return "\n".join([*lines, *write(plan, kernel, rows), "    }", "}"])
+
+
+def _strips(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
+    """The loop over the units: as many as whole strips hold, which become vector code without a remainder,
+    and then the rest as one strip that is computed on copies."""
+    read = dict.fromkeys(ref for _, ref in kernel.loads if not _scalar(plan, ref))
+    read.update(dict.fromkeys(store.ref for store in kernel.stores if store.add))
+    written = dict.fromkeys(store.ref for store in kernel.stores)
+
+    def body(letter: str) -> list[str]:
+        found = []
+        for variable, ref in kernel.loads:
+            value = f"r{rows[ref]}[0]" if _scalar(plan, ref) else f"{letter}{rows[ref]}[h]"
+            found.append(f"            const real {variable} = {value};")
+        found += [f"            const real {let.name} = {expression(let.formula)};" for let in kernel.lets]
+        for store in kernel.stores:
+            sign = "+=" if store.add else "="
+            found.append(f"            {letter}{rows[store.ref]}[h] {sign} {expression(store.formula)};")
+        return found
+
+    return [
+        "        const long whole = H & -STRIP;",
+        "#pragma GCC ivdep",
+        "        for (long h = 0; h < whole; h++) {",
+        *body("r"),
+        "        }",
+        "        if (whole == H) continue;",
+        *(f"        take(q{rows[ref]}, r{rows[ref]} + whole, H - whole);" for ref in read),
+        "#pragma GCC ivdep",
+        "#pragma GCC unroll 1",
+        "        for (int h = 0; h < STRIP; h++) {",
+        *body("q"),
+        "        }",
+        *(f"        give(r{rows[ref]} + whole, q{rows[ref]}, H - whole);" for ref in written),
+    ]
+
+
+def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
+    """The loops over the units of a kernel whose formulas call reductions."""
+    loads, lets, lines = [], [], []
     for variable, ref in kernel.loads:
-        scalar = ref.kind == "weight" and plan.cell.weights[ref.index].kind == "scalar"
-        loads.append(f"            const real {variable} = r{rows[ref]}[{0 if scalar else 'h'}];")
-    lets: list[str] = []
+        loads.append(f"            const real {variable} = r{rows[ref]}[{0 if _scalar(plan, ref) else 'h'}];")
     for let in kernel.lets:
-        formula = ast.parse(let.formula, mode="eval").body
-        if kernel.units:
-            formula = _reduce(formula, [*loads, *lets], lines)
+        formula = _reduce(ast.parse(let.formula, mode="eval").body, [*loads, *lets], lines)
         lets.append(f"            const real {let.name} = {_emit(formula)};")
     lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {", *loads, *lets]
     for store in kernel.stores:
         sign = "+=" if store.add else "="
         lines.append(f"            r{rows[store.ref]}[h] {sign} {expression(store.formula)};")
-    return "\n".join([*lines, "        }", "    }", "}"])
+    return [*lines, "        }"]
+
+
+def _scalar(plan: Plan, ref: Ref) -> bool:
+    return ref.kind == "weight" and plan.cell.weights[ref.index].kind == "scalar"
 
 
 _START = {"mean": "0", "total": "0", "highest": "-INFINITY", "sums_before": "0", "sums_behind": "0"}

@@ -1,0 +1,97 @@
+"""Runs the Triton kernels of a plan on the tensors of a layer. The matrix products between them are those of
+the eager engine: batched ones over all members."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellsearch.compiler import eager
+from cellsearch.compiler.kernels import Ref
+from cellsearch.compiler.places import Places
+from cellsearch.compiler.triton import toolchain
+from cellsearch.compiler.triton.source import STRIDED, Function, Source, source
+
+#: Numbers in a tile: 4 for each of the 128 threads of a program.
+TILE = 512
+#: Units in a tile that need not hold all of them: 128 bytes in float32.
+UNITS = 32
+
+
+class Runner(eager.Runner):
+    """The kernels of one layer as functions of the step."""
+
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        super().__init__(where, above)
+        self.interpreted = where.row.device.type == "cpu"
+        dtype = str(where.row.dtype).removeprefix("torch.")
+        self.source: Source = source(where.lay.plan, above, dtype)
+        self.functions = toolchain.functions(self.source.text, self.interpreted)
+
+    def forward_outer(self, stage: int) -> None:
+        """An outer kernel of the forward pass."""
+        self._call(self.source.forward_outer[stage])(0)
+
+    def backward_outer(self, stage: int) -> None:
+        """An outer kernel of the backward pass."""
+        self._call(self.source.backward_outer[stage])(0)
+
+    def forward_step(self, stage: int) -> Callable[[int], None]:
+        """An inner kernel of the forward pass, as a function of the step."""
+        return self._call(self.source.forward_inner[stage])
+
+    def backward_step(self, stage: int) -> Callable[[int], None]:
+        """Likewise of the backward pass, for the roles that the gradients of the states have now."""
+        return self._call(self.source.backward_inner[stage])
+
+    def clear(self, state: int) -> Callable[[int], None]:
+        """Nothing: the kernel that runs first in a step clears the gradient of a state that none writes."""
+        return lambda t: None
+
+    def _call(self, function: Function | None) -> Callable[[int], None]:
+        if function is None:
+            return lambda t: None
+        where, hidden = self.where, self.where.lay.hidden
+        tensors = [self._array(ref) for ref in function.arrays]
+        arguments: list[Any] = list(tensors)
+        for ref, tensor, strided in zip(function.arrays, tensors, function.strided, strict=True):
+            if strided:
+                sizes = (where.members, where.steps_count, where.batch, hidden)
+                strides = tensor.expand(*sizes).stride()
+                arguments += strides[:1] if ref.kind == "weight" else strides[:3]
+        sizes = (where.members, where.steps_count, where.batch, hidden)
+        units = _power(hidden) if function.whole else min(_power(hidden), UNITS)
+        height = max(1, TILE // units)
+        rows = where.members * where.batch * (where.steps_count if function.steps else 1)
+        grid = (-(-rows // height), -(-hidden // units))
+        kernel = self.functions[function.name][grid]
+        options: dict[str, Any] = {"R": height, "W": units}
+
+        if self.interpreted:
+
+            def interpret(t: int) -> None:
+                with np.errstate(all="ignore"):
+                    kernel(*arguments, *([] if function.steps else [t]), *sizes, **options)
+
+            return interpret
+        if function.steps:
+            return lambda t: kernel(*arguments, *sizes, **options, enable_fp_fusion=True)
+        return lambda t: kernel(*arguments, t, *sizes, **options, enable_fp_fusion=True)
+
+    def _array(self, ref: Ref) -> Tensor:
+        """The whole array behind the pointer of a ref; its units lie side by side."""
+        where = self.where
+        if ref.kind in ("slots", "old"):
+            # The forward pass writes to what it made itself; for the backward pass it may come in any layout.
+            return (where.tape.slots if ref.kind == "slots" else where.tape.states[ref.index]).contiguous()
+        tensor = where.whole(ref)
+        if ref.kind in ("dout", "dabove") or (tensor.stride(-1) != 1 and ref.kind in STRIDED):
+            return tensor.contiguous()
+        return tensor
+
+
+def _power(n: int) -> int:
+    """The smallest power of two that is at least n."""
+    return 1 << (n - 1).bit_length()

@@ -1,0 +1,59 @@
+"""From Triton text to functions: compiled for a CUDA device when they are first called, or run by Triton's
+interpreter, which takes tensors on a CPU and serves tests alone.
+
+Triton reads the source of its functions. It finds the text among the lines that Python keeps for tracebacks,
+so that nothing that lies in a file is executed. What it compiles it keeps in its own cache on disk
+(TRITON_CACHE_DIR), under names that follow from the text, the device and its own version.
+"""
+
+import hashlib
+import linecache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+
+@lru_cache(maxsize=1)
+def available() -> bool:
+    """Whether Triton can be imported here. CUDA builds of torch bring it along."""
+    return find_spec("triton") is not None
+
+
+@lru_cache(maxsize=1024)
+def functions(text: str, interpreted: bool) -> dict[str, Any]:
+    """The kernels of a text by name, to be called as `kernel[grid](*arguments)`."""
+    import triton  # here: it is optional, and takes a while to load
+    import triton.language as tl
+    from triton.runtime.interpreter import InterpretedFunction
+
+    made: list[Any] = []
+
+    def kernel(unspecialized: Sequence[str]) -> Callable[[Any], Any]:
+        def decorate(function: Any) -> Any:
+            made.append(
+                InterpretedFunction(function)
+                if interpreted
+                else triton.jit(do_not_specialize=unspecialized)(function)
+            )
+            return made[-1]
+
+        return decorate
+
+    def part(function: Any) -> Any:  # what a reduction combines with
+        return InterpretedFunction(function) if interpreted else triton.jit(function)
+
+    def helper(function: Any) -> Any:  # the interpreter runs inside of a kernel what Python can call
+        return function if interpreted else triton.jit(function)
+
+    name = f"<cellsearch {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+    scope: dict[str, Any] = {"__name__": name, "tl": tl, "kernel": kernel, "part": part, "helper": helper}
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    try:
+        exec(compile(text, name, "exec"), scope)  # made of rows of the op table and of numbers
+        if interpreted:
+            for function in made:
+                function.rewrite()  # reads its source now
+    finally:
+        del linecache.cache[name]
+    return {function.__name__: function for function in made}

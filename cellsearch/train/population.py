@@ -1,0 +1,195 @@
+"""A population in training: members of one shape, advanced by epochs.
+
+In: a shape, members (settings of the grid and their seeds), data. `advance` trains to an epoch, or to the
+end, and may be called again; `results` says at any time what each member has come to. In between a
+population holds its rows and nothing else on the device, and before its first epoch and after its last one
+not even these.
+
+Members end one by one: by the schedule, by diverging, by being accurate enough, by `drop`. Those that have
+ended stay in the batch with a rate of zero until at least a quarter of it has ended, and then leave it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellsearch.errors import CellsearchError
+from cellsearch.train import model, schedule
+from cellsearch.train.model import Shape, Window
+from cellsearch.train.outcome import Status
+from cellsearch.train.schedule import Schedule
+from cellsearch.train.settings import Setting, Training
+
+#: Members leave the batch only when at least this share of it has ended: moving rows takes time.
+LEAVE_SHARE = 0.25
+
+#: Called after every epoch: epochs done, members still in training.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset on a device, cut in windows."""
+
+    train: Sequence[Window]
+    valid: Sequence[Window]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One setting, by its index in the grid; its first weights follow from `seed`."""
+
+    index: int
+    setting: Setting
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What has become of one member."""
+
+    status: Status = "done"
+    accuracy: float | None = None
+    loss: float | None = None
+    epochs: int = 0  # of the best accuracy
+    cause: str = ""
+    trained: int = 0  # epochs in all
+
+
+@dataclass(slots=True)
+class Population:
+    """Members of one shape, and how far they are."""
+
+    shape: Shape
+    members: Sequence[Member]
+    training: Training
+    device: str = "cpu"
+    stop_at: float | None = None  # a member ends once its validation accuracy reaches it
+    epoch: int = 0
+    results: dict[int, Result] = field(default_factory=dict)  # by index in the grid
+    # Of the members that are in the batch, in one order: indices, rows [K, P], norms [K] and rates.
+    _index: np.ndarray = field(init=False)
+    _rows: Tensor | None = field(init=False, default=None)
+    _norms: Tensor = field(init=False)
+    _plan: Schedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = {m.index: Result() for m in self.members}
+        self._index = np.array([m.index for m in self.members], dtype=np.int64)
+        self._plan = schedule.begin(np.array([m.setting.learning_rate for m in self.members]))
+        norms = [m.setting.max_norm for m in self.members]
+        self._norms = torch.tensor(norms, dtype=self.dtype, device=self.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return {"float32": torch.float32, "float64": torch.float64}[self.training.dtype]
+
+    @property
+    def running(self) -> list[int]:
+        """The members that are in training, by index in the grid."""
+        return [int(i) for i in self._index[~self._plan.stopped]]
+
+    def advance(self, data: Data, to_epoch: int | None = None, progress: Progress | None = None) -> None:
+        """Trains until `to_epoch` epochs are done, or until every member has ended."""
+        if not self.running or (to_epoch is not None and self.epoch >= to_epoch):
+            return
+        if self._rows is None:
+            scales = [m.setting.init_scale for m in self.members]
+            seeds = [m.seed for m in self.members]
+            self._rows = model.first_rows(self.shape, scales, seeds, self.dtype).to(self.device)
+        gradient: Tensor | None = None
+        while self._rows is not None and (to_epoch is None or self.epoch < to_epoch):
+            if gradient is None:
+                gradient = torch.zeros_like(self._rows)
+            self._one_epoch(data, self._rows, gradient)
+            if progress is not None:
+                progress(self.epoch, len(self.running))
+            if self._plan.stopped.mean() >= LEAVE_SHARE:
+                gradient = None  # before some of the rows are copied
+            self._leave()
+
+    def drop(self, indices: Iterable[int]) -> None:
+        """Ends members with what they have come to."""
+        self._plan.stopped[np.isin(self._index, list(indices))] = True
+        self._leave()
+
+    def release(self) -> None:
+        """Gives up the rows of a population that goes no further."""
+        self._rows = None
+
+    def _one_epoch(self, data: Data, rows: Tensor, gradient: Tensor) -> None:
+        """An epoch of training, a look at the validation part, and what follows for each member."""
+        rates = torch.tensor(self._plan.rate * ~self._plan.stopped, dtype=self.dtype, device=self.device)
+        broken = train_epoch(self.shape, data.train, rows, gradient, rates, self._norms)
+        loss, accuracy = score(self.shape, data.valid, rows)
+        self.epoch += 1
+        finite = np.isfinite(loss) & ~broken
+        for k in np.flatnonzero(~self._plan.stopped):
+            i = int(self._index[k])
+            best = self.results[i]
+            if not finite[k]:
+                cause = f"{'gradient' if broken[k] else 'loss'} not finite in epoch {self.epoch}"
+                self.results[i] = Result("diverged", None, None, self.epoch, cause, self.epoch)
+            elif best.accuracy is None or accuracy[k] > best.accuracy:
+                found = float(accuracy[k]), float(loss[k])
+                self.results[i] = Result("done", *found, self.epoch, trained=self.epoch)
+            else:
+                self.results[i] = replace(best, trained=self.epoch)
+        plan = schedule.after_epoch(self._plan, np.where(finite, loss, np.inf), self.training)
+        ended = plan.stopped | ~finite
+        if self.training.max_epochs is not None and self.epoch >= self.training.max_epochs:
+            ended[:] = True
+        if self.stop_at is not None:
+            ended |= finite & (accuracy >= self.stop_at)
+        plan.stopped[:] = ended
+        self._plan = plan
+
+    def _leave(self) -> None:
+        """Takes those that have ended out of the batch, where they are many; all of them at the end."""
+        ended = self._plan.stopped
+        if ended.all():
+            self._rows = None
+        elif ended.mean() >= LEAVE_SHARE and self._rows is not None:
+            stay = np.flatnonzero(~ended)
+            index = torch.from_numpy(stay).to(self._rows.device)
+            self._rows, self._norms = self._rows[index], self._norms[index]
+            self._index, self._plan = self._index[stay], self._plan.keep(stay)
+
+
+def train_epoch(
+    shape: Shape, windows: Sequence[Window], rows: Tensor, gradient: Tensor, rates: Tensor, norms: Tensor
+) -> np.ndarray:
+    """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not
+    finite [K]."""
+    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
+    broken = torch.zeros(rows.shape[0], dtype=torch.bool, device=rows.device)
+    start = 0
+    for window in windows:
+        _, states = model.run(shape, rows, window, states, start, gradient)
+        start += len(window.inputs)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
+        broken |= ~torch.isfinite(norm)
+        factor = rates * torch.clamp(norms / norm, max=1.0)
+        factor = torch.where(broken, 0.0, factor)
+        rows.addcmul_(gradient, -factor[:, None])
+    return broken.cpu().numpy()
+
+
+def score(shape: Shape, windows: Sequence[Window], rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean loss in nats and accuracy of each member [K] on a part."""
+    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
+    loss = torch.zeros(rows.shape[0], dtype=torch.float64, device=rows.device)
+    right = torch.zeros(rows.shape[0], dtype=torch.int64, device=rows.device)
+    start, total = 0, 0
+    for window in windows:
+        found, states = model.run(shape, rows, window, states, start)
+        start += len(window.inputs)
+        loss += found.loss
+        right += found.right
+        total += found.count
+    if total == 0:
+        raise CellsearchError("the validation part has no position to score")
+    return (loss / total).cpu().numpy(), (right / total).cpu().numpy()

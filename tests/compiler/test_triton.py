@@ -1,0 +1,220 @@
+"""The Triton engine, run by Triton's interpreter on a CPU; and its kernels compiled for a GPU that need not be
+there. tests/gpu runs them on one."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from agreement import differences
+from cells import random_cell
+from mutants import mutants
+
+from cellsearch.compiler import layer
+from cellsearch.compiler.formula import function
+from cellsearch.compiler.kernels import Kernel, Let, Ref, Store
+from cellsearch.compiler.plan import plan
+from cellsearch.compiler.triton import loop, source, toolchain
+from cellsearch.dsl import zoo
+from cellsearch.dsl.nodes import Apply
+from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
+from cellsearch.dsl.text import parse
+from cellsearch.errors import RunError
+
+triton = pytest.importorskip("triton", reason="triton is not installed here")
+
+
+def worst(found: dict[str, float]) -> tuple[float, str]:
+    return max((value, name) for name, value in found.items())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_zoo_cells_agree_with_reference(name: str) -> None:
+    found = differences([zoo.load(name)], "triton", steps=2)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize("first", range(0, 30, 10))
+def test_mutants_agree_with_reference(first: int) -> None:
+    for k, cell in enumerate(mutants(30)[first : first + 10], first):
+        found = differences([cell], "triton", seed=k, steps=2)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", zoo.names())
+def test_stacks_of_zoo_cells_agree_with_reference(name: str) -> None:
+    found = differences([zoo.load(name)] * 2, "triton", steps=7)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.long
+def test_more_mutants_and_any_graph_agree_with_reference() -> None:
+    """As in test_agreement: where a graph can divide by zero only the values are compared."""
+    for k, cell in enumerate(mutants(300)):
+        found = differences([cell], "triton", seed=k, steps=3)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+    for seed in range(100):
+        cell = random_cell(np.random.default_rng(seed), nodes=14, tame=True)
+        found = differences([cell], "triton", seed=seed, steps=4)
+        if {node.op for node in cell.nodes if isinstance(node, Apply)} & {"div", "log", "sqrt"}:
+            found = {name: value for name, value in found.items() if " d " not in f" {name}"}
+        assert worst(found)[0] < 1e-9, f"cell {seed}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.parametrize(
+    ("batch", "hidden", "layers"),
+    [(1, 1, 2), (3, 9, 1), pytest.param(5, 17, 2, marks=pytest.mark.long)],
+)
+def test_every_size_agrees(batch: int, hidden: int, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of 8 units and 4 rows, so that every size has edges."""
+    monkeypatch.setattr(loop, "UNITS", 8)
+    monkeypatch.setattr(loop, "TILE", 32)
+    for name in ("depth_gated_lstm", "layernorm_lstm"):
+        cells = [zoo.load(name)] * layers
+        found = differences(cells, "triton", steps=2, batch=batch, hidden=hidden, width=hidden)
+        assert worst(found)[0] < 1e-10, (name, worst(found))
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_clock_goes_on_and_looks_back_add_up(steps: int) -> None:
+    clock = zoo.load("clockwork")
+    text = "cell twice(x; h)\na = tanh[x, before(x), h]\nb = sigmoid[before(x), before(x, 3)]\nh' = a * b"
+    for cell in (clock, parse(text)):
+        found = differences([cell] * 2, "triton", steps=steps, start=3 if cell is clock else 0)
+        assert worst(found)[0] < 1e-10, worst(found)
+
+
+def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
+    """A formula of the op table through the interpreter, over arrays a and b [1, 1, n, 1]."""
+    refs = (Ref("dx"), Ref("dout"))[: len(arguments)]
+    writer = source._Writer(plan(zoo.load("rnn")), dtype, True)
+    loads = tuple(zip("ab", refs, strict=False))
+    writer.add(Kernel(loads, (Let("y", formula),), (Store(Ref("dpast", 1), "y"),)))
+    made = writer.function("each")
+    assert made is not None
+    text = source._HELPERS.format(near=source._NEAR[dtype]) + writer.text(made)
+    tensors = {r: torch.from_numpy(np.ascontiguousarray(x, dtype)) for r, x in zip(refs, arguments, strict=True)}
+    y = tensors[Ref("dpast", 1)] = torch.empty_like(tensors[refs[0]])
+    with np.errstate(all="ignore"):
+        kernel = toolchain.functions(text, True)["each"]
+        kernel[(1, 1)](*(tensors[r] for r in made.arrays), 1, 1, len(y), 1, R=1 << (len(y) - 1).bit_length(), W=1)
+    return y.numpy()
+
+
+@pytest.mark.parametrize("name", [i for i in INTRINSICS if i != "where"])
+@pytest.mark.parametrize(("dtype", "ulps"), [("float32", 4), ("float64", 8)])
+def test_intrinsics_are_exact_to_a_few_units_in_the_last_place(name: str, dtype: str, ulps: int) -> None:
+    small = np.geomspace(1e-20, 1e-2, 200)
+    a = np.concatenate([np.linspace(1e-3, 20, 400), small])
+    if name not in ("log", "log1p", "sqrt"):
+        a = np.concatenate([a, -a])
+    a = a.astype(dtype).astype(np.longdouble)
+    exact = {
+        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "abs": np.abs,
+    }.get(name) or getattr(np, name)
+    wanted = exact(a)
+    apart = np.abs(run(f"{name}(a)", dtype, a.astype(dtype)) - wanted)
+    assert np.all(apart <= ulps * np.spacing(np.abs(wanted).astype(dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_edges_of_the_intrinsics(dtype: str) -> None:
+    edges = np.array([-np.inf, -1e30, -200.0, -0.0, 0.0, 200.0, 1e30, np.inf, np.nan]).astype(dtype)
+    with np.errstate(all="ignore"):
+        for name in ("exp", "sigmoid", "tanh", "log1p", "expm1", "sqrt", "log", "abs"):
+            exact = 1 / (1 + np.exp(-edges)) if name == "sigmoid" else getattr(np, name)(edges)
+            assert np.allclose(run(f"{name}(a)", dtype, edges), exact, atol=1e-37, equal_nan=True), name
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.kind is not Kind.UNITS], ids=lambda op: op.name)
+def test_every_op_is_the_same_in_triton_and_in_torch(op: Op) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.uniform(*op.domain, 100) for _ in range(2))
+    a[:10] = b[:10]  # ties
+    a[10:14], b[14:18] = math.nan, math.nan
+    names, values = ("a", "b")[: op.arity], (a, b)[: op.arity]
+    theirs = function(op.forward, names)(*map(torch.from_numpy, values)).numpy()
+    assert np.allclose(run(op.forward, "float64", *values), theirs, rtol=1e-13, atol=1e-15, equal_nan=True)
+
+
+def test_numbers_are_exact_in_either_dtype() -> None:
+    """0.1 in float64 is no 0.1 in float32; and what is known beforehand is no part of a kernel."""
+    cell = parse("cell n(x; h)\ndt = 0.1\na = exp(dt) + max(0.3, dt)\nh' = a * h + dt * tanh[x]\n")
+    found = differences([cell], "triton", steps=2)
+    assert worst(found)[0] < 1e-15, worst(found)
+    text = source.source(plan(cell), frozenset(), "float64").text
+    assert "tl.exp(0.1)" not in text and repr(math.exp(0.1) + 0.3) in text
+
+
+def test_no_name_of_a_user_enters_the_text() -> None:
+    ours = parse("cell a(x; h, c)\ni = sigmoid[x, h]\nc' = i * c\nh' = tanh(c') + i\n")
+    theirs = parse("cell evil(u; exec, os)\nsystem = sigmoid[u, exec]\nos' = system * os\nexec' = tanh(os') + system\n")
+    texts = {source.source(plan(cell), frozenset(), "float32").text for cell in (ours, theirs)}
+    assert len(texts) == 1
+    assert not re.search(r"evil|exec|os'|system", next(iter(texts)))
+
+
+@pytest.mark.parametrize(("name", "stages"), [("lstm", 1), ("peephole_lstm", 1), ("gru", 2)])
+def test_a_stage_is_one_kernel_forward_and_one_backward(name: str, stages: int) -> None:
+    """The LSTM has one depth of products in its loop; the GRU's second one waits for r * h."""
+    found = source.source(plan(zoo.load(name)), frozenset(), "float32")
+    for group in (found.forward_inner, found.backward_inner):
+        assert sum(f is not None for f in group) == stages
+
+
+def compiled(cell: str, dtype: str, aligned: bool) -> list[dict[str, str]]:
+    """What Triton makes of the kernels of a cell for compute capability 9.0: by kernel, by kind of text."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    code = source.source(plan(zoo.load(cell)), frozenset(), dtype)
+    kernels = toolchain.functions(code.text, False)
+    number = {"float32": "fp32", "float64": "fp64"}[dtype]
+    found = []
+    for f in (*code.forward_outer, *code.forward_inner, *code.backward_outer, *code.backward_inner):
+        if f is None:
+            continue
+        names = list(kernels[f.name].signature.parameters)
+        kinds = {"a": f"*{number}", "R": "constexpr", "W": "constexpr"}
+        signature = {n: kinds.get(n.rstrip("0123456789"), "i64" if n[0] == "s" else "i32") for n in names}
+        special = [i for i, n in enumerate(names) if n not in source.unspecialized(f) and n not in "RW"]
+        attributes = {(i,): [["tt.divisibility", 16]] for i in special if aligned}
+        made = ASTSource(kernels[f.name], signature, {"R": 16, "W": 32}, attributes)
+        target = GPUTarget("cuda", 90, 32)
+        found.append(triton.compile(made, target=target, options={"enable_fp_fusion": True}).asm)
+    return found
+
+
+@pytest.mark.parametrize(
+    "cell", [pytest.param(n, marks=[pytest.mark.long] * (n != "lstm")) for n in zoo.names()]
+)
+def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For both dtypes down to machine code. Where H is a multiple of 16 the tape is read and written 16 bytes
+    at a time."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for dtype, aligned in (("float32", True), ("float64", False)):
+        for texts in compiled(cell, dtype, aligned):
+            assert texts["cubin"]
+            if aligned and cell == "lstm":  # its outer stages have no pointwise work
+                assert "st.global.v4" in texts["ptx"] and not re.search(r"st\.global\.b32", texts["ptx"])
+
+
+def test_the_engine_is_chosen_by_device_and_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class On:  # what is asked of a tensor on a GPU
+        device = torch.device("cuda")
+        dtype = torch.float32
+
+    like, on_gpu = torch.zeros(1), On()
+    assert layer.choose_engine("triton", like) == "triton"
+    assert layer.choose_engine("auto", like) != "triton"  # the interpreter is for tests
+    assert layer.choose_engine("auto", on_gpu) == "triton"  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="float32 or float64"):
+        layer.choose_engine("triton", like.to(torch.bfloat16))
+    monkeypatch.setattr(layer, "triton_is_there", lambda: False)
+    assert layer.choose_engine("auto", on_gpu) == "eager"  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="needs the package triton"):
+        layer.choose_engine("triton", like)

@@ -1,0 +1,123 @@
+"""A worker process with a scripted laboratory that misbehaves as it is told to.
+
+`python lab.py WRONG`, with WRONG as JSON; see `Wrong`. It reads its orders like a real worker; with `join` it
+joins the search at that storage URL by itself.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.search import database, liveness, patience, serve
+from cellsearch.search.crew import Orders
+from cellsearch.search.liveness import Heart, Watch
+from cellsearch.search.space import Space
+from cellsearch.search.strategies import Propose
+from cellsearch.search.worker import Say
+from cellsearch.train.outcome import Outcome
+from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
+
+MUTANTS = 40
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What a worker of a test does, and how patient everybody is."""
+
+    seconds: float = 0.0  # a stage takes as long, give or take a half
+    mutants: int = MUTANTS
+    join: str = ""  # a storage URL
+    data: str = ""  # a file whose bytes are the data of xml
+    memory: int = 0  # megabytes that one cell in five wants, under a limit of `limit`
+    limit: int = 0
+    diverge: bool = False  # every mutant does, on every task
+    spool: str = ""  # of a worker that joins
+    stop: str = ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
+    beat: float = liveness.BEAT_SECONDS
+    silent: int = liveness.SILENT
+    busy: float = database.BUSY_SECONDS
+    patience: float = patience.PATIENCE_SECONDS
+
+
+def read(words: Sequence[str]) -> Wrong:
+    """What a command line says, put into effect where it is about time."""
+    wrong = Wrong(**json.loads(words[1])) if len(words) > 1 else Wrong()
+    database.BUSY_SECONDS, patience.PATIENCE_SECONDS = wrong.busy, wrong.patience
+    serve.Heart = partial(Heart, seconds=wrong.beat)  # type: ignore[misc,assignment]
+    liveness.Watch = partial(Watch, silent=wrong.silent)  # type: ignore[misc,assignment]
+    if wrong.stop:
+        event.listen(Engine, "after_cursor_execute", partial(_stop, Path(wrong.stop)))
+    return wrong
+
+
+def _stop(file: Path, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    if statement.startswith("INSERT INTO cellsearch_stages") and file.exists():
+        file.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Misbehaving(Scripted):
+    """Takes its time, wants memory, diverges."""
+
+    def __init__(self, wrong: Wrong) -> None:
+        super().__init__()
+        self.wrong = wrong
+        if wrong.data:
+            self.data = digests(wrong.data)
+        if wrong.diverge:
+            self.accuracy = diverging
+
+    def evaluate(
+        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+    ) -> list[Outcome]:
+        say("epoch 1 of 1")
+        time.sleep(self.wrong.seconds * (0.5 + uniform("time", str(cell), task, *settings)))
+        if self.wrong.memory and task == "filter" and uniform("memory", cell.nodes) < 0.2:
+            bytearray(self.wrong.memory << 20)
+        return super().evaluate(cell, task, settings, seed, say)
+
+
+def diverging(mark: str, task: str, setting: int) -> float | None:
+    """Mutants memorise and then diverge on every task."""
+    if mark in SEEDS.values():
+        return 0.5
+    return 1.0 if task == "filter" else None
+
+
+def digests(file: str) -> Mapping[str, str]:
+    """Those of the stages, one of them as a file is now."""
+    return DIGESTS | {"xml": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+
+
+def main(words: Sequence[str]) -> int:
+    wrong = read(words)
+    if wrong.limit:
+        resource.setrlimit(resource.RLIMIT_AS, (wrong.limit << 20, wrong.limit << 20))
+
+    def lab(space: Space, seed: int, orders: Orders) -> Scripted:
+        return Misbehaving(wrong)
+
+    def propose(space: Space) -> Propose:
+        return one_of(wrong.mutants)
+
+    if wrong.join:
+        return serve.join(Orders("s", wrong.join, "cpu", None, wrong.spool), lab, propose)
+    return serve.serve(lab, propose)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

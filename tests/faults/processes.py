@@ -1,0 +1,166 @@
+"""Searches as processes: started, watched by a `Witness`, killed.
+
+`Search` is one command `search` with scripted workers; `torment` kills its processes until enough were killed.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cellsearch.search import liveness, records, schema
+from cellsearch.search.liveness import Worker
+from cellsearch.search.slots import RETRIES
+from tests.faults.witness import Witness, rows_of
+
+SEARCHING = Path(__file__).with_name("searching.py")
+LAB = Path(__file__).with_name("lab.py")
+Process = subprocess.Popen[bytes]
+
+
+@dataclass
+class Search:
+    """The search s in a folder, and the orders of its commands."""
+
+    folder: Path
+    orders: dict[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[str] = ()  # words in front of the command, such as setpriv
+
+    @property
+    def url(self) -> str:
+        return str(self.orders.get("storage") or f"sqlite:///{self.folder / 's' / 'study.db'}")
+
+    def start(self, **changes: Any) -> Process:
+        """Starts the command, in a process group of its own."""
+        orders = json.dumps({"folder": str(self.folder)} | self.orders | changes)
+        return subprocess.Popen(
+            [*self.before, sys.executable, str(SEARCHING), orders],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(self.environment), start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, **changes: Any) -> tuple[int, str]:
+        """The whole command: its exit code and what it said."""
+        return end(self.start(**changes))
+
+    def join(self, environment: Mapping[str, str] | None = None, **wrong: Any) -> Process:
+        """A worker that joins by itself."""
+        return subprocess.Popen(
+            [sys.executable, str(LAB), json.dumps({"join": self.url} | wrong)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(environment or self.environment),
+            start_new_session=True,
+        )  # fmt: skip
+
+    def workers(self) -> list[Worker]:
+        """The living workers of this machine."""
+        store = records.find(self.url, "s")
+        if store is None:
+            return []
+        try:
+            return [w for w in liveness.listed(store) if w.kind == "worker" and liveness.alive(w)]
+        finally:
+            store.engine.dispose()
+
+    def settings(self) -> int:
+        """How many settings are recorded."""
+        return sum(row["settings"] for row in self.rows(schema.stages))
+
+    def running(self) -> int:
+        """How many slots are in work."""
+        return sum(row["state"] == "running" for row in self.rows(schema.slots))
+
+    def rows(self, table: Any) -> list[dict[str, Any]]:
+        """The rows of a table; none where the study is not made yet."""
+        store = records.find(self.url, "s")
+        if store is None:
+            return []
+        store.engine.dispose()
+        return rows_of(self.url, table)
+
+
+def end(process: Process, timeout: float = 120) -> tuple[int, str]:
+    """The exit code of a command and what it said."""
+    try:
+        _, said = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, said.decode()
+
+
+def until(condition: Callable[[], bool], process: Process | None = None, seconds: float = 60) -> None:
+    """Waits for something, and fails where it does not come or `process` ends before."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def gone(workers: Sequence[Worker]) -> bool:
+    return not any(liveness.alive(worker) for worker in workers)
+
+
+def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
+    """Starts `search` and kills its processes -9, `kills` of them: one worker, all workers, the coordinator, or
+    everything, at random moments of its work and now and then of its start. Tells how often a slot was in work.
+
+    No slot is killed so often that it would rightly have failed: a worker is spared while it is on its last try.
+    """
+    chance = random.Random(seed)
+    process: Process | None = None
+    done = hit = 0
+    while done < kills:
+        if process is None:
+            process = search.start()
+        if chance.random() < 0.2:
+            time.sleep(chance.uniform(0.0, 1.0))
+        else:
+            wanted = search.settings() + chance.randint(1, 12)  # a stage has one or four
+            until(lambda: search.settings() >= wanted, process)  # noqa: B023
+            time.sleep(chance.uniform(0.0, 0.05))
+        witness.look()
+        assert process.poll() is None, "it is done before it was killed often enough: give it more trials"
+        victim = chance.choice(("worker", "workers", "coordinator", "everything"))
+        living = search.workers()
+        hit += search.running() > 0
+        if victim in ("worker", "workers"):
+            spared = _on_their_last_try(search)
+            chosen = [w for w in living if w.id not in spared][: 1 if victim == "worker" else None]
+            for worker in chosen:
+                _kill(worker.pid)
+            done += len(chosen)
+            until(lambda: gone(chosen))  # noqa: B023
+        else:
+            if victim == "everything":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+            process.communicate()
+            process = None
+            done += 1 + (len(living) if victim == "everything" else 0)
+        witness.look()
+    if process is not None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return hit
+
+
+def _on_their_last_try(search: Search) -> set[str]:
+    return {row["worker"] for row in search.rows(schema.slots) if row["attempts"] >= RETRIES}
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,73 @@
+"""A `search` process whose workers are those of `lab`, for faults that need real processes.
+
+`python searching.py ORDERS`, with ORDERS as JSON; see `Orders`. Exit code and stderr are those of the command.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cellsearch.errors import CellsearchError
+from cellsearch.search import coordinator, records
+from cellsearch.search.run import Options, search
+from cellsearch.search.space import parse_space
+from tests.faults import lab
+from tests.search.scripted import DIGESTS, TEXT, space_of
+
+LAB = Path(lab.__file__)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a search of a test is about."""
+
+    folder: str  # of all searches; this one is called s
+    workers: int = 1
+    trials: int = 20
+    seed: int | None = None
+    storage: str | None = None
+    limit: float | None = None  # seconds
+    space: Mapping[str, Any] = field(default_factory=dict)  # changes of the strategy
+    replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
+    numerics: int = records.NUMERICS
+    wrong: Mapping[str, Any] = field(default_factory=dict)
+    at: float = 0.0  # of the monotonic clock: all that have the same begin together
+
+
+def main(words: list[str]) -> int:
+    orders = Orders(**json.loads(words[1]))
+    wrong = json.dumps(dict(orders.wrong))
+    lab.read(["", json.dumps(dict(orders.wrong) | {"stop": ""})])
+    known = lab.Wrong(**orders.wrong)
+    coordinator.BEAT_SECONDS = known.beat
+    coordinator.PATIENCE_SECONDS = known.patience
+    coordinator.Watch = partial(coordinator.Watch, silent=known.silent)  # type: ignore[misc,assignment]
+    records.NUMERICS = orders.numerics
+    options = Options(
+        storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,
+        results=Path(orders.folder), command=(sys.executable, str(LAB), wrong),
+    )  # fmt: skip
+    text = TEXT
+    for old, new in orders.replace.items():
+        assert old in text
+        text = text.replace(old, new)
+    space = parse_space(text) if orders.replace else space_of(**orders.space)
+    while time.monotonic() < orders.at:
+        pass
+    try:
+        data = lab.digests(known.data) if known.data else DIGESTS
+        return search(space, "s", lambda seed: data, options, orders.seed)
+    except CellsearchError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
