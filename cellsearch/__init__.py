@@ -4,6 +4,7 @@
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
     rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
+    sampler = cs.MutationSampler("quick")        # for Optuna, and cs.suggest_cell(trial) in an objective
 
 Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.
 
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from cellsearch.export.write import export as export
     from cellsearch.search.api import leaderboard as leaderboard
     from cellsearch.search.api import search as search
+    from cellsearch.search.study.sampler import MutationSampler as MutationSampler
+    from cellsearch.search.study.sampler import suggest_cell as suggest_cell
 
 #: Public name -> the module that has it under the same name.
 _HOMES = {
     "Cell": "cellsearch.dsl.graph",
     "CellsearchError": "cellsearch.errors",
+    "MutationSampler": "cellsearch.search.study.sampler",
     "Recurrent": "cellsearch.compiler.recurrent",
     "export": "cellsearch.export.write",
     "leaderboard": "cellsearch.search.api",
@@ -52,6 +56,7 @@ _HOMES = {
     "parse": "cellsearch.dsl.text",
     "search": "cellsearch.search.api",
     "show": "cellsearch.dsl.text",
+    "suggest_cell": "cellsearch.search.study.sampler",
     "zoo": "cellsearch.dsl.zoo",
 }
 

@@ -22,6 +22,7 @@ def differences(
     width: int = 5,
     hidden: int = 5,
     start: int = 0,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """For outputs, last states and every gradient: the largest difference, relative to the largest value.
 
@@ -42,17 +43,24 @@ def differences(
     states = stacks.first_states(stacked, members, batch, row)
     for layer, cell in zip(states, cells, strict=True):  # what before(...) looks at starts at zero
         layer[: len(cell.states)] = [0.5 * draw(members, batch, hidden) for _ in cell.states]
-    outputs, last, tapes = stacks.forward(stacked, row, x, states, start, engine=engine)
+    there = row.to(device)
+    begun = [[s.to(device) for s in layer] for layer in states]
+    outputs, last, tapes = stacks.forward(stacked, there, x.to(device), begun, start, engine=engine)
     d_outputs = draw(*outputs.shape)
     d_last = [[torch.zeros_like(s) for s in layer] for layer in states]
     for layer, cell in zip(d_last, cells, strict=True):
         layer[: len(cell.states)] = [draw(members, batch, hidden) for _ in cell.states]
-    d_row = torch.full_like(row, torch.nan)
-    found = stacks.backward(stacked, row, tapes, d_outputs, d_row, d_states=d_last, engine=engine)
+    d_row = torch.full_like(there, torch.nan)
+    d_ends = [[s.to(device) for s in layer] for layer in d_last]
+    found = stacks.backward(
+        stacked, there, tapes, d_outputs.to(device), d_row, d_states=d_ends, engine=engine
+    )
+    d_row = d_row.cpu()
 
     result: dict[str, float] = {}
 
     def compare(name: str, ours: Tensor, theirs: Tensor | None) -> None:
+        ours = ours.cpu()
         theirs = torch.zeros_like(ours) if theirs is None else theirs.detach()
         if not bool(theirs.isfinite().all()) or not bool(ours.isfinite().all()):
             both = bool(theirs.isfinite().all()) == bool(ours.isfinite().all())

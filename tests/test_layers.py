@@ -35,6 +35,7 @@ QUIET = (
     ["status"],
     ["leaderboard"],
     ["leaderboard", "--json"],
+    ["leaderboard", "--pareto"],
     ["--version"],
     ["--help"],
     ["export", "--help"],

@@ -1,9 +1,14 @@
-"""`cellsearch check`: is a file what it should be, and does the compiled cell compute what it says?"""
+"""`cellsearch check`: is a file what it should be, and does the compiled cell compute what it says?
+
+A `.cell` or `.yaml` file, or the database of searches: a `.db` file or a storage URL.
+"""
 
 import argparse
 import math
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.text import Text
 
@@ -13,7 +18,7 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
 from cellsearch.dsl.reach import hears, remembers
-from cellsearch.errors import printable
+from cellsearch.errors import RunError, printable
 from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT
 from cellsearch.report.words import plural
@@ -21,7 +26,9 @@ from cellsearch.search import space as spaces
 
 
 def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Checks a cell or a space; errors in it are raised where they are found."""
+    """Checks a cell, a space or a study; errors in the first two are raised where they are found."""
+    if args.file.endswith(".db") or "://" in args.file:
+        return _studies(args, terminal)
     if args.file.endswith(spaces.SUFFIXES) or (
         args.file in spaces.names() and not os.path.lexists(args.file)
     ):
@@ -40,6 +47,35 @@ def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
     return _cell(args, terminal, load(args.file))
 
 
+def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Whether all searches in a database are as they were recorded."""
+    # here: cells are checked without them
+    from cellsearch.search import database, queries, soundness, studies
+
+    url = args.file if "://" in args.file else database.url_of(Path(args.file))
+    told = printable(database.shown(url) if "://" in args.file else args.file)
+    stores = studies.stores(url)
+    if not stores:
+        raise RunError(
+            f"there is no search in {told}\nname the database of one, as in results/quick/study.db"
+        )
+    damages = {store.name: soundness.damages(store) for store in stores}
+    ok = not any(damages.values())
+    if args.json:
+        terminal.json({"kind": "study", "ok": ok, "damages": damages})
+        return 0 if ok else 1
+    for store in stores:
+        if found := damages[store.name]:
+            terminal.print([Text(f"{told}: the search {store.name} is damaged:", "bold red")])
+            terminal.print([Text(f"  {printable(line, 400)}") for line in found])
+        else:
+            settings = plural(queries.counts(store).settings, "setting")
+            terminal.print([_good(f"{told}: the search {store.name}, {settings}, all as recorded")])
+    if not ok:
+        terminal.tell(soundness.REMEDY)
+    return 0 if ok else 1
+
+
 def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
     from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: spaces are checked without torch
 
@@ -48,7 +84,7 @@ def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
     wrong = {name: d for name, d in differences.items() if d > TOLERANCE}
     empty = [name for name, d in differences.items() if math.isnan(d)]
     worst = max((d for d in differences.values() if not math.isnan(d)), default=0.0)
-    warnings = _warnings(cell, empty)
+    warnings = [*_renamed(args.file, fingerprint(cell)), *_warnings(cell, empty)]
     d = describe(cell)
     if args.json:
         terminal.json(
@@ -87,6 +123,14 @@ def _result(
         f"compiled and plain loop agree in float64 to {worst:.1e}: "
         f"outputs, last states and {plural(gradients, 'gradient')}"
     )
+
+
+def _renamed(file: str, mark: str) -> list[str]:
+    """A file in the `cells/` of a search is named after what is in it."""
+    name = Path(file).stem
+    if not re.fullmatch("[0-9a-f]{12}", name) or mark.startswith(name):
+        return []
+    return [f"its name says that it holds the cell {name}; it was changed since, or is damaged"]
 
 
 def _warnings(cell: Cell, empty: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 right."""
 
 import argparse
-import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -66,16 +65,16 @@ def device(text: str) -> str:
     return text
 
 
+def devices(text: str) -> list[str]:
+    """The names of one or several devices, with commas between them."""
+    return ["all"] if text == "all" else [device(word.strip()) for word in text.split(",")]
+
+
 def override(text: str) -> str:
     """A change of a search space."""
     if "=" not in text.lstrip("="):
         raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is not like budget.trials=60")
     return text
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

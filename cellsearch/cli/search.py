@@ -13,32 +13,40 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from cellsearch.cli import numbers
+from cellsearch.cli.replay import run_replay
 from cellsearch.cli.status import print_board
 from cellsearch.cli.terminal import Terminal
-from cellsearch.errors import printable
+from cellsearch.errors import UsageError, printable
 from cellsearch.report import progress as report
 from cellsearch.report.words import duration, plural
-from cellsearch.search import api, serve, studies
-from cellsearch.search.crew import Orders
+from cellsearch.search import api, station, studies
 from cellsearch.search.database import shown
 from cellsearch.search.progress import Progress
 from cellsearch.search.run import Options, default_url
 from cellsearch.search.space import load_space
+from cellsearch.search.station import Posting
 from cellsearch.search.studies import RESULTS
+from cellsearch.train import devices
 
-MOST_WORKERS = 8  # by default: each takes a few hundred megabytes
 LOG_SECONDS = 15.0  # between two lines of a log
 
 
 def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Starts a search or goes on with it, and shows what it found."""
+    """Starts a search or goes on with it, and shows what it found. Or replays one."""
+    if args.replay is not None:
+        return run_replay(args, terminal)
+    if args.space is None:
+        raise UsageError(
+            "the following arguments are required: SPACE, or --replay NAME\nsee `cellsearch search --help`"
+        )
+    for option, without in (("json", False), ("strategies", None)):
+        if getattr(args, option) != without:
+            raise UsageError(f"--{option} is of a replay: `cellsearch search --replay NAME`")
     space = load_space(args.space, args.set)
     name = args.name or space.name
-    cores = numbers.cores() if args.device == "cpu" else 1
     options = Options(
-        storage=args.storage, workers=args.workers or min(MOST_WORKERS, cores), device=args.device,
-        data=args.data, trials=args.trials, seconds=args.time,
+        storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,
+        trials=args.trials, seconds=args.time,
     )  # fmt: skip
     with _Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
@@ -150,7 +158,12 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     """Works on a search until there is nothing left to do, or until it is told to end."""
     storage = args.storage or default_url(RESULTS, args.name)
     studies.opened(args.name, args.storage)  # says at once where there is no such search
-    terminal.tell(f"at work on {args.name}; Ctrl-C ends this worker and gives back what it has begun")
-    code = serve.join(Orders(args.name, storage, args.device, args.data, str(RESULTS / args.name / "spool")))
-    terminal.tell("ended; what it had begun is done by others" if code else "nothing is left to do")
+    there = devices.chosen(args.devices)
+    where = plural(args.workers * len(there), "worker")
+    terminal.tell(
+        f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends them and gives back what they have begun"
+    )
+    posting = Posting(args.name, storage, str(RESULTS), args.data, there, args.workers)
+    code = station.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
+    terminal.tell("ended; what was begun is done by others" if code else "nothing is left to do")
     return code

@@ -46,6 +46,14 @@ def _device(parser: Parser) -> None:
     )
 
 
+def _devices(parser: Parser) -> None:
+    parser.add_argument(
+        "--devices", "--device", type=numbers.devices, default=["cpu"], metavar="WHERE",
+        help="where to train: cpu, cuda, cuda:1, several with commas between them, or all: a worker on each "
+        "GPU (default: cpu)",
+    )  # fmt: skip
+
+
 def _data(parser: Parser) -> None:
     parser.add_argument("--data", metavar="DIR", help="directory with the files that tasks need (ptb)")
 
@@ -58,7 +66,9 @@ def _rows(parser: Parser) -> None:
 
 
 def _search(parser: Parser) -> None:
-    parser.add_argument("space", metavar="SPACE", help="a name (see `cellsearch spaces`) or a .yaml file")
+    parser.add_argument(
+        "space", metavar="SPACE", nargs="?", help="a name (see `cellsearch spaces`) or a .yaml file"
+    )
     parser.add_argument(
         "--name", help="of the search, and of its folder in results/ (default: that of the space)"
     )
@@ -74,7 +84,8 @@ def _search(parser: Parser) -> None:
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), metavar="N",
-        help="processes that train (default: one for each core, at most 8; one on a GPU)",
+        help="processes that train, so many on each device (default: on the CPU one for each core, at most 8; on "
+        "a GPU one)",
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)"
@@ -83,16 +94,34 @@ def _search(parser: Parser) -> None:
         "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
         help="change a value of the space, as in tasks.0.options.train=100000; may be given again",
     )  # fmt: skip
-    _device(parser)
+    _devices(parser)
     _data(parser)
     _storage(parser)
     _rows(parser)
+    replaying = parser.add_argument_group("replay", "compare strategies on what a search has recorded")
+    replaying.add_argument(
+        "--replay", metavar="NAME",
+        help="of a search; instead of SPACE. Nothing is trained; --set strategy.…, --trials, --seed and --data "
+        "are taken too",
+    )  # fmt: skip
+    replaying.add_argument(
+        "--strategies", metavar="NAMES",
+        help="with commas between them: jozefowicz2015,evolution,random (default: all)",
+    )  # fmt: skip
+    replaying.add_argument(
+        "--repeats", type=numbers.whole(1, 1_000), default=5, metavar="N", help="of each (default: 5)"
+    )
+    replaying.add_argument("--json", action="store_true", help="of a replay: one JSON document on stdout")
 
 
 def _worker(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="of a search that is running")
     _storage(parser)
-    _device(parser)
+    parser.add_argument(
+        "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
+        help="processes that train, so many on each device (default: 1)",
+    )  # fmt: skip
+    _devices(parser)
     _data(parser)
 
 
@@ -151,7 +180,8 @@ def _show(parser: Parser) -> None:
 
 def _check(parser: Parser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", help="a .cell or .yaml file, or the name of a cell or of a space"
+        "file", metavar="FILE",
+        help="a .cell or .yaml file, or the name of a cell or of a space, or the database of a search",
     )
     _json(parser)
 
@@ -233,12 +263,15 @@ def _bench(parser: Parser) -> None:
 
 VERBS = (
     Verb("search", "start a search, or go on with it", "search", _search,
-         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h",
+         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h\n"
+         "cellsearch search --replay quick",
          "Stopped in whatever way, the same command goes on where it stood; nothing that was shown is lost. "
          "Everything is in results/NAME."),
     Verb("worker", "join a running search, from any machine", "search", _worker,
-         "cellsearch worker big --storage postgresql://user@host/db",
-         "It works until nothing is left; ended before, it gives back what it has begun."),
+         "cellsearch worker big --storage postgresql://user@host/db\n"
+         "cellsearch worker big --storage postgresql://user@host/db --devices all",
+         "It works until nothing is left; ended before, it gives back what it has begun. A password belongs in "
+         "~/.pgpass or $PGPASSWORD: others on this machine see command lines."),
     Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
@@ -246,9 +279,9 @@ VERBS = (
          "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
          "cellsearch show lstm --without i --peepholes f,o"),
     Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
-         "cellsearch check my.cell\ncellsearch check my.yaml",
+         "cellsearch check my.cell\ncellsearch check my.yaml\ncellsearch check results/quick/study.db",
          "A cell is compiled and compared with the plain loop over its equations, gradients included; of a "
-         "space it is told what a search would cost."),
+         "space it is told what a search would cost; of a database, whether all is as it was recorded."),
     Verb("export", "a cell as files that work without cellsearch", "export", _export,
          "cellsearch export quick:1 --to torch,latex --out winner",
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),

@@ -109,21 +109,10 @@ def forward(
     tape = Tape(effective(lay, row), inputs, plan.cell.past, sequences, slots, below or {}, tick)
     where = Places(lay, tape)
     runner = _runner(engine, where, frozenset())
-    _fill_biases(where)
-    for k, stage in enumerate(plan.outer):
-        for p in stage.products:
-            target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
-            own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
-            brings = p in plan.beginners  # it brings the biases of its slots along
-            runner.multiply(
-                _flat(where, p.source),
-                _matrix(where, p),
-                target,
-                add=not brings,
-                bias=own if brings else None,
-            )
-        runner.forward_outer(k)
-    runner.forward_loop()
+    if isinstance(runner, native.Runner):
+        runner.forward()
+    else:
+        _forward(runner, where)
     output = where.whole(kernels.location(plan, plan.cell.output))
     return output.expand(members, steps, batch, hidden), tape
 
@@ -150,28 +139,16 @@ def backward(
     plan = lay.plan
     members, steps, batch, _ = tape.x.shape
     above = frozenset(d_above or ())
-    code = backward_kernels(plan, above)
-    where = Places(lay, tape, d_outputs, d_above)
+    where = Places(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written)
     where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
     where.old = [torch.zeros_like(g) for g in where.new]
     for target, given in zip(where.new, d_states or (), strict=False):
         target.copy_(given)
     runner = _runner(engine, where, above)
-    runner.backward_loop()
-    for k in reversed(range(len(plan.outer))):
-        runner.backward_outer(k)
-        for p in reversed(plan.outer[k].products):
-            ref = kernels.gradient(plan, p.source)
-            if ref is not None and (ref.kind != "dx" or need_x):
-                d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
-                target = where.whole(ref).flatten(1, 2)
-                runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=code.adds[plan.index[p]])
-    sums: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}  # by slots: what was multiplied to them
-    for k, p in enumerate(plan.products):
-        pair = (_flat(where, p.source), matrix(lay, d_row, k))
-        sums.setdefault((p.first, p.count), []).append(pair)
-    for slots, pairs in sums.items():
-        runner.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
+    if isinstance(runner, native.Runner):
+        runner.backward(d_row, need_x)
+    else:
+        _backward(runner, where, d_row, need_x)
     _vector_gradients(where, d_row)
     pull_back(lay, row, d_row)
     d_below = {
@@ -190,6 +167,47 @@ def backward(
     if d_states:
         d_inputs[:, -tape.past :] += d_states[-1]
     return Gradients(d_inputs[:, tape.past :], (*where.old, d_inputs[:, : tape.past]), d_below)
+
+
+def _forward(runner: eager.Runner, where: Places) -> None:
+    """What depends on x alone for all steps at once, then the loop."""
+    lay, plan, hidden = where.lay, where.lay.plan, where.lay.hidden
+    _fill_biases(where)
+    for k, stage in enumerate(plan.outer):
+        for p in stage.products:
+            target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
+            own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
+            brings = p in plan.beginners  # it brings the biases of its slots along
+            runner.multiply(
+                _flat(where, p.source),
+                _matrix(where, p),
+                target,
+                add=not brings,
+                bias=own if brings else None,
+            )
+        runner.forward_outer(k)
+    runner.forward_loop()
+
+
+def _backward(runner: eager.Runner, where: Places, d_row: Tensor, need_x: bool) -> None:
+    """The loop, then the gradients of what depends on x alone and those of all matrices."""
+    lay, plan = where.lay, where.lay.plan
+    runner.backward_loop()
+    for k in reversed(range(len(plan.outer))):
+        runner.backward_outer(k)
+        for p in reversed(plan.outer[k].products):
+            ref = kernels.gradient(plan, p.source)
+            if ref is not None and (ref.kind != "dx" or need_x):
+                d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
+                target = where.whole(ref).flatten(1, 2)
+                add = runner.code.adds[plan.index[p]]
+                runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=add)
+    sums: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}  # by slots: what was multiplied to them
+    for k, p in enumerate(plan.products):
+        pair = (_flat(where, p.source), matrix(lay, d_row, k))
+        sums.setdefault((p.first, p.count), []).append(pair)
+    for slots, pairs in sums.items():
+        runner.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
 
 
 def _matrix(where: Places, p: Product) -> Tensor:

@@ -1,6 +1,6 @@
 """Where every value and gradient of a layer lies: from a `Ref` to a tensor, whole or step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -41,9 +41,10 @@ class Places:
         tape: Tape,
         d_outputs: Tensor | None = None,  # [K, T, B, H]
         d_above: Mapping[int, Tensor] | None = None,
+        stored: Set[Ref] = frozenset(),  # gradients that are stored before anything is added to them
     ) -> None:
         self.lay, self.row, self.tape = lay, tape.row, tape
-        self.d_outputs, self.d_above = d_outputs, d_above or {}
+        self.d_outputs, self.d_above, self.stored = d_outputs, d_above or {}, stored
         self.members, self.steps_count, self.batch = tape.x.shape[:3]
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it
@@ -123,7 +124,8 @@ class Places:
         if ref not in self._gradients:
             width = self.lay.width if ref.kind in ("dx", "dpast") else self.lay.hidden
             steps = 1 if self._for_one_step(ref) else self.steps_count
-            self._gradients[ref] = self.tape.x.new_zeros(self.members, steps, self.batch, width)
+            make = self.tape.x.new_empty if ref in self.stored else self.tape.x.new_zeros
+            self._gradients[ref] = make(self.members, steps, self.batch, width)
         return self._gradients[ref]
 
     def _d_tape(self) -> Tensor:

@@ -12,6 +12,7 @@ from cellsearch.search.run import Options
 from cellsearch.search.run import search as run_search
 from cellsearch.search.space import Space, load_space
 from cellsearch.search.studies import RESULTS
+from cellsearch.train import devices
 
 
 def search(
@@ -33,13 +34,14 @@ def search(
 
     `space` is a name, a YAML file or a `Space`; `trials` and `seconds` are totals, not additions; `overrides`
     change the space, as in "tasks.0.options.train=1000"; `progress` is called with every look at the search.
-    Workers are processes of their own. Raises CellsearchError where it cannot start or go on, and
+    `workers` are processes of their own, so many on each device; `device` is one or several with commas between
+    them, or "all", which is each GPU. Raises CellsearchError where it cannot start or go on, and
     KeyboardInterrupt where it is told to end before it is done.
     """
     chosen = space if isinstance(space, Space) else load_space(space, overrides)
     options = Options(
-        storage=storage, workers=workers, device=device, data=data, trials=trials, seconds=seconds,
-        results=Path(results),
+        storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
+        seconds=seconds, results=Path(results),
     )  # fmt: skip
     if run(chosen, name or chosen.name, options, seed, progress):
         raise KeyboardInterrupt
@@ -52,9 +54,7 @@ def run(
     """`run.search` on real data: its exit code."""
 
     def digests(chosen: int) -> dict[str, str]:
-        return dict(
-            RealLab(space, chosen, Path(options.data) if options.data else None, options.device).digests()
-        )
+        return dict(RealLab(space, chosen, Path(options.data) if options.data else None).digests())
 
     return run_search(space, name, digests, options, seed, progress)
 

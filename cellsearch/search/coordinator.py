@@ -6,24 +6,22 @@ workers it watches, by heartbeats of workers elsewhere.
 """
 
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError, printable
 from cellsearch.files import write_text
 from cellsearch.search import board, liveness, queries, records
-from cellsearch.search.crew import AWAY, FATAL, Crew, Exit
+from cellsearch.search.crew import Crew, Exit
 from cellsearch.search.database import Unavailable
+from cellsearch.search.exits import RESTARTS, bury, hopeless
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
 from cellsearch.search.patience import PATIENCE_SECONDS
 from cellsearch.search.progress import Meter, Progress
 from cellsearch.search.schema import Store
+from cellsearch.search.signals import Signals
 from cellsearch.search.space import Space
 
 if TYPE_CHECKING:
@@ -33,35 +31,7 @@ POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
 PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
 MIRROR_SECONDS = 10.0  # before Optuna is tried again after it has refused
-RESTARTS = 10  # of workers without a slot finished in between
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Signals:
-    """The signals that asked this process to end, in order."""
-
-    def __init__(self) -> None:
-        self.got: list[int] = []
-        self.event = threading.Event()
-
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        self.got.append(number)
-        self.event.set()
-
-
-@contextmanager
-def listening() -> Iterator[Signals]:
-    """Collects SIGINT, SIGTERM and SIGHUP instead of dying from them; only a main thread can."""
-    signals = Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
-    before = {number: signal.signal(number, signals) for number in ENDING}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+MOST_SECONDS = 5.0  # between two looks, however long one takes
 
 
 class Coordinator:
@@ -102,6 +72,7 @@ class Coordinator:
                 if self.out_of_time():
                     records.halt(self.store)
                     break
+                began = time.monotonic()
                 try:
                     if not self.step():
                         break
@@ -113,10 +84,11 @@ class Coordinator:
                     if self.crew.end_stopped():
                         self.tell("a worker was stopped, perhaps within a transaction, and was ended")
                     signals.event.wait(PAUSE_SECONDS)
-                signals.event.wait(POLL_SECONDS)
+                took = time.monotonic() - began  # of a long search: looks shall not be what a database does
+                signals.event.wait(min(max(POLL_SECONDS, 4 * took), MOST_SECONDS))
             code = 128 + signals.got[0] if signals.got else 0
         finally:
-            self.close(at_once=len(signals.got) > 1)
+            self.close(at_once=lambda: len(signals.got) > 1)
         if not signals.got and (known := records.facts(self.store)).stopped:
             raise RunError(known.stopped)
         return code
@@ -176,31 +148,11 @@ class Coordinator:
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
-        last = printable(gone.said.splitlines()[-1], 500) if gone.said else ""
-        how = f"signal {-gone.code}" if gone.code < 0 else f"exit code {gone.code}"
-        if gone.code == FATAL:
-            liveness.leave(self.store, [gone.worker], failures=self.failures)
-            raise RunError(gone.said or how)
-        if gone.code == 0 or -gone.code in ENDING:
-            liveness.leave(self.store, [gone.worker], failures=self.failures)
-            return
-        if gone.code == liveness.OVERDUE:
-            liveness.leave(self.store, [gone.worker], failures=self.failures)
-            hours = self.space.budget.stage_hours
-            self.tell(f"a stage that took longer than {hours:g} hours was ended; another worker goes on")
-            return
-        if gone.code == AWAY:
-            liveness.leave(self.store, [gone.worker], failures=self.failures)
-            self.tell(f"a worker gave the database up: {last}; another one takes over")
-            return
-        crash = f"{how}: {last}" if last else how
-        liveness.leave(self.store, [gone.worker], crash=crash, failures=self.failures)
-        self.tell(f"a worker ended with {crash}; another one takes over")
-        if self.starts > self.crew.size + RESTARTS:
-            raise RunError(
-                f"workers end again and again before they finish anything; the last with {crash}\n"
-                f"their messages are in {printable(str(self.crew.logs))}"
-            )
+        found = bury(self.store, self.crew, self.space, gone)
+        if found.told:
+            self.tell(found.told)
+        if found.crash and self.starts > self.crew.size + RESTARTS:
+            raise hopeless(self.crew, found.crash)
 
     def mirror(self, all_: bool = False) -> None:
         """Brings the Optuna study up to date. It is no source of anything: where it refuses, the search goes
@@ -236,7 +188,7 @@ class Coordinator:
         if not self.messages or self.messages[-1] != message:
             self.messages.append(message)
 
-    def close(self, at_once: bool) -> None:
+    def close(self, at_once: Callable[[], bool]) -> None:
         """Ends the workers, releases what they had, and brings everything written up to date; bounded."""
         gone = self.crew.end(at_once)
         try:

@@ -1,36 +1,75 @@
 """Recorded cells by score and cost.
 
-In: a study, and cells with scores. Out: their costs, as `sizes` measures them, and the Pareto fronts.
+In: a study, and cells with scores. Out: their costs, as `sizes` measures them, and the Pareto fronts. The
+sizes of a cell are noted when it is ranked; those of a study in which they are not are counted again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import inspect, select
+
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import fronts, queries
+from cellsearch.search import fronts, queries, schema
 from cellsearch.search.fronts import Point
-from cellsearch.search.schema import Store
+from cellsearch.search.schema import Store, alone, reading, sizes, unless_there
 from cellsearch.search.sizes import MEASURES
 
 Scored = Sequence[tuple[str, float]]  # fingerprints with scores
 
 
+def ready(store: Store) -> None:
+    """Makes the table of sizes in a study that was begun without one."""
+    with reading(store.engine, store.url) as connection:
+        there = inspect(connection).has_table(sizes.name)
+    if not there:
+        schema.prepare(store.engine, store.url)
+
+
+def note(store: Store, fingerprint: str, cell: Cell, width: int) -> None:
+    """Keeps the sizes of a cell."""
+    row = {"study": store.study, "fingerprint": fingerprint, "width": width}
+    counted = {name: measure(cell, width) for name, measure in MEASURES.items()}
+    with alone(store) as connection:
+        connection.execute(unless_there(store, sizes).values(row | counted))
+
+
+def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> dict[str, int]:
+    """Fingerprint -> size, where it was kept."""
+    query = select(sizes.c.fingerprint, sizes.c[name]).where(
+        sizes.c.study == store.study, sizes.c.width == width
+    )
+    with reading(store.engine, store.url) as connection:
+        if not inspect(connection).has_table(sizes.name):
+            return {}
+        return {
+            str(row[0]): int(row[1])
+            for part in queries.parts(fingerprints)
+            for row in connection.execute(query.where(sizes.c.fingerprint.in_(part)))
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What recorded cells cost. Each is counted once: a cell does not change."""
+    """What recorded cells cost. Each is looked up once: a cell does not change."""
 
     store: Store
     name: str  # of the measure
     width: int
-    counted: dict[str, tuple[int, int]] = field(default_factory=dict)
+    known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def of(self, fingerprints: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Fingerprint -> the slot in which the cell was met, and its cost."""
-        new = [mark for mark in fingerprints if mark not in self.counted]
-        for record in queries.recorded_cells(self.store, new) if new else ():
-            cost = MEASURES[self.name](parse(record.text), self.width)
-            self.counted[record.fingerprint] = record.slot, cost
-        return {mark: self.counted[mark] for mark in fingerprints}
+        new = [mark for mark in fingerprints if mark not in self.known]
+        if new:
+            found = noted(self.store, new, self.name, self.width)
+            left = [mark for mark in new if mark not in found]
+            for record in queries.recorded_cells(self.store, left) if left else ():
+                found[record.fingerprint] = MEASURES[self.name](parse(record.text), self.width)
+            origins = queries.origins(self.store, new)
+            self.known.update({mark: (origins[mark].slot, found[mark]) for mark in new})
+        return {mark: self.known[mark] for mark in fingerprints}
 
 
 def by_front(scores: Scored, costs: Costs) -> list[str]:

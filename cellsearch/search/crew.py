@@ -7,12 +7,13 @@ a storage URL may hold a password, and every user of a machine sees command line
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
@@ -22,9 +23,13 @@ from cellsearch.search.liveness import Worker
 WORKER = (sys.executable, "-m", "cellsearch.search.serve")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
+POLL_SECONDS = 0.02
 MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
 AWAY = 5  # exit code of a worker whose database did not answer for long: no slot's fault
 FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
+GONE = 7  # exit code of a worker whose device does not answer
+MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
+STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Orders:
 class Child:
     """A running worker process."""
 
-    place: int  # 1, 2, … of so many workers
+    place: int  # 1, 2, … of so many workers; each has its device
     process: "subprocess.Popen[bytes]"
     worker: Worker
     log: Path
@@ -58,26 +63,48 @@ class Exit:
     worker: str  # id
     code: int  # negative: the number of the signal
     said: str  # the end of what it wrote
+    place: int
+    device: str
 
 
 class Crew:
-    """Up to `size` worker processes."""
+    """Up to `size` worker processes: one for each of `devices`, where one may stand more than once. Their logs
+    are called `log` and a number."""
 
-    def __init__(self, size: int, orders: Orders, command: Sequence[str], logs: Path) -> None:
-        self.size, self.orders, self.command, self.logs = size, orders, tuple(command), logs
+    def __init__(
+        self, devices: Sequence[str], orders: Orders, command: Sequence[str], logs: Path, log: str = "worker"
+    ) -> None:
+        self.devices, self.orders, self.command = tuple(devices), orders, tuple(command)
+        self.logs, self.log = logs, log
         self.children: list[Child] = []
+        self.strikes: dict[int, int] = {}  # place -> workers in a row whose device did not answer
+
+    @property
+    def places(self) -> list[int]:
+        """The places whose device is not given up."""
+        return [k for k in range(1, len(self.devices) + 1) if self.strikes.get(k, 0) < STRIKES]
+
+    @property
+    def size(self) -> int:
+        return len(self.places)
+
+    def strike(self, place: int) -> int:
+        """Counts a worker of `place` whose device did not answer; tells how many in a row."""
+        self.strikes[place] = self.strikes.get(place, 0) + 1
+        return self.strikes[place]
 
     def fill(self, wanted: int) -> int:
         """Starts workers until `wanted`, at most `size`, are running; tells how many it started."""
-        places = sorted(set(range(1, self.size + 1)) - {child.place for child in self.children})
+        taken = {child.place for child in self.children}
+        places = [place for place in self.places if place not in taken]
         chosen = places[: max(0, min(wanted, self.size) - len(self.children))]
         for place in chosen:
             self.children.append(self._start(place))
         return len(chosen)
 
     def _start(self, place: int) -> Child:
-        log = self.logs / f"worker-{place}.log"
-        line = json.dumps(asdict(self.orders)) + "\n"
+        log = self.logs / f"{self.log}-{place}.log"
+        line = json.dumps(asdict(replace(self.orders, device=self.devices[place - 1]))) + "\n"
         try:
             with log.open("ab") as file:
                 start = file.tell()
@@ -109,8 +136,8 @@ class Crew:
                 child.process.kill()
 
     def end_stopped(self) -> int:
-        """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold a
-        lock for which everybody waits."""
+        """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold
+        a lock for which everybody waits."""
         stopped = [child for child in self.children if processes.stopped(child.process.pid)]
         for child in stopped:
             child.process.kill()
@@ -120,31 +147,46 @@ class Crew:
         """The workers that have ended since the last look."""
         gone = [child for child in self.children if child.process.poll() is not None]
         self.children = [child for child in self.children if child not in gone]
-        return [_exit(child) for child in gone]
+        return [self._exit(child) for child in gone]
 
-    def end(self, at_once: bool = False) -> list[str]:
-        """Ends all workers, in bounded time; tells their ids. They finish nothing: what is not recorded is
-        run again."""
+    def end(self, at_once: Callable[[], bool] = lambda: False) -> list[str]:
+        """Ends all workers, in bounded time, however many there are, and without waiting when `at_once` says
+        so; tells their ids. They finish nothing: what is not recorded is run again."""
         for child in self.children:
-            child.process.kill() if at_once else child.process.terminate()
+            child.process.terminate()
+        limit = time.monotonic() + GRACE_SECONDS
+        while any(child.process.poll() is None for child in self.children):
+            if at_once() or time.monotonic() > limit:
+                break
+            time.sleep(POLL_SECONDS)
         for child in self.children:
-            try:
-                child.process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait(GRACE_SECONDS)
-        ids = [_exit(child).worker for child in self.children]
+            child.process.kill()
+        limit = time.monotonic() + GRACE_SECONDS
+        for child in self.children:
+            with suppress(subprocess.TimeoutExpired):  # the system itself does not let it go
+                child.process.wait(max(0.0, limit - time.monotonic()))
+        ids = [self._exit(child).worker for child in self.children]
         self.children = []
         return ids
 
+    def _exit(self, child: Child) -> Exit:
+        if child.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                child.process.stdin.close()
+        said = ""
+        with suppress(OSError), child.log.open("rb") as file:  # the log may be gone, or not be ours any more
+            file.seek(child.start)
+            said = file.read()[-4_000:].decode("utf-8", "replace").strip()
+        code = child.process.returncode
+        ended = -signal.SIGKILL if code is None else code
+        return Exit(child.worker.id, ended, said, child.place, self.devices[child.place - 1])
 
-def _exit(child: Child) -> Exit:
-    if child.process.stdin is not None:
-        with suppress(BrokenPipeError):
-            child.process.stdin.close()
-    said = ""
-    with suppress(OSError), child.log.open("rb") as file:  # the log may be gone, or not be ours any more
-        file.seek(child.start)
-        said = file.read()[-4_000:].decode("utf-8", "replace").strip()
-    assert child.process.returncode is not None
-    return Exit(child.worker.id, child.process.returncode, said)
+
+def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
+    """The device of each worker: `workers` of them on each device, or as many as fit where that is not said."""
+    most = {
+        device: workers or (min(MOST_WORKERS, processes.cores()) if device == "cpu" else 1)
+        for device in devices
+    }
+    rounds = range(max(most.values()))
+    return tuple(device for k in rounds for device in devices if k < most[device])

@@ -3,6 +3,7 @@
 SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds the password of a URL.
 """
 
+import json
 import os
 import weakref
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cellsearch.errors import RunError, printable
+from cellsearch.errors import RunError, UsageError, printable
 
 BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
@@ -40,6 +41,16 @@ def file_of(url: str) -> Path | None:
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         return None
     return Path(str(parsed.database))
+
+
+def url_of(file: Path) -> str:
+    """The storage URL of an SQLite file."""
+    url = URL.create("sqlite", database=str(file)).render_as_string(False)
+    if make_url(url).database != str(file):  # SQLAlchemy 2.0 does not quote
+        raise UsageError(
+            f"{printable(str(file))!r} cannot stand in a database URL; use another directory"
+        )
+    return url
 
 
 def driven(url: str) -> URL:
@@ -94,25 +105,30 @@ def _configure(connection: Any, record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
     file = cursor.execute("PRAGMA database_list").fetchone()[2]
-    record.info["file"] = (file, _which(file))
+    if file:  # "" for a database in memory
+        found = Path(file).stat()
+        record.info["file"] = (file, found.st_dev, found.st_ino)
     cursor.close()
 
 
-def _which(file: str) -> tuple[int, int] | None:
-    """Which file stands there, whatever its name is."""
+def _lost(file: str, device: int, number: int) -> bool:
+    """Whether another file stands there than the one that was opened, or none."""
     try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        found = Path(file).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # one may not look any more; what is open stays open
+        return False
+    return (found.st_dev, found.st_ino) != (device, number)
 
 
 def _begin(connection: Connection) -> None:
-    file, known = connection.info.get("file", ("", None))
-    if known is not None and _which(file) != known:  # SQLite would go on in a file that nobody can see
+    file = connection.info.get("file")
+    if file is not None and _lost(*file):  # SQLite would go on in a file that nobody can see
         raise RunError(
-            f"{printable(file)} was deleted, moved or replaced while it was in use\n"
-            "put it back, with the files beside it, and give the same command again; without it that starts anew"
+            f"{printable(file[0])} was deleted, moved or replaced while it was in use\n"
+            "put it back, with the files beside it, and give the same command again (without it that starts "
+            "anew)"
         )
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
@@ -136,8 +152,14 @@ def translated(url: str) -> Iterator[None]:
         raise Unavailable(f"{shown(url)}: all connections of this process are in use") from error
     except DBAPIError as error:
         raise _explained(url, error) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{shown(url)}: what was recorded cannot be read ({error})\n{DAMAGED}") from error
 
 
+DAMAGED = (
+    "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
+    "`sqlite3 FILE .recover` saves what can be read"
+)
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
@@ -156,7 +178,8 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
     ("not a database", "this file is something else; move it away or choose another --name"),
-    ("malformed", "the file is damaged; restore a copy, or recover it with `sqlite3 FILE .recover`"),
+    ("malformed", DAMAGED),
+    ("could not decode", DAMAGED),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
     ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
     ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),

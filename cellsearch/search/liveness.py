@@ -92,6 +92,13 @@ def listed(store: Store) -> list[Worker]:
     return [Worker(r.id, r.kind, r.host, r.pid, r.started, r.parent, r.beat, r.doing) for r in rows]
 
 
+def known(store: Store, ids: Sequence[str]) -> set[str]:
+    """Those of the workers `ids` that have a row."""
+    query = select(workers.c.id).where(workers.c.study == store.study, workers.c.id.in_(list(ids)))
+    with reading(store.engine, store.url) as connection:
+        return set(connection.execute(query).scalars())
+
+
 def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[str, int], int]:
     """The counters of the `count` workers that follow `own` in the ring, by id, and how many workers there
     are in all: each looks at a few, and everyone is looked at."""
@@ -117,13 +124,16 @@ def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) 
 
 
 def recover(store: Store, failures: int, *, crash: str = "", spare: Collection[str] = ()) -> list[int]:
-    """Releases what dead processes of this machine held, except those in `spare`.
+    """Releases what dead processes of this machine held, except those in `spare`; and what workers hold that
+    are not listed: they were given up, took another slot when they came back, and were never heard of again.
 
     `crash` is left out at the start of a search: then a whole search may have been killed, which is no
     slot's fault.
     """
-    host = processes.machine()
-    dead = [w.id for w in listed(store) if w.host == host and w.id not in spare and not alive(w)]
+    host, held = processes.machine(), slots.holders(store)
+    everyone = listed(store)  # later than the holders: who takes a slot is listed before
+    dead = [w.id for w in everyone if w.host == host and w.id not in spare and not alive(w)]
+    dead += sorted(set(held) - {w.id for w in everyone} - set(spare))
     return leave(store, dead, crash=crash, failures=failures) if dead else []
 
 

@@ -27,6 +27,11 @@ def machine() -> str:
     return f"{parts[0][:60]}#{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:12]}"
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def started(pid: int) -> str:
     """When process `pid` started, in its system's own units; "" where there is no such process (a zombie is
     none)."""

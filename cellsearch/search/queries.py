@@ -82,7 +82,7 @@ def recorded_stages(
             return [Stage(*row) for row in connection.execute(query.order_by(stages.c.slot))]
         found = [
             Stage(*row)
-            for part in _parts(among)
+            for part in parts(among)
             for row in connection.execute(query.where(stages.c.fingerprint.in_(part)))
         ]
     return sorted(found, key=lambda stage: stage.slot)
@@ -176,7 +176,7 @@ def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]
         .group_by(claims.c.fingerprint, claims.c.task)
     )
     with reading(store.engine, store.url) as connection:
-        for part in _parts(fingerprints):
+        for part in parts(fingerprints):
             for row in connection.execute(query.where(claims.c.fingerprint.in_(part))):
                 found[row.fingerprint][row.task] = int(row.settings)
     return found
@@ -215,7 +215,7 @@ def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
     with reading(store.engine, store.url) as connection:
         return {
             row.fingerprint: Origin(row.slot, bool(row.seed))
-            for part in _parts(fingerprints)
+            for part in parts(fingerprints)
             for row in connection.execute(query.where(cells.c.fingerprint.in_(part)))
         }
 
@@ -234,7 +234,7 @@ def recorded_cells(
         if fingerprints is None:
             return [Record(*row) for row in connection.execute(query.where(*where))]
         found: list[Record] = []
-        for part in _parts(fingerprints):
+        for part in parts(fingerprints):
             found += [
                 Record(*row) for row in connection.execute(query.where(*where, cells.c.fingerprint.in_(part)))
             ]
@@ -283,7 +283,7 @@ def stages_in(store: Store, numbers: Sequence[int]) -> list[Stage]:
         return [Stage(*row) for row in connection.execute(query)]
 
 
-def _parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
+def parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
     """In pieces that every database takes as parameters of one statement."""
     return [fingerprints[i : i + size] for i in range(0, len(fingerprints), size)]
 

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
-
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.files import write_text
-from cellsearch.search import liveness, processes, records
-from cellsearch.search.coordinator import Coordinator, listening
-from cellsearch.search.crew import WORKER, Crew, Orders
+from cellsearch.search import database, liveness, processes, records, soundness
+from cellsearch.search.coordinator import Coordinator
+from cellsearch.search.crew import WORKER, Crew, Orders, places
 from cellsearch.search.progress import Progress
 from cellsearch.search.records import Identity, Seed
 from cellsearch.search.schema import Store
+from cellsearch.search.signals import listening
 from cellsearch.search.space import Space, check_seeds, difference, parse_space
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
@@ -38,8 +37,8 @@ class Options:
     """How a search runs on this machine; none of it changes a result."""
 
     storage: str | None = None  # default: SQLite in the directory of the study
-    workers: int = 1
-    device: str = "cpu"
+    workers: int | None = 1  # on each device; None: as many as fit
+    devices: Sequence[str] = ("cpu",)
     data: str | None = None
     trials: int | None = None  # totals, not additions
     seconds: float | None = None
@@ -58,11 +57,7 @@ def directory(results: Path, name: str) -> Path:
 
 def default_url(results: Path, name: str) -> str:
     """The SQLite database of a study."""
-    file = str(directory(results, name) / "study.db")
-    url = URL.create("sqlite", database=file).render_as_string(False)
-    if make_url(url).database != file:  # SQLAlchemy 2.0 does not quote
-        raise UsageError(f"{printable(file)!r} cannot stand in a database URL; use another directory")
-    return url
+    return database.url_of(directory(results, name) / "study.db")
 
 
 def search(
@@ -87,14 +82,14 @@ def search(
     except OSError as error:
         raise RunError(
             f"cannot make {printable(str(folder))}: {error.strerror}\n"
-            "change the permissions, or go to another directory"
+            "free some space, change the permissions, or go to another directory"
         ) from error
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
         write_text(folder / "space.yaml", records.facts(store).space)
         me = liveness.myself("search")
-        orders = Orders(name, store.url, options.device, options.data, str(folder / "spool"), me.id)
-        crew = Crew(options.workers, orders, options.command, folder / "logs")
+        orders = Orders(name, store.url, "cpu", options.data, str(folder / "spool"), me.id)
+        crew = Crew(places(options.devices, options.workers), orders, options.command, folder / "logs")
         with listening() as signals:
             return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
 
@@ -111,6 +106,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
         return records.create(
             url, name, identity, program(), trials, seeds_of(space), tasks, space.strategy.settings
         )
+    soundness.intact(store)
     known = records.facts(store)
     chosen = seed if seed is not None else known.seed
     identity = Identity(space.text, chosen, digests(chosen))

@@ -155,6 +155,20 @@ claims = Table(  # who runs what: the key is the promise that nothing is run twi
     Index("cellsearch_claims_slot", "study", "slot", "task"),
 )
 
+sizes = Table(  # what is counted of ranked cells, so that their texts need not be read again; no truth of its own
+    "cellsearch_sizes",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
+    Column("nodes", Integer, nullable=False),
+    Column("matrices", Integer, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("products", Integer, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("multiply_adds", BigInteger, nullable=False),
+)
+
 workers = Table(
     "cellsearch_workers",
     META,

@@ -19,7 +19,7 @@ from types import FrameType
 
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import liveness, records
-from cellsearch.search.crew import AWAY, FATAL, Orders
+from cellsearch.search.crew import AWAY, FATAL, GONE, Orders
 from cellsearch.search.database import Unavailable
 from cellsearch.search.lab import RealLab, real_propose
 from cellsearch.search.liveness import OVERDUE, Heart
@@ -28,6 +28,8 @@ from cellsearch.search.space import Space, parse_space
 from cellsearch.search.spool import spool
 from cellsearch.search.strategies import Propose
 from cellsearch.search.worker import CRASHES, Lab, work
+from cellsearch.train import devices
+from cellsearch.train.devices import Gone
 
 MakeLab = Callable[[Space, int, Orders], Lab]  # the space, the seed of the study
 MakePropose = Callable[[Space], Propose]
@@ -36,6 +38,7 @@ CRASHED = 3  # exit code
 
 def real_lab(space: Space, seed: int, orders: Orders) -> Lab:
     """Data and training on this machine."""
+    devices.check(orders.device)  # before a slot is taken
     return RealLab(space, seed, Path(orders.data) if orders.data else None, orders.device)
 
 
@@ -54,7 +57,9 @@ def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose
     except CellsearchError as error:
         with suppress(OSError):  # the log is on a full disk: the exit code is all there is to say it with
             print(error, file=sys.stderr, flush=True)
-        return AWAY if isinstance(error, Unavailable) else FATAL
+        if isinstance(error, Unavailable):
+            return AWAY
+        return GONE if isinstance(error, Gone) else FATAL
     except Exception:
         with suppress(OSError):
             traceback.print_exc()

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cellsearch.errors import RunError
@@ -98,15 +98,14 @@ def take(store: Store, worker: str) -> Slot | Idle:
             )
         elif known.waits:
             return Idle.WAIT if known.running else Idle.FREEZE
-        elif (number := known.last + 1) - known.planned >= known.trials:
+        elif known.last + 1 - known.planned >= known.trials:
             return Idle.DONE
         else:
-            row = {"study": store.study, "number": number, "state": "running", "worker": worker}
-            change = unless_there(store, slots).values(row).returning(slots.c.number)
+            change = _another(store, worker, known.planned)
         with alone(store) as connection:
             mine = connection.execute(change).first()
         if mine is not None:
-            return Slot(number, "", "", "", "") if found is None else _slot(found)
+            return Slot(mine.number, "", "", "", "") if found is None else _slot(found)
         time.sleep(random.uniform(0, pause))  # somebody else was faster; not all shall want the same again
         pause, among = min(2 * pause, 1.0), min(2 * among, 1_024)
 
@@ -135,7 +134,19 @@ def _next(store: Store, worker: str, among: int) -> tuple[Row[Any], Row[Any] | N
     return known, found[0] if among == 1 else random.choice(found)
 
 
-def _at_baseline(store: Store) -> Select[tuple[int]]:
+def _another(store: Store, worker: str, planned: int) -> Any:
+    """The statement that makes the slot after the last one, while the target is not met. It writes nothing
+    where another worker makes that slot at the same moment."""
+    next = 1 + select(func.max(slots.c.number)).where(slots.c.study == store.study).scalar_subquery()
+    target = select(studies.c.trials).where(studies.c.id == store.study).scalar_subquery()
+    row = select(literal(store.study), next, literal("running"), literal(worker))
+    insertion = unless_there(store, slots).from_select(
+        ["study", "number", "state", "worker"], row.where(next - planned < target)
+    )
+    return insertion.returning(slots.c.number)
+
+
+def _at_baseline(store: Store) -> Select[Any]:
     """How many slots of the baseline are in work."""
     running = (slots.c.kind == "baseline", slots.c.state == "running")
     return select(func.count()).where(slots.c.study == store.study, *running)
@@ -338,6 +349,13 @@ def _count_failure(connection: Connection, store: Store, cause: str, failures: i
         first = known.cause or cause or "unknown"
         change["stopped"] = f"{known.streak + 1} evaluations in a row have failed; the first of them: {first}"
     connection.execute(update(studies).where(studies.c.id == store.study).values(change))
+
+
+def holders(store: Store) -> list[str]:
+    """The workers that have a slot."""
+    query = select(slots.c.worker).where(slots.c.study == store.study, slots.c.state == "running")
+    with reading(store.engine, store.url) as connection:
+        return list(connection.execute(query.distinct()).scalars())
 
 
 def release(store: Store, workers: Sequence[str], *, crash: str = "", failures: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The records as a decision reads them. In: a study. Out: the `View` of `strategies`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
@@ -76,3 +77,23 @@ def look(store: Store, space: Space, known: Facts, counted: Costs | None = None)
         cell=cell,
         counts_as=counts_as,
     )
+
+
+def limited(view: View, offered: Callable[[str, str], Collection[int]]) -> View:
+    """The same view where a cell (a fingerprint) can be run on a stage with the `offered` settings alone: what
+    is not offered counts as tried."""
+
+    def with_others(mark: str, tried: Mapping[str, int]) -> dict[str, int]:
+        return {
+            stage: tried.get(stage, 0) + size - len(offered(mark, stage))
+            for stage, size in view.grids.items()
+        }
+
+    def several(marks: Sequence[str]) -> dict[str, dict[str, int]]:
+        return {mark: with_others(mark, tried) for mark, tried in view.tried(marks).items()}
+
+    def known(mark: str) -> Known:
+        found = view.known(mark)
+        return replace(found, tried=with_others(mark, found.tried))
+
+    return replace(view, tried=several, known=known)

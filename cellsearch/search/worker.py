@@ -11,7 +11,7 @@ task, setting).
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,13 +23,13 @@ from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
-from cellsearch.search import queries, ranking, slots, strategies, views
+from cellsearch.search import costs, queries, ranking, slots, strategies, views
 from cellsearch.search.costs import Costs
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue, overdue
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.judging import Broken, checked, first_cause, judged
-from cellsearch.search.liveness import Heart
+from cellsearch.search.liveness import Heart, register
 from cellsearch.search.patience import patiently
 from cellsearch.search.records import Facts, facts, freeze
 from cellsearch.search.schema import Store
@@ -44,6 +44,7 @@ WAIT_SECONDS = (0.2, 10.0)  # between two looks for a slot while others are at t
 CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
 
 Say = Callable[[str], None]
+Offered = Callable[[str, str], Collection[int]]  # fingerprint, stage -> the settings there can be
 Choose = Callable[[frozenset[int]], list[int]]  # settings that are taken -> settings to run
 
 
@@ -74,8 +75,11 @@ def work(
     heart: Heart,
     crashes_allowed: int = CRASHES,
     spool: Spool | None = None,
+    offered: Offered | None = None,
 ) -> None:
     """Works on slots until there is none left to take. Stages that cannot be recorded are kept in `spool`.
+
+    `offered` limits the settings that a cell can be run with, for a laboratory that has no others; None: all.
 
     An error for people ends the worker, except a cell that cannot be used: that is a failed slot. Any other
     exception gives the slot back, as a crash of the worker does; the last of `crashes_allowed` in a row is
@@ -83,6 +87,7 @@ def work(
     """
     failures = space.strategy.failures
     check_data(patiently(lambda: facts(store)), lab)
+    patiently(lambda: costs.ready(store))
     counted = Costs(store, space.strategy.cost, space.limits.width)
     crashes = 0
     while True:
@@ -98,11 +103,11 @@ def work(
         elif isinstance(taken, Slot):
             try:
                 known = patiently(lambda: facts(store))
-                shift = Shift(store, space, known, lab, propose, heart, counted, spool)
+                shift = Shift(store, space, known, lab, propose, heart, counted, spool, offered)
                 patiently(lambda: shift.run(taken))  # noqa: B023  (called at once)
                 crashes = 0
-            except Lost:
-                continue  # this worker was silent for long, and its slot went to another one
+            except Lost:  # this worker was silent for long, and its slot went to another one
+                patiently(lambda: register(store, heart.worker))
             except CellsearchError:
                 raise
             except Exception as error:
@@ -153,6 +158,7 @@ class Shift:
     heart: Heart
     costs: Costs
     spool: Spool | None = None
+    offered: Offered | None = None
 
     @property
     def worker(self) -> str:
@@ -218,6 +224,8 @@ class Shift:
             if slot.kind == "propose" and not passed:
                 self.close(slot, "filtered", task, all_)
                 return
+        if slot.kind == "propose":
+            costs.note(self.store, slot.fingerprint, cell, self.space.limits.width)
         self.close(slot, "ranked", "", all_)
 
     def close(self, slot: Slot, outcome: str, task: str, outcomes: Sequence[Outcome]) -> None:
@@ -236,7 +244,7 @@ class Shift:
         done = slots.recorded(self.store, slot)
         if task in done:
             return judged(task, done[task])
-        choose = self.chooser(slot, task, count)
+        choose = self.among_offered(slot, task, self.chooser(slot, task, count))
         claimed = patiently(lambda: slots.claim(self.store, self.worker, slot, task, choose))
         failpoint("after-claim")
         if not claimed:
@@ -331,6 +339,13 @@ class Shift:
         planned = choose(seen)
         return lambda taken: planned if taken == seen else choose(taken)
 
+    def among_offered(self, slot: Slot, task: str, choose: Choose) -> Choose:
+        """The same choice where only some settings are offered: the others count as taken."""
+        if self.offered is None:
+            return choose
+        others = frozenset(range(self.grids[task])) - frozenset(self.offered(slot.fingerprint, task))
+        return lambda taken: choose(taken | others)
+
     def history(self, slot: Slot, task: str) -> list[Result]:
         """What a sampler is told: the results of the cell, and of its parent where those are passed on."""
         known = [slot.fingerprint]
@@ -351,7 +366,8 @@ class Shift:
 
     def view(self) -> View:
         """The records as decisions read them."""
-        return views.look(self.store, self.space, self.facts, self.costs)
+        view = views.look(self.store, self.space, self.facts, self.costs)
+        return view if self.offered is None else views.limited(view, self.offered)
 
     def cell(self, fingerprint: str) -> Cell:
         """A recorded cell."""

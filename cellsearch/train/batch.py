@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 import torch
 
 from cellsearch.errors import printable
-from cellsearch.train.population import Data, Population, Progress, Result
+from cellsearch.train.cohort import Turns, finish
+from cellsearch.train.population import Population, Progress, Result
+from cellsearch.train.steps import Data
 
 #: What the allocators say that have no exception of their own.
 SAID = (
@@ -49,9 +51,13 @@ class Batch:
 
     def advance(self, data: Data, to_epoch: int | None, progress: Progress | None = None) -> None:
         """Trains until `to_epoch` epochs are done, or until every member has ended."""
+        finish(self.windows(data, to_epoch, progress))
+
+    def windows(self, data: Data, to_epoch: int | None, progress: Progress | None = None) -> Turns[None]:
+        """Does what `advance` does, and pauses after every window."""
         at = 0
         while at < len(self.populations):
-            failure = _attempt(self.populations[at], data, to_epoch, progress)
+            failure = yield from _attempt(self.populations[at], data, to_epoch, progress)
             if failure is None:
                 at += 1
             else:
@@ -88,10 +94,10 @@ class Batch:
 
 def _attempt(
     population: Population, data: Data, to_epoch: int | None, progress: Progress | None
-) -> str | None:
+) -> Turns[str | None]:
     """Trains; what the allocator said where memory did not suffice."""
     try:
-        population.advance(data, to_epoch, progress)
+        yield from population.windows(data, to_epoch, progress)
         return None
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):

@@ -7,20 +7,23 @@ weights from the seed, the cell, the task and the setting, never from its place 
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.errors import RunError
+from cellsearch.errors import CellsearchError, RunError
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import cost, halving, model
 from cellsearch.train.batch import Batch
+from cellsearch.train.cohort import Turns, finish, lane, together
 from cellsearch.train.model import Shape, Window
 from cellsearch.train.outcome import Outcome
-from cellsearch.train.population import Data, Member, Population, Progress
+from cellsearch.train.population import Member, Population, Progress
 from cellsearch.train.settings import Grid, Training
+from cellsearch.train.steps import Data
 
 
 def on_device(dataset: Dataset, steps: int, device: str) -> Data:
@@ -41,6 +44,20 @@ def member_seed(seed: int, cell: Cell, task: str, setting: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `evaluate` is asked: a cell on settings of the grid of a task."""
+
+    cell: Cell
+    dataset: Dataset
+    grid: Grid
+    indices: Sequence[int]
+    training: Training
+    seed: int
+    stop_at: float | None = None
+    progress: Progress | None = None
+
+
 def evaluate(
     cell: Cell,
     dataset: Dataset,
@@ -57,31 +74,66 @@ def evaluate(
 
     `stop_at` ends a member once its validation accuracy reaches it, for filters that ask no more than that.
     """
+    request = Request(cell, dataset, grid, indices, training, seed, stop_at, progress)
+    return finish(evaluation(request, device))
+
+
+def evaluate_together(requests: Sequence[Request], device: str) -> list[list[Outcome] | CellsearchError]:
+    """A cohort: what each request comes to alone, the error where it comes to one. On a GPU they take turns;
+    on a CPU one follows the other."""
+    _check(device)
+    shared: dict[tuple[int, int], Data] = {}  # one copy for all who train on it
+    for r in requests:
+        key = id(r.dataset), r.training.steps
+        if key not in shared:
+            shared[key] = on_device(r.dataset, r.training.steps, device)
+    walks = [_guarded(evaluation(r, device, shared[id(r.dataset), r.training.steps])) for r in requests]
+    return finish(together(walks, [lane(device) for _ in requests]))
+
+
+def _guarded(training: Turns[list[Outcome]]) -> Turns[list[Outcome] | CellsearchError]:
+    try:
+        return (yield from training)
+    except CellsearchError as error:
+        return error
+
+
+def _check(device: str) -> None:
     if device != "cpu" and not torch.cuda.is_available():
         raise RunError(f"device {device!r} is not available here; use --device cpu")
-    data = on_device(dataset, training.steps, device)
+
+
+def evaluation(request: Request, device: str, data: Data | None = None) -> Turns[list[Outcome]]:
+    """`evaluate`, which pauses after every window. Batches have a lane each. `data` is the data set, where it
+    lies on the device already."""
+    _check(device)
+    cell, dataset, training, progress = request.cell, request.dataset, request.training, request.progress
+    data = data or on_device(dataset, training.steps, device)
     groups: dict[Shape, list[Member]] = {}
-    for index in indices:
-        setting = grid[index]
+    for index in request.indices:
+        setting = request.grid[index]
         hidden = cost.width(cell, dataset.vocabulary, setting.layers, setting.parameters)
         shape = Shape(cell, dataset.vocabulary, setting.layers, hidden)
-        member = Member(index, setting, member_seed(seed, cell, dataset.task, index))
+        member = Member(index, setting, member_seed(request.seed, cell, dataset.task, index))
         groups.setdefault(shape, []).append(member)
-    batches = [Batch([Population(shape, g, training, device, stop_at)]) for shape, g in groups.items()]
+    lanes = [lane(device) for _ in groups]
+    batches = []
+    for mine, (shape, group) in zip(lanes, groups.items(), strict=True):
+        with mine.here():
+            batches.append(Batch([Population(shape, group, training, device, request.stop_at)]))
 
     def tell(epoch: int, _: int) -> None:
         if progress is not None:
             progress(epoch, sum(len(batch.running) for batch in batches))
 
     for rung in training.rungs:
-        for batch in batches:
-            batch.advance(data, rung, tell)
+        yield from together([batch.windows(data, rung, tell) for batch in batches], lanes)
         running = {i: accuracy for batch in batches for i, accuracy in batch.running.items()}
         out = set(running) - halving.chosen(running, training.keep)
-        for batch in batches:
-            batch.drop(out)
-    for batch in batches:
-        batch.advance(data, None, tell)
+        for mine, batch in zip(lanes, batches, strict=True):
+            with mine.here():
+                batch.drop(out)
+    yield from together([batch.windows(data, None, tell) for batch in batches], lanes)
     found: dict[int, Outcome] = {}
     for shape, batch in zip(groups, batches, strict=True):
         size = cost.parameters(cell, dataset.vocabulary, shape.layers, shape.hidden)
@@ -90,4 +142,4 @@ def evaluate(
                 index, r.status, r.accuracy, r.loss, r.epochs, shape.hidden, size, r.cause, r.trained,
                 batch.notes.get(index, ""),
             )  # fmt: skip
-    return [found[i] for i in indices]
+    return [found[i] for i in request.indices]

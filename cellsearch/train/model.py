@@ -7,18 +7,21 @@ All weights of a member are one flat row: embedding [V, H], the layers, output m
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
+from cellsearch.compiler.layer import choose_engine
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
 from cellsearch.dsl.graph import Cell
+from cellsearch.train import blocks
 
 #: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
 #: many as it may: each block is a round of calls.
-LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 26
+LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,38 @@ def run(
     engine: str = "auto",
 ) -> tuple[Score, States]:
     """Score a window and give the states after it; with `gradient`, also differentiate the summed loss
-    divided by the minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size")."""
+    divided by the minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size").
+
+    On a CPU members go through the window in blocks, which changes no bit of the results."""
+    members, real = rows.shape[0], rows.element_size()
+    if choose_engine(engine, rows) != "native":
+        return _block(shape, rows, window, states, start, gradient, engine)
+    sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
+    if len(sizes) < 2:
+        return _block(shape, rows, window, states, start, gradient, engine)
+    scores, ends = [], []
+    for end, size in zip(accumulate(sizes), sizes, strict=True):
+        k = slice(end - size, end)
+        some = [[state[k] for state in layer] for layer in states]
+        part = None if gradient is None else gradient[k]
+        score, last = _block(shape, rows[k], window, some, start, part, engine)
+        scores.append(score)
+        ends.append(last)
+    loss, right = torch.cat([s.loss for s in scores]), torch.cat([s.right for s in scores])
+    joined = [[torch.cat(parts) for parts in zip(*layers, strict=True)] for layers in zip(*ends, strict=True)]
+    return Score(loss, right, scores[0].count), joined
+
+
+def _block(
+    shape: Shape,
+    rows: Tensor,
+    window: Window,
+    states: States,
+    start: int | Tensor,
+    gradient: Tensor | None,
+    engine: str,
+) -> tuple[Score, States]:
+    """What `run` does, for members that go through the window together."""
     vocabulary, hidden = shape.vocabulary, shape.hidden
     steps, batch = window.inputs.shape
     members = rows.shape[0]
@@ -143,21 +177,22 @@ def run(
     ).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
-    embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
+    _embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
     return score, last
 
 
-def embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
+def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
     """Sum the gradients of the rows of an embedding that were looked up: d_x [K, N, H] at tokens [N], to
-    d_table [K, V, H].
-
-    On a GPU `index_add_` adds in an order of its own each time. There the sums are matrix products with a
-    0/1 matrix: by symbol, or where the vocabulary is large by the first position of each symbol, and then
-    all that is added to a row is one number and zeros.
-    """
+    d_table [K, V, H]. On a GPU `index_add_` adds in an order of its own each time."""
     if d_x.device.type == "cpu":
         d_table.zero_().index_add_(1, tokens, d_x)
-        return
+    else:
+        add_by_products(d_table, tokens, d_x)
+
+
+def add_by_products(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
+    """The same sums as products with a 0/1 matrix: by symbol, or where the vocabulary is large by the first
+    position of each symbol, and then what is added to a row is one number and zeros, in any order."""
     symbols = torch.arange(d_table.shape[1], device=tokens.device)
     if len(symbols) <= len(tokens):
         same = (symbols[:, None] == tokens).to(d_x.dtype)
@@ -182,12 +217,16 @@ def _output_layer(
     members, positions = rows.shape[0], window.targets.shape[0]
     loss = torch.zeros(members, dtype=rows.dtype, device=rows.device)
     right = torch.zeros(members, dtype=torch.int64, device=rows.device)
-    size = max(1, LOGITS_BLOCK // max(1, positions * shape.vocabulary))
+    numbers = LOGITS_BLOCK if rows.device.type == "cpu" else LOGITS_BLOCK_GPU
+    size = max(1, numbers // max(1, positions * shape.vocabulary))
+    space = rows.new_empty(min(size, members), positions, shape.vocabulary)  # logits, block after block
     for k in range(0, members, size):
         block = slice(k, k + size)
         d_part = None if gradient is None else gradient[block]
         d_seen = None if d_flat is None else d_flat[block]
-        loss[block], right[block] = _some(shape, rows[block], flat[block], window, d_part, d_seen, batch)
+        loss[block], right[block] = _some(
+            shape, rows[block], flat[block], window, space, d_part, d_seen, batch
+        )  # fmt: skip
     return Score(loss, right, positions)
 
 
@@ -196,6 +235,7 @@ def _some(
     rows: Tensor,
     flat: Tensor,
     window: Window,
+    space: Tensor,
     gradient: Tensor | None,
     d_flat: Tensor | None,
     batch: int,
@@ -205,18 +245,23 @@ def _some(
     end = shape.output + hidden * vocabulary
     matrix = rows[:, shape.output : end].unflatten(1, (hidden, vocabulary))
     seen = flat if window.positions is None else flat[:, window.positions]
-    logits = torch.baddbmm(rows[:, None, end:], seen, matrix)  # [k, n, V]
+    logits = space[: len(rows)]  # [k, n, V]
+    torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
     target = window.targets.expand(logits.shape[0], -1)[..., None]
     top = logits.max(-1)
-    right = (top.indices == target[..., 0]).sum(1)
+    hits = top.indices == target[..., 0]
+    right = (hits if window.scored is None else hits & window.scored).sum(1)
     chosen = logits.gather(-1, target)[..., 0]
     logits.sub_(top.values[..., None]).exp_()
     total = logits.sum(-1)
-    loss = (total.log() + top.values - chosen).sum(1)
+    losses = total.log() + top.values - chosen
+    loss = (losses if window.scored is None else losses.where(window.scored, 0)).sum(1)
     if gradient is None or d_flat is None:
         return loss, right
     d_logits = logits.div_(total[..., None])
     d_logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
+    if window.scored is not None:
+        d_logits.masked_fill_(~window.scored[:, None], 0)
     torch.bmm(
         seen.transpose(1, 2),
         d_logits,

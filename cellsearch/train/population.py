@@ -16,26 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellsearch.errors import CellsearchError
 from cellsearch.train import model, schedule
-from cellsearch.train.model import Shape, Window
+from cellsearch.train.cohort import Turns, finish
+from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Status
 from cellsearch.train.schedule import Schedule
 from cellsearch.train.settings import Setting, Training
+from cellsearch.train.steps import Data, Steps
 
 #: Members leave the batch only when at least this share of it has ended: moving rows takes time.
 LEAVE_SHARE = 0.25
 
 #: Called after every epoch: epochs done, members still in training.
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Data:
-    """A dataset on a device, cut in windows."""
-
-    train: Sequence[Window]
-    valid: Sequence[Window]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +87,27 @@ class Population:
 
     def advance(self, data: Data, to_epoch: int | None = None, progress: Progress | None = None) -> None:
         """Trains until `to_epoch` epochs are done, or until every member has ended."""
+        finish(self.windows(data, to_epoch, progress))
+
+    def windows(
+        self, data: Data, to_epoch: int | None = None, progress: Progress | None = None
+    ) -> Turns[None]:
+        """Does what `advance` does, and pauses after every window: others may take their turn then."""
         if not self.running or (to_epoch is not None and self.epoch >= to_epoch):
             return
         if self._rows is None:
             scales = [m.setting.init_scale for m in self.members]
             seeds = [m.seed for m in self.members]
             self._rows = model.first_rows(self.shape, scales, seeds, self.dtype).to(self.device)
-        gradient: Tensor | None = None
+        steps: Steps | None = None
         while self._rows is not None and (to_epoch is None or self.epoch < to_epoch):
-            if gradient is None:
-                gradient = torch.zeros_like(self._rows)
-            self._one_epoch(data, self._rows, gradient)
+            if steps is None:
+                steps = Steps(self.shape, data, self._rows, self._norms)
+            yield from self._one_epoch(steps)
             if progress is not None:
                 progress(self.epoch, len(self.running))
             if self._plan.stopped.mean() >= LEAVE_SHARE:
-                gradient = None  # before some of the rows are copied
+                steps = None  # before some of the rows are copied
             self._leave()
 
     def drop(self, indices: Iterable[int]) -> None:
@@ -120,11 +119,11 @@ class Population:
         """Gives up the rows of a population that goes no further."""
         self._rows = None
 
-    def _one_epoch(self, data: Data, rows: Tensor, gradient: Tensor) -> None:
+    def _one_epoch(self, steps: Steps) -> Turns[None]:
         """An epoch of training, a look at the validation part, and what follows for each member."""
-        rates = torch.tensor(self._plan.rate * ~self._plan.stopped, dtype=self.dtype, device=self.device)
-        broken = train_epoch(self.shape, data.train, rows, gradient, rates, self._norms)
-        loss, accuracy = score(self.shape, data.valid, rows)
+        yield from steps.train(self._plan.rate * ~self._plan.stopped)
+        yield from steps.score()
+        broken, loss, accuracy = steps.found()
         self.epoch += 1
         finite = np.isfinite(loss) & ~broken
         for k in np.flatnonzero(~self._plan.stopped):
@@ -157,39 +156,3 @@ class Population:
             index = torch.from_numpy(stay).to(self._rows.device)
             self._rows, self._norms = self._rows[index], self._norms[index]
             self._index, self._plan = self._index[stay], self._plan.keep(stay)
-
-
-def train_epoch(
-    shape: Shape, windows: Sequence[Window], rows: Tensor, gradient: Tensor, rates: Tensor, norms: Tensor
-) -> np.ndarray:
-    """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not
-    finite [K]."""
-    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
-    broken = torch.zeros(rows.shape[0], dtype=torch.bool, device=rows.device)
-    start = 0
-    for window in windows:
-        _, states = model.run(shape, rows, window, states, start, gradient)
-        start += len(window.inputs)
-        norm = torch.linalg.vector_norm(gradient, dim=1)
-        broken |= ~torch.isfinite(norm)
-        factor = rates * torch.clamp(norms / norm, max=1.0)
-        factor = torch.where(broken, 0.0, factor)
-        rows.addcmul_(gradient, -factor[:, None])
-    return broken.cpu().numpy()
-
-
-def score(shape: Shape, windows: Sequence[Window], rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean loss in nats and accuracy of each member [K] on a part."""
-    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
-    loss = torch.zeros(rows.shape[0], dtype=torch.float64, device=rows.device)
-    right = torch.zeros(rows.shape[0], dtype=torch.int64, device=rows.device)
-    start, total = 0, 0
-    for window in windows:
-        found, states = model.run(shape, rows, window, states, start)
-        start += len(window.inputs)
-        loss += found.loss
-        right += found.right
-        total += found.count
-    if total == 0:
-        raise CellsearchError("the validation part has no position to score")
-    return (loss / total).cpu().numpy(), (right / total).cpu().numpy()

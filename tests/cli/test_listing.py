@@ -6,7 +6,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.dsl import zoo
-from cellsearch.search.space import load_space, names
+from cellsearch.search.space import load_space, names, source_of
 from cellsearch.tasks import TASKS
 
 
@@ -87,6 +87,30 @@ def test_check_sums_a_space_up(run: Run) -> None:
     assert [stage["name"] for stage in told["stages"]] == ["filter", *(task.name for task in space.tasks)]
     assert told["cost"]["baseline"]["runs"] == len(space.seeds) * sum(len(task.grid) for task in space.tasks)
     assert f"{told['cost']['baseline']['runs']} training runs" in done.out
+
+
+def test_check_tells_the_strategy_and_notes_seeds_beyond_the_limits(run: Run, tmp_path: Path) -> None:
+    text = source_of("quick")
+    for old, new in (
+        ("strategy:\n", "strategy:\n  name: evolution\n  rank: pareto\n  cost: multiply_adds\n  sampler: tpe\n"),
+        ("limits: {nodes: 48, matrices: 16}", "limits: {matrices: 7, parameters: 70000}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "my.yaml").write_text(text)
+    done = run("check", "my.yaml", columns=200)
+    assert done.code == 0
+    assert "evolution: regularised" in done.out
+    assert "by fronts of score and multiply-adds; settings by tpe" in done.out
+    assert done.out.count("note: ") == 2
+    assert "the seed lstm is beyond limits.matrices (8, not 7)" in done.out
+    assert "the seed lstm is beyond limits.parameters (80,400, not 70,000)" in done.out
+    told = run("check", "my.yaml", "--json").json
+    assert told["strategy"] == "evolution"
+    assert len(told["warnings"]) == 2
+    assert told["ok"]
+    assert run("check", "quick", "--json").json["warnings"] == []
+    assert "note: " not in run("check", "quick").out
 
 
 def test_check_tells_the_place_of_an_error_in_a_space(run: Run, tmp_path: Path) -> None:

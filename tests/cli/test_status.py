@@ -10,6 +10,7 @@ from search.scripted import Scripted, new_study, one_of, searched, space_of
 
 from cellsearch.dsl.text import parse
 from cellsearch.search.queries import Counts
+from cellsearch.search.sizes import MEASURES
 
 ROW = {
     "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "slot", "text", "twins",
@@ -82,6 +83,65 @@ def test_all_shows_what_was_filtered(run: Run, study: str) -> None:
     filtered = [row for row in every if row["status"].startswith("filtered")]
     assert filtered and len(every) > len(few)
     assert "filtered at" in run("leaderboard", study, "--all", columns=140).out
+
+
+@pytest.mark.parametrize("cost", MEASURES)
+def test_pareto_shows_the_front_and_the_seeds(run: Run, study: str, cost: str) -> None:
+    every = run("leaderboard", study, "--json", "--rows", "1e9").json["rows"]
+    told = run("leaderboard", study, "--pareto", cost, "--json").json
+    assert (told["name"], told["cost"], told["width"]) == (study, cost, 100)
+    rows = told["rows"]
+    assert all(set(row) == {*ROW, "cost", "front"} for row in rows)
+    assert all(row["cost"] == MEASURES[cost](parse(row["text"]), 100) for row in rows)
+    front = [row for row in rows if row["front"]]
+    costs = {row["fingerprint"]: MEASURES[cost](parse(row["text"]), 100) for row in every}
+    beaten = {
+        row["fingerprint"]
+        for row in every
+        for other in every
+        if other["score"] >= row["score"] and costs[other["fingerprint"]] <= costs[row["fingerprint"]]
+        if (other["score"], costs[other["fingerprint"]]) != (row["score"], costs[row["fingerprint"]])
+    }
+    assert [row["fingerprint"] for row in front] == [
+        row["fingerprint"] for row in every if row["fingerprint"] not in beaten
+    ]
+    assert {row["name"] for row in rows if row["seed"]} == {"lstm", "gru"}
+
+    done = run("leaderboard", study, "--pareto", cost, columns=140)
+    table = done.out.split("\n\n")[0].splitlines()
+    assert cost.replace("_", "-") in table[0].split()
+    assert [line.split()[:3] for line in table[1:]] == [
+        [str(row["rank"]), row["name"], f"{row['score']:.3f}"] for row in rows
+    ]
+    assert all(f" {row['cost']:,} " in line for row, line in zip(rows, table[1:], strict=True))
+    assert ("100 units" in done.out) == (cost in ("parameters", "multiply_adds"))
+
+
+def test_pareto_takes_the_cost_of_the_space(run: Run, study: str) -> None:
+    assert run("leaderboard", study, "--pareto", "--json").json["cost"] == "parameters"
+    assert run("leaderboard", study, "--pareto").code == 0
+    assert run("leaderboard", "--pareto").code == 0  # the newest search
+
+
+def test_pareto_tells_what_it_takes(run: Run, study: str) -> None:
+    for word in ("matrces", study):
+        done = run("leaderboard", study, "--pareto", word)
+        assert (done.code, done.out) == (2, "")
+        assert f"'{word}' is nothing to hold against scores" in done.err
+        assert "name of a search comes before --pareto" in done.err
+    assert "did you mean 'matrices'?" in run("leaderboard", study, "--pareto", "matrces").err
+    assert "not allowed with" in run("leaderboard", study, "--pareto", "--all").err
+    known = " ".join(run("leaderboard", "--help").out.split())
+    assert all(name in known for name in MEASURES)
+
+
+def test_before_the_baseline_is_done_there_is_no_front(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "results/s").mkdir(parents=True)
+    new_study(tmp_path / "results/s", space_of()).engine.dispose()
+    done = run("leaderboard", "s", "--pareto")
+    assert done.code == 0
+    assert "the front comes once the baseline is done" in done.out
+    assert "lstm" in done.out
 
 
 def test_without_a_name_the_newest_is_shown(run: Run, tmp_path: Path) -> None:

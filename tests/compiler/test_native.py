@@ -10,7 +10,7 @@ import torch
 
 from cellsearch.compiler import layer
 from cellsearch.compiler.formula import function
-from cellsearch.compiler.native import source, toolchain
+from cellsearch.compiler.native import pointwise, toolchain
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
 from cellsearch.errors import RunError
 
@@ -22,7 +22,7 @@ def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
     text = (
         '#include "pointwise.h"\nvoid each(long n, const real *p, const real *q, real *y) {\n'
         "    for (long i = 0; i < n; i++) { const real a = p[i], b = q[i]; "
-        f"y[i] = {source.expression(formula)}; }}\n}}\n"
+        f"y[i] = {pointwise.expression(formula)}; }}\n}}\n"
     )
     arrays = [np.ascontiguousarray(x, dtype=dtype) for x in arguments]
     first, second = arrays[0], arrays[-1]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.faults.shim import Shim, build
 
+pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")
+
 MEMORY = Path("/dev/shm")
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import Engine, event
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.search import database, liveness, patience, serve
 from cellsearch.search.crew import Orders
@@ -46,7 +47,10 @@ class Wrong:
     limit: int = 0
     diverge: bool = False  # every mutant does, on every task
     spool: str = ""  # of a worker that joins
-    stop: str = ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
+    log: str = ""  # a file with a line for every stage that is trained
+    stop: str = (
+        ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
+    )
     beat: float = liveness.BEAT_SECONDS
     silent: int = liveness.SILENT
     busy: float = database.BUSY_SECONDS
@@ -81,10 +85,11 @@ class Misbehaving(Scripted):
         if wrong.diverge:
             self.accuracy = diverging
 
-    def evaluate(
-        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
-    ) -> list[Outcome]:
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
         say("epoch 1 of 1")
+        if self.wrong.log:
+            with Path(self.wrong.log).open("a") as file:
+                file.write(f"{fingerprint(cell)} {task} {sorted(settings)}\n")
         time.sleep(self.wrong.seconds * (0.5 + uniform("time", str(cell), task, *settings)))
         if self.wrong.memory and task == "filter" and uniform("memory", cell.nodes) < 0.2:
             bytearray(self.wrong.memory << 20)

@@ -20,6 +20,7 @@ from cellsearch.search.liveness import Worker
 from cellsearch.search.slots import RETRIES
 from tests.faults.witness import Witness, rows_of
 
+ROOT = Path(__file__).parents[2]
 SEARCHING = Path(__file__).with_name("searching.py")
 LAB = Path(__file__).with_name("lab.py")
 Process = subprocess.Popen[bytes]
@@ -38,13 +39,23 @@ class Search:
     def url(self) -> str:
         return str(self.orders.get("storage") or f"sqlite:///{self.folder / 's' / 'study.db'}")
 
+    @property
+    def python(self) -> list[str]:
+        return [sys.executable]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of its processes."""
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+        return os.environ | own | dict(self.environment)
+
     def start(self, **changes: Any) -> Process:
         """Starts the command, in a process group of its own."""
         orders = json.dumps({"folder": str(self.folder)} | self.orders | changes)
         return subprocess.Popen(
-            [*self.before, sys.executable, str(SEARCHING), orders],
+            [*self.before, *self.python, str(SEARCHING), orders],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(self.environment), start_new_session=True,
+            env=self.variables, start_new_session=True,
         )  # fmt: skip
 
     def run(self, **changes: Any) -> tuple[int, str]:
@@ -56,7 +67,7 @@ class Search:
         return subprocess.Popen(
             [sys.executable, str(LAB), json.dumps({"join": self.url} | wrong)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(environment or self.environment),
+            env=self.variables | dict(environment or {}),
             start_new_session=True,
         )  # fmt: skip
 
@@ -88,11 +99,12 @@ class Search:
 
 
 def end(process: Process, timeout: float = 120) -> tuple[int, str]:
-    """The exit code of a command and what it said."""
+    """The exit code of a command and what it said. It is killed where it takes longer, and that is an error."""
     try:
         _, said = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         raise
     return process.returncode, said.decode()
 

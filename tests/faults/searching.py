@@ -4,6 +4,7 @@
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ class Orders:
     replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
     numerics: int = records.NUMERICS
     wrong: Mapping[str, Any] = field(default_factory=dict)
+    file_limit: int = 0  # bytes that a file may have; 0: as many as it wants
     at: float = 0.0  # of the monotonic clock: all that have the same begin together
 
 
@@ -54,6 +56,8 @@ def main(words: list[str]) -> int:
         storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,
         results=Path(orders.folder), command=(sys.executable, str(LAB), wrong),
     )  # fmt: skip
+    if orders.file_limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (orders.file_limit, resource.RLIM_INFINITY))
     text = TEXT
     for old, new in orders.replace.items():
         assert old in text

@@ -5,15 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Search, torment
-from tests.faults.witness import Witness, accounts, board
-from tests.search.scripted import Scripted, one_of, searched, space_of
-
-
-def undisturbed(folder: Path, trials: int) -> object:
-    """The leaderboard of a search of one worker that nobody disturbed."""
-    store = searched(folder / "whole", Scripted(), space_of(), one_of(40), trials)
-    store.engine.dispose()
-    return board(store.url)
+from tests.faults.witness import Witness, accounts, board, undisturbed
 
 
 def killed(folder: Path, workers: int, trials: int, kills: int, seed: int) -> Search:

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from cellsearch.train.batch import ran_out
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import Grid, Training
+from cellsearch.train.steps import Steps
 
 GRID = Grid((1.0,), (0.1, 0.2, 0.5, 1.0), (1.0, 5.0), (1,), (1500,))  # eight settings of one shape
 EXACT = Training(max_epochs=3, batch=10, steps=20, dtype="float64")
@@ -43,18 +46,19 @@ def failing(
 ) -> list[tuple[int, bool]]:
     """Makes an epoch of training fail in its middle where `when` says so of rows and how many epochs were begun;
     gives the list of (members in the batch, failed) of every epoch."""
-    real = populations.train_epoch
+    real = Steps.train
     seen: list[tuple[int, bool]] = []
 
-    def train_epoch(shape, windows, rows, gradient, rates, norms):  # type: ignore[no-untyped-def]
-        fails = when(rows, len(seen))
-        seen.append((len(rows), fails))
+    def train(self: Steps, rates: np.ndarray) -> Iterator[None]:
+        fails = when(self.rows, len(seen))
+        seen.append((len(self.rows), fails))
+        walk = real(self, rates)
         if fails:
-            real(shape, windows[:3], rows, gradient, rates, norms)  # the rows are no longer what they were
+            yield from islice(walk, 3)  # the rows are no longer what they were
             raise error
-        return real(shape, windows, rows, gradient, rates, norms)
+        yield from walk
 
-    monkeypatch.setattr(populations, "train_epoch", train_epoch)
+    monkeypatch.setattr(Steps, "train", train)
     return seen
 
 

@@ -1,10 +1,12 @@
 """A population: bit for bit what the plain loop comes to, in one go or in pieces; and what rungs make of it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cellsearch.dsl import zoo
 from cellsearch.tasks import build
@@ -12,8 +14,9 @@ from cellsearch.tasks.data import Dataset
 from cellsearch.train import cost, halving, model, schedule
 from cellsearch.train.evaluate import evaluate, member_seed, on_device
 from cellsearch.train.outcome import Outcome
-from cellsearch.train.population import Data, Member, Population, Result, score, train_epoch
+from cellsearch.train.population import Member, Population, Result
 from cellsearch.train.settings import Grid, Training
+from cellsearch.train.steps import Data, Steps
 
 GRID = Grid((0.7, 1.0), (0.05, 0.2, 0.5, 1e38), (1.0, 1e30), (1, 2), (1000, 2000))
 SHORT = Training(max_epochs=9, batch=10, steps=20, patience=1, halvings=2)
@@ -32,6 +35,40 @@ def data(memorize: Dataset) -> Data:
 
 def members(indices: range) -> list[Member]:
     return [Member(i, GRID[i], member_seed(4, zoo.load("gru"), "memorize", i)) for i in indices]
+
+
+def train_epoch(
+    shape: model.Shape, windows: Sequence[model.Window], rows: Tensor, gradient: Tensor, rates: Tensor, norms: Tensor
+) -> np.ndarray:
+    """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not
+    finite [K]."""
+    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
+    broken = torch.zeros(rows.shape[0], dtype=torch.bool, device=rows.device)
+    start = 0
+    for window in windows:
+        _, states = model.run(shape, rows, window, states, start, gradient)
+        start += len(window.inputs)
+        norm = torch.linalg.vector_norm(gradient, dim=1)
+        broken |= ~torch.isfinite(norm)
+        factor = rates * torch.clamp(norms / norm, max=1.0)
+        factor = torch.where(broken, 0.0, factor)
+        rows.addcmul_(gradient, -factor[:, None])
+    return broken.numpy()
+
+
+def score(shape: model.Shape, windows: Sequence[model.Window], rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Mean loss in nats and accuracy of each member [K] on a part."""
+    states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
+    loss = torch.zeros(rows.shape[0], dtype=torch.float64, device=rows.device)
+    right = torch.zeros(rows.shape[0], dtype=torch.int64, device=rows.device)
+    start, total = 0, 0
+    for window in windows:
+        found, states = model.run(shape, rows, window, states, start)
+        start += len(window.inputs)
+        loss += found.loss
+        right += found.right
+        total += found.count
+    return (loss / total).numpy(), (right / total).numpy()
 
 
 def plain(
@@ -168,7 +205,7 @@ class Scripted:
         self.ran: list[tuple[int, int]] = []  # (setting, epoch)
         script = self
 
-        def one_epoch(population: Population, data: Data, rows: torch.Tensor, gradient: torch.Tensor) -> None:
+        def one_epoch(population: Population, steps: Steps) -> Iterator[None]:
             population.epoch += 1
             for k in np.flatnonzero(~population._plan.stopped):
                 index = int(population._index[k])
@@ -183,6 +220,7 @@ class Scripted:
                 )
             if population.epoch >= population.training.max_epochs:
                 population._plan.stopped[:] = True
+            yield
 
         monkeypatch.setattr(Population, "_one_epoch", one_epoch)
 

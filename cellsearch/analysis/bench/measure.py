@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cellsearch.analysis.bench import limits
+from cellsearch.analysis.bench import limits, recorded
 from cellsearch.analysis.bench.contestants import Contestant, contestants
 from cellsearch.analysis.bench.rows import BYTES, CALLS, Report, Row, conditions, rows
 from cellsearch.analysis.bench.work import Sizes, Work, make
@@ -57,6 +57,8 @@ def bench(
                     work = make(cell, replace(sizes, population=population, hidden=hidden), device)
                     engines = list(dict.fromkeys((choose_engine("auto", work.rows), "eager")))
                     people = contestants(cell.name, engines, compiled)
+                    if device != "cpu":
+                        people.insert(0, recorded.recorded(engines[0]))
                     found += table(work, people, threads, rounds, about["copy_bytes_per_s"], say)
         return Report(about, found)
 
@@ -99,7 +101,7 @@ def prepare(work: Work, people: Sequence[Contestant], say: Say) -> Ready:
         expected = losses if expected is None else expected
         _agree(contestant, expected, losses)
         ready.steps[contestant.what] = step
-    ready.steps[CALLS] = limits.products(work)
+    ready.steps[CALLS] = recorded.products(work)
     ready.steps[CALLS]()
     return ready
 

@@ -77,7 +77,7 @@ INLINE double f_abs(double x) { return fabs(x); }
 
 /* What is left over of a row of units is computed as a whole strip, on copies: `take` fills the first n < STRIP numbers
    of a strip from a row, `give` puts them back. Vector code that has a remainder does it number by number instead, and
-   the widths of a search are mostly odd: with 29 units a strip of each row took two thirds of the time. */
+   the widths of a search are mostly odd: with 29 units that was half of the time of a forward loop. */
 #define STRIP 16l
 
 #if defined(__AVX512F__) && defined(IS_FLOAT)

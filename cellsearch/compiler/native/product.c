@@ -40,43 +40,47 @@ void pack(long inner, long n, const real *w, long ld, int transposed, real *pack
     }
 }
 
-/* Sums start at `start` [NR], a padded piece of the bias, or at 0. */
-static inline __attribute__((always_inline)) void block(const int rows, long inner, const real *a, long lda,
-                                                        const real *w, const real *start, real *c, long ldc,
+/* `vectors` is 1 for a last panel of which at most half is there. Sums start at `start` [NR], a padded piece of the bias,
+   or at 0. */
+static inline __attribute__((always_inline)) void block(const int rows, const int vectors, long inner, const real *a,
+                                                        long lda, const real *w, const real *start, real *c, long ldc,
                                                         long columns, int add) {
     vec sum[MR][2];
-    const vec s0 = *(const vec *)start, s1 = *(const vec *)(start + VL);
-    for (int r = 0; r < rows; r++) {
-        sum[r][0] = s0;
-        sum[r][1] = s1;
-    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) sum[r][v] = *(const vec *)(start + v * VL);
     for (long i = 0; i < inner; i++, w += NR) {
         const vec w0 = *(const vec *)w, w1 = *(const vec *)(w + VL);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             const real x = a[r * lda + i];
             sum[r][0] += x * w0;
-            sum[r][1] += x * w1;
+            if (vectors == 2) sum[r][1] += x * w1;
         }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
         real *to = c + r * ldc;
-        if (columns == NR) {
-            if (add) {
-                *(vec *)to += sum[r][0];
-                *(vec *)(to + VL) += sum[r][1];
-            } else {
-                *(vec *)to = sum[r][0];
-                *(vec *)(to + VL) = sum[r][1];
+        if (columns == vectors * VL) {
+            for (int v = 0; v < vectors; v++) {
+                if (add) sum[r][v] += *(const vec *)(to + v * VL);
+                *(vec *)(to + v * VL) = sum[r][v];
             }
         } else {
             real last[2 * (VECTOR_BYTES / sizeof(real))];
-            *(vec *)last = sum[r][0];
-            *(vec *)(last + VL) = sum[r][1];
+            for (int v = 0; v < vectors; v++) *(vec *)(last + v * VL) = sum[r][v];
             for (long j = 0; j < columns; j++) to[j] = add ? to[j] + last[j] : last[j];
         }
     }
+}
+
+static inline __attribute__((always_inline)) void panel(const int vectors, long rows, long inner, const real *a, long lda,
+                                                        const real *w, const real *start, real *c, long ldc,
+                                                        long columns, int add) {
+    long r = 0;
+    for (; r + MR <= rows; r += MR)
+        block(MR, vectors, inner, a + r * lda, lda, w, start, c + r * ldc, ldc, columns, add);
+    for (; r + 4 <= rows; r += 4) block(4, vectors, inner, a + r * lda, lda, w, start, c + r * ldc, ldc, columns, add);
+    for (; r < rows; r++) block(1, vectors, inner, a + r * lda, lda, w, start, c + r * ldc, ldc, columns, add);
 }
 
 static void panels(long rows, long inner, long n, const real *a, long lda, const real *packed, const real *bias,
@@ -85,12 +89,10 @@ static void panels(long rows, long inner, long n, const real *a, long lda, const
         const long columns = n - j < NR ? n - j : NR;
         real start[2 * (VECTOR_BYTES / sizeof(real))] = {0};
         if (bias) memcpy(start, bias + j, columns * sizeof(real));
-        long r = 0;
-        for (; r + MR <= rows; r += MR)
-            block(MR, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
-        for (; r + 4 <= rows; r += 4)
-            block(4, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
-        for (; r < rows; r++) block(1, inner, a + r * lda, lda, packed, start, c + r * ldc + j, ldc, columns, add);
+        if (columns > VL)
+            panel(2, rows, inner, a, lda, packed, start, c + j, ldc, columns, add);
+        else
+            panel(1, rows, inner, a, lda, packed, start, c + j, ldc, columns, add);
     }
 }
 
@@ -109,8 +111,8 @@ void products(long K, long rows, long inner, long n, const real *a, long a_k, lo
     }
 }
 
-static inline __attribute__((always_inline)) void turned(const int rows, long inner, const real *a, long lda,
-                                                         const real *g, real *c, long ldc, long columns) {
+static inline __attribute__((always_inline)) void turned(const int rows, const int vectors, long inner, const real *a,
+                                                         long lda, const real *g, real *c, long ldc, long columns) {
     vec sum[MR][2];
     for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = (vec){0};
     for (long i = 0; i < inner; i++, g += NR, a += lda) {
@@ -118,16 +120,25 @@ static inline __attribute__((always_inline)) void turned(const int rows, long in
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
             sum[r][0] += a[r] * g0;
-            sum[r][1] += a[r] * g1;
+            if (vectors == 2) sum[r][1] += a[r] * g1;
         }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
         real last[2 * (VECTOR_BYTES / sizeof(real))];
         *(vec *)last = sum[r][0];
-        *(vec *)(last + VL) = sum[r][1];
+        if (vectors == 2) *(vec *)(last + VL) = sum[r][1];
         memcpy(c + r * ldc, last, columns * sizeof(real));
     }
+}
+
+static inline __attribute__((always_inline)) void turned_panel(const int vectors, long width, long inner, const real *a,
+                                                               long lda, const real *g, real *c, long ldc,
+                                                               long columns) {
+    long r = 0;
+    for (; r + MR <= width; r += MR) turned(MR, vectors, inner, a + r, lda, g, c + r * ldc, ldc, columns);
+    for (; r + 4 <= width; r += 4) turned(4, vectors, inner, a + r, lda, g, c + r * ldc, ldc, columns);
+    for (; r < width; r++) turned(1, vectors, inner, a + r, lda, g, c + r * ldc, ldc, columns);
 }
 
 /* For each of K members and each of S matrices: the gradient C [width, n] = A' @ G, with A [inner, width] and one
@@ -143,10 +154,10 @@ void gradients(long K, long inner, long n, const real *g, long g_k, long ldg, lo
                 const long *at = place + 6 * s, lda = at[2], ldc = at[5];
                 const real *a = (const real *)at[0] + k * at[1];
                 real *c = (real *)at[3] + k * at[4] + j;
-                long r = 0;
-                for (; r + MR <= width[s]; r += MR) turned(MR, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
-                for (; r + 4 <= width[s]; r += 4) turned(4, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
-                for (; r < width[s]; r++) turned(1, inner, a + r, lda, packed, c + r * ldc, ldc, columns);
+                if (columns > VL)
+                    turned_panel(2, width[s], inner, a, lda, packed, c, ldc, columns);
+                else
+                    turned_panel(1, width[s], inner, a, lda, packed, c, ldc, columns);
             }
         }
     }

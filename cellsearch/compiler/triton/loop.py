@@ -2,6 +2,7 @@
 the eager engine: batched ones over all members."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,29 @@ class Runner(eager.Runner):
         self.source: Source = source(where.lay.plan, above, dtype)
         self.functions = toolchain.functions(self.source.text, self.interpreted)
 
+    def _here(self) -> AbstractContextManager[Any]:
+        """Triton starts kernels on the device that is current."""
+        return nullcontext() if self.interpreted else torch.cuda.device(self.where.row.device)
+
     def forward_outer(self, stage: int) -> None:
         """An outer kernel of the forward pass."""
-        self._call(self.source.forward_outer[stage])(0)
+        with self._here():
+            self._call(self.source.forward_outer[stage])(0)
 
     def backward_outer(self, stage: int) -> None:
         """An outer kernel of the backward pass."""
-        self._call(self.source.backward_outer[stage])(0)
+        with self._here():
+            self._call(self.source.backward_outer[stage])(0)
+
+    def forward_loop(self) -> None:
+        """The inner stages, step by step."""
+        with self._here():
+            super().forward_loop()
+
+    def backward_loop(self) -> None:
+        """The inner stages backward; the result lies in `where.old`."""
+        with self._here():
+            super().backward_loop()
 
     def forward_step(self, stage: int) -> Callable[[int], None]:
         """An inner kernel of the forward pass, as a function of the step."""

@@ -12,7 +12,7 @@ a count that is larger is told as the end of its range, and `record` has the cel
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
@@ -80,9 +80,6 @@ def distributions(limits: Limits, seeds: Iterable[Cell], slots: int) -> dict[str
     Mutants keep to the limits of nodes and matrices; of the rest a cell has no more than of one of those, or
     seldom.
     """
-    last = 64
-    while last < slots:
-        last *= 4
     nodes, matrices, width = limits.nodes, limits.matrices, limits.width
     most = {"nodes": nodes, "states": 2, "brackets": nodes // 2, "matrices": matrices}
     most |= {"peepholes": matrices, "gates": nodes // 4, "coupled": 4, "depth": nodes // 2}
@@ -90,25 +87,29 @@ def distributions(limits: Limits, seeds: Iterable[Cell], slots: int) -> dict[str
     for cell in seeds:
         most = {name: max(most[name], value) for name, value in structure(cell, width).items()}
     return {
-        "slot": IntDistribution(0, last),
+        "slot": slots_below(slots),
         "kind": CategoricalDistribution(("propose", "refine")),
-        "parent": IntDistribution(0, last),
+        "parent": slots_below(slots),
         "edits": IntDistribution(0, nodes),
         STRENGTH: FloatDistribution(0.0, 1.0),
         **{name: IntDistribution(0, value) for name, value in most.items()},
     }
 
 
-def edits_of(text: str) -> tuple[int, float | None]:
-    """How many edits a recorded list has, and the strength: the mean where it is of several steps, None where
-    none was drawn."""
-    drawn, edits = [], 0
-    for edit in json.loads(text):
-        if isinstance(edit, dict) and edit.get("mutation") == STRENGTH:
-            drawn.append(float(edit["detail"]))
-        else:
-            edits += 1
-    return edits, fmean(drawn) if drawn else None
+def slots_below(number: int) -> IntDistribution:
+    """The range of the numbers of slots, where they are to be no more than so many."""
+    last = 64
+    while last < number:
+        last *= 4
+    return IntDistribution(0, last)
+
+
+def edits_of(edits: Sequence[Any]) -> dict[str, float]:
+    """The parameters of a step that was made by recorded edits. The strength is the mean where it is one of
+    several steps."""
+    drawn = [edit for edit in edits if isinstance(edit, dict) and edit.get("mutation") == STRENGTH]
+    strength = {STRENGTH: fmean(float(edit["detail"]) for edit in drawn)} if drawn else {}
+    return {"edits": len(edits) - len(drawn)} | strength
 
 
 def params_of(finished: Finished, width: int) -> dict[str, Any]:
@@ -119,9 +120,7 @@ def params_of(finished: Finished, width: int) -> dict[str, Any]:
     if finished.parent is not None:
         params["parent"] = finished.parent.slot
     if finished.made is not None:
-        params["edits"], strength = edits_of(finished.made.edits)
-        if strength is not None:
-            params[STRENGTH] = strength
+        params |= edits_of(json.loads(finished.made.edits))
     if finished.cell is not None:
         params |= structure(parse(finished.cell.text), width)
     return params

@@ -117,9 +117,9 @@ def test_steps_say_how_large_they_were(tmp_path: Path) -> None:
 def test_the_strength_of_a_walk_is_the_mean_of_its_steps() -> None:
     steps = [("strength", "0.2"), ("remove_node", ""), ("strength", "0.6"), ("swap_activation", "")]
     edits = [{"mutation": mutation, "node": "n", "detail": detail} for mutation, detail in steps]
-    assert trials.edits_of(json.dumps(edits)) == (2, pytest.approx(0.4))
-    assert trials.edits_of('[{"to": 3}]') == (1, None)
-    assert trials.edits_of("[]") == (0, None)
+    assert trials.edits_of(edits) == {"edits": 2, "strength": pytest.approx(0.4)}
+    assert trials.edits_of([{"to": 3}]) == {"edits": 1}
+    assert trials.edits_of([]) == {"edits": 0}
 
 
 def test_distributions_are_the_same_for_a_whole_study_and_narrow(tmp_path: Path) -> None:

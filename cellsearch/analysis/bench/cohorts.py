@@ -1,0 +1,73 @@
+"""How many members a second does a device train: one population of one cell, or a cohort of many small
+populations of different cells?
+
+In: cells, members of each. Out: a row for the cohort, and one for each population that stands alone.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cellsearch.analysis.bench.work import NORM, RATE, Sizes
+from cellsearch.dsl.graph import Cell
+from cellsearch.train import model
+from cellsearch.train.cohort import Lane, finish, lane, together
+from cellsearch.train.steps import Data, Steps
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was trained for how long."""
+
+    what: str
+    device: str
+    cells: int
+    members: int  # of each cell
+    T: int
+    B: int
+    H: int
+    windows: int
+    prepare_s: float  # the first pass: kernels compiled, graphs recorded, one pass over the windows
+    seconds: float  # the best of the passes after it
+    members_per_s: float  # members times windows, by the second
+
+
+def pace(
+    what: str, cells: Sequence[Cell], members: int, sizes: Sizes, device: str, windows: int = 20, passes: int = 3
+) -> Pace:
+    """Train `members` members of each cell at once, over the same windows."""
+    data = _data(sizes, windows, device)
+    lanes: list[Lane] = [lane(device) for _ in cells]
+    made = []
+    for cell, mine in zip(cells, lanes, strict=True):
+        with mine.here():
+            made.append(_steps(cell, members, sizes, data, device))
+    rates = np.full(members, RATE)
+    seconds = []
+    for _ in range(1 + passes):
+        begun = time.perf_counter()
+        finish(together([steps.train(rates) for steps in made], lanes))  # type: ignore[arg-type]
+        if device != "cpu":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    best = min(seconds[1:])
+    return Pace(
+        what, device, len(cells), members, sizes.steps, sizes.batch, sizes.hidden, windows, seconds[0], best,
+        members_per_s=len(cells) * members * windows / best,
+    )  # fmt: skip
+
+
+def _steps(cell: Cell, members: int, sizes: Sizes, data: Data, device: str) -> Steps:
+    shape = model.Shape(cell, sizes.vocabulary, sizes.layers, sizes.hidden)
+    rows = model.first_rows(shape, [1.0] * members, range(members), torch.float32).to(device)
+    return Steps(shape, data, rows, torch.full((members,), NORM, device=device))
+
+
+def _data(sizes: Sizes, windows: int, device: str) -> Data:
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(sizes.vocabulary, (sizes.batch, sizes.steps * windows + 1), generator=generator)
+    cut = model.windows(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)
+    return Data(cut, cut)

@@ -1,0 +1,259 @@
+"""Every number that a GPU is asked for, in one command of less than ten minutes:
+
+    python -m cellsearch.analysis.bench.gpu results/bench/h200.json
+
+    step        one training step, K=256, beside torch.nn.LSTM (cuDNN) one by one, vmap and the bare products
+    widths      the same at other widths and populations, without what is slow
+    compiling   seconds until a cell's kernels are compiled and its step is recorded, for mutants
+    cohort      64 mutants of 4 members each at once, beside one cell of 256 members
+    rounding    what TF32 changes: speed, and the loss after some epochs
+    kernels     where the time of a replayed step goes, by kernel
+
+The file is written anew after every section. A section that fails leaves its error there, and the others go
+on; the exit code says whether all went well. On a CPU everything runs without graphs and says nothing.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cellsearch.analysis.bench.cohorts import pace
+from cellsearch.analysis.bench.contestants import builtin, one_by_one, ours, vmapped
+from cellsearch.analysis.bench.measure import AGREEMENT, table, using
+from cellsearch.analysis.bench.recorded import recorded, rounding
+from cellsearch.analysis.bench.rows import conditions
+from cellsearch.analysis.bench.work import NORM, RATE, Sizes, make
+from cellsearch.compiler.layer import choose_engine
+from cellsearch.dsl import zoo
+from cellsearch.dsl.graph import Cell
+from cellsearch.files import write_text
+from cellsearch.search.mutate import mutate
+from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.train import model
+from cellsearch.train.cohort import finish
+from cellsearch.train.steps import Data, Steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    device: str
+    sizes: Sizes
+    rounds: int
+    cells: int  # of the cohort
+    until: float  # no section begins after this moment of the clock
+    copy_speed: float  # bytes a second
+
+
+def step(plan: Plan) -> list[dict[str, Any]]:
+    """The main table."""
+    engine = _engine(plan)
+    people = [recorded(engine), *_others(engine), one_by_one("torch.nn.LSTM", builtin), vmapped()]
+    return _rows(plan, zoo.load("lstm"), plan.sizes, people)
+
+
+def widths(plan: Plan) -> list[dict[str, Any]]:
+    """Other widths, populations and cells."""
+    engine, found = _engine(plan), []
+    for name in ("lstm", "gru", "mut1"):
+        for hidden in (plan.sizes.hidden, 2 * plan.sizes.hidden, 4 * plan.sizes.hidden):
+            for population in (plan.sizes.population, max(1, plan.sizes.population // 12)):
+                sizes = replace(plan.sizes, hidden=hidden, population=population)
+                found += _rows(plan, zoo.load(name), sizes, [recorded(engine)])
+    return found
+
+
+def compiling(plan: Plan) -> list[dict[str, Any]]:
+    """How long cells take to get ready that were never seen before."""
+    engine, found = _engine(plan), []
+    for k, cell in enumerate(mutants(8, seed=int(time.time()))):  # others each time: Triton keeps kernels on disk
+        sizes = replace(plan.sizes, population=max(1, plan.sizes.population // 12))
+        work = make(cell, sizes, plan.device)
+        row: dict[str, Any] = {"cell": k, "nodes": len(cell.nodes)}
+        for name in dict.fromkeys((engine, "eager")):
+            begun = time.perf_counter()
+            call = recorded(name).ready(work)
+            _wait(plan)
+            row[f"{name}_prepare_s"] = time.perf_counter() - begun
+            row[f"{name}_step_s"] = _best(plan, call)
+        found.append(row)
+    return found
+
+
+def cohort(plan: Plan) -> list[dict[str, Any]]:
+    """Many small populations at once, and single large ones of the first of the same cells."""
+    cells, few = mutants(plan.cells), 4
+    found = [pace(f"{len(cells)} mutants at once", cells, few, plan.sizes, plan.device)]
+    for k, cell in enumerate([zoo.load("lstm"), *cells[:4]]):
+        name = "lstm" if k == 0 else f"mutant {k - 1}"
+        found.append(pace(f"{name} alone", [cell], few * len(cells), plan.sizes, plan.device))
+    return [asdict(row) for row in found]
+
+
+def tf32(plan: Plan) -> dict[str, Any]:
+    """Speed with TF32, and the loss of members after some epochs with it, without it, and in float64."""
+    engine = _engine(plan)
+    work = make(zoo.load("lstm"), plan.sizes, plan.device)
+    speed = {tf: _best(plan, recorded(engine, tf).ready(work)) for tf in (False, True)}
+    shape, data, losses = work.shape, _learnable(plan), {}
+    for name, dtype, tf in (
+        ("float32", torch.float32, False), ("tf32", torch.float32, True), ("float64", torch.float64, False),
+    ):  # fmt: skip
+        members = min(16, plan.sizes.population)
+        rows = model.first_rows(shape, [1.0] * members, range(members), dtype).to(plan.device)
+        steps = Steps(shape, data, rows, torch.full((members,), NORM, dtype=dtype, device=plan.device))
+        with rounding(tf):
+            for _ in range(4):
+                finish(steps.train(np.full(members, RATE)))  # type: ignore[arg-type]
+            finish(steps.score())  # type: ignore[arg-type]
+        losses[name] = steps.found()[1].tolist()
+    return {"float32_s": speed[False], "tf32_s": speed[True], "validation_loss_after_4_epochs": losses}
+
+
+def kernels(plan: Plan) -> list[dict[str, Any]]:
+    """The kernels of one step, the most expensive ones first."""
+    call = recorded(_engine(plan)).ready(make(zoo.load("lstm"), plan.sizes, plan.device))
+    call()
+    activity = torch.profiler.ProfilerActivity
+    kind = activity.CPU if plan.device == "cpu" else activity.CUDA
+    with torch.profiler.profile(activities=[kind]) as profile:
+        call()
+        _wait(plan)
+    found = [
+        {"kernel": e.key[:120], "calls": e.count, "us": getattr(e, "device_time_total", 0.0) or e.cpu_time_total}
+        for e in profile.key_averages()
+    ]
+    return sorted(found, key=lambda row: -row["us"])[:25]
+
+
+SECTIONS: dict[str, Callable[[Plan], Any]] = {
+    "step": step,
+    "cohort": cohort,
+    "kernels": kernels,
+    "rounding": tf32,
+    "compiling": compiling,
+    "widths": widths,
+}
+
+
+def mutants(count: int, seed: int = 0) -> list[Cell]:
+    """So many different children of LSTM, GRU and MUT1, by one to three edits."""
+    parents = [zoo.load(name) for name in ("lstm", "gru", "mut1")]
+    spec = MutationSpec(size="edits")
+    return [mutate(parents[k % 3], np.random.default_rng([seed, k]), spec, Limits())[0] for k in range(count)]
+
+
+def _engine(plan: Plan) -> str:
+    return choose_engine("auto", torch.empty(0, device=plan.device))
+
+
+def _others(engine: str) -> list[Any]:
+    """This program with the other engine, and without graphs."""
+    found = [ours(name) for name in dict.fromkeys((engine, "eager"))]
+    return [*found, *([recorded("eager")] if engine != "eager" else [])]
+
+
+def _rows(plan: Plan, cell: Cell, sizes: Sizes, people: Sequence[Any]) -> list[dict[str, Any]]:
+    work = make(cell, sizes, plan.device)
+    return [asdict(row) for row in table(work, people, 1, plan.rounds, plan.copy_speed, _say)]
+
+
+def _learnable(plan: Plan) -> Data:
+    """Streams in which each symbol says much about the next one."""
+    sizes, rng = plan.sizes, np.random.default_rng(0)
+    follows = rng.integers(sizes.vocabulary, size=(sizes.vocabulary, 3))
+    length = sizes.steps * 40 + 1
+    tokens = np.zeros((sizes.batch, length), dtype=np.int64)
+    for t in range(1, length):
+        tokens[:, t] = follows[tokens[:, t - 1], rng.choice(3, sizes.batch, p=[0.8, 0.15, 0.05])]
+    there = torch.from_numpy(tokens).to(plan.device)
+    cut = model.windows(there[:, :-1], there[:, 1:], sizes.steps)
+    return Data(cut[:-10], cut[-10:])
+
+
+def _best(plan: Plan, call: Callable[[], object]) -> float:
+    """The shortest of some calls."""
+    found = []
+    for _ in range(1 + plan.rounds):
+        _wait(plan)
+        begun = time.perf_counter()
+        call()
+        _wait(plan)
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+def _wait(plan: Plan) -> None:
+    if plan.device != "cpu":
+        torch.cuda.synchronize()
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _versions(device: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"cuda": torch.version.cuda}
+    for name in ("torch", "triton", "cellsearch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    if device != "cpu":
+        about = torch.cuda.get_device_properties(device)
+        found |= {"multiprocessors": about.multi_processor_count, "memory_bytes": about.total_memory}
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures section by section."""
+    parser = argparse.ArgumentParser(prog="python -m cellsearch.analysis.bench.gpu", description=__doc__.split("\n")[0])
+    parser.add_argument("file", type=Path, help="the JSON file that is written")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--minutes", type=float, default=9.0, help="no section begins after so many")
+    parser.add_argument("--population", type=int, default=256)
+    parser.add_argument("--hidden", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=35)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cells", type=int, default=64, help="of the cohort")
+    args = parser.parse_args(arguments)
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # as many lanes as queues; read with CUDA's start
+    sizes = Sizes(args.population, args.steps, args.batch, args.hidden)
+    until = time.monotonic() + 60 * args.minutes
+    with using(args.device, 1):
+        about = conditions(args.device, 1, args.rounds, sizes, AGREEMENT) | _versions(args.device)
+        about["queues"] = os.environ["CUDA_DEVICE_MAX_CONNECTIONS"]
+        plan = Plan(args.device, sizes, args.rounds, args.cells, until, about["copy_bytes_per_s"])
+        found: dict[str, Any] = {"conditions": about}
+        failed = False
+        for name in args.only:
+            begun = time.monotonic()
+            _say(f"== {name}")
+            try:
+                over = begun > plan.until
+                found[name] = {"skipped": f"{args.minutes:g} minutes were over"} if over else SECTIONS[name](plan)
+            except Exception as error:  # whatever a GPU says: it goes to the file, and the next section begins
+                traceback.print_exc()
+                found[name] = {"failed": f"{type(error).__name__}: {error}"}
+                failed = True
+            found.setdefault("seconds", {})[name] = time.monotonic() - begun
+            write_text(args.file, json.dumps(found, indent=1) + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

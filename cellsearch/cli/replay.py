@@ -1,0 +1,59 @@
+"""`cellsearch search --replay NAME`: strategies compared on what a search has recorded; nothing is trained."""
+
+import argparse
+from pathlib import Path
+
+from cellsearch.cli.numbers import nearest
+from cellsearch.cli.terminal import Terminal
+from cellsearch.errors import UsageError, printable
+from cellsearch.report import replay as report
+from cellsearch.search import curve, replay, studies
+from cellsearch.search.lab import RealLab
+from cellsearch.search.strategies import STRATEGIES
+from cellsearch.search.worker import check_data
+
+SEARCHING = ("name", "time", "workers")  # options of a search that say nothing in a replay
+
+
+def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The table of all strategies, or of those that are named."""
+    if args.space is not None:
+        raise UsageError(
+            f"a replay takes the space of the search: `cellsearch search --replay {args.replay}`, without "
+            f"{printable(args.space, 60)}"
+        )
+    for option in SEARCHING:
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option} says how to search; a replay has no use for it")
+    names = _strategies(args.strategies)
+    study = studies.opened(args.replay, args.storage)
+    lab = RealLab(study.space, study.facts.seed, Path(args.data) if args.data else None)
+    check_data(study.facts, lab)
+
+    def tell(name: str, repeat: int) -> None:
+        terminal.tell(f"{name}: {repeat} of {args.repeats}", "dim")
+
+    first = 1 if args.seed is None else args.seed
+    found = replay.replay(
+        study, curve.amounts(lab), names, range(first, first + args.repeats),
+        replay.ENDLESS if args.trials is None else args.trials, args.set, tell,
+    )  # fmt: skip
+    if args.json:
+        terminal.json(report.as_json(found, study.facts.name))
+    else:
+        terminal.print(report.lines(found, study.facts.name, terminal.out.width))
+    return 0
+
+
+def _strategies(words: str | None) -> list[str]:
+    """The strategies that are named, all where None."""
+    if words is None:
+        return list(STRATEGIES)
+    names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    for name in names:
+        if name not in STRATEGIES:
+            hint = nearest(name, list(STRATEGIES))
+            raise UsageError(f"there is no strategy '{printable(name, 40)}'\n{hint}({', '.join(STRATEGIES)})")
+    if not names:
+        raise UsageError(f"name at least one of {', '.join(STRATEGIES)}")
+    return names

@@ -1,0 +1,155 @@
+"""What a search had spent and what it had found by then, trial by trial.
+
+In: the records of a study, and the amounts of its data. Out: a `Curve`. Strategies compare at equal cost, and
+cost is counted, not timed: the multiply-adds of all training (`train.cost`), from the epochs, the width and
+the layers of every recorded setting. The load of a machine and the way a batch is cut do not enter.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
+from cellsearch.search import queries
+from cellsearch.search.lab import RealLab
+from cellsearch.search.schema import Store, reading, slots, stages
+from cellsearch.search.sections import FILTER
+from cellsearch.search.slots import outcomes_of
+from cellsearch.search.space import Space
+from cellsearch.train.cost import of_training
+from cellsearch.train.outcome import Outcome
+from cellsearch.train.settings import Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The data of a stage, in numbers: an epoch passes over so many positions."""
+
+    vocabulary: int
+    train: int
+    valid: int
+
+
+Amounts = Mapping[str, Amount]  # by stage
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trial that has ended, and how the search stood then."""
+
+    trial: int  # counts from 1
+    kind: str  # propose, refine
+    outcome: str  # ranked, filtered, failed
+    fingerprint: str
+    cost: int  # of this trial
+    spent: int  # of the trials up to this one
+    score: float | None
+    best: float | None  # of the cells that were ranked so far, the seeds left out
+    ranked: int  # trials so far that ended so
+    filtered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A search from its first trial on. What the seeds cost on their whole grids stands apart: it is the same
+    for every strategy."""
+
+    strategy: str
+    seed: int
+    baseline: int
+    points: tuple[Point, ...]
+
+    @property
+    def spent(self) -> int:
+        return self.points[-1].spent if self.points else 0
+
+    def at(self, spent: float) -> Point | None:
+        """The last trial that had ended when no more than `spent` was spent; None before the first."""
+        found = bisect_right(self.points, spent, key=lambda point: point.spent)
+        return self.points[found - 1] if found else None
+
+    def best(self, spent: float) -> float | None:
+        """The best score for no more than `spent`."""
+        point = self.at(spent)
+        return point.best if point else None
+
+
+def amounts(lab: RealLab) -> dict[str, Amount]:
+    """Those of the data on this machine."""
+    found = {}
+    for name in lab.digests():
+        data = lab.dataset(name)
+        found[name] = Amount(data.vocabulary, data.train.inputs.size, data.valid.inputs.size)
+    return found
+
+
+def grids(space: Space) -> dict[str, Grid]:
+    """Stage -> its grid."""
+    first = {FILTER: space.filter.grid} if space.filter else {}
+    return first | {task.name: task.grid for task in space.tasks}
+
+
+def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) -> int:
+    """Multiply-adds of the training behind `outcomes`. A record from before it was noted how long a setting
+    was trained counts the epochs to its best."""
+    return sum(
+        of_training(
+            cell, amount.vocabulary, grid[o.setting].layers, o.hidden, o.trained or o.epochs,
+            amount.train, amount.valid,
+        )
+        for o in outcomes if o.hidden
+    )  # fmt: skip
+
+
+def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
+    """The trials that have ended, in the order of their slots (with one worker, that of time)."""
+    spent = _costs(store, space, data)
+    with reading(store.engine, store.url) as connection:
+        query = select(slots).where(slots.c.study == store.study).order_by(slots.c.number)
+        rows = connection.execute(query).all()
+    first = sum(row.kind == "baseline" for row in rows)
+    seeds = {record.fingerprint for record in queries.recorded_cells(store, seeds=True)}
+    points: list[Point] = []
+    total, best = 0, None
+    ended = {"ranked": 0, "filtered": 0}
+    for row in rows:
+        if row.kind == "baseline" or row.state not in ("done", "failed"):
+            continue
+        here = spent.get(row.number, 0)
+        total += here
+        if row.outcome in ended:
+            ended[row.outcome] += 1
+        if row.outcome == "ranked" and row.score is not None and row.fingerprint not in seeds:
+            best = max(row.score, -1.0 if best is None else best)
+        points.append(
+            Point(
+                row.number - first + 1, row.kind, row.outcome, row.fingerprint, here, total, row.score, best,
+                ended["ranked"], ended["filtered"],
+            )
+        )  # fmt: skip
+    baseline = sum(spent.get(row.number, 0) for row in rows if row.kind == "baseline")
+    return Curve(space.strategy.name, seed, baseline, tuple(points))
+
+
+def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
+    """Slot -> the cost of its stages."""
+    cells = {record.fingerprint: parse(record.text) for record in queries.recorded_cells(store)}
+    known = grids(space)
+    query = select(stages.c.slot, stages.c.task, stages.c.fingerprint, stages.c.outcomes)
+    found: dict[int, int] = {}
+    with reading(store.engine, store.url) as connection:
+        for row in connection.execute(query.where(stages.c.study == store.study)):
+            here = cost(cells[row.fingerprint], known[row.task], data[row.task], outcomes_of(row.outcomes))
+            found[row.slot] = found.get(row.slot, 0) + here
+    return found
+
+
+def as_json(found: Curve) -> str:
+    """A curve in one line of JSON: what a figure needs, the costs in multiply-adds."""
+    columns = ("spent", "best", "score", "outcome")
+    points = {name: [getattr(point, name) for point in found.points] for name in columns}
+    return json.dumps({"strategy": found.strategy, "seed": found.seed, "baseline": found.baseline, **points})

@@ -1,0 +1,40 @@
+"""Signals that ask a process to end: collected, and looked at where it can end in order.
+
+SIGINT is Ctrl-C, SIGTERM a machine or a scheduler that wants its place back, SIGHUP a terminal that is gone.
+Schedulers of clusters send SIGUSR1 or SIGUSR2 some time before they end a job.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Signals:
+    """The signals that asked this process to end, in order."""
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.event = threading.Event()
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        self.got.append(number)
+        self.event.set()
+
+
+@contextmanager
+def listening(signals: Signals | None = None) -> Iterator[Signals]:
+    """Collects the signals of `ENDING` instead of dying from them; only a main thread can."""
+    signals = Signals() if signals is None else signals
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, signals) for number in ENDING}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,136 @@
+"""Is a study still what was recorded? What is written down twice is compared.
+
+In: an open study. Out: a sentence for each damage. A database does not know that a disk, a copy that was cut
+off or a memory chip has changed a number in it. But a table and its indexes hold the same numbers, a stage
+holds its best setting and all its outcomes, a cell its equations and their fingerprint, and what was claimed
+is what was recorded.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+from sqlalchemy import select
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.text import parse, show
+from cellsearch.errors import CellsearchError, RunError
+from cellsearch.search import database, records
+from cellsearch.search.database import shown
+from cellsearch.search.queries import SUMMARY, has_twins
+from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
+from cellsearch.search.slots import Stage, outcomes_of, summary
+from cellsearch.search.space import parse_space
+
+MOST = 20  # damages that are told; where there are more, it makes no difference
+KINDS = ("", "baseline", "propose", "refine")
+STATES = ("free", "running", "done", "failed")
+REMEDY = (
+    "restore a copy of the database; without one, start anew under another --name.\n"
+    "`sqlite3 FILE .recover` saves what can be read, to look at; do not go on with it"
+)
+
+
+def intact(store: Store) -> None:
+    """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
+    if found := torn(store):
+        listed = "\n".join(f"  {line}" for line in found)
+        raise RunError(f"{shown(store.url)} is damaged:\n{listed}\n{REMEDY}")
+
+
+def torn(store: Store) -> list[str]:
+    """What SQLite finds wrong in its file: pages, records, and indexes that do not hold what their table
+    holds."""
+    if database.file_of(store.url) is None:
+        return []
+    with reading(store.engine, store.url) as connection:
+        found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").scalars().all()
+    return [] if list(found) == ["ok"] else [str(line) for line in found]
+
+
+def damages(store: Store) -> list[str]:
+    """A sentence for each part of a study that is not as it was recorded, `MOST` of them at most."""
+    return torn(store) or list(islice(_damages(store), MOST))
+
+
+def _damages(store: Store) -> Iterator[str]:
+    yield from _of_facts(store)
+    with reading(store.engine, store.url) as connection:
+        here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
+        others = []
+        if has_twins(connection):
+            others = list(connection.execute(select(twins).where(twins.c.study == store.study)))
+        marks = {cell.fingerprint for cell in here} | {""}
+        for cell in [*here, *others]:
+            yield from _of_cell(cell.name, cell.fingerprint, cell.text, cell.edits)
+            if cell.parent not in marks:
+                yield f"cell {cell.name}: its parent {cell.parent[:12]} is not there"
+        for twin in others:
+            if twin.cell not in marks:
+                yield f"twin {twin.name}: its cell {twin.cell[:12]} is not there"
+        for slot in connection.execute(select(slots).where(slots.c.study == store.study)):
+            if slot.fingerprint not in marks or slot.parent not in marks:
+                yield f"slot {slot.number}: its cell or the parent of it is not there"
+            if slot.kind not in KINDS or slot.state not in STATES:
+                yield f"slot {slot.number}: {slot.kind!r} is no kind, or {slot.state!r} no state"
+        claimed: dict[tuple[int, str], list[int]] = {}
+        query = select(claims.c.slot, claims.c.task, claims.c.setting).where(claims.c.study == store.study)
+        for number, task, setting in connection.execute(query.order_by(claims.c.slot, claims.c.place)):
+            claimed.setdefault((number, task), []).append(setting)
+        rows = select(*SUMMARY, stages.c.outcomes).where(stages.c.study == store.study)
+        for row in connection.execute(rows.order_by(stages.c.slot)):
+            stage = Stage(*row[:-1])
+            yield from _of_stage(stage, row.outcomes, claimed.get((stage.slot, stage.task), []))
+            if stage.fingerprint not in marks:
+                yield f"slot {stage.slot}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
+
+
+def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
+    try:
+        cell = parse(text)
+        json.loads(edits)
+    except (CellsearchError, ValueError) as error:
+        yield f"cell {name}: its equations or its mutations cannot be read: {str(error).splitlines()[0]}"
+        return
+    if fingerprint(cell) != mark or cell.name != name or show(cell) != text:
+        yield f"cell {name} ({mark[:12]}): its equations are not those that were recorded"
+
+
+def _of_stage(stage: Stage, text: str, claimed: list[int]) -> Iterator[str]:
+    where = f"slot {stage.slot}, {stage.task}"
+    try:
+        outcomes = outcomes_of(text)
+        found = summary(stage.slot, stage.fingerprint, stage.task, outcomes)
+    except (ValueError, TypeError, AttributeError):
+        yield f"{where}: its outcomes cannot be read"
+        return
+    if found != stage:
+        yield f"{where}: its outcomes and its best setting do not agree"
+    if [outcome.setting for outcome in outcomes] != claimed:
+        yield f"{where}: its settings are not those that were claimed"
+
+
+def _of_facts(store: Store) -> Iterator[str]:
+    """The units are the best accuracies of the baseline, and the space can be read."""
+    try:
+        known = records.facts(store)
+        space = parse_space(known.space)
+    except (CellsearchError, ValueError, TypeError) as error:
+        yield f"what the study remembers about itself cannot be read: {str(error).splitlines()[0]}"
+        return
+    if known.baseline is None:
+        return
+    best = select(stages.c.task, stages.c.accuracy).join(
+        cells, (cells.c.study == stages.c.study) & (cells.c.fingerprint == stages.c.fingerprint)
+    )
+    mine = best.where(
+        stages.c.study == store.study, cells.c.seed, cells.c.name == space.baseline,
+        stages.c.slot < known.baseline_slots, stages.c.accuracy.is_not(None),
+    )  # fmt: skip
+    reached: dict[str, float] = {}
+    with reading(store.engine, store.url) as connection:
+        for task, accuracy in connection.execute(mine):
+            reached[task] = max(accuracy, reached.get(task, accuracy))
+    for task, unit in known.baseline.items():
+        if unit.accuracy != reached.get(task):
+            yield f"the unit of {task} is not the best accuracy of {space.baseline}"

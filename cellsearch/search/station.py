@@ -1,0 +1,168 @@
+"""The worker processes that join a search from one machine: one for each device and more where asked for,
+started again where one ends, until nothing is left.
+
+`python -m cellsearch.search.station` reads its orders as one line of JSON from standard input and ends with it,
+as a worker does: so launchers start it on other machines, and no password stands on a command line.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.search import liveness, queries, records
+from cellsearch.search.crew import WORKER, Crew, Exit, Orders, places
+from cellsearch.search.database import Unavailable
+from cellsearch.search.exits import RESTARTS, bury, hopeless
+from cellsearch.search.patience import PATIENCE_SECONDS, patiently
+from cellsearch.search.schema import Store
+from cellsearch.search.signals import Signals, listening
+from cellsearch.search.space import Space, parse_space
+from cellsearch.train import devices
+
+POLL_SECONDS = 0.25
+LOOK_SECONDS = 30.0  # between two looks whether the workers are known to the records
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What a station has to know."""
+
+    name: str
+    storage: str
+    results: str = "results"  # where logs and spool are, in a folder of the search's name
+    data: str | None = None
+    devices: Sequence[str] = ("cpu",)  # as they were asked for: of this machine, wherever it is
+    workers: int | None = 1  # on each device
+
+
+def join(posting: Posting, tell: Tell, command: Sequence[str] = WORKER) -> int:
+    """Works on a search until nothing is left. Returns 0, or 128 + the number of the signal that ended it.
+
+    A RunError where the search cannot be worked on here.
+    """
+    with listening() as signals:
+        return _join(posting, tell, command, signals)
+
+
+def _join(posting: Posting, tell: Tell, command: Sequence[str], signals: Signals) -> int:
+    store = patiently(lambda: records.open_study(posting.storage, posting.name))
+    space = parse_space(patiently(lambda: records.facts(store)).space, f"{posting.name}/space.yaml")
+    folder = Path(posting.results) / posting.name
+    logs = folder / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make {printable(str(logs))}: {error.strerror}\n"
+            "change the permissions, or go to another directory"
+        ) from error
+    orders = Orders(posting.name, posting.storage, "cpu", posting.data, str(folder / "spool"))
+    everywhere = places(devices.chosen(posting.devices), posting.workers)
+    crew = Crew(everywhere, orders, command, logs, f"{socket.gethostname()[:60]}-{os.getpid()}")
+    return Station(store, space, crew, tell).run(signals)
+
+
+class Station:
+    """Workers on this machine, and nothing else: they find their work and beat by themselves."""
+
+    def __init__(self, store: Store, space: Space, crew: Crew, tell: Tell) -> None:
+        self.store, self.space, self.crew, self.tell = store, space, crew, tell
+        self.idle = 0  # workers for which nothing was left
+        self.starts, self.ended = 0, -1  # workers started since so many slots had ended
+        self.unburied: list[Exit] = []  # of workers that ended while the database was away
+        self.reached = time.monotonic()  # the database, last
+        self._next_look = time.monotonic() + LOOK_SECONDS
+
+    def run(self, signals: Signals) -> int:
+        """Until nothing is left, a signal, or an error."""
+        try:
+            while not signals.got:
+                try:
+                    if not self.step():
+                        break
+                    self.reached = time.monotonic()
+                except Unavailable as error:
+                    if time.monotonic() > self.reached + PATIENCE_SECONDS:
+                        raise
+                    self.tell(f"{error} (tried again)")
+                    signals.event.wait(2.0)
+                signals.event.wait(POLL_SECONDS)
+        finally:
+            gone = self.crew.end(lambda: len(signals.got) > 1)
+            gone += [one.worker for one in self.unburied]
+            with suppress(Unavailable):  # whoever is heard of no more is given up by the others
+                liveness.leave(self.store, gone, failures=self.space.strategy.failures)
+        return 128 + signals.got[0] if signals.got else 0
+
+    def step(self) -> bool:
+        """One look at the processes; False when there is nothing left to do."""
+        self.unburied += self.crew.reap()
+        while self.unburied:
+            self.bury(self.unburied[0])
+            del self.unburied[0]
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            mine = [child.worker.id for child in self.crew.children]
+            self.crew.end_mute(liveness.known(self.store, mine))
+        self.starts += self.crew.fill(self.crew.size - self.idle)
+        return bool(self.crew.children)
+
+    def bury(self, gone: Exit) -> None:
+        """Deals with a worker that has ended."""
+        found = bury(self.store, self.crew, self.space, gone)
+        if found.told:
+            self.tell(found.told)
+        if found.done:
+            self.idle += 1
+            return
+        self.idle = 0  # what it had can be taken
+        if found.crash:
+            counts = queries.counts(self.store)
+            if (ended := counts.baseline + counts.trials) != self.ended:
+                self.starts, self.ended = 0, ended
+            if self.starts > self.crew.size + RESTARTS:
+                raise hopeless(self.crew, found.crash)
+
+
+def main() -> int:
+    """Orders in, exit code out."""
+    signals = Signals()
+
+    def end_with_input() -> None:
+        with suppress(OSError):
+            while os.read(0, 4_096):
+                pass
+        signals.got.append(0)
+        signals.event.set()
+
+    with listening(signals):
+        line = b""
+        while not line.endswith(b"\n"):
+            if not (read := os.read(0, 65_536)):
+                return 1  # whoever was to give orders is gone
+            line += read
+        threading.Thread(target=end_with_input, name="parent", daemon=True).start()
+
+        def tell(message: str) -> None:
+            with suppress(OSError):
+                print(message, file=sys.stderr, flush=True)
+
+        try:
+            return _join(Posting(**json.loads(line)), tell, WORKER, signals)
+        except CellsearchError as error:
+            tell(str(error))
+            return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

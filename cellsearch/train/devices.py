@@ -1,0 +1,72 @@
+"""The devices of this machine that cells are trained on. In: what was asked for. Out: their names, or an error
+that says what is missing.
+
+torch is loaded only where a GPU is asked for.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+from cellsearch.errors import RunError, printable
+
+CPU = "cpu"
+ALL = "all"
+
+
+class Gone(RunError):
+    """A device that does not answer: what runs on it has to run elsewhere."""
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use: cuda:0, cuda:1, …"""
+    import torch
+
+    return [f"cuda:{k}" for k in range(torch.cuda.device_count())]
+
+
+def why_none() -> str:
+    """Why there is no GPU, as far as it can be told."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if torch.version.cuda is None:
+        return f"the installed torch {torch.__version__} is one without CUDA; install one with it"
+    if visible is not None and not visible.replace("-1", "").strip(", "):
+        return f"CUDA_VISIBLE_DEVICES is {printable(visible)!r}, which hides all of them; unset it"
+    return "`nvidia-smi` shows what the driver sees; without a GPU leave `--devices` out"
+
+
+def chosen(wanted: Sequence[str], found: Callable[[], Sequence[str]] = gpus) -> tuple[str, ...]:
+    """The devices that are meant by `wanted` (all, cpu, cuda, cuda:2, …), each once, in order. A RunError where
+    one of them is not there.
+
+    "all" is each GPU that `found` lists, and "cuda" the first one.
+    """
+    if not any(name != CPU for name in wanted):
+        return (CPU,)
+    there = list(found())
+    if not there:
+        raise RunError(f"there is no GPU here for `--devices {','.join(wanted)}`\n{why_none()}")
+    named: list[str] = []
+    for name in wanted:
+        named += there if name == ALL else [there[0] if name == "cuda" else name]
+    for name in named:
+        if name != CPU and name not in there:
+            raise RunError(f"there is no {printable(name)} here\nthere: {', '.join(there)}")
+    return tuple(dict.fromkeys(named))
+
+
+def check(device: str) -> None:
+    """Raises Gone where nothing can be computed on `device` now."""
+    if device == CPU:
+        return
+    import torch
+
+    try:
+        ones = torch.ones(8, device=device)
+        right = float((ones + ones).sum()) == 16.0
+    except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise Gone(f"{device} does not answer: {printable(first, 300)}") from error
+    if not right:
+        raise Gone(f"{device} computes wrongly: 1 + 1 is not 2 there")

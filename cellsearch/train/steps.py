@@ -1,0 +1,159 @@
+"""The steps of a population: one training step or one look at the validation part for each window.
+
+In: a shape, data, the rows of the members. `train` and `score` walk the windows of a part and pause after
+each, so that several populations can take turns; `found` says what came of an epoch. Between its start and
+`found` nobody waits for the device.
+
+Where steps are *recorded* (on a CUDA device, see `compiler.graphs`) everything that a step reads or changes
+stays in its place: the states of the streams, the number of the first step, the number of the window.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellsearch.compiler import graphs
+from cellsearch.errors import CellsearchError
+from cellsearch.train import model
+from cellsearch.train.alike import Windows, alike
+from cellsearch.train.model import Shape, Window
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset on a device, cut in windows."""
+
+    train: Sequence[Window]
+    valid: Sequence[Window]
+
+    @cached_property
+    def train_alike(self) -> list[Windows]:
+        """The windows for recorded steps."""
+        return alike(self.train)
+
+    @cached_property
+    def valid_alike(self) -> list[Windows]:
+        """Likewise of the validation part."""
+        return alike(self.valid)
+
+
+class Steps:
+    """The steps of members of one shape, whose rows [K, P] they change in place."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        data: Data,
+        rows: Tensor,
+        norms: Tensor,
+        *,
+        recorded: bool | None = None,
+        engine: str = "auto",
+    ) -> None:
+        self.shape, self.data, self.rows, self.norms, self.engine = shape, data, rows, norms, engine
+        self.recorded = rows.device.type == "cuda" if recorded is None else recorded
+        members, device = rows.shape[0], rows.device
+        self.gradient = torch.zeros_like(rows)
+        self.rates = torch.zeros_like(norms)
+        self.broken = torch.zeros(members, dtype=torch.bool, device=device)
+        self.loss = torch.zeros(members, dtype=torch.float64, device=device)
+        self.right = torch.zeros(members, dtype=torch.int64, device=device)
+        self.total = 0  # positions that were scored
+        self.states = self._first_states() if self.recorded else []
+        # The number of the first step, and that of the window in its part: recorded steps find them in a tensor.
+        self.start: Tensor | int = torch.zeros(1, dtype=torch.int64, device=device) if self.recorded else 0
+        self.index = torch.zeros(1, dtype=torch.int64, device=device)
+        self._place = graphs.place(device)
+        self._calls: dict[tuple[str, int], graphs.Step] = {}
+
+    def train(self, rates: np.ndarray) -> Iterator[None]:
+        """One pass of plain SGD over the training part, with each member's gradient scaled to its norm."""
+        self.rates.copy_(torch.from_numpy(rates))
+        self.broken.zero_()
+        yield from self._walk("train", self._train)
+
+    def score(self) -> Iterator[None]:
+        """A look at the validation part."""
+        self.loss.zero_()
+        self.right.zero_()
+        self.total = 0
+        yield from self._walk("valid", self._score)
+        if self.total == 0:
+            raise CellsearchError("the validation part has no position to score")
+
+    def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each member [K]: whether its gradient was not finite; mean loss in nats; accuracy. Waits for the
+        device."""
+        loss, accuracy = self.loss / self.total, self.right / self.total
+        return self.broken.cpu().numpy(), loss.cpu().numpy(), accuracy.cpu().numpy()
+
+    def _first_states(self) -> model.States:
+        batch = self.data.train[0].inputs.shape[1]
+        return model.first_states(self.shape, self.rows.shape[0], batch, self.rows)
+
+    def _walk(self, part: str, step: Callable[[Window], None]) -> Iterator[None]:
+        """Every window of a part, from the start of its streams."""
+        if not self.recorded:
+            self.start, self.states = 0, self._first_states()
+            for window in self.data.train if part == "train" else self.data.valid:
+                step(window)
+                self.total += len(window.targets)
+                yield
+            return
+        assert isinstance(self.start, Tensor)
+        self.start.zero_()
+        for layer, first in zip(self.states, self._first_states(), strict=True):
+            for state, value in zip(layer, first, strict=True):
+                state.copy_(value)
+        for k, windows in enumerate(self.data.train_alike if part == "train" else self.data.valid_alike):
+            self.index.zero_()
+            if (part, k) not in self._calls:
+                self._calls[part, k] = self._record(windows, step)
+            call = self._calls[part, k]
+            for _ in range(len(windows)):
+                call()
+                yield
+            self.total += windows.count
+
+    def _record(self, windows: Windows, step: Callable[[Window], None]) -> graphs.Step:
+        """A step for the window at `index`, which moves on to the next one."""
+
+        def next_one() -> None:
+            step(windows.at(self.index))
+            self.index.add_(1)
+
+        assert isinstance(self.start, Tensor)
+        states = [state for layer in self.states for state in layer]
+        changed = [self.rows, self.broken, self.loss, self.right, self.start, self.index, *states]
+        return graphs.capture(next_one, changed, self._place)
+
+    def _train(self, window: Window) -> None:
+        _, last = model.run(
+            self.shape, self.rows, window, self.states, self.start, self.gradient, self.engine
+        )
+        self._go_on(last, len(window.inputs))
+        norm = torch.linalg.vector_norm(self.gradient, dim=1)
+        self.broken |= ~torch.isfinite(norm)
+        factor = self.rates * torch.clamp(self.norms / norm, max=1.0)
+        factor = torch.where(self.broken, 0.0, factor)
+        self.rows.addcmul_(self.gradient, -factor[:, None])
+
+    def _score(self, window: Window) -> None:
+        found, last = model.run(self.shape, self.rows, window, self.states, self.start, engine=self.engine)
+        self._go_on(last, len(window.inputs))
+        self.loss += found.loss
+        self.right += found.right
+
+    def _go_on(self, last: model.States, steps: int) -> None:
+        """The next window starts where this one ended."""
+        self.start += steps
+        if not self.recorded:
+            self.states = last
+            return
+        for layer, ended in zip(self.states, last, strict=True):
+            for state, value in zip(layer, ended, strict=True):
+                state.copy_(value)

@@ -1,0 +1,70 @@
+"""The one command for a GPU, on a CPU and small: every section runs, and a section that fails stops none."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cellsearch.analysis.bench import gpu
+from cellsearch.analysis.bench.cohorts import pace
+from cellsearch.analysis.bench.contestants import ours
+from cellsearch.analysis.bench.recorded import recorded, rounding
+from cellsearch.analysis.bench.work import Sizes, make
+from cellsearch.dsl import zoo
+
+SMALL = "--device cpu --population 3 --hidden 4 --batch 2 --steps 3 --rounds 2 --cells 2".split()
+
+
+def test_every_section_runs_and_the_file_says_what_it_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "mutants", lambda count, seed=0: [zoo.load("gru")] * min(count, 2))
+    file = tmp_path / "found.json"
+    assert gpu.main([str(file), *SMALL]) == 0
+    found = json.loads(file.read_text())
+    assert set(found) == {"conditions", "seconds", *gpu.SECTIONS}
+    assert found["conditions"]["torch"] == torch.__version__
+    whats = [row["what"] for row in found["step"]]
+    assert "torch.nn.LSTM" in whats and "limit: the bare matrix products" in whats
+    assert [(row["cells"], row["members"]) for row in found["cohort"]] == [(2, 4), *[(1, 8)] * 3]
+    assert len({len(x) for x in found["rounding"]["validation_loss_after_4_epochs"].values()}) == 1
+
+
+def test_a_section_that_fails_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(plan: gpu.Plan) -> None:
+        raise RuntimeError("CUDA error: something")
+
+    monkeypatch.setitem(gpu.SECTIONS, "cohort", broken)
+    file = tmp_path / "found.json"
+    assert gpu.main([str(file), *SMALL, "--only", "cohort", "kernels"]) == 1
+    found = json.loads(file.read_text())
+    assert found["cohort"] == {"failed": "RuntimeError: CUDA error: something"}
+    assert found["kernels"]
+    assert gpu.main([str(file), *SMALL, "--only", "kernels", "--minutes", "-1"]) == 0
+    assert "skipped" in json.loads(file.read_text())["kernels"]
+
+
+def test_the_mutants_of_a_cohort_differ() -> None:
+    cells = gpu.mutants(12)
+    assert len(set(cells)) == 12
+    assert gpu.mutants(12) == cells
+
+
+def test_a_recorded_step_does_the_same_work() -> None:
+    work = make(zoo.load("peephole_lstm"), Sizes(3, 5, 4, 6, 2, 7), "cpu")
+    theirs, mine = ours("eager").ready(work), recorded("eager").ready(work)
+    for _ in range(3):
+        assert torch.equal(mine(), theirs())
+
+
+def test_pace_counts_members_and_windows() -> None:
+    found = pace("two", [zoo.load("gru"), zoo.load("rnn")], 3, Sizes(hidden=4, steps=3, batch=2), "cpu", windows=5)
+    assert found.members_per_s == pytest.approx(2 * 3 * 5 / found.seconds)
+
+
+def test_rounding_is_put_back() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    with rounding(True):
+        assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cuda.matmul.allow_tf32 == before

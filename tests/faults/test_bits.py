@@ -1,0 +1,204 @@
+"""F4 and F21: files that are cut off anywhere, and bits that flip in them, are told or do no harm."""
+
+import json
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellsearch.errors import CellsearchError
+from cellsearch.search import soundness, studies
+from tests.faults.processes import Search
+from tests.faults.witness import accounts, board, command
+from tests.search.scripted import Scripted, new_study, one_of, searched, space_of, work
+
+FLIPS = 150
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a finished search."""
+    folder = tmp_path_factory.mktemp("bits")
+    searched(folder, Scripted(), space_of(), one_of(40), 30).engine.dispose()
+    return folder / "study.db"
+
+
+def url_of(file: Path) -> str:
+    return f"sqlite:///{file}"
+
+
+def shown(file: Path) -> tuple[int, Any, str]:
+    """What the leaderboard of a database says: exit code, rows and counts, messages."""
+    code, out, err = command("leaderboard", "s", "--storage", url_of(file), "--json", "--all")
+    if code:
+        return code, None, err
+    found = json.loads(out)
+    del found["counts"]["seconds"]
+    for row in found["rows"]:
+        row["text"] = "".join(line for line in row["text"].splitlines(True) if not line.startswith("#"))
+    return code, found, err
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def fate(file: Path, expected: Any) -> str:
+    """What becomes of a damaged database: told, found (by `check`), harmless, or wrong without a word."""
+    code, found, err = shown(file)
+    assert "defect" not in err and "Traceback" not in err, err
+    if code:
+        assert code == 1 and len(err.splitlines()) >= 2
+        return "told"
+    if found == expected:
+        return "harmless"
+    code, out, err = command("check", str(file))
+    assert "defect" not in err, err
+    return "found" if code == 1 and ("is damaged" in out or "cannot" in err) else "wrong"
+
+
+def fates(study: Path, folder: Path, seed: int, count: int) -> Counter[str]:
+    data, copy = study.read_bytes(), folder / "copy.db"
+    copy.write_bytes(data)
+    expected, chance = shown(copy)[1], random.Random(seed)
+    found: Counter[str] = Counter()
+    for _ in range(count):
+        copy.write_bytes(flipped(data, chance.randrange(8 * len(data))))
+        found[fate(copy, expected)] += 1
+    return found
+
+
+def test_a_bit_that_flips_in_a_database_is_told_or_found_or_does_no_harm(study: Path, folder: Path) -> None:
+    """Comments of cells are left out of the comparison: a letter in one is seen by nobody."""
+    found = fates(study, folder, 1, FLIPS)
+    assert found["wrong"] == 0
+    assert found["told"] + found["found"] > 5
+    print(f"{FLIPS} bits flipped: {dict(found)}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 5))
+def test_two_thousand_bits_of_a_database(study: Path, folder: Path, seed: int) -> None:
+    found = fates(study, folder, seed, 2_000)
+    assert found["wrong"] == 0
+    print(f"2000 bits flipped: {dict(found)}")
+
+
+def test_a_database_that_is_cut_off_anywhere_is_told(study: Path, folder: Path) -> None:
+    data, copy = study.read_bytes(), folder / "copy.db"
+    for k in range(1, 40):
+        copy.write_bytes(data[: len(data) * k // 40 - 1])
+        code, _, err = shown(copy)
+        assert code == 1, k
+        assert "defect" not in err and ("malformed" in err or "not a database" in err or "damaged" in err), (
+            err
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE cellsearch_stages SET outcomes = replace(outcomes, '\"setting\": 3', '\"setting\": 4')", "its outcomes and"),
+        ("UPDATE cellsearch_stages SET accuracy = accuracy + 0.001 WHERE slot = 3", "do not agree"),
+        ("UPDATE cellsearch_stages SET outcomes = '[' WHERE slot = 3", "outcomes cannot be read"),
+        ("UPDATE cellsearch_cells SET text = replace(text, 'tanh', 'relu') WHERE name = 'gru'", "not those that were"),
+        ("UPDATE cellsearch_cells SET name = 'gro' WHERE name = 'gru'", "not those that were recorded"),
+        ("UPDATE cellsearch_cells SET parent = 'x' WHERE name = 'm1'", "its parent x is not there"),
+        ("UPDATE cellsearch_studies SET baseline = replace(baseline, '0.', '0.1')", "is not the best accuracy of gru"),
+        ("UPDATE cellsearch_studies SET space = 'x'", "what the study remembers about itself"),
+        ("UPDATE cellsearch_studies SET data = '{'", "what was recorded cannot be read"),
+        ("UPDATE cellsearch_claims SET setting = setting + 100 WHERE slot = 13", "settings are not those"),
+        ("UPDATE cellsearch_slots SET fingerprint = 'x' WHERE number = 14", "slot 14: its cell"),
+        ("UPDATE cellsearch_slots SET state = 'dome' WHERE number = 14", "'dome' no state"),
+        ("DELETE FROM cellsearch_claims", "settings are not those that were claimed"),
+        ("DELETE FROM cellsearch_cells WHERE name = 'm1'", "is not there"),
+    ],
+)  # fmt: skip
+def test_what_was_recorded_otherwise_is_found(study: Path, folder: Path, change: str, said: str) -> None:
+    copy = folder / "copy.db"
+    shutil.copy(study, copy)
+    assert command("check", str(copy))[0] == 0
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute(change).rowcount
+    connection.close()
+    code, out, err = command("check", str(copy))
+    assert code == 1 and said in out + err and "restore a copy" in err
+    code, out, err = command("check", str(copy), "--json")
+    assert code == 1 and (said in err or any(said in line for line in json.loads(out)["damages"]["s"]))
+
+
+def torn(file: Path) -> bool:
+    """Whether SQLite finds the damage when it looks at everything."""
+    try:
+        (store,) = studies.stores(url_of(file))
+        found = soundness.torn(store)
+        store.engine.dispose()
+    except CellsearchError:
+        return False
+    return bool(found)
+
+
+def test_a_damaged_database_is_not_gone_on_with(folder: Path) -> None:
+    search = Search(folder, {"trials": 2})
+    assert search.run() == (0, "")
+    file = folder / "s" / "study.db"
+    data, chance = file.read_bytes(), random.Random(1)
+    for k in range(2_000):  # until SQLite says nothing of it to who reads
+        copy = folder / f"{k}.db"  # each time another file: what is read of one is remembered
+        copy.write_bytes(flipped(data, chance.randrange(8 * len(data))))
+        if torn(copy) and shown(copy)[0] == 0:
+            break
+    copy.replace(file)
+    code, said = search.run(trials=4)
+    assert code == 1 and "is damaged" in said and "restore a copy" in said and "Traceback" not in said
+    file.write_bytes(data)
+    assert search.run(trials=4) == (0, "")
+    accounts(search.url, 4)
+
+
+def test_a_cell_file_that_was_changed_is_seen(folder: Path) -> None:
+    search = Search(folder, {"trials": 2})
+    assert search.run() == (0, "")
+    file = next((folder / "s" / "cells").iterdir())
+    text = file.read_text()
+    assert "note" not in command("check", str(file))[1]
+    file.write_text(text.replace("tanh", "relu"))
+    code, out, _ = command("check", str(file))
+    assert code == 0 and "it was changed since, or is damaged" in out
+    mark = next(
+        row["fingerprint"] for row in board(search.url)["rows"] if row["fingerprint"].startswith(file.stem)
+    )
+    code, out, _ = command(
+        "show", mark, "--storage", search.url, "--json"
+    )  # what was evaluated is in the records
+    assert code == 0 and json.loads(out)["fingerprint"] == mark
+
+
+def test_a_log_that_is_cut_off_at_any_byte_is_no_obstacle(tmp_path: Path) -> None:
+    """SQLite's log of what is not in the database file yet, after a kill: only what was not committed is missing."""
+    store = new_study(tmp_path, space_of(), 1)
+    work(store, space_of(), Scripted(), one_of(9))
+    database, log = tmp_path / "study.db", tmp_path / "study.db-wal"
+    pieces = database.read_bytes(), log.read_bytes()
+    store.engine.dispose()
+    chance, settings = random.Random(1), []
+    ends = [*sorted(chance.sample(range(len(pieces[1])), 30)), len(pieces[1])]
+    for k, cut in enumerate(ends):  # in folders of their own: who reads, writes to the log when it is done
+        copy = tmp_path / str(k)
+        copy.mkdir()
+        (copy / "study.db").write_bytes(pieces[0])
+        (copy / "study.db-wal").write_bytes(pieces[1][:cut])
+        code, out, err = command("status", "s", "--storage", url_of(copy / "study.db"), "--json")
+        if code:  # the log has not even the tables
+            assert "no study 's'" in err
+            settings.append(0)
+        else:
+            settings.append(json.loads(out)["counts"]["settings"])
+            assert command("check", str(copy / "study.db"))[0] == 0
+    assert settings == sorted(settings) and settings[-1] > 40

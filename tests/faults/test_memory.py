@@ -1,0 +1,19 @@
+"""F20: a machine with too little memory: limits of the system, and whoever enforces them with a kill."""
+
+from pathlib import Path
+
+from cellsearch.search import schema
+from tests.faults.processes import Search
+from tests.faults.witness import Witness, accounts
+
+
+def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(folder: Path) -> None:
+    """`ulimit -v`: one cell in five wants four gigabytes of three."""
+    search = Search(folder, {"trials": 8, "space": {"refine": 0}, "wrong": {"memory": 4_000, "limit": 3_000}})
+    witness = Witness(search.url)
+    assert search.run() == (0, "")
+    witness.look()
+    failed = [row for row in search.rows(schema.slots) if row["state"] == "failed"]
+    assert 0 < len(failed) < 8
+    assert {row["cause"] for row in failed} == {"the worker crashed 3 times: MemoryError: "}
+    accounts(search.url, 8, failed=len(failed))

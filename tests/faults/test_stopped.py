@@ -1,0 +1,141 @@
+"""F11 and F12: workers that are stopped, cut off or asleep for longer than they are waited for, and come back."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellsearch.search import liveness, schema, slots
+from cellsearch.search.liveness import Worker
+from tests.faults.processes import Process, Search, end, until
+from tests.faults.witness import Witness, accounts, board, undisturbed
+from tests.search.scripted import new_study, space_of
+
+LEASE = {"beat": 0.1, "silent": 10}  # a worker is given up after a second
+SECOND = 1.0
+
+
+def held(search: Search) -> dict[str, int]:
+    """Worker -> the slot that it has."""
+    return {row["worker"]: row["number"] for row in search.rows(schema.slots) if row["state"] == "running"}
+
+
+def attempts(search: Search) -> dict[int, int]:
+    """Slot -> how often its worker was given up or died, where that was so since its last stage."""
+    return {row["number"]: row["attempts"] for row in search.rows(schema.slots) if row["attempts"]}
+
+
+def joined(search: Search, **wrong: Any) -> tuple[Process, Worker]:
+    """A worker that belongs to no search, once it has a slot."""
+    known = {worker.id for worker in search.workers()}
+    process = search.join(**wrong)
+    found: list[Worker] = []
+
+    def there() -> bool:
+        found[:] = [w for w in search.workers() if w.id not in known and w.id in held(search)]
+        return bool(found)
+
+    until(there, process)
+    return process, found[0]
+
+
+def late(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> None:
+    """A worker that is stopped in the middle of a stage for twice the lease comes back while others go on."""
+    wrong = {"seconds": stage, **lease}
+    search = Search(folder, {"trials": 6, "wrong": wrong})
+    witness = Witness(search.url)
+    process = search.start()
+    until(lambda: search.running() > 0, process)
+    guest, worker = joined(search, **wrong)
+    os.kill(worker.pid, signal.SIGSTOP)
+    slot = held(search)[worker.id]
+    began = time.monotonic()
+    until(lambda: worker.id not in held(search), process, 4 * seconds)
+    assert time.monotonic() - began > 0.5 * seconds, "it was given up too early"
+    witness.look()
+    time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
+    os.kill(worker.pid, signal.SIGCONT)
+    assert end(process, 600) == (0, "")
+    assert end(guest, 60) == (0, "")
+    witness.look()
+    accounts(search.url, 6)
+    assert attempts(search).get(slot, 0) <= 1
+
+
+def test_a_worker_that_comes_back_late_neither_counts_twice_nor_crashes(folder: Path) -> None:
+    late(folder, LEASE, SECOND, 0.25)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_stopped_for_two_minutes(folder: Path) -> None:
+    late(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 4.0)
+
+
+def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> None:
+    """All processes stop and go on together, as when a laptop sleeps: nobody loses anything."""
+    search = Search(folder, {"trials": 6, "workers": 2, "wrong": {"seconds": stage, **lease}})
+    process = search.start()
+    until(lambda: len(held(search)) == 2, process)
+    before = held(search)
+    os.killpg(process.pid, signal.SIGSTOP)
+    time.sleep(2 * seconds)
+    os.killpg(process.pid, signal.SIGCONT)
+    time.sleep(0.5 * seconds)
+    assert {worker.id for worker in search.workers()} == set(before)
+    assert not attempts(search)
+    assert end(process, 600) == (0, "")
+    accounts(search.url, 6)
+    assert not attempts(search)
+
+
+def test_a_sleep_of_everybody_takes_nobodys_slot(folder: Path) -> None:
+    asleep(folder, LEASE, SECOND, 0.1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_sleep_of_two_minutes(folder: Path) -> None:
+    asleep(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 1.0)
+
+
+def test_a_search_that_is_stopped_for_long_goes_on(folder: Path) -> None:
+    """Its workers give its row up, and work on."""
+    search = Search(folder, {"trials": 8, "workers": 1, "wrong": {"seconds": 0.15, **LEASE}})
+    process = search.start()
+    until(lambda: search.running() > 0, process)
+    os.kill(process.pid, signal.SIGSTOP)
+    before = search.settings()
+    time.sleep(2 * SECOND)
+    assert search.settings() > before
+    os.kill(process.pid, signal.SIGCONT)
+    assert end(process) == (0, "")
+    accounts(search.url, 8)
+    assert board(search.url) == undisturbed(folder, 8)
+
+
+def test_a_worker_that_is_stopped_within_a_transaction_is_ended(folder: Path) -> None:
+    """It holds the lock of the whole database, and nobody else can write that it is silent."""
+    (folder / "stop").touch()
+    wrong = {"seconds": 0.02, "stop": str(folder / "stop"), "busy": 0.5, "patience": 30.0, **LEASE}
+    search = Search(folder, {"trials": 8, "wrong": wrong})
+    assert search.run() == (0, "")
+    assert not (folder / "stop").exists()
+    accounts(search.url, 8)
+    assert board(search.url) == undisturbed(folder, 8)
+
+
+def test_a_slot_of_a_worker_that_nobody_knows_is_taken_over(tmp_path: Path) -> None:
+    """Given up while it was silent, it came back, took another slot, and died before it was heard of again."""
+    store = new_study(tmp_path, space_of())
+    me = liveness.myself("worker")
+    liveness.register(store, me)
+    assert isinstance(slots.take(store, me.id), slots.Slot)
+    ghost = slots.take(store, "ghost")
+    assert isinstance(ghost, slots.Slot)
+    assert liveness.recover(store, 9) == [ghost.number]
+    assert slots.holders(store) == [me.id]
+    store.engine.dispose()

@@ -1,0 +1,69 @@
+"""The engines on a GPU against `reference` on the CPU, in float64; and in float32 against each other."""
+
+import pytest
+import torch
+from agreement import differences
+from mutants import mutants
+
+from cellsearch.compiler import layer
+from cellsearch.compiler.triton import toolchain
+from cellsearch.dsl import zoo
+from cellsearch.dsl.nodes import Apply
+from cellsearch.train import model
+
+ENGINES = [
+    "eager",
+    pytest.param("triton", marks=pytest.mark.skipif(not toolchain.available(), reason="triton is not here")),
+]
+FEW = ("lstm", "gru", "mut1", "peephole_lstm", "clockwork", "layernorm_lstm", "on_lstm", "depth_gated_lstm", "qrnn")
+
+
+def worst(found: dict[str, float]) -> tuple[float, str]:
+    return max((value, name) for name, value in found.items())
+
+
+def test_auto_takes_triton_where_it_is() -> None:
+    expected = "triton" if toolchain.available() else "eager"
+    assert layer.choose_engine("auto", torch.zeros(1, device="cuda")) == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in FEW)) for n in zoo.names()]
+)
+def test_zoo_cells_agree_with_reference(name: str, engine: str) -> None:
+    for hidden in (5, 32):
+        found = differences(
+            [zoo.load(name)] * 2, engine, members=3, steps=6, width=hidden, hidden=hidden, device="cuda"
+        )
+        assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.long)])
+def test_mutants_agree_with_reference(count: int, engine: str) -> None:
+    for k, cell in enumerate(mutants(count)):
+        found = differences([cell], engine, seed=k, steps=4, device="cuda")
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.skipif(not toolchain.available(), reason="triton is not here")
+@pytest.mark.parametrize("name", FEW)
+def test_float32_is_near_float64(name: str) -> None:
+    """Each operation rounds to 2^-24, and exponentials err by a few of these; over T steps and H terms a few
+    hundred such errors add up at random. `norm` divides by a spread that can be small."""
+    cell = zoo.load(name)
+    shape = model.Shape(cell, 11, 2, 24)
+    exact = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float64)
+    tokens = torch.randint(11, (4, 35), generator=torch.Generator().manual_seed(0))
+    found = {}
+    for device, dtype, engine in (("cpu", torch.float64, "eager"), ("cuda", torch.float32, "triton")):
+        rows = exact.to(device, dtype)
+        window = model.windows(tokens.to(device), tokens.roll(1, 1).to(device), 35)[0]
+        gradient = torch.zeros_like(rows)
+        score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, engine)
+        found[device] = (score.loss.double().cpu(), gradient.double().cpu())
+    room = 100 if any(isinstance(node, Apply) and node.op == "norm" for node in cell.nodes) else 1
+    for ours, exactly in zip(found["cuda"], found["cpu"], strict=True):
+        bound = room * 4 * 35 * 24**0.5 * 2**-24
+        assert float((ours - exactly).abs().max()) < bound * float(exactly.abs().max())
