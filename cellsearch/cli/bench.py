@@ -30,9 +30,7 @@ def run_bench(args: argparse.Namespace, terminal: Terminal) -> int:
     }
     if args.mix:
         space = load_space(args.mix)
-        sizes = Sizes(
-            steps=space.training.steps, batch=space.training.batch, vocabulary=args.vocabulary
-        )
+        sizes = Sizes(steps=space.training.steps, batch=space.training.batch, vocabulary=args.vocabulary)
         found = mixed(chosen, space.grid, space.name, sizes, **common)
     elif args.profile:
         found = profiled(chosen, args.hidden, args.population, sizes, **common)

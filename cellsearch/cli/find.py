@@ -57,14 +57,9 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
     from cellsearch.search import board, studies
 
     study = studies.opened(name, storage)
-    rows = board.leaderboard(study.store, study.space, every=not place.isdigit())
-    if place.isdigit():
-        row = next((row for row in rows if row.rank == int(place)), None)
-    else:
-        row = next((row for row in rows if row.name == place), None)
+    row, ranks = board.find(study.store, study.space, place)
     if row is None:
-        ranks = [row.rank for row in rows if row.rank is not None]
-        there = f"its ranks go from 1 to {max(ranks)}" if ranks else "nothing is ranked in it yet"
+        there = f"its ranks go from 1 to {ranks}" if ranks else "nothing is ranked in it yet"
         raise RunError(
             f"the search '{name}' has no cell {printable(place, 60)}\n"
             f"{there}; see `cellsearch leaderboard {name} --all`"

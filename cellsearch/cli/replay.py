@@ -1,4 +1,4 @@
-"""`cellsearch search --replay NAME`: strategies compared on what a search has recorded; nothing is trained."""
+"""`cellsearch search --replay NAME`: strategies compared on what a search has recorded, without training."""
 
 import argparse
 from pathlib import Path

@@ -161,7 +161,7 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     there = devices.chosen(args.devices)
     where = plural(args.workers * len(there), "worker")
     terminal.tell(
-        f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends them and gives back what they have begun"
+        f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends this and gives back what was begun"
     )
     posting = Posting(args.name, storage, str(RESULTS), args.data, there, args.workers)
     code = station.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))

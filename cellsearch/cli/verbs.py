@@ -84,8 +84,8 @@ def _search(parser: Parser) -> None:
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), metavar="N",
-        help="processes that train, so many on each device (default: on the CPU one for each core, at most 8; on "
-        "a GPU one)",
+        help="processes that train, so many on each device (default: one for each core of the CPU, at most "
+        "8; one on a GPU)",
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)"
@@ -101,8 +101,8 @@ def _search(parser: Parser) -> None:
     replaying = parser.add_argument_group("replay", "compare strategies on what a search has recorded")
     replaying.add_argument(
         "--replay", metavar="NAME",
-        help="of a search; instead of SPACE. Nothing is trained; --set strategy.…, --trials, --seed and --data "
-        "are taken too",
+        help="of a search, instead of SPACE. Nothing is trained. It takes --set strategy.…, --trials, --seed "
+        "and --data too",
     )  # fmt: skip
     replaying.add_argument(
         "--strategies", metavar="NAMES",
@@ -123,6 +123,42 @@ def _worker(parser: Parser) -> None:
     )  # fmt: skip
     _devices(parser)
     _data(parser)
+
+
+def _launch(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of a search that is running")
+    parser.add_argument(
+        "--on", choices=("slurm", "ray"), required=True,
+        help="a Slurm cluster: jobs that go on by themselves; a Ray cluster ($RAY_ADDRESS, else this "
+        "machine): tasks that end with this command",
+    )  # fmt: skip
+    parser.add_argument(
+        "--count", type=numbers.whole(1, 100_000), default=1, metavar="N", help="jobs or tasks (default: 1)"
+    )
+    parser.add_argument(
+        "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
+        help="processes that train in each, so many on each GPU (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gpus", type=numbers.whole(0, 1024), default=0, metavar="N",
+        help="for each, with a worker on each of them (default: 0, training on the CPU)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=numbers.whole(1, 100_000), metavar="GB",
+        help="for each (default: what is usual there)",
+    )  # fmt: skip
+    _data(parser)
+    _storage(parser)
+    slurm = parser.add_argument_group("slurm")
+    slurm.add_argument(
+        "--time", type=numbers.duration, metavar="TIME",
+        help="that a job may run before it is queued again: 4h, 2d (default: 12h)",
+    )  # fmt: skip
+    slurm.add_argument("--partition", metavar="NAME", help="where to queue (default: that of the cluster)")
+    slurm.add_argument(
+        "--option", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
+        help="more of sbatch, as in account=cells or qos=low; may be given again",
+    )  # fmt: skip
 
 
 def _status(parser: Parser) -> None:
@@ -237,15 +273,18 @@ def _bench(parser: Parser) -> None:
         return lambda text: [numbers.whole(low, high)(word) for word in text.split(",")]
 
     parser.add_argument(
-        "--cell", type=lambda text: text.split(","), default=["lstm", "gru_torch", "mut1"], metavar="CELLS",
-        help="cells, with commas between them (default: lstm,gru_torch,mut1)",
+        "--cell", type=lambda text: text.split(","), metavar="CELLS",
+        default=["lstm", "gru", "gru_torch", "mut1", "mutant_12", "mutant_24"],
+        help="cells, with commas between them; mutant_12 and mutant_24 are nobody's cells of so many nodes "
+        "(default: lstm,gru,gru_torch,mut1,mutant_12,mutant_24)",
     )  # fmt: skip
     parser.add_argument(
-        "--hidden", type=several(1, 16384), default=[64], metavar="H", help="units of a layer (default: 64)"
-    )
+        "--hidden", type=several(1, 16384), default=[64], metavar="H",
+        help="units of a layer, several with commas between them (default: 64)",
+    )  # fmt: skip
     parser.add_argument(
         "--population", type=several(1, 65536), default=[20], metavar="K",
-        help="members trained at once (default: 20)",
+        help="members trained at once, several with commas between them (default: 20)",
     )  # fmt: skip
     for name, default, about in (
         ("batch", 20, "sequences of a minibatch"), ("steps", 35, "steps of a window"),
@@ -257,6 +296,15 @@ def _bench(parser: Parser) -> None:
             f"--{name}", type=reader, default=default, metavar="N", help=f"{about} (default: {default})"
         )
     parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes a while")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--profile", action="store_true", help="instead of the others: where the time of a step goes"
+    )
+    instead.add_argument(
+        "--mix", metavar="SPACE",
+        help="instead of one size: 20 settings of this search space, in the groups of layers and units that "
+        "they fall into; batch and steps are the space's",
+    )  # fmt: skip
     _device(parser)
     _json(parser)
 
@@ -270,8 +318,13 @@ VERBS = (
     Verb("worker", "join a running search, from any machine", "search", _worker,
          "cellsearch worker big --storage postgresql://user@host/db\n"
          "cellsearch worker big --storage postgresql://user@host/db --devices all",
-         "It works until nothing is left; ended before, it gives back what it has begun. A password belongs in "
-         "~/.pgpass or $PGPASSWORD: others on this machine see command lines."),
+         "It works until nothing is left; ended before, it gives back what it has begun. A password belongs "
+         "in ~/.pgpass or $PGPASSWORD: others on this machine see command lines."),
+    Verb("launch", "workers on a Slurm or a Ray cluster", "launch", _launch,
+         "cellsearch launch big --on slurm --count 64 --gpus 1 --time 12h --storage postgresql://user@host/db\n"
+         "cellsearch launch big --on ray --count 8 --storage postgresql://user@host/db",
+         "It places workers and does nothing else: they find their work in the database, and a job that is "
+         "ended gives back what it has begun. A password belongs in ~/.pgpass, which every node sees."),
     Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
@@ -289,7 +342,8 @@ VERBS = (
          "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
          "Nothing in a file is executed, and pickles are refused."),
     Verb("bench", "a training step beside what else you could do", "bench", _bench,
-         "cellsearch bench --cell lstm --hidden 64,128",
+         "cellsearch bench --cell lstm --hidden 64,128\ncellsearch bench --profile --population 1,20\n"
+         "cellsearch bench --mix jozefowicz2015 --cell lstm,mut1",
          "All do the same work, in turn, in one process; a contestant whose losses differ is an error. "
          "The first row is this program."),
     Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells\ncellsearch cells --check"),

@@ -7,6 +7,7 @@ calls on the same shapes, without waiting for the device. Out: a function that d
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Place:
     """Where steps are recorded that are replayed one after another, never at once: the memory in which they
     compute, and the stream of the recording. What outlives a step lies elsewhere."""
 
-    memory: tuple[int, int]
+    memory: Any  # a handle of torch
     stream: torch.cuda.Stream
 
 

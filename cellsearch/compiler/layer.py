@@ -28,7 +28,9 @@ from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
-ENGINES = ("auto", "eager", "native", "triton")
+ENGINES = ("auto", "eager", "native", "triton", "clocked")
+#: Those that compute member after member in C.
+IN_C = ("native", "clocked")
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,22 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     """The engine for tensors like this one. `auto` is `native` on a CPU with a C compiler and `triton` on a
     CUDA device where Triton is installed, both for float32 and float64; else `eager`.
 
-    On a CPU `triton` runs in its interpreter, which is slow and serves tests. Raises RunError where the
-    wanted one cannot run.
+    On a CPU `triton` runs in its interpreter, which is slow and serves tests. `clocked` is `native` that
+    counts the time of its parts, for the bench. Raises RunError where the wanted one cannot run.
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
     kind, real = like.device.type, like.dtype in (torch.float32, torch.float64)
+    in_c = real and kind == "cpu" and toolchain.compiler() is not None
     able = {
-        "native": real and kind == "cpu" and toolchain.compiler() is not None,
+        "native": in_c,
+        "clocked": in_c,
         "triton": real and kind in ("cpu", "cuda") and triton_is_there(),
     }
     if not able.get(wanted, True):
         needs = {
             "native": "a C compiler and float32 or float64 on the CPU",
+            "clocked": "a C compiler and float32 or float64 on the CPU",
             "triton": "the package triton and float32 or float64 on a CUDA device",
         }
         raise RunError(f"the engine {wanted!r} needs {needs[wanted]}; choose 'eager'")
@@ -67,8 +72,10 @@ def choose_engine(wanted: str, like: Tensor) -> str:
 
 
 def _runner(engine: str, where: Places, above: frozenset[int]) -> eager.Runner | native.Runner:
-    kinds = {"eager": eager.Runner, "native": native.Runner, "triton": triton.Runner}
-    return kinds[choose_engine(engine, where.row)](where, above)
+    chosen = choose_engine(engine, where.row)
+    if chosen in IN_C:
+        return native.Runner(where, above, clocked=chosen == "clocked")
+    return (triton.Runner if chosen == "triton" else eager.Runner)(where, above)
 
 
 def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:

@@ -10,6 +10,7 @@ from cellsearch.report.columns import Column, table, text, wrapped
 from cellsearch.report.words import large, plural
 from cellsearch.search.replay import Replay
 
+NONE = "-"
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of what all recorded evaluations cost
 
 
@@ -33,21 +34,21 @@ def lines(found: Replay, name: str, width: int) -> list[Text]:
     repeats = len(next(iter(found.curves.values())))
     best = "no ranked cell in it" if found.score is None else f"the best in it has {found.score:.4f}"
     said = [
-        f"Best score so far, the seeds left out: the median of {plural(repeats, 'repeat')}, and the least and the "
-        f"greatest. Nothing was trained. {name} has recorded {plural(found.cells, 'cell')} with "
-        f"{plural(found.settings, 'setting')}; {best}. All of it cost {large(found.spent)} multiply-adds; the cost "
-        "of the seeds comes before and is the same for all.",
-        "A replay tells how fast a strategy finds what is in this table, not what it would have found outside: "
-        "mutants are drawn among the recorded cells, children of the parent first. All of these descend from "
-        f"those that {name} chose, so even a random draw profits from that. In the end all have seen the whole "
-        "table.",
+        f"Best score so far, the seeds left out: the median of {plural(repeats, 'repeat')}, and the least "
+        f"and the greatest. Nothing was trained. {name} has recorded {plural(found.cells, 'cell')} with "
+        f"{plural(found.settings, 'setting')}; {best}. All of it cost {large(found.spent)} multiply-adds; "
+        "the cost of the seeds comes before and is the same for all.",
+        "A replay tells how fast a strategy finds what is in this table, not what it would have found "
+        "outside: mutants are drawn among the recorded cells, children of the parent first. All of these "
+        f"descend from those that {name} chose, so that even a random draw profits from that. In the end all "
+        "have seen the whole table.",
     ]
     return [*table(columns, width), *(line for part in said for line in (text(""), *wrapped(part, width)))]
 
 
 def _spread(scores: tuple[float | None, float | None, float | None]) -> Text:
-    median_, least, most = (f"{score:.4f}" if score is not None else "–" for score in scores)
-    return text(median_).append(f" {least}–{most}", "dim")
+    median_, least, most = (f"{score:.4f}" if score is not None else NONE for score in scores)
+    return text(median_).append(f" {least} to {most}", "dim")
 
 
 def as_json(found: Replay, name: str) -> dict[str, Any]:

@@ -34,8 +34,8 @@ def search(
 
     `space` is a name, a YAML file or a `Space`; `trials` and `seconds` are totals, not additions; `overrides`
     change the space, as in "tasks.0.options.train=1000"; `progress` is called with every look at the search.
-    `workers` are processes of their own, so many on each device; `device` is one or several with commas between
-    them, or "all", which is each GPU. Raises CellsearchError where it cannot start or go on, and
+    `workers` are processes of their own, so many on each device; `device` is one, or several with commas
+    between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
     KeyboardInterrupt where it is told to end before it is done.
     """
     chosen = space if isinstance(space, Space) else load_space(space, overrides)
@@ -69,4 +69,7 @@ def leaderboard(
     """The leaderboard of a search as it stands (of the newest in `results` where None), best first; with
     `every` all cells, those that were filtered too."""
     study = studies.opened(name or studies.newest(Path(results)), storage, Path(results))
-    return board.leaderboard(study.store, study.space, every)
+    try:
+        return board.leaderboard(study.store, study.space, every)
+    finally:
+        study.store.engine.dispose()  # a server has only so many connections, and this may be called often

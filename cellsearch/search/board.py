@@ -170,7 +170,29 @@ def _of(
     cells = queries.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, twins = [task.name for task in space.tasks], queries.twins_of(store)
-    return _placed(rows_of(stages, cells, units, tasks, space.strategy.threshold, twins=twins), scores)
+    rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every=True, twins=twins)
+    return _placed(rows, scores)
+
+
+def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
+    """The line of a rank, or of a cell by its name, and how many ranks there are. None where there is none.
+
+    Read are that cell, the seeds, and those that are as good as it.
+    """
+    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    scores = queries.scores(store, units, space.strategy.threshold, own)
+    rank = int(place) if place.isdigit() else None
+    if rank is not None:
+        marks = {mark for mark, _ in scores[max(rank - 1, 0) : rank]}
+    else:
+        marks = {cell.fingerprint for cell in queries.named_cells(store, place)}
+    equal = {score for mark, score in scores if mark in marks}
+    among = [*marks, *(mark for mark, score in scores if score in equal)]
+    rows = _of(store, space, units, seeds, among, scores) if marks else []
+    wanted = (row for row in rows if (row.rank == rank if rank is not None else row.fingerprint in marks))
+    return next(wanted, None), len(scores)
 
 
 @dataclass(frozen=True, slots=True)

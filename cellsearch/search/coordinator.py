@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cellsearch.errors import RunError, printable
+from cellsearch.errors import RunError
 from cellsearch.files import write_text
 from cellsearch.search import board, liveness, queries, records
 from cellsearch.search.crew import Crew, Exit

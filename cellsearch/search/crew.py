@@ -68,8 +68,8 @@ class Exit:
 
 
 class Crew:
-    """Up to `size` worker processes: one for each of `devices`, where one may stand more than once. Their logs
-    are called `log` and a number."""
+    """Up to `size` worker processes, one for each of `devices`, where one may stand more than once. Their
+    logs are called `log` and a number."""
 
     def __init__(
         self, devices: Sequence[str], orders: Orders, command: Sequence[str], logs: Path, log: str = "worker"
@@ -183,10 +183,8 @@ class Crew:
 
 
 def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
-    """The device of each worker: `workers` of them on each device, or as many as fit where that is not said."""
-    most = {
-        device: workers or (min(MOST_WORKERS, processes.cores()) if device == "cpu" else 1)
-        for device in devices
-    }
+    """The device of each worker: so many `workers` on each device, or as many as fit where None."""
+    fit = {device: min(MOST_WORKERS, processes.cores()) if device == "cpu" else 1 for device in devices}
+    most = {device: workers or fit[device] for device in devices}
     rounds = range(max(most.values()))
     return tuple(device for k in rounds for device in devices if k < most[device])

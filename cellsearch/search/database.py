@@ -65,8 +65,8 @@ def engine_options(url: str) -> dict[str, Any]:
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": BUSY_SECONDS}}
-    # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment. Servers
-    # allow a hundred by default.
+    # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
+    # Servers allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}

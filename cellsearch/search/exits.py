@@ -26,8 +26,8 @@ class Verdict:
 
 
 def verdict(gone: Exit, hours: float) -> Verdict:
-    """What follows from how a worker ended; `hours` are those that a stage may take. A RunError where no other
-    worker would do better."""
+    """What follows from how a worker ended; `hours` are those that a stage may take. A RunError where no
+    other worker would do better."""
     last = printable(gone.said.splitlines()[-1], 500) if gone.said else ""
     how = f"signal {-gone.code}" if gone.code < 0 else f"exit code {gone.code}"
     if gone.code == FATAL:

@@ -253,6 +253,16 @@ def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> st
         return trained_in(connection, store, wanted)
 
 
+def named_cells(store: Store, name: str) -> list[Record]:
+    """The cells of this name, in the order in which they were met."""
+    columns = [cells.c[name] for name in Record.__dataclass_fields__]
+    here = (cells.c.study == store.study, cells.c.name == name)
+    with reading(store.engine, store.url) as connection:
+        return [
+            Record(*row) for row in connection.execute(select(*columns).where(*here).order_by(cells.c.slot))
+        ]
+
+
 def twins_of(store: Store) -> dict[str, tuple[str, ...]]:
     """Fingerprint of a cell -> those of its twins, in the order in which they were met."""
     query = select(twins.c.cell, twins.c.fingerprint).where(twins.c.study == store.study)

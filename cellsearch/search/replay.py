@@ -33,7 +33,7 @@ from cellsearch.search import liveness, queries, records, schema, strategies
 from cellsearch.search.curve import Amounts, Curve, cost, curve, grids
 from cellsearch.search.liveness import Heart
 from cellsearch.search.records import Identity, Seed
-from cellsearch.search.schema import Store, reading
+from cellsearch.search.schema import reading
 from cellsearch.search.sections import FILTER
 from cellsearch.search.slots import outcomes_of
 from cellsearch.search.space import Space, parse_space
@@ -119,7 +119,7 @@ class Player:
     space: Space
     amounts: Amounts
     limit: float  # multiply-adds
-    end: Callable[[], None]  # called when they are spent
+    end: Callable[[], None]  # called when they are spent, or nothing is left
     left: dict[str, int] = field(default_factory=dict)  # fingerprint -> recorded settings not asked for yet
     spent: int = 0
     seeds: frozenset[str] = frozenset()
@@ -159,6 +159,7 @@ class Player:
         near = [mark for mark in self.table.children.get(fingerprint(cell), ()) if self.left.get(mark)]
         among = near or [mark for mark in self.table.mutants if self.left.get(mark)]
         if not among:
+            self.end()
             raise CellError("every recorded setting is run")
         return self.table.cells[among[int(rng.integers(len(among)))]], []
 
@@ -193,10 +194,10 @@ def replay(
     overrides: Sequence[str] = (),
     tell: Callable[[str, int], None] = lambda name, number: None,
 ) -> Replay:
-    """Each of the strategies `names`, once for each of `seeds`, on the records of `study`, with the options of
+    """Each of the strategies `names` on the records of `study`, once for each of `seeds`, with the options of
     its space.
 
-    `overrides` change these, as in "strategy.sample=3". `tell` is called before each repeat; they count from 1.
+    `overrides` change these, as in "strategy.sample=3". `tell` is called before each repeat, with its number.
     """
     found = table(study)
     curves: dict[str, Sequence[Curve]] = {}

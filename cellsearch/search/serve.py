@@ -1,9 +1,8 @@
-"""The process around a worker: orders in, exit code out. `python -m cellsearch.search.serve` is what
-`search` starts.
+"""The process around a worker: orders in, exit code out. `python -m cellsearch.search.serve` is what `search`
+and a station start.
 
-A started worker reads its orders as one line of JSON from standard input and ends with it: its end means
-that the coordinator is gone. A worker that joins a search by itself (`cellsearch worker`) gives its slot
-back when it is told to end.
+It reads its orders as one line of JSON from standard input and ends with it: its end means that whoever
+started it is gone.
 """
 
 import json
@@ -15,14 +14,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import liveness, records
 from cellsearch.search.crew import AWAY, FATAL, GONE, Orders
 from cellsearch.search.database import Unavailable
 from cellsearch.search.lab import RealLab, real_propose
-from cellsearch.search.liveness import OVERDUE, Heart
+from cellsearch.search.liveness import Heart
 from cellsearch.search.patience import patiently
 from cellsearch.search.space import Space, parse_space
 from cellsearch.search.spool import spool
@@ -42,18 +40,14 @@ def real_lab(space: Space, seed: int, orders: Orders) -> Lab:
     return RealLab(space, seed, Path(orders.data) if orders.data else None, orders.device)
 
 
-class Told(BaseException):
-    """A signal asked this process to end."""
-
-
 def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose) -> int:
-    """A worker that a coordinator has started. Returns the exit code."""
+    """A worker process. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the coordinator decides
     line = _first_line()
     threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
     try:
         orders = Orders(**json.loads(line))
-        _work(orders, make_lab, make_propose, lambda: os._exit(OVERDUE))
+        _work(orders, make_lab, make_propose)
     except CellsearchError as error:
         with suppress(OSError):  # the log is on a full disk: the exit code is all there is to say it with
             print(error, file=sys.stderr, flush=True)
@@ -67,35 +61,7 @@ def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose
     return 0
 
 
-def join(orders: Orders, make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose) -> int:
-    """A worker that somebody started by hand: until nothing is left. Returns 0, or 128 + the number of the
-    signal."""
-    got: list[int] = []
-
-    def tell(number: int, _frame: FrameType | None) -> None:
-        got.append(number)
-        raise Told
-
-    before = {
-        number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        _work(orders, make_lab, make_propose, again)
-    except Told:
-        return 128 + got[0]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0
-
-
-def again() -> None:
-    """Begins this program anew in the same process, which is how a worker that nobody watches goes on."""
-    print("a stage took too long and was given up; this worker starts again", file=sys.stderr, flush=True)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose, end: Callable[[], None]) -> None:
+def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
     store = patiently(lambda: records.open_study(orders.storage, orders.name))
     known = patiently(lambda: records.facts(store))
     if known.numerics != records.NUMERICS:
@@ -109,14 +75,14 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose, end: Cal
     patiently(lambda: liveness.recover(store, failures))
     me = liveness.myself("worker", orders.parent)
     patiently(lambda: liveness.register(store, me))
-    with Heart(store, me, failures, end=end) as heart:
+    with Heart(store, me, failures) as heart:
         try:
             lab = make_lab(space, known.seed, orders)
             # after an error on an accelerator nothing that this process runs there can be trusted
             crashes = CRASHES if orders.device == "cpu" else 1
             files = spool(Path(orders.spool), known) if orders.spool else None
             work(store, space, lab, make_propose(space), heart, crashes, files)
-        finally:  # also when told to end: the slot is free at once, or else once this process is found dead
+        finally:  # the slot is free at once, or else once this process is found dead
             with suppress(Unavailable):
                 liveness.leave(store, [heart.worker.id], failures=failures)
 

@@ -1,8 +1,8 @@
 """The worker processes that join a search from one machine: one for each device and more where asked for,
 started again where one ends, until nothing is left.
 
-`python -m cellsearch.search.station` reads its orders as one line of JSON from standard input and ends with it,
-as a worker does: so launchers start it on other machines, and no password stands on a command line.
+`python -m cellsearch.search.station` reads its orders as one line of JSON from standard input and ends with
+it, as a worker does: so launchers start it on other machines, and no password stands on a command line.
 """
 
 import json
@@ -28,6 +28,7 @@ from cellsearch.search.space import Space, parse_space
 from cellsearch.train import devices
 
 POLL_SECONDS = 0.25
+PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
 LOOK_SECONDS = 30.0  # between two looks whether the workers are known to the records
 
 Tell = Callable[[str], None]
@@ -82,6 +83,7 @@ class Station:
         self.unburied: list[Exit] = []  # of workers that ended while the database was away
         self.reached = time.monotonic()  # the database, last
         self._next_look = time.monotonic() + LOOK_SECONDS
+        self._missing: set[str] = set()  # workers that were not listed at the last look
 
     def run(self, signals: Signals) -> int:
         """Until nothing is left, a signal, or an error."""
@@ -95,7 +97,8 @@ class Station:
                     if time.monotonic() > self.reached + PATIENCE_SECONDS:
                         raise
                     self.tell(f"{error} (tried again)")
-                    signals.event.wait(2.0)
+                    self.crew.end_stopped()  # one of them may hold a lock for which everybody waits
+                    signals.event.wait(PAUSE_SECONDS)
                 signals.event.wait(POLL_SECONDS)
         finally:
             gone = self.crew.end(lambda: len(signals.got) > 1)
@@ -112,10 +115,16 @@ class Station:
             del self.unburied[0]
         if time.monotonic() > self._next_look:
             self._next_look = time.monotonic() + LOOK_SECONDS
-            mine = [child.worker.id for child in self.crew.children]
-            self.crew.end_mute(liveness.known(self.store, mine))
+            self.look()
         self.starts += self.crew.fill(self.crew.size - self.idle)
         return bool(self.crew.children)
+
+    def look(self) -> None:
+        """Ends the workers that are not listed for long, and not again with a beat soon after."""
+        mine = {child.worker.id for child in self.crew.children}
+        missing = mine - liveness.known(self.store, list(mine))
+        self.crew.end_mute(mine - (missing & self._missing))
+        self._missing = missing
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
@@ -134,7 +143,7 @@ class Station:
                 raise hopeless(self.crew, found.crash)
 
 
-def main() -> int:
+def main(command: Sequence[str] = WORKER) -> int:
     """Orders in, exit code out."""
     signals = Signals()
 
@@ -158,7 +167,7 @@ def main() -> int:
                 print(message, file=sys.stderr, flush=True)
 
         try:
-            return _join(Posting(**json.loads(line)), tell, WORKER, signals)
+            return _join(Posting(**json.loads(line)), tell, command, signals)
         except CellsearchError as error:
             tell(str(error))
             return error.exit_code

@@ -80,8 +80,8 @@ def look(store: Store, space: Space, known: Facts, counted: Costs | None = None)
 
 
 def limited(view: View, offered: Callable[[str, str], Collection[int]]) -> View:
-    """The same view where a cell (a fingerprint) can be run on a stage with the `offered` settings alone: what
-    is not offered counts as tried."""
+    """The same view where a cell can be run with the `offered` settings alone (of a fingerprint and a stage):
+    what is not offered counts as tried."""
 
     def with_others(mark: str, tried: Mapping[str, int]) -> dict[str, int]:
         return {

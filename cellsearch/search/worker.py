@@ -11,7 +11,7 @@ task, setting).
 import random
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -24,6 +24,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
 from cellsearch.search import costs, queries, ranking, slots, strategies, views
+from cellsearch.search.choosing import Offered, among, chooser
 from cellsearch.search.costs import Costs
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue, overdue
@@ -37,15 +38,13 @@ from cellsearch.search.sections import FILTER
 from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.search.space import Space
 from cellsearch.search.spool import Spool
-from cellsearch.search.strategies import STRATEGIES, NothingLeft, Pools, Propose, Result, View
+from cellsearch.search.strategies import NothingLeft, Propose, View
 from cellsearch.train.outcome import Outcome
 
 WAIT_SECONDS = (0.2, 10.0)  # between two looks for a slot while others are at the baseline: first, at most
 CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
 
 Say = Callable[[str], None]
-Offered = Callable[[str, str], Collection[int]]  # fingerprint, stage -> the settings there can be
-Choose = Callable[[frozenset[int]], list[int]]  # settings that are taken -> settings to run
 
 
 class Lab(Protocol):
@@ -119,7 +118,7 @@ def work(
 
 
 def wait(store: Store) -> None:
-    """Until there may be a slot. The longer it takes, the more seldom is a look: a thousand workers may wait."""
+    """Until there may be a slot. The longer it takes, the rarer is a look: a thousand workers may wait."""
     pause, most = WAIT_SECONDS
     while True:
         time.sleep(pause * random.uniform(0.75, 1.25))
@@ -244,7 +243,9 @@ class Shift:
         done = slots.recorded(self.store, slot)
         if task in done:
             return judged(task, done[task])
-        choose = self.among_offered(slot, task, self.chooser(slot, task, count))
+        choose = chooser(self.store, self.space, self.facts, slot, task, count)
+        if self.offered is not None:
+            choose = among(self.offered(slot.fingerprint, task), self.grids[task], choose)
         claimed = patiently(lambda: slots.claim(self.store, self.worker, slot, task, choose))
         failpoint("after-claim")
         if not claimed:
@@ -315,54 +316,6 @@ class Shift:
                 self.store, self.worker, slot, "failed",
                 task=task, cause=first_cause(lost), failures=self.space.strategy.failures,
             )  # fmt: skip
-
-    def chooser(self, slot: Slot, task: str, count: int) -> Choose:
-        """How the settings of a stage are chosen, once it is known which are taken."""
-        strategy, size = self.space.strategy, self.grids[task]
-        purpose = 1 + list(self.grids).index(task)
-        seed = (self.facts.seed, slot.number, purpose)
-        if slot.kind not in ("propose", "refine") or task == FILTER or strategy.sampler == "chance":
-            pools = self.pools(slot, task)
-            return lambda taken: strategies.draw(count, size, pools, taken, np.random.default_rng(seed))
-        # here: it loads Optuna, which chance does not need
-        from cellsearch.search.study.settings import suggest
-
-        grid = next(stage.grid for stage in self.space.tasks if stage.name == task)
-        history = self.history(slot, task)
-
-        def choose(taken: frozenset[int]) -> list[int]:
-            return suggest(strategy.sampler, grid, history, count, taken, seed)
-
-        # a sampler thinks longer than a transaction should last: it is asked before, and again only where
-        # another worker has claimed settings in between
-        seen = queries.taken(self.store, slot.fingerprint, task)
-        planned = choose(seen)
-        return lambda taken: planned if taken == seen else choose(taken)
-
-    def among_offered(self, slot: Slot, task: str, choose: Choose) -> Choose:
-        """The same choice where only some settings are offered: the others count as taken."""
-        if self.offered is None:
-            return choose
-        others = frozenset(range(self.grids[task])) - frozenset(self.offered(slot.fingerprint, task))
-        return lambda taken: choose(taken | others)
-
-    def history(self, slot: Slot, task: str) -> list[Result]:
-        """What a sampler is told: the results of the cell, and of its parent where those are passed on."""
-        known = [slot.fingerprint]
-        if slot.kind == "propose" and STRATEGIES[self.space.strategy.name].inherits:
-            known.append(slot.parent)
-        return queries.results(self.store, known, task)
-
-    def pools(self, slot: Slot, task: str) -> Pools:
-        """Where the settings of a proposal come from; those of the filter and of a refinement are random."""
-        strategy = self.space.strategy
-        if slot.kind != "propose" or task == FILTER or not STRATEGIES[strategy.name].inherits:
-            return ()
-        seeds = [seed.fingerprint for seed in queries.recorded_cells(self.store, seeds=True)]
-        parent = queries.results(self.store, [slot.parent], task)
-        return strategies.sources(
-            strategy, strategy.settings, parent, queries.results(self.store, seeds, task)
-        )
 
     def view(self) -> View:
         """The records as decisions read them."""

@@ -75,4 +75,4 @@ def finish(training: Turns[T]) -> T:
         try:
             next(training)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value

@@ -1,5 +1,5 @@
-"""The devices of this machine that cells are trained on. In: what was asked for. Out: their names, or an error
-that says what is missing.
+"""The devices of this machine that cells are trained on. In: what was asked for. Out: their names, or an
+error that says what is missing.
 
 torch is loaded only where a GPU is asked for.
 """
@@ -37,8 +37,8 @@ def why_none() -> str:
 
 
 def chosen(wanted: Sequence[str], found: Callable[[], Sequence[str]] = gpus) -> tuple[str, ...]:
-    """The devices that are meant by `wanted` (all, cpu, cuda, cuda:2, …), each once, in order. A RunError where
-    one of them is not there.
+    """The devices that are meant by `wanted` (all, cpu, cuda, cuda:2, …), each once, in order. A RunError
+    where one of them is not there.
 
     "all" is each GPU that `found` lists, and "cuda" the first one.
     """

@@ -1,29 +1,36 @@
 """How much memory training a population takes at its peak, before it is trained; and into how many batches a
 population is cut that must not take more than a bound.
 
-In: a shape, members, window. Out: a `Memory`, in bytes, or sizes of batches. The numbers follow from the plan:
+In: a shape, members, window. Out: a `Memory`, in bytes, or sizes of batches. The numbers follow from the
+plan:
 
     weights     rows and gradient of all members
-    tape        of every layer: its slots and states for all steps, the inputs, and the states of the window before
-    output      logits of a block of members, with what is computed from them, and the gradient of the outputs
+    tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
+                before; of the members that go through a window at once
+    output      logits of a block of members, with what is computed from them
     backward    of one layer at a time: gradients of its slots and of what it reads
 
 It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and the
-data; an allocator may keep a little more than it hands out, and on a GPU the engine and captured graphs do.
+data; an allocator keeps a little more than it hands out, and so do the recorded steps of a GPU.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.layer import IN_C, choose_engine
 from cellsearch.compiler.parameters import MADE, Layout, connection
 from cellsearch.compiler.plan import is_vector
 from cellsearch.compiler.stack import reads_below
-from cellsearch.train.model import LOGITS_BLOCK, Shape
+from cellsearch.train import blocks
+from cellsearch.train.model import LOGITS_BLOCK, LOGITS_BLOCK_GPU, Shape
 from cellsearch.train.settings import Training
 
 BYTES = {"float32": 4, "float64": 8}
 INDEX = 8  # bytes of an index that torch computes
+DRAWN = 3 * 8  # bytes of a number while it is drawn, in float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,68 +41,84 @@ class Memory:
     tape: int
     output: int
     backward: int
-    first: int  # what drawing the first weights takes beside them; nothing else is there by then
+    first: int  # while the first weights are drawn, beside them: nothing else is there by then
 
     @property
     def total(self) -> int:
-        """Output and backward follow one another."""
-        return self.weights + max(self.tape + max(self.output, self.backward), self.first)
+        """Output and backward follow one another, and so do the first weights and all else."""
+        rows = self.weights // 2
+        return max(self.weights + self.tape + max(self.output, self.backward), rows + self.first)
 
 
-def memory(shape: Shape, members: int, training: Training) -> Memory:
-    """Of training so many members at once, where every position of a window is scored."""
+def memory(shape: Shape, members: int, training: Training, device: str | None = None) -> Memory:
+    """Of training so many members at once, every position of a window being scored.
+
+    On a `device` of this machine; without one on whichever takes most: where all members go through a window
+    at once, as on a GPU.
+    """
     real, hidden = BYTES[training.dtype], shape.hidden
     positions = training.steps * training.batch
-    values = members * positions * hidden  # of one value for all steps: [K, T, B, H]
-    states = members * (training.steps + 1) * training.batch * hidden
-    layers = shape.stack.layers
+    some = members if device is None else _at_once(shape, members, training, device)
+    values = some * positions * hidden  # of one value for all steps: [K, T, B, H]
+    states = some * (training.steps + 1) * training.batch * hidden
+    # Of the window before, views of its last states keep all of them alive; those of several blocks are copies.
+    earlier = states if some == members else 2 * members * training.batch * hidden
 
     def tape(lay: Layout) -> int:
         cell = lay.plan.cell
-        made = any(c is not None and c.structure in MADE for c in (connection(lay.plan, w) for w in lay.weights))
-        before = members * (training.steps + cell.past) * training.batch * hidden if cell.past else 0
-        return (
-            lay.plan.slots * values
-            + 2 * len(cell.states) * states  # views of those of the window before keep them alive
-            + 2 * before
-            + members * lay.size * made
-        )
+        inputs = some * (training.steps + cell.past) * training.batch * hidden if cell.past else 0
+        of_states = len(cell.states) * (states + earlier) + 2 * inputs
+        return lay.plan.slots * values + of_states + (some * lay.size if _made(lay) else 0)
 
-    tapes = values + sum(map(tape, layers))  # and the embedded inputs
-    tapes += values  # the gradient of the outputs; it stays while the layers are walked
-    block = min(members, max(1, LOGITS_BLOCK // (positions * shape.vocabulary)))
+    layers = shape.stack.layers
+    tapes = 2 * values + sum(map(tape, layers))  # the embedded inputs, and the gradient of the outputs
+    numbers = LOGITS_BLOCK if device == "cpu" else LOGITS_BLOCK_GPU
+    block = min(some, max(1, numbers // (positions * shape.vocabulary)))
     logits = block * positions * shape.vocabulary * real
-    seen = block * positions * (2 * hidden * real + INDEX + 3 * real)
-    behind = [_backward(lay, values, states, above=k < len(layers) - 1) for k, lay in enumerate(layers)]
-    matrix = max(shape.embedding, *(w for lay in layers for w in (hidden * hidden,)))
+    beside = block * positions * (2 * hidden * real + INDEX + 3 * real)
+    above = [k < len(layers) - 1 for k in range(len(layers))]
     return Memory(
         weights=2 * members * shape.size * real,
         tape=tapes * real,
-        output=logits + seen,
-        backward=max(behind) * real,
-        first=max(3 * 8 * matrix - members * shape.size * real, 0),
+        output=logits + beside,
+        backward=max(_backward(lay, values, states, a) for lay, a in zip(layers, above, strict=True)) * real,
+        first=DRAWN * max(shape.embedding, hidden * hidden),
     )
 
 
-def _backward(lay: Layout, values: int, states: int, *, above: bool) -> int:
+def _at_once(shape: Shape, members: int, training: Training, device: str) -> int:
+    """How many members go through a window at once on a device."""
+    like = torch.empty(0, dtype=getattr(torch, training.dtype))
+    if torch.device(device).type != "cpu" or choose_engine("auto", like) not in IN_C:
+        return members
+    positions = training.steps * training.batch
+    return max(blocks.sizes(shape.stack, members, positions, BYTES[training.dtype]))
+
+
+def _made(lay: Layout) -> bool:
+    """Whether a layer has matrices that are made before each pass."""
+    found = (connection(lay.plan, w) for w in lay.weights)
+    return any(c is not None and c.structure in MADE for c in found)
+
+
+def _backward(lay: Layout, values: int, states: int, above: bool) -> int:
     """Numbers that the backward pass of a layer holds beside the tape; `above`: a layer lies on it."""
     plan, cell = lay.plan, lay.plan.cell
     read = reads_below(cell.cell)  # a stack is of one cell: what it reads below, the layer above reads here
     names = [s.name for s in cell.states]
     code = backward_kernels(plan, frozenset(names.index(n) for n in read) if above else frozenset())
-    vectors = {i for i, node in enumerate(cell.nodes) if is_vector(node)}
-    full = {ref for ref in code.written if ref.kind in ("dx", "dpast", "dbelow")}
-    full |= {ref for ref in code.written if ref.kind == "dnode" and plan.is_outer[ref.index]}
-    count = len(plan.affines) + len({*full}) + len(vectors)
-    count += not any(ref.kind == "dx" for ref in full)  # made even where nothing is written to it
-    count += above + above * len(read)  # what came from the layer above
+    whole = {ref for ref in code.written if ref.kind in ("dpast", "dbelow")}
+    whole |= {ref for ref in code.written if ref.kind == "dnode" and plan.is_outer[ref.index]}
+    count = len(plan.affines) + len(whole) + 1  # the gradient of x is there even where nothing reads x
+    count += sum(is_vector(node) for node in cell.nodes)  # a learned vector has a gradient for every step
     count += any(w.kind == "peephole" for w in lay.weights)  # a product that is summed up
+    count += above * (1 + len(read))  # what came from the layer above
     return count * values + (2 * states if cell.past else 0)
 
 
 def batches(shape: Shape, members: int, training: Training, bound: float) -> Sequence[int]:
-    """Sizes of batches that each take at most `bound` bytes: as few as possible, and as even. Empty where not
-    even one member fits."""
+    """Sizes of batches that take at most `bound` bytes each, as few as possible and as even. Empty where
+    not even one member fits. They are the same on every machine."""
     low, high = 0, members + 1  # low fits, high does not
     while high - low > 1:
         middle = (low + high) // 2

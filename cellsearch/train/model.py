@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
-from cellsearch.compiler.layer import choose_engine
+from cellsearch.compiler.layer import IN_C, choose_engine
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
 from cellsearch.dsl.graph import Cell
@@ -130,11 +130,9 @@ def run(
 
     On a CPU members go through the window in blocks, which changes no bit of the results."""
     members, real = rows.shape[0], rows.element_size()
-    if choose_engine(engine, rows) != "native":
+    if choose_engine(engine, rows) not in IN_C:
         return _block(shape, rows, window, states, start, gradient, engine)
     sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
-    if len(sizes) < 2:
-        return _block(shape, rows, window, states, start, gradient, engine)
     scores, ends = [], []
     for end, size in zip(accumulate(sizes), sizes, strict=True):
         k = slice(end - size, end)
@@ -142,7 +140,9 @@ def run(
         part = None if gradient is None else gradient[k]
         score, last = _block(shape, rows[k], window, some, start, part, engine)
         scores.append(score)
-        ends.append(last)
+        ends.append([[state.clone() for state in layer] for layer in last])  # views of those of all steps
+    if len(sizes) == 1:
+        return scores[0], ends[0]
     loss, right = torch.cat([s.loss for s in scores]), torch.cat([s.right for s in scores])
     joined = [[torch.cat(parts) for parts in zip(*layers, strict=True)] for layers in zip(*ends, strict=True)]
     return Score(loss, right, scores[0].count), joined
@@ -162,14 +162,14 @@ def _block(
     steps, batch = window.inputs.shape
     members = rows.shape[0]
     tokens = window.inputs.reshape(-1)
-    table = rows[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
-    x = table[:, tokens].unflatten(1, (steps, batch))  # [K, T, B, H]
+    x = _embed(shape, rows, tokens).unflatten(1, (steps, batch))  # [K, T, B, H]
     body = rows[:, shape.embedding : shape.output]
     outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
         return _output_layer(shape, rows, flat, window, None, None, batch), last
-    d_flat = torch.zeros(members, steps * batch, hidden, dtype=rows.dtype, device=rows.device)
+    make = rows.new_empty if window.positions is None else rows.new_zeros
+    d_flat = make(members, steps * batch, hidden)
     score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch)
     d_body = gradient[:, shape.embedding : shape.output]
     d_x = stacks.backward(
@@ -179,6 +179,11 @@ def _block(
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
     _embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
     return score, last
+
+
+def _embed(shape: Shape, rows: Tensor, tokens: Tensor) -> Tensor:
+    """The rows of each member's embedding at tokens [N], [K, N, H]."""
+    return rows[:, : shape.embedding].unflatten(1, (shape.vocabulary, shape.hidden))[:, tokens]
 
 
 def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
@@ -268,9 +273,8 @@ def _some(
         out=gradient[:, shape.output : end].unflatten(1, (hidden, vocabulary)),
     )
     torch.sum(d_logits, 1, out=gradient[:, end:])
-    d_seen = torch.bmm(d_logits, matrix.transpose(1, 2))
     if window.positions is None:
-        d_flat.copy_(d_seen)
+        torch.bmm(d_logits, matrix.transpose(1, 2), out=d_flat)
     else:
-        d_flat.index_copy_(1, window.positions, d_seen)
+        d_flat.index_copy_(1, window.positions, torch.bmm(d_logits, matrix.transpose(1, 2)))
     return loss, right

@@ -64,7 +64,7 @@ class Steps:
         self.right = torch.zeros(members, dtype=torch.int64, device=device)
         self.total = 0  # positions that were scored
         self.states = self._first_states() if self.recorded else []
-        # The number of the first step, and that of the window in its part: recorded steps find them in a tensor.
+        # The numbers of the first step and of the window in its part: recorded steps find them in tensors.
         self.start: Tensor | int = torch.zeros(1, dtype=torch.int64, device=device) if self.recorded else 0
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
         self._place = graphs.place(device)

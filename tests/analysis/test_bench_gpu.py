@@ -59,7 +59,9 @@ def test_a_recorded_step_does_the_same_work() -> None:
 
 
 def test_pace_counts_members_and_windows() -> None:
-    found = pace("two", [zoo.load("gru"), zoo.load("rnn")], 3, Sizes(hidden=4, steps=3, batch=2), "cpu", windows=5)
+    found = pace(
+        "two", [zoo.load("gru"), zoo.load("rnn")], 3, Sizes(hidden=4, steps=3, batch=2), "cpu", windows=5
+    )
     assert found.members_per_s == pytest.approx(2 * 3 * 5 / found.seconds)
 
 

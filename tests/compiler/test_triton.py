@@ -96,11 +96,15 @@ def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
     made = writer.function("each")
     assert made is not None
     text = source._HELPERS.format(near=source._NEAR[dtype]) + writer.text(made)
-    tensors = {r: torch.from_numpy(np.ascontiguousarray(x, dtype)) for r, x in zip(refs, arguments, strict=True)}
+    tensors = {
+        r: torch.from_numpy(np.ascontiguousarray(x, dtype)) for r, x in zip(refs, arguments, strict=True)
+    }
     y = tensors[Ref("dpast", 1)] = torch.empty_like(tensors[refs[0]])
     with np.errstate(all="ignore"):
         kernel = toolchain.functions(text, True)["each"]
-        kernel[(1, 1)](*(tensors[r] for r in made.arrays), 1, 1, len(y), 1, R=1 << (len(y) - 1).bit_length(), W=1)
+        kernel[(1, 1)](
+            *(tensors[r] for r in made.arrays), 1, 1, len(y), 1, R=1 << (len(y) - 1).bit_length(), W=1
+        )
     return y.numpy()
 
 
@@ -152,7 +156,9 @@ def test_numbers_are_exact_in_either_dtype() -> None:
 
 def test_no_name_of_a_user_enters_the_text() -> None:
     ours = parse("cell a(x; h, c)\ni = sigmoid[x, h]\nc' = i * c\nh' = tanh(c') + i\n")
-    theirs = parse("cell evil(u; exec, os)\nsystem = sigmoid[u, exec]\nos' = system * os\nexec' = tanh(os') + system\n")
+    theirs = parse(
+        "cell evil(u; exec, os)\nsystem = sigmoid[u, exec]\nos' = system * os\nexec' = tanh(os') + system\n"
+    )
     texts = {source.source(plan(cell), frozenset(), "float32").text for cell in (ours, theirs)}
     assert len(texts) == 1
     assert not re.search(r"evil|exec|os'|system", next(iter(texts)))
@@ -203,7 +209,9 @@ def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytes
                 assert "st.global.v4" in texts["ptx"] and not re.search(r"st\.global\.b32", texts["ptx"])
 
 
-def test_the_engine_is_chosen_by_device_and_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_chosen_by_device_and_refused_where_it_cannot_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class On:  # what is asked of a tensor on a GPU
         device = torch.device("cuda")
         dtype = torch.float32

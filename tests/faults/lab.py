@@ -1,7 +1,7 @@
 """A worker process with a scripted laboratory that misbehaves as it is told to.
 
-`python lab.py WRONG`, with WRONG as JSON; see `Wrong`. It reads its orders like a real worker; with `join` it
-joins the search at that storage URL by itself.
+`python lab.py WRONG`, with WRONG as JSON; see `Wrong`. It reads its orders like a real worker; with `join` it is
+the command `worker` instead, whose workers are such ones.
 """
 
 import hashlib
@@ -23,10 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.search import database, liveness, patience, serve
+from cellsearch.errors import CellsearchError
+from cellsearch.search import database, liveness, patience, serve, station
 from cellsearch.search.crew import Orders
 from cellsearch.search.liveness import Heart, Watch
 from cellsearch.search.space import Space
+from cellsearch.search.station import Posting
 from cellsearch.search.strategies import Propose
 from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
@@ -42,11 +44,11 @@ class Wrong:
     seconds: float = 0.0  # a stage takes as long, give or take a half
     mutants: int = MUTANTS
     join: str = ""  # a storage URL
+    results: str = ""  # where a command `worker` has its logs and its spool
     data: str = ""  # a file whose bytes are the data of xml
     memory: int = 0  # megabytes that one cell in five wants, under a limit of `limit`
     limit: int = 0
     diverge: bool = False  # every mutant does, on every task
-    spool: str = ""  # of a worker that joins
     log: str = ""  # a file with a line for every stage that is trained
     stop: str = (
         ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
@@ -120,8 +122,17 @@ def main(words: Sequence[str]) -> int:
         return one_of(wrong.mutants)
 
     if wrong.join:
-        return serve.join(Orders("s", wrong.join, "cpu", None, wrong.spool), lab, propose)
+        command = (sys.executable, __file__, json.dumps(json.loads(words[1]) | {"join": ""}))
+        try:
+            return station.join(Posting("s", wrong.join, wrong.results), tell, command)
+        except CellsearchError as error:
+            tell(str(error))
+            return error.exit_code
     return serve.serve(lab, propose)
+
+
+def tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

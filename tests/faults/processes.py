@@ -3,6 +3,7 @@
 `Search` is one command `search` with scripted workers; `torment` kills its processes until enough were killed.
 """
 
+import gc
 import json
 import os
 import random
@@ -65,7 +66,7 @@ class Search:
     def join(self, environment: Mapping[str, str] | None = None, **wrong: Any) -> Process:
         """A worker that joins by itself."""
         return subprocess.Popen(
-            [sys.executable, str(LAB), json.dumps({"join": self.url} | wrong)],
+            [sys.executable, str(LAB), json.dumps({"join": self.url, "results": str(self.folder)} | wrong)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=self.variables | dict(environment or {}),
             start_new_session=True,
@@ -93,6 +94,7 @@ class Search:
         """The rows of a table; none where the study is not made yet."""
         store = records.find(self.url, "s")
         if store is None:
+            gc.collect()  # a server has only so many connections
             return []
         store.engine.dispose()
         return rows_of(self.url, table)

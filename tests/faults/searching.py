@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.errors import CellsearchError
-from cellsearch.search import coordinator, records
+from cellsearch.search import coordinator
 from cellsearch.search.run import Options, search
 from cellsearch.search.space import parse_space
 from tests.faults import lab
@@ -37,7 +37,6 @@ class Orders:
     limit: float | None = None  # seconds
     space: Mapping[str, Any] = field(default_factory=dict)  # changes of the strategy
     replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
-    numerics: int = records.NUMERICS
     wrong: Mapping[str, Any] = field(default_factory=dict)
     file_limit: int = 0  # bytes that a file may have; 0: as many as it wants
     at: float = 0.0  # of the monotonic clock: all that have the same begin together
@@ -51,7 +50,6 @@ def main(words: list[str]) -> int:
     coordinator.BEAT_SECONDS = known.beat
     coordinator.PATIENCE_SECONDS = known.patience
     coordinator.Watch = partial(coordinator.Watch, silent=known.silent)  # type: ignore[misc,assignment]
-    records.NUMERICS = orders.numerics
     options = Options(
         storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,
         results=Path(orders.folder), command=(sys.executable, str(LAB), wrong),

@@ -22,10 +22,12 @@ def memorize() -> Dataset:
 def test_a_cohort_in_lanes_equals_each_cell_alone(memorize: Dataset) -> None:
     cells = [zoo.load("lstm"), zoo.load("clockwork"), zoo.load("mut1"), *mutants(4)[2:]]
     requests = [
-        Request(cell, memorize, GRID, range(k, len(GRID), 4 + k), SHORT, seed=3) for k, cell in enumerate(cells)
+        Request(cell, memorize, GRID, range(k, len(GRID), 4 + k), SHORT, seed=3)
+        for k, cell in enumerate(cells)
     ]
     alone = [
-        evaluate(r.cell, r.dataset, r.grid, r.indices, r.training, seed=r.seed, device="cuda") for r in requests
+        evaluate(r.cell, r.dataset, r.grid, r.indices, r.training, seed=r.seed, device="cuda")
+        for r in requests
     ]
     assert {o.status for found in alone for o in found} == {"done", "diverged"}
     for _ in range(3):  # races show by chance
@@ -43,7 +45,8 @@ def test_many_lanes_at_once(memorize: Dataset) -> None:
 def test_the_gpu_and_the_cpu_agree_in_float64(memorize: Dataset) -> None:
     training = Training(max_epochs=2, batch=10, steps=20, dtype="float64")
     ours, theirs = (
-        evaluate(zoo.load("lstm"), memorize, GRID, range(8), training, seed=1, device=d) for d in ("cuda", "cpu")
+        evaluate(zoo.load("lstm"), memorize, GRID, range(8), training, seed=1, device=d)
+        for d in ("cuda", "cpu")
     )
     for a, b in zip(ours, theirs, strict=True):
         assert (a.status, a.epochs, a.hidden) == (b.status, b.epochs, b.hidden)

@@ -15,7 +15,17 @@ ENGINES = [
     "eager",
     pytest.param("triton", marks=pytest.mark.skipif(not toolchain.available(), reason="triton is not here")),
 ]
-FEW = ("lstm", "gru", "mut1", "peephole_lstm", "clockwork", "layernorm_lstm", "on_lstm", "depth_gated_lstm", "qrnn")
+FEW = (
+    "lstm",
+    "gru",
+    "mut1",
+    "peephole_lstm",
+    "clockwork",
+    "layernorm_lstm",
+    "on_lstm",
+    "depth_gated_lstm",
+    "qrnn",
+)
 
 
 def worst(found: dict[str, float]) -> tuple[float, str]:

@@ -51,12 +51,18 @@ def test_a_graph_replays_what_the_calls_compute_bit_for_bit(
 ) -> None:
     recorded, again = steps(name, vocabulary), steps(name, vocabulary)
     theirs = train(recorded)
-    assert all(np.array_equal(a, b) for x, y in zip(theirs, train(again), strict=True) for a, b in zip(x, y, strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for x, y in zip(theirs, train(again), strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
     assert torch.equal(recorded.rows, again.rows)  # the same once more
     monkeypatch.setattr(graphs, "capture", lambda step, changed, at: step)
     called = steps(name, vocabulary)
     ours = train(called)
-    assert all(np.array_equal(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
+    assert all(
+        np.array_equal(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)
+    )
     assert torch.equal(called.rows, recorded.rows)
 
 

@@ -7,6 +7,7 @@ real one.
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,9 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.errors import DataError
 from cellsearch.search import deadline
 from cellsearch.search.crew import Orders
-from cellsearch.search.serve import join, serve
+from cellsearch.search.serve import serve
 from cellsearch.search.space import Space
+from cellsearch.search.station import Posting, join
 from cellsearch.search.strategies import Propose
 from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
@@ -57,5 +59,7 @@ def propose(space: Space) -> Propose:
 if __name__ == "__main__":
     deadline.GRACE_SECONDS = 0.5
     if len(sys.argv) > 3:
-        sys.exit(join(Orders("s", sys.argv[3], "cpu", None), lab, propose))
+        folder = tempfile.mkdtemp(dir=Path(sys.argv[3].partition("///")[2]).parent)
+        command = (sys.executable, __file__, *sys.argv[1:3])
+        sys.exit(join(Posting("s", sys.argv[3], folder), lambda said: print(said, file=sys.stderr), command))
     sys.exit(serve(lab, propose))

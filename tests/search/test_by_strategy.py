@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from cellsearch.search import board, liveness, queries, ranking, records, schema, views, worker
+from cellsearch.search.choosing import chooser
 from cellsearch.search.costs import Costs
 from cellsearch.search.lab import real_propose
 from cellsearch.search.schema import Store
@@ -237,12 +238,9 @@ def test_where_another_worker_was_faster_a_sampler_is_asked_again(
 ) -> None:
     told = sampled(monkeypatch)
     space = space_of(sampler="tpe")
-    lab, store = Scripted(), new_study(tmp_path, space)
-    heart = liveness.Heart(store, liveness.myself("worker"), 10)
-    shift = worker.Shift(
-        store, space, records.facts(store), lab, one_of(9), heart, Costs(store, "parameters", 100)
-    )
-    choose = shift.chooser(Slot(50, "refine", "f" * 64, "f" * 64, ""), "xml", 3)
+    store = new_study(tmp_path, space)
+    slot = Slot(50, "refine", "f" * 64, "f" * 64, "")
+    choose = chooser(store, space, records.facts(store), slot, "xml", 3)
     assert choose(frozenset()) == [11, 10, 9]
     assert len(told) == 1
     assert choose(frozenset({11, 9})) == [10, 8, 7]

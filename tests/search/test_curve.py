@@ -1,5 +1,6 @@
 """What a search has spent: counted by hand on one with a known past."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from cellsearch.dsl.zoo import load
@@ -46,9 +47,8 @@ def test_a_search_as_a_curve(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert 3 < len(mutants) <= len(scores)
     assert last.best == max(mutants)
-    assert all(
-        a.spent <= b.spent and (a.best or 0) <= (b.best or 0) for a, b in zip(found.points, found.points[1:])
-    )
+    for before, after in pairwise(found.points):
+        assert before.spent <= after.spent and (before.best or 0) <= (after.best or 0)
     # all that was run was counted once: 3 epochs each, 1 where it diverged
     whole = found.baseline + found.spent
     assert whole == sum(point.cost for point in found.points) + found.baseline > 0

@@ -61,7 +61,8 @@ def test_nothing_comes_out_that_is_not_recorded(recorded: Study, name: str) -> N
         assert found.spent <= played.spent  # no setting of a cell twice
         for point in found.points:
             assert point.fingerprint in table.cells
-            assert point.score is None or point.score <= (most[point.fingerprint] or 0.0)
+            if point.outcome == "ranked":  # of the others a score is over fewer tasks
+                assert (point.score or 0.0) <= (most[point.fingerprint] or 0.0)
         assert found.best(played.spent) is not None and found.best(played.spent) <= table.score  # type: ignore[operator]
 
 
@@ -110,6 +111,7 @@ def chain() -> replay.Table:
     children = {
         fingerprint(before[k]): (fingerprint(links[k]), fingerprint(beside[k])) for k in range(LENGTH)
     }
+    children[SEEDS["lstm"]] = children[SEEDS["gru"]]
     children |= {
         fingerprint(a): (fingerprint(b),) for a, b in zip([beside[0], *others], others, strict=False)
     }
@@ -118,7 +120,8 @@ def chain() -> replay.Table:
     outcomes: dict[tuple[str, str], dict[int, Outcome]] = {}
     for mark in cells:
         outcomes[mark, "filter"] = {0: Outcome(0, "done", 0.99, 0.1, 1, 8, 100)}
-        for task in ("arithmetic", "xml"):
+        passing = ("arithmetic", "xml") if mark in quality else ("arithmetic",)
+        for task in passing:
             settings = range(12) if mark in SEEDS.values() else range(4)
             accuracy = quality.get(mark, 0.6)
             outcomes[mark, task] = {k: Outcome(k, "done", accuracy, 0.1, 3, 8, 100) for k in settings}
@@ -156,7 +159,7 @@ def test_what_can_not_be_replayed(tmp_path: Path, recorded: Study) -> None:
         replay.replay(Study(nothing, records.facts(nothing), space), AMOUNTS)
     with pytest.raises(RunError, match="nothing can be changed but its strategy"):
         replay.replay(recorded, AMOUNTS, overrides=["filter.accuracy=0.5"])
-    with pytest.raises(RunError, match="strategy.threshold decided what was recorded"):
+    with pytest.raises(RunError, match=r"strategy\.threshold decided what was recorded"):
         replay.replay(recorded, AMOUNTS, overrides=["strategy.threshold=0.5"])
 
 

@@ -52,7 +52,7 @@ RULES = [
     ("3.1", "who passed memorisation skips it later",           WORKER, "test_a_cell_that_passed_skips_the_filter_when_it_comes_again"),
     ("3.1", "what is not listed keeps its evaluated settings",  WORKER, "test_no_cell_runs_a_setting_twice_even_when_all_is_run"),
     ("3.1", "refine or propose: not said how often",            "search/test_strategies", "test_refining_comes_as_often_as_the_space_says"),
-    ("3.1", "duplicates: not said",                             "search/test_twins", "test_of_two_cells_that_are_one_function_one_is_trained"),
+    ("3.1", "duplicates: not said",                             "search/test_twins", "test_one_of_a_group_is_trained_and_none_of_its_settings_twice"),
     ("3.2", "six transformations",                              EDITS, "test_the_table_has_the_six_transformations_of_the_paper"),
     ("3.2", "their vocabulary, and even odds",                  HERE, "test_mutations_have_the_vocabulary_of_the_paper"),
     ("3.2", "each node with probability p",                     MUTATE, "test_strength_is_the_probability_of_each_node"),
@@ -135,7 +135,7 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The space of the paper with a few trials."""
     folder = tmp_path_factory.mktemp("rules")
-    data = {name: "d" * 64 for name in ("filter", *TASKS)}
+    data = dict.fromkeys(("filter", *TASKS), "d" * 64)
     lab = Scripted(accuracy, dict.fromkeys(TASKS, 0.1), data)
     url = URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
     grids = {task.name: len(task.grid) for task in SPACE.tasks}

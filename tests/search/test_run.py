@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import select
 
 from cellsearch.search import board, liveness, queries, records, schema
-from cellsearch.search.coordinator import Coordinator, Signals
+from cellsearch.search.coordinator import Coordinator
 from cellsearch.search.crew import Crew, Orders
 from cellsearch.search.liveness import Watch
 from cellsearch.search.schema import Store
+from cellsearch.search.signals import Signals
 from cellsearch.search.space import parse_space
 from tests.search.scripted import TEXT, new_study, space_of
 
@@ -257,7 +258,7 @@ def test_a_worker_that_joined_goes_on_after_a_stage_that_hangs(tmp_path: Path) -
     store = new_study(tmp_path / "s", space, trials=2)
     runner = [sys.executable, str(COORDINATING.with_name("runner.py"))]
     done = subprocess.run([*runner, "0", "hang", store.url], check=False, stderr=subprocess.PIPE, timeout=60)
-    assert (done.returncode, done.stderr.count(b"this worker starts again")) == (0, 2)
+    assert (done.returncode, done.stderr.count(b"was ended; another worker goes on")) == (0, 2)
     assert failed(store) == [OVERDUE] * 2
     assert not liveness.listed(store)
 
@@ -288,7 +289,7 @@ def test_a_worker_that_does_not_beat_is_ended_and_replaced(
     store = new_study(tmp_path / "s", SPACE, trials=2)
     runner = (sys.executable, str(COORDINATING.with_name("runner.py")), "0.2")
     me = liveness.myself("search")
-    crew = Crew(1, Orders("s", store.url, "cpu", None, me.id), runner, tmp_path)
+    crew = Crew(["cpu"], Orders("s", store.url, "cpu", None, parent=me.id), runner, tmp_path)
     coordinator = Coordinator(store, SPACE, me, crew, tmp_path / "s", None, None)
     liveness.register(store, me)
     assert crew.fill(1) == 1

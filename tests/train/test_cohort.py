@@ -33,7 +33,8 @@ def counting(name: str, count: int, said: list[str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("in_turns", "order"), [(True, "a0 b0 c0 a1 c1 c2"), (False, "a0 a1 b0 c0 c1 c2"), (None, "a0 a1 b0 c0 c1 c2")]
+    ("in_turns", "order"),
+    [(True, "a0 b0 c0 a1 c1 c2"), (False, "a0 a1 b0 c0 c1 c2"), (None, "a0 a1 b0 c0 c1 c2")],
 )
 def test_who_has_ended_takes_no_turn(in_turns: bool | None, order: str) -> None:
     said: list[str] = []
@@ -52,7 +53,8 @@ def test_cells_that_take_turns_come_to_what_they_come_to_alone(
     training = replace(SHORT, rungs=rungs)
     cells = [zoo.load("lstm"), zoo.load("clockwork"), zoo.load("mut1"), *mutants(4)[2:]]
     requests = [
-        Request(cell, memorize, GRID, range(k, len(GRID), 4 + k), training, seed=3) for k, cell in enumerate(cells)
+        Request(cell, memorize, GRID, range(k, len(GRID), 4 + k), training, seed=3)
+        for k, cell in enumerate(cells)
     ]
     alone = [
         evaluate.evaluate(r.cell, r.dataset, r.grid, r.indices, r.training, seed=r.seed) for r in requests
@@ -63,7 +65,9 @@ def test_cells_that_take_turns_come_to_what_they_come_to_alone(
     def in_turns(walks, lanes):  # type: ignore[no-untyped-def]
         return together(walks, lanes, in_turns=True)
 
-    monkeypatch.setattr(evaluate, "together", in_turns)  # as on a GPU: windows of all cells and shapes by turns
+    monkeypatch.setattr(
+        evaluate, "together", in_turns
+    )  # as on a GPU: windows of all cells and shapes by turns
     assert evaluate_together(requests, "cpu") == alone
 
 

@@ -38,7 +38,12 @@ def members(indices: range) -> list[Member]:
 
 
 def train_epoch(
-    shape: model.Shape, windows: Sequence[model.Window], rows: Tensor, gradient: Tensor, rates: Tensor, norms: Tensor
+    shape: model.Shape,
+    windows: Sequence[model.Window],
+    rows: Tensor,
+    gradient: Tensor,
+    rates: Tensor,
+    norms: Tensor,
 ) -> np.ndarray:
     """One pass of plain SGD with each member's gradient scaled to its norm; says whose gradient was not
     finite [K]."""

@@ -31,7 +31,9 @@ def data(scored: float, seed: int = 0) -> Data:
     return Data(part(40), part(25))
 
 
-def steps(name: str, given: Data, recorded: bool, dtype: torch.dtype = torch.float32, engine: str = "auto") -> Steps:
+def steps(
+    name: str, given: Data, recorded: bool, dtype: torch.dtype = torch.float32, engine: str = "auto"
+) -> Steps:
     shape = model.Shape(zoo.load(name), VOCABULARY, 2, 8)
     rows = model.first_rows(shape, [1.0, 0.7, 0.5], [1, 2, 3], dtype)
     return Steps(shape, given, rows, torch.full((3,), 1.0, dtype=dtype), recorded=recorded, engine=engine)

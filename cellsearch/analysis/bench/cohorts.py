@@ -36,7 +36,13 @@ class Pace:
 
 
 def pace(
-    what: str, cells: Sequence[Cell], members: int, sizes: Sizes, device: str, windows: int = 20, passes: int = 3
+    what: str,
+    cells: Sequence[Cell],
+    members: int,
+    sizes: Sizes,
+    device: str,
+    windows: int = 20,
+    passes: int = 3,
 ) -> Pace:
     """Train `members` members of each cell at once, over the same windows."""
     data = _data(sizes, windows, device)

@@ -38,13 +38,18 @@ def ours(engine: str) -> Contestant:
         def step() -> Tensor:
             states = model.first_states(work.shape, rows.shape[0], work.sizes.batch, rows)
             score, _ = model.run(work.shape, rows, work.window, states, 0, gradient, engine)
-            norm = torch.linalg.vector_norm(gradient, dim=1)
-            rows.addcmul_(gradient, -(RATE * (NORM / norm).clamp(max=1.0))[:, None])
+            update(rows, gradient)
             return score.loss
 
         return step
 
     return Contestant(f"cellsearch ({engine})", ready)
+
+
+def update(rows: Tensor, gradient: Tensor) -> None:
+    """Clipping by the norm of each member, and plain SGD."""
+    norm = torch.linalg.vector_norm(gradient, dim=1)
+    rows.addcmul_(gradient, -(RATE * (NORM / norm).clamp(max=1.0))[:, None])
 
 
 class Network(nn.Module):

@@ -78,7 +78,8 @@ def widths(plan: Plan) -> list[dict[str, Any]]:
 def compiling(plan: Plan) -> list[dict[str, Any]]:
     """How long cells take to get ready that were never seen before."""
     engine, found = _engine(plan), []
-    for k, cell in enumerate(mutants(8, seed=int(time.time()))):  # others each time: Triton keeps kernels on disk
+    fresh = mutants(8, seed=int(time.time()))  # others each time: Triton keeps kernels on disk
+    for k, cell in enumerate(fresh):
         sizes = replace(plan.sizes, population=max(1, plan.sizes.population // 12))
         work = make(cell, sizes, plan.device)
         row: dict[str, Any] = {"cell": k, "nodes": len(cell.nodes)}
@@ -131,10 +132,10 @@ def kernels(plan: Plan) -> list[dict[str, Any]]:
     with torch.profiler.profile(activities=[kind]) as profile:
         call()
         _wait(plan)
-    found = [
-        {"kernel": e.key[:120], "calls": e.count, "us": getattr(e, "device_time_total", 0.0) or e.cpu_time_total}
-        for e in profile.key_averages()
-    ]
+    found = []
+    for e in profile.key_averages():
+        us = e.cpu_time_total if plan.device == "cpu" else e.device_time_total
+        found.append({"kernel": e.key[:120], "calls": e.count, "us": us})
     return sorted(found, key=lambda row: -row["us"])[:25]
 
 
@@ -219,7 +220,8 @@ def _versions(device: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures section by section."""
-    parser = argparse.ArgumentParser(prog="python -m cellsearch.analysis.bench.gpu", description=__doc__.split("\n")[0])
+    program = "python -m cellsearch.analysis.bench.gpu"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__.partition(":")[0])
     parser.add_argument("file", type=Path, help="the JSON file that is written")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections")
     parser.add_argument("--device", default="cuda")
@@ -231,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cells", type=int, default=64, help="of the cohort")
     args = parser.parse_args(arguments)
-    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # as many lanes as queues; read with CUDA's start
+    # As many queues as there are streams; it is read when CUDA starts.
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     sizes = Sizes(args.population, args.steps, args.batch, args.hidden)
     until = time.monotonic() + 60 * args.minutes
     with using(args.device, 1):
@@ -244,9 +247,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             begun = time.monotonic()
             _say(f"== {name}")
             try:
-                over = begun > plan.until
-                found[name] = {"skipped": f"{args.minutes:g} minutes were over"} if over else SECTIONS[name](plan)
-            except Exception as error:  # whatever a GPU says: it goes to the file, and the next section begins
+                late = {"skipped": f"{args.minutes:g} minutes were over"}
+                found[name] = late if begun > plan.until else SECTIONS[name](plan)
+            except Exception as error:
+                # Whatever a GPU says: it goes to the file, and the next section begins.
                 traceback.print_exc()
                 found[name] = {"failed": f"{type(error).__name__}: {error}"}
                 failed = True

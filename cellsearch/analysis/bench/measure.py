@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cellsearch.analysis.bench import limits, recorded
+from cellsearch.analysis.bench import recorded
 from cellsearch.analysis.bench.contestants import Contestant, contestants
-from cellsearch.analysis.bench.rows import BYTES, CALLS, Report, Row, conditions, rows
+from cellsearch.analysis.bench.rows import CALLS, Report, Row, conditions, of_work
 from cellsearch.analysis.bench.work import Sizes, Work, make
 from cellsearch.compiler.layer import choose_engine
 from cellsearch.dsl.graph import Cell
@@ -82,10 +82,7 @@ def table(
     """The rows of one work; `speed` is that of a copy in bytes a second."""
     ready = prepare(work, people, say)
     say(f"{_title(work)}: measuring")
-    measured = [ready.once() for _ in range(rounds)]
-    times = {what: [times[what] for times in measured] for what in ready.steps}
-    times[BYTES] = [limits.traffic(work) / speed]
-    return list(rows(work, threads, times, ready.prepared))
+    return of_work(work, threads, [ready.once() for _ in range(rounds)], ready.prepared, speed)
 
 
 def prepare(work: Work, people: Sequence[Contestant], say: Say) -> Ready:

@@ -12,7 +12,7 @@ import numpy as np
 from cellsearch.analysis.bench import limits
 from cellsearch.analysis.bench.contestants import Contestant, members_alone, ours
 from cellsearch.analysis.bench.measure import AGREEMENT, Say, prepare, using
-from cellsearch.analysis.bench.rows import BYTES, Report, Row, Total, conditions, middle, rows
+from cellsearch.analysis.bench.rows import BYTES, Report, Row, Total, conditions, middle, of_work
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.compiler.layer import choose_engine
 from cellsearch.dsl.graph import Cell
@@ -37,10 +37,11 @@ def mixed(
     with using(device, threads):
         about = conditions(device, threads, rounds, sizes, AGREEMENT)
         about["mix"] = f"{min(SETTINGS, len(grid))} settings of the grid of {space}, drawn with the seed 0"
+        speed = about["copy_bytes_per_s"]
         found: list[Row] = []
         totals: list[Total] = []
         for cell in cells:
-            of_cell, in_all = _mix(cell, grid, space, sizes, device, threads, rounds, about, say)
+            of_cell, in_all = _mix(cell, grid, space, sizes, device, threads, rounds, speed, say)
             found += of_cell
             totals += in_all
         return Report(about, found, totals)
@@ -68,7 +69,7 @@ def _mix(
     device: str,
     threads: int,
     rounds: int,
-    about: dict[str, int],
+    speed: float,
     say: Say,
 ) -> tuple[list[Row], list[Total]]:
     works = [make(cell, size, device) for size in groups(cell, grid, sizes)]
@@ -78,12 +79,10 @@ def _mix(
     measured = [[group.once() for group in ready] for _ in range(rounds)]
     found: list[Row] = []
     for k, group in enumerate(ready):
-        times = {what: [groups[k][what] for groups in measured] for what in group.steps}
-        times[BYTES] = [limits.traffic(group.work) / about["copy_bytes_per_s"]]
-        found += rows(group.work, threads, times, group.prepared)
+        found += of_work(group.work, threads, [groups[k] for groups in measured], group.prepared, speed)
     members = sum(work.sizes.population for work in works)
     sums = {what: [sum(g[what] for g in groups) for groups in measured] for what in ready[0].steps}
-    sums[BYTES] = [sum(limits.traffic(work) for work in works) / about["copy_bytes_per_s"]]
+    sums[BYTES] = [sum(limits.traffic(work) for work in works) / speed]
     ours_s = middle(next(iter(sums.values())))[0]
     totals = []
     for what, seconds in sums.items():

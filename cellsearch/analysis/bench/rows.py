@@ -98,7 +98,7 @@ def middle(seconds: Sequence[float]) -> tuple[float, float]:
     return statistics.median(seconds), quartiles[2] - quartiles[0]
 
 
-def rows(
+def _rows(
     work: Work, threads: int, times: Mapping[str, Sequence[float]], prepared: Mapping[str, float]
 ) -> Iterator[Row]:
     """The rows of one cell and size from the seconds of every round; this program comes first."""
@@ -123,6 +123,19 @@ def rows(
             gflop_per_s=limits.operations(work) / median / 1e9,
             prepare_s=prepared.get(what, 0.0),
         )
+
+
+def of_work(
+    work: Work,
+    threads: int,
+    measured: Sequence[Mapping[str, float]],  # everyone's seconds in each round, this program first
+    prepared: Mapping[str, float],
+    speed: float,  # of a copy, in bytes a second
+) -> list[Row]:
+    """The rows of one work, and the limit of the bytes."""
+    times = {what: [seconds[what] for seconds in measured] for what in measured[0]}
+    times[BYTES] = [limits.traffic(work) / speed]
+    return list(_rows(work, threads, times, prepared))
 
 
 def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: float) -> dict[str, Any]:

@@ -50,7 +50,9 @@ class Table:
             self.known[key] = self._places(where, tensors)
         offsets, strides = self.known[key]
         starts = [t.data_ptr() for t in tensors] + [0]  # 0: what this pass does not touch
-        pointers = (_POINTER * len(offsets))(*(starts[k] + at for k, at in zip(self.index, offsets, strict=True)))
+        pointers = (_POINTER * len(offsets))(
+            *(starts[k] + at for k, at in zip(self.index, offsets, strict=True))
+        )
         return pointers, strides, tensors
 
     def _places(self, where: Places, tensors: list[Tensor]) -> tuple[list[int], Any]:
@@ -133,7 +135,9 @@ class Code:
     functions: Mapping[str, Callable[..., None]]  # forward, backward
     tables: Mapping[str, Table]
     products: Any  # those of the library of products, as the C functions take them
-    matrices: tuple[int, ...]  # of each product: where its matrix starts in a row, the width of its source, where
+    matrices: tuple[
+        int, ...
+    ]  # of each product: where its matrix starts in a row, the width of its source, where
     # its packed matrix starts; then the end of those
     room: int  # numbers that all packed matrices of the loop take, and one product outside of it
     panel: int  # columns that are packed at a time
@@ -206,7 +210,13 @@ class Runner:
         room = max(code.room, code.matrices[-1] + where.steps_count * where.batch * code.panel)
         packed = torch.empty(room, dtype=where.row.dtype)
         code.functions[name](
-            numbers, pointers, strides, where.row.data_ptr(), d_row.data_ptr(), packed.data_ptr(), code.products
+            numbers,
+            pointers,
+            strides,
+            where.row.data_ptr(),
+            d_row.data_ptr(),
+            packed.data_ptr(),
+            code.products,
         )
         del alive
 

@@ -143,7 +143,9 @@ class _Writer:
         """One member, from its last state to the gradients of its matrices."""
         plan, index, back = self.plan, self.plan.index, self.back
         stages = plan.inner
-        behind = [p for stage in stages for p in stage.products if kernels.gradient(plan, p.source) is not None]
+        behind = [
+            p for stage in stages for p in stage.products if kernels.gradient(plan, p.source) is not None
+        ]
         yield from self.packing(behind, turned=True)
         yield "for (long t = T - 1; t >= 0; t--) {"
         states = range(len(plan.cell.states))
@@ -187,7 +189,9 @@ class _Writer:
             places, widths = [], []
             for p in products:
                 a, j = self.row(kernels.location(self.plan, p.source)), self.plan.index[p]
-                places.append(f"(long)({self.member(a)}), 0, s[{4 * a + 2}], (long)(d_rows + k * n[5] + start[{j}]), 0, {count} * H")
+                places.append(
+                    f"(long)({self.member(a)}), 0, s[{4 * a + 2}], (long)(d_rows + k * n[5] + start[{j}]), 0, {count} * H"
+                )
                 widths.append(f"width[{j}]")
             g = self.row(Ref("dslots", first))
             yield f"{{ const long places[] = {{{', '.join(places)}}}, widths[] = {{{', '.join(widths)}}};"

@@ -108,7 +108,9 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
     parts = [_HELPERS.format(near=_NEAR[dtype])]
 
-    def functions(name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool) -> tuple[Function | None, ...]:
+    def functions(
+        name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool
+    ) -> tuple[Function | None, ...]:
         found: list[Function | None] = []
         for k, group in enumerate(groups):
             writer = _Writer(plan, dtype, steps)

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, column, select, table, update
 
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
@@ -65,13 +65,31 @@ def heal(store: Store, mirror: optuna.Study, living: Sequence[str]) -> int:
         ).all()
     if not rows:
         return 0
-    there = {trial.params.get("slot") for trial in mirror.get_trials(deepcopy=False)}
+    there = slots_there(store, mirror, [row.number for row in rows])
     with writing(store) as connection:
         for row in rows:
             state = "done" if row.number in there else "due"
             here = (slots.c.study == store.study, slots.c.number == row.number)
             connection.execute(update(slots).where(*here).values(mirror=state, mirrored_by=""))
     return len(rows)
+
+
+def slots_there(store: Store, mirror: optuna.Study, among: Sequence[int]) -> set[int]:
+    """Which of these slots have a trial. Optuna itself would read all of its trials first, and keep them."""
+    trial, param, study = (
+        table("trials", column("trial_id"), column("study_id")),
+        table("trial_params", column("trial_id"), column("param_name"), column("param_value")),
+        table("studies", column("study_id"), column("study_name")),
+    )
+    query = (
+        select(param.c.param_value)
+        .join(trial, trial.c.trial_id == param.c.trial_id)
+        .join(study, study.c.study_id == trial.c.study_id)
+        .where(study.c.study_name == mirror.study_name, param.c.param_name == "slot")
+        .where(param.c.param_value.in_(list(among)))
+    )
+    with reading(store.engine, store.url) as connection:
+        return {int(row.param_value) for row in connection.execute(query)}
 
 
 def write_due(store: Store, mirror: optuna.Study, known: Facts, by: str, limit: int = 50) -> int:

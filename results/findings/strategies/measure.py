@@ -1,0 +1,132 @@
+"""The numbers of this page: `python measure.py noise | again | gather RESULTS`, each into `measured/`.
+
+RESULTS is where the nine searches are, named STRATEGY-SEED.
+
+    noise    the GRU, trained with many seeds on every setting of each task
+    again    the five best of each search on fresh seeds and fresh data, beside the GRU's on the same
+    gather   curves and leaderboards of the searches
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellsearch.analysis import campaign
+from cellsearch.dsl import zoo
+from cellsearch.dsl.text import parse
+from cellsearch.search import board, curve, studies
+from cellsearch.search.lab import RealLab
+from cellsearch.search.space import load_space
+
+HERE = Path(__file__).parent
+STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
+TRAINED = range(1_001, 1_017)  # seeds of training, for the noise
+FRESH = 2_001  # a study seed that no search had
+BEST = 5
+DRAWS = 20_000
+
+
+def write(name: str, value: dict[str, Any]) -> None:
+    (HERE / "measured").mkdir(exist_ok=True)
+    (HERE / "measured" / f"{name}.json").write_text(json.dumps(value) + "\n", encoding="utf-8")
+
+
+def noise() -> None:
+    """Fixed data (that of seed 1), one cell, sixteen seeds of training."""
+    space = load_space(HERE / "space.yaml")
+    lab, gru, rng = RealLab(space, 1), zoo.load("gru"), np.random.default_rng(0)
+    begun = time.process_time()
+    tables = {task.name: campaign.accuracies(lab, gru, task.name, TRAINED) for task in space.tasks}
+    # the unit of a score is the best of the whole grid, as in a search
+    units = {name: float(table.max(axis=1).mean()) for name, table in tables.items()}
+    count = space.strategy.settings
+    found: dict[str, Any] = {"seconds": time.process_time() - begun, "tasks": {}, "units": units}
+    for name, table in tables.items():
+        parts = campaign.parts(table, count, DRAWS, rng)
+        best = campaign.spread(campaign.best_of(table, count, DRAWS, rng))
+        found["tasks"][name] = {
+            "best_of": count, "mean": best.mean, "sd": parts.both, "low": best.low, "high": best.high,
+            "sd_settings": parts.settings, "sd_training": parts.training,
+            "grid_mean": units[name], "grid_sd": float(table.max(axis=1).std(ddof=1)),
+            "table": table.round(4).tolist(),
+        }  # fmt: skip
+    # a score is divided by a unit that has chance in it too: that of one whole grid
+    which = rng.integers(len(TRAINED), size=DRAWS)
+    unit = {name: table.max(axis=1)[rng.permutation(which)] for name, table in tables.items()}
+    for settings in (count, 2 * count, 3 * count):
+        scores = np.min(
+            [campaign.best_of(table, settings, DRAWS, rng) / unit[name] for name, table in tables.items()],
+            axis=0,
+        )
+        found[f"score_of_{settings}"] = vars_of(campaign.spread(scores))
+        found[f"highest_of_50_of_{settings}"] = vars_of(
+            campaign.spread(
+                campaign.highest(campaign.by_chance(tables, units, settings, DRAWS, rng), 50, DRAWS, rng)
+            )
+        )
+    write("noise", found)
+
+
+def vars_of(spread: campaign.Spread) -> dict[str, float]:
+    return {"mean": spread.mean, "sd": spread.sd, "low": spread.low, "high": spread.high}
+
+
+def searches(results: Path) -> list[tuple[str, int, studies.Study]]:
+    return [(s, seed, studies.opened(f"{s}-{seed}", None, results)) for s in STRATEGIES for seed in SEEDS]
+
+
+def best(study: studies.Study) -> list[board.Row]:
+    """The best mutants."""
+    return [row for row in board.leaderboard(study.store, study.space) if not row.seed][:BEST]
+
+
+def again(results: Path) -> None:
+    """Every one of the best cells, on the whole grid of every task, as the GRU."""
+    found, seen = [], {}
+    for strategy, seed, study in searches(results):
+        lab, tasks = RealLab(study.space, FRESH), [task.name for task in study.space.tasks]
+        rows = best(study)
+        new = [row for row in rows if row.fingerprint not in seen]
+        once = campaign.again(lab, [parse(row.text) for row in new], zoo.load("gru"), tasks, FRESH)
+        for k, row in enumerate(new):
+            seen[row.fingerprint] = {"score": once.scores[k]} | {t: once.ratios[t][k] for t in tasks}
+        for rank, row in enumerate(rows, 1):
+            tried = [r.settings for r in row.tasks]
+            before = {"score": row.score} | {r.task: r.ratio for r in row.tasks}
+            found.append(
+                {"strategy": strategy, "seed": seed, "rank": rank, "name": row.name, "settings": tried}
+                | {"fingerprint": row.fingerprint, "before": before, "again": seen[row.fingerprint]}
+            )
+        print(strategy, seed, [round(seen[row.fingerprint]["score"], 4) for row in rows], flush=True)
+        write("again", {"seed": FRESH, "cells": found})
+
+
+def gather(results: Path) -> None:
+    """Curves and leaderboards."""
+    curves, boards = [], []
+    for strategy, seed, study in searches(results):
+        amounts = curve.amounts(RealLab(study.space, study.facts.seed))
+        whole = curve.curve(study.store, study.space, study.facts.seed, amounts)
+        curves.append(json.loads(curve.as_json(whole)))
+        rows = [row for row in board.leaderboard(study.store, study.space)][:12]
+        boards.append(
+            {
+                "strategy": strategy, "seed": seed, "units": dict(study.facts.units),
+                "rows": [
+                    {"name": row.name, "score": row.score, "parameters": row.parameters, "text": row.text}
+                    | {"ratios": {r.task: r.ratio for r in row.tasks}, "settings": row.settings}
+                    for row in rows
+                ],
+            }
+        )  # fmt: skip
+    write("curves", {"searches": curves})
+    write("leaderboards", {"searches": boards})
+
+
+if __name__ == "__main__":
+    what, *rest = sys.argv[1:]
+    {"noise": noise, "again": again, "gather": gather}[what](*map(Path, rest))

@@ -1,0 +1,176 @@
+"""F8, F19, F25, F26: a study that is opened with another space, seed, program or data, or by another Optuna."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cellsearch.errors import DataError, RunError
+from cellsearch.search.lab import RealLab
+from cellsearch.search.run import Options, start
+from cellsearch.search.space import parse_space
+from tests.faults.processes import Search, end, until
+from tests.faults.witness import Witness, accounts, board, undisturbed
+from tests.search.scripted import DIGESTS, TEXT, new_study, space_of
+
+OTHERWISE = {  # a change of the space -> the difference that is shown
+    ("seeds: [lstm, gru]", "seeds: [rnn, gru]"): "seeds",
+    ("threshold: 0.9", "threshold: 0.95"): "strategy.threshold: 0.9 before, 0.95 now",
+    ("settings: 4", "settings: 5"): "strategy.settings: 4 before, 5 now",
+    ("accuracy: 0.95", "accuracy: 0.9"): "filter.accuracy: 0.95 before, 0.9 now",
+    ("{name: xml}", "{name: memorize}"): "tasks",
+    ("max_norm: [1, 5]", "max_norm: [1, 10]"): "grid.max_norm",
+    ("\nbudget", "\ntraining: {batch: 10}\nbudget"): "training.batch: 20 before, 10 now",
+    ("about:", "mutation: {weights: {use_ancestor: 2}}\nabout:"): "mutation.weights.use_ancestor",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), OTHERWISE)
+def test_another_space_is_refused_with_the_difference(tmp_path: Path, old: str, new: str) -> None:
+    (tmp_path / "s").mkdir()
+    start(parse_space(TEXT), "s", lambda _: DIGESTS, Options(results=tmp_path), None).engine.dispose()
+    try:
+        other = parse_space(TEXT.replace(old, new))
+    except Exception as error:
+        pytest.fail(f"the change is no space: {error}")
+    with pytest.raises(RunError) as caught:
+        start(other, "s", lambda _: DIGESTS, Options(results=tmp_path), None)
+    assert OTHERWISE[old, new] in str(caught.value)
+    assert "results of both must not be mixed: choose another --name" in str(caught.value)
+
+
+def test_everything_that_differs_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    options = Options(results=tmp_path)
+    start(parse_space(TEXT), "s", lambda _: DIGESTS, options, None).engine.dispose()
+    with sqlite3.connect(tmp_path / "s" / "study.db") as connection:
+        connection.execute("UPDATE cellsearch_studies SET numerics = 1")
+    connection.close()
+    other, data = parse_space(TEXT.replace("list: 100", "list: 50")), DIGESTS | {"xml": "c" * 64}
+    with pytest.raises(RunError) as caught:
+        start(other, "s", lambda _: data, options, 7)
+    lines = str(caught.value).splitlines()
+    assert [line.strip().split(":")[0] for line in lines[1:-1]] == [
+        "strategy.list",
+        "numerics",
+        "seed",
+        "data of xml",
+    ]
+
+
+def test_a_worker_of_another_program_is_refused(tmp_path: Path) -> None:
+    """It would add numbers to the study that this program does not give."""
+    store = new_study(tmp_path, space_of())
+    store.engine.dispose()
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE cellsearch_studies SET numerics = 1, program = '0.0.9'")
+    connection.close()
+    search = Search(tmp_path, {"storage": store.url})
+    code, said = end(search.join())
+    assert code == 1
+    assert re.search(r"results differ \(numerics 1, this one has \d+\)\ninstall cellsearch 0.0.9", said)
+
+
+def test_data_that_changes_while_a_search_runs_is_refused_by_the_next_worker(folder: Path) -> None:
+    """Who has read it goes on with what it has read; nobody mixes."""
+    data = folder / "data.txt"
+    data.write_text("as it was")
+    search = Search(folder, {"trials": 8, "wrong": {"seconds": 0.1, "data": str(data)}})
+    witness = Witness(search.url)
+    process = search.start()
+    until(lambda: search.settings() >= 12, process)
+    data.write_text("as it is now")
+    before = search.settings()
+    until(lambda: search.settings() > before, process)
+    witness.look()
+    (worker,) = search.workers()
+    os.kill(worker.pid, signal.SIGKILL)
+    code, said = end(process)
+    assert code == 1 and "the data of xml on this machine is not what the study 's' was started on" in said
+    code, said = search.run()
+    assert code == 1 and "data of xml: the study has" in said and "choose another --name" in said
+    data.write_text("as it was")
+    assert search.run() == (0, "")
+    witness.look()
+    accounts(search.url, 8)
+    assert board(search.url)["rows"] == undisturbed(folder, 8)["rows"]
+
+
+def test_the_digest_is_that_of_what_is_trained_on(tmp_path: Path) -> None:
+    text = TEXT.replace(
+        "{name: arithmetic}", "{name: words, task: text, options: {path: text.txt, level: word}}"
+    )
+    space = parse_space(text)
+    file = tmp_path / "text.txt"
+    file.write_text("to be or not to be that is the question\n" * 200)
+    lab = RealLab(space, 1, tmp_path)
+    digest = lab.digests()["words"]
+    symbols = lab.dataset("words").train.inputs.copy()
+    file.write_text("to see or not to see that is another question\n" * 200)
+    assert lab.digests()["words"] == digest and (lab.dataset("words").train.inputs == symbols).all()
+    assert RealLab(space, 1, tmp_path).digests()["words"] != digest
+    file.write_text("to be or not to be that is the question\n" * 199)  # cut off
+    assert RealLab(space, 1, tmp_path).digests()["words"] != digest
+    file.unlink()
+    with pytest.raises(DataError, match=r"text\.txt"):
+        RealLab(space, 1, tmp_path).digests()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("version", ["4.9.0", "4.0.0", "3.6.2"])
+def test_other_versions_of_optuna_read_the_mirror_and_this_one_goes_on_with_theirs(
+    tmp_path: Path, version: str
+) -> None:
+    other = tmp_path / "optuna"
+    made = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(other), f"optuna=={version}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip(f"Optuna {version} cannot be installed here")
+    old = {"PYTHONPATH": f"{other}:{Path(__file__).parents[2]}"}
+    code = (
+        "import sys, optuna\n"
+        f"assert optuna.__version__ == '{version}'\n"
+        "print(len(optuna.load_study(study_name='s', storage=sys.argv[1]).trials))\n"
+    )
+
+    def count(url: str) -> str:
+        command = [sys.executable, "-W", "ignore", "-c", code, url]
+        return subprocess.run(
+            command, env=os.environ | old, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    search = Search(tmp_path / "mine", {"trials": 10})
+    assert search.run() == (0, "")
+    assert count(search.url) == "10"
+    theirs = Search(tmp_path / "theirs", {"trials": 10}, old)
+    assert theirs.run() == (0, "")  # the whole search with that Optuna
+    again = Search(tmp_path / "theirs", {"trials": 14})
+    assert again.run() == (0, "")  # and on with this one
+    accounts(again.url, 14)
+    assert count(again.url) == "14"
+
+
+def test_a_mirror_that_cannot_be_opened_does_not_stop_a_search(folder: Path) -> None:
+    """Optuna's part of the database is of a version that is not known here: the search goes on without it."""
+    search = Search(folder, {"trials": 3})
+    assert search.run() == (0, "")
+    with sqlite3.connect(folder / "s" / "study.db") as connection:
+        connection.execute("UPDATE version_info SET library_version = '99.0.0', schema_version = 99")
+        connection.execute("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    connection.close()
+    assert search.run(trials=6) == (0, "")
+    with sqlite3.connect(folder / "s" / "study.db") as connection:
+        assert connection.execute("SELECT count(*) FROM trials").fetchone() == (3,)
+        connection.execute("UPDATE version_info SET library_version = '5.0.0', schema_version = 12")
+        connection.execute("UPDATE alembic_version SET version_num = 'v3.2.0.a'")
+    connection.close()
+    assert search.run(trials=6) == (0, "")
+    accounts(search.url, 6)  # and is made up for

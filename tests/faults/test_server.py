@@ -1,0 +1,167 @@
+"""F10 and F11 with a PostgreSQL server: it is away, the network is cut, the password is another one.
+
+A server that crashes, that cuts a connection within a transaction, or that is out of connections is in
+tests/search/test_postgres.py. Skipped without a server, as that is.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from cellsearch.search import database, liveness, schema
+from tests.faults.processes import Search, end, torment, until
+from tests.faults.proxy import Proxy
+from tests.faults.witness import Witness, accounts, board, undisturbed
+
+SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
+pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
+
+
+def administer(*statements: str) -> None:
+    """Runs statements beside the study, each by itself."""
+    engine = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A database of its own, whose owner has the password `first`."""
+    name = f"faults_{secrets.token_hex(6)}"
+    administer(f"CREATE ROLE {name} LOGIN PASSWORD 'first'", f"CREATE DATABASE {name} OWNER {name}")
+    given = database.driven(SERVER).set(
+        drivername="postgresql", database=name, username=name, password="first"
+    )
+    yield given.render_as_string(False)
+    administer(f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def proxy(url: str) -> Iterator[Proxy]:
+    parsed = make_url(url)
+    assert parsed.host and parsed.port
+    with Proxy(parsed.host, parsed.port) as made:
+        yield made
+
+
+def through(proxy: Proxy, url: str) -> str:
+    return make_url(url).set(host="127.0.0.1", port=proxy.port).render_as_string(False)
+
+
+def cut(folder: Path, url: str, proxy: Proxy, cuts: list[tuple[int, Callable[[], None], float]]) -> None:
+    """A search whose way to the server is cut at some points for some seconds is the search that was not cut."""
+    wrong = {"seconds": 0.05}
+    search = Search(folder, {"trials": 12, "storage": through(proxy, url), "wrong": wrong})
+    seen = Search(folder, {"storage": url})  # by somebody whose way is not cut
+    witness = Witness(url)
+    process = search.start()
+    for wanted, do, seconds in cuts:
+        until(lambda: seen.settings() >= wanted, process)  # noqa: B023
+        witness.look()
+        do()
+        time.sleep(seconds)
+        assert process.poll() is None
+        proxy.open()
+        witness.look()
+    assert end(process, 300) == (0, "")
+    witness.look()
+    accounts(url, 12)
+    assert board(url) == undisturbed(folder, 12)
+    assert not list((folder / "s" / "spool").glob("*"))
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(folder: Path, url: str, proxy: Proxy) -> None:
+    cut(folder, url, proxy, [(8, proxy.refuse, 3.0), (56, proxy.silence, 2.0)])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_server_that_is_away_for_a_minute(folder: Path, url: str, proxy: Proxy) -> None:
+    cut(folder, url, proxy, [(8, proxy.refuse, 60.0), (56, proxy.silence, 70.0)])
+
+
+def partitioned(
+    folder: Path, url: str, proxy: Proxy, lease: dict[str, Any], seconds: float, stage: float
+) -> None:
+    """A worker that is cut off for twice the lease comes back with what it has trained."""
+    wrong = {"seconds": stage, **lease}
+    search = Search(folder, {"trials": 4, "storage": url, "wrong": wrong})
+    witness = Witness(url)
+    process = search.start()
+    until(lambda: search.running() > 0, process)
+    known = {worker.id for worker in search.workers()}
+    far = Search(folder / "far", {"storage": through(proxy, url)})
+    guest = far.join(**wrong)
+
+    def of_guest() -> list[dict[str, Any]]:
+        rows = search.rows(schema.slots)
+        return [row for row in rows if row["state"] == "running" and row["worker"] not in known]
+
+    until(lambda: bool(of_guest()), process)
+    (slot,) = of_guest()
+    proxy.silence()
+    began = time.monotonic()
+    until(lambda: slot["worker"] not in {row["worker"] for row in of_guest()}, process, 5 * seconds + 30)
+    witness.look()
+    time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
+    proxy.open()
+    assert end(process, 300) == (0, "")
+    assert end(guest, 120) == (0, "")
+    witness.look()
+    accounts(url, 4)
+
+
+def test_a_worker_that_is_cut_off_for_longer_than_the_lease(folder: Path, url: str, proxy: Proxy) -> None:
+    partitioned(folder, url, proxy, {"beat": 0.1, "silent": 10}, 1.0, 0.3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_cut_off_for_two_minutes(folder: Path, url: str, proxy: Proxy) -> None:
+    partitioned(folder, url, proxy, {}, liveness.SILENT * liveness.BEAT_SECONDS, 4.0)
+
+
+def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothing(
+    folder: Path, url: str
+) -> None:
+    role = make_url(url).username
+    search = Search(folder, {"trials": 8, "storage": url, "wrong": {"seconds": 0.1}})
+    witness = Witness(url)
+    process = search.start()
+    until(lambda: search.settings() >= 20, process)
+    witness.look()
+    administer(
+        f"ALTER ROLE {role} PASSWORD 'second'",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'",
+    )
+    code, said = end(process)
+    assert code == 1 and "check user and password" in said
+    assert "first" not in said and "Traceback" not in said
+    for log in (folder / "s" / "logs").iterdir():
+        assert "first" not in log.read_text()
+    witness.url = make_url(url).set(password="second").render_as_string(False)
+    assert search.run(storage=witness.url, wrong={}) == (0, "")
+    witness.look()
+    accounts(witness.url, 8)
+    assert board(witness.url) == undisturbed(folder, 8)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_hundred_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
+    orders = {"trials": 400, "workers": 3, "storage": url, "wrong": {"seconds": 0.03}}
+    search, witness = Search(folder, orders), Witness(url)
+    hit = torment(search, witness, 100, 31)
+    shown = witness.acknowledged
+    assert search.run(wrong={}) == (0, "")
+    witness.look()
+    accounts(url, 400)
+    print(f"100 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
