@@ -11,7 +11,7 @@ from cellsearch.dsl import foreign
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, printable
-from cellsearch.files import write_text
+from cellsearch.files import reason, write_text
 
 
 def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -45,7 +45,13 @@ def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:
             f"{printable(str(kept[0]))} is there already, with other contents{more}\n"
             "write over it with --force, or name another directory"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: no system has such a path
+        raise RunError(
+            f"cannot make {printable(str(folder))}: {reason(error)}\n"
+            "free some space, change the permissions, or name another directory with --to"
+        ) from error
     for file, text in new.items():
         write_text(file, text)
     return list(files)

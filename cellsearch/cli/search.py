@@ -107,7 +107,7 @@ class _Watcher:
         self._live: Live | None = None
 
     def __enter__(self) -> "_Watcher":
-        waiting = Text(f"{self.name}: getting the data ready …", "dim")
+        waiting = Text(f"{printable(self.name)}: getting the data ready …", "dim")
         if self.terminal.live:
             self._live = Live(
                 waiting, console=self.terminal.err, auto_refresh=False, transient=True, redirect_stdout=False,

@@ -9,7 +9,7 @@ from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.report import leaderboard
 from cellsearch.report import status as report
 from cellsearch.report.columns import text
-from cellsearch.search import board, queries, records, studies
+from cellsearch.search import board, explain, queries, records, studies
 from cellsearch.search.board import Row
 from cellsearch.search.database import shown
 from cellsearch.search.sizes import MEASURES
@@ -86,6 +86,9 @@ def print_board(
     terminal.print(
         leaderboard.notes(counts, study.facts.trials, study.space.baseline, _dropped(study), width)
     )
+    if counts.trials and not any(row.rank and not row.seed for row in rows):
+        for sieve in explain.sieves(study.store, study.space, study.facts.units):
+            terminal.print([text(f"filtered: {report.sieved(sieve)}")])
     terminal.print(leaderboard.winner(rows, study.store.name, None if storage is None else shown(storage)))
 
 

@@ -9,10 +9,15 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report import leaderboard
 from cellsearch.report.columns import Column, cut, facts, table, text
-from cellsearch.report.words import duration, plural
-from cellsearch.search import board, liveness, processes
+from cellsearch.report.words import about, duration, plural
+from cellsearch.search import board, explain, liveness
 from cellsearch.search.board import Row, Status
-from cellsearch.search.studies import Study
+from cellsearch.search.explain import Sieve
+from cellsearch.search.liveness import Worker
+from cellsearch.search.sections import FILTER
+from cellsearch.search.studies import RESULTS, Study
+
+FEW = 10  # workers that are listed one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,12 @@ class Standing:
 
     status: Status
     workers: Sequence[tuple[str, str]]  # living ones: where, what it does
+    dead: Sequence[tuple[str, str]] = ()  # of this machine
+    abandoned: int = 0  # slots that a dead worker holds
+    sieves: Sequence[Sieve] = ()  # while no mutant is ranked: where they were filtered
+    failure: str = ""  # and the last cause of a failure
+    spooled: int = 0  # stages that wait for the database
+    scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
 
     @property
     def state(self) -> str:
@@ -34,17 +45,37 @@ class Standing:
             return "failed"
         return "time is up" if s.halted else "not running"
 
+    @property
+    def left(self) -> float | None:
+        """Seconds until the baseline is done, with these workers; None where that is not known."""
+        c = self.status.counts
+        if not self.workers or not 0 < c.baseline < c.baseline_slots:
+            return None
+        return (c.baseline_slots - c.baseline) * c.seconds / c.baseline / len(self.workers)
+
 
 def standing(study: Study) -> Standing:
-    """How a search stands now. Dead workers of this machine are left out; of others it is not known."""
-    here = processes.machine()
-    found = [
-        w
-        for w in liveness.listed(study.store)
-        if w.kind == "worker" and (w.host != here or liveness.alive(w))
-    ]
-    workers = [(f"{w.host.partition('#')[0]}:{w.pid}", w.doing) for w in found]
-    return Standing(board.status(study.store, study.space), workers)
+    """How a search stands now. Whether a worker of another machine lives is not known."""
+    store = study.store
+    everyone = liveness.listed(store)
+    gone = explain.dead(everyone)
+    living = [w for w in everyone if w.kind == "worker" and w not in gone]
+    status = board.status(store, study.space)
+    barren = bool(status.counts.trials) and not any(row.rank and not row.seed for row in status.best)
+    return Standing(
+        status,
+        [_named(worker) for worker in living],
+        [_named(worker) for worker in gone],
+        explain.abandoned(store, everyone),
+        explain.sieves(store, study.space, study.facts.units) if barren else (),
+        explain.last_failure(store) if barren and status.counts.failed else "",
+        explain.spooled(RESULTS, store.name),
+        explain.scarce(store, RESULTS),
+    )
+
+
+def _named(worker: Worker) -> tuple[str, str]:
+    return f"{worker.host.partition('#')[0]}:{worker.pid}", worker.doing
 
 
 def as_json(standing: Standing) -> dict[str, Any]:
@@ -61,6 +92,11 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "dropped": list(s.dropped),
         "stopped": s.stopped,
         "workers": [{"name": name, "doing": doing} for name, doing in standing.workers],
+        "dead": [{"name": name, "doing": doing} for name, doing in standing.dead],
+        "abandoned": standing.abandoned,
+        "filtered": [asdict(sieve) for sieve in standing.sieves],
+        "spooled": standing.spooled,
+        "scarce": [{"folder": folder, "free": free} for folder, free in standing.scarce],
         "best": leaderboard.as_json(s.best),
     }
 
@@ -73,20 +109,72 @@ def lines(standing: Standing, width: int) -> list[Text]:
     diverged = f", {c.diverged:,} of them diverged" if c.diverged else ""
     quick = _per_minute(s)
     rate = f"; {quick:,.1f} settings/min" if quick else ""
+    left = "" if standing.left is None else f"; about {about(standing.left)} left with so many workers"
+    then = "; nothing is ranked before" if c.baseline < c.baseline_slots else ""
     pairs = [
-        ("baseline", f"{c.baseline} of {plural(c.baseline_slots, 'part')} done"),
+        ("baseline", f"{c.baseline} of {plural(c.baseline_slots, 'part')} done{left}{then}"),
         ("trials", f"{c.trials:,} of {s.trials:,}: {ended}" if c.trials else f"none of {s.trials:,} yet"),
         ("settings", f"{c.settings:,} trained{diverged}"),
         ("time", f"{duration(s.seconds)} of searching{rate}"),
     ]
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
-    for k, (name, doing) in enumerate(standing.workers):
-        pairs.append(("workers" if k == 0 else "", f"{printable(name, 40)}  {printable(doing, 200)}"))
+    pairs += _beside("filtered", [*map(sieved, standing.sieves), *_failed(standing)])
+    pairs += _beside("workers", _at_work(standing.workers))
+    pairs += _beside("look", _warnings(standing))
     shown = [cut(head, width), *facts(pairs, width)]
     if s.best:
         shown += [text(""), *leaderboard.lines(s.best, width, equations=False)]
     return shown
+
+
+def _beside(word: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    return [(word if k == 0 else "", line) for k, line in enumerate(lines)]
+
+
+def sieved(sieve: Sieve) -> str:
+    """How far the proposals came that were filtered at a stage."""
+    where = "the filter" if sieve.stage == FILTER else printable(sieve.stage, 60)
+    best = "every setting diverged" if sieve.best is None else f"the best came to {sieve.best:.4f}"
+    return f"{plural(sieve.filtered, 'cell')} at {where}: {best} of {sieve.wanted:.4f}"
+
+
+def _failed(standing: Standing) -> list[str]:
+    cause = standing.failure.partition("\n")[0]
+    return [f"the last that failed: {printable(cause, 300)}"] if cause else []
+
+
+def _at_work(workers: Sequence[tuple[str, str]]) -> list[str]:
+    listed = [f"{printable(name, 40)}  {printable(doing, 200)}" for name, doing in workers[:FEW]]
+    rest = workers[FEW:]
+    if not rest:
+        return listed
+    hosts = len({name.rpartition(":")[0] for name, _ in workers})
+    return [*listed, f"and {len(rest):,} more, on {plural(hosts, 'machine')} in all"]
+
+
+def _warnings(standing: Standing) -> list[str]:
+    """What a person has to know, and what to do about it."""
+    told = [
+        f"{printable(name, 40)} is dead ({printable(doing or 'starting', 120)}); the log of its search or "
+        "worker, in results/NAME/logs, may say why"
+        for name, doing in standing.dead[:FEW]
+    ]
+    if standing.abandoned:
+        what = (
+            "what a dead worker had begun is" if standing.abandoned == 1 else "what dead workers had begun is"
+        )
+        told.append(f"{what} not lost: the next worker that looks for work on this machine goes on with it")
+    if standing.state == "not running" and not standing.status.stopped:
+        name = printable(standing.status.name, 100)
+        told.append(f"nobody is at work; give the `cellsearch search` again, or `cellsearch worker {name}`")
+    if standing.spooled:
+        many = standing.spooled > 1
+        waits = f"{standing.spooled:,} trained stages wait" if many else "1 trained stage waits"
+        told.append(f"{waits} in the spool of this machine until the database answers")
+    for folder, free in standing.scarce:
+        told.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB are free on that disk; make room")
+    return told
 
 
 def _per_minute(s: Status) -> float | None:

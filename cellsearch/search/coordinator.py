@@ -8,6 +8,7 @@ workers it watches, by heartbeats of workers elsewhere.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from cellsearch.search import board, liveness, queries, records
 from cellsearch.search.crew import Crew, Exit
 from cellsearch.search.database import Unavailable
 from cellsearch.search.exits import RESTARTS, bury, hopeless
+from cellsearch.search.journal import FORMAT, NAME, Journal, JournalError
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
 from cellsearch.search.patience import PATIENCE_SECONDS
 from cellsearch.search.progress import Meter, Progress
@@ -51,6 +53,7 @@ class Coordinator:
         self.limit, self.show = limit, show
         self.meter = Meter(store, space, limit)
         self.messages: list[str] = []
+        self.journal = Journal(folder / "logs" / NAME)
         self.failures = space.strategy.failures
         self.spent = records.facts(store).seconds  # before this search
         self.began = self.accounted = time.monotonic()
@@ -65,6 +68,10 @@ class Coordinator:
     def run(self, signals: Signals) -> int:
         """Until the target, the time limit, a signal, or an error."""
         liveness.register(self.store, self.me)
+        known = records.facts(self.store)
+        targets = {"trials": known.trials, "seconds": self.limit}
+        program = {"format": FORMAT, "program": known.program, "devices": list(self.crew.devices)}
+        self.log(lambda: self.journal.append("start", program | targets))
         liveness.end_orphans(self.store)
         liveness.recover(self.store, self.failures)
         try:
@@ -89,6 +96,7 @@ class Coordinator:
             code = 128 + signals.got[0] if signals.got else 0
         finally:
             self.close(at_once=lambda: len(signals.got) > 1)
+        self.log(lambda: self.journal.append("end", {"code": code}))
         if not signals.got and (known := records.facts(self.store)).stopped:
             raise RunError(known.stopped)
         return code
@@ -114,8 +122,10 @@ class Coordinator:
         ended = counts.baseline + counts.trials
         if ended != self.seen[0]:
             self.starts = 0
-        if (ended, counts.ranked) != self.seen and known.baseline is not None:
-            self.write_cells()
+        if (ended, counts.ranked) != self.seen:
+            if known.baseline is not None:
+                self.write_cells()
+            self.log(lambda: self.follow(known))
         self.seen = (ended, counts.ranked)
         todo = counts.baseline_slots + known.trials - ended
         over = bool(known.stopped) or known.halted or todo <= 0
@@ -125,6 +135,18 @@ class Coordinator:
         if self.show and self.due("show", SHOW_SECONDS):
             self.show(self.look())
         return not over
+
+    def follow(self, known: records.Facts) -> None:
+        """Brings the log up to date."""
+        leader = next((row for row in board.top(self.store, self.space, 1)[0] if row.rank == 1), None)
+        self.journal.follow(self.store, known, leader)
+
+    def log(self, write: Callable[[], None]) -> None:
+        """Writes to the log; it is no source of anything: where that fails, the search goes on."""
+        try:
+            write()
+        except JournalError as error:
+            self.tell(str(error))
 
     def look(self) -> Progress:
         """What the live display shows."""
@@ -187,6 +209,8 @@ class Coordinator:
     def tell(self, message: str) -> None:
         if not self.messages or self.messages[-1] != message:
             self.messages.append(message)
+            with suppress(JournalError):  # it may be of the log itself
+                self.journal.append("message", {"text": message})
 
     def close(self, at_once: Callable[[], bool]) -> None:
         """Ends the workers, releases what they had, and brings everything written up to date; bounded."""
@@ -195,6 +219,7 @@ class Coordinator:
             liveness.leave(self.store, gone, failures=self.failures)
             records.spend(self.store, time.monotonic() - self.accounted)
             self.mirror(all_=True)
+            self.log(lambda: self.follow(records.facts(self.store)))
             liveness.leave(self.store, [self.me.id], failures=self.failures)
         except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same

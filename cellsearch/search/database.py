@@ -5,6 +5,7 @@ SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds
 
 import json
 import os
+import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
@@ -29,7 +30,9 @@ class Unavailable(RunError):
 def shown(url: str) -> str:
     """`url` without its password."""
     try:
-        return printable(make_url(url).render_as_string(hide_password=True))
+        parsed = make_url(url)
+        hidden = {name: "***" for name in parsed.query if "password" in name}
+        return printable(parsed.update_query_dict(hidden).render_as_string(hide_password=True))
     except ArgumentError:
         scheme, colon, _ = url.partition(":")
         return printable(scheme + (":…" if colon else ""))
@@ -79,7 +82,8 @@ def engine_options(url: str) -> dict[str, Any]:
 def connect(url: str) -> Engine:
     """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
     RunError."""
-    with translated(url):
+    with translated(url), warnings.catch_warnings():
+        warnings.simplefilter("error", SAWarning)
         engine = create_engine(_readable(driven(url)), **engine_options(url))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
@@ -143,7 +147,7 @@ def translated(url: str) -> Iterator[None]:
         raise RunError(
             f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
         ) from error
-    except ArgumentError as error:
+    except (ArgumentError, SAWarning) as error:  # of a warning: what stands behind a ? and means nothing
         raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
     except ModuleNotFoundError as error:
         what = "'cellsearch[postgres]'" if error.name == "psycopg" else error.name
@@ -192,9 +196,10 @@ LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  
 def said(url: str, error: BaseException) -> str:
     """The first line of what a driver says, without the password."""
     text = str(error).strip() or type(error).__name__
-    password = make_url(url).password
-    line = text.replace(str(password), "***") if password else text
-    return printable(line.splitlines()[0])
+    parsed = make_url(url)
+    for secret in (parsed.password, *(parsed.query[name] for name in parsed.query if "password" in name)):
+        text = text.replace(str(secret), "***") if secret else text
+    return printable(text.splitlines()[0])
 
 
 def _explained(url: str, error: DBAPIError) -> RunError:

@@ -7,14 +7,14 @@ In: the layers, members, positions of a window (T*B). Out: the sizes of the bloc
 
 from cellsearch.compiler.stack import Stack
 
-#: Tapes and their gradients of one block, in bytes. Measured with 1 to 48 members of 18 to 128 units
-#: (results/bench): from 8 MB on calls of Python do not count any more, and from 64 MB on a step takes up to 1.4
-#: times as long, because its tensors neither stay in a cache nor with the allocator.
+#: Bytes of the tapes of one block and their gradients. Measured with 1 to 48 members of 18 to 128 units
+#: (results/bench): from 8 MB on calls of Python count no more, and from 64 MB on a step takes up to 1.4 times
+#: as long, because its tensors stay neither in a cache nor with the allocator.
 BLOCK = 24 << 20
 
 
 def tape(stack: Stack, positions: int, real: int) -> int:
-    """Bytes that forward and backward pass keep of one member for every step, with numbers of `real` bytes."""
+    """Bytes that both passes keep of one member for every step, with numbers of `real` bytes."""
     values = 0
     for lay in stack.layers:
         plan = lay.plan

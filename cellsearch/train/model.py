@@ -16,6 +16,7 @@ from cellsearch.compiler import stack as stacks
 from cellsearch.compiler.layer import IN_C, choose_engine
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
+from cellsearch.compiler.triton.output import softmax as triton_softmax
 from cellsearch.dsl.graph import Cell
 from cellsearch.train import blocks
 
@@ -167,10 +168,10 @@ def _block(
     outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
-        return _output_layer(shape, rows, flat, window, None, None, batch), last
+        return _output_layer(shape, rows, flat, window, None, None, batch, engine), last
     make = rows.new_empty if window.positions is None else rows.new_zeros
     d_flat = make(members, steps * batch, hidden)
-    score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch)
+    score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch, engine)
     d_body = gradient[:, shape.embedding : shape.output]
     d_x = stacks.backward(
         shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine
@@ -217,6 +218,7 @@ def _output_layer(
     gradient: Tensor | None,
     d_flat: Tensor | None,
     batch: int,
+    engine: str,
 ) -> Score:
     """Softmax over the vocabulary at the scored positions, a block of members at a time."""
     members, positions = rows.shape[0], window.targets.shape[0]
@@ -230,7 +232,7 @@ def _output_layer(
         d_part = None if gradient is None else gradient[block]
         d_seen = None if d_flat is None else d_flat[block]
         loss[block], right[block] = _some(
-            shape, rows[block], flat[block], window, space, d_part, d_seen, batch
+            shape, rows[block], flat[block], window, space, d_part, d_seen, batch, engine
         )  # fmt: skip
     return Score(loss, right, positions)
 
@@ -244,6 +246,7 @@ def _some(
     gradient: Tensor | None,
     d_flat: Tensor | None,
     batch: int,
+    engine: str,
 ) -> tuple[Tensor, Tensor]:
     """Loss and right ones [k] of a block of members. (What is large here is gone before the next block is.)"""
     vocabulary, hidden = shape.vocabulary, shape.hidden
@@ -252,21 +255,15 @@ def _some(
     seen = flat if window.positions is None else flat[:, window.positions]
     logits = space[: len(rows)]  # [k, n, V]
     torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
-    target = window.targets.expand(logits.shape[0], -1)[..., None]
-    top = logits.max(-1)
-    hits = top.indices == target[..., 0]
-    right = (hits if window.scored is None else hits & window.scored).sum(1)
-    chosen = logits.gather(-1, target)[..., 0]
-    logits.sub_(top.values[..., None]).exp_()
-    total = logits.sum(-1)
-    losses = total.log() + top.values - chosen
-    loss = (losses if window.scored is None else losses.where(window.scored, 0)).sum(1)
+    back = gradient is not None
+    if choose_engine(engine, rows) == "triton":
+        losses, hits = triton_softmax(logits, window.targets, window.scored, batch, back)
+    else:
+        losses, hits = _softmax(logits, window, batch, back)
+    loss, right = losses.sum(1), hits.sum(1)
     if gradient is None or d_flat is None:
         return loss, right
-    d_logits = logits.div_(total[..., None])
-    d_logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
-    if window.scored is not None:
-        d_logits.masked_fill_(~window.scored[:, None], 0)
+    d_logits = logits
     torch.bmm(
         seen.transpose(1, 2),
         d_logits,
@@ -278,3 +275,23 @@ def _some(
     else:
         d_flat.index_copy_(1, window.positions, torch.bmm(d_logits, matrix.transpose(1, 2)))
     return loss, right
+
+
+def _softmax(logits: Tensor, window: Window, batch: int, back: bool) -> tuple[Tensor, Tensor]:
+    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` its place is taken
+    by the gradient."""
+    target = window.targets.expand(logits.shape[0], -1)[..., None]
+    top = logits.max(-1)
+    hits = top.indices == target[..., 0]
+    chosen = logits.gather(-1, target)[..., 0]
+    logits.sub_(top.values[..., None]).exp_()
+    total = logits.sum(-1)
+    losses = total.log() + top.values - chosen
+    if back:
+        logits.div_(total[..., None])
+        logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
+    if window.scored is None:
+        return losses, hits
+    if back:
+        logits.masked_fill_(~window.scored[:, None], 0)
+    return losses.where(window.scored, 0), hits & window.scored

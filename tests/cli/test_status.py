@@ -2,13 +2,18 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cli.conftest import Run
-from search.scripted import Scripted, new_study, one_of, searched, space_of
+from search.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, uniform
 
 from cellsearch.dsl.text import parse
+from cellsearch.search import explain, liveness, slots
+from cellsearch.search.liveness import Worker
 from cellsearch.search.queries import Counts
 from cellsearch.search.sizes import MEASURES
 
@@ -200,6 +205,82 @@ def test_before_the_baseline_is_done_the_seeds_stand_without_scores(run: Run, tm
     assert done.code == 0 and "scores come once the baseline is done (0 of" in done.out
     assert "export" not in done.out
     assert {row["name"] for row in run("leaderboard", "s", "--json").json["rows"]} == {"lstm", "gru"}
+
+
+def test_an_empty_leaderboard_says_where_the_cells_were_filtered(run: Run, tmp_path: Path) -> None:
+    def poor(mark: str, task: str, setting: int) -> float | None:
+        if mark in SEEDS.values():
+            return 0.8
+        return (0.99 if uniform(mark) < 0.5 else 0.93) if task == "filter" else 0.5
+
+    searched(tmp_path / "results" / "s", Scripted(poor), space_of(), one_of(40), trials=20).engine.dispose()
+    told = run("status", "s", "--json").json["filtered"]
+    assert [sieve["stage"] for sieve in told] == ["filter", "arithmetic"]
+    assert sum(sieve["filtered"] for sieve in told) == 20
+    assert [(sieve["best"], round(sieve["wanted"], 4)) for sieve in told] == [(0.93, 0.95), (0.5, 0.72)]
+    for verb in ("status", "leaderboard"):
+        out = run(verb, "s").out
+        assert "cells at the filter: the best came to 0.9300 of 0.9500" in out
+        assert "cells at arithmetic: the best came to 0.5000 of 0.7200" in out
+
+
+def test_failures_of_all_cells_tell_the_last_cause(run: Run, tmp_path: Path) -> None:
+    def broken(mark: str, task: str, setting: int) -> float | None:
+        return 0.8 if mark in SEEDS.values() else (0.99 if task == "filter" else None)
+
+    searched(tmp_path / "results" / "s", Scripted(broken), space_of(), one_of(40), trials=3).engine.dispose()
+    assert "the last that failed: diverged: loss not finite in epoch 1" in run("status", "s").out
+
+
+def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    folder.mkdir(parents=True)
+    store = new_study(folder, space_of())
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    worker = liveness.identity("worker", process.pid)
+    liveness.register(store, worker)
+    slots.take(store, worker.id)
+    liveness.beat(store, worker, "baseline: lstm on xml")
+    alive = run("status", "s").out
+    assert f":{process.pid}  baseline: lstm on xml" in alive and "dead" not in alive
+    process.kill()
+    process.wait()
+    told = run("status", "s", "--json").json
+    assert (told["state"], told["abandoned"]) == ("not running", 1)
+    assert told["dead"] == [
+        {"name": f"{worker.host.partition('#')[0]}:{process.pid}", "doing": "baseline: lstm on xml"}
+    ]
+    out = " ".join(run("status", "s").out.split())
+    assert f":{process.pid} is dead (baseline: lstm on xml)" in out
+    assert "what a dead worker had begun is not lost" in out
+    assert "nobody is at work; give the `cellsearch search` again, or `cellsearch worker s`" in out
+    store.engine.dispose()
+
+
+def test_a_thousand_workers_are_not_a_thousand_lines(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "s"
+    folder.mkdir(parents=True)
+    store = new_study(folder, space_of())
+    for k in range(25):
+        liveness.register(store, Worker(f"w{k}", "worker", f"host{k % 5}#1", k, "1"))
+    out = run("status", "s").out
+    assert "and 15 more, on 5 machines in all" in out and out.count("host") == 10
+    assert len(run("status", "s", "--json").json["workers"]) == 25
+    store.engine.dispose()
+
+
+def test_a_full_disk_and_a_spool_are_told(
+    run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = tmp_path / "results" / study / "spool"
+    spool.mkdir()
+    (spool / "3-abc.json").write_text("{}")
+    monkeypatch.setattr(explain.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_400_000))
+    told = run("status", study, "--json").json
+    assert told["spooled"] == 1 and told["scarce"][0]["free"] == 3_400_000
+    out = run("status", study).out
+    assert "1 trained stage waits in the spool of this machine" in out
+    assert "3 MB are free on that disk; make room" in out
 
 
 def test_a_storage_url_is_told_without_its_password(run: Run) -> None:

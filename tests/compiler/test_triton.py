@@ -16,12 +16,13 @@ from cellsearch.compiler import layer
 from cellsearch.compiler.formula import function
 from cellsearch.compiler.kernels import Kernel, Let, Ref, Store
 from cellsearch.compiler.plan import plan
-from cellsearch.compiler.triton import loop, source, toolchain
+from cellsearch.compiler.triton import loop, output, source, toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
+from cellsearch.train import model
 
 triton = pytest.importorskip("triton", reason="triton is not installed here")
 
@@ -95,7 +96,7 @@ def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
     writer.add(Kernel(loads, (Let("y", formula),), (Store(Ref("dpast", 1), "y"),)))
     made = writer.function("each")
     assert made is not None
-    text = source._HELPERS.format(near=source._NEAR[dtype]) + writer.text(made)
+    text = source.PARTS + source.helpers(dtype) + writer.text(made)
     tensors = {
         r: torch.from_numpy(np.ascontiguousarray(x, dtype)) for r, x in zip(refs, arguments, strict=True)
     }
@@ -143,6 +144,62 @@ def test_every_op_is_the_same_in_triton_and_in_torch(op: Op) -> None:
     names, values = ("a", "b")[: op.arity], (a, b)[: op.arity]
     theirs = function(op.forward, names)(*map(torch.from_numpy, values)).numpy()
     assert np.allclose(run(op.forward, "float64", *values), theirs, rtol=1e-13, atol=1e-15, equal_nan=True)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("positions", "vocabulary"), [(5, 7), (3, 1), (0, 4)])
+def test_softmax_and_its_gradient(
+    positions: int, vocabulary: int, masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows beyond a tile, units beyond the vocabulary, ties, and positions that do not count."""
+    monkeypatch.setattr(output, "TILE", 32)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, positions, vocabulary, generator=generator, dtype=torch.float64)
+    logits[0, :1] = 0.5  # a tie: the first one is the guess
+    targets = torch.randint(vocabulary, (positions,), generator=generator)
+    targets[:1] = 0
+    scored = torch.arange(positions) % 3 != 1 if masked else None
+    leaf = logits.clone().requires_grad_()
+    wanted = torch.nn.functional.cross_entropy(leaf.flatten(0, 1), targets.repeat(3), reduction="none").view(
+        3, -1
+    )
+    right = logits.argmax(-1) == targets
+    if scored is not None:
+        wanted, right = wanted * scored, right & scored
+    (wanted.sum() / 4).backward()
+    for back in (False, True):
+        found = logits.clone()
+        losses, hits = output.softmax(found, targets, scored, 4, back)
+        assert torch.allclose(losses, wanted, rtol=1e-13, atol=1e-14)
+        assert torch.equal(hits.bool(), right)
+        assert leaf.grad is not None
+        assert (
+            torch.allclose(found, leaf.grad, rtol=1e-13, atol=1e-15) if back else torch.equal(found, logits)
+        )
+
+
+def test_a_nan_stays_in_its_row_of_the_softmax() -> None:
+    logits = torch.zeros(2, 1, 3)
+    logits[0, 0, 1] = math.nan
+    losses, _ = output.softmax(logits, torch.tensor([0]), None, 1, True)
+    assert losses.isnan().tolist() == [[True], [False]]
+    assert logits.isnan().any(-1).tolist() == [[True], [False]]
+
+
+def test_a_whole_model_in_triton() -> None:
+    shape = model.Shape(zoo.load("gru"), 7, 1, 4)
+    rows = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float64)
+    tokens = torch.randint(7, (2, 3), generator=torch.Generator().manual_seed(0))
+    targets = tokens.roll(1, 1)
+    targets[0, 1] = -1
+    window = model.windows(tokens, targets, 3)[0]
+    found = {}
+    for engine in ("eager", "triton"):
+        gradient = torch.zeros_like(rows)
+        score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 2, rows), 0, gradient, engine)
+        found[engine] = (score.loss, score.right, gradient)
+    for ours, theirs in zip(found["triton"], found["eager"], strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_numbers_are_exact_in_either_dtype() -> None:

@@ -15,7 +15,7 @@ from tests.search.scripted import TEXT, Scripted, one_of, searched, space_of
 
 ODD = [
     "a b", "ünï☃😀", "100%", "%41%2F", "a;b", "new\nline", "tab\t", "it's \"quoted\"", "$(touch x)", "`x`", "-dash", "--help",
-    "#hash", "a?b=c&d", "a:b@c", "back\\slash", "[red]bold[/red]", "\x1b[31m", "..x", "CON", "x" * 255, "é" * 127,
+    "#hash", "a?b=c&d", "a:b@c", "back\\slash", "[red]bold", "\x1b[31m", "..x", "CON", "x" * 255, "é" * 127,
     "file:memory:", " leading and trailing ", "\u202eright to left", "~", "*",
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from cellsearch.search import board, liveness, queries, records, schema
+from cellsearch.search import board, journal, liveness, queries, records, schema
 from cellsearch.search.coordinator import Coordinator
 from cellsearch.search.crew import Crew, Orders
 from cellsearch.search.liveness import Watch
@@ -101,6 +101,14 @@ def check_mirror(folder: Path, trials: int) -> None:
     assert sorted(there) == list(range(12, 12 + trials))
 
 
+def check_log(folder: Path, trials: int) -> None:
+    """Each slot stands in the log once, between a start and an end."""
+    found = list(journal.events(folder / "s" / "logs" / journal.NAME))
+    assert (found[0]["event"], found[-1]["event"], found[-1]["code"]) == ("start", "end", 0)
+    slots = [event["slot"] for event in found if event["event"] == "slot"]
+    assert sorted(slots) == list(range(records.facts(store_of(folder)).baseline_slots + trials))
+
+
 def test_a_search_leaves_a_whole_study(whole: Path) -> None:
     status = board.status(store_of(whole), SPACE)
     assert status.finished
@@ -112,6 +120,7 @@ def test_a_search_leaves_a_whole_study(whole: Path) -> None:
     assert (whole / "s" / "space.yaml").read_text() == SPACE.text
     assert not liveness.listed(store_of(whole))
     check_mirror(whole, 20)
+    check_log(whole, 20)
 
 
 def test_a_finished_search_is_finished_at_once(whole: Path) -> None:
@@ -140,6 +149,7 @@ def test_killed_ten_times_it_is_the_search_that_was_not(tmp_path: Path, whole: P
     assert end(start(tmp_path)) == (0, "")
     assert table(tmp_path) == table(whole)
     check_mirror(tmp_path, 20)
+    check_log(tmp_path, 20)
 
 
 @pytest.mark.parametrize("failpoint", ["after-evaluate:kill:14", "after-commit:kill:15"])

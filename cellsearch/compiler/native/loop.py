@@ -25,8 +25,7 @@ _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 #: Refs that are pieces of one tensor, and the ref that names it.
 _WHOLE = {"slot": "slots", "dslot": "dslots", "old": "states", "new": "states", "past": "x"}
 
-#: The number of `n[0]` to `n[7]`: K, T, B, H, strides between members of weights and of their gradient, where the
-#: biases start, whether the gradient of x is asked for.
+#: Numbers in `n` before those of the products; see layer.h.
 _SIZES = 8
 
 
@@ -181,7 +180,7 @@ def _function(library: ctypes.CDLL, name: str) -> Callable[..., None]:
 
 
 class Runner:
-    """The C functions of one layer on its tensors. A clocked one counts the time of its parts (see `times`)."""
+    """The C functions of one layer on its tensors. A clocked one counts the time of its parts: `times`."""
 
     def __init__(self, where: Places, above: frozenset[int], clocked: bool = False) -> None:
         self.where = where
@@ -201,28 +200,20 @@ class Runner:
     def _call(self, name: str, d_row: Tensor, need_x: bool) -> None:
         where, code = self.where, self.code
         pointers, strides, alive = code.tables[name].of(where)
+        row, dtype = where.row, where.row.dtype
         sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
-        distances = (where.row.stride(0), d_row.stride(0))
-        numbers = (_LONG * (_SIZES + len(code.matrices)))(
-            *sizes, *distances, where.lay.bias, need_x, *code.matrices
-        )
-        # a panel of a gradient holds every step of every sequence
-        room = max(code.room, code.matrices[-1] + where.steps_count * where.batch * code.panel)
-        packed = torch.empty(room, dtype=where.row.dtype)
-        code.functions[name](
-            numbers,
-            pointers,
-            strides,
-            where.row.data_ptr(),
-            d_row.data_ptr(),
-            packed.data_ptr(),
-            code.products,
-        )
-        del alive
+        others = (row.stride(0), d_row.stride(0), where.lay.bias, need_x)
+        numbers = (_LONG * (_SIZES + len(code.matrices)))(*sizes, *others, *code.matrices)
+        panel = where.steps_count * where.batch * code.panel  # of a gradient, for every step and sequence
+        packed = torch.empty(max(code.room, code.matrices[-1] + panel), dtype=dtype)
+        tensors = (row.data_ptr(), d_row.data_ptr(), packed.data_ptr())
+        code.functions[name](numbers, pointers, strides, *tensors, code.products)
+        del alive  # not before: the table points into them
 
 
 def times(lay: Layout, above: frozenset[int], dtype: str) -> dict[str, float]:
     """The seconds that a clocked layer has spent since this was last asked, by part."""
     found = (ctypes.c_double * len(PARTS))()
-    toolchain.library(CLOCKED + source(lay.plan, above).text, dtype).take_times(found)
+    library = toolchain.library(CLOCKED + source(lay.plan, above).text, dtype)
+    library.take_times(found, _LONG(len(PARTS)))
     return dict(zip(PARTS, found, strict=True))

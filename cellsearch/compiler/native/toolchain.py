@@ -30,6 +30,7 @@ FLAGS = (
     "-w",
 )
 REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
+HEADERS = ("pointwise.h", "layer.h")
 TIMEOUT = 120  # seconds for one compilation
 
 
@@ -80,12 +81,12 @@ def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     cc = compiler()
     if cc is None:
         raise RunError("there is no C compiler here; install gcc or clang, or choose the engine 'eager'")
-    header = _resource("pointwise.h")
-    key = hashlib.sha256("\0".join((text, header, *flags, _version(cc))).encode()).hexdigest()[:40]
+    headers = {name: _resource(name) for name in HEADERS}
+    key = hashlib.sha256("\0".join((text, *headers.values(), *flags, _version(cc))).encode()).hexdigest()[:40]
     directory = cache()
     target = directory / f"{key}.so"
     if not target.exists():
-        _compile(cc, text, header, flags, target)
+        _compile(cc, text, headers, flags, target)
     try:
         return ctypes.CDLL(str(target))
     except OSError as error:
@@ -94,11 +95,12 @@ def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
         ) from error
 
 
-def _compile(cc: str, text: str, header: str, flags: tuple[str, ...], target: Path) -> None:
+def _compile(cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="making-") as name:
         folder = Path(name)
         (folder / "kernel.c").write_text(text)
-        (folder / "pointwise.h").write_text(header)
+        for header, content in headers.items():
+            (folder / header).write_text(content)
         command = [cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
         try:
             done = subprocess.run(

@@ -23,9 +23,8 @@ from cellsearch.compiler.plan import Plan
 #: Functions of the op table that Triton has.
 _DIRECT = {"exp", "log", "sqrt", "sin", "cos", "abs"}
 
-#: The others. In float32 tanh is a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits; in
-#: float64 a quotient of two. log1p and expm1 undo the rounding of 1 + x and of e^x (Kahan).
-_HELPERS = """
+#: What reductions combine with. A NaN on either side is the larger one.
+PARTS = """
 @part
 def plus(a, b):
     return a + b
@@ -33,7 +32,11 @@ def plus(a, b):
 @part
 def larger(a, b):
     return tl.where((a > b) | (a != a), a, b)
+"""
 
+#: The others. In float32 tanh is a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits; in
+#: float64 a quotient of two. log1p and expm1 undo the rounding of 1 + x and of e^x (Kahan).
+_HELPERS = """
 @helper
 def f_sigmoid(x):
     return 1.0 / (1.0 + tl.exp(-x))
@@ -106,7 +109,7 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     cleared = Kernel((), (), tuple(Store(Ref("dold", s), "0") for s in unread))
     last = len(back.inner) - 1  # the stage that runs first
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
-    parts = [_HELPERS.format(near=_NEAR[dtype])]
+    parts = [PARTS, helpers(dtype)]
 
     def functions(
         name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool
@@ -129,6 +132,11 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
         backward_inner=functions("b_inner", turned, False),
         text="\n".join(parts),
     )
+
+
+def helpers(dtype: str) -> str:
+    """The functions of the op table that Triton does not have."""
+    return _HELPERS.format(near=_NEAR[dtype])
 
 
 class _Writer:

@@ -42,7 +42,15 @@ from cellsearch.errors import CellError, RunError
 from cellsearch.search.mutate import breed
 from cellsearch.search.space import Space, check_seeds, load_space
 from cellsearch.search.spec import Limits, MutationSpec, Strategy
-from cellsearch.search.study.trials import RECORD, distributions, edits_of, slots_below, structure, within
+from cellsearch.search.study.trials import (
+    RECORD,
+    distributions,
+    edits_of,
+    slots_below,
+    structure,
+    within,
+    words_of,
+)
 
 DRAWS = 100  # mutants before one is taken that was met before
 PREFIX = "cell."  # of parameters: an objective may have a `depth` of its own
@@ -206,7 +214,7 @@ class MutationSampler(BaseSampler):
         if parent is not None:
             record["parent"], params["parent"] = parent.fingerprint, parent.number
         if edits:
-            record["edits"] = list(edits)
+            record["edits"] = words_of(edits)
             params |= edits_of(edits)
         return Proposal(cell, record, params)
 

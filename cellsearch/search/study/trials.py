@@ -13,7 +13,7 @@ a count that is larger is told as the end of its range, and `record` has the cel
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
@@ -25,12 +25,15 @@ from cellsearch.dsl.describe import describe, size
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse
+from cellsearch.search.edits import Edit
 from cellsearch.search.mutate import STRENGTH
 from cellsearch.search.queries import Record
 from cellsearch.search.spec import Limits
 
 RECORD = "record"  # the attribute with all about a trial that is no number for a plot
 STATES = {"ranked": TrialState.COMPLETE, "filtered": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+PARTS = {field.name for field in fields(Edit)}
 
 Distributions = Mapping[str, BaseDistribution]
 
@@ -107,9 +110,23 @@ def slots_below(number: int) -> IntDistribution:
 def edits_of(edits: Sequence[Any]) -> dict[str, float]:
     """The parameters of a step that was made by recorded edits. The strength is the mean where it is one of
     several steps."""
-    drawn = [edit for edit in edits if isinstance(edit, dict) and edit.get("mutation") == STRENGTH]
-    strength = {STRENGTH: fmean(float(edit["detail"]) for edit in drawn)} if drawn else {}
-    return {"edits": len(edits) - len(drawn)} | strength
+    drawn = [float(edit["detail"]) for edit in edits if _drawn(edit)]
+    return {"edits": len(edits) - len(drawn)} | ({STRENGTH: fmean(drawn)} if drawn else {})
+
+
+def words_of(edits: Sequence[Any]) -> list[str]:
+    """Recorded edits in words: values of three parts each would be half of what a long study takes in
+    memory."""
+    return [
+        str(Edit(**edit)) if isinstance(edit, dict) and edit.keys() == PARTS else json.dumps(edit)
+        for edit in edits
+        if not _drawn(edit)
+    ]
+
+
+def _drawn(edit: Any) -> bool:
+    """Whether it is no edit, but the strength that was drawn for those that follow."""
+    return isinstance(edit, dict) and edit.get("mutation") == STRENGTH
 
 
 def params_of(finished: Finished, width: int) -> dict[str, Any]:
@@ -136,7 +153,7 @@ def record_of(finished: Finished) -> dict[str, Any]:
         "fingerprint": cell.fingerprint if cell else "",
         "twin": twin.text if twin else "",
         "parent": finished.parent.fingerprint if finished.parent else "",
-        "edits": json.loads(made.edits) if made else [],
+        "edits": words_of(json.loads(made.edits)) if made else [],
         "task": finished.task,
         "cause": finished.cause,
         "seconds": round(finished.seconds, 3),

@@ -174,7 +174,7 @@ def search() -> None:
         plot(panel, found, until)
         panel.text(panel.left + panel.width - 4, panel.y(1.0) - 5, "GRU", "end", 11)
     told = "grey: what the GRU itself would score, met as a mutant (95%)"
-    left.text(left.left + left.width - 4, left.y(chance["low"]) + 14, told, "end", 11, "#57606a")
+    left.text(left.left + left.width - 4, left.top + left.height - 8, told, "end", 11, "#57606a")
     left.text(left.left, 24, "Best score so far, three searches each: median, and least to greatest", size=14)
     legend(left, left.left, 46)
     (HERE / "search.svg").write_text(
@@ -208,7 +208,8 @@ def again() -> None:
         x = panel.left + 5 + k * 140
         panel.parts.append(f"<circle cx='{x}' cy='46' r='4.5' fill='{colour}'/>")
         panel.text(x + 11, 50, name)
-    panel.text(panel.left + 8, panel.top + 16, "filled: the first of its search", size=11, fill="#57606a")
+    told = "filled: the first of its search"
+    panel.text(panel.left + panel.width - 6, panel.top + panel.height - 10, told, "end", 11, "#57606a")
     panel.line([(low, 1.0), (high, 1.0)], INK, 1, "stroke-dasharray='2 3'")
     panel.text(panel.left + 8, panel.y(1.0) - 5, "GRU", size=11)
     (HERE / "again.svg").write_text(

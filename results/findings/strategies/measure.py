@@ -86,23 +86,22 @@ def best(study: studies.Study) -> list[board.Row]:
 
 def again(results: Path) -> None:
     """Every one of the best cells, on the whole grid of every task, as the GRU."""
-    found, seen = [], {}
-    for strategy, seed, study in searches(results):
-        lab, tasks = RealLab(study.space, FRESH), [task.name for task in study.space.tasks]
-        rows = best(study)
-        new = [row for row in rows if row.fingerprint not in seen]
-        once = campaign.again(lab, [parse(row.text) for row in new], zoo.load("gru"), tasks, FRESH)
-        for k, row in enumerate(new):
-            seen[row.fingerprint] = {"score": once.scores[k]} | {t: once.ratios[t][k] for t in tasks}
-        for rank, row in enumerate(rows, 1):
-            tried = [r.settings for r in row.tasks]
-            before = {"score": row.score} | {r.task: r.ratio for r in row.tasks}
-            found.append(
-                {"strategy": strategy, "seed": seed, "rank": rank, "name": row.name, "settings": tried}
-                | {"fingerprint": row.fingerprint, "before": before, "again": seen[row.fingerprint]}
-            )
-        print(strategy, seed, [round(seen[row.fingerprint]["score"], 4) for row in rows], flush=True)
-        write("again", {"seed": FRESH, "cells": found})
+    chosen = [(strategy, seed, row) for strategy, seed, study in searches(results) for row in best(study)]
+    cells = {row.fingerprint: parse(row.text) for _, _, row in chosen}
+    space = load_space(HERE / "space.yaml")
+    lab, tasks = RealLab(space, FRESH), [task.name for task in space.tasks]
+    fresh = campaign.again(lab, list(cells.values()), zoo.load("gru"), tasks, FRESH)
+    found = []
+    for strategy, seed, row in chosen:
+        k = list(cells).index(row.fingerprint)
+        now = {"score": fresh.scores[k]} | {task: fresh.ratios[task][k] for task in tasks}
+        before = {"score": row.score} | {r.task: r.ratio for r in row.tasks}
+        found.append(
+            {"strategy": strategy, "seed": seed, "name": row.name, "fingerprint": row.fingerprint}
+            | {"rank": 1 + sum(f["strategy"] == strategy and f["seed"] == seed for f in found)}
+            | {"settings": [r.settings for r in row.tasks], "before": before, "again": now}
+        )
+    write("again", {"seed": FRESH, "cells": found})
 
 
 def gather(results: Path) -> None:
@@ -112,7 +111,7 @@ def gather(results: Path) -> None:
         amounts = curve.amounts(RealLab(study.space, study.facts.seed))
         whole = curve.curve(study.store, study.space, study.facts.seed, amounts)
         curves.append(json.loads(curve.as_json(whole)))
-        rows = [row for row in board.leaderboard(study.store, study.space)][:12]
+        rows = board.leaderboard(study.store, study.space)[:12]
         boards.append(
             {
                 "strategy": strategy, "seed": seed, "units": dict(study.facts.units),

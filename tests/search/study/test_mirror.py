@@ -18,6 +18,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.zoo import load
 from cellsearch.errors import RunError
 from cellsearch.search import board, queries, records, schema
+from cellsearch.search.edits import Edit
 from cellsearch.search.lab import real_propose
 from cellsearch.search.schema import Store
 from cellsearch.search.spec import Limits
@@ -107,7 +108,8 @@ def test_steps_say_how_large_they_were(tmp_path: Path) -> None:
     assert made
     for trial in made:
         edits = json.loads(rows[trial.params["slot"]].edits)
-        assert trial.params["edits"] == len(edits) - 1 == len(trial.user_attrs["record"]["edits"]) - 1
+        assert trial.params["edits"] == len(edits) - 1
+        assert trial.user_attrs["record"]["edits"] == [str(Edit(**edit)) for edit in edits[1:]]
         assert trial.params["strength"] == float(edits[0]["detail"])
     others = [trial for trial in there if trial not in made]
     assert {trial.params["kind"] for trial in others} == {"refine"}
@@ -118,6 +120,8 @@ def test_the_strength_of_a_walk_is_the_mean_of_its_steps() -> None:
     steps = [("strength", "0.2"), ("remove_node", ""), ("strength", "0.6"), ("swap_activation", "")]
     edits = [{"mutation": mutation, "node": "n", "detail": detail} for mutation, detail in steps]
     assert trials.edits_of(edits) == {"edits": 2, "strength": pytest.approx(0.4)}
+    assert trials.words_of(edits) == ["remove node at n: ", "swap activation at n: "]
+    assert trials.words_of([{"to": 3}]) == ['{"to": 3}']
     assert trials.edits_of([{"to": 3}]) == {"edits": 1}
     assert trials.edits_of([]) == {"edits": 0}
 

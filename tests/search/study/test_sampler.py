@@ -78,7 +78,7 @@ def test_seeds_come_first_and_then_mutants_of_the_best() -> None:
         parent = trial.params["cell.parent"]
         assert parent < trial.number
         assert trial.user_attrs["record"]["parent"] == marks[parent]
-        assert trial.params["cell.edits"] == len(trial.user_attrs["record"]["edits"]) - 1
+        assert trial.params["cell.edits"] == len(trial.user_attrs["record"]["edits"])
         assert 0 <= trial.params["cell.strength"] < 1
     assert max(values) > max(values[:2])
 

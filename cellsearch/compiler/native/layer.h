@@ -1,0 +1,84 @@
+/* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` calls them.
+
+   n        K, T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
+            whether the gradient of x is asked for; then, for every product of the plan, where its matrix starts in a row,
+            the width of its source, and where its packed matrix starts; then where those end
+   p, s     the table of tensors: base pointers, and four strides each along K, T, B and H
+   rows     weights of all members; d_rows their gradient
+   packed   the packed matrices of the loop of one member, and behind them room for one more or for a panel
+   f        the functions of product.c */
+
+#include "pointwise.h"
+
+typedef struct {
+    void (*pack)(long inner, long n, const real *w, long ld, int transposed, real *packed);
+    void (*product)(long rows, long inner, long n, const real *a, long lda, const real *packed, real *c, long ldc, int add);
+    void (*products)(long K, long rows, long inner, long n, const real *a, long a_k, long lda, const real *w, long w_k,
+                     long ldw, int transposed, const real *bias, long b_k, real *c, long c_k, long ldc, int add,
+                     real *packed);
+    void (*gradients)(long K, long inner, long n, const real *g, long g_k, long ldg, long S, const long *width,
+                      const long *place, real *packed);
+} functions;
+
+/* Tensor i of member k; the distance of its rows, those of one step to another as well; its place at step t, and that
+   distance. */
+#define MEMBER(i) (p[i] + k * s[4 * (i)])
+#define ROW(i) s[4 * (i) + 2]
+#define STEP(i) MEMBER(i) + t * s[4 * (i) + 1], ROW(i)
+
+/* Where the matrix of product j starts, and its gradient. */
+#define MATRIX(j) (rows + k * n[4] + start[j])
+#define D_MATRIX(j) (d_rows + k * n[5] + start[j])
+#define BIAS(slot) (rows + k * n[4] + n[6] + (slot) * H)
+
+/* Product j with its source a and its slots c of all steps at once, forward and backward. */
+#define FORWARD(j, slots, a, c, bias, add)                                                                             \
+    f->products(1, T * B, width[j], (slots) * H, MEMBER(a), 0, ROW(a), MATRIX(j), 0, (slots) * H, 0, bias, 0,          \
+                MEMBER(c), 0, ROW(c), add, room)
+#define BACKWARD(j, slots, c, a, add)                                                                                  \
+    f->products(1, T * B, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,             \
+                MEMBER(a), 0, ROW(a), add, room)
+
+/* The same at step t, with the packed matrix. */
+#define AHEAD(j, slots, a, c) f->product(B, H, (slots) * H, STEP(a), packed + at[j], STEP(c), 1)
+#define BEHIND(j, slots, c, a, add) f->product(B, (slots) * H, H, STEP(c), packed + at[j], STEP(a), add)
+
+/* The gradients of some matrices that were multiplied to the slots c; `places` and `widths` say of which. */
+#define GRADIENTS(slots, c, count) f->gradients(1, T * B, (slots) * H, MEMBER(c), 0, ROW(c), count, widths, places, room)
+
+/* For `places`: the place of a source and of the gradient of its matrix. */
+#define PLACE(j, slots, a) (long)MEMBER(a), 0, ROW(a), (long)D_MATRIX(j), 0, (slots) * H
+
+#define SWAP(a, b) { real *const q_ = p[a]; p[a] = p[b]; p[b] = q_; }
+
+#define BEGIN(name, products)                                                                                          \
+    void name(const long *n, real **p, const long *s, const real *rows, real *d_rows, real *packed,                    \
+              const functions *f) {                                                                                    \
+        const long K = n[0], T = n[1], B = n[2], H = n[3];                                                             \
+        const long *const start = n + 8, *const width = start + (products), *const at = width + (products);            \
+        real *const room = packed + at[products];                                                                      \
+        for (long k = 0; k < K; k++) {                                                                                 \
+            RESUME
+#define END                                                                                                            \
+        }                                                                                                              \
+    }
+
+/* A clocked library counts the seconds of its parts. */
+#ifdef CLOCKED
+#include <time.h>
+static double spent[8], since;
+static double now(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return at.tv_sec + 1e-9 * at.tv_nsec;
+}
+void take_times(double *to, long count) {
+    memcpy(to, spent, count * sizeof *spent);
+    memset(spent, 0, sizeof spent);
+}
+#define RESUME since = now();
+#define LAP(part) { const double at_ = now(); spent[part] += at_ - since; since = at_; }
+#else
+#define RESUME
+#define LAP(part)
+#endif

@@ -1,0 +1,91 @@
+"""Why a search is where it is, for people who come back to it: what nothing passes, whose work nobody does, a
+disk that is nearly full.
+
+In: an open study. Out: values, from records and from what this machine knows of itself. Nothing is written.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from cellsearch.search import database, liveness, processes
+from cellsearch.search.liveness import Worker
+from cellsearch.search.schema import Store, reading, slots, stages
+from cellsearch.search.sections import FILTER
+from cellsearch.search.space import Space
+
+SCARCE = 200_000_000  # bytes that are free, under which it is said
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """A stage that proposals have to pass, and those that did not."""
+
+    stage: str
+    filtered: int
+    best: float | None  # accuracy of the best of those; None where all of their settings diverged
+    wanted: float  # accuracy: as much in the filter, more than this on a task
+
+
+def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve]:
+    """The stages at which proposals were filtered, in the order in which they are met."""
+    same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
+    query = (
+        select(slots.c.task, func.count(slots.c.number.distinct()), func.max(stages.c.accuracy))
+        .join(stages, same & (slots.c.task == stages.c.task), isouter=True)
+        .where(slots.c.study == store.study, slots.c.outcome == "filtered")
+        .group_by(slots.c.task)
+    )
+    with reading(store.engine, store.url) as connection:
+        found = {str(row[0]): (int(row[1]), row[2]) for row in connection.execute(query)}
+    wanted = {FILTER: space.filter.accuracy} if space.filter else {}
+    wanted |= {task: space.strategy.threshold * unit for task, unit in units.items()}
+    return [Sieve(stage, *found[stage], accuracy) for stage, accuracy in wanted.items() if stage in found]
+
+
+def last_failure(store: Store) -> str:
+    """The cause of the failed slot that was met last, "" where none has failed."""
+    query = select(slots.c.cause).where(slots.c.study == store.study, slots.c.state == "failed")
+    with reading(store.engine, store.url) as connection:
+        return str(connection.execute(query.order_by(slots.c.number.desc()).limit(1)).scalar() or "")
+
+
+def dead(everyone: Sequence[Worker]) -> list[Worker]:
+    """Those workers of this machine whose process is gone. Of other machines it is not known."""
+    here = processes.machine()
+    return [w for w in everyone if w.kind == "worker" and w.host == here and not liveness.alive(w)]
+
+
+def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
+    """How many slots are held by workers that are dead, or not listed any more."""
+    gone = {worker.id for worker in dead(everyone)}
+    living = [worker.id for worker in everyone if worker.id not in gone]
+    query = select(slots.c.worker).where(slots.c.study == store.study, slots.c.state == "running")
+    with reading(store.engine, store.url) as connection:
+        return sum(worker not in living for worker in connection.execute(query).scalars())
+
+
+def spooled(results: Path, name: str) -> int:
+    """How many stages that are trained wait on this machine until the database takes them."""
+    try:
+        return sum(file.suffix == ".json" for file in (results / name / "spool").iterdir())
+    except OSError:
+        return 0
+
+
+def scarce(store: Store, results: Path) -> list[tuple[str, int]]:
+    """The folders on a disk that is nearly full, and the bytes left there."""
+    file = database.file_of(store.url)
+    folders = [file.parent] if file is not None else [results / store.name]
+    found = []
+    for folder in folders:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:  # it is not here: nothing of this search is written on this machine
+            continue
+        if free < SCARCE:
+            found.append((str(folder), free))
+    return found

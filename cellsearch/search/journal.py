@@ -1,0 +1,143 @@
+"""What happened in a search, as JSON lines in `results/NAME/logs/search.jsonl`, for other programs to follow.
+
+In: events of the coordinator. Out: one object a line, `{"at": UTC, "event": …, …}`. The events:
+
+    start     a search begins: program, format, devices (one for each worker), trials and seconds (targets)
+    baseline  the units are settled: task -> unit, and the tasks that are not used
+    slot      a slot has ended: slot, kind, outcome, task (where it was filtered), cause, score, seconds, cell
+    best      another cell leads: name, fingerprint, score
+    message   what was told to people
+    end       this search ends: code (0, or 128 and the number of the signal)
+
+It is no source of anything. Each slot stands in it once: what ended while nobody wrote is written at the next
+start. A line that was torn by a crash stays as it is, and the next one begins after it; readers skip it.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from cellsearch.errors import RunError, printable
+from cellsearch.files import reason
+from cellsearch.search.board import Row
+from cellsearch.search.records import Facts
+from cellsearch.search.schema import Store, reading, slots
+
+FORMAT = 1  # raised when a line would be read in another way
+NAME = "search.jsonl"
+
+
+class JournalError(RunError):
+    """The log cannot be read or written. It is no reason to end a search."""
+
+
+def events(path: Path) -> Iterator[dict[str, object]]:
+    """The events of a log, oldest first; lines that are not whole are left out."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    found = json.loads(line)
+                except ValueError:  # torn
+                    continue
+                if isinstance(found, dict):
+                    yield found
+    except FileNotFoundError:
+        return
+
+
+@dataclass
+class Journal:
+    """The log of a study, in the hands of the one search that writes it. Whatever it does raises JournalError
+    where the file cannot be read or written."""
+
+    path: Path
+    _read: bool = False
+    _written: set[int] = field(default_factory=set, repr=False)  # slots
+    _before: int = 0  # all slots with a smaller number are written
+    _best: str = ""
+    _based: bool = False
+
+    def append(self, event: str, values: Mapping[str, object]) -> None:
+        """Writes one event. Where that cannot be done, what was written before stays readable."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        line = json.dumps({"at": at, "event": event, **values}, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                size = os.fstat(handle).st_size
+                torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+                _write(handle, ("\n" * torn + line).encode())
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise JournalError(
+                f"cannot write {printable(str(self.path))}: {reason(error)}\nfree some space; "
+                "the search goes on without it"
+            ) from error
+
+    def follow(self, store: Store, known: Facts, leader: Row | None) -> None:
+        """Writes what is new: slots that have ended, the units of the scores, another cell that leads."""
+        self._catch_up()
+        for values in self._ended(store):
+            self.append("slot", values)
+            self._written.add(int(values["slot"]))
+        self._forget()
+        if known.baseline is not None and not self._based:
+            unused = [task for task, unit in known.baseline.items() if not unit.kept]
+            self.append("baseline", {"units": known.units, "unused": unused})
+            self._based = True
+        if leader is not None and leader.fingerprint != self._best:
+            named = {"name": leader.name, "fingerprint": leader.fingerprint, "score": leader.score}
+            self.append("best", named)
+            self._best = leader.fingerprint
+
+    def _ended(self, store: Store) -> list[dict[str, Any]]:
+        """The slots that have ended and are not written, in order."""
+        columns = [slots.c[name] for name in ("kind", "outcome", "task", "cause", "score", "seconds")]
+        query = select(slots.c.number.label("slot"), *columns, slots.c.fingerprint.label("cell")).where(
+            slots.c.study == store.study,
+            slots.c.state.in_(("done", "failed")),
+            slots.c.number >= self._before,
+        )
+        with reading(store.engine, store.url) as connection:
+            rows = connection.execute(query.order_by(slots.c.number)).mappings().all()
+        return [dict(row) for row in rows if row["slot"] not in self._written]
+
+    def _catch_up(self) -> None:
+        """Reads what an earlier search has written."""
+        if self._read:
+            return
+        try:
+            for found in events(self.path):
+                slot = found.get("slot")
+                if found.get("event") == "slot" and isinstance(slot, int):
+                    self._written.add(slot)
+                elif found.get("event") == "best":
+                    self._best = str(found.get("fingerprint"))
+                self._based = self._based or found.get("event") == "baseline"
+        except OSError as error:
+            raise JournalError(
+                f"cannot read {printable(str(self.path))}: {reason(error)}\nchange its permissions; "
+                "the search goes on without it"
+            ) from error
+        self._read = True
+        self._forget()
+
+    def _forget(self) -> None:
+        """Slots are numbered without gaps: of the first ones that are all written the last is enough."""
+        while self._before in self._written:
+            self._written.remove(self._before)
+            self._before += 1
+
+
+def _write(handle: int, data: bytes) -> None:
+    """All of it: a disk that is nearly full takes a part first and says why at the second try."""
+    while data:
+        data = data[os.write(handle, data) :]
