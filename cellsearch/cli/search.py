@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from cellsearch.cli.forecast import run_forecast
 from cellsearch.cli.replay import run_replay
 from cellsearch.cli.status import print_board
 from cellsearch.cli.terminal import Terminal
@@ -40,7 +41,7 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
             "the following arguments are required: SPACE, or --replay NAME\nsee `cellsearch search --help`"
         )
     for option, without in (("json", False), ("strategies", None)):
-        if getattr(args, option) != without:
+        if getattr(args, option) != without and not (option == "json" and args.dry_run):
             raise UsageError(f"--{option} is of a replay: `cellsearch search --replay NAME`")
     space = load_space(args.space, args.set)
     name = args.name or space.name
@@ -48,6 +49,8 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
         storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,
         trials=args.trials, seconds=args.time,
     )  # fmt: skip
+    if args.dry_run:
+        return run_forecast(space, name, options, args, terminal)
     with _Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
     if code:

@@ -98,6 +98,10 @@ def _search(parser: Parser) -> None:
     _data(parser)
     _storage(parser)
     _rows(parser)
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="make nothing; say what would be evaluated, and its cost, memory and time, measured for a while",
+    )  # fmt: skip
     replaying = parser.add_argument_group("replay", "compare strategies on what a search has recorded")
     replaying.add_argument(
         "--replay", metavar="NAME",
@@ -111,7 +115,9 @@ def _search(parser: Parser) -> None:
     replaying.add_argument(
         "--repeats", type=numbers.whole(1, 1_000), default=5, metavar="N", help="of each (default: 5)"
     )
-    replaying.add_argument("--json", action="store_true", help="of a replay: one JSON document on stdout")
+    replaying.add_argument(
+        "--json", action="store_true", help="of a replay or a dry run: one JSON document on stdout"
+    )
 
 
 def _worker(parser: Parser) -> None:

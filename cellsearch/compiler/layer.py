@@ -23,7 +23,7 @@ from cellsearch.compiler.places import Places, Tape
 from cellsearch.compiler.plan import Plan, Product, is_vector
 from cellsearch.compiler.structures import effective, pull_back
 from cellsearch.compiler.triton import loop as triton
-from cellsearch.compiler.triton.toolchain import available as triton_is_there
+from cellsearch.compiler.triton.toolchain import available as triton_runs
 from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
@@ -44,7 +44,7 @@ class Gradients:
 
 def choose_engine(wanted: str, like: Tensor) -> str:
     """The engine for tensors like this one. `auto` is `native` on a CPU with a C compiler and `triton` on a
-    CUDA device where Triton is installed, both for float32 and float64; else `eager`.
+    CUDA device with Triton and a C compiler, both for float32 and float64; else `eager`.
 
     On a CPU `triton` runs in its interpreter, which is slow and serves tests. `clocked` is `native` that
     counts the time of its parts, for the bench. Raises RunError where the wanted one cannot run.
@@ -56,13 +56,13 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     able = {
         "native": in_c,
         "clocked": in_c,
-        "triton": real and kind in ("cpu", "cuda") and triton_is_there(),
+        "triton": real and kind in ("cpu", "cuda") and triton_runs(kind),
     }
     if not able.get(wanted, True):
         needs = {
             "native": "a C compiler and float32 or float64 on the CPU",
             "clocked": "a C compiler and float32 or float64 on the CPU",
-            "triton": "the package triton and float32 or float64 on a CUDA device",
+            "triton": "the package triton, a C compiler, and float32 or float64 on a CUDA device",
         }
         raise RunError(f"the engine {wanted!r} needs {needs[wanted]}; choose 'eager'")
     if wanted != "auto":

@@ -31,7 +31,7 @@ def shown(url: str) -> str:
     """`url` without its password."""
     try:
         parsed = make_url(url)
-        hidden = {name: "***" for name in parsed.query if "password" in name}
+        hidden = {name: "hidden" for name in parsed.query if "password" in name}
         return printable(parsed.update_query_dict(hidden).render_as_string(hide_password=True))
     except ArgumentError:
         scheme, colon, _ = url.partition(":")

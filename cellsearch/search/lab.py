@@ -69,6 +69,7 @@ class RealLab:
         return evaluate(
             cell, self.dataset(task), stage.grid, settings, stage.training, seed=seed, device=self.device,
             stop_at=stage.accuracy if isinstance(stage, Filter) else None,
+            memory=1e9 * self.space.budget.memory_gb,
             progress=lambda epoch, members: say(f"epoch {epoch}, {members} of {len(settings)} settings"),
         )  # fmt: skip
 

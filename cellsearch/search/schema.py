@@ -23,11 +23,13 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
+    Insert,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    Update,
     func,
     select,
 )
@@ -155,18 +157,20 @@ claims = Table(  # who runs what: the key is the promise that nothing is run twi
     Index("cellsearch_claims_slot", "study", "slot", "task"),
 )
 
-sizes = Table(  # what is counted of ranked cells, so that their texts need not be read again; no truth of its own
-    "cellsearch_sizes",
-    META,
-    Column("study", Integer, primary_key=True),
-    Column("fingerprint", String(64), primary_key=True),
-    Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
-    Column("nodes", Integer, nullable=False),
-    Column("matrices", Integer, nullable=False),
-    Column("depth", Integer, nullable=False),
-    Column("products", Integer, nullable=False),
-    Column("parameters", BigInteger, nullable=False),
-    Column("multiply_adds", BigInteger, nullable=False),
+sizes = (
+    Table(  # what is counted of ranked cells, so that their texts need not be read again; no truth of its own
+        "cellsearch_sizes",
+        META,
+        Column("study", Integer, primary_key=True),
+        Column("fingerprint", String(64), primary_key=True),
+        Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
+        Column("nodes", Integer, nullable=False),
+        Column("matrices", Integer, nullable=False),
+        Column("depth", Integer, nullable=False),
+        Column("products", Integer, nullable=False),
+        Column("parameters", BigInteger, nullable=False),
+        Column("multiply_adds", BigInteger, nullable=False),
+    )
 )
 
 workers = Table(
@@ -223,7 +227,7 @@ def reading(engine: Engine, url: str) -> Iterator[Connection]:
 @contextmanager
 def writing(store: Store) -> Iterator[Connection]:
     """A transaction that may write; those of one study follow one another."""
-    with _begun(store, f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})") as connection:
+    with _begun(store, _lock(store)) as connection:
         yield connection
 
 
@@ -237,14 +241,34 @@ def apart(store: Store) -> Iterator[Connection]:
 
 @contextmanager
 def _begun(store: Store, *first: str) -> Iterator[Connection]:
-    """A transaction with bounds. A lock is not waited for without end, and a process that was stopped or cut
-    off within it does not keep its locks."""
+    """A transaction with bounds."""
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         if store.engine.dialect.name == "postgresql":
-            bounds = ("lock_timeout", "idle_in_transaction_session_timeout")
-            lines = [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in bounds]
-            connection.exec_driver_sql("; ".join([*lines, *first]))  # one way to the server and back
+            connection.exec_driver_sql("; ".join([*_bounds(), *first]))  # one way to the server and back
         yield connection
+
+
+def _bounds() -> list[str]:
+    """A lock is not waited for without end, and a process that was stopped or cut off within a transaction
+    does not keep its locks."""
+    names = ("lock_timeout", "idle_in_transaction_session_timeout")
+    return [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in names]
+
+
+def queued(store: Store, statement: Insert | Update) -> None:
+    """Runs one statement that a whole study follows one another with, as in `writing`. A server has the lock
+    for as long as the statement takes, and not for ways to here and back: a thousand workers may queue."""
+    with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
+        if store.engine.dialect.name == "postgresql":
+            kwargs = {"literal_binds": True}
+            text = str(statement.compile(dialect=store.engine.dialect, compile_kwargs=kwargs))
+            connection.exec_driver_sql("; ".join([*_bounds(), _lock(store), text, "COMMIT"]))
+        else:
+            connection.execute(statement)
+
+
+def _lock(store: Store) -> str:
+    return f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})"
 
 
 @contextmanager

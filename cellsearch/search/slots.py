@@ -8,14 +8,12 @@ over) gets `Lost`, and its late result is not recorded.
 """
 
 import json
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, literal, select, update
+from sqlalchemy import Connection, Insert, Row, Select, Update, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cellsearch.errors import RunError
@@ -26,12 +24,12 @@ from cellsearch.search.schema import (
     cells,
     claims,
     functions,
+    queued,
     reading,
     slots,
     stages,
     studies,
     twins,
-    unless_there,
     writing,
 )
 from cellsearch.train.outcome import Outcome
@@ -82,37 +80,28 @@ def take(store: Store, worker: str) -> Slot | Idle:
     """The slot that `worker` has, else the next: one that was released, else the next piece of the baseline,
     else a new one while the target is not met.
 
-    Nothing is locked while the next is looked for: where another worker is faster, it is looked for again.
+    What is next is looked for without a lock. Workers queue for one statement each, which takes the first
+    that is there by then.
     """
-    pause, among = 0.01, 1
     while True:
-        known, found = _next(store, worker, among)
+        known, found = _next(store, worker)
         if known.stopped or known.halted:
             return Idle.DONE
         if found is not None and found.state == "running":
             return _slot(found)
         if found is not None:
-            free = (slots.c.study == store.study, slots.c.number == found.number, slots.c.state == "free")
-            change = (
-                update(slots).where(*free).values(state="running", worker=worker).returning(slots.c.number)
-            )
+            queued(store, _first_free(store, worker))
         elif known.waits:
             return Idle.WAIT if known.running else Idle.FREEZE
         elif known.last + 1 - known.planned >= known.trials:
             return Idle.DONE
         else:
-            change = _another(store, worker, known.planned)
-        with alone(store) as connection:
-            mine = connection.execute(change).first()
-        if mine is not None:
-            return Slot(mine.number, "", "", "", "") if found is None else _slot(found)
-        time.sleep(random.uniform(0, pause))  # somebody else was faster; not all shall want the same again
-        pause, among = min(2 * pause, 1.0), min(2 * among, 1_024)
+            queued(store, _another(store, worker, known.planned))
 
 
-def _next(store: Store, worker: str, among: int) -> tuple[Row[Any], Row[Any] | None]:
-    """What `take` decides by, of one moment: facts of the study, and the slot that `worker` has (taken, but
-    the answer was lost) or else one of the first `among` that are free."""
+def _next(store: Store, worker: str) -> tuple[Row[Any], Row[Any] | None]:
+    """What `take` decides by, of one moment: facts of the study, and the slot that `worker` has (it was just
+    taken, or the answer was lost) or else the first that is free."""
     mine = slots.c.study == store.study
     planned = select(func.count()).where(mine, slots.c.kind == "baseline").scalar_subquery()
     last = select(func.max(slots.c.number)).where(mine).scalar_subquery()
@@ -124,26 +113,25 @@ def _next(store: Store, worker: str, among: int) -> tuple[Row[Any], Row[Any] | N
     candidates = select(slots).where(
         mine, slots.c.state.in_(("running", "free")), own | (slots.c.state == "free")
     )
+    first = candidates.order_by(slots.c.state.desc(), slots.c.number).limit(1)
     with reading(store.engine, store.url) as connection:
-        known = connection.execute(facts).one()
-        found = connection.execute(
-            candidates.order_by(slots.c.state.desc(), slots.c.number).limit(among)
-        ).all()
-    if not found or found[0].state == "running":
-        return known, found[0] if found else None
-    return known, found[0] if among == 1 else random.choice(found)
+        return connection.execute(facts).one(), connection.execute(first).first()
 
 
-def _another(store: Store, worker: str, planned: int) -> Any:
-    """The statement that makes the slot after the last one, while the target is not met. It writes nothing
-    where another worker makes that slot at the same moment."""
+def _first_free(store: Store, worker: str) -> Update:
+    """The statement that takes the first free slot, where there is one."""
+    free = (slots.c.study == store.study, slots.c.state == "free")
+    first = select(func.min(slots.c.number)).where(*free).scalar_subquery()
+    return update(slots).where(*free, slots.c.number == first).values(state="running", worker=worker)
+
+
+def _another(store: Store, worker: str, planned: int) -> Insert:
+    """The statement that makes the slot after the last one, while the target is not met."""
     next = 1 + select(func.max(slots.c.number)).where(slots.c.study == store.study).scalar_subquery()
     target = select(studies.c.trials).where(studies.c.id == store.study).scalar_subquery()
     row = select(literal(store.study), next, literal("running"), literal(worker))
-    insertion = unless_there(store, slots).from_select(
-        ["study", "number", "state", "worker"], row.where(next - planned < target)
-    )
-    return insertion.returning(slots.c.number)
+    columns = ["study", "number", "state", "worker"]
+    return insert(slots).from_select(columns, row.where(next - planned < target))
 
 
 def _at_baseline(store: Store) -> Select[Any]:

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 #: Keys that no result depends on: a study may be continued with other values of them.
-MAY_CHANGE = ("about", "budget")
+MAY_CHANGE = ("about", "budget.trials", "budget.stage_hours")
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -114,7 +114,7 @@ def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[s
     lines = []
     for key in [*before, *(key for key in now if key not in before)]:
         was, is_now = before.get(key, "nothing"), now.get(key, "nothing")
-        if was != is_now and key.partition(".")[0] not in ignore:
+        if was != is_now and key not in ignore:
             lines.append(f"{key}: {was} before, {is_now} now")
     return lines
 

@@ -114,6 +114,10 @@ class Budget:
     # What one cell on one task may take, all its settings together; then it has failed. It bounds what hangs,
     # not what is slow: a bound that is met makes results depend on the machine. A day, then.
     stage_hours: float = 24.0
+    # What the settings of a stage that are trained at once may take: more are trained one after another, and a
+    # setting that takes more alone has failed. Which those are follows from the cell and the settings, not from
+    # what is free; so it stays as it is while a study lasts. The shipped spaces' seeds take a tenth of it.
+    memory_gb: float = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "parameters": (1, 1e12), "multiply_adds": (1, 1e12), "width": (1, 100_000),
     },
     Filter: {"settings": (1, 1_000_000), "accuracy": (0, 1)},
-    Budget: {"trials": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6)},
+    Budget: {"trials": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6), "memory_gb": (1e-6, 1e6)},
     Grid: {
         "init_scale": (1e-6, 1e3), "learning_rate": (1e-9, 1e3), "max_norm": (1e-6, 1e9), "layers": (1, 64),
         "parameters": (100, 1e10),

@@ -1,6 +1,7 @@
 """A batch of members that are trained at once; and what happens where memory does not suffice for it.
 
-A batch is one population. Where it runs out of memory, those of its members that are still in training are
+A batch is one population, or several that follow one another where one would take more memory than it may:
+that is known beforehand (`cut`) and follows from the members and the bound alone. Where a population runs out of memory, those of its members that are still in training are
 halved and each half is trained again from its start; members that had ended keep what they came to. So on
 until a member that does not fit even alone has failed, and it alone. What happened stands with every result
 that depends on it: neighbours change a result by rounding, so that a result with such a note need not
@@ -8,14 +9,17 @@ repeat bit for bit.
 """
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from cellsearch.errors import printable
+from cellsearch.train import memory
 from cellsearch.train.cohort import Turns, finish
-from cellsearch.train.population import Population, Progress, Result
+from cellsearch.train.model import Shape
+from cellsearch.train.population import Member, Population, Progress, Result
+from cellsearch.train.settings import Training
 from cellsearch.train.steps import Data
 
 #: What the allocators say that have no exception of their own.
@@ -28,7 +32,7 @@ SAID = (
 class Batch:
     """Members of one shape, trained at once as far as memory allows."""
 
-    populations: list[Population]
+    populations: list[Population]  # one after another
     failed: dict[int, Result] = field(default_factory=dict)  # by index in the grid, as all results
     ended: dict[int, Result] = field(default_factory=dict)  # of members that left before a batch was halved
     notes: dict[int, str] = field(default_factory=dict)
@@ -90,6 +94,49 @@ class Batch:
                 Population(population.shape, part, population.training, population.device, population.stop_at)
             )
         return halves
+
+
+def cut(
+    shape: Shape,
+    members: Sequence[Member],
+    training: Training,
+    device: str,
+    stop_at: float | None,
+    bound: float | None = None,  # bytes; None: no bound
+) -> Batch:
+    """A batch that takes no more than `bound`. Members that do not fit even alone have failed."""
+    sizes = [len(members)] if bound is None else memory.batches(shape, len(members), training, bound)
+    if not sizes:
+        needed = memory.memory(shape, 1, training).total
+        cause = (
+            f"one setting of {shape.layers} layer{'s' * (shape.layers > 1)} of {shape.hidden:,} units takes about "
+            f"{needed / 1e9:.3g} GB to be trained, and {max(bound or 0, 0) / 1e9:.3g} GB is what it may take "
+            "(budget.memory_gb)"
+        )
+        return Batch([], {m.index: Result("failed", cause=cause) for m in members})
+    populations, first = [], 0
+    for size in sizes:
+        part = members[first : first + size]
+        populations.append(Population(shape, part, training, device, stop_at))
+        first += size
+    return Batch(populations)
+
+
+def waves(batches: Sequence[Batch], bound: float | None) -> list[list[int]]:
+    """The batches that may train side by side, by index and in their order: those of a wave take no more than
+    `bound` together. The next wave begins when one has ended."""
+    found: list[list[int]] = []
+    taken = 0
+    for k, batch in enumerate(batches):
+        peak = max(
+            (memory.memory(p.shape, len(p.members), p.training).total for p in batch.populations), default=0
+        )
+        if not found or (bound is not None and taken + peak > bound):
+            found.append([])
+            taken = 0
+        found[-1].append(k)
+        taken += peak
+    return found
 
 
 def _attempt(

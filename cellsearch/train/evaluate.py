@@ -16,12 +16,12 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.tasks.data import Dataset, Part
-from cellsearch.train import cost, halving, model
-from cellsearch.train.batch import Batch
+from cellsearch.train import cost, halving, memory, model
+from cellsearch.train.batch import cut, waves
 from cellsearch.train.cohort import Turns, finish, lane, together
 from cellsearch.train.model import Shape, Window
 from cellsearch.train.outcome import Outcome
-from cellsearch.train.population import Member, Population, Progress
+from cellsearch.train.population import Member, Progress
 from cellsearch.train.settings import Grid, Training
 from cellsearch.train.steps import Data
 
@@ -55,6 +55,7 @@ class Request:
     training: Training
     seed: int
     stop_at: float | None = None
+    memory: float | None = None  # bytes that batches which train side by side may take; None: no bound
     progress: Progress | None = None
 
 
@@ -68,13 +69,16 @@ def evaluate(
     seed: int,
     device: str = "cpu",
     stop_at: float | None = None,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """The outcome of each setting, in the order of `indices`.
 
     `stop_at` ends a member once its validation accuracy reaches it, for filters that ask no more than that.
+    `memory` is a bound in bytes, see `memory.memory`: what would take more is trained in several batches, and
+    a setting that would take more alone has failed.
     """
-    request = Request(cell, dataset, grid, indices, training, seed, stop_at, progress)
+    request = Request(cell, dataset, grid, indices, training, seed, stop_at, memory, progress)
     return finish(evaluation(request, device))
 
 
@@ -107,39 +111,56 @@ def evaluation(request: Request, device: str, data: Data | None = None) -> Turns
     """`evaluate`, which pauses after every window. Batches have a lane each. `data` is the data set, where it
     lies on the device already."""
     _check(device)
-    cell, dataset, training, progress = request.cell, request.dataset, request.training, request.progress
-    data = data or on_device(dataset, training.steps, device)
-    groups: dict[Shape, list[Member]] = {}
-    for index in request.indices:
-        setting = request.grid[index]
-        hidden = cost.width(cell, dataset.vocabulary, setting.layers, setting.parameters)
-        shape = Shape(cell, dataset.vocabulary, setting.layers, hidden)
-        member = Member(index, setting, member_seed(request.seed, cell, dataset.task, index))
-        groups.setdefault(shape, []).append(member)
+    training, progress, bound = request.training, request.progress, request.memory
+    data = data or on_device(request.dataset, training.steps, device)
+    groups = _groups(request)
+    if bound is not None and training.rungs:  # between rungs the weights of all settings are kept
+        bound -= sum(
+            memory.memory(shape, len(group), training).weights / 2 for shape, group in groups.items()
+        )
     lanes = [lane(device) for _ in groups]
     batches = []
     for mine, (shape, group) in zip(lanes, groups.items(), strict=True):
         with mine.here():
-            batches.append(Batch([Population(shape, group, training, device, request.stop_at)]))
+            batches.append(cut(shape, group, training, device, request.stop_at, bound))
+    order = waves(batches, bound)
 
     def tell(epoch: int, _: int) -> None:
         if progress is not None:
             progress(epoch, sum(len(batch.running) for batch in batches))
 
+    def everyone(to_epoch: int | None) -> Turns[None]:
+        for wave in order:
+            walks = [batches[k].windows(data, to_epoch, tell) for k in wave]
+            yield from together(walks, [lanes[k] for k in wave])
+
     for rung in training.rungs:
-        yield from together([batch.windows(data, rung, tell) for batch in batches], lanes)
+        yield from everyone(rung)
         running = {i: accuracy for batch in batches for i, accuracy in batch.running.items()}
         out = set(running) - halving.chosen(running, training.keep)
         for mine, batch in zip(lanes, batches, strict=True):
             with mine.here():
                 batch.drop(out)
-    yield from together([batch.windows(data, None, tell) for batch in batches], lanes)
+    yield from everyone(None)
     found: dict[int, Outcome] = {}
     for shape, batch in zip(groups, batches, strict=True):
-        size = cost.parameters(cell, dataset.vocabulary, shape.layers, shape.hidden)
+        size = cost.parameters(shape.cell, shape.vocabulary, shape.layers, shape.hidden)
         for index, r in batch.results.items():
             found[index] = Outcome(
                 index, r.status, r.accuracy, r.loss, r.epochs, shape.hidden, size, r.cause, r.trained,
                 batch.notes.get(index, ""),
             )  # fmt: skip
     return [found[i] for i in request.indices]
+
+
+def _groups(request: Request) -> dict[Shape, list[Member]]:
+    """The settings by the shape of their models, in the order in which they come."""
+    cell, vocabulary = request.cell, request.dataset.vocabulary
+    found: dict[Shape, list[Member]] = {}
+    for index in request.indices:
+        setting = request.grid[index]
+        hidden = cost.width(cell, vocabulary, setting.layers, setting.parameters)
+        seed = member_seed(request.seed, cell, request.dataset.task, index)
+        shape = Shape(cell, vocabulary, setting.layers, hidden)
+        found.setdefault(shape, []).append(Member(index, setting, seed))
+    return found

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cellsearch.analysis.bench import gpu
+from cellsearch.analysis.bench import gpu, rounding
 from cellsearch.analysis.bench.cohorts import pace
 from cellsearch.analysis.bench.contestants import ours
-from cellsearch.analysis.bench.recorded import recorded, rounding
+from cellsearch.analysis.bench.recorded import recorded
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.dsl import zoo
 
@@ -28,7 +28,9 @@ def test_every_section_runs_and_the_file_says_what_it_depends_on(
     whats = [row["what"] for row in found["step"]]
     assert "torch.nn.LSTM" in whats and "limit: the bare matrix products" in whats
     assert [(row["cells"], row["members"]) for row in found["cohort"]] == [(2, 4), *[(1, 8)] * 3]
-    assert len({len(x) for x in found["rounding"]["validation_loss_after_4_epochs"].values()}) == 1
+    (after,) = (value for name, value in found["rounding"].items() if name.startswith("after"))
+    assert after["float32"]["loss"] != after["rounded as bfloat16"]["loss"]
+    assert after["float32"]["loss"] == pytest.approx(after["rounded as TF32"]["loss"], rel=1e-2)
 
 
 def test_a_section_that_fails_is_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +69,20 @@ def test_pace_counts_members_and_windows() -> None:
 
 def test_rounding_is_put_back() -> None:
     before = torch.backends.cuda.matmul.allow_tf32
-    with rounding(True):
+    with rounding.tf32(True):
         assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_numbers_are_rounded_to_the_nearest() -> None:
+    x = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11, 1 + 3 * 2**-11, -1 - 2**-12, 0.0, 1e30])
+    assert torch.equal(
+        rounding.rounded(x, rounding.TF32)[:6],
+        torch.tensor([1.0, 1 + 2**-10, 1.0, 1 + 2**-9, -1.0, 0.0]),
+    )
+    assert torch.equal(rounding.rounded(x, rounding.BFLOAT16), x.bfloat16().float())
+    a, b = torch.randn(2, 2, 3, 3)
+    with rounding.Rounded(rounding.BFLOAT16):
+        found, added = torch.bmm(a, b), torch.baddbmm(a, a, b)
+    exact = torch.bmm(a.bfloat16().float(), b.bfloat16().float())
+    assert torch.allclose(found, exact) and torch.allclose(added, a + exact)

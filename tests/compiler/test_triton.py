@@ -266,6 +266,25 @@ def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytes
                 assert "st.global.v4" in texts["ptx"] and not re.search(r"st\.global\.b32", texts["ptx"])
 
 
+def test_what_triton_cannot_do_is_one_clear_error() -> None:
+    from triton.errors import TritonError
+
+    with pytest.raises(RunError, match="Triton could not make or start a kernel: out of resource"):
+        with toolchain.on(torch.device("cpu")):
+            raise TritonError("out of resource\nand more")
+
+
+def test_for_a_gpu_triton_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    toolchain.available.cache_clear()
+    try:
+        assert toolchain.available("cpu")
+        assert not toolchain.available("cuda")
+    finally:
+        toolchain.available.cache_clear()
+
+
 def test_the_engine_is_chosen_by_device_and_refused_where_it_cannot_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -279,7 +298,7 @@ def test_the_engine_is_chosen_by_device_and_refused_where_it_cannot_run(
     assert layer.choose_engine("auto", on_gpu) == "triton"  # type: ignore[arg-type]
     with pytest.raises(RunError, match="float32 or float64"):
         layer.choose_engine("triton", like.to(torch.bfloat16))
-    monkeypatch.setattr(layer, "triton_is_there", lambda: False)
+    monkeypatch.setattr(layer, "triton_runs", lambda kind: False)
     assert layer.choose_engine("auto", on_gpu) == "eager"  # type: ignore[arg-type]
     with pytest.raises(RunError, match="needs the package triton"):
         layer.choose_engine("triton", like)

@@ -1,8 +1,10 @@
 """F5 and F6: a full disk at every kind of write; folders that may not be written to, that vanish, that are moved."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from cellsearch.search import liveness, queries, records, slots, spool, worker
 from cellsearch.search.liveness import Heart
 from tests.faults.processes import Search, end, until
 from tests.faults.shim import Shim
-from tests.faults.witness import Witness, accounts, board, command, undisturbed
+from tests.faults.witness import Witness, accounts, board, check_files, command, undisturbed
 from tests.search.scripted import Scripted, new_study, one_of, space_of
 
 TRIALS = 12
@@ -47,15 +49,16 @@ def test_a_full_disk_at_every_kind_of_write(folder: Path, shim: Shim) -> None:
         shim.free()
         witness.look()
         assert not [path for path in (folder / "results").rglob("*") if "partial" in path.name]
-    shim.fill("search.lock")  # it is there by now: only the number in it cannot be written
+    shim.fill(
+        "/search."
+    )  # the lock is held all the same, only its number is missing; the log is made up for later
     assert search.run(wrong={}) == (0, "")
+    shim.free()
+    assert search.run(wrong={}) == (0, "")
+    check_files(search.url, search.folder / "s")
     witness.look()
     accounts(search.url, TRIALS)
     assert board(search.url) == undisturbed(folder, TRIALS)
-    for row in board(search.url)["rows"]:
-        file = folder / "results" / "s" / "cells" / f"{row['fingerprint'][:12]}.cell"
-        assert file.exists() == (row["rank"] is not None)
-        assert not file.exists() or file.read_text() == row["text"]
 
 
 def test_what_was_trained_when_the_database_refused_is_not_trained_again(
@@ -230,3 +233,26 @@ def test_a_database_that_vanishes_ends_the_search_with_it(folder: Path, fault: s
         witness.look()  # put back, everything that was shown is there
         assert search.run(trials=2, wrong={}) == (0, "")
         accounts(search.url, 2)
+
+
+def test_imports_and_exports_on_a_full_disk_are_whole_or_absent(folder: Path, shim: Shim) -> None:
+    recipe = json.dumps({"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}})
+    (folder / "recipe.json").write_text(recipe)
+    environment = Search(folder, environment=shim.environment).variables
+    imports = ["import", "recipe.json", "--to", "out"]
+    exports = ["export", "gru", "--to", "latex", "--out", "out/gru.tex"]
+    for words, name in ((imports, "recipe.cell"), (exports, "gru.tex")):
+        command = [sys.executable, "-m", "cellsearch", *words]
+        for pattern in ("out", name[:4]):
+            shim.fill(pattern)
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
+            refused((done.returncode, done.stderr), "free some space")
+            assert not list(folder.rglob(f"*{name}*"))
+            shim.free()
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (folder / "out" / name).stat().st_size > 50

@@ -1,40 +1,46 @@
 """F1 and F2: workers and coordinators killed -9 at random moments lose nothing, repeat nothing, change nothing."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import Search, torment
-from tests.faults.witness import Witness, accounts, board, undisturbed
+from tests.faults.processes import Process, Search, torment
+from tests.faults.witness import Witness, accounts, board, check_files, undisturbed
 
 
-def killed(folder: Path, workers: int, trials: int, kills: int, seed: int) -> Search:
-    """A search that was killed so often and then went to its end."""
-    search = Search(folder, {"trials": trials, "workers": workers, "wrong": {"seconds": 0.03}})
+def killed(search: Search, trials: int, kills: int, seed: int) -> None:
+    """A search that is killed so often and then goes to its end."""
     witness = Witness(search.url)
     hit = torment(search, witness, kills, seed)
     shown = witness.acknowledged
-    assert search.run(wrong={}) == (0, "")
+    assert search.run(wrong={})[0] == 0
     witness.look()
     accounts(search.url, trials)
-    print(f"{kills} kills, {hit} times in the middle of a slot; {shown:,} results shown before, none lost")
-    return search
+    check_files(search.url, search.folder / "s")
+    print(f"\n{kills} kills, {hit} times with a slot in work; {shown:,} results shown before, none lost")
+
+
+def scripted(folder: Path, workers: int, trials: int) -> Search:
+    return Search(folder, {"trials": trials, "workers": workers, "wrong": {"seconds": 0.03}})
 
 
 def test_killed_at_random_it_is_the_search_that_was_not(folder: Path) -> None:
-    search = killed(folder, 1, 40, 8, 1)
+    search = scripted(folder, 1, 40)
+    killed(search, 40, 8, 1)
     assert board(search.url) == undisturbed(folder, 40)
 
 
 def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
-    killed(folder, 3, 40, 12, 2)
+    killed(scripted(folder, 3, 40), 40, 12, 2)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [11, 12])
 def test_a_hundred_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) -> None:
-    search = killed(folder, 1, 400, 100, seed)
+    search = scripted(folder, 1, 400)
+    killed(search, 400, 100, seed)
     assert board(search.url) == undisturbed(folder, 400)
 
 
@@ -42,4 +48,46 @@ def test_a_hundred_kills_of_one_worker_and_its_coordinator(folder: Path, seed: i
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [21, 22])
 def test_a_hundred_kills_of_three_workers_and_their_coordinator(folder: Path, seed: int) -> None:
-    killed(folder, 3, 400, 100, seed)
+    killed(scripted(folder, 3, 400), 400, 100, seed)
+
+
+TINY = """\
+name: s
+about: Trained in seconds.
+seeds: [rnn, gru]
+baseline: gru
+strategy: {list: 5, refine: 0.3, settings: 2, threshold: 0.5, margin: 0, failures: 1000}
+filter: {task: memorize, options: {symbols: 1, alphabet: 2, train: 200, valid: 100, test: 100}, accuracy: 0.1}
+tasks:
+  - {name: memorize, options: {symbols: 2, alphabet: 3, train: 4000, valid: 600, test: 600}}
+grid: {init_scale: [1, 0.7], learning_rate: [0.5, 1], max_norm: [5, 1], layers: [1], parameters: [1500]}
+training: {max_epochs: 3}
+budget: {trials: 40}
+"""
+
+
+class Real(Search):
+    """The real command, with real mutation and real training."""
+
+    def start(self, **_: object) -> Process:
+        file = self.folder.parent / "s.yaml"
+        file.write_text(TINY)
+        return subprocess.Popen(
+            [*self.python, "-m", "cellsearch", "search", str(file), "--workers", str(self.orders["workers"])],
+            cwd=self.folder.parent, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=self.variables, start_new_session=True,
+        )  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_real_training_that_is_killed_comes_to_the_same(folder: Path) -> None:
+    whole = Real(folder / "whole" / "results", {"workers": 1})
+    whole.folder.mkdir(parents=True)
+    assert whole.run()[0] == 0
+    for workers, kills in ((1, 25), (2, 15)):
+        search = Real(folder / str(workers) / "results", {"workers": workers})
+        search.folder.mkdir(parents=True)
+        killed(search, 40, kills, workers)
+        if workers == 1:
+            assert board(search.url) == board(whole.url)

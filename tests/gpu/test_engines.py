@@ -13,7 +13,9 @@ from cellsearch.train import model
 
 ENGINES = [
     "eager",
-    pytest.param("triton", marks=pytest.mark.skipif(not toolchain.available(), reason="triton is not here")),
+    pytest.param(
+        "triton", marks=pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
+    ),
 ]
 FEW = (
     "lstm",
@@ -33,7 +35,7 @@ def worst(found: dict[str, float]) -> tuple[float, str]:
 
 
 def test_auto_takes_triton_where_it_is() -> None:
-    expected = "triton" if toolchain.available() else "eager"
+    expected = "triton" if toolchain.available("cuda") else "eager"
     assert layer.choose_engine("auto", torch.zeros(1, device="cuda")) == expected
 
 
@@ -57,7 +59,7 @@ def test_mutants_agree_with_reference(count: int, engine: str) -> None:
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
 
-@pytest.mark.skipif(not toolchain.available(), reason="triton is not here")
+@pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
 @pytest.mark.parametrize("name", FEW)
 def test_float32_is_near_float64(name: str) -> None:
     """Each operation rounds to 2^-24, and exponentials err by a few of these; over T steps and H terms a few

@@ -28,10 +28,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from cellsearch.analysis.bench import rounding
 from cellsearch.analysis.bench.cohorts import pace
 from cellsearch.analysis.bench.contestants import builtin, one_by_one, ours, vmapped
 from cellsearch.analysis.bench.measure import AGREEMENT, table, using
-from cellsearch.analysis.bench.recorded import recorded, rounding
+from cellsearch.analysis.bench.recorded import recorded
 from cellsearch.analysis.bench.rows import conditions
 from cellsearch.analysis.bench.work import NORM, RATE, Sizes, make
 from cellsearch.compiler.layer import choose_engine
@@ -43,6 +44,8 @@ from cellsearch.search.spec import Limits, MutationSpec
 from cellsearch.train import model
 from cellsearch.train.cohort import finish
 from cellsearch.train.steps import Data, Steps
+
+EPOCHS = 6  # of the section on rounding
 
 
 @dataclass(frozen=True)
@@ -103,24 +106,34 @@ def cohort(plan: Plan) -> list[dict[str, Any]]:
     return [asdict(row) for row in found]
 
 
-def tf32(plan: Plan) -> dict[str, Any]:
-    """Speed with TF32, and the loss of members after some epochs with it, without it, and in float64."""
+def less_than_float32(plan: Plan) -> dict[str, Any]:
+    """Speed with TF32, and the loss and accuracy of members after some epochs: with it, without it, in
+    float64, and with the factors of all products rounded to the bits of TF32 and bfloat16."""
     engine = _engine(plan)
     work = make(zoo.load("lstm"), plan.sizes, plan.device)
     speed = {tf: _best(plan, recorded(engine, tf).ready(work)) for tf in (False, True)}
-    shape, data, losses = work.shape, _learnable(plan), {}
-    for name, dtype, tf in (
-        ("float32", torch.float32, False), ("tf32", torch.float32, True), ("float64", torch.float64, False),
-    ):  # fmt: skip
-        members = min(16, plan.sizes.population)
+    shape, data = work.shape, _learnable(plan)
+    members = min(16, plan.sizes.population)
+    found: dict[str, Any] = {}
+    for name, dtype, how in (
+        ("float32", torch.float32, rounding.tf32(False)),
+        ("float64", torch.float64, rounding.tf32(False)),
+        ("TF32", torch.float32, rounding.tf32(True)),
+        ("rounded as TF32", torch.float32, rounding.Rounded(rounding.TF32)),
+        ("rounded as bfloat16", torch.float32, rounding.Rounded(rounding.BFLOAT16)),
+    ):
+        if name == "TF32" and plan.device == "cpu":
+            continue
         rows = model.first_rows(shape, [1.0] * members, range(members), dtype).to(plan.device)
-        steps = Steps(shape, data, rows, torch.full((members,), NORM, dtype=dtype, device=plan.device))
-        with rounding(tf):
-            for _ in range(4):
+        norms = torch.full((members,), NORM, dtype=dtype, device=plan.device)
+        steps = Steps(shape, data, rows, norms, recorded=False, engine="eager")
+        with how:
+            for _ in range(EPOCHS):
                 finish(steps.train(np.full(members, RATE)))  # type: ignore[arg-type]
             finish(steps.score())  # type: ignore[arg-type]
-        losses[name] = steps.found()[1].tolist()
-    return {"float32_s": speed[False], "tf32_s": speed[True], "validation_loss_after_4_epochs": losses}
+        _, loss, accuracy = steps.found()
+        found[name] = {"loss": loss.tolist(), "accuracy": accuracy.tolist()}
+    return {"float32_s": speed[False], "tf32_s": speed[True], f"after_{EPOCHS}_epochs": found}
 
 
 def kernels(plan: Plan) -> list[dict[str, Any]]:
@@ -143,7 +156,7 @@ SECTIONS: dict[str, Callable[[Plan], Any]] = {
     "step": step,
     "cohort": cohort,
     "kernels": kernels,
-    "rounding": tf32,
+    "rounding": less_than_float32,
     "compiling": compiling,
     "widths": widths,
 }

@@ -1,13 +1,12 @@
 """This program as it trains on a GPU: the step recorded as a graph and replayed; and the bare products
 likewise. On a CPU both are called."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from cellsearch.analysis.bench import limits
+from cellsearch.analysis.bench import limits, rounding
 from cellsearch.analysis.bench.contestants import Contestant, Step
 from cellsearch.analysis.bench.work import NORM, RATE, Work
 from cellsearch.compiler import graphs
@@ -29,11 +28,11 @@ def recorded(engine: str, tf32: bool = False) -> Contestant:
             rows.addcmul_(gradient, -(RATE * (NORM / norm).clamp(max=1.0))[:, None])
             loss.copy_(score.loss)
 
-        with rounding(tf32):  # what is recorded keeps how it was recorded
+        with rounding.tf32(tf32):  # what is recorded keeps how it was recorded
             call = graphs.capture(once, [rows, loss], graphs.place(rows.device))
 
         def step() -> Tensor:
-            with rounding(tf32):
+            with rounding.tf32(tf32):
                 call()
             return loss.clone()
 
@@ -45,14 +44,3 @@ def recorded(engine: str, tf32: bool = False) -> Contestant:
 def products(work: Work) -> Callable[[], None]:
     """`limits.products`, recorded."""
     return graphs.capture(limits.products(work), [], graphs.place(work.rows.device))
-
-
-@contextmanager
-def rounding(tf32: bool) -> Iterator[None]:
-    """With or without TF32 in matrix products on a GPU."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

@@ -1,8 +1,10 @@
-"""The loop over time in C: pointwise kernels generated from the plan, fused with small matrix products.
+"""A layer in C: pointwise kernels generated from the plan between small matrix products.
 
-    source       Plan -> C text: functions for the forward and the backward loop and for outer kernels
-    pointwise.h  the intrinsics of the op table
-    product.c    matrix products of the sizes of one layer; `matrices` calls those outside the loop
+    pointwise    kernels of a plan -> C functions
+    source       Plan -> C text: the passes of a layer, forward and backward
+    pointwise.h  the intrinsics of the op table; strips of units
+    layer.h      the words in which `source` writes
+    product.c    matrix products of the sizes of one layer
     toolchain    C text -> a loaded library, compiled once per plan and cached on disk
     loop         runs the functions on the tensors of a layer
 

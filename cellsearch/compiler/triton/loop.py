@@ -2,11 +2,8 @@
 the eager engine: batched ones over all members."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from cellsearch.compiler import eager
@@ -31,28 +28,24 @@ class Runner(eager.Runner):
         self.source: Source = source(where.lay.plan, above, dtype)
         self.functions = toolchain.functions(self.source.text, self.interpreted)
 
-    def _here(self) -> AbstractContextManager[Any]:
-        """Triton starts kernels on the device that is current."""
-        return nullcontext() if self.interpreted else torch.cuda.device(self.where.row.device)
-
     def forward_outer(self, stage: int) -> None:
         """An outer kernel of the forward pass."""
-        with self._here():
+        with toolchain.on(self.where.row.device):
             self._call(self.source.forward_outer[stage])(0)
 
     def backward_outer(self, stage: int) -> None:
         """An outer kernel of the backward pass."""
-        with self._here():
+        with toolchain.on(self.where.row.device):
             self._call(self.source.backward_outer[stage])(0)
 
     def forward_loop(self) -> None:
         """The inner stages, step by step."""
-        with self._here():
+        with toolchain.on(self.where.row.device):
             super().forward_loop()
 
     def backward_loop(self) -> None:
         """The inner stages backward; the result lies in `where.old`."""
-        with self._here():
+        with toolchain.on(self.where.row.device):
             super().backward_loop()
 
     def forward_step(self, stage: int) -> Callable[[int], None]:
@@ -85,17 +78,11 @@ class Runner(eager.Runner):
         grid = (-(-rows // height), -(-hidden // units))
         kernel = self.functions[function.name][grid]
         options: dict[str, Any] = {"R": height, "W": units}
-
-        if self.interpreted:
-
-            def interpret(t: int) -> None:
-                with np.errstate(all="ignore"):
-                    kernel(*arguments, *([] if function.steps else [t]), *sizes, **options)
-
-            return interpret
+        if not self.interpreted:
+            options["enable_fp_fusion"] = True
         if function.steps:
-            return lambda t: kernel(*arguments, *sizes, **options, enable_fp_fusion=True)
-        return lambda t: kernel(*arguments, t, *sizes, **options, enable_fp_fusion=True)
+            return lambda t: kernel(*arguments, *sizes, **options)
+        return lambda t: kernel(*arguments, t, *sizes, **options)
 
     def _array(self, ref: Ref) -> Tensor:
         """The whole array behind the pointer of a ref; its units lie side by side."""

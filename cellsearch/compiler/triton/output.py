@@ -1,8 +1,5 @@
 """Softmax, loss and its gradient in one pass over the logits, where torch takes a dozen."""
 
-from contextlib import nullcontext
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +55,7 @@ def softmax(
     batch: int,
     back: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Losses in nats and 0/1 of right ones, each [k, n]; of equal logits the first one counts as the guess."""
+    """Losses in nats and 0/1 of right ones, each [k, n]; of equal logits the first is the guess."""
     members, positions, vocabulary = logits.shape
     losses = logits.new_empty(members, positions)
     hits = torch.empty(members, positions, dtype=torch.int32, device=logits.device)
@@ -70,7 +67,7 @@ def softmax(
     rows = members * positions
     if not rows:
         return losses, hits
-    with nullcontext() if interpreted else torch.cuda.device(logits.device), np.errstate(all="ignore"):
+    with toolchain.on(logits.device):
         kernel[(-(-rows // height),)](
             logits, targets, targets if scored is None else scored, losses, hits,
             rows, positions, vocabulary, batch,

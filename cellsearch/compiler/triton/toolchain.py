@@ -8,16 +8,44 @@ so that nothing that lies in a file is executed. What it compiles it keeps in it
 
 import hashlib
 import linecache
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+import torch
 
-@lru_cache(maxsize=1)
-def available() -> bool:
-    """Whether Triton can be imported here. CUDA builds of torch bring it along."""
-    return find_spec("triton") is not None
+from cellsearch.errors import RunError, printable
+
+
+@lru_cache(maxsize=4)
+def available(kind: str) -> bool:
+    """Whether Triton runs on this kind of device: it has to be there (CUDA builds of torch bring it along),
+    and for a GPU it compiles what starts its kernels with a C compiler: $CC, gcc or clang."""
+    if find_spec("triton") is None:
+        return False
+    return kind == "cpu" or bool(os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang"))
+
+
+@contextmanager
+def on(device: torch.device) -> Iterator[None]:
+    """Where kernels are started: Triton takes the device that is current. RunError where it cannot."""
+    from triton.errors import TritonError  # here: it is optional
+
+    try:
+        if device.type == "cpu":
+            with np.errstate(all="ignore"):  # the interpreter computes in numpy
+                yield
+        else:
+            with torch.cuda.device(device):
+                yield
+    except TritonError as error:
+        said = printable(str(error).strip().partition("\n")[0] or type(error).__name__, 300)
+        raise RunError(f"Triton could not make or start a kernel: {said}") from error
 
 
 @lru_cache(maxsize=1024)

@@ -32,7 +32,6 @@ from cellsearch.search.spec import Limits
 
 RECORD = "record"  # the attribute with all about a trial that is no number for a plot
 STATES = {"ranked": TrialState.COMPLETE, "filtered": TrialState.PRUNED, "failed": TrialState.FAIL}
-
 PARTS = {field.name for field in fields(Edit)}
 
 Distributions = Mapping[str, BaseDistribution]

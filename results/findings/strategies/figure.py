@@ -63,7 +63,8 @@ class Panel:
         """A grey band from edge to edge."""
         a, b = self.y(high), self.y(low)
         self.parts.append(
-            f"<rect x='{self.left:.1f}' y='{a:.1f}' width='{self.width:.1f}' height='{b - a:.1f}' fill='{BAND}'/>"
+            f"<rect x='{self.left:.1f}' y='{a:.1f}' width='{self.width:.1f}' "
+            f"height='{b - a:.1f}' fill='{BAND}'/>"
         )
 
     def axes(
@@ -126,7 +127,8 @@ def plot(panel: Panel, found: dict[str, list[Steps]], ends: dict[str, float]) ->
 def svg(width: int, height: int, panels: Sequence[Panel], title: str) -> str:
     body = "\n".join(part for panel in panels for part in panel.parts)
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' "
+        f"width='{width}' height='{height}' "
         f"{FONT}>\n<title>{escape(title)}</title>\n<rect width='{width}' height='{height}' fill='white'/>\n"
         f"{body}\n</svg>\n"
     )

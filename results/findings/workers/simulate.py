@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import create_engine, insert, text, update
+from sqlalchemy import Engine, create_engine, insert, text, update
+from sqlalchemy.util import LRUCache
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
@@ -149,6 +150,15 @@ def crew(
         clock.wrap(slots, name)
     clock.wrap(liveness, "beat")
     clock.wrap(worker.views, "look")
+    connect, compiled = database.connect, LRUCache(1_000)
+
+    def connected(url: str) -> Engine:
+        """Statements are compiled once in this process, as in that of a worker, and not once for each thread."""
+        engine = connect(url)
+        engine._compiled_cache = compiled
+        return engine
+
+    database.connect = connected
     worker.functional = lambda cell: hashlib.sha256(fingerprint(cell).encode()).hexdigest()  # of the client alone
     space, end = parse_space(SPACE), threading.Event()
 
@@ -313,8 +323,6 @@ def measured(workers: int, args: argparse.Namespace) -> dict[str, Any]:
         if args.through:  # a pooler in front of the server
             through = database.driven(args.through).set(database=name).render_as_string(False)
         if server:
-            with server.engine.connect() as connection:
-                connection.execute(text("VACUUM ANALYZE"), None) if False else None
             with create_engine(database.driven(url), isolation_level="AUTOCOMMIT").connect() as connection:
                 connection.execute(text("VACUUM ANALYZE"))
         try:

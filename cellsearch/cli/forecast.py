@@ -1,0 +1,39 @@
+"""`cellsearch search SPACE --dry-run`: what would be evaluated, its cost, its memory and its time."""
+
+import argparse
+from pathlib import Path
+
+from cellsearch.cli.terminal import Terminal
+from cellsearch.report import forecast as report
+from cellsearch.search import forecast, records
+from cellsearch.search.crew import places
+from cellsearch.search.lab import RealLab
+from cellsearch.search.records import Identity
+from cellsearch.search.run import Options, default_url, directory
+from cellsearch.search.space import Space, check_seeds, difference, parse_space
+
+
+def run_forecast(
+    space: Space, name: str, options: Options, args: argparse.Namespace, terminal: Terminal
+) -> int:
+    """Looks, counts and measures; makes nothing."""
+    directory(options.results, name)  # a name that no search can have is an error here too
+    store = records.find(options.storage or default_url(options.results, name), name)
+    known = records.facts(store) if store else None
+    seed = args.seed if args.seed is not None else known.seed if known else 1
+    lab = RealLab(space, seed, Path(options.data) if options.data else None, options.devices[0])
+    if known is not None:
+        there = Identity(space.text, seed, known.data)  # of the data each stage tells by itself
+        records.check_identity(known, there, difference(parse_space(known.space), space))
+    found = forecast.forecast(
+        space, name, lab, check_seeds(space)[space.baseline],
+        options.trials if options.trials is not None else space.budget.trials,
+        len(places(options.devices, options.workers)),
+        (store, known) if store and known else None,
+        lambda text: terminal.tell(text, "dim"),
+    )  # fmt: skip
+    if args.json:
+        terminal.json(report.as_json(found))
+    else:
+        terminal.print(report.lines(found, terminal.out.width))
+    return 0

@@ -1,0 +1,101 @@
+"""What a search would do, in words. In: a `Forecast`. Out: lines, or a value for JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from cellsearch.report.columns import Column, table, text, wrapped
+from cellsearch.report.words import about, large, plural
+from cellsearch.search.forecast import Forecast, Range, Stage
+from cellsearch.search.sections import FILTER
+
+NONE = "-"
+
+
+def lines(found: Forecast, width: int) -> list[Text]:
+    """The stages as a table, and what they come to."""
+    stages = found.stages
+    columns = [
+        Column("stage", [text(s.name, "bold") for s in stages]),
+        Column("settings", [text(f"{s.settings} of {s.grid:,}") for s in stages], right=True),
+        Column("layers x units", [text(_models(s)) for s in stages]),
+        Column("epochs", [text(_epochs(s)) for s in stages], right=True),
+        Column("an epoch", [text(_cost(s)) for s in stages], right=True),
+        Column("takes", [text(_seconds(s)) for s in stages], right=True),
+        Column("memory", [text(_memory(s)) for s in stages], right=True),
+    ]
+    said = [_standing(found), *(f"{s.name}: {s.missing}" for s in stages if s.missing)]
+    if found.rest is not None and found.baseline is not None:
+        said += [_baseline(found), _trials(found)]
+    said.append(
+        "Counted and measured on the baseline's models, one setting in one epoch; an epoch is in "
+        "multiply-adds. Memory is that of the settings of one trial, were all of the largest shape; a "
+        "process takes a few hundred megabytes besides. Mutants are smaller and larger, and how many of them "
+        "pass the filter, and how many epochs they take, is known afterwards."
+    )
+    return [*table(columns, width), *(line for part in said for line in (text(""), *wrapped(part, width)))]
+
+
+def as_json(found: Forecast) -> dict[str, Any]:
+    """The same as plain values."""
+    return asdict(found)
+
+
+def _standing(found: Forecast) -> str:
+    if found.counts is None:
+        return f"{found.name} would be a new search; nothing was made."
+    c = found.counts
+    return (
+        f"{found.name} is there: {c.baseline} of {plural(c.baseline_slots, 'part')} of the baseline and "
+        f"{c.trials:,} of {plural(found.trials, 'trial')} are done; nothing was changed."
+    )
+
+
+def _baseline(found: Forecast) -> str:
+    assert found.baseline is not None
+    settings = sum(s.grid for s in found.stages if s.name != FILTER)
+    seeds = f"{plural(len(found.seeds), 'seed')} ({', '.join(found.seeds)})"
+    return f"Baseline: {seeds} on {settings:,} settings each, {_range(found.baseline)}."
+
+
+def _trials(found: Forecast) -> str:
+    assert found.refined is not None and found.proposed is not None and found.rest is not None
+    left = max(0, found.trials - (found.counts.trials if found.counts else 0))
+    workers = f"{plural(found.workers, 'worker')} on {found.device}"
+    return (
+        f"A proposal: {_range(found.proposed)}, the least where it fails first. A refinement: "
+        f"{_range(found.refined)}. {plural(left, 'trial')} with {workers}: {_range(found.rest)}."
+    )
+
+
+def _range(seconds: Range) -> str:
+    low, high = seconds
+    if high is None:
+        return f"{about(low)} at least, without a limit of epochs"
+    return about(low) if about(low) == about(high) else f"{about(low)} to {about(high)}"
+
+
+def _models(s: Stage) -> str:
+    return ", ".join(f"{m.layers}x{m.hidden:,}" for m in s.models) or NONE
+
+
+def _epochs(s: Stage) -> str:
+    low, high = s.epochs
+    return f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
+
+
+def _cost(s: Stage) -> str:
+    return large(s.data.multiply_adds) if s.data else NONE
+
+
+def _seconds(s: Stage) -> str:
+    if s.data is None:
+        return NONE
+    return f"{s.data.seconds:.2g} s" if s.data.seconds < 10 else about(s.data.seconds)
+
+
+def _memory(s: Stage) -> str:
+    if s.data is None:
+        return NONE
+    return f"{s.data.memory / 1e9:.2g} GB" if s.data.memory >= 1e9 else f"{s.data.memory / 1e6:.0f} MB"
