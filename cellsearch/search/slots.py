@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Row, Select, Update, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from cellsearch.errors import RunError
 from cellsearch.search.schema import (
@@ -129,9 +130,16 @@ def _another(store: Store, worker: str, planned: int) -> Insert:
     """The statement that makes the slot after the last one, while the target is not met."""
     next = 1 + select(func.max(slots.c.number)).where(slots.c.study == store.study).scalar_subquery()
     target = select(studies.c.trials).where(studies.c.id == store.study).scalar_subquery()
-    row = select(literal(store.study), next, literal("running"), literal(worker))
-    columns = ["study", "number", "state", "worker"]
-    return insert(slots).from_select(columns, row.where(next - planned < target))
+    row: dict[str, Any] = {
+        c.name: literal(c.default.arg) for c in slots.c if isinstance(c.default, ScalarElementColumnDefault)
+    }
+    row |= {
+        "study": literal(store.study),
+        "number": next,
+        "state": literal("running"),
+        "worker": literal(worker),
+    }
+    return insert(slots).from_select(list(row), select(*row.values()).where(next - planned < target))
 
 
 def _at_baseline(store: Store) -> Select[Any]:

@@ -114,9 +114,9 @@ class Budget:
     # What one cell on one task may take, all its settings together; then it has failed. It bounds what hangs,
     # not what is slow: a bound that is met makes results depend on the machine. A day, then.
     stage_hours: float = 24.0
-    # What the settings of a stage that are trained at once may take: more are trained one after another, and a
-    # setting that takes more alone has failed. Which those are follows from the cell and the settings, not from
-    # what is free; so it stays as it is while a study lasts. The shipped spaces' seeds take a tenth of it.
+    # What settings of a stage may take that train at once: more of them train one after another, and one that
+    # takes more alone has failed. Which these are follows from the cell and the settings, not from what is
+    # free; so it stays as it is while a study lasts. Seeds of the shipped spaces take a tenth of it at most.
     memory_gb: float = 16.0
 
 

@@ -1,11 +1,13 @@
 """A batch of members that are trained at once; and what happens where memory does not suffice for it.
 
 A batch is one population, or several that follow one another where one would take more memory than it may:
-that is known beforehand (`cut`) and follows from the members and the bound alone. Where a population runs out of memory, those of its members that are still in training are
-halved and each half is trained again from its start; members that had ended keep what they came to. So on
-until a member that does not fit even alone has failed, and it alone. What happened stands with every result
-that depends on it: neighbours change a result by rounding, so that a result with such a note need not
-repeat bit for bit.
+that is known beforehand (`cut`) and follows from the members and the bound alone.
+
+Where a population runs out of memory all the same, those of its members that are still in training are halved
+and each half is trained again from its start; members that had ended keep what they came to. So on until a
+member that does not fit even alone has failed, and it alone. What happened stands with every result that
+depends on it: neighbours change a result by rounding, so that a result with such a note need not repeat bit
+for bit.
 """
 
 import gc
@@ -108,10 +110,10 @@ def cut(
     sizes = [len(members)] if bound is None else memory.batches(shape, len(members), training, bound)
     if not sizes:
         needed = memory.memory(shape, 1, training).total
+        what = f"{shape.layers} layer{'s' * (shape.layers > 1)} of {shape.hidden:,} units"
         cause = (
-            f"one setting of {shape.layers} layer{'s' * (shape.layers > 1)} of {shape.hidden:,} units takes about "
-            f"{needed / 1e9:.3g} GB to be trained, and {max(bound or 0, 0) / 1e9:.3g} GB is what it may take "
-            "(budget.memory_gb)"
+            f"one setting of {what} takes about {needed / 1e9:.3g} GB to be trained, and "
+            f"{max(bound or 0, 0) / 1e9:.3g} GB is all it may take (budget.memory_gb)"
         )
         return Batch([], {m.index: Result("failed", cause=cause) for m in members})
     populations, first = [], 0

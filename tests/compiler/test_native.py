@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from agreement import differences
 
 from cellsearch.compiler import layer
 from cellsearch.compiler.formula import function
-from cellsearch.compiler.native import pointwise, toolchain
+from cellsearch.compiler.native import loop, pointwise, source, toolchain
+from cellsearch.compiler.parameters import layout
+from cellsearch.compiler.plan import plan
+from cellsearch.compiler.stack import first
+from cellsearch.dsl import zoo
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
+from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 
 needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
@@ -132,3 +138,80 @@ def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finally:
         toolchain.cache.cache_clear()
         toolchain._load.cache_clear()
+
+
+#: Products that read what has no value of its own for every step, sequence or unit.
+ODD = (
+    "cell a(x; h)\nclock 1, 2\nn = tanh[x, h, tick]\nh' = h + tick * (n - h)",
+    "cell b(x; h)\ns = [scalar=0.5]\nn = tanh[x, h, s]\nh' = s * n + h",
+    "cell c(x; h)\nv = [bias=0.5]\nn = tanh[h, v * x, v]\nh' = n + v",
+    "cell d(x; h, c)\nc' = sigmoid[x, below(c), h]\nh' = c' * tanh[below(c)]",
+    "cell e(x; h)\nn = tanh[before(x), h, .before(h)]\nh' = n * [x, before(x, 2)]",
+)
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", ODD, ids=lambda text: text[5])
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (5, 1), (1, 3), (6, 3)])
+def test_what_has_fewer_axes_is_multiplied_too(text: str, steps: int, batch: int) -> None:
+    found = differences([parse(text)] * 2, "native", steps=steps, batch=batch)
+    assert max(found.values()) < 1e-10, found
+
+
+@needs_compiler
+@pytest.mark.parametrize("hidden", [1, 7, 15, 16, 17, 29, 32, 33, 47])
+def test_strips_and_panels_of_any_width_in_float32(hidden: int) -> None:
+    """The float32 code differs from that of the other tests: masks, and vectors of other lengths."""
+    for name in ("peephole_lstm", "mut1", "layernorm_lstm"):
+        lay = layout(plan(zoo.load(name)), hidden, hidden)
+        generator = torch.Generator().manual_seed(hidden)
+        row = torch.randn(3, lay.size, generator=generator, dtype=torch.float64) / hidden**0.5
+        x = torch.randn(3, 6, 13, hidden, generator=generator, dtype=torch.float64)
+        results = []
+        for dtype, engine in ((torch.float64, "eager"), (torch.float32, "native")):
+            there = row.to(dtype)
+            outputs, tape = layer.forward(lay, there, x.to(dtype), first(lay, 3, 13, there), engine=engine)
+            d_row = torch.zeros_like(there)
+            found = layer.backward(lay, there, tape, outputs.cos(), d_row, engine=engine)
+            assert found.x is not None
+            results.append((outputs, d_row, found.x))
+        for exact, ours in zip(*results, strict=True):
+            scale = max(1.0, float(exact.abs().max()))
+            assert float((exact - ours).abs().max()) < 2e-5 * scale, name
+
+
+@needs_compiler
+def test_inputs_and_gradients_may_lie_in_any_order() -> None:
+    lay = layout(plan(zoo.load("lstm")), 5, 5)
+    row, x, d = torch.randn(2, lay.size), torch.randn(2, 4, 3, 5), torch.randn(2, 4, 3, 5)
+
+    def run(x: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
+        d_row = torch.zeros_like(row)
+        _, tape = layer.forward(lay, row, x, first(lay, 2, 3, row), engine="native")
+        layer.backward(lay, row, tape, d, d_row, engine="native")
+        return d_row
+
+    def other(t: torch.Tensor, a: int, b: int) -> torch.Tensor:
+        return t.transpose(a, b).contiguous().transpose(a, b)
+
+    for a, b in ((1, 2), (2, 3), (0, 1)):
+        assert torch.equal(run(other(x, a, b), other(d, a, b)), run(x, d)), (a, b)
+    summed = d[:, :, :1, :1].expand_as(d)  # as the gradient of a sum comes
+    assert torch.equal(run(x, summed), run(x, summed.contiguous()))
+
+
+@needs_compiler
+def test_a_clocked_layer_computes_the_same_and_tells_its_times() -> None:
+    lay = layout(plan(zoo.load("mut1")), 9, 9)
+    row, x, d = torch.randn(2, lay.size), torch.randn(2, 4, 3, 9), torch.randn(2, 4, 3, 9)
+    rows = []
+    for engine in ("native", "clocked"):
+        d_row = torch.zeros_like(row)
+        _, tape = layer.forward(lay, row, x, first(lay, 2, 3, row), engine=engine)
+        layer.backward(lay, row, tape, d, d_row, engine=engine)
+        rows.append(d_row)
+    assert torch.equal(*rows)
+    found = loop.times(lay, frozenset(), "float32")
+    assert tuple(found) == source.PARTS
+    assert all(seconds > 0 for seconds in found.values())
+    assert not any(loop.times(lay, frozenset(), "float32").values())  # they were handed over

@@ -1,11 +1,14 @@
 """The engines on a GPU against `reference` on the CPU, in float64; and in float32 against each other."""
 
+import copy
+
 import pytest
 import torch
 from agreement import differences
 from mutants import mutants
 
 from cellsearch.compiler import layer
+from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.triton import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
@@ -79,3 +82,20 @@ def test_float32_is_near_float64(name: str) -> None:
     for ours, exactly in zip(found["cuda"], found["cpu"], strict=True):
         bound = room * 4 * 35 * 24**0.5 * 2**-24
         assert float((ours - exactly).abs().max()) < bound * float(exactly.abs().max())
+
+
+@pytest.mark.parametrize("name", ["lstm", "clockwork", "qrnn"])
+def test_recurrent_on_a_gpu_is_that_of_the_cpu(name: str) -> None:
+    torch.manual_seed(0)
+    ours = Recurrent(zoo.load(name), 5, 8, 2, dtype=torch.float64)
+    theirs = copy.deepcopy(ours).cuda()
+    x = torch.randn(6, 3, 5, dtype=torch.float64)
+    found = []
+    for rnn, given in ((ours, x), (theirs, x.cuda())):
+        given.requires_grad_()
+        output, _ = rnn(given)
+        output.square().sum().backward()
+        found.append([output, given.grad, *(p.grad for p in rnn.parameters())])
+    for a, b in zip(*found, strict=True):
+        assert a is not None and b is not None
+        assert torch.allclose(a, b.cpu(), rtol=1e-10, atol=1e-12)

@@ -334,8 +334,15 @@ def test_differences_are_named_as_overrides_name_them() -> None:
     assert lines[3] == "filter.task: nothing before, memorize now"
     assert all(line.startswith("filter.") for line in lines[3:])
     assert {line.split(".")[0].split(":")[0] for line in difference(before, now, ignore=())} == {
-        "filter", "tasks", "grid", *MAY_CHANGE,
+        "filter", "tasks", "grid", *(key.partition(".")[0] for key in MAY_CHANGE),
     }  # fmt: skip
+
+
+def test_of_the_budget_only_what_no_result_depends_on_may_change() -> None:
+    before = parse_space(SMALL)
+    changes = ["budget.trials=9", "budget.stage_hours=1", "budget.memory_gb=2"]
+    lines = difference(before, parse_space(SMALL, overrides=changes))
+    assert lines == ["budget.memory_gb: 16.0 before, 2.0 now"]
 
 
 def test_where_data_lies_is_no_difference() -> None:
@@ -441,7 +448,7 @@ def test_texts_of_the_tree_and_the_space_agree() -> None:
     pairs = parse(load_space("quick").text).plain
     assert isinstance(pairs, dict)
     assert next(iter(pairs)) == "name"
-    assert pairs["budget"] == {"trials": load_space("quick").budget.trials, "stage_hours": 24.0}
+    assert pairs["budget"] == {"trials": 40, "stage_hours": 24.0, "memory_gb": 16.0}
 
 
 def test_no_torch_is_loaded() -> None:
