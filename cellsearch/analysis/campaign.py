@@ -8,7 +8,7 @@ values. Chance is measured, never assumed: the same cell is trained with many se
     best_of      the best accuracy of so many different settings, drawn again and again
     by_chance    the scores that a search would give a cell if it met it as a mutant, again and again
     highest      the best of so many scores, drawn again and again: what a search shows that only draws
-    again        the scores of cells on fresh seeds, beside the baseline's on the same ones
+    again        a cell on the whole grid with a fresh seed
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,24 +98,13 @@ def highest(scores: Floats, count: int, draws: int, rng: np.random.Generator) ->
     return best
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Cells on fresh seeds: the mean over the seeds of their best accuracies, as ratios to the baseline's."""
+def again(lab: RealLab, cell: Cell, tasks: Sequence[str], seed: int) -> dict[str, float]:
+    """The best accuracy of a cell on the whole grid of each task, with a fresh `seed` of training.
 
-    ratios: Mapping[str, Sequence[float]]  # task -> of each cell
-    scores: Sequence[float]  # the least ratio of each
-
-
-def again(lab: RealLab, cells: Sequence[Cell], baseline: Cell, tasks: Sequence[str], seed: int) -> Again:
-    """Trains each cell and the baseline on the whole grid of each task with a fresh `seed`.
-
-    Every cell runs the same number of settings as the baseline, so nobody's best is one of more draws.
+    The same for the baseline gives the ratios: so each runs as many settings, and nobody's best is one of
+    more draws.
     """
-    ratios = {}
-    for task in tasks:
-        unit = accuracies(lab, baseline, task, [seed]).max()
-        ratios[task] = [float(accuracies(lab, cell, task, [seed]).max() / unit) for cell in cells]
-    return Again(ratios, [min(found[k] for found in ratios.values()) for k in range(len(cells))])
+    return {task: float(accuracies(lab, cell, task, [seed]).max()) for task in tasks}
 
 
 def band(curves: Sequence[Curve], costs: Sequence[float]) -> tuple[Floats, Floats, Floats]:

@@ -256,13 +256,18 @@ def _bounds() -> list[str]:
 
 
 def queued(store: Store, statement: Insert | Update) -> None:
-    """Runs one statement that a whole study follows one another with, as in `writing`. A server has the lock
-    for as long as the statement takes, and not for ways to here and back: a thousand workers may queue."""
+    """Runs one statement that changes a study as a whole, one after the other as in `writing`. A server has
+    the lock for as long as the statement takes, and neither for ways to here and back nor for its disk: a
+    thousand workers may queue.
+
+    Where the server crashes, what it did may be forgotten, but not where anything was committed after it.
+    """
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         if store.engine.dialect.name == "postgresql":
             kwargs = {"literal_binds": True}
             text = str(statement.compile(dialect=store.engine.dialect, compile_kwargs=kwargs))
-            connection.exec_driver_sql("; ".join([*_bounds(), _lock(store), text, "COMMIT"]))
+            lines = [*_bounds(), "SET LOCAL synchronous_commit = off", _lock(store), text, "COMMIT"]
+            connection.exec_driver_sql("; ".join(lines))
         else:
             connection.execute(statement)
 

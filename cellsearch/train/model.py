@@ -133,7 +133,8 @@ def run(
     members, real = rows.shape[0], rows.element_size()
     if choose_engine(engine, rows) not in IN_C:
         return _block(shape, rows, window, states, start, gradient, engine)
-    sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
+    positions, scored = window.inputs.numel(), window.targets.numel()
+    sizes = blocks.sizes(shape.stack, shape.vocabulary, members, positions, scored, real)
     scores, ends = [], []
     for end, size in zip(accumulate(sizes), sizes, strict=True):
         k = slice(end - size, end)

@@ -16,7 +16,7 @@ from cellsearch.compiler import layer
 from cellsearch.compiler.formula import function
 from cellsearch.compiler.kernels import Kernel, Let, Ref, Store
 from cellsearch.compiler.plan import plan
-from cellsearch.compiler.triton import loop, output, source, toolchain
+from cellsearch.compiler.triton import loop, output, source, toolchain, writer
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
@@ -91,12 +91,11 @@ def test_a_clock_goes_on_and_looks_back_add_up(steps: int) -> None:
 def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
     """A formula of the op table through the interpreter, over arrays a and b [1, 1, n, 1]."""
     refs = (Ref("dx"), Ref("dout"))[: len(arguments)]
-    writer = source._Writer(plan(zoo.load("rnn")), dtype, True)
     loads = tuple(zip("ab", refs, strict=False))
-    writer.add(Kernel(loads, (Let("y", formula),), (Store(Ref("dpast", 1), "y"),)))
-    made = writer.function("each")
+    each = Kernel(loads, (Let("y", formula),), (Store(Ref("dpast", 1), "y"),))
+    made, text = source.stage(plan(zoo.load("rnn")), dtype, "each", [each], True)
     assert made is not None
-    text = source.PARTS + source.helpers(dtype) + writer.text(made)
+    text = writer.PARTS + writer.helpers(dtype) + text
     tensors = {
         r: torch.from_numpy(np.ascontiguousarray(x, dtype)) for r, x in zip(refs, arguments, strict=True)
     }
@@ -244,7 +243,7 @@ def compiled(cell: str, dtype: str, aligned: bool) -> list[dict[str, str]]:
         names = list(kernels[f.name].signature.parameters)
         kinds = {"a": f"*{number}", "R": "constexpr", "W": "constexpr"}
         signature = {n: kinds.get(n.rstrip("0123456789"), "i64" if n[0] == "s" else "i32") for n in names}
-        special = [i for i, n in enumerate(names) if n not in source.unspecialized(f) and n not in "RW"]
+        special = [i for i, n in enumerate(names) if n not in f.unspecialized and n not in "RW"]
         attributes = {(i,): [["tt.divisibility", 16]] for i in special if aligned}
         made = ASTSource(kernels[f.name], signature, {"R": 16, "W": 32}, attributes)
         target = GPUTarget("cuda", 90, 32)

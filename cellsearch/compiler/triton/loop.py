@@ -1,7 +1,7 @@
 """Runs the Triton kernels of a plan on the tensors of a layer. The matrix products between them are those of
 the eager engine: batched ones over all members."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +10,8 @@ from cellsearch.compiler import eager
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.places import Places
 from cellsearch.compiler.triton import toolchain
-from cellsearch.compiler.triton.source import STRIDED, Function, Source, source
+from cellsearch.compiler.triton.source import Function, Source, source
+from cellsearch.compiler.triton.writer import STRIDED, strides
 
 #: Numbers in a tile: 4 for each of the 128 threads of a program.
 TILE = 512
@@ -66,11 +67,7 @@ class Runner(eager.Runner):
         where, hidden = self.where, self.where.lay.hidden
         tensors = [self._array(ref) for ref in function.arrays]
         arguments: list[Any] = list(tensors)
-        for ref, tensor, strided in zip(function.arrays, tensors, function.strided, strict=True):
-            if strided:
-                sizes = (where.members, where.steps_count, where.batch, hidden)
-                strides = tensor.expand(*sizes).stride()
-                arguments += strides[:1] if ref.kind == "weight" else strides[:3]
+        arguments += self._strides(function.arrays, tensors)
         sizes = (where.members, where.steps_count, where.batch, hidden)
         units = _power(hidden) if function.whole else min(_power(hidden), UNITS)
         height = max(1, TILE // units)
@@ -84,9 +81,23 @@ class Runner(eager.Runner):
             return lambda t: kernel(*arguments, *sizes, **options)
         return lambda t: kernel(*arguments, t, *sizes, **options)
 
+    def _strides(self, arrays: Sequence[Ref], tensors: Sequence[Tensor]) -> list[int]:
+        """The strides that kernels are given, array by array."""
+        where = self.where
+        found: list[int] = []
+        for ref, tensor in zip(arrays, tensors, strict=True):
+            if ref.kind == "row":
+                found.append(tensor.stride(0))
+            elif strides(ref):
+                sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
+                found += tensor.expand(*sizes).stride()[: len(strides(ref))]
+        return found
+
     def _array(self, ref: Ref) -> Tensor:
         """The whole array behind the pointer of a ref; its units lie side by side."""
         where = self.where
+        if ref.kind == "row":
+            return where.row
         if ref.kind in ("slots", "old"):
             # The forward pass writes to what it made itself; for the backward pass it may come in any layout.
             return (where.tape.slots if ref.kind == "slots" else where.tape.states[ref.index]).contiguous()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.triton import toolchain
-from cellsearch.compiler.triton.source import PARTS
+from cellsearch.compiler.triton.writer import PARTS
 
 #: Numbers in a tile; a row of logits is never cut.
 TILE = 1024

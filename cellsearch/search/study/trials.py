@@ -7,7 +7,8 @@ Parameters of the step are `slot` (its number), `kind`, `parent` (the number of 
 first met that is mutated or refined), and, where the step has made a new cell, `edits` (how many mutations)
 and `strength` (the probability of each, where it was drawn). Parameters of the cell are counts of its
 structure. Nothing here was suggested by Optuna, and a distribution is a range for its plots and importances:
-a count that is larger is told as the end of its range, and `record` has the cell itself.
+a count that is larger is told as the end of its range, and `record` has the cell itself. They are few: what
+Optuna needs to open a long study is mostly rows of parameters.
 """
 
 import json
@@ -23,7 +24,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cellsearch.dsl.describe import describe, size
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse
 from cellsearch.search.edits import Edit
 from cellsearch.search.mutate import STRENGTH
@@ -61,13 +61,10 @@ def structure(cell: Cell, width: int) -> dict[str, int]:
     return {
         "nodes": found.nodes,
         "states": len(found.states),
-        "brackets": sum(isinstance(node, Affine) for node in cell.nodes),
         "matrices": found.matrices,
         "peepholes": len(found.peepholes),
         "gates": len(found.gates),
-        "coupled": sum(gate.role in ("coupled", "update") for gate in found.gates),
         "depth": found.depth,
-        "products": found.products,
         "multiply_adds": size(cell, width, width).multiply_adds,
     }
 
@@ -83,9 +80,8 @@ def distributions(limits: Limits, seeds: Iterable[Cell], slots: int) -> dict[str
     seldom.
     """
     nodes, matrices, width = limits.nodes, limits.matrices, limits.width
-    most = {"nodes": nodes, "states": 2, "brackets": nodes // 2, "matrices": matrices}
-    most |= {"peepholes": matrices, "gates": nodes // 4, "coupled": 4, "depth": nodes // 2}
-    most |= {"products": matrices, "multiply_adds": matrices * width**2}
+    most = {"nodes": nodes, "states": 2, "matrices": matrices, "peepholes": matrices}
+    most |= {"gates": nodes // 4, "depth": nodes // 2, "multiply_adds": matrices * width**2}
     for cell in seeds:
         most = {name: max(most[name], value) for name, value in structure(cell, width).items()}
     return {

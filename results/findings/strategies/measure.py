@@ -10,6 +10,8 @@ RESULTS is where the nine searches are, named STRATEGY-SEED.
 import json
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from cellsearch.analysis import campaign
 from cellsearch.dsl import zoo
-from cellsearch.dsl.text import parse
+from cellsearch.dsl.text import parse, show
 from cellsearch.search import board, curve, studies
 from cellsearch.search.lab import RealLab
 from cellsearch.search.space import load_space
@@ -84,24 +86,33 @@ def best(study: studies.Study) -> list[board.Row]:
     return [row for row in board.leaderboard(study.store, study.space) if not row.seed][:BEST]
 
 
+def fresh(text: str) -> dict[str, float]:
+    """A cell again, in a process of its own."""
+    space = load_space(HERE / "space.yaml")
+    return campaign.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], FRESH)
+
+
 def again(results: Path) -> None:
     """Every one of the best cells, on the whole grid of every task, as the GRU."""
     chosen = [(strategy, seed, row) for strategy, seed, study in searches(results) for row in best(study)]
-    cells = {row.fingerprint: parse(row.text) for _, _, row in chosen}
-    space = load_space(HERE / "space.yaml")
-    lab, tasks = RealLab(space, FRESH), [task.name for task in space.tasks]
-    fresh = campaign.again(lab, list(cells.values()), zoo.load("gru"), tasks, FRESH)
-    found = []
+    texts = list(dict.fromkeys([show(zoo.load("gru")), *(row.text for _, _, row in chosen)]))
+    accuracy = {}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for text, found in zip(texts, pool.map(fresh, texts), strict=True):
+            accuracy[text] = found
+            print(f"{len(accuracy)} of {len(texts)}", found, flush=True)
+    unit = accuracy[texts[0]]
+    cells: list[dict[str, Any]] = []
     for strategy, seed, row in chosen:
-        k = list(cells).index(row.fingerprint)
-        now = {"score": fresh.scores[k]} | {task: fresh.ratios[task][k] for task in tasks}
+        now = {task: found / unit[task] for task, found in accuracy[row.text].items()}
         before = {"score": row.score} | {r.task: r.ratio for r in row.tasks}
-        found.append(
+        cells.append(
             {"strategy": strategy, "seed": seed, "name": row.name, "fingerprint": row.fingerprint}
-            | {"rank": 1 + sum(f["strategy"] == strategy and f["seed"] == seed for f in found)}
-            | {"settings": [r.settings for r in row.tasks], "before": before, "again": now}
+            | {"rank": 1 + sum(c["strategy"] == strategy and c["seed"] == seed for c in cells)}
+            | {"settings": [r.settings for r in row.tasks], "before": before}
+            | {"again": {"score": min(now.values())} | now}
         )
-    write("again", {"seed": FRESH, "cells": found})
+    write("again", {"seed": FRESH, "gru": unit, "cells": cells})
 
 
 def gather(results: Path) -> None:

@@ -1,0 +1,221 @@
+"""How long a search still takes: from the least to the most that its records make likely.
+
+In: how long slots of each kind have taken so far, and how many are left. Out: seconds, two of them. A slot
+of the baseline is a seed on a part of a task's grid; a proposal that fails at the first stage takes a
+moment, one that passes it as long as its tasks, and a refinement takes every task. So each kind is
+estimated by itself, from its own slots as soon as there are some; before that from the baseline, whose
+parts are as large as a stage. What has been seen rarely makes the range wide: that no proposal of three has
+passed the filter does not mean that none will.
+
+Workers count as they are now. Not in it: workers that come and go, and cells that grow.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from cellsearch.search.schema import Store, reading, slots
+from cellsearch.search.sections import FILTER
+from cellsearch.search.space import Space
+
+ENDED = ("done", "failed")
+SPREAD = 1.3  # standard deviations each way: four estimates of five should hold
+UNSEEN = 0.1  # of new cells pass the filter, where it has judged none: what Jozefowicz et al. (2015) report
+UNKNOWN = 1e6  # symbols of a task that does not say how many it has
+CHEAP = 0.02  # of what a whole trial takes a filter may, where none has run
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Slots that have ended, by what they took."""
+
+    count: int = 0
+    seconds: float = 0.0
+    squares: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.count
+
+    @property
+    def deviation(self) -> float:
+        """Of one slot; of a few slots never below a third of their mean."""
+        if self.count < 2:
+            return self.mean
+        found = math.sqrt(max(0.0, self.squares / self.count - self.mean**2))
+        return max(found, self.mean / 3) if self.count < 6 else found
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.count + other.count, self.seconds + other.seconds, self.squares + other.squares
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the records say about time."""
+
+    baseline: Mapping[tuple[str, str], Tally] = field(default_factory=dict)  # seed and task
+    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # slots that are left of each
+    stopped: Tally = Tally()  # proposals that ended at the first stage
+    passed: Tally = Tally()  # proposals that went further
+    refined: Tally = Tally()
+    running: int = 0  # slots that are begun; each counts half
+    kept: frozenset[str] = frozenset()  # the tasks that trials run; empty while that is not settled
+
+    @property
+    def trials(self) -> int:
+        return self.stopped.count + self.passed.count + self.refined.count
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a slot of a kind takes: expected, the variance of that expectation, and that of one slot."""
+
+    mean: float
+    doubt: float
+    spread: float
+
+    @property
+    def square(self) -> float:
+        """The expected square."""
+        return self.mean**2 + self.spread
+
+
+def _known(tally: Tally, guess: float, doubt: float) -> _Kind:
+    """From its slots, or else from a guess that may be off by `doubt`."""
+    if not tally.count:
+        return _Kind(guess, doubt**2, (guess / 2) ** 2)
+    return _Kind(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Seconds of work, expected, with the variance of that."""
+
+    seconds: float = 0.0
+    variance: float = 0.0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.seconds + other.seconds, self.variance + other.variance)
+
+
+def estimate(history: History, target: int, workers: int, space: Space) -> Range | None:
+    """Seconds until `target` trials are done, from and to. None before anything has ended.
+
+    `workers` is how many there are, at least one.
+    """
+    if not any(tally.count for tally in history.baseline.values()):
+        return None
+    begun = history.running / 2
+    based = not any(history.left.values())
+    stages = _stages(history, space)
+    seeds, longest = _baseline(history, stages, 0.0 if based else begun)
+    left = max(0.0, target - history.trials - (begun if based else 0.0))
+    trials, last = _trials(history, _whole(history, stages), left, space)
+    work = seeds + trials
+    # At the end of the baseline, and at the very end, most workers wait for the last one.
+    idle = (1 - 1 / workers) * (longest * (seeds.seconds > 0) + last * (trials.seconds > 0)) / 2
+    middle, wide = work.seconds / workers + idle, SPREAD * math.sqrt(work.variance) / workers + idle
+    return max(0.1 * middle, middle - wide), middle + wide
+
+
+def _stages(history: History, space: Space) -> dict[str, _Kind]:
+    """A slot of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
+    others by the size of its models and of its data."""
+    tallies: dict[str, Tally] = {}
+    for (_, task), tally in history.baseline.items():
+        tallies[task] = tallies.get(task, Tally()) + tally
+    sizes = {task.name: sum(task.grid.parameters) / len(task.grid.parameters) for task in space.tasks}
+    for stage in space.tasks:
+        symbols = stage.options.get("train")
+        sizes[stage.name] *= symbols if isinstance(symbols, int) else UNKNOWN
+    met = [task for task, tally in tallies.items() if tally.count]
+    pace = sum(tallies[t].mean for t in met) / sum(sizes.get(t, 1.0) for t in met)
+    guesses = {task: pace * sizes.get(task, 1.0) for task in tallies}
+    return {task: _known(tally, guesses[task], guesses[task]) for task, tally in tallies.items()}
+
+
+def _baseline(history: History, stages: Mapping[str, _Kind], begun: float) -> tuple[Amount, float]:
+    """What is left of it, and how long its longest slot takes."""
+    every = sum(history.left.values())
+    share = 1 - begun / every if every > begun else 0.5
+    amount, longest = Amount(), 0.0
+    for (seed, task), count in history.left.items():
+        whole = stages[task]  # a seed that has not met the task may differ from the others there
+        one = _known(history.baseline[seed, task], whole.mean, max(whole.mean / 2, whole.doubt**0.5))
+        amount += Amount(share * count * one.mean, count * one.spread + count**2 * one.doubt)
+        longest = max(longest, one.mean if count else 0.0)
+    return amount, longest
+
+
+def _whole(history: History, stages: Mapping[str, _Kind]) -> float:
+    """Seconds of a stage on every task that is kept: a slot of the baseline is as large as one."""
+    return sum(stage.mean for task, stage in stages.items() if not history.kept or task in history.kept)
+
+
+def _trials(history: History, whole: float, count: float, space: Space) -> tuple[Amount, float]:
+    """So many trials, and how long the longest takes; `whole` are all stages of one."""
+    refined = _known(history.refined, whole, whole / 2)
+    passed = _known(history.passed, 0.7 * whole, whole / 2)  # most fail at one of the tasks
+    stopped = _known(history.stopped, CHEAP * whole, CHEAP * whole)
+    proposed = history.stopped.count + history.passed.count
+    if space.filter is None and not history.stopped.count:
+        share, doubt = 1.0, 0.0
+    else:  # one proposal of UNSEEN is added to what was seen, as if it had been
+        share = (history.passed.count + UNSEEN) / (proposed + 1)
+        doubt = share * (1 - share) / (proposed + 2)
+    odds = _odds(history, space)
+    proposal = (1 - share) * stopped.mean + share * passed.mean
+    mean = odds * refined.mean + (1 - odds) * proposal
+    of_mean = odds**2 * refined.doubt + (1 - odds) ** 2 * (
+        (1 - share) ** 2 * stopped.doubt + share**2 * passed.doubt + doubt * (passed.mean - stopped.mean) ** 2
+    )
+    squares = odds * refined.square + (1 - odds) * ((1 - share) * stopped.square + share * passed.square)
+    spread = max(0.0, squares - mean**2)
+    longest = max(refined.mean if odds else 0.0, passed.mean if odds < 1 else 0.0)
+    return Amount(count * mean, count * spread + count**2 * of_mean), longest
+
+
+def _odds(history: History, space: Space) -> float:
+    """How often a trial is a refinement: as the strategy says, and more and more as it was."""
+    said = space.strategy.refine if space.strategy.name == "jozefowicz2015" else 0.0
+    return (history.refined.count + 10 * said) / (history.trials + 10)
+
+
+def history(store: Store, space: Space, kept: Collection[str]) -> History:
+    """The records of a study; `kept` are the tasks whose units are settled. A trial that a crash or an error
+    ended counts as it is."""
+    sums = (
+        func.count().label("n"), func.sum(slots.c.seconds).label("s"),
+        func.sum(slots.c.seconds * slots.c.seconds).label("q"),
+    )  # fmt: skip
+    by_seed = (slots.c.fingerprint, slots.c.task, slots.c.state)
+    by_kind = (slots.c.kind, slots.c.outcome, slots.c.task, slots.c.state)
+    mine, is_seed = slots.c.study == store.study, slots.c.kind == "baseline"
+    with reading(store.engine, store.url) as connection:
+        parts = connection.execute(select(*by_seed, *sums).where(mine, is_seed).group_by(*by_seed)).all()
+        trials = connection.execute(select(*by_kind, *sums).where(mine, ~is_seed).group_by(*by_kind)).all()
+    baseline: dict[tuple[str, str], Tally] = {}
+    left: dict[tuple[str, str], int] = {}
+    for row in parts:
+        key, ended = (row.fingerprint, row.task), row.state in ENDED
+        baseline[key] = baseline.get(key, Tally()) + (_tally(row) if ended else Tally())
+        left[key] = left.get(key, 0) + (0 if ended else row.n)
+    first = FILTER if space.filter else space.tasks[0].name
+    kinds = {"refined": Tally(), "stopped": Tally(), "passed": Tally()}
+    for row in trials:
+        if row.state in ENDED:
+            at_once = row.outcome == "filtered" and row.task == first
+            kinds["refined" if row.kind == "refine" else "stopped" if at_once else "passed"] += _tally(row)
+    running = sum(row.n for row in (*parts, *trials) if row.state == "running")
+    return History(baseline, left, running=running, kept=frozenset(kept), **kinds)
+
+
+def _tally(row: Row[Any]) -> Tally:
+    return Tally(row.n, float(row.s or 0), float(row.q or 0))
