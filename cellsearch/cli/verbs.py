@@ -222,7 +222,8 @@ def _show(parser: Parser) -> None:
 
 def _check(parser: Parser) -> None:
     parser.add_argument(
-        "file", metavar="FILE",
+        "file",
+        metavar="FILE",
         help="a .cell or .yaml file, or the name of a cell or of a space, or the database of a search",
     )
     _json(parser)

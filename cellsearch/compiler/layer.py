@@ -28,7 +28,7 @@ from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
-ENGINES = ("auto", "eager", "native", "triton", "clocked")
+ENGINES = ("auto", "eager", "native", "triton", "whole", "clocked")
 #: Those that compute member after member in C.
 IN_C = ("native", "clocked")
 
@@ -46,23 +46,27 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     """The engine for tensors like this one. `auto` is `native` on a CPU with a C compiler and `triton` on a
     CUDA device with Triton and a C compiler, both for float32 and float64; else `eager`.
 
-    On a CPU `triton` runs in its interpreter, which is slow and serves tests. `clocked` is `native` that
+    `whole` is `triton` with the loop over time in one kernel, which was not measured yet. On a CPU both run
+    in an interpreter, which is slow and serves tests. `clocked` is `native` that
     counts the time of its parts, for the bench. Raises RunError where the wanted one cannot run.
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
     kind, real = like.device.type, like.dtype in (torch.float32, torch.float64)
     in_c = real and kind == "cpu" and toolchain.compiler() is not None
+    in_triton = real and kind in ("cpu", "cuda") and triton_runs(kind)
     able = {
         "native": in_c,
         "clocked": in_c,
-        "triton": real and kind in ("cpu", "cuda") and triton_runs(kind),
+        "triton": in_triton,
+        "whole": in_triton,
     }
     if not able.get(wanted, True):
         needs = {
             "native": "a C compiler and float32 or float64 on the CPU",
             "clocked": "a C compiler and float32 or float64 on the CPU",
             "triton": "the package triton, a C compiler, and float32 or float64 on a CUDA device",
+            "whole": "the package triton, a C compiler, and float32 or float64 on a CUDA device",
         }
         raise RunError(f"the engine {wanted!r} needs {needs[wanted]}; choose 'eager'")
     if wanted != "auto":
@@ -75,7 +79,8 @@ def _runner(engine: str, where: Places, above: frozenset[int]) -> eager.Runner |
     chosen = choose_engine(engine, where.row)
     if chosen in IN_C:
         return native.Runner(where, above, clocked=chosen == "clocked")
-    return (triton.Runner if chosen == "triton" else eager.Runner)(where, above)
+    kinds = {"triton": triton.Runner, "whole": triton.WholeRunner, "eager": eager.Runner}
+    return kinds[chosen](where, above)
 
 
 def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:

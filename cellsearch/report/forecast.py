@@ -26,6 +26,7 @@ def lines(found: Forecast, width: int) -> list[Text]:
         Column("memory", [text(_memory(s)) for s in stages], right=True),
     ]
     said = [_standing(found), *(f"{s.name}: {s.missing}" for s in stages if s.missing)]
+    said += [line for s in stages for line in _bounded(s)]
     if found.rest is not None and found.baseline is not None:
         said += [_baseline(found), _trials(found)]
     said.append(
@@ -50,6 +51,19 @@ def _standing(found: Forecast) -> str:
         f"{found.name} is there: {c.baseline} of {plural(c.baseline_slots, 'part')} of the baseline and "
         f"{c.trials:,} of {plural(found.trials, 'trial')} are done; nothing was changed."
     )
+
+
+def _bounded(s: Stage) -> list[str]:
+    """What comes of budget.memory_gb."""
+    if s.data is None:
+        return []
+    told = []
+    if s.data.batches > 1:
+        told.append(f"{s.name}: settings of one shape are trained in up to {s.data.batches} batches")
+    if s.data.unfit:
+        models = ", ".join(f"{m.layers}x{m.hidden:,}" for m in s.data.unfit)
+        told.append(f"{s.name}: models of {models} take more memory alone, and their settings would fail")
+    return [f"{line} (budget.memory_gb)." for line in told]
 
 
 def _baseline(found: Forecast) -> str:

@@ -37,9 +37,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [{**asdict(row), "seed": row.seed} for row in rows]
 
 
-def lines(
-    rows: Sequence[Row], width: int, equations: bool = True, size: Column | None = None
-) -> list[Text]:
+def lines(rows: Sequence[Row], width: int, equations: bool = True, size: Column | None = None) -> list[Text]:
     """The table in `width` columns; `size` stands where else the size of the models does."""
     if not rows:
         return [text("no cell has been evaluated yet", "dim")]

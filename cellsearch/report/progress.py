@@ -12,7 +12,7 @@ from cellsearch.errors import printable
 from cellsearch.report import leaderboard
 from cellsearch.report.columns import cut, text, wrapped
 from cellsearch.report.equations import in_short, paint
-from cellsearch.report.words import about, duration
+from cellsearch.report.words import between, duration
 from cellsearch.search.board import Row
 from cellsearch.search.progress import Progress
 
@@ -45,7 +45,7 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     trained a minute."""
     word, done, of = phase(p)
     head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}")
-    left = f", about {about(p.left)} left" if p.left is not None and done < of else ""
+    left = f", about {between(*p.left)} left" if p.left is not None and done < of else ""
     head.append(f"  {duration(p.elapsed)}{left}", "dim")
     above = [cut(head, width), _bar(done, of, width), text("")]
     table = _best(p, width)
@@ -111,7 +111,7 @@ def line(p: Progress, settings: float | None) -> str:
     parts += [", ".join(best)] if best else []
     parts.append(_counts(p, settings))
     if p.left is not None and done < of:
-        parts.append(f"about {about(p.left)} left")
+        parts.append(f"about {between(*p.left)} left")
     return f"{duration(p.elapsed):>7}  {'; '.join(parts)}"
 
 

@@ -9,11 +9,12 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report import leaderboard
 from cellsearch.report.columns import Column, cut, facts, table, text
-from cellsearch.report.words import about, duration, plural
-from cellsearch.search import board, explain, liveness
+from cellsearch.report.words import between, duration, plural
+from cellsearch.search import board, explain, liveness, remaining
 from cellsearch.search.board import Row, Status
 from cellsearch.search.explain import Sieve
 from cellsearch.search.liveness import Worker
+from cellsearch.search.remaining import Range
 from cellsearch.search.sections import FILTER
 from cellsearch.search.studies import RESULTS, Study
 
@@ -32,6 +33,7 @@ class Standing:
     failure: str = ""  # and the last cause of a failure
     spooled: int = 0  # stages that wait for the database
     scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
+    left: Range | None = None  # seconds until the target is met, with so many workers, from and to
 
     @property
     def state(self) -> str:
@@ -44,14 +46,6 @@ class Standing:
         if s.stopped:
             return "failed"
         return "time is up" if s.halted else "not running"
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until the baseline is done, with these workers; None where that is not known."""
-        c = self.status.counts
-        if not self.workers or not 0 < c.baseline < c.baseline_slots:
-            return None
-        return (c.baseline_slots - c.baseline) * c.seconds / c.baseline / len(self.workers)
 
 
 def standing(study: Study) -> Standing:
@@ -71,7 +65,16 @@ def standing(study: Study) -> Standing:
         explain.last_failure(store) if barren and status.counts.failed else "",
         explain.spooled(RESULTS, store.name),
         explain.scarce(store, RESULTS),
+        _left(study, len(living)),
     )
+
+
+def _left(study: Study, workers: int) -> Range | None:
+    """None where nobody is at work, or nothing has ended yet."""
+    if not workers:
+        return None
+    known = remaining.history(study.store, study.space, study.facts.units)
+    return remaining.estimate(known, study.facts.trials, workers, study.space)
 
 
 def _named(worker: Worker) -> tuple[str, str]:
@@ -89,6 +92,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "counts": asdict(s.counts),
         "seconds": s.seconds,
         "settings_per_minute": _per_minute(s),
+        "left": standing.left,
         "dropped": list(s.dropped),
         "stopped": s.stopped,
         "workers": [{"name": name, "doing": doing} for name, doing in standing.workers],
@@ -109,13 +113,13 @@ def lines(standing: Standing, width: int) -> list[Text]:
     diverged = f", {c.diverged:,} of them diverged" if c.diverged else ""
     quick = _per_minute(s)
     rate = f"; {quick:,.1f} settings/min" if quick else ""
-    left = "" if standing.left is None else f"; about {about(standing.left)} left with so many workers"
+    left = f"; about {between(*standing.left)} left" if standing.left and not s.finished else ""
     then = "; nothing is ranked before" if c.baseline < c.baseline_slots else ""
     pairs = [
-        ("baseline", f"{c.baseline} of {plural(c.baseline_slots, 'part')} done{left}{then}"),
+        ("baseline", f"{c.baseline} of {plural(c.baseline_slots, 'part')} done{then}"),
         ("trials", f"{c.trials:,} of {s.trials:,}: {ended}" if c.trials else f"none of {s.trials:,} yet"),
         ("settings", f"{c.settings:,} trained{diverged}"),
-        ("time", f"{duration(s.seconds)} of searching{rate}"),
+        ("time", f"{duration(s.seconds)} of searching{rate}{left}"),
     ]
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]

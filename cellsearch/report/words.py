@@ -29,6 +29,15 @@ def about(seconds: float) -> str:
     return f"{round(seconds / HOUR)} h" if seconds < 2 * DAY else f"{round(seconds / DAY)} d"
 
 
+def between(low: float, high: float) -> str:
+    """An estimated time from and to: 3 to 5 min, 40 s to 2 min, 2 h where the two are alike."""
+    least, most = about(low), about(high)
+    if least == most:
+        return most
+    number, unit = least.split(" ")
+    return f"{number if most.endswith(f' {unit}') else least} to {most}"
+
+
 def read_duration(text: str) -> float:
     """Seconds from 90s, 15m, 2h, 1h30m or 2d. UsageError for anything else, a bare number too."""
     if not _DURATION.match(text):

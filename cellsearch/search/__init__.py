@@ -19,7 +19,10 @@ What is known, in one database, the only source of truth:
 
 Who works on it:
 
-    run           a search on this machine: coordinator, and its crew of workers
+    run           a search on this machine: coordinator, its crew of workers, and exits: what
+                  follows when one ends
+    station       workers that join a search from elsewhere; launch: places stations on Slurm and on Ray
     serve         a process around a worker; worker: slot after slot, stage after stage; lab: what trains
+    explain       why a search is where it is, for `status`
     api           the same from Python
 """

@@ -69,7 +69,10 @@ class Coordinator:
         """Until the target, the time limit, a signal, or an error."""
         liveness.register(self.store, self.me)
         known = records.facts(self.store)
-        targets = {"trials": known.trials, "seconds": self.limit}
+        counts = queries.counts(self.store)
+        targets = {
+            "ended": counts.baseline + counts.trials, "trials": known.trials, "seconds": self.limit
+        }  # fmt: skip
         program = {"format": FORMAT, "program": known.program, "devices": list(self.crew.devices)}
         self.log(lambda: self.journal.append("start", program | targets))
         liveness.end_orphans(self.store)
@@ -130,7 +133,10 @@ class Coordinator:
         todo = counts.baseline_slots + known.trials - ended
         over = bool(known.stopped) or known.halted or todo <= 0
         if not over:
-            self.starts += self.crew.fill(len(self.crew.children) + todo - counts.running)
+            started = self.crew.fill(len(self.crew.children) + todo - counts.running)
+            self.starts += started
+            for child in self.crew.children[len(self.crew.children) - started :]:
+                self.log_worker("started", child.worker.id, self.crew.devices[child.place - 1])
         self.mirror()
         if self.show and self.due("show", SHOW_SECONDS):
             self.show(self.look())
@@ -140,6 +146,11 @@ class Coordinator:
         """Brings the log up to date."""
         leader = next((row for row in board.top(self.store, self.space, 1)[0] if row.rank == 1), None)
         self.journal.follow(self.store, known, leader)
+
+    def log_worker(self, state: str, worker: str, device: str, code: int | None = None) -> None:
+        """Writes that a worker of this search has started or ended."""
+        values = {"state": state, "worker": worker, "device": device, "code": code}
+        self.log(lambda: self.journal.append("worker", values))
 
     def log(self, write: Callable[[], None]) -> None:
         """Writes to the log; it is no source of anything: where that fails, the search goes on."""
@@ -170,6 +181,7 @@ class Coordinator:
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
+        self.log_worker("ended", gone.worker, gone.device, gone.code)
         found = bury(self.store, self.crew, self.space, gone)
         if found.told:
             self.tell(found.told)

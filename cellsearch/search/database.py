@@ -50,9 +50,7 @@ def url_of(file: Path) -> str:
     """The storage URL of an SQLite file."""
     url = URL.create("sqlite", database=str(file)).render_as_string(False)
     if make_url(url).database != str(file):  # SQLAlchemy 2.0 does not quote
-        raise UsageError(
-            f"{printable(str(file))!r} cannot stand in a database URL; use another directory"
-        )
+        raise UsageError(f"{printable(str(file))!r} cannot stand in a database URL; use another directory")
     return url
 
 

@@ -51,6 +51,8 @@ class Data:
     valid: int
     multiply_adds: float  # of one setting in one epoch
     memory: int  # bytes at the peak, of a trial's settings all of one shape, the largest
+    batches: int  # that these are trained in, one after another, because of budget.memory_gb
+    unfit: tuple[Model, ...]  # models that take more than that alone: settings of theirs would fail
     seconds: float  # of one setting in one epoch, one worker on the device that was measured
 
 
@@ -156,7 +158,7 @@ def _measured(
     """The cost of an epoch, and what a few windows of it take here."""
     # here: these load torch
     from cellsearch.train.evaluate import evaluate
-    from cellsearch.train.memory import memory
+    from cellsearch.train.memory import batches, memory
     from cellsearch.train.model import Shape
     from cellsearch.train.threads import one_thread
 
@@ -186,12 +188,18 @@ def _measured(
         )
         for s in (stage.grid[k] for k in chosen)
     )  # fmt: skip
-    most = max(
-        memory(Shape(cell, data.vocabulary, m.layers, m.hidden), settings, stage.training, lab.device).total
-        for m in models
-    )
+    shapes = {m: Shape(cell, data.vocabulary, m.layers, m.hidden) for m in models}
+    bound = 1e9 * space.budget.memory_gb
+    sizes = {m: batches(shape, settings, stage.training, bound) for m, shape in shapes.items()}
+    peaks = [
+        memory(shapes[m], size[0], stage.training, lab.device).total for m, size in sizes.items() if size
+    ]  # fmt: skip
+    unfit = tuple(m for m, size in sizes.items() if not size)
     assert rows == stage.training.batch
-    return Data(data.digest, data.vocabulary, train, valid, each, most, took * each / spent)
+    return Data(
+        data.digest, data.vocabulary, train, valid, each, max(peaks, default=0),
+        max(map(len, sizes.values())), unfit, took * each / spent,
+    )  # fmt: skip
 
 
 def _start(part: Part, positions: int) -> Part:

@@ -2,7 +2,10 @@
 
 In: events of the coordinator. Out: one object a line, `{"at": UTC, "event": …, …}`. The events:
 
-    start     a search begins: program, format, devices (one for each worker), trials and seconds (targets)
+    start     a search begins: program, format, devices (one for each worker), slots that have ended (none in
+              a new study), trials and seconds (targets)
+    worker    a process of this search: state (started, ended), worker (its id), device, code of its exit; why
+              it ended stands in the message that follows; those that `end` ends are not listed
     baseline  the units are settled: task -> unit, and the tasks that are not used
     slot      a slot has ended: slot, kind, outcome, task (where it was filtered), cause, score, seconds, cell
     best      another cell leads: name, fingerprint, score

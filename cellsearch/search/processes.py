@@ -71,7 +71,8 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise RunError(
-            f"cannot write {printable(str(path))}: {error.strerror}\nfree some space, or change the permissions"
+            f"cannot write {printable(str(path))}: {error.strerror}\n"
+            "free some space, or change the permissions"
         ) from error
     try:
         try:

@@ -6,14 +6,15 @@ Nothing is shown before it is committed, so nothing that was shown is missing af
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cellsearch.search import board, liveness, queries
+from cellsearch.search import board, liveness, queries, remaining
 from cellsearch.search.board import Row
 from cellsearch.search.queries import Counts
-from cellsearch.search.records import dropped, facts
+from cellsearch.search.records import Facts, dropped, facts
+from cellsearch.search.remaining import History, Range
 from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
 
-FEW = 3  # finished trials from which on their own speed is used
+FRESH = 200  # how long trials take is looked up again when one more slot in so many has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Progress:
     elapsed: float  # seconds of this `search`
     spent: float  # seconds of all `search` commands on this study
     per_hour: float | None  # trials, measured in this `search`
-    left: float | None  # seconds, a rough estimate; None before anything is known
+    left: Range | None  # seconds, from and to; None before anything is known
 
 
 class Meter:
@@ -43,6 +44,7 @@ class Meter:
             None  # trials then, elapsed then: when the baseline was done
         )
         self._table: tuple[int, list[Row]] = (-1, [])
+        self._history: tuple[int, History] | None = None  # slots that had ended
 
     def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
         """The search now. `elapsed` in seconds since it began."""
@@ -67,7 +69,7 @@ class Meter:
             elapsed=elapsed,
             spent=known.seconds,
             per_hour=None if rate is None else 3600 * rate,
-            left=self._left(counts, known.trials, known.seconds, rate, workers),
+            left=self._left(counts, known, max(1, workers, len(everyone))),
         )
 
     def _rate(self, counts: Counts, elapsed: float) -> float | None:
@@ -77,18 +79,13 @@ class Meter:
         trials, since = counts.trials - self._since_trials[0], elapsed - self._since_trials[1]
         return trials / since if trials and since > 0 else None
 
-    def _left(
-        self, counts: Counts, target: int, spent: float, rate: float | None, workers: int
-    ) -> float | None:
-        """Until the target or the time limit, whichever comes first. A slot of the baseline stands for an
-        unknown trial."""
+    def _left(self, counts: Counts, known: Facts, workers: int) -> Range | None:
+        """Until the target or the time limit, whichever comes first."""
         ended = counts.baseline + counts.trials
-        per_slot = counts.seconds / ended / max(1, workers) if ended else None
-        per_trial = 1 / rate if rate and counts.trials >= FEW else per_slot
-        until_limit = None if self.limit is None else max(0.0, self.limit - spent)
-        if per_slot is None or per_trial is None:
-            return until_limit
-        rest = (counts.baseline_slots - counts.baseline) * per_slot + max(
-            0, target - counts.trials
-        ) * per_trial
-        return rest if until_limit is None else min(rest, until_limit)
+        if self._history is None or ended - self._history[0] > self._history[0] // FRESH:
+            self._history = ended, remaining.history(self.store, self.space, known.units)
+        found = remaining.estimate(self._history[1], known.trials, workers, self.space)
+        if self.limit is None:
+            return found
+        until = max(0.0, self.limit - known.seconds)
+        return (until, until) if found is None else (min(found[0], until), min(found[1], until))

@@ -22,7 +22,7 @@ from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space
 
 ENDED = ("done", "failed")
-SPREAD = 1.3  # standard deviations each way: four estimates of five should hold
+SPREAD = 1.6  # standard deviations each way; see tests/search/test_remaining.py for how often that holds
 UNSEEN = 0.1  # of new cells pass the filter, where it has judged none: what Jozefowicz et al. (2015) report
 UNKNOWN = 1e6  # symbols of a task that does not say how many it has
 CHEAP = 0.02  # of what a whole trial takes a filter may, where none has run
@@ -61,37 +61,16 @@ class History:
     """What the records say about time."""
 
     baseline: Mapping[tuple[str, str], Tally] = field(default_factory=dict)  # seed and task
-    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # slots that are left of each
+    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # slots of each that have not ended
+    begun: Mapping[str, int] = field(default_factory=dict)  # kind -> slots that are running
     stopped: Tally = Tally()  # proposals that ended at the first stage
     passed: Tally = Tally()  # proposals that went further
     refined: Tally = Tally()
-    running: int = 0  # slots that are begun; each counts half
     kept: frozenset[str] = frozenset()  # the tasks that trials run; empty while that is not settled
 
     @property
     def trials(self) -> int:
         return self.stopped.count + self.passed.count + self.refined.count
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a slot of a kind takes: expected, the variance of that expectation, and that of one slot."""
-
-    mean: float
-    doubt: float
-    spread: float
-
-    @property
-    def square(self) -> float:
-        """The expected square."""
-        return self.mean**2 + self.spread
-
-
-def _known(tally: Tally, guess: float, doubt: float) -> _Kind:
-    """From its slots, or else from a guess that may be off by `doubt`."""
-    if not tally.count:
-        return _Kind(guess, doubt**2, (guess / 2) ** 2)
-    return _Kind(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +84,44 @@ class Amount:
         return Amount(self.seconds + other.seconds, self.variance + other.variance)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a slot of a kind takes: expected, the variance of that expectation, and that of one slot."""
+
+    mean: float
+    doubt: float
+    spread: float
+
+    @property
+    def square(self) -> float:
+        """The expected square."""
+        return self.mean**2 + self.spread
+
+    def times(self, count: float) -> Amount:
+        """So many slots."""
+        return Amount(count * self.mean, count * self.spread + count**2 * self.doubt)
+
+    def rest(self, count: float) -> Amount:
+        """What is left of so many slots that are running. (At any moment long ones are met more often.)"""
+        left = self.square / (2 * self.mean) if self.mean else 0.0
+        return Amount(count * left, count * left**2 / 3)
+
+
+def _known(tally: Tally, guess: float, doubt: float) -> Kind:
+    """From its slots, or else from a guess that may be off by `doubt`."""
+    if not tally.count:
+        return Kind(guess, doubt**2, (guess / 2) ** 2)
+    return Kind(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
+
+
+def _either(a: Kind, b: Kind, share: float, doubt: float = 0.0) -> Kind:
+    """Of `share` of the slots b, of the others a; `doubt` is the variance of the share."""
+    mean = (1 - share) * a.mean + share * b.mean
+    square = (1 - share) * a.square + share * b.square
+    of_mean = (1 - share) ** 2 * a.doubt + share**2 * b.doubt + doubt * (b.mean - a.mean) ** 2
+    return Kind(mean, of_mean, max(0.0, square - mean**2))
+
+
 def estimate(history: History, target: int, workers: int, space: Space) -> Range | None:
     """Seconds until `target` trials are done, from and to. None before anything has ended.
 
@@ -112,20 +129,18 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
     """
     if not any(tally.count for tally in history.baseline.values()):
         return None
-    begun = history.running / 2
-    based = not any(history.left.values())
     stages = _stages(history, space)
-    seeds, longest = _baseline(history, stages, 0.0 if based else begun)
-    left = max(0.0, target - history.trials - (begun if based else 0.0))
-    trials, last = _trials(history, _whole(history, stages), left, space)
+    seeds, longest = _baseline(history, stages)
+    trials, last = _trials(history, _whole(history, stages), target, space)
     work = seeds + trials
     # At the end of the baseline, and at the very end, most workers wait for the last one.
-    idle = (1 - 1 / workers) * (longest * (seeds.seconds > 0) + last * (trials.seconds > 0)) / 2
-    middle, wide = work.seconds / workers + idle, SPREAD * math.sqrt(work.variance) / workers + idle
+    idle = (1 - 1 / workers) * (longest * (seeds.seconds > 0) + last * (trials.seconds > 0))
+    middle = work.seconds / workers + idle / 2
+    wide = SPREAD * math.sqrt(work.variance) / workers + idle / 2
     return max(0.1 * middle, middle - wide), middle + wide
 
 
-def _stages(history: History, space: Space) -> dict[str, _Kind]:
+def _stages(history: History, space: Space) -> dict[str, Kind]:
     """A slot of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
     others by the size of its models and of its data."""
     tallies: dict[str, Tally] = {}
@@ -141,51 +156,47 @@ def _stages(history: History, space: Space) -> dict[str, _Kind]:
     return {task: _known(tally, guesses[task], guesses[task]) for task, tally in tallies.items()}
 
 
-def _baseline(history: History, stages: Mapping[str, _Kind], begun: float) -> tuple[Amount, float]:
-    """What is left of it, and how long its longest slot takes."""
-    every = sum(history.left.values())
-    share = 1 - begun / every if every > begun else 0.5
+def _baseline(history: History, stages: Mapping[str, Kind]) -> tuple[Amount, float]:
+    """What is left of it, and how long its last slot may take."""
+    every, begun = sum(history.left.values()), history.begun.get("baseline", 0)
+    share = (
+        min(1.0, begun / every) if every else 0.0
+    )  # of each kind; they are begun in turn, which is near enough
     amount, longest = Amount(), 0.0
     for (seed, task), count in history.left.items():
         whole = stages[task]  # a seed that has not met the task may differ from the others there
         one = _known(history.baseline[seed, task], whole.mean, max(whole.mean / 2, whole.doubt**0.5))
-        amount += Amount(share * count * one.mean, count * one.spread + count**2 * one.doubt)
+        amount += one.times((1 - share) * count) + one.rest(share * count)
         longest = max(longest, one.mean if count else 0.0)
     return amount, longest
 
 
-def _whole(history: History, stages: Mapping[str, _Kind]) -> float:
+def _whole(history: History, stages: Mapping[str, Kind]) -> float:
     """Seconds of a stage on every task that is kept: a slot of the baseline is as large as one."""
     return sum(stage.mean for task, stage in stages.items() if not history.kept or task in history.kept)
 
 
-def _trials(history: History, whole: float, count: float, space: Space) -> tuple[Amount, float]:
-    """So many trials, and how long the longest takes; `whole` are all stages of one."""
+def _trials(history: History, whole: float, target: int, space: Space) -> tuple[Amount, float]:
+    """The trials that are left, and how long the last may take; `whole` are all stages of one."""
     refined = _known(history.refined, whole, whole / 2)
     passed = _known(history.passed, 0.7 * whole, whole / 2)  # most fail at one of the tasks
     stopped = _known(history.stopped, CHEAP * whole, CHEAP * whole)
+    refining, proposing = (history.begun.get(kind, 0) for kind in ("refine", "propose"))
     proposed = history.stopped.count + history.passed.count
     if space.filter is None and not history.stopped.count:
         share, doubt = 1.0, 0.0
     else:  # one proposal of UNSEEN is added to what was seen, as if it had been
         share = (history.passed.count + UNSEEN) / (proposed + 1)
+        longer = share * passed.mean / (share * passed.mean + (1 - share) * stopped.mean)  # of running ones
+        share = (history.passed.count + UNSEEN + proposing * longer) / (proposed + proposing + 1)
         doubt = share * (1 - share) / (proposed + 2)
-    odds = _odds(history, space)
-    proposal = (1 - share) * stopped.mean + share * passed.mean
-    mean = odds * refined.mean + (1 - odds) * proposal
-    of_mean = odds**2 * refined.doubt + (1 - odds) ** 2 * (
-        (1 - share) ** 2 * stopped.doubt + share**2 * passed.doubt + doubt * (passed.mean - stopped.mean) ** 2
-    )
-    squares = odds * refined.square + (1 - odds) * ((1 - share) * stopped.square + share * passed.square)
-    spread = max(0.0, squares - mean**2)
-    longest = max(refined.mean if odds else 0.0, passed.mean if odds < 1 else 0.0)
-    return Amount(count * mean, count * spread + count**2 * of_mean), longest
-
-
-def _odds(history: History, space: Space) -> float:
-    """How often a trial is a refinement: as the strategy says, and more and more as it was."""
     said = space.strategy.refine if space.strategy.name == "jozefowicz2015" else 0.0
-    return (history.refined.count + 10 * said) / (history.trials + 10)
+    odds = (history.refined.count + refining + 10 * said) / (history.trials + refining + proposing + 10)
+    proposal = _either(stopped, passed, share, doubt)
+    left = max(0, target - history.trials - refining - proposing)
+    amount = _either(proposal, refined, odds).times(left) + refined.rest(refining) + proposal.rest(proposing)
+    last = max(refined.mean if odds else 0.0, passed.mean if odds < 1 else 0.0)
+    return amount, last
 
 
 def history(store: Store, space: Space, kept: Collection[str]) -> History:
@@ -213,8 +224,11 @@ def history(store: Store, space: Space, kept: Collection[str]) -> History:
         if row.state in ENDED:
             at_once = row.outcome == "filtered" and row.task == first
             kinds["refined" if row.kind == "refine" else "stopped" if at_once else "passed"] += _tally(row)
-    running = sum(row.n for row in (*parts, *trials) if row.state == "running")
-    return History(baseline, left, running=running, kept=frozenset(kept), **kinds)
+    begun = {"baseline": sum(row.n for row in parts if row.state == "running"), "refine": 0, "propose": 0}
+    for row in trials:
+        if row.state == "running":
+            begun["refine" if row.kind == "refine" else "propose"] += row.n
+    return History(baseline, left, begun, kept=frozenset(kept), **kinds)
 
 
 def _tally(row: Row[Any]) -> Tally:

@@ -19,17 +19,16 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
     Index,
-    Insert,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    Update,
     func,
     select,
 )
@@ -227,7 +226,7 @@ def reading(engine: Engine, url: str) -> Iterator[Connection]:
 @contextmanager
 def writing(store: Store) -> Iterator[Connection]:
     """A transaction that may write; those of one study follow one another."""
-    with _begun(store, _lock(store)) as connection:
+    with _begun(store, f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})") as connection:
         yield connection
 
 
@@ -241,39 +240,22 @@ def apart(store: Store) -> Iterator[Connection]:
 
 @contextmanager
 def _begun(store: Store, *first: str) -> Iterator[Connection]:
-    """A transaction with bounds."""
+    """A transaction with bounds: a lock is not waited for without end, and a process that was stopped or cut
+    off within it does not keep its locks."""
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         if store.engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("; ".join([*_bounds(), *first]))  # one way to the server and back
+            names = ("lock_timeout", "idle_in_transaction_session_timeout")
+            bounds = [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in names]
+            connection.exec_driver_sql("; ".join([*bounds, *first]))  # one way to the server and back
         yield connection
 
 
-def _bounds() -> list[str]:
-    """A lock is not waited for without end, and a process that was stopped or cut off within a transaction
-    does not keep its locks."""
-    names = ("lock_timeout", "idle_in_transaction_session_timeout")
-    return [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in names]
-
-
-def queued(store: Store, statement: Insert | Update) -> None:
-    """Runs one statement that changes a study as a whole, one after the other as in `writing`. A server has
-    the lock for as long as the statement takes, and neither for ways to here and back nor for its disk: a
-    thousand workers may queue.
-
-    Where the server crashes, what it did may be forgotten, but not where anything was committed after it.
-    """
-    with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
-        if store.engine.dialect.name == "postgresql":
-            kwargs = {"literal_binds": True}
-            text = str(statement.compile(dialect=store.engine.dialect, compile_kwargs=kwargs))
-            lines = [*_bounds(), "SET LOCAL synchronous_commit = off", _lock(store), text, "COMMIT"]
-            connection.exec_driver_sql("; ".join(lines))
-        else:
-            connection.execute(statement)
-
-
-def _lock(store: Store) -> str:
-    return f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})"
+def turn(store: Store) -> list[ColumnElement[bool]]:
+    """The condition of a statement that is one transaction: that no other one of this study has the lock of
+    `writing` at that moment. It never waits."""
+    if store.engine.dialect.name != "postgresql":
+        return []  # there it has locked the whole file
+    return [func.pg_try_advisory_xact_lock(_LOCK, store.study)]
 
 
 @contextmanager

@@ -8,6 +8,8 @@ over) gets `Lost`, and its late result is not recorded.
 """
 
 import json
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -15,7 +17,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Row, Select, Update, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from cellsearch.errors import RunError
 from cellsearch.search.schema import (
@@ -25,12 +26,13 @@ from cellsearch.search.schema import (
     cells,
     claims,
     functions,
-    queued,
     reading,
     slots,
     stages,
     studies,
+    turn,
     twins,
+    unless_there,
     writing,
 )
 from cellsearch.train.outcome import Outcome
@@ -81,9 +83,10 @@ def take(store: Store, worker: str) -> Slot | Idle:
     """The slot that `worker` has, else the next: one that was released, else the next piece of the baseline,
     else a new one while the target is not met.
 
-    What is next is looked for without a lock. Workers queue for one statement each, which takes the first
-    that is there by then.
+    Nobody queues in the database, which a thousand workers would bring to a halt: who finds that another one
+    is at it comes back a little later.
     """
+    pause = 0.02
     while True:
         known, found = _next(store, worker)
         if known.stopped or known.halted:
@@ -91,13 +94,19 @@ def take(store: Store, worker: str) -> Slot | Idle:
         if found is not None and found.state == "running":
             return _slot(found)
         if found is not None:
-            queued(store, _first_free(store, worker))
+            change: Update | Insert = _first_free(store, worker)
         elif known.waits:
             return Idle.WAIT if known.running else Idle.FREEZE
         elif known.last + 1 - known.planned >= known.trials:
             return Idle.DONE
         else:
-            queued(store, _another(store, worker, known.planned))
+            change = _another(store, worker, known.planned)
+        with alone(store) as connection:
+            mine = connection.execute(change.returning(*slots.c)).first()
+        if mine is not None:
+            return _slot(mine)
+        time.sleep(random.uniform(0, pause))
+        pause = min(2 * pause, 2.0)
 
 
 def _next(store: Store, worker: str) -> tuple[Row[Any], Row[Any] | None]:
@@ -120,26 +129,23 @@ def _next(store: Store, worker: str) -> tuple[Row[Any], Row[Any] | None]:
 
 
 def _first_free(store: Store, worker: str) -> Update:
-    """The statement that takes the first free slot, where there is one."""
+    """The statement that takes the first free slot that no other worker is taking."""
     free = (slots.c.study == store.study, slots.c.state == "free")
-    first = select(func.min(slots.c.number)).where(*free).scalar_subquery()
-    return update(slots).where(*free, slots.c.number == first).values(state="running", worker=worker)
+    first = select(slots.c.number).where(*free).order_by(slots.c.number).limit(1)
+    chosen = first.with_for_update(skip_locked=True).scalar_subquery()
+    return update(slots).where(*free, slots.c.number == chosen).values(state="running", worker=worker)
 
 
 def _another(store: Store, worker: str, planned: int) -> Insert:
-    """The statement that makes the slot after the last one, while the target is not met."""
+    """The statement that makes the slot after the last one, while the target is not met and no other worker
+    makes one."""
     next = 1 + select(func.max(slots.c.number)).where(slots.c.study == store.study).scalar_subquery()
     target = select(studies.c.trials).where(studies.c.id == store.study).scalar_subquery()
-    row: dict[str, Any] = {
-        c.name: literal(c.default.arg) for c in slots.c if isinstance(c.default, ScalarElementColumnDefault)
-    }
-    row |= {
-        "study": literal(store.study),
-        "number": next,
-        "state": literal("running"),
-        "worker": literal(worker),
-    }
-    return insert(slots).from_select(list(row), select(*row.values()).where(next - planned < target))
+    row = select(literal(store.study), next, literal("running"), literal(worker))
+    columns = ["study", "number", "state", "worker"]
+    found = unless_there(store, slots).from_select(columns, row.where(next - planned < target, *turn(store)))
+    assert isinstance(found, Insert)
+    return found
 
 
 def _at_baseline(store: Store) -> Select[Any]:

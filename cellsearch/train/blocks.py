@@ -12,9 +12,9 @@ from cellsearch.compiler.stack import Stack
 #: as long, because its tensors stay neither in a cache nor with the allocator.
 BLOCK = 24 << 20
 
-#: The layers compute members apart, but the output layer is a product of the BLAS, which takes other ways for
-#: matrices of few rows or columns, and then the last bit depends on where in memory a member lies. A population
-#: stays whole where one of the sizes is smaller than these (measured: 4 to 12 and 3, in float32), and in
+#: The layers compute members apart, but the output layer is a product of the BLAS, which takes other ways
+#: for matrices of few rows or columns, and then the last bit depends on where in memory a member lies. A
+#: population stays whole where one of the sizes is smaller than these (measured: 4 to 12 and 3, in float32), and in
 #: float64, where that ends at no size.
 LEAST, LEAST_ROWS = 16, 4
 
@@ -28,9 +28,7 @@ def tape(stack: Stack, positions: int, real: int) -> int:
     return real * positions * values
 
 
-def sizes(
-    stack: Stack, vocabulary: int, members: int, positions: int, scored: int, real: int
-) -> list[int]:
+def sizes(stack: Stack, vocabulary: int, members: int, positions: int, scored: int, real: int) -> list[int]:
     """As few blocks as possible, as even as possible. `scored` is how many positions count."""
     least = min(vocabulary, *(lay.hidden for lay in stack.layers))
     if least < LEAST or scored < LEAST_ROWS or real != 4:

@@ -98,7 +98,8 @@ def _at_once(shape: Shape, members: int, training: Training, device: str) -> int
     if torch.device(device).type != "cpu" or choose_engine("auto", like) not in IN_C:
         return members
     positions = training.steps * training.batch
-    return max(blocks.sizes(shape.stack, members, positions, BYTES[training.dtype]))
+    real = BYTES[training.dtype]
+    return max(blocks.sizes(shape.stack, shape.vocabulary, members, positions, positions, real))
 
 
 def _made(lay: Layout) -> bool:

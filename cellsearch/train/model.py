@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
 from cellsearch.compiler.layer import IN_C, choose_engine
+from cellsearch.compiler.native.output import softmax as native_softmax
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
 from cellsearch.compiler.triton.output import softmax as triton_softmax
@@ -82,7 +83,7 @@ def _layer_rows(shape: Shape, row: Tensor) -> list[Tensor]:
 @dataclass(frozen=True)
 class Window:
     """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets
-    there. Where windows are made alike, `scored` says which of the positions count, and the others fill up."""
+    there. Where windows are made alike, `scored` says which positions count, and the others fill up."""
 
     inputs: Tensor
     positions: Tensor | None  # None: all of them
@@ -249,7 +250,7 @@ def _some(
     batch: int,
     engine: str,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and right ones [k] of a block of members. (What is large here is gone before the next block is.)"""
+    """Loss and right ones [k] of a block of members. (What is large here is gone before the next.)"""
     vocabulary, hidden = shape.vocabulary, shape.hidden
     end = shape.output + hidden * vocabulary
     matrix = rows[:, shape.output : end].unflatten(1, (hidden, vocabulary))
@@ -257,8 +258,11 @@ def _some(
     logits = space[: len(rows)]  # [k, n, V]
     torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
     back = gradient is not None
-    if choose_engine(engine, rows) == "triton":
+    chosen = choose_engine(engine, rows)
+    if chosen == "triton":
         losses, hits = triton_softmax(logits, window.targets, window.scored, batch, back)
+    elif chosen in IN_C and window.scored is None:
+        losses, hits = native_softmax(logits, window.targets, batch, back)
     else:
         losses, hits = _softmax(logits, window, batch, back)
     loss, right = losses.sum(1), hits.sum(1)
@@ -279,8 +283,8 @@ def _some(
 
 
 def _softmax(logits: Tensor, window: Window, batch: int, back: bool) -> tuple[Tensor, Tensor]:
-    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` its place is taken
-    by the gradient."""
+    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` the gradient takes
+    its place."""
     target = window.targets.expand(logits.shape[0], -1)[..., None]
     top = logits.max(-1)
     hits = top.indices == target[..., 0]

@@ -5,20 +5,26 @@ import json
 import pytest
 import torch
 
-from cellsearch.analysis.bench import limits, measure
+from cellsearch.analysis.bench import cells, limits, measure, mix, profile
 from cellsearch.analysis.bench.contestants import Contestant, contestants, ours
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.cli.main import main
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import describe
 from cellsearch.errors import RunError
+from cellsearch.search.space import load_space
+from cellsearch.train import cost
 
 SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru_torch", "mut1", "peephole_lstm", "depth_gated_lstm"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "gru", "gru_torch", "mut1", "peephole_lstm", "depth_gated_lstm", *cells.MUTANTS]
+)
 def test_everyone_comes_to_the_same_losses_over_several_steps(name: str) -> None:
-    work = make(zoo.load(name), SMALL, "cpu")
+    cell = cells.load(name) if name in cells.MUTANTS else zoo.load(name)
+    work = make(cell, SMALL, "cpu")
     engines = ["eager"] + ["native"] * (toolchain.compiler() is not None)
     losses = {}
     for contestant in contestants(name, engines, compiled=False):
@@ -81,3 +87,70 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "eager module, as exported" in out
     assert "ratio" in out
     assert main(["bench", "--cell", "grru"]) != 0
+
+
+@pytest.mark.parametrize("name", cells.MUTANTS)
+def test_a_mutant_has_as_many_nodes_as_its_name_says(name: str) -> None:
+    cell = cells.load(name)
+    assert (cell.name, describe(cell).nodes) == (name, int(name.removeprefix("mutant_")))
+    assert name not in zoo.names()
+    assert "seed" in cell.description
+
+
+@pytest.mark.parametrize("name", ["lstm", "depth_gated_lstm"])
+def test_the_parts_of_a_step_add_up_to_it(name: str) -> None:
+    report = profile.profiled([zoo.load(name)], [6], [1, 3], SMALL, rounds=3).as_json()
+    assert set(report) == {"conditions", "rows", "parts"}
+    assert {row["K"] for row in report["rows"]} == {1, 3}
+    for members in (1, 3):
+        parts = [part for part in report["parts"] if part["K"] == members]
+        step = next(row["median_s"] for row in report["rows"] if row["K"] == members)
+        assert sum(part["seconds"] for part in parts) == pytest.approx(step)
+        assert sum(part["share"] for part in parts) == pytest.approx(1)
+        assert parts[-1]["part"] == profile.REST
+        assert all(part["seconds"] > 0 for part in parts[:-1])
+        assert {(part["T"], part["B"], part["layers"]) for part in parts} == {(5, 4, 2)}
+    native = toolchain.compiler() is not None
+    assert len(parts) == len(profile.ORDER if native else profile.FUNCTIONS) + (not native)
+
+
+def test_a_mix_measures_every_setting_in_the_groups_of_a_search() -> None:
+    grid = load_space("jozefowicz2015").grid
+    found = mix.groups(zoo.load("lstm"), grid, SMALL)
+    assert sum(size.population for size in found) == mix.SETTINGS
+    assert len({(size.layers, size.hidden) for size in found}) == len(found) > 1
+    widths = {(k, cost.width(zoo.load("lstm"), 7, k, p)) for k in grid.layers for p in grid.parameters}
+    assert {(size.layers, size.hidden) for size in found} <= widths
+    assert found == mix.groups(zoo.load("lstm"), grid, SMALL)
+
+
+def test_the_totals_of_a_mix_are_those_of_its_groups() -> None:
+    overrides = ["grid.layers=[1, 2]", "grid.parameters=[150, 300]"]
+    space = load_space("quick", overrides)
+    report = mix.mixed([zoo.load("lstm"), zoo.load("mut1")], space.grid, "quick", SMALL, rounds=1).as_json()
+    for name in ("lstm", "mut1"):
+        rows = [row for row in report["rows"] if row["cell"] == name]
+        totals = [total for total in report["totals"] if total["cell"] == name]
+        assert totals[0]["ratio"] == 1.0
+        assert len({(row["layers"], row["H"]) for row in rows}) == totals[0]["groups"] > 1
+        for total in totals:
+            mine = [row for row in rows if row["what"] == total["what"]]
+            assert total["settings"] == sum(row["K"] for row in mine) == 20
+            assert total["median_s"] == pytest.approx(sum(row["median_s"] for row in mine))
+            assert total["members_per_s"] == pytest.approx(20 / total["median_s"])
+    assert any(total["what"] == "torch.nn.LSTM" for total in report["totals"])
+    assert "quick" in report["conditions"]["mix"]
+
+
+def test_profile_and_mix_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--hidden", "4", "--population", "1,2", "--steps", "3", "--batch", "2", "--rounds", "2"]
+    assert main(["bench", "--cell", "mutant_12", "--profile", *small]) == 0
+    out = capsys.readouterr().out
+    assert out.count("where it goes") == 2
+    assert profile.REST in out
+    assert main(["bench", "--cell", "gru", "--mix", "quick", "--rounds", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["totals"][0]["space"] == "quick"
+    assert main(["bench", "--cell", "gru", "--mix", "quick", "--profile"]) == 2
+    assert main(["bench", "--cell", "gru", "--mix", "quik"]) == 1
+    assert "quick" in capsys.readouterr().err

@@ -92,7 +92,10 @@ def test_check_sums_a_space_up(run: Run) -> None:
 def test_check_tells_the_strategy_and_notes_seeds_beyond_the_limits(run: Run, tmp_path: Path) -> None:
     text = source_of("quick")
     for old, new in (
-        ("strategy:\n", "strategy:\n  name: evolution\n  rank: pareto\n  cost: multiply_adds\n  sampler: tpe\n"),
+        (
+            "strategy:\n",
+            "strategy:\n  name: evolution\n  rank: pareto\n  cost: multiply_adds\n  sampler: tpe\n",
+        ),
         ("limits: {nodes: 48, matrices: 16}", "limits: {matrices: 7, parameters: 70000}"),
     ):
         assert old in text

@@ -30,7 +30,7 @@ def progress(**changes: Any) -> Progress:
     p = Progress(
         name="quick", workers=(("host:1", "trial 13: propose m13 on xml: epoch 3, 3 of 3 settings"), ("host:2", "")),
         counts=COUNTS, trials=30, best=row("m7", 1, 1.042), seeds=(row("gru", 2, 1.0, True), row("lstm", 3, 0.98, True)),
-        dropped=(), messages=(), elapsed=65.0, spent=70.0, per_hour=410.0, left=200.0,
+        dropped=(), messages=(), elapsed=65.0, spent=70.0, per_hour=410.0, left=(170.0, 320.0),
     )  # fmt: skip
     return replace(p, **changes)
 
@@ -38,7 +38,7 @@ def progress(**changes: Any) -> Progress:
 def test_the_screen_shows_what_a_watcher_asks_for() -> None:
     lines = [line.plain for line in report.screen(progress(), 80, 24, 46.0)]
     shown = "\n".join(lines)
-    assert lines[0] == "quick  trials 12 of 30  1:05, about 3 min left"
+    assert lines[0] == "quick  trials 12 of 30  1:05, about 3 to 5 min left"
     assert lines[1].count("━") == 32 and len(lines[1]) == 80
     assert [line.split()[1] for line in lines if line[:1].isdigit()][:3] == ["m7", "gru", "lstm"]
     assert "m7: h' = tanh[x, h]" in shown
@@ -82,7 +82,7 @@ def test_names_of_others_are_no_markup_and_no_escapes() -> None:
 def test_a_log_line_says_it_all() -> None:
     assert report.line(progress(), 46.0) == (
         "   1:05  trials 12 of 30; m7 1.042, gru 1.000, lstm 0.980; 4 ranked, 7 filtered, 1 failed; 120 settings "
-        "(3 diverged); 46 settings/min, 6.8 trials/min; about 3 min left"
+        "(3 diverged); 46 settings/min, 6.8 trials/min; about 3 to 5 min left"
     )
 
 
@@ -143,6 +143,9 @@ def test_times_and_counts_read_well() -> None:
     ]
     assert [words.about(s) for s in (1, 44, 100, 4_000, 10_000, 500_000)] == [
         "10 s", "40 s", "2 min", "67 min", "3 h", "6 d",
+    ]  # fmt: skip
+    assert [words.between(*pair) for pair in ((1, 9), (44, 100), (130, 320), (3_000, 9_000))] == [
+        "10 s", "40 s to 2 min", "2 to 5 min", "50 min to 2 h",
     ]  # fmt: skip
     assert [words.read_duration(t) for t in ("90s", "15m", "2h", "1h30m", "0.5h", "1d")] == [
         90, 900, 7_200, 5_400, 1_800, 86_400,

@@ -16,7 +16,7 @@ from cellsearch.compiler import layer
 from cellsearch.compiler.formula import function
 from cellsearch.compiler.kernels import Kernel, Let, Ref, Store
 from cellsearch.compiler.plan import plan
-from cellsearch.compiler.triton import loop, output, source, toolchain, writer
+from cellsearch.compiler.triton import loop, output, source, toolchain, whole, writer
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
@@ -34,6 +34,40 @@ def worst(found: dict[str, float]) -> tuple[float, str]:
 @pytest.mark.parametrize("name", zoo.names())
 def test_zoo_cells_agree_with_reference(name: str) -> None:
     found = differences([zoo.load(name)], "triton", steps=2)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+WHOLE = ("lstm", "gru", "mut1", "peephole_lstm", "clockwork", "depth_gated_lstm", "cornn", "slstm", "qrnn")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in WHOLE)) for n in zoo.names()]
+)
+def test_the_whole_loop_as_one_kernel_agrees_with_reference(name: str) -> None:
+    found = differences([zoo.load(name)] * 2, "whole", steps=3, start=2)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize(("steps", "batch", "hidden"), [(1, 1, 1), (4, 17, 18)])
+def test_the_whole_loop_at_every_size(steps: int, batch: int, hidden: int) -> None:
+    """Also where there are more sequences than a tile has rows."""
+    cells = [zoo.load("lstm")]
+    found = differences(cells, "whole", steps=steps, batch=batch, hidden=hidden, width=hidden, members=3)
+    assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.long)])
+def test_the_whole_loop_of_mutants_agrees_with_reference(count: int) -> None:
+    for k, cell in enumerate(mutants(count)):
+        found = differences([cell], "whole", seed=k, steps=2)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+def test_matrices_that_a_program_cannot_hold_leave_the_loop_step_by_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whole, "HELD", {"f_loop": 0, "b_loop": 0})
+    found = differences([zoo.load("lstm")], "whole", steps=2)
     assert worst(found)[0] < 1e-10, worst(found)
 
 
@@ -263,6 +297,28 @@ def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytes
             assert texts["cubin"]
             if aligned and cell == "lstm":  # its outer stages have no pointwise work
                 assert "st.global.v4" in texts["ptx"] and not re.search(r"st\.global\.b32", texts["ptx"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["lstm", "mi_lstm", "layernorm_lstm", "lem", "peephole_lstm"])
+def test_the_whole_loop_fits_on_a_chip(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the largest width at which a program holds the matrices."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    code = whole.loops(plan(zoo.load(name)), frozenset(), "float32")
+    for made in (code.forward, code.backward):
+        assert made.matrices * 64**2 <= whole.HELD[made.name]
+        kernel = toolchain.functions(code.text, False)[made.name]
+        constants = {"T": 35, "R": 16, "W": 64, "EXACT": toolchain.precision()}
+        kinds = {"a": "*fp32", "s": "i64"}
+        names = list(kernel.signature.parameters)
+        signature = {n: "constexpr" if n in constants else kinds.get(n[0], "i32") for n in names}
+        options = {"enable_fp_fusion": True, "num_warps": 8}
+        wanted = ASTSource(kernel, signature, constants, {})
+        found = triton.compile(wanted, target=GPUTarget("cuda", 90, 32), options=options)
+        assert found.metadata.shared <= 227 * 1024
 
 
 def test_what_triton_cannot_do_is_one_clear_error() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.shim import Shim, build
+pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")  # before they are loaded
 
-pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")
+from tests.faults.processes import clear  # noqa: E402
+from tests.faults.shim import Shim, build  # noqa: E402
 
 MEMORY = Path("/dev/shm")
 
@@ -34,3 +35,10 @@ def shim(tmp_path: Path) -> Shim:
     if built is None:
         pytest.skip("needs Linux and a C compiler")
     return built
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No test leaves a process behind, whatever becomes of it."""
+    yield
+    clear()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 SEARCHING = Path(__file__).with_name("searching.py")
 LAB = Path(__file__).with_name("lab.py")
 Process = subprocess.Popen[bytes]
+STARTED: list[Process] = []  # by the test that runs now: a test that fails leaves none of them behind
 
 
 @dataclass
@@ -53,11 +55,7 @@ class Search:
     def start(self, **changes: Any) -> Process:
         """Starts the command, in a process group of its own."""
         orders = json.dumps({"folder": str(self.folder)} | self.orders | changes)
-        return subprocess.Popen(
-            [*self.before, *self.python, str(SEARCHING), orders],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=self.variables, start_new_session=True,
-        )  # fmt: skip
+        return begun([*self.before, *self.python, str(SEARCHING), orders], self.variables)
 
     def run(self, **changes: Any) -> tuple[int, str]:
         """The whole command: its exit code and what it said."""
@@ -65,12 +63,8 @@ class Search:
 
     def join(self, environment: Mapping[str, str] | None = None, **wrong: Any) -> Process:
         """A worker that joins by itself."""
-        return subprocess.Popen(
-            [sys.executable, str(LAB), json.dumps({"join": self.url, "results": str(self.folder)} | wrong)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=self.variables | dict(environment or {}),
-            start_new_session=True,
-        )  # fmt: skip
+        orders = json.dumps({"join": self.url, "results": str(self.folder)} | wrong)
+        return begun([*self.python, str(LAB), orders], self.variables | dict(environment or {}))
 
     def workers(self) -> list[Worker]:
         """The living workers of this machine."""
@@ -98,6 +92,26 @@ class Search:
             return []
         store.engine.dispose()
         return rows_of(self.url, table)
+
+
+def begun(words: Sequence[str], variables: Mapping[str, str], folder: Path | None = None) -> Process:
+    """A process in a group of its own, of which what it says on stderr is kept."""
+    process = subprocess.Popen(
+        words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=variables, start_new_session=True,
+    )  # fmt: skip
+    STARTED.append(process)
+    return process
+
+
+def clear() -> None:
+    """Ends what a test has left running."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:  # else its workers end by themselves
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stderr is not None and not process.stderr.closed:
+            process.communicate()
 
 
 def end(process: Process, timeout: float = 120) -> tuple[int, str]:
@@ -174,7 +188,5 @@ def _on_their_last_try(search: Search) -> set[str]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

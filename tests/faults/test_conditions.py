@@ -76,6 +76,7 @@ def test_a_worker_of_another_program_is_refused(tmp_path: Path) -> None:
     assert re.search(r"results differ \(numerics 1, this one has \d+\)\ninstall cellsearch 0.0.9", said)
 
 
+@pytest.mark.long
 def test_data_that_changes_while_a_search_runs_is_refused_by_the_next_worker(folder: Path) -> None:
     """Who has read it goes on with what it has read; nobody mixes."""
     data = folder / "data.txt"
@@ -158,6 +159,7 @@ def test_other_versions_of_optuna_read_the_mirror_and_this_one_goes_on_with_thei
     assert count(again.url) == "14"
 
 
+@pytest.mark.long
 def test_a_mirror_that_cannot_be_opened_does_not_stop_a_search(folder: Path) -> None:
     """Optuna's part of the database is of a version that is not known here: the search goes on without it."""
     search = Search(folder, {"trials": 3})

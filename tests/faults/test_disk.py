@@ -17,8 +17,8 @@ from cellsearch.search import liveness, queries, records, slots, spool, worker
 from cellsearch.search.liveness import Heart
 from tests.faults.processes import Search, end, until
 from tests.faults.shim import Shim
-from tests.faults.witness import Witness, accounts, board, check_files, command, undisturbed
-from tests.search.scripted import Scripted, new_study, one_of, space_of
+from tests.faults.witness import Witness, accounts, board, command, undisturbed
+from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
 
 TRIALS = 12
 SLOW = {"seconds": 0.02}
@@ -53,9 +53,6 @@ def test_a_full_disk_at_every_kind_of_write(folder: Path, shim: Shim) -> None:
         "/search."
     )  # the lock is held all the same, only its number is missing; the log is made up for later
     assert search.run(wrong={}) == (0, "")
-    shim.free()
-    assert search.run(wrong={}) == (0, "")
-    check_files(search.url, search.folder / "s")
     witness.look()
     accounts(search.url, TRIALS)
     assert board(search.url) == undisturbed(folder, TRIALS)
@@ -91,6 +88,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
     assert board(store.url) == undisturbed(folder, 2)
 
 
+@pytest.mark.long
 def test_files_that_may_not_grow(folder: Path) -> None:
     """A limit of the system on the size of files (`ulimit -f`): every write behind it fails, in every process."""
     search = Search(folder, {"trials": TRIALS, "wrong": SLOW})
@@ -161,6 +159,7 @@ def all_of(folder: Path, files: int, folders: int) -> None:
     folder.chmod(folders)
 
 
+@pytest.mark.long
 def test_permissions_that_are_lost_in_the_middle(folder: Path) -> None:
     search = Search(folder, {"trials": 400, "wrong": SLOW}, before=unprivileged())
     mine, witness = folder / "s", Witness(search.url)
@@ -188,8 +187,8 @@ def test_permissions_that_are_lost_in_the_middle(folder: Path) -> None:
 
 
 def test_a_finished_search_is_read_where_nothing_may_be_written(folder: Path) -> None:
-    search = Search(folder / "results", {"trials": 2})
-    assert search.run() == (0, "")
+    search = Search(folder / "results")
+    searched(folder / "results" / "s", Scripted(), space_of(), one_of(40), 2).engine.dispose()
     expected = board(search.url)
     all_of(folder / "results", 0o400, 0o500)
     before = sorted((folder / "results" / "s").iterdir())
@@ -210,7 +209,14 @@ def test_a_finished_search_is_read_where_nothing_may_be_written(folder: Path) ->
     all_of(folder / "results", 0o600, 0o700)
 
 
-@pytest.mark.parametrize("fault", ["deleted", "moved", "replaced"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "deleted",
+        pytest.param("moved", marks=pytest.mark.long),
+        pytest.param("replaced", marks=pytest.mark.long),
+    ],
+)
 def test_a_database_that_vanishes_ends_the_search_with_it(folder: Path, fault: str) -> None:
     """SQLite would go on for ever in a file that nobody can see any more."""
     search = Search(folder, {"trials": 400, "wrong": SLOW})
@@ -243,7 +249,7 @@ def test_imports_and_exports_on_a_full_disk_are_whole_or_absent(folder: Path, sh
     exports = ["export", "gru", "--to", "latex", "--out", "out/gru.tex"]
     for words, name in ((imports, "recipe.cell"), (exports, "gru.tex")):
         command = [sys.executable, "-m", "cellsearch", *words]
-        for pattern in ("out", name[:4]):
+        for pattern in ("out", name[:4])[: 1 + (words == imports)]:
             shim.fill(pattern)
             done = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, check=False

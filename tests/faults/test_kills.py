@@ -1,11 +1,10 @@
 """F1 and F2: workers and coordinators killed -9 at random moments lose nothing, repeat nothing, change nothing."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import Process, Search, torment
+from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, undisturbed
 
 
@@ -25,6 +24,7 @@ def scripted(folder: Path, workers: int, trials: int) -> Search:
     return Search(folder, {"trials": trials, "workers": workers, "wrong": {"seconds": 0.03}})
 
 
+@pytest.mark.long
 def test_killed_at_random_it_is_the_search_that_was_not(folder: Path) -> None:
     search = scripted(folder, 1, 40)
     killed(search, 40, 8, 1)
@@ -32,7 +32,7 @@ def test_killed_at_random_it_is_the_search_that_was_not(folder: Path) -> None:
 
 
 def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
-    killed(scripted(folder, 3, 40), 40, 12, 2)
+    killed(scripted(folder, 3, 30), 30, 8, 2)
 
 
 @pytest.mark.long
@@ -72,11 +72,8 @@ class Real(Search):
     def start(self, **_: object) -> Process:
         file = self.folder.parent / "s.yaml"
         file.write_text(TINY)
-        return subprocess.Popen(
-            [*self.python, "-m", "cellsearch", "search", str(file), "--workers", str(self.orders["workers"])],
-            cwd=self.folder.parent, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=self.variables, start_new_session=True,
-        )  # fmt: skip
+        words = ["-m", "cellsearch", "search", str(file), "--workers", str(self.orders["workers"])]
+        return begun([*self.python, *words], self.variables, self.folder.parent)
 
 
 @pytest.mark.long

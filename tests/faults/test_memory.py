@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from cellsearch.search import schema
 from tests.faults.processes import Search
 from tests.faults.witness import Witness, accounts
 
 
+@pytest.mark.long
 def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(folder: Path) -> None:
     """`ulimit -v`: one cell in five wants four gigabytes of three."""
     search = Search(folder, {"trials": 8, "space": {"refine": 0}, "wrong": {"memory": 4_000, "limit": 3_000}})
@@ -19,6 +22,7 @@ def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(fo
     accounts(search.url, 8, failed=len(failed))
 
 
+@pytest.mark.long
 def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     """It stops with the first cause, not with the last, and does not try for ever."""
     orders = {"trials": 100, "workers": 2, "space": {"failures": 4, "refine": 0}, "wrong": {"diverge": True}}
@@ -27,4 +31,3 @@ def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     assert code == 1 and "evaluations in a row have failed; the first of them: diverged" in said
     assert "Traceback" not in said and len(said.splitlines()) < 4
     assert 4 <= len([row for row in search.rows(schema.slots) if row["state"] == "failed"]) <= 6
-    assert search.run(wrong={}, trials=4)[0] == 0

@@ -2,16 +2,18 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cellsearch.search.database import url_of
 from cellsearch.search.lab import RealLab
+from cellsearch.search.run import Options, start
 from cellsearch.search.space import parse_space
 from tests.faults.processes import Search
 from tests.faults.witness import accounts, board, command, undisturbed
-from tests.search.scripted import TEXT, Scripted, one_of, searched, space_of
+from tests.search.scripted import DIGESTS, TEXT, Scripted, one_of, searched, space_of
 
 ODD = [
     "a b", "ünï☃😀", "100%", "%41%2F", "a;b", "new\nline", "tab\t", "it's \"quoted\"", "$(touch x)", "`x`", "-dash", "--help",
@@ -20,11 +22,21 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a finished search."""
+    folder = tmp_path_factory.mktemp("paths")
+    searched(folder, Scripted(), space_of(), one_of(40), 4).engine.dispose()
+    return folder / "study.db"
+
+
 @pytest.mark.parametrize("name", ODD)
-def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_folder_may_be_called_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study: Path, name: str
+) -> None:
     here = tmp_path / name
-    here.mkdir()
-    searched(here / "results" / "s", Scripted(), space_of(), one_of(40), 4).engine.dispose()
+    (here / "results" / "s").mkdir(parents=True)
+    shutil.copy(study, here / "results" / "s")
     monkeypatch.chdir(here)
     (here / "mine.cell").write_text("cell mine(x; h)\nh' = tanh[x, h]\n")
     (here / "recipe.json").write_text(json.dumps({"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}))
@@ -65,11 +77,14 @@ def test_a_search_runs_in_the_oddest_folder(folder: Path) -> None:
     assert not list(folder.rglob("x"))
 
 
-def test_folders_that_are_links(folder: Path) -> None:
-    (folder / "elsewhere").mkdir()
+def test_folders_that_are_links(folder: Path, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "elsewhere" / "s").mkdir(parents=True)
+    shutil.copy(study, folder / "elsewhere" / "s")
     (folder / "results").symlink_to(folder / "elsewhere")
-    assert Search(folder / "results", {"trials": 2}).run() == (0, "")
-    accounts(f"sqlite:///{folder}/elsewhere/s/study.db", 2)
+    monkeypatch.chdir(folder)
+    assert command("leaderboard", "s")[0] == 0
+    start(space_of(), "s", lambda _: DIGESTS, Options(trials=5), None).engine.dispose()
+    assert json.loads(command("status", "s", "--json")[1])["trials"] == 5
     (folder / "nowhere").symlink_to(folder / "missing")
     (folder / "round").symlink_to(folder / "round")
     for link in ("nowhere", "round"):

@@ -29,10 +29,10 @@ def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     assert end(process) == (130, "")
     assert time.monotonic() - began < 2 * GRACE_SECONDS
     assert not search.workers() and search.running() == 0
-    assert search.run(trials=2, wrong={}) == (0, "")
-    accounts(search.url, 2)
+    assert all(row["attempts"] == 0 for row in search.rows(schema.slots))  # it was nobody's fault
 
 
+@pytest.mark.long
 def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
     search = Search(folder, {"trials": 3, "wrong": {"seconds": 0.2}})
     process = search.start()
@@ -46,6 +46,7 @@ def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
     assert not any(row["attempts"] for row in search.rows(schema.slots))  # that is no fault of a cell
 
 
+@pytest.mark.long
 def test_signals_while_it_starts_and_while_it_ends_lose_nothing(folder: Path) -> None:
     search = Search(folder, {"trials": 60, "workers": 2, "wrong": {"seconds": 0.02}})
     witness = Witness(search.url)

@@ -92,6 +92,7 @@ def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) ->
     assert not attempts(search)
 
 
+@pytest.mark.long
 def test_a_sleep_of_everybody_takes_nobodys_slot(folder: Path) -> None:
     asleep(folder, LEASE, SECOND, 0.1)
 
@@ -102,6 +103,7 @@ def test_a_sleep_of_two_minutes(folder: Path) -> None:
     asleep(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 1.0)
 
 
+@pytest.mark.long
 def test_a_search_that_is_stopped_for_long_goes_on(folder: Path) -> None:
     """Its workers give its row up, and work on."""
     search = Search(folder, {"trials": 8, "workers": 1, "wrong": {"seconds": 0.15, **LEASE}})

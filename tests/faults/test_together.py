@@ -14,7 +14,7 @@ from cellsearch.search.run import seeds_of
 from cellsearch.search.schema import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
-from tests.search.scripted import DIGESTS, new_study, space_of
+from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
 
@@ -26,6 +26,7 @@ def at_once(searches: list[Search]) -> list[tuple[int, str]]:
     return [end(process) for process in processes]
 
 
+@pytest.mark.long
 def test_of_searches_that_start_at_one_instant_one_runs_and_the_others_say_so(folder: Path) -> None:
     found = at_once([Search(folder, {"trials": 8})] * 3)
     assert sorted(code for code, _ in found) == [0, 1, 1]
@@ -106,6 +107,7 @@ def held(folder: Path, seconds: float, wait: float = 0.0, **wrong: float) -> flo
     return time.monotonic() - began
 
 
+@pytest.mark.long
 def test_a_database_that_another_program_holds_is_waited_for(folder: Path) -> None:
     held(folder, 1.5)
 
@@ -129,13 +131,11 @@ def test_a_database_that_is_held_for_longer_than_a_minute(folder: Path) -> None:
 def test_somebody_who_reads_all_the_time_is_no_obstacle(folder: Path) -> None:
     """A dashboard with an open transaction sees its own moment, and nobody waits for it."""
     store = new_study(folder, SPACE, 12)
-    store.engine.dispose()
     reader = sqlite3.connect(folder / "study.db", isolation_level=None)
     reader.execute("BEGIN")
     before = reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone()
-    search = Search(folder, {"trials": 12, "storage": store.url})
-    assert search.run() == (0, "")
+    work(store, SPACE, Scripted(), one_of(40))
     assert reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone() == before
     reader.close()
-    accounts(store.url, 12)
+    store.engine.dispose()
     assert board(store.url) == undisturbed(folder, 12)

@@ -14,12 +14,8 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.train import model
 
-ENGINES = [
-    "eager",
-    pytest.param(
-        "triton", marks=pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
-    ),
-]
+needs_triton = pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
+ENGINES = ["eager", *(pytest.param(name, marks=needs_triton) for name in ("triton", "whole"))]
 FEW = (
     "lstm",
     "gru",
@@ -62,21 +58,22 @@ def test_mutants_agree_with_reference(count: int, engine: str) -> None:
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
 
-@pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
+@needs_triton
+@pytest.mark.parametrize("engine", ["triton", "whole"])
 @pytest.mark.parametrize("name", FEW)
-def test_float32_is_near_float64(name: str) -> None:
-    """Each operation rounds to 2^-24, and exponentials err by a few of these; over T steps and H terms a few
+def test_float32_is_near_float64(name: str, engine: str) -> None:
+    """In float32 alone `whole` runs its loops on a GPU. Each operation rounds to 2^-24, and exponentials err by a few of these; over T steps and H terms a few
     hundred such errors add up at random. `norm` divides by a spread that can be small."""
     cell = zoo.load(name)
     shape = model.Shape(cell, 11, 2, 24)
     exact = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float64)
     tokens = torch.randint(11, (4, 35), generator=torch.Generator().manual_seed(0))
     found = {}
-    for device, dtype, engine in (("cpu", torch.float64, "eager"), ("cuda", torch.float32, "triton")):
+    for device, dtype, chosen in (("cpu", torch.float64, "eager"), ("cuda", torch.float32, engine)):
         rows = exact.to(device, dtype)
         window = model.windows(tokens.to(device), tokens.roll(1, 1).to(device), 35)[0]
         gradient = torch.zeros_like(rows)
-        score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, engine)
+        score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, chosen)
         found[device] = (score.loss.double().cpu(), gradient.double().cpu())
     room = 100 if any(isinstance(node, Apply) and node.op == "norm" for node in cell.nodes) else 1
     for ours, exactly in zip(found["cuda"], found["cpu"], strict=True):

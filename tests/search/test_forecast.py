@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cellsearch.dsl.zoo import load
+from cellsearch.report import forecast as report
 from cellsearch.search import forecast
 from cellsearch.search.lab import RealLab
 from cellsearch.search.space import load_space
@@ -59,3 +60,20 @@ def test_a_schedule_without_a_limit_has_no_most() -> None:
     found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), 40, 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest[1] is None
+
+
+def test_what_the_bound_on_memory_does_is_told() -> None:
+    """Three settings of 34 units take 18 to 21 MB, of 175 units 25 to 42 MB."""
+    changes = [*SMALL, "tasks.0.parameters=[10000, 200000]"]
+    for bound, batches, unfit in ((16, 1, 0), (0.03, 3, 0), (0.02, 2, 1)):
+        space = load_space("quick", [*changes, f"budget.memory_gb={bound}"])
+        found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), 40, 2)
+        data = found.stages[1].data
+        assert data is not None
+        assert (data.batches, len(data.unfit)) == (batches, unfit)
+        assert data.memory <= 1e9 * bound
+        told = " ".join(line.plain for line in report.lines(found, 200))
+        assert (f"arithmetic: settings of one shape are trained in up to {batches} batches" in told) == (
+            batches > 1
+        )
+        assert ("arithmetic: models of 1x175 take more memory alone" in told) == (unfit > 0)

@@ -168,3 +168,20 @@ def test_a_study_without_workers_has_none(tmp_path: Path) -> None:
     assert liveness.listed(store) == []
     assert liveness.recover(store, 9) == []
     assert not records.facts(store).stopped
+
+
+def test_machines_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = processes.machine()
+    read, link = Path.read_text, Path.readlink
+    assert processes.machine() == mine
+    for part in ("boot_id", "ns/pid"):  # another computer; another container on this one
+        with monkeypatch.context() as patch:
+            if part == "boot_id":
+                patch.setattr(
+                    Path, "read_text", lambda p, *a, **k: "other" if p.name == "boot_id" else read(p, *a, **k)
+                )
+            else:
+                patch.setattr(Path, "readlink", lambda p: Path("pid:[1]") if p.name == "pid" else link(p))
+            other = processes.machine()
+        assert other != mine
+        assert other.partition("#")[0] == mine.partition("#")[0]

@@ -105,6 +105,11 @@ def check_log(folder: Path, trials: int) -> None:
     """Each slot stands in the log once, between a start and an end."""
     found = list(journal.events(folder / "s" / "logs" / journal.NAME))
     assert (found[0]["event"], found[-1]["event"], found[-1]["code"]) == ("start", "end", 0)
+    workers = [event for event in found if event["event"] == "worker"]
+    started = {event["worker"] for event in workers if event["state"] == "started"}
+    assert started and {event["worker"] for event in workers if event["state"] == "ended"} <= started
+    assert all(event["device"] == "cpu" for event in workers)
+    assert found[0]["ended"] == 0  # it was new
     slots = [event["slot"] for event in found if event["event"] == "slot"]
     assert sorted(slots) == list(range(records.facts(store_of(folder)).baseline_slots + trials))
 

@@ -43,6 +43,7 @@ def pace(
     device: str,
     windows: int = 20,
     passes: int = 3,
+    engine: str = "auto",
 ) -> Pace:
     """Train `members` members of each cell at once, over the same windows."""
     data = _data(sizes, windows, device)
@@ -50,7 +51,7 @@ def pace(
     made = []
     for cell, mine in zip(cells, lanes, strict=True):
         with mine.here():
-            made.append(_steps(cell, members, sizes, data, device))
+            made.append(_steps(cell, members, sizes, data, device, engine))
     rates = np.full(members, RATE)
     seconds = []
     for _ in range(1 + passes):
@@ -66,10 +67,10 @@ def pace(
     )  # fmt: skip
 
 
-def _steps(cell: Cell, members: int, sizes: Sizes, data: Data, device: str) -> Steps:
+def _steps(cell: Cell, members: int, sizes: Sizes, data: Data, device: str, engine: str) -> Steps:
     shape = model.Shape(cell, sizes.vocabulary, sizes.layers, sizes.hidden)
     rows = model.first_rows(shape, [1.0] * members, range(members), torch.float32).to(device)
-    return Steps(shape, data, rows, torch.full((members,), NORM, device=device))
+    return Steps(shape, data, rows, torch.full((members,), NORM, device=device), engine=engine)
 
 
 def _data(sizes: Sizes, windows: int, device: str) -> Data:

@@ -69,24 +69,25 @@ def step(plan: Plan) -> list[dict[str, Any]]:
 
 def widths(plan: Plan) -> list[dict[str, Any]]:
     """Other widths, populations and cells."""
-    engine, found = _engine(plan), []
+    engines, found = _engines(plan), []
     for name in ("lstm", "gru", "mut1"):
         for hidden in (plan.sizes.hidden, 2 * plan.sizes.hidden, 4 * plan.sizes.hidden):
             for population in (plan.sizes.population, max(1, plan.sizes.population // 12)):
                 sizes = replace(plan.sizes, hidden=hidden, population=population)
-                found += _rows(plan, zoo.load(name), sizes, [recorded(engine)])
+                people = [recorded(e) for e in engines]
+                found += _rows(plan, zoo.load(name), sizes, people)
     return found
 
 
 def compiling(plan: Plan) -> list[dict[str, Any]]:
     """How long cells take to get ready that were never seen before."""
-    engine, found = _engine(plan), []
+    engines, found = _engines(plan), []
     fresh = mutants(8, seed=int(time.time()))  # others each time: Triton keeps kernels on disk
     for k, cell in enumerate(fresh):
         sizes = replace(plan.sizes, population=max(1, plan.sizes.population // 12))
         work = make(cell, sizes, plan.device)
         row: dict[str, Any] = {"cell": k, "nodes": len(cell.nodes)}
-        for name in dict.fromkeys((engine, "eager")):
+        for name in dict.fromkeys((*engines, "eager")):
             begun = time.perf_counter()
             call = recorded(name).ready(work)
             _wait(plan)
@@ -98,11 +99,13 @@ def compiling(plan: Plan) -> list[dict[str, Any]]:
 
 def cohort(plan: Plan) -> list[dict[str, Any]]:
     """Many small populations at once, and single large ones of the first of the same cells."""
-    cells, few = mutants(plan.cells), 4
-    found = [pace(f"{len(cells)} mutants at once", cells, few, plan.sizes, plan.device)]
-    for k, cell in enumerate([zoo.load("lstm"), *cells[:4]]):
-        name = "lstm" if k == 0 else f"mutant {k - 1}"
-        found.append(pace(f"{name} alone", [cell], few * len(cells), plan.sizes, plan.device))
+    cells, few, found = mutants(plan.cells), 4, []
+    for engine in _engines(plan):
+        who = f"{len(cells)} mutants at once ({engine})"
+        found.append(pace(who, cells, few, plan.sizes, plan.device, engine=engine))
+        for k, cell in enumerate([zoo.load("lstm"), *cells[:4]]):
+            who = f"{'lstm' if k == 0 else f'mutant {k - 1}'} alone ({engine})"
+            found.append(pace(who, [cell], few * len(cells), plan.sizes, plan.device, engine=engine))
     return [asdict(row) for row in found]
 
 
@@ -173,10 +176,15 @@ def _engine(plan: Plan) -> str:
     return choose_engine("auto", torch.empty(0, device=plan.device))
 
 
+def _engines(plan: Plan) -> list[str]:
+    """The chosen one, and on a GPU that with the loop over time in one kernel."""
+    return [_engine(plan)] + ["whole"] * (_engine(plan) == "triton")
+
+
 def _others(engine: str) -> list[Any]:
     """This program with the other engine, and without graphs."""
     found = [ours(name) for name in dict.fromkeys((engine, "eager"))]
-    return [*found, *([recorded("eager")] if engine != "eager" else [])]
+    return [*found, *(recorded(name) for name in ("whole", "eager") if engine == "triton")]
 
 
 def _rows(plan: Plan, cell: Cell, sizes: Sizes, people: Sequence[Any]) -> list[dict[str, Any]]:

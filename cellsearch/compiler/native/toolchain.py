@@ -76,6 +76,12 @@ def products(dtype: str) -> ctypes.CDLL:
     return loaded
 
 
+@lru_cache(maxsize=4)
+def output(dtype: str) -> ctypes.CDLL:
+    """The library of the output layer."""
+    return library(_resource("output.c"), dtype)
+
+
 @lru_cache(maxsize=2048)
 def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     cc = compiler()

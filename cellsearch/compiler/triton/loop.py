@@ -9,7 +9,7 @@ from torch import Tensor
 from cellsearch.compiler import eager
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.places import Places
-from cellsearch.compiler.triton import toolchain
+from cellsearch.compiler.triton import toolchain, whole
 from cellsearch.compiler.triton.source import Function, Source, source
 from cellsearch.compiler.triton.writer import STRIDED, strides
 
@@ -18,6 +18,9 @@ TILE = 512
 #: Units in a tile that need not hold all of them: 128 bytes in float32.
 UNITS = 32
 
+#: The sides that a tile has to have to be multiplied.
+LEAST = 16
+
 
 class Runner(eager.Runner):
     """The kernels of one layer as functions of the step."""
@@ -25,8 +28,8 @@ class Runner(eager.Runner):
     def __init__(self, where: Places, above: frozenset[int]) -> None:
         super().__init__(where, above)
         self.interpreted = where.row.device.type == "cpu"
-        dtype = str(where.row.dtype).removeprefix("torch.")
-        self.source: Source = source(where.lay.plan, above, dtype)
+        self.dtype = str(where.row.dtype).removeprefix("torch.")
+        self.source: Source = source(where.lay.plan, above, self.dtype)
         self.functions = toolchain.functions(self.source.text, self.interpreted)
 
     def forward_outer(self, stage: int) -> None:
@@ -105,6 +108,43 @@ class Runner(eager.Runner):
         if ref.kind in ("dout", "dabove") or (tensor.stride(-1) != 1 and ref.kind in STRIDED):
             return tensor.contiguous()
         return tensor
+
+
+class WholeRunner(Runner):
+    """The same with the whole loop in one kernel, where a member's matrices are small enough."""
+
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        super().__init__(where, above)
+        self.loops = whole.loops(where.lay.plan, above, self.dtype)
+        self.units = max(LEAST, _power(where.lay.hidden))
+        self.kernels = toolchain.functions(self.loops.text, self.interpreted)
+
+    def fits(self, loop: whole.Loop) -> bool:
+        """Whether a program can hold the matrices; on a GPU tiles are multiplied in float32 alone."""
+        small = loop.matrices * self.units**2 <= whole.HELD[loop.name]
+        return small and (self.interpreted or self.dtype == "float32")
+
+    def forward_loop(self) -> None:
+        """All steps."""
+        self._whole(self.loops.forward) if self.fits(self.loops.forward) else super().forward_loop()
+
+    def backward_loop(self) -> None:
+        """All steps backward; the result lies in `where.old`."""
+        self._whole(self.loops.backward) if self.fits(self.loops.backward) else super().backward_loop()
+
+    def _whole(self, loop: whole.Loop) -> None:
+        where, lay = self.where, self.where.lay
+        tensors = [self._array(ref) for ref in loop.arrays]
+        offsets = [lay.products[index] for index in loop.products]
+        options: dict[str, Any] = {"R": LEAST, "W": self.units, "EXACT": toolchain.precision()}
+        options["T"] = where.steps_count
+        if not self.interpreted:
+            options |= {"enable_fp_fusion": True, "num_warps": 8}
+        kernel = self.kernels[loop.name][(where.members, -(-where.batch // LEAST))]
+        with toolchain.on(where.row.device):
+            kernel(
+                *tensors, *self._strides(loop.arrays, tensors), *offsets, where.batch, lay.hidden, **options
+            )
 
 
 def _power(n: int) -> int:

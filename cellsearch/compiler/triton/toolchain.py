@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -29,6 +30,14 @@ def available(kind: str) -> bool:
     if find_spec("triton") is None:
         return False
     return kind == "cpu" or bool(os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang"))
+
+
+@lru_cache(maxsize=1)
+def precision() -> str:
+    """How tiles of float32 are multiplied: as they are ("ieee"); or as three products of TF32, which comes
+    near to it, where Triton aborts the process over the first ("tf32x3": 3.9 does, 3.6 does not)."""
+    major, minor = version("triton").split(".")[:2]
+    return "ieee" if (int(major), int(minor)) <= (3, 6) else "tf32x3"
 
 
 @contextmanager

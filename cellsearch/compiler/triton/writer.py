@@ -1,5 +1,5 @@
-"""Formulas of the op table as lines of Triton. The text is made of rows of the table, node numbers and numbers;
-no name of a user enters it."""
+"""Formulas of the op table as lines of Triton. The text is made of rows of the table, node numbers and
+numbers; no name of a user enters it."""
 
 import ast
 

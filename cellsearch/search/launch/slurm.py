@@ -53,8 +53,7 @@ class Job:
 
     def checkpoint(self, number: int) -> Any:
         """Called by submitit on SIGUSR2, before the job is queued again."""
-        import submitit
-
+        submitit = place.package("submitit", "slurm")
         if self._pid:
             job.ended(self._pid)
         return submitit.helpers.DelayedSubmission(Job(self.file, self.command), number)

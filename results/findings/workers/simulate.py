@@ -2,11 +2,12 @@
 
     python results/findings/workers/simulate.py --storage postgresql://…/postgres --workers 10,100,1000
 
-Every worker is the real loop (`worker.work`) with a real heartbeat and connections of its own, as a thread of one
-of a few processes; only training (a sleep) and mutation (one of a family of small cells) are not real. A stage
-sleeps for a time drawn from a log-normal distribution (sigma 1) with the mean `--stage`. Each row is a study of its
-own, with the baseline and `--before` trials on record; it is warmed up for `--warm` seconds and measured for
-`--seconds`. With PostgreSQL the URL has to be that of a user who may make databases on this machine; without
+Every worker is the real loop (`worker.work`) with a real heartbeat and connections of its own, as a
+thread of one of a few processes; only training (a sleep) and mutation (one of a family of small cells)
+are not real. A stage sleeps for a time drawn from a log-normal distribution (sigma 1) with the mean
+`--stage`. Each row is a study of its own, with the baseline and `--before` trials on record; workers
+start over seven tenths of `--warm` seconds, and it is measured for `--seconds` after that. With
+PostgreSQL the URL has to be that of a user who may make databases on a server of this machine; without
 `--storage` the study is an SQLite file.
 """
 
@@ -37,11 +38,10 @@ from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.zoo import load
 from cellsearch.errors import CellsearchError
 from cellsearch.search import database, liveness, records, schema, slots, worker
-from cellsearch.search.database import Unavailable
 from cellsearch.search.liveness import Heart, Worker
 from cellsearch.search.records import Identity, Seed
 from cellsearch.search.schema import Store
-from cellsearch.search.space import Space, parse_space
+from cellsearch.search.space import parse_space
 from cellsearch.train.outcome import Outcome
 
 SPACE = """\
@@ -141,9 +141,7 @@ class Clock:
         setattr(module, name, timed)
 
 
-def crew(
-    number: int, count: int, args: argparse.Namespace, url: str, stop: Any, answers: Any
-) -> None:
+def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any, answers: Any) -> None:
     """One process with `count` workers."""
     clock = Clock()
     for name in TIMED:
@@ -153,13 +151,15 @@ def crew(
     connect, compiled = database.connect, LRUCache(1_000)
 
     def connected(url: str) -> Engine:
-        """Statements are compiled once in this process, as in that of a worker, and not once for each thread."""
+        """Statements are compiled once in a process, as in that of a worker, not once for each thread."""
         engine = connect(url)
         engine._compiled_cache = compiled
         return engine
 
     database.connect = connected
-    worker.functional = lambda cell: hashlib.sha256(fingerprint(cell).encode()).hexdigest()  # of the client alone
+    worker.functional = lambda cell: hashlib.sha256(
+        fingerprint(cell).encode()
+    ).hexdigest()  # of the client alone
     space, end = parse_space(SPACE), threading.Event()
 
     def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[Any]]:
@@ -217,9 +217,10 @@ def made(url: str, before: int) -> Store:
     for k in range(before):
         cell = variant(-1 - k)
         mark, slot = fingerprint(cell), base + k
-        rows["cells"].append({"fingerprint": mark, "name": f"m{k}", "text": show(cell), "parent": "", "slot": slot,
-                              "edits": "[]", "seed": False})  # fmt: skip
-        rows["functions"].append({"function": hashlib.sha256(mark.encode()).hexdigest(), "fingerprint": mark})
+        cell_row = {"fingerprint": mark, "name": f"m{k}", "text": show(cell), "parent": "", "slot": slot}
+        rows["cells"].append(cell_row | {"edits": "[]", "seed": False})
+        name = hashlib.sha256(mark.encode()).hexdigest()
+        rows["functions"].append({"function": name, "fingerprint": mark})
         passed, task = "ranked", ""
         for task in ("filter", *TASKS):
             chosen = range(1) if task == "filter" else range(20)
@@ -230,13 +231,20 @@ def made(url: str, before: int) -> Store:
             if (rows["stages"][-1]["accuracy"] or 0) < (0.95 if task == "filter" else 0.88):
                 passed = "filtered"
                 break
-        rows["slots"].append({"number": slot, "kind": "propose", "state": "done", "fingerprint": mark, "outcome": passed,
-                              "task": "" if passed == "ranked" else task})  # fmt: skip
+        slot_row = {
+            "number": slot,
+            "kind": "propose",
+            "state": "done",
+            "fingerprint": mark,
+            "outcome": passed,
+        }
+        rows["slots"].append(slot_row | {"task": "" if passed == "ranked" else task})
     with store.engine.execution_options(immediate=True).begin() as connection:
         for name, listed in rows.items():
             table = getattr(schema, name)
             for start in range(0, len(listed), 5_000):
-                connection.execute(insert(table), [row | {"study": store.study} for row in listed[start : start + 5_000]])
+                part = [row | {"study": store.study} for row in listed[start : start + 5_000]]
+                connection.execute(insert(table), part)
         done = {"state": "done", "outcome": "baseline"}
         connection.execute(update(schema.slots).where(schema.slots.c.kind == "baseline").values(done))
     records.freeze(store, seeds[1].fingerprint, dict.fromkeys(TASKS, 0.1), 0.0)
@@ -292,7 +300,7 @@ class Server:
                 lines = (folder / "smaps_rollup").read_text().splitlines()
             except OSError:
                 continue
-            private.append(sum(int(l.split()[1]) for l in lines if l.startswith("Private_")) / 1024)
+            private.append(sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024)
         return len(there), statistics.median(private)
 
     def committed(self, name: str) -> int:
@@ -303,7 +311,10 @@ class Server:
     def waiting(self) -> Counter[str]:
         """What the connections are at."""
         with self.engine.connect() as connection:
-            query = "SELECT state, wait_event_type, wait_event FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            query = (
+                "SELECT state, wait_event_type, wait_event FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend'"
+            )
             return Counter(f"{r[0]}/{r[1]}/{r[2]}" for r in connection.execute(text(query)))
 
 
@@ -383,8 +394,8 @@ def _row(
         }
     if server:
         used = sum(seconds - cpu.get(pid, 0.0) for pid, seconds in after.items())
-        row |= {"transactions_per_second": (committed - commits) / span, "server_cores": used / span,
-                "connections": backends, "private_mb": private, "waits": dict(waits.most_common(6))}  # fmt: skip
+        row |= {"transactions_per_second": (committed - commits) / span, "server_cores": used / span}
+        row |= {"connections": backends, "private_mb": private, "waits": dict(waits.most_common(6))}
     row["client_cores"] = mine / span
     row["wrong"] = dict(wrong.most_common(8))
     return row
@@ -399,11 +410,15 @@ def client_cpu(pid: int | None) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--storage", help="of a PostgreSQL server (default: SQLite)")
     parser.add_argument("--through", help="of a pooler in front of it, by which the workers go")
     parser.add_argument("--folder", default=None, help="for SQLite files (default: that of the system)")
-    parser.add_argument("--workers", default="10,30,100,300,1000", type=lambda t: [int(n) for n in t.split(",")])
+    parser.add_argument(
+        "--workers", default="10,30,100,300,1000", type=lambda t: [int(n) for n in t.split(",")]
+    )
     parser.add_argument("--stage", default=60.0, type=float, help="mean seconds of a stage (default: 60)")
     parser.add_argument("--before", default=2000, type=int, help="trials on record before (default: 2000)")
     parser.add_argument("--warm", default=20.0, type=float)

@@ -217,15 +217,15 @@ def test_several_processes_share_a_study(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/own.db"
     study = study_of(storage=storage)
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_job, args=(storage, 1), daemon=True) for _ in range(3)]
+    processes = [context.Process(target=_job, args=(storage, 1), daemon=True) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 24
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
     marks = Counter(trial.user_attrs["record"]["fingerprint"] for trial in study.trials)
-    assert len(marks) >= 20  # two that ask at one instant may propose the same cell, a seed most of all
+    assert len(marks) >= 13  # two that ask at one instant may propose the same cell, a seed most of all
     parents = {trial.params["cell.parent"] for trial in study.trials if "cell.parent" in trial.params}
     assert max(parents) > 2
 
