@@ -14,8 +14,8 @@ BLOCK = 24 << 20
 
 #: The layers compute members apart, but the output layer is a product of the BLAS, which takes other ways
 #: for matrices of few rows or columns, and then the last bit depends on where in memory a member lies. A
-#: population stays whole where one of the sizes is smaller than these (measured: 4 to 12 and 3, in float32), and in
-#: float64, where that ends at no size.
+#: population stays whole where one of the sizes is smaller than these (measured: 4 to 12 and 3, in float32),
+#: and in float64, where that ends at no size.
 LEAST, LEAST_ROWS = 16, 4
 
 

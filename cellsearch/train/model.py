@@ -283,8 +283,8 @@ def _some(
 
 
 def _softmax(logits: Tensor, window: Window, batch: int, back: bool) -> tuple[Tensor, Tensor]:
-    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` the gradient takes
-    its place."""
+    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` its place is
+    that of the gradient."""
     target = window.targets.expand(logits.shape[0], -1)[..., None]
     top = logits.max(-1)
     hits = top.indices == target[..., 0]

@@ -176,7 +176,7 @@ def _function(library: ctypes.CDLL, name: str) -> Callable[..., None]:
     found = getattr(library, name)
     found.restype = None
     found.argtypes = [_POINTER] * 7
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 class Runner:

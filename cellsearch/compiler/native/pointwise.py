@@ -64,7 +64,9 @@ def _strips(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
 
 def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
     """The loops over the units of a kernel whose formulas call reductions."""
-    loads, lets, lines = [], [], []
+    loads: list[str] = []
+    lets: list[str] = []
+    lines: list[str] = []
     for variable, ref in kernel.loads:
         loads.append(f"            const real {variable} = r{rows[ref]}[{0 if _scalar(plan, ref) else 'h'}];")
     for let in kernel.lets:
