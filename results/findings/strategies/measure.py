@@ -1,9 +1,10 @@
-"""The numbers of this page: `python measure.py noise | again | gather RESULTS`, each into `measured/`.
+"""The numbers of this page: `python measure.py noise | again | firsts | gather RESULTS`, each into `measured/`.
 
 RESULTS is where the nine searches are, named STRATEGY-SEED.
 
     noise    the GRU, trained with many seeds on every setting of each task
     again    the five best of each search on fresh seeds and fresh data, beside the GRU's on the same
+    firsts   the first of each search, LSTM and GRU, several times on that data
     gather   curves and leaderboards of the searches
 """
 
@@ -29,6 +30,7 @@ STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
 TRAINED = range(1_001, 1_017)  # seeds of training, for the noise
 FRESH = 2_001  # a study seed that no search had
 BEST = 5
+TIMES = (4, 8)  # so often a cell is trained on each setting, and the GRU
 DRAWS = 20_000
 
 
@@ -86,10 +88,11 @@ def best(study: studies.Study) -> list[board.Row]:
     return [row for row in board.leaderboard(study.store, study.space) if not row.seed][:BEST]
 
 
-def fresh(text: str) -> dict[str, float]:
-    """A cell again, in a process of its own."""
+def fresh(work: tuple[str, int]) -> dict[str, float]:
+    """A cell again, with one seed of training, in a process of its own."""
+    text, seed = work
     space = load_space(HERE / "space.yaml")
-    return campaign.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], FRESH)
+    return campaign.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], seed)
 
 
 def again(results: Path) -> None:
@@ -98,7 +101,7 @@ def again(results: Path) -> None:
     texts = list(dict.fromkeys([show(zoo.load("gru")), *(row.text for _, _, row in chosen)]))
     accuracy = {}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for text, found in zip(texts, pool.map(fresh, texts), strict=True):
+        for text, found in zip(texts, pool.map(fresh, [(text, FRESH) for text in texts]), strict=True):
             accuracy[text] = found
             print(f"{len(accuracy)} of {len(texts)}", found, flush=True)
     unit = accuracy[texts[0]]
@@ -113,6 +116,20 @@ def again(results: Path) -> None:
             | {"again": {"score": min(now.values())} | now}
         )
     write("again", {"seed": FRESH, "gru": unit, "cells": cells})
+
+
+def firsts(results: Path) -> None:
+    """The first of each search, the GRU and the LSTM, with several seeds of training."""
+    chosen = {f"{strategy}-{seed}": best(study)[0].text for strategy, seed, study in searches(results)}
+    texts = {"gru": show(zoo.load("gru")), "lstm": show(zoo.load("lstm"))} | chosen
+    work = [(name, text, FRESH + k) for name, text in texts.items() for k in range(TIMES[name == "gru"])]
+    accuracy: dict[str, dict[str, list[float]]] = {}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for (name, _, _), found in zip(work, pool.map(fresh, [job[1:] for job in work]), strict=True):
+            for task, value in found.items():
+                accuracy.setdefault(name, {}).setdefault(task, []).append(value)
+            print(name, found, flush=True)
+    write("firsts", {"data": FRESH, "accuracy": accuracy})
 
 
 def gather(results: Path) -> None:
@@ -139,4 +156,4 @@ def gather(results: Path) -> None:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    {"noise": noise, "again": again, "gather": gather}[what](*map(Path, rest))
+    {"noise": noise, "again": again, "firsts": firsts, "gather": gather}[what](*map(Path, rest))
