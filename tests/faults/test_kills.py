@@ -7,13 +7,15 @@ import pytest
 from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, undisturbed
 
+MUTANTS = 1_000  # so that a long search does not run out of cells
+
 
 def killed(search: Search, trials: int, kills: int, seed: int) -> None:
     """A search that is killed so often and then goes to its end."""
     witness = Witness(search.url)
     hit = torment(search, witness, kills, seed)
     shown = witness.acknowledged
-    assert search.run(wrong={})[0] == 0
+    assert search.run(wrong={"mutants": MUTANTS})[0] == 0
     witness.look()
     accounts(search.url, trials)
     check_files(search.url, search.folder / "s")
@@ -21,14 +23,16 @@ def killed(search: Search, trials: int, kills: int, seed: int) -> None:
 
 
 def scripted(folder: Path, workers: int, trials: int) -> Search:
-    return Search(folder, {"trials": trials, "workers": workers, "wrong": {"seconds": 0.03}})
+    return Search(
+        folder, {"trials": trials, "workers": workers, "wrong": {"seconds": 0.03, "mutants": MUTANTS}}
+    )
 
 
 @pytest.mark.long
 def test_killed_at_random_it_is_the_search_that_was_not(folder: Path) -> None:
     search = scripted(folder, 1, 40)
     killed(search, 40, 8, 1)
-    assert board(search.url) == undisturbed(folder, 40)
+    assert board(search.url) == undisturbed(folder, 40, MUTANTS)
 
 
 def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
@@ -41,7 +45,7 @@ def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
 def test_a_hundred_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) -> None:
     search = scripted(folder, 1, 400)
     killed(search, 400, 100, seed)
-    assert board(search.url) == undisturbed(folder, 400)
+    assert board(search.url) == undisturbed(folder, 400, MUTANTS)
 
 
 @pytest.mark.long

@@ -157,11 +157,11 @@ def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothin
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_hundred_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
-    orders = {"trials": 400, "workers": 3, "storage": url, "wrong": {"seconds": 0.03}}
+    orders = {"trials": 400, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
     search, witness = Search(folder, orders), Witness(url)
     hit = torment(search, witness, 100, 31)
     shown = witness.acknowledged
-    assert search.run(wrong={}) == (0, "")
+    assert search.run(wrong={"mutants": 1_000}) == (0, "")
     witness.look()
     accounts(url, 400)
     print(f"100 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")

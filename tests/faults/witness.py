@@ -193,8 +193,8 @@ def slot_of(trial: Any) -> int:
     return slot
 
 
-def undisturbed(folder: Path, trials: int) -> Any:
+def undisturbed(folder: Path, trials: int, mutants: int = 40) -> Any:
     """The leaderboard of a search of one worker that nobody disturbed."""
-    store = searched(folder / "whole", Scripted(), space_of(), one_of(40), trials)
+    store = searched(folder / "whole", Scripted(), space_of(), one_of(mutants), trials)
     store.engine.dispose()
     return board(store.url)
