@@ -1,4 +1,4 @@
-"""The numbers of this page: `python measure.py noise | again | firsts | gather RESULTS`, each into `measured/`.
+"""The numbers of this page: `python measure.py noise`, and `again`, `firsts` or `gather` with RESULTS.
 
 RESULTS is where the nine searches are, named STRATEGY-SEED.
 
