@@ -66,7 +66,7 @@ def test_the_whole_loop_of_mutants_agrees_with_reference(count: int) -> None:
 def test_matrices_that_a_program_cannot_hold_leave_the_loop_step_by_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(whole, "HELD", {"f_loop": 0, "b_loop": 0})
+    monkeypatch.setattr(whole, "HELD", 0)
     found = differences([zoo.load("lstm")], "whole", steps=2)
     assert worst(found)[0] < 1e-10, worst(found)
 
@@ -300,7 +300,7 @@ def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["lstm", "mi_lstm", "layernorm_lstm", "lem", "peephole_lstm"])
+@pytest.mark.parametrize("name", ["lstm", "mi_lstm", "layernorm_lstm", "on_lstm", "lem", "peephole_lstm"])
 def test_the_whole_loop_fits_on_a_chip(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the largest width at which a program holds the matrices."""
     from triton.backends.compiler import GPUTarget
@@ -309,9 +309,9 @@ def test_the_whole_loop_fits_on_a_chip(name: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     code = whole.loops(plan(zoo.load(name)), frozenset(), "float32")
     for made in (code.forward, code.backward):
-        assert made.matrices * 64**2 <= whole.HELD[made.name]
+        width = next(w for w in (128, 64, 32, 16) if made.fits(w))
         kernel = toolchain.functions(code.text, False)[made.name]
-        constants = {"T": 35, "R": 16, "W": 64, "EXACT": toolchain.precision()}
+        constants = {"T": 35, "R": 16, "W": width, "EXACT": toolchain.precision()}
         kinds = {"a": "*fp32", "s": "i64"}
         names = list(kernel.signature.parameters)
         signature = {n: "constexpr" if n in constants else kinds.get(n[0], "i32") for n in names}

@@ -121,8 +121,7 @@ class WholeRunner(Runner):
 
     def fits(self, loop: whole.Loop) -> bool:
         """Whether a program can hold the matrices; on a GPU tiles are multiplied in float32 alone."""
-        small = loop.matrices * self.units**2 <= whole.HELD[loop.name]
-        return small and (self.interpreted or self.dtype == "float32")
+        return loop.fits(self.units) and (self.interpreted or self.dtype == "float32")
 
     def forward_loop(self) -> None:
         """All steps."""

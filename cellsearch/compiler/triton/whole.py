@@ -16,9 +16,9 @@ from cellsearch.compiler.plan import Plan, Product
 from cellsearch.compiler.triton.source import definition
 from cellsearch.compiler.triton.writer import PARTS, Writer, helpers
 
-#: Numbers of matrices that a program can keep, forward and backward: as compiled for compute capability 9.0
-#: with 8 warps, cells of the zoo then take up to 139 and 216 KiB of the 227 KiB of shared memory there are.
-HELD = {"f_loop": 1 << 15, "b_loop": 1 << 14}
+#: Numbers of matrices that a program can keep; half as many where ops over the units need room as well. As
+#: compiled for compute capability 9.0, cells with so many take up to 224 of 227 KiB of shared memory.
+HELD = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Loop:
     arrays: tuple[Ref, ...]  # in the order of its pointers
     products: tuple[int, ...]  # in plan.products: where their matrices start in a row are arguments
     matrices: int  # of H x H numbers
+    over_units: bool  # some op works over the units
+
+    def fits(self, units: int) -> bool:
+        """Whether a program can keep the matrices, each of so many rows and columns."""
+        return self.matrices * units**2 <= (HELD // 2 if self.over_units else HELD)
 
 
 @dataclass(frozen=True)
@@ -162,4 +167,4 @@ class _Step(Writer):
         apart = [*self.unspecialized(), *offsets, "B"]
         arguments = [*self.arguments(), *offsets, "B", "H"]
         text = definition(name, arguments, ["T", "R", "W", "EXACT"], apart, lines)
-        return Loop(name, tuple(self.arrays), products, len(self.matrices)), text
+        return Loop(name, tuple(self.arrays), products, len(self.matrices), self.whole), text

@@ -1,10 +1,9 @@
-"""The numbers of this page: `python measure.py noise`, and `again`, `firsts` or `gather` with RESULTS.
+"""The numbers of this page: `python measure.py noise`, and `again` or `gather` with RESULTS.
 
 RESULTS is where the nine searches are, named STRATEGY-SEED.
 
     noise    the GRU, trained with many seeds on every setting of each task
-    again    the five best of each search on fresh seeds and fresh data, beside the GRU's on the same
-    firsts   the first of each search, LSTM and GRU, several times on that data
+    again    the five best of each search on a fresh seed and fresh data, beside the GRU on that data
     gather   curves and leaderboards of the searches
 """
 
@@ -30,7 +29,9 @@ STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
 TRAINED = range(1_001, 1_017)  # seeds of training, for the noise
 FRESH = 2_001  # a study seed that no search had
 BEST = 5
-TIMES = (4, 8)  # so often a cell is trained on each setting, and the GRU
+UNITS = range(
+    FRESH, FRESH + 8
+)  # seeds of training of the GRU: their mean is the unit of what is trained again
 DRAWS = 20_000
 
 
@@ -96,15 +97,14 @@ def fresh(work: tuple[str, int]) -> dict[str, float]:
 
 
 def again(results: Path) -> None:
-    """Every one of the best cells, on the whole grid of every task, as the GRU."""
+    """Every one of the best cells, on the whole grid of every task; the GRU so too, several times."""
     chosen = [(strategy, seed, row) for strategy, seed, study in searches(results) for row in best(study)]
-    texts = list(dict.fromkeys([show(zoo.load("gru")), *(row.text for _, _, row in chosen)]))
-    accuracy = {}
+    texts = list(dict.fromkeys(row.text for _, _, row in chosen))
+    gru = show(zoo.load("gru"))
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for text, found in zip(texts, pool.map(fresh, [(text, FRESH) for text in texts]), strict=True):
-            accuracy[text] = found
-            print(f"{len(accuracy)} of {len(texts)}", found, flush=True)
-    unit = accuracy[texts[0]]
+        several = list(pool.map(fresh, [(gru, seed) for seed in UNITS]))
+        accuracy = dict(zip(texts, pool.map(fresh, [(text, FRESH) for text in texts]), strict=True))
+    unit = {task: float(np.mean([found[task] for found in several])) for task in several[0]}
     cells: list[dict[str, Any]] = []
     for strategy, seed, row in chosen:
         now = {task: found / unit[task] for task, found in accuracy[row.text].items()}
@@ -115,21 +115,7 @@ def again(results: Path) -> None:
             | {"settings": [r.settings for r in row.tasks], "before": before}
             | {"again": {"score": min(now.values())} | now}
         )
-    write("again", {"seed": FRESH, "gru": unit, "cells": cells})
-
-
-def firsts(results: Path) -> None:
-    """The first of each search, the GRU and the LSTM, with several seeds of training."""
-    chosen = {f"{strategy}-{seed}": best(study)[0].text for strategy, seed, study in searches(results)}
-    texts = {"gru": show(zoo.load("gru")), "lstm": show(zoo.load("lstm"))} | chosen
-    work = [(name, text, FRESH + k) for name, text in texts.items() for k in range(TIMES[name == "gru"])]
-    accuracy: dict[str, dict[str, list[float]]] = {}
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for (name, _, _), found in zip(work, pool.map(fresh, [job[1:] for job in work]), strict=True):
-            for task, value in found.items():
-                accuracy.setdefault(name, {}).setdefault(task, []).append(value)
-            print(name, found, flush=True)
-    write("firsts", {"data": FRESH, "accuracy": accuracy})
+    write("again", {"seed": FRESH, "gru": several, "unit": unit, "cells": cells})
 
 
 def gather(results: Path) -> None:
@@ -156,4 +142,4 @@ def gather(results: Path) -> None:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    {"noise": noise, "again": again, "firsts": firsts, "gather": gather}[what](*map(Path, rest))
+    {"noise": noise, "again": again, "gather": gather}[what](*map(Path, rest))
