@@ -52,11 +52,13 @@ FILTERED = (
 )
 
 OPENING = """
-import json, optuna, resource, sys, time
+import json, optuna, pathlib, re, sys, time
 began = time.process_time()
 trials = optuna.load_study(study_name="s", storage=sys.argv[1]).get_trials(deepcopy=False)
 seconds = time.process_time() - began
-most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not ru_maxrss: that begins with what the process had that started this one
+status = pathlib.Path("/proc/self/status")
+most = int(re.search(r"VmHWM:\\s+([0-9]+)", status.read_text())[1]) / 1024 if status.exists() else 0
 print(json.dumps([len(trials), seconds, most, sorted({trial.params["slot"] for trial in trials})[-1]]))
 """
 
