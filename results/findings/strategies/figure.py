@@ -190,9 +190,7 @@ def again() -> None:
     both = [c[when]["score"] for c in cells for when in ("before", "again")]
     low, high = min(both) - 0.01, max(*both, 1.0) + 0.01
     panel = Panel((76, 62, 380, 330), (low, high), (low, high))
-    chance = read("noise")["again"]
-    panel.rows(chance["low"], chance["high"])
-    ticks = [k / 100 for k in range(60, 140, 2) if low <= k / 100 <= high]
+    ticks = [k / 100 for k in range(60, 140, 4) if low <= k / 100 <= high]
     panel.axes(ticks, ticks, "score in the search", lambda v: f"{v:.2f}")
     middle = panel.top + panel.height / 2
     panel.parts.append(f"<g transform='rotate(-90 22 {middle})'>")
@@ -212,9 +210,8 @@ def again() -> None:
         x = panel.left + 5 + k * 140
         panel.parts.append(f"<circle cx='{x}' cy='46' r='4.5' fill='{colour}'/>")
         panel.text(x + 11, 50, name)
-    for k, told in enumerate(("filled: the first of its search", "grey: the GRU itself (95%)")):
-        y = panel.top + panel.height - 26 + 16 * k
-        panel.text(panel.left + panel.width - 6, y, told, "end", 11, "#57606a")
+    told = "filled: the first of its search"
+    panel.text(panel.left + panel.width - 6, panel.top + panel.height - 10, told, "end", 11, "#57606a")
     panel.line([(low, 1.0), (high, 1.0)], INK, 1, "stroke-dasharray='2 3'")
     panel.text(panel.left + 8, panel.y(1.0) - 5, "GRU", size=11)
     (HERE / "again.svg").write_text(

@@ -1,10 +1,9 @@
-"""The numbers of this page: `python measure.py noise`, and `again`, `firsts` or `gather` with RESULTS.
+"""The numbers of this page: `python measure.py noise`, and `again` or `gather` with RESULTS.
 
 RESULTS is where the nine searches are, named STRATEGY-SEED.
 
     noise    the GRU, trained with many seeds on every setting of each task
     again    the five best of each search on a fresh seed and fresh data, beside the GRU on that data
-    firsts   the first of each search on that data, with more seeds of training
     gather   curves and leaderboards of the searches
 """
 
@@ -29,7 +28,6 @@ HERE = Path(__file__).parent
 STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
 TRAINED = range(1_001, 1_017)  # seeds of training, for the noise
 FRESH = 2_001  # a study seed that no search had
-MORE = range(FRESH + 1, FRESH + 4)
 BEST = 5
 UNITS = range(
     FRESH, FRESH + 8
@@ -75,10 +73,6 @@ def noise() -> None:
                 campaign.highest(campaign.by_chance(tables, units, settings, DRAWS, rng), 50, DRAWS, rng)
             )
         )
-    # against a unit that is a mean over many seeds, on the whole grid
-    whole = campaign.by_chance(tables, units, len(space.grid), DRAWS, np.random.default_rng(1))
-    highest = campaign.highest(whole, 9 * BEST, DRAWS, np.random.default_rng(2))
-    found |= {"again": vars_of(campaign.spread(whole)), "highest_again": vars_of(campaign.spread(highest))}
     write("noise", found)
 
 
@@ -124,18 +118,6 @@ def again(results: Path) -> None:
     write("again", {"seed": FRESH, "gru": several, "unit": unit, "cells": cells})
 
 
-def firsts(results: Path) -> None:
-    """The first of each search with more seeds of training."""
-    chosen = {f"{strategy}-{seed}": best(study)[0].text for strategy, seed, study in searches(results)}
-    work = [(name, text, seed) for seed in MORE for name, text in chosen.items()]
-    accuracy: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for (name, _, _), found in zip(work, pool.map(fresh, [job[1:] for job in work]), strict=True):
-            accuracy[name].append(found)
-            print(name, found, flush=True)
-            write("firsts", {"seeds": list(MORE), "accuracy": accuracy})
-
-
 def gather(results: Path) -> None:
     """Curves and leaderboards."""
     curves, boards = [], []
@@ -160,4 +142,4 @@ def gather(results: Path) -> None:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    {"noise": noise, "again": again, "firsts": firsts, "gather": gather}[what](*map(Path, rest))
+    {"noise": noise, "again": again, "gather": gather}[what](*map(Path, rest))
