@@ -185,7 +185,8 @@ def style() -> Any:
         {
             "svg.fonttype": "none",
             "svg.hashsalt": "cellsearch",
-            "font.family": ["Helvetica", "Arial", "DejaVu Sans"],
+            "figure.facecolor": "white",
+            "font.family": "sans-serif",
             "font.size": 10,
             "axes.edgecolor": FAINT,
             "axes.labelcolor": INK,
@@ -213,6 +214,9 @@ def panel(ax: Any, axis: str, logarithmic: bool, ticks: Iterable[float], unit: s
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.minorticks_off()
+        low, high = ax.get_ylim()
+        steps = [m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)]
+        ax.set_yticks([step for step in steps if low <= step <= high])
     ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
@@ -227,7 +231,7 @@ def draw_time(report: dict[str, Any], pyplot: Any) -> None:
             x = [p["nodes"] for p in points]
             ax.plot(x, _each(points, "seconds"), ls="", marker="o", ms=4.5, color=COLOURS["other"])
             ax.plot(x, _each(points, "products_s"), ls="", marker="_", ms=8, color=COLOURS["other"])
-            panel(ax, axis, False, range(10, 61, 10), "ms a member")
+            panel(ax, axis, False, range(10, max(x) + 10, 10), "ms a member")
             ax.set_ylim(0)
             continue
         for name in ("lstm", "mut1"):

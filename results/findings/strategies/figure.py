@@ -24,7 +24,10 @@ class Panel:
     """A rectangle with axes."""
 
     def __init__(
-        self, place: tuple[float, float, float, float], x: tuple[float, float], y: tuple[float, float]
+        self,
+        place: tuple[float, float, float, float],
+        x: tuple[float, float],
+        y: tuple[float, float],
     ) -> None:
         self.left, self.top, self.width, self.height = place
         self.xs, self.ys = x, y
@@ -39,14 +42,26 @@ class Panel:
         return self.top + (high - value) / (high - low) * self.height
 
     def text(
-        self, x: float, y: float, words: str, anchor: str = "start", size: int = 12, fill: str = INK
+        self,
+        x: float,
+        y: float,
+        words: str,
+        anchor: str = "start",
+        size: int = 12,
+        fill: str = INK,
     ) -> None:
         self.parts.append(
             f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' font-size='{size}' fill='{fill}'>"
             f"{escape(words)}</text>"
         )
 
-    def line(self, points: Sequence[tuple[float, float]], colour: str, width: float, more: str = "") -> None:
+    def line(
+        self,
+        points: Sequence[tuple[float, float]],
+        colour: str,
+        width: float,
+        more: str = "",
+    ) -> None:
         path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
         self.parts.append(
             f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='{width}' "
@@ -54,7 +69,10 @@ class Panel:
         )
 
     def area(
-        self, above: Sequence[tuple[float, float]], below: Sequence[tuple[float, float]], colour: str
+        self,
+        above: Sequence[tuple[float, float]],
+        below: Sequence[tuple[float, float]],
+        colour: str,
     ) -> None:
         path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in [*above, *reversed(below)])
         self.parts.append(f"<polygon points='{path}' fill='{colour}' fill-opacity='0.13'/>")
@@ -68,13 +86,24 @@ class Panel:
         )
 
     def axes(
-        self, xticks: Sequence[float], yticks: Sequence[float], label: str, form: Callable[[float], str] = str
+        self,
+        xticks: Sequence[float],
+        yticks: Sequence[float],
+        label: str,
+        form: Callable[[float], str] = str,
     ) -> None:
         for tick in yticks:
             self.line([(self.xs[0], tick), (self.xs[1], tick)], FAINT, 1)
             self.text(self.left - 8, self.y(tick) + 4, f"{tick:.2f}", "end", 11, "#57606a")
         for tick in xticks:
-            self.text(self.x(tick), self.top + self.height + 17, form(tick), "middle", 11, "#57606a")
+            self.text(
+                self.x(tick),
+                self.top + self.height + 17,
+                form(tick),
+                "middle",
+                11,
+                "#57606a",
+            )
         self.line([(self.xs[0], self.ys[0]), (self.xs[1], self.ys[0])], INK, 1)
         self.text(self.left + self.width / 2, self.top + self.height + 36, label, "middle", 12)
 
@@ -121,7 +150,12 @@ def plot(panel: Panel, found: dict[str, list[Steps]], ends: dict[str, float]) ->
         for points in curves:
             panel.line(steps(points, end), colour, 0.8, "stroke-opacity='0.45'")
         if middle:
-            panel.line(steps(middle, end), colour, 2.4, f"stroke-dasharray='{DASHES[strategy]}'")
+            panel.line(
+                steps(middle, end),
+                colour,
+                2.4,
+                f"stroke-dasharray='{DASHES[strategy]}'",
+            )
 
 
 def svg(width: int, height: int, panels: Sequence[Panel], title: str) -> str:
@@ -171,16 +205,32 @@ def search() -> None:
     left.axes(marks, ticks, "cost: 10¹² multiply-adds of training", lambda v: f"{v:.1f}")
     apart = 20 if most <= 120 else 50
     right.axes(range(0, most + 1, apart), ticks, "trials")
-    for panel, found, until in ((left, cost, dict.fromkeys(COLOURS, end)), (right, trials, ends)):
+    for panel, found, until in (
+        (left, cost, dict.fromkeys(COLOURS, end)),
+        (right, trials, ends),
+    ):
         panel.line([(panel.xs[0], 1.0), (panel.xs[1], 1.0)], INK, 1, "stroke-dasharray='2 3'")
         plot(panel, found, until)
         panel.text(panel.left + panel.width - 4, panel.y(1.0) - 5, "GRU", "end", 11)
     told = "grey: what the GRU itself would score, met as a mutant (95%)"
-    left.text(left.left + left.width - 4, left.top + left.height - 8, told, "end", 11, "#57606a")
-    left.text(left.left, 24, "Best score so far, three searches each: median, and least to greatest", size=14)
+    left.text(
+        left.left + left.width - 4,
+        left.top + left.height - 8,
+        told,
+        "end",
+        11,
+        "#57606a",
+    )
+    left.text(
+        left.left,
+        24,
+        "Best score so far, three searches each: median, and least to greatest",
+        size=14,
+    )
     legend(left, left.left, 46)
     (HERE / "search.svg").write_text(
-        svg(870, 370, [left, right], "Best score against cost and against trials"), encoding="utf-8"
+        svg(870, 370, [left, right], "Best score against cost and against trials"),
+        encoding="utf-8",
     )
 
 
@@ -190,7 +240,9 @@ def again() -> None:
     both = [c[when]["score"] for c in cells for when in ("before", "again")]
     low, high = min(both) - 0.01, max(*both, 1.0) + 0.01
     panel = Panel((76, 62, 380, 330), (low, high), (low, high))
-    ticks = [k / 100 for k in range(60, 140, 4) if low <= k / 100 <= high]
+    chance = read("noise")["again"]
+    panel.rows(chance["low"], chance["high"])
+    ticks = [k / 100 for k in range(60, 140, 2) if low <= k / 100 <= high]
     panel.axes(ticks, ticks, "score in the search", lambda v: f"{v:.2f}")
     middle = panel.top + panel.height / 2
     panel.parts.append(f"<g transform='rotate(-90 22 {middle})'>")
@@ -210,12 +262,14 @@ def again() -> None:
         x = panel.left + 5 + k * 140
         panel.parts.append(f"<circle cx='{x}' cy='46' r='4.5' fill='{colour}'/>")
         panel.text(x + 11, 50, name)
-    told = "filled: the first of its search"
-    panel.text(panel.left + panel.width - 6, panel.top + panel.height - 10, told, "end", 11, "#57606a")
+    for k, told in enumerate(("filled: the first of its search", "grey: the GRU itself (95%)")):
+        y = panel.top + panel.height - 26 + 16 * k
+        panel.text(panel.left + panel.width - 6, y, told, "end", 11, "#57606a")
     panel.line([(low, 1.0), (high, 1.0)], INK, 1, "stroke-dasharray='2 3'")
     panel.text(panel.left + 8, panel.y(1.0) - 5, "GRU", size=11)
     (HERE / "again.svg").write_text(
-        svg(480, 450, [panel], "Scores as searched and again on fresh seeds"), encoding="utf-8"
+        svg(480, 450, [panel], "Scores as searched and again on fresh seeds"),
+        encoding="utf-8",
     )
 
 

@@ -1,9 +1,11 @@
-"""The numbers of this page: `python measure.py noise`, and `again` or `gather` with RESULTS.
+"""The numbers of this page: `python measure.py noise | ratios`, `again | firsts | gather RESULTS`.
 
 RESULTS is where the nine searches are, named STRATEGY-SEED.
 
     noise    the GRU, trained with many seeds on every setting of each task
     again    the five best of each search on a fresh seed and fresh data, beside the GRU on that data
+    firsts   the first of each search on that data, with more seeds of training
+    ratios   prints what the last two came to
     gather   curves and leaderboards of the searches
 """
 
@@ -28,6 +30,7 @@ HERE = Path(__file__).parent
 STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
 TRAINED = range(1_001, 1_017)  # seeds of training, for the noise
 FRESH = 2_001  # a study seed that no search had
+MORE = range(FRESH + 1, FRESH + 4)
 BEST = 5
 UNITS = range(
     FRESH, FRESH + 8
@@ -49,7 +52,11 @@ def noise() -> None:
     # the unit of a score is the best of the whole grid, as in a search
     units = {name: float(table.max(axis=1).mean()) for name, table in tables.items()}
     count = space.strategy.settings
-    found: dict[str, Any] = {"seconds": time.process_time() - begun, "tasks": {}, "units": units}
+    found: dict[str, Any] = {
+        "seconds": time.process_time() - begun,
+        "tasks": {},
+        "units": units,
+    }
     for name, table in tables.items():
         parts = campaign.parts(table, count, DRAWS, rng)
         best = campaign.spread(campaign.best_of(table, count, DRAWS, rng))
@@ -70,14 +77,31 @@ def noise() -> None:
         found[f"score_of_{settings}"] = vars_of(campaign.spread(scores))
         found[f"highest_of_50_of_{settings}"] = vars_of(
             campaign.spread(
-                campaign.highest(campaign.by_chance(tables, units, settings, DRAWS, rng), 50, DRAWS, rng)
+                campaign.highest(
+                    campaign.by_chance(tables, units, settings, DRAWS, rng),
+                    50,
+                    DRAWS,
+                    rng,
+                )
             )
         )
+    # against a unit that is a mean over many seeds, on the whole grid
+    whole = campaign.by_chance(tables, units, len(space.grid), DRAWS, np.random.default_rng(1))
+    highest = campaign.highest(whole, 9 * BEST, DRAWS, np.random.default_rng(2))
+    found |= {
+        "again": vars_of(campaign.spread(whole)),
+        "highest_again": vars_of(campaign.spread(highest)),
+    }
     write("noise", found)
 
 
 def vars_of(spread: campaign.Spread) -> dict[str, float]:
-    return {"mean": spread.mean, "sd": spread.sd, "low": spread.low, "high": spread.high}
+    return {
+        "mean": spread.mean,
+        "sd": spread.sd,
+        "low": spread.low,
+        "high": spread.high,
+    }
 
 
 def searches(results: Path) -> list[tuple[str, int, studies.Study]]:
@@ -110,12 +134,52 @@ def again(results: Path) -> None:
         now = {task: found / unit[task] for task, found in accuracy[row.text].items()}
         before = {"score": row.score} | {r.task: r.ratio for r in row.tasks}
         cells.append(
-            {"strategy": strategy, "seed": seed, "name": row.name, "fingerprint": row.fingerprint}
+            {
+                "strategy": strategy,
+                "seed": seed,
+                "name": row.name,
+                "fingerprint": row.fingerprint,
+            }
             | {"rank": 1 + sum(c["strategy"] == strategy and c["seed"] == seed for c in cells)}
             | {"settings": [r.settings for r in row.tasks], "before": before}
             | {"again": {"score": min(now.values())} | now}
         )
     write("again", {"seed": FRESH, "gru": several, "unit": unit, "cells": cells})
+
+
+def firsts(results: Path) -> None:
+    """The first of each search with more seeds of training."""
+    chosen = {f"{strategy}-{seed}": best(study)[0].text for strategy, seed, study in searches(results)}
+    work = [(name, text, seed) for seed in MORE for name, text in chosen.items()]
+    accuracy: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        for (name, _, _), found in zip(work, pool.map(fresh, [job[1:] for job in work]), strict=True):
+            accuracy[name].append(found)
+            print(name, found, flush=True)
+            write("firsts", {"seeds": list(MORE), "accuracy": accuracy})
+
+
+def ratios() -> None:
+    """Prints the firsts: for each task the mean over all seeds, divided by the GRU's."""
+    once, more = (
+        json.loads((HERE / "measured" / f"{name}.json").read_text()) for name in ("again", "firsts")
+    )
+    unit = once["unit"]
+    for cell in once["cells"]:
+        if cell["rank"] == 1:
+            rows = more["accuracy"][f"{cell['strategy']}-{cell['seed']}"]
+            found = {
+                task: float(np.mean([cell["again"][task], *(row[task] / unit[task] for row in rows)]))
+                for task in unit
+            }
+            told = {task: round(value, 3) for task, value in found.items()}
+            print(
+                cell["strategy"],
+                cell["seed"],
+                cell["name"],
+                round(min(found.values()), 3),
+                told,
+            )
 
 
 def gather(results: Path) -> None:
@@ -142,4 +206,10 @@ def gather(results: Path) -> None:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    {"noise": noise, "again": again, "gather": gather}[what](*map(Path, rest))
+    {
+        "noise": noise,
+        "again": again,
+        "firsts": firsts,
+        "ratios": ratios,
+        "gather": gather,
+    }[what](*map(Path, rest))
