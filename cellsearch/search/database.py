@@ -87,8 +87,24 @@ def connect(url: str) -> Engine:
             event.listen(engine, "connect", _configure)
             event.listen(engine, "begin", _begin)
         elif engine.dialect.name == "postgresql":
-            weakref.finalize(engine, engine.pool.dispose)  # a server has only so many connections
+            _close_with(engine)
         return engine
+
+
+def _close_with(engine: Engine) -> None:
+    """Closes the connections of an engine that nobody uses any more: a server has only so many.
+
+    What does it must not lead back to the engine, or to its pool, which does: then neither would ever go.
+    """
+    made: set[Any] = set()
+    event.listen(engine, "connect", lambda connection, _record: made.add(connection))
+    event.listen(engine, "close", lambda connection, _record: made.discard(connection))
+    weakref.finalize(engine, _close, made)
+
+
+def _close(connections: set[Any]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _readable(url: URL) -> URL:

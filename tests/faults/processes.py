@@ -3,7 +3,6 @@
 `Search` is one command `search` with scripted workers; `torment` kills its processes until enough were killed.
 """
 
-import gc
 import json
 import os
 import random
@@ -20,7 +19,7 @@ from typing import Any
 from cellsearch.search import liveness, records, schema
 from cellsearch.search.liveness import Worker
 from cellsearch.search.slots import RETRIES
-from tests.faults.witness import Witness, rows_of
+from tests.faults.witness import Witness, rows_of, there
 
 ROOT = Path(__file__).parents[2]
 SEARCHING = Path(__file__).with_name("searching.py")
@@ -68,7 +67,7 @@ class Search:
 
     def workers(self) -> list[Worker]:
         """The living workers of this machine."""
-        store = records.find(self.url, "s")
+        store = records.find(self.url, "s") if there(self.url) else None
         if store is None:
             return []
         try:
@@ -86,12 +85,7 @@ class Search:
 
     def rows(self, table: Any) -> list[dict[str, Any]]:
         """The rows of a table; none where the study is not made yet."""
-        store = records.find(self.url, "s")
-        if store is None:
-            gc.collect()  # a server has only so many connections
-            return []
-        store.engine.dispose()
-        return rows_of(self.url, table)
+        return rows_of(self.url, table) if there(self.url) else []
 
 
 def begun(words: Sequence[str], variables: Mapping[str, str], folder: Path | None = None) -> Process:

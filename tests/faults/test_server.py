@@ -4,6 +4,7 @@ A server that crashes, that cuts a connection within a transaction, or that is o
 tests/search/test_postgres.py. Skipped without a server, as that is.
 """
 
+import gc
 import os
 import secrets
 import time
@@ -17,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from cellsearch.search import database, liveness, schema
 from tests.faults.processes import Search, end, torment, until
 from tests.faults.proxy import Proxy
-from tests.faults.witness import Witness, accounts, board, undisturbed
+from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
 
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
@@ -156,12 +157,25 @@ def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothin
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_a_hundred_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
-    orders = {"trials": 400, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
+def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
+    orders = {"trials": 200, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
     search, witness = Search(folder, orders), Witness(url)
-    hit = torment(search, witness, 100, 31)
+    hit = torment(search, witness, 40, 31)
     shown = witness.acknowledged
     assert search.run(wrong={"mutants": 1_000}) == (0, "")
     witness.look()
-    accounts(url, 400)
-    print(f"100 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
+    accounts(url, 200)
+    print(f"40 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
+
+
+def test_whoever_asks_again_and_again_keeps_no_connection(url: str) -> None:
+    """As in a notebook: a server has only so many, and each question opens the search anew."""
+    for _ in range(3):
+        assert not there(url)
+        assert command("leaderboard", "s", "--storage", url)[0] == 1
+    gc.collect()
+    engine = create_engine(database.driven(SERVER))
+    with engine.connect() as connection:
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name")
+        assert connection.execute(query, {"name": make_url(url).database}).scalar() == 0
+    engine.dispose()

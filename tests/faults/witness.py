@@ -64,6 +64,16 @@ def board(url: str) -> Any:
     return found
 
 
+def there(url: str) -> bool:
+    """Whether the search s is made already."""
+    found = records.find(url, "s")
+    if found is None:
+        gc.collect()  # a server has only so many connections
+        return False
+    found.engine.dispose()
+    return True
+
+
 def rows_of(url: str, table: Any) -> list[dict[str, Any]]:
     """All rows of one of our tables, read in one look."""
     engine = database.connect(url)
@@ -92,11 +102,9 @@ class Witness:
 
     def look(self) -> bool:
         """Looks and compares; False where there is nothing to look at yet."""
-        found = records.find(self.url, "s")
-        if found is None:
+        if not there(self.url):
             assert not self.looks, "the whole search is gone"
             return False
-        found.engine.dispose()
         status, table = told("status", self.url), told("leaderboard", self.url, "--all")
         self.looks += 1
         for key in GROWING:
@@ -137,10 +145,13 @@ class Witness:
         self.stages = found
 
 
-def accounts(url: str, trials: int, failed: int = 0) -> None:
+def accounts(url: str, trials: int, failed: int | None = 0) -> None:
     """Everything is done, everything claimed is recorded, nothing twice; every trial is once in Optuna; every id
     of the leaderboard finds the cell that was evaluated."""
     counts = told("status", url)["counts"]
+    if failed is None:  # cells that diverge fail as they should; none has failed for a kill
+        failed = counts["failed"]
+        assert not any("crashed" in row["cause"] for row in rows_of(url, schema.slots))
     assert counts["baseline"] == counts["baseline_slots"] > 0
     assert (counts["trials"], counts["failed"], counts["running"], counts["free"]) == (trials, failed, 0, 0)
     slots = rows_of(url, schema.slots)
