@@ -23,8 +23,11 @@ def differences(
     hidden: int = 5,
     start: int = 0,
     device: str = "cpu",
+    symbols: int = 0,
 ) -> dict[str, float]:
     """For outputs, last states and every gradient: the largest difference, relative to the largest value.
+
+    With `symbols` the inputs are rows of a table of so many, one of which no step reads.
 
     Not finite in one must mean not finite in the other; else the difference is infinite.
     """
@@ -39,13 +42,14 @@ def differences(
         initialise(lay, part, 0.5 / hidden**0.5, generator)
         part += 0.1 * draw(*part.shape)
         clean(lay, part)
-    x = 0.5 * draw(members, steps, batch, width)
+    x = 0.5 * draw(members, *((symbols,) if symbols else (steps, batch)), width)
+    read = torch.randint(symbols - 1, (steps, batch), generator=generator) if symbols else None
     states = stacks.first_states(stacked, members, batch, row)
     for layer, cell in zip(states, cells, strict=True):  # what before(...) looks at starts at zero
         layer[: len(cell.states)] = [0.5 * draw(members, batch, hidden) for _ in cell.states]
     there = row.to(device)
     begun = [[s.to(device) for s in layer] for layer in states]
-    outputs, last, tapes = stacks.forward(stacked, there, x.to(device), begun, start, engine=engine)
+    outputs, last, tapes = stacks.forward(stacked, there, x.to(device), begun, start, engine, read)
     d_outputs = draw(*outputs.shape)
     d_last = [[torch.zeros_like(s) for s in layer] for layer in states]
     for layer, cell in zip(d_last, cells, strict=True):
@@ -80,7 +84,7 @@ def differences(
             [s[k].clone().requires_grad_() for s in layer[: len(cell.states)]]
             for layer, cell in zip(states, cells, strict=True)
         ]
-        out, end = reference(cells, parameters, x_k, first, start)
+        out, end = reference(cells, parameters, x_k if read is None else x_k[read], first, start)
         loss = (out * d_outputs[k]).sum()
         for layer, d_layer in zip(end, d_last, strict=True):
             loss = loss + sum((s * d[k]).sum() for s, d in zip(layer, d_layer, strict=False))

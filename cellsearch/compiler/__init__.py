@@ -5,6 +5,7 @@ Without tensors, from the cell down to its arithmetic:
     lower        Cell -> a cell in which nothing looks back by more than one step
     plan         -> what runs before the loop over time, what inside it, and what is kept
     kernels      -> pointwise kernels of the forward pass; `backward` derives those of the backward pass
+    crossing     -> what passes between loop and the rest where inputs are rows of a table
 
 With tensors, from the weights up to a whole network:
 

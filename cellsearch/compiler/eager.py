@@ -157,7 +157,7 @@ class Runner:
     def _outer(self, group: Sequence[Kernel]) -> None:
         for kernel in group:
             if kernel.stores:
-                compile_kernel(kernel)([self.where.whole(ref) for ref in kernels.references(kernel)])
+                compile_kernel(kernel)([self.where.outer.whole(ref) for ref in kernels.references(kernel)])
 
     def _inner(self, group: Sequence[Kernel]) -> Callable[[int], None]:
         ready = []  # the kernels with the tensors of every step

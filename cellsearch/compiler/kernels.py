@@ -32,6 +32,7 @@ class Ref:
 
     kind: str
     index: int = 0
+    outer: bool = False  # in the outer part, where that has rows of its own; see `crossing`
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cellsearch.compiler import eager, kernels
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.crossing import Run, copied, filled, parted, summed
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import loop as native
 from cellsearch.compiler.native import toolchain
@@ -37,7 +38,7 @@ IN_C = ("native", "clocked")
 class Gradients:
     """What the backward pass gives."""
 
-    x: Tensor | None  # [K, T, B, D]; None where it was not asked for
+    x: Tensor | None  # [K, T, B, D], or of the table [K, V, D]; None where it was not asked for
     states: tuple[Tensor, ...]  # of the initial states, in their order and shapes
     below: Mapping[str, Tensor]  # of the new states of the layer below, each [K, T, B, H]
 
@@ -102,23 +103,32 @@ def _periods(clock: tuple[int, ...], hidden: int, device: torch.device) -> Tenso
 def forward(
     lay: Layout,
     row: Tensor,  # [K, P]
-    x: Tensor,  # [K, T, B, D]
+    x: Tensor,  # [K, T, B, D], or with `symbols` a table [K, V, D]
     states: Sequence[Tensor],  # as `last_states` gives them
     below: Mapping[str, Tensor] | None = None,
     start: Tensor | int = 0,
     engine: str = "auto",
+    symbols: Tensor | None = None,  # [T, B]: the row of the table that each step reads
 ) -> tuple[Tensor, Tape]:
-    """Outputs [K, T, B, H] and the tape, which holds the states."""
+    """Outputs [K, T, B, H] and the tape, which holds the states. A table of inputs needs a cell that is
+    `crossing.separable`, and the engine `native` or `eager`."""
     plan, hidden = lay.plan, lay.hidden
-    members, steps, batch, _ = x.shape
+    members = x.shape[0]
+    steps, batch = x.shape[1:3] if symbols is None else symbols.shape
     slots = x.new_empty(members, steps, batch, plan.slots * hidden)
     count = len(plan.cell.states)
     sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in range(count))
     for sequence, first in zip(sequences, states[:count], strict=True):
         sequence[:, 0] = first
-    inputs = torch.cat([states[count], x], 1) if plan.cell.past else x
     tick = ticks(plan, hidden, steps, start, x)
-    tape = Tape(effective(lay, row), inputs, plan.cell.past, sequences, slots, below or {}, tick)
+    full = effective(lay, row)
+    outer: Tape | None = None
+    if symbols is not None:
+        rows = x.new_empty(members, 1, x.shape[1], plan.slots * hidden)
+        outer = Tape(full, x[:, None], 0, (), rows, {}, None)
+        x = x[:, symbols] if copied(plan).x else x.new_empty(members, steps, batch, 0)
+    inputs = torch.cat([states[count], x], 1) if plan.cell.past else x
+    tape = Tape(full, inputs, plan.cell.past, sequences, slots, below or {}, tick, symbols, outer)
     where = Places(lay, tape)
     runner = _runner(engine, where, frozenset())
     if isinstance(runner, native.Runner):
@@ -149,7 +159,7 @@ def backward(
 ) -> Gradients:
     """Gradients of inputs and initial states; those of the weights are written to `d_row`."""
     plan = lay.plan
-    members, steps, batch, _ = tape.x.shape
+    members, steps, batch, _ = tape.slots.shape
     above = frozenset(d_above or ())
     where = Places(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written)
     where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
@@ -160,14 +170,18 @@ def backward(
     if isinstance(runner, native.Runner):
         runner.backward(d_row, need_x)
     else:
-        _backward(runner, where, d_row, need_x)
-    _vector_gradients(where, d_row)
+        _backward(runner, where, above, d_row, need_x)
+        _bias_gradients(where, above, d_row)
+    _vector_gradients(where, above, d_row)
     pull_back(lay, row, d_row)
     d_below = {
         node.name: where.whole(Ref("dbelow", i))
         for i, node in enumerate(plan.cell.nodes)
         if isinstance(node, Input) and node.kind == "below" and node.name in tape.below
     }
+    if tape.symbols is not None:
+        table = where.outer.whole(Ref("dx"))[:, 0]  # [K, V, D]
+        return Gradients(table if need_x else None, tuple(where.old), d_below)
     if not tape.past:
         return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
     d_inputs = torch.zeros_like(tape.inputs)
@@ -183,43 +197,58 @@ def backward(
 
 def _forward(runner: eager.Runner, where: Places) -> None:
     """What depends on x alone for all steps at once, then the loop."""
-    lay, plan, hidden = where.lay, where.lay.plan, where.lay.hidden
+    lay, plan, hidden, outer = where.lay, where.lay.plan, where.lay.hidden, where.outer
     _fill_biases(where)
     for k, stage in enumerate(plan.outer):
         for p in stage.products:
-            target = where.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
+            target = outer.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
             brings = p in plan.beginners  # it brings the biases of its slots along
             runner.multiply(
-                _flat(where, p.source),
+                _flat(outer, p.source),
                 _matrix(where, p),
                 target,
                 add=not brings,
                 bias=own if brings else None,
             )
         runner.forward_outer(k)
+    symbols = where.tape.symbols
+    if symbols is not None:
+        for run in copied(plan).slots:
+            where.slots(*run).copy_(outer.slots(*run)[:, 0, symbols])
     runner.forward_loop()
 
 
-def _backward(runner: eager.Runner, where: Places, d_row: Tensor, need_x: bool) -> None:
+def _backward(
+    runner: eager.Runner, where: Places, above: frozenset[int], d_row: Tensor, need_x: bool
+) -> None:
     """The loop, then the gradients of what depends on x alone and those of all matrices."""
-    lay, plan = where.lay, where.lay.plan
+    lay, plan, outer = where.lay, where.lay.plan, where.outer
     runner.backward_loop()
+    symbols = where.tape.symbols
+    if symbols is not None:
+        left = summed(plan, above)
+        pairs = [(outer.d_slots(*run), where.d_slots(*run)) for run in left.slots]
+        pairs += [(outer.whole(ref), where.whole(ref)) for ref in left.others]
+        for target, steps in pairs:
+            target[:, 0].index_add_(1, symbols.flatten(), steps.flatten(1, 2))
     for k in reversed(range(len(plan.outer))):
         runner.backward_outer(k)
         for p in reversed(plan.outer[k].products):
             ref = kernels.gradient(plan, p.source)
             if ref is not None and (ref.kind != "dx" or need_x):
-                d_slots = where.d_slots(p.first, p.count).flatten(1, 2)
-                target = where.whole(ref).flatten(1, 2)
+                d_slots = outer.d_slots(p.first, p.count).flatten(1, 2)
+                target = outer.whole(ref).flatten(1, 2)
                 add = runner.code.adds[plan.index[p]]
                 runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=add)
-    sums: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}  # by slots: what was multiplied to them
+    # by slots and where they lie: what was multiplied to them
+    sums: dict[tuple[Run, Places], list[tuple[Tensor, Tensor]]] = {}
     for k, p in enumerate(plan.products):
-        pair = (_flat(where, p.source), matrix(lay, d_row, k))
-        sums.setdefault((p.first, p.count), []).append(pair)
-    for slots, pairs in sums.items():
-        runner.gradients(pairs, where.d_slots(*slots).flatten(1, 2))
+        here = outer if plan.is_outer[p.source] else where
+        pair = (_flat(here, p.source), matrix(lay, d_row, k))
+        sums.setdefault(((p.first, p.count), here), []).append(pair)
+    for (slots, here), pairs in sums.items():
+        runner.gradients(pairs, here.d_slots(*slots).flatten(1, 2))
 
 
 def _matrix(where: Places, p: Product) -> Tensor:
@@ -230,8 +259,10 @@ def _fill_biases(where: Places) -> None:
     """Gathering slots start at their biases: those that no product begins."""
     lay, hidden = where.lay, where.lay.hidden
     begun = {slot for p in lay.plan.beginners for slot in range(p.first, p.first + p.count)}
+    outer = filled(lay.plan)
     for slot in sorted(set(range(len(lay.plan.affines))) - begun):
-        where.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
+        here = where.outer if slot in outer else where
+        here.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
 
 
 def _flat(where: Places, source: int) -> Tensor:
@@ -241,20 +272,34 @@ def _flat(where: Places, source: int) -> Tensor:
     return value.expand(where.members, where.steps_count, where.batch, width).flatten(1, 2)
 
 
-def _vector_gradients(where: Places, d_row: Tensor) -> None:
-    """The gradients of all weights that are no matrices, each a sum over every step and sequence."""
-    lay, plan = where.lay, where.lay.plan
-    if plan.affines:
-        torch.sum(where.d_slots(0, len(plan.affines)), (1, 2), out=bias(lay, d_row))
+def _bias_gradients(where: Places, above: frozenset[int], d_row: Tensor) -> None:
+    """Each a sum over every step and sequence, or over the rows of a table."""
+    lay, hidden = where.lay, where.lay.hidden
+    for here, runs in zip((where.outer, where), parted(lay.plan, _apart(where, above)), strict=True):
+        for first, count in runs:
+            target = bias(lay, d_row)[:, first * hidden : (first + count) * hidden]
+            torch.sum(here.d_slots(first, count), (1, 2), out=target)
+
+
+def _apart(where: Places, above: frozenset[int]) -> frozenset[Ref]:
+    """The gradients that lie in the outer part, where that has rows of its own."""
+    return frozenset() if where.outer is where else summed(where.lay.plan, above).outer
+
+
+def _vector_gradients(where: Places, above: frozenset[int], d_row: Tensor) -> None:
+    """The gradients of all weights that stand alone."""
+    lay, plan, apart = where.lay, where.lay.plan, _apart(where, above)
     for k, w in enumerate(lay.weights):
         if w.kind not in ("peephole", "scalar") and not is_vector(plan.cell.nodes[w.node]):
             continue
         node = plan.cell.nodes[w.node]
         assert isinstance(node, Affine)
         if w.kind == "peephole":
-            value = where.whole(kernels.location(plan, node.connections[w.term].source))
-            gradient = (where.d_slots(plan.slot_of(w.node), 1) * value).sum((1, 2))
+            here = where.outer if plan.is_outer[w.node] else where
+            value = here.whole(kernels.location(plan, node.connections[w.term].source))
+            gradient = (here.d_slots(plan.slot_of(w.node), 1) * value).sum((1, 2))
         else:
-            gradient = where.whole(Ref("dvector", w.node)).sum((1, 2))
+            ref = Ref("dvector", w.node)
+            gradient = (where.outer if ref in apart else where).whole(ref).sum((1, 2))
             gradient = gradient.sum(-1, keepdim=True) if w.kind == "scalar" else gradient
         vector(lay, d_row, k).copy_(gradient)

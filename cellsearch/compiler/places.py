@@ -21,6 +21,10 @@ class Tape:
     slots: Tensor  # [K, T, B, S*H]
     below: Mapping[str, Tensor]  # new states of the layer below, each [K, T, B, H]
     tick: Tensor | None  # [1, T, 1 or B, H]
+    # Where inputs are rows of a table [K, V, D]: which row each step reads, and the tape of the outer part,
+    # whose one step has V sequences. `inputs` has width 0 then unless the loop reads them.
+    symbols: Tensor | None = None  # [T, B], int64
+    outer: "Tape | None" = None
 
     @property
     def x(self) -> Tensor:
@@ -45,11 +49,18 @@ class Places:
     ) -> None:
         self.lay, self.row, self.tape = lay, tape.row, tape
         self.d_outputs, self.d_above, self.stored = d_outputs, d_above or {}, stored
-        self.members, self.steps_count, self.batch = tape.x.shape[:3]
+        self.members, self.steps_count, self.batch = tape.slots.shape[:3]
+        self._outer = None if tape.outer is None else Places(lay, tape.outer)
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it
         self._gradients: dict[Ref, Tensor] = {}
         self._steps: dict[Ref, Sequence[Tensor]] = {}
+
+    @property
+    def outer(self) -> "Places":
+        """Where the outer part lies: here, or for each row of a table. (No attribute: a cycle of references
+        would keep the tensors.)"""
+        return self._outer or self
 
     def whole(self, ref: Ref) -> Tensor:
         """The tensor for all steps, [K, T, B, H] (`slots`, `dslots`: all from that slot on) or of a shape
@@ -132,5 +143,7 @@ class Places:
         ref = Ref("dslots")
         if ref not in self._gradients:
             width = len(self.lay.plan.affines) * self.lay.hidden
-            self._gradients[ref] = self.tape.x.new_empty(self.members, self.steps_count, self.batch, width)
+            # what is summed up by rows of a table starts at zero
+            make = self.tape.x.new_empty if self.stored else self.tape.x.new_zeros
+            self._gradients[ref] = make(self.members, self.steps_count, self.batch, width)
         return self._gradients[ref]

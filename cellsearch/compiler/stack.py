@@ -84,8 +84,8 @@ def first(lay: Layout, members: int, batch: int, like: Tensor) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of the inputs [K, T, B, D], where they were asked for, and of the first states, per layer, each [K, B,
-    H]."""
+    """Of the inputs [K, T, B, D], or of their table [K, V, D], where they were asked for, and of the first
+    states, per layer, each [K, B, H]."""
 
     x: Tensor | None
     states: States
@@ -94,18 +94,20 @@ class Gradients:
 def forward(
     stacked: Stack,
     row: Tensor,  # [K, P]
-    x: Tensor,  # [K, T, B, D]
+    x: Tensor,  # [K, T, B, D], or with `symbols` a table [K, V, D]
     states: Sequence[Sequence[Tensor]],  # per layer, each [K, B, H]
     start: Tensor | int = 0,
     engine: str = "auto",
+    symbols: Tensor | None = None,  # [T, B]: the row of the table that each step reads
 ) -> tuple[Tensor, States, list[Tape]]:
     """Outputs of the top layer [K, T, B, H], the last states, and the tapes. `start` numbers the first step,
-    for clocks."""
+    for clocks. For a table see `layer.forward`."""
     tapes: list[Tape] = []
     last: States = []
     below: Mapping[str, Tensor] = {}
     for lay, part, begun in zip(stacked.layers, stacked.rows(row), states, strict=True):
-        x, tape = layer.forward(lay, part, x, begun, below, start, engine)
+        x, tape = layer.forward(lay, part, x, begun, below, start, engine, symbols)
+        symbols = None
         tapes.append(tape)
         last.append(layer.last_states(tape))
         below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}

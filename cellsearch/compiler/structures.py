@@ -49,7 +49,8 @@ def _part_of(units: int, parts: int) -> Tensor:
 
 
 @lru_cache(maxsize=4096)
-def _made(lay: Layout) -> bool:
+def makes(lay: Layout) -> bool:
+    """Whether a layer has matrices that are made before each pass."""
     return any(c is not None and c.structure in MADE for c in (connection(lay.plan, w) for w in lay.weights))
 
 
@@ -69,7 +70,7 @@ def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | Non
 
 def effective(lay: Layout, row: Tensor) -> Tensor:
     """Rows [K, P] in which every matrix stands as it is used; `row` itself where nothing has to be made."""
-    if not _made(lay):
+    if not makes(lay):
         return row
     full = row.clone()
     for k, w in enumerate(lay.weights):
@@ -86,7 +87,7 @@ def effective(lay: Layout, row: Tensor) -> Tensor:
 
 def pull_back(lay: Layout, row: Tensor, d_row: Tensor) -> None:
     """Turn the gradient of effective rows [K, P] into that of the parameters, in place."""
-    if _made(lay):
+    if makes(lay):
         for k, w in enumerate(lay.weights):
             c = connection(lay.plan, w)
             if c is None or c.structure not in MADE:

@@ -6,17 +6,12 @@ In: the layers, members, positions of a window (T*B). Out: the sizes of the bloc
 """
 
 from cellsearch.compiler.stack import Stack
+from cellsearch.compiler.structures import makes
 
 #: Bytes of the tapes of one block and their gradients. Measured with 1 to 48 members of 18 to 128 units
 #: (results/bench): from 8 MB on calls of Python count no more, and from 64 MB on a step takes up to 1.4 times
 #: as long, because its tensors stay neither in a cache nor with the allocator.
 BLOCK = 24 << 20
-
-#: The layers compute members apart, but the output layer is a product of the BLAS, which takes other ways
-#: for matrices of few rows or columns, and then the last bit depends on where in memory a member lies. A
-#: population stays whole where one of the sizes is smaller than these (measured: 4 to 12 and 3, in float32),
-#: and in float64, where that ends at no size.
-LEAST, LEAST_ROWS = 16, 4
 
 
 def tape(stack: Stack, positions: int, real: int) -> int:
@@ -28,11 +23,12 @@ def tape(stack: Stack, positions: int, real: int) -> int:
     return real * positions * values
 
 
-def sizes(stack: Stack, vocabulary: int, members: int, positions: int, scored: int, real: int) -> list[int]:
-    """As few blocks as possible, as even as possible. `scored` is how many positions count."""
-    least = min(vocabulary, *(lay.hidden for lay in stack.layers))
-    if least < LEAST or scored < LEAST_ROWS or real != 4:
-        return [members]
+def sizes(stack: Stack, members: int, positions: int, real: int) -> list[int]:
+    """As few blocks as possible, as even as possible. A population whose matrices are made of others stays
+    whole: that is a product of the BLAS, whose last bit depends, where it is small, on where in memory a
+    member lies."""
     most = max(1, BLOCK // max(1, tape(stack, positions, real)))
+    if any(makes(lay) for lay in stack.layers):
+        return [members]
     count = -(-members // most)
     return [members // count + (k < members % count) for k in range(count)]

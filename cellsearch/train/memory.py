@@ -7,7 +7,7 @@ plan:
     weights     rows and gradient of all members
     tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
                 before; of the members that go through a window at once
-    output      logits of a block of members, with what is computed from them
+    output      logits of a block of members (in C of one), with what is computed from them
     backward    of one layer at a time: gradients of its slots and of what it reads
 
 It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and
@@ -23,11 +23,14 @@ from dataclasses import dataclass
 import torch
 
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.crossing import copied
 from cellsearch.compiler.layer import IN_C, choose_engine
-from cellsearch.compiler.parameters import MADE, Layout, connection
+from cellsearch.compiler.native.output import room
+from cellsearch.compiler.parameters import Layout
 from cellsearch.compiler.plan import is_vector
 from cellsearch.compiler.stack import reads_below
-from cellsearch.train import blocks
+from cellsearch.compiler.structures import makes
+from cellsearch.train import blocks, model
 from cellsearch.train.model import LOGITS_BLOCK, LOGITS_BLOCK_GPU, Shape
 from cellsearch.train.settings import Training
 
@@ -63,7 +66,10 @@ def memory(shape: Shape, members: int, training: Training, device: str | None = 
     """
     real, hidden = BYTES[training.dtype], shape.hidden
     positions = training.steps * training.batch
-    some = members if device is None else _at_once(shape, members, training, device)
+    like = torch.empty(0, dtype=getattr(torch, training.dtype))
+    in_c = device == "cpu" and choose_engine("auto", like) in IN_C
+    some = max(blocks.sizes(shape.stack, members, positions, real)) if in_c else members
+    table = device == "cpu" and model.by_symbol(shape, positions, like)
     values = some * positions * hidden  # of one value for all steps: [K, T, B, H]
     states = some * (training.steps + 1) * training.batch * hidden
     # Of the window before, views of its last states keep all of them; those of blocks on a CPU are copies.
@@ -73,39 +79,31 @@ def memory(shape: Shape, members: int, training: Training, device: str | None = 
         cell = lay.plan.cell
         inputs = some * (training.steps + cell.past) * training.batch * hidden if cell.past else 0
         of_states = len(cell.states) * (states + earlier) + 2 * inputs
-        return lay.plan.slots * values + of_states + (some * lay.size if _made(lay) else 0)
+        return lay.plan.slots * values + of_states + (some * lay.size if makes(lay) else 0)
 
     layers = shape.stack.layers
     tapes = 2 * values + sum(map(tape, layers))  # the embedded inputs, and the gradient of the outputs
-    numbers = LOGITS_BLOCK if device == "cpu" else LOGITS_BLOCK_GPU
-    block = min(some, max(1, numbers // (positions * shape.vocabulary)))
-    logits = block * positions * shape.vocabulary * real
-    beside = block * positions * (2 * hidden * real + INDEX + 3 * real)
-    above = [k < len(layers) - 1 for k in range(len(layers))]
+    backward = [_backward(lay, values, states, k < len(layers) - 1) for k, lay in enumerate(layers)]
+    if table:  # a row of the outer part for each symbol, and inputs only where the loop reads them
+        plan = layers[0].plan
+        tapes += some * shape.vocabulary * plan.slots * hidden
+        tapes -= 0 if copied(plan).x else values
+        backward[0] += some * shape.vocabulary * (len(plan.affines) + 1) * hidden - values
+    if in_c:
+        output = room(positions, hidden, shape.vocabulary) * real
+    else:
+        numbers = LOGITS_BLOCK if device == "cpu" else LOGITS_BLOCK_GPU
+        block = min(some, max(1, numbers // (positions * shape.vocabulary)))
+        logits = block * positions * shape.vocabulary * real
+        output = logits + block * positions * (2 * hidden * real + INDEX + 3 * real)
     return Memory(
         weights=2 * members * shape.size * real,
         tape=tapes * real,
-        output=logits + beside,
-        backward=max(_backward(lay, values, states, a) for lay, a in zip(layers, above, strict=True)) * real,
+        output=output,
+        backward=max(backward) * real,
         kept=KEPT if device in (None, "cpu") else 0,
         first=DRAWN * max(shape.embedding, hidden * hidden),
     )
-
-
-def _at_once(shape: Shape, members: int, training: Training, device: str) -> int:
-    """How many members go through a window at once on a device."""
-    like = torch.empty(0, dtype=getattr(torch, training.dtype))
-    if torch.device(device).type != "cpu" or choose_engine("auto", like) not in IN_C:
-        return members
-    positions = training.steps * training.batch
-    real = BYTES[training.dtype]
-    return max(blocks.sizes(shape.stack, shape.vocabulary, members, positions, positions, real))
-
-
-def _made(lay: Layout) -> bool:
-    """Whether a layer has matrices that are made before each pass."""
-    found = (connection(lay.plan, w) for w in lay.weights)
-    return any(c is not None and c.structure in MADE for c in found)
 
 
 def _backward(lay: Layout, values: int, states: int, above: bool) -> int:

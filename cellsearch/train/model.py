@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import stack as stacks
+from cellsearch.compiler.crossing import separable
 from cellsearch.compiler.layer import IN_C, choose_engine
-from cellsearch.compiler.native.output import softmax as native_softmax
+from cellsearch.compiler.native.output import output as native_output
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
 from cellsearch.compiler.triton.output import softmax as triton_softmax
@@ -24,6 +25,9 @@ from cellsearch.train import blocks
 #: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
 #: many as it may: each block is a round of calls.
 LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 24
+
+#: From so many steps of a window for each symbol on, what depends on the input alone is computed by symbol.
+STEPS_PER_SYMBOL = 2
 
 
 @dataclass(frozen=True)
@@ -134,21 +138,22 @@ def run(
     members, real = rows.shape[0], rows.element_size()
     if choose_engine(engine, rows) not in IN_C:
         return _block(shape, rows, window, states, start, gradient, engine)
-    positions, scored = window.inputs.numel(), window.targets.numel()
-    sizes = blocks.sizes(shape.stack, shape.vocabulary, members, positions, scored, real)
-    scores, ends = [], []
+    sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
+    # Made before what goes again with each block: else they would lie between its pieces, and the C allocator
+    # would take up to a hundred megabytes more.
+    loss, right = rows.new_empty(members), torch.empty(members, dtype=torch.int64)
+    last = [[torch.empty_like(state) for state in layer] for layer in states]
     for end, size in zip(accumulate(sizes), sizes, strict=True):
         k = slice(end - size, end)
         some = [[state[k] for state in layer] for layer in states]
-        part = None if gradient is None else gradient[k]
-        score, last = _block(shape, rows[k], window, some, start, part, engine)
-        scores.append(score)
-        ends.append([[state.clone() for state in layer] for layer in last])  # views of those of all steps
-    if len(sizes) == 1:
-        return scores[0], ends[0]
-    loss, right = torch.cat([s.loss for s in scores]), torch.cat([s.right for s in scores])
-    joined = [[torch.cat(parts) for parts in zip(*layers, strict=True)] for layers in zip(*ends, strict=True)]
-    return Score(loss, right, scores[0].count), joined
+        score, ended = _block(
+            shape, rows[k], window, some, start, None if gradient is None else gradient[k], engine
+        )
+        loss[k], right[k] = score.loss, score.right
+        for layer, of_block in zip(last, ended, strict=True):
+            for state, found in zip(layer, of_block, strict=True):
+                state[k] = found
+    return Score(loss, right, window.targets.shape[0]), last
 
 
 def _block(
@@ -165,9 +170,11 @@ def _block(
     steps, batch = window.inputs.shape
     members = rows.shape[0]
     tokens = window.inputs.reshape(-1)
-    x = _embed(shape, rows, tokens).unflatten(1, (steps, batch))  # [K, T, B, H]
+    table = rows[:, : shape.embedding].unflatten(1, (vocabulary, hidden))  # [K, V, H]
+    symbols = window.inputs if by_symbol(shape, steps * batch, rows, engine) else None
+    x = table if symbols is not None else _embed(table, tokens).unflatten(1, (steps, batch))  # [K, T, B, H]
     body = rows[:, shape.embedding : shape.output]
-    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine)
+    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine, symbols)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
         return _output_layer(shape, rows, flat, window, None, None, batch, engine), last
@@ -180,13 +187,24 @@ def _block(
     ).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
-    _embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
+    if symbols is None:
+        _embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
+    else:
+        d_table.copy_(d_x)
     return score, last
 
 
-def _embed(shape: Shape, rows: Tensor, tokens: Tensor) -> Tensor:
+def by_symbol(shape: Shape, positions: int, like: Tensor, engine: str = "auto") -> bool:
+    """Whether in windows of so many positions (T*B) the lowest layer reads the embedding as a table: on a
+    CPU, with at least `STEPS_PER_SYMBOL` positions for each symbol, where the cell allows it."""
+    if like.device.type != "cpu" or positions < STEPS_PER_SYMBOL * shape.vocabulary:
+        return False
+    return choose_engine(engine, like) in (*IN_C, "eager") and separable(shape.stack.layers[0].plan)
+
+
+def _embed(table: Tensor, tokens: Tensor) -> Tensor:
     """The rows of each member's embedding at tokens [N], [K, N, H]."""
-    return rows[:, : shape.embedding].unflatten(1, (shape.vocabulary, shape.hidden))[:, tokens]
+    return table[:, tokens]
 
 
 def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
@@ -224,6 +242,12 @@ def _output_layer(
 ) -> Score:
     """Softmax over the vocabulary at the scored positions, a block of members at a time."""
     members, positions = rows.shape[0], window.targets.shape[0]
+    if choose_engine(engine, rows) in IN_C and window.scored is None:
+        at = shape.output
+        loss, right = native_output(
+            rows, flat, window.positions, window.targets, shape.vocabulary, at, batch, gradient, d_flat
+        )
+        return Score(loss, right, positions)
     loss = torch.zeros(members, dtype=rows.dtype, device=rows.device)
     right = torch.zeros(members, dtype=torch.int64, device=rows.device)
     numbers = LOGITS_BLOCK if rows.device.type == "cpu" else LOGITS_BLOCK_GPU
@@ -258,11 +282,8 @@ def _some(
     logits = space[: len(rows)]  # [k, n, V]
     torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
     back = gradient is not None
-    chosen = choose_engine(engine, rows)
-    if chosen == "triton":
+    if choose_engine(engine, rows) == "triton":
         losses, hits = triton_softmax(logits, window.targets, window.scored, batch, back)
-    elif chosen in IN_C and window.scored is None:
-        losses, hits = native_softmax(logits, window.targets, batch, back)
     else:
         losses, hits = _softmax(logits, window, batch, back)
     loss, right = losses.sum(1), hits.sum(1)

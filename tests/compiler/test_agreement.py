@@ -7,7 +7,9 @@ from agreement import differences
 from cells import random_cell
 from mutants import mutants
 
+from cellsearch.compiler.crossing import separable
 from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.plan import plan
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.text import parse
@@ -39,6 +41,55 @@ def test_mutants_agree_with_reference(start: int, engine: str) -> None:
     for k, cell in enumerate(mutants(COUNT)[start : start + 50], start):
         found = differences([cell], engine, seed=k)
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [name for name in zoo.names() if separable(plan(zoo.load(name)))])
+def test_zoo_cells_agree_with_reference_on_a_table_of_inputs(name: str, engine: str) -> None:
+    for layers in (1, 2):
+        found = differences([zoo.load(name)] * layers, engine, symbols=6)
+        assert worst(found)[0] < 1e-10, worst(found)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_mutants_agree_with_reference_on_a_table_of_inputs(engine: str) -> None:
+    some = [cell for cell in mutants(COUNT) if separable(plan(cell))]
+    assert len(some) > 0.9 * COUNT
+    for k, cell in enumerate(some):
+        found = differences([cell], engine, seed=k, symbols=6)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+def test_what_depends_on_more_than_the_symbol_needs_every_step() -> None:
+    """A look back at the input, a clock or the layer below in what depends on no state."""
+    for text in (
+        "cell c(x; h)\nh' = tanh[x, before(x), h]",
+        "cell c(x; h)\nclock 1, 2\na = tick * tanh[x]\nh' = a + h",
+        "cell c(x; h, c)\nd = sigmoid[x, below(c)]\nc' = d * c\nh' = tanh[c']",
+    ):
+        assert not separable(plan(parse(text))), text
+    for name in ("lstm", "clockwork", "depth_gated_lstm"):  # there it is for the loop
+        assert separable(plan(zoo.load(name))), name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_loop_reads_of_a_table_of_inputs(engine: str) -> None:
+    """The input itself, outer nodes, learned vectors and peepholes on either side, and outputs of the input
+    alone."""
+    for body in (
+        "h' = x * tanh[h, x] + x",
+        "a = tanh[x]\nh' = a * sigmoid[h, a] + relu(a)",
+        "v = [bias=1]\na = sigmoid(v) * tanh[x]\nh' = a + v * tanh[h]",
+        "a = [x, bias=0.5]\nb = tanh(a) * a\nh' = sigmoid[b, h, .a] + b",
+        "a = sigmoid[x, .x]\nh' = tanh[h, .a, .x] * a",
+        "a = norm[x]\nh' = tanh[h] * a + softmax[a]",
+        "a = tanh[x]\nb = [a]\nh' = tanh(b + [h])",
+    ):
+        cell = parse(f"cell c(x; h)\n{body}")
+        assert separable(plan(cell)), body
+        for layers in (1, 2):
+            found = differences([cell] * layers, engine, symbols=4)
+            assert worst(found)[0] < 1e-10, (body, worst(found))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -12,12 +12,13 @@ from cellsearch.analysis.bench.work import Work
 COPIED = 256 << 20
 
 
-def products(work: Work) -> Callable[[], None]:
+def products(work: Work, by_symbol: bool = False) -> Callable[[], None]:
     """All matrix products of one training step as batched calls on tensors that lie ready, and nothing else.
 
     Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; those of the
     loop step by step but for the matrix gradients, which are one product over all steps. Then the three of
-    the output.
+    the output. With `by_symbol` what the lowest layer computes of its inputs alone has a row for each symbol,
+    not for each step.
     """
     sizes, device = work.sizes, work.device
     members, steps, batch, hidden = sizes.population, sizes.steps, sizes.batch, sizes.hidden
@@ -28,15 +29,16 @@ def products(work: Work) -> Callable[[], None]:
         b = torch.randn(members, inner, n, device=device)
         calls.append((times, a, b, torch.empty(members, rows, n, device=device)))
 
-    for lay in work.shape.stack.layers:
+    for k, lay in enumerate(work.shape.stack.layers):
         plan = lay.plan
         inside = {p for stage in plan.inner for p in stage.products}
+        outside = sizes.vocabulary if by_symbol and k == 0 else steps * batch
         for p in plan.products:
             n = p.count * hidden
-            times, rows = (steps, batch) if p in inside else (1, steps * batch)
+            times, rows = (steps, batch) if p in inside else (1, outside)
             add(times, rows, hidden, n)
             add(times, rows, n, hidden)
-            add(1, hidden, steps * batch, n)
+            add(1, hidden, times * rows, n)
     rows = steps * batch
     add(1, rows, hidden, sizes.vocabulary)
     add(1, rows, sizes.vocabulary, hidden)
@@ -51,7 +53,7 @@ def products(work: Work) -> Callable[[], None]:
 
 
 def operations(work: Work) -> int:
-    """Multiplications and additions in those products."""
+    """Multiplications and additions in those products, every step counted."""
     sizes = work.sizes
     per_row = sum(
         p.count * sizes.hidden * sizes.hidden for lay in work.shape.stack.layers for p in lay.plan.products

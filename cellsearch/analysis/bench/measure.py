@@ -10,11 +10,12 @@ from torch import Tensor
 
 from cellsearch.analysis.bench import recorded
 from cellsearch.analysis.bench.contestants import Contestant, contestants
-from cellsearch.analysis.bench.rows import CALLS, Report, Row, conditions, of_work
+from cellsearch.analysis.bench.rows import BY_SYMBOL, CALLS, Report, Row, conditions, of_work
 from cellsearch.analysis.bench.work import Sizes, Work, make
 from cellsearch.compiler.layer import choose_engine
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import RunError
+from cellsearch.train import model
 
 #: Losses of the first and the second step must agree to this share: float32 over T steps and H terms.
 AGREEMENT = 1e-4
@@ -99,7 +100,10 @@ def prepare(work: Work, people: Sequence[Contestant], say: Say) -> Ready:
         _agree(contestant, expected, losses)
         ready.steps[contestant.what] = step
     ready.steps[CALLS] = recorded.products(work)
-    ready.steps[CALLS]()
+    if model.by_symbol(work.shape, work.window.inputs.numel(), work.rows):
+        ready.steps[BY_SYMBOL] = recorded.products(work, by_symbol=True)
+    for limit in list(ready.steps.values())[len(people) :]:
+        limit()
     return ready
 
 

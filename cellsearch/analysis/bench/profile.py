@@ -30,12 +30,12 @@ REST = "rest: memory, calls"
 FUNCTIONS = {
     "embedding": ("train/model.py", "_embed"),
     "output layer, both ways": ("train/model.py", "_output_layer"),
-    "gradients of biases and peepholes": ("compiler/layer.py", "_vector_gradients"),
+    "gradients of peepholes and vectors": ("compiler/layer.py", "_vector_gradients"),
     "embedding, backward": ("train/model.py", "_embedding_gradient"),
     "clipping and update": ("bench/contestants.py", "update"),
 }
 ORDER = (
-    "embedding", *PARTS[:3], "output layer, both ways", *PARTS[3:], "gradients of biases and peepholes",
+    "embedding", *PARTS[:3], "output layer, both ways", *PARTS[3:], "gradients of peepholes and vectors",
     "embedding, backward", "clipping and update", REST,
 )  # fmt: skip
 
@@ -77,12 +77,13 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
         measured.append(ready.once())
         found.append({**_functions(clocked), **_clocks(work, engine)})
     speed = report.conditions["copy_bytes_per_s"]
+    first = len(report.rows)
     report.rows.extend(of_work(work, threads, measured, ready.prepared, speed))
-    step = report.rows[-3].median_s  # this program, then the two limits
+    step = next(row.median_s for row in report.rows[first:] if not row.what.startswith("limit"))
     parts = {name: statistics.median(times[name] for times in found) for name in found[0]}
     parts[REST] = step - sum(parts.values())
     size = work.sizes
-    for name in (name for name in ORDER if name in parts):
+    for name in (name for name in ORDER if parts.get(name)):  # not the embedding, where it is read as a table
         report.parts.append(
             Part(
                 name, work.shape.cell.name, work.device, threads, size.population, size.steps, size.batch,

@@ -41,6 +41,6 @@ def recorded(engine: str, tf32: bool = False) -> Contestant:
     return Contestant(f"cellsearch ({engine}, graph{', TF32' if tf32 else ''})", ready)
 
 
-def products(work: Work) -> Callable[[], None]:
+def products(work: Work, by_symbol: bool = False) -> Callable[[], None]:
     """`limits.products`, recorded."""
-    return graphs.capture(limits.products(work), [], graphs.place(work.rows.device))
+    return graphs.capture(limits.products(work, by_symbol), [], graphs.place(work.rows.device))

@@ -16,6 +16,7 @@ from cellsearch.analysis.bench import limits
 from cellsearch.analysis.bench.work import Sizes, Work
 
 CALLS = "limit: the bare matrix products"
+BY_SYMBOL = "limit: the same, of inputs once a symbol"
 BYTES = "limit: the bytes moved at the speed of a copy"
 
 

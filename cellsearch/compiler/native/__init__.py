@@ -7,7 +7,7 @@
     product.c    matrix products of the sizes of one layer
     toolchain    C text -> a loaded library, compiled once per plan and cached on disk
     loop         runs the functions on the tensors of a layer
-    output       softmax and its gradient over logits, with output.c
+    output       the output layer, with output.c
 
 Members are computed one after another, each through all T steps, so that its matrices stay in the core's
 cache.

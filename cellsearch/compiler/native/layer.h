@@ -1,11 +1,12 @@
 /* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` calls them.
 
    n        K, T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
-            whether the gradient of x is asked for; then, for every product of the plan, where its matrix starts in a row,
+            whether the gradient of x is asked for; steps and sequences of the outer part; then, for every product of the plan, where its matrix starts in a row,
             the width of its source, and where its packed matrix starts; then where those end
    p, s     the table of tensors: base pointers, and four strides each along K, T, B and H
    rows     weights of all members; d_rows their gradient
    packed   the packed matrices of the loop of one member, and behind them room for one more or for a panel
+   symbols  for every step and sequence its row of the outer part; null where the two have the same rows
    f        the functions of product.c */
 
 #include "pointwise.h"
@@ -30,13 +31,33 @@ typedef struct {
 #define MATRIX(j) (rows + k * n[4] + start[j])
 #define D_MATRIX(j) (d_rows + k * n[5] + start[j])
 #define BIAS(slot) (rows + k * n[4] + n[6] + (slot) * H)
+#define D_BIAS(slot) (d_rows + k * n[5] + n[6] + (slot) * H)
 
-/* Product j with its source a and its slots c of all steps at once, forward and backward. */
+#define OUTER_ROWS (outer_T * outer_B)
+
+/* At step t: `count` slots copied from the row of each symbol, and added to it. */
+#define COPY(from, to, count)                                                                                          \
+    for (long b = 0; b < B; b++)                                                                                       \
+        memcpy(MEMBER(to) + t * s[4 * (to) + 1] + b * ROW(to), MEMBER(from) + symbols[t * B + b] * ROW(from),          \
+               (count) * H * sizeof(real))
+#define ADD(from, to, count)                                                                                           \
+    for (long b = 0; b < B; b++)                                                                                       \
+        add_row((count) * H, MEMBER(from) + t * s[4 * (from) + 1] + b * ROW(from),                                     \
+                MEMBER(to) + symbols[t * B + b] * ROW(to))
+static inline void add_row(long n, const real *restrict from, real *restrict to) {
+    for (long h = 0; h < n; h++) to[h] += from[h];
+}
+
+/* The sum of the slots c over some rows, added to `to`. */
+#define SUM(rows, count, c, to)                                                                                        \
+    for (long r = 0; r < (rows); r++) add_row((count) * H, MEMBER(c) + r * ROW(c), to)
+
+/* Product j with its source a and its slots c for all rows of the outer part, forward and backward. */
 #define FORWARD(j, slots, a, c, bias, add)                                                                             \
-    f->products(1, T * B, width[j], (slots) * H, MEMBER(a), 0, ROW(a), MATRIX(j), 0, (slots) * H, 0, bias, 0,          \
+    f->products(1, OUTER_ROWS, width[j], (slots) * H, MEMBER(a), 0, ROW(a), MATRIX(j), 0, (slots) * H, 0, bias, 0,          \
                 MEMBER(c), 0, ROW(c), add, room)
 #define BACKWARD(j, slots, c, a, add)                                                                                  \
-    f->products(1, T * B, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,             \
+    f->products(1, OUTER_ROWS, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,             \
                 MEMBER(a), 0, ROW(a), add, room)
 
 /* The same at step t, with the packed matrix. */
@@ -44,7 +65,8 @@ typedef struct {
 #define BEHIND(j, slots, c, a, add) f->product(B, (slots) * H, H, STEP(c), packed + at[j], STEP(a), add)
 
 /* The gradients of some matrices that were multiplied to the slots c; `places` and `widths` say of which. */
-#define GRADIENTS(slots, c, count) f->gradients(1, T * B, (slots) * H, MEMBER(c), 0, ROW(c), count, widths, places, room)
+#define GRADIENTS(rows, slots, c, count)                                                                               \
+    f->gradients(1, rows, (slots) * H, MEMBER(c), 0, ROW(c), count, widths, places, room)
 
 /* For `places`: the place of a source and of the gradient of its matrix. */
 #define PLACE(j, slots, a) (long)MEMBER(a), 0, ROW(a), (long)D_MATRIX(j), 0, (slots) * H
@@ -53,9 +75,9 @@ typedef struct {
 
 #define BEGIN(name, products)                                                                                          \
     void name(const long *n, real **p, const long *s, const real *rows, real *d_rows, real *packed,                    \
-              const functions *f) {                                                                                    \
-        const long K = n[0], T = n[1], B = n[2], H = n[3];                                                             \
-        const long *const start = n + 8, *const width = start + (products), *const at = width + (products);            \
+              const int64_t *symbols, const functions *f) {                                                            \
+        const long K = n[0], T = n[1], B = n[2], H = n[3], outer_T = n[8], outer_B = n[9];                             \
+        const long *const start = n + 10, *const width = start + (products), *const at = width + (products);            \
         real *const room = packed + at[products];                                                                      \
         for (long k = 0; k < K; k++) {                                                                                 \
             RESUME

@@ -6,7 +6,7 @@ shapes; a call then fills in where the tensors lie.
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +26,7 @@ _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 _WHOLE = {"slot": "slots", "dslot": "dslots", "old": "states", "new": "states", "past": "x"}
 
 #: Numbers in `n` before those of the products; see layer.h.
-_SIZES = 8
+_SIZES = 10
 
 
 class Table:
@@ -41,7 +41,7 @@ class Table:
 
     def of(self, where: Places) -> tuple[Any, Any, list[Tensor]]:
         """Pointers and strides of all refs, and the tensors that have to live as long."""
-        tensors = [_tensor(base, where, base in self.read) for base in self.bases]
+        tensors = [_tensor(base, _home(base, where), base in self.read) for base in self.bases]
         key = (where.members, where.steps_count, where.batch, *((t.shape, t.stride()) for t in tensors))
         if key not in self.known:
             if len(self.known) > 64:  # there are windows of a few lengths, and batches of a few sizes
@@ -61,7 +61,7 @@ class Table:
             if k < 0:
                 at, along = 0, (0, 0, 0)
             else:
-                at, along = _place(ref, self.lay, where, tensors[k])
+                at, along = _place(ref, self.lay, _home(ref, where), tensors[k])
             offsets.append(at * where.row.element_size())
             strides += [*along, 1]
         return offsets, (_LONG * len(strides))(*strides)
@@ -72,7 +72,11 @@ def _whole(lay: Layout, ref: Ref) -> Ref:
     if ref.kind == "weight":
         return Ref("scalar", ref.index) if lay.weights[ref.index].kind == "scalar" else Ref("row")
     kind = _WHOLE.get(ref.kind, ref.kind)
-    return Ref(kind, 0 if kind in ("slots", "dslots", "x") else ref.index)
+    return Ref(kind, 0 if kind in ("slots", "dslots", "x") else ref.index, ref.outer)
+
+
+def _home(ref: Ref, where: Places) -> Places:
+    return where.outer if ref.outer else where
 
 
 def _tensor(base: Ref, where: Places, read: bool) -> Tensor:
@@ -91,7 +95,7 @@ def _tensor(base: Ref, where: Places, read: bool) -> Tensor:
         case "scalar":
             return where.whole(Ref("weight", base.index)).contiguous()
         case _:
-            tensor = where.whole(base)
+            tensor = where.whole(replace(base, outer=False))
     if read and not _even(tensor, where.batch):
         tensor = tensor.expand(-1, -1, where.batch, -1).contiguous()
     elif tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
@@ -156,7 +160,11 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
         fused, width = p.count * lay.hidden, lay.inputs(k)
         size = max(-(-fused // panel) * width, -(-width // panel) * fused) * panel
         end, largest = (end + size, largest) if p in inside else (end, max(largest, size))
-    read = {_whole(lay, kernels.location(plan, p.source)) for p in plan.products}
+    read = set()
+    for p in plan.products:
+        ref = kernels.location(plan, p.source)
+        here = plan.is_outer[p.source] and ref.kind in ("x", "slot", "slots")
+        read.add(_whole(lay, replace(ref, outer=here)))
     names = ("pack", "product", "products", "gradients")
     return Code(
         lay=lay,
@@ -175,7 +183,7 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
 def _function(library: ctypes.CDLL, name: str) -> Callable[..., None]:
     found = getattr(library, name)
     found.restype = None
-    found.argtypes = [_POINTER] * 7
+    found.argtypes = [_POINTER] * 8
     return found
 
 
@@ -202,12 +210,15 @@ class Runner:
         pointers, strides, alive = code.tables[name].of(where)
         row, dtype = where.row, where.row.dtype
         sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
-        others = (row.stride(0), d_row.stride(0), where.lay.bias, need_x)
+        outer = (where.outer.steps_count, where.outer.batch)
+        others = (row.stride(0), d_row.stride(0), where.lay.bias, need_x, *outer)
         numbers = (_LONG * (_SIZES + len(code.matrices)))(*sizes, *others, *code.matrices)
         panel = where.steps_count * where.batch * code.panel  # of a gradient, for every step and sequence
         packed = torch.empty(max(code.room, code.matrices[-1] + panel), dtype=dtype)
         tensors = (row.data_ptr(), d_row.data_ptr(), packed.data_ptr())
-        code.functions[name](numbers, pointers, strides, *tensors, code.products)
+        symbols = where.tape.symbols
+        at = _POINTER(None if symbols is None else symbols.data_ptr())
+        code.functions[name](numbers, pointers, strides, *tensors, at, code.products)
         del alive  # not before: the table points into them
 
 

@@ -16,29 +16,41 @@ typedef REAL real;
 
 #ifdef IS_FLOAT
 
-/* exp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r (Cephes), and 2^n by the exponent bits in two halves, so
-   that the largest results do not overflow on the way. Within 2 ulp; below -87.3 the result is 0. */
-INLINE float f_exp(float x) {
-    float z = x > 88.8f ? 88.8f : x;
-    z = z < -87.4f ? -87.4f : z;
-    const float n = (z * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
-    const float r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
+/* exp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r (Cephes), and 2^n by the exponent bits. Within 2 ulp. */
+INLINE float f_power(float z, float *n) {
+    *n = (z * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+    const float r = (z - *n * 0.693359375f) + *n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
+    return p * r * r + r + 1.0f;
+}
+INLINE float f_two_to(int32_t n) {
+    union { int32_t bits; float value; } u;
+    u.bits = (n + 127) << 23;
+    return u.value;
+}
+/* 2^n in two halves, so that the largest results do not overflow on the way; below -87.3 the result is 0. */
+INLINE float f_exp(float x) {
+    float z = x > 88.8f ? 88.8f : x, n;
+    z = z < -87.4f ? -87.4f : z;
+    const float p = f_power(z, &n);
     const int32_t whole = (int32_t)n, half = whole >> 1;
-    union { int32_t bits; float value; } a, b;
-    a.bits = (half + 127) << 23;
-    b.bits = (whole - half + 127) << 23;
-    const float y = p * a.value * b.value;
+    const float y = p * f_two_to(half) * f_two_to(whole - half);
     const float low = x < -87.33f ? 0.0f : y;
     return x > 88.722839f ? INFINITY : low;
 }
-INLINE float f_sigmoid(float x) { return 1.0f / (1.0f + f_exp(-x)); }
+/* For what is added to 1 and divided by: beyond these ends nothing changes any more. */
+INLINE float f_exp_within(float x) {
+    float z = x > 88.0f ? 88.0f : x, n;
+    z = z < -87.0f ? -87.0f : z;
+    const float p = f_power(z, &n);
+    return p * f_two_to((int32_t)n);
+}
+INLINE float f_sigmoid(float x) { return 1.0f / (1.0f + f_exp_within(-x)); }
 
 /* tanh: a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits. */
 INLINE float f_tanh(float x) {
@@ -49,7 +61,7 @@ INLINE float f_tanh(float x) {
     p = p * s + 1.33314422036e-1f;
     p = p * s - 3.33332819422e-1f;
     p = p * s * x + x;
-    const float q = copysignf(1.0f - 2.0f / (f_exp(2.0f * a) + 1.0f), x);
+    const float q = copysignf(1.0f - 2.0f / (f_exp_within(2.0f * a) + 1.0f), x);
     return a < 0.625f ? p : q;
 }
 INLINE float f_log(float x) { return logf(x); }

@@ -2,16 +2,18 @@
 is made of rows of the op table, node numbers and numbers; no name of a user enters it.
 
 Members are computed one after another, each from its inputs to its last state, and back to the gradients of
-its matrices. Every tensor the functions touch is a row of one table. Gradients that live for one step alone
-have no stride along T; the gradients of the states swap two rows at every step.
+its matrices. The outer part may have rows of its own, one for each symbol; the loop copies from there and
+sums up to there (see `crossing`). Every tensor the functions touch is a row of one table. Gradients that live
+for one step alone have no stride along T; the gradients of the states swap two rows at every step.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import Backward, backward_kernels
+from cellsearch.compiler.crossing import copied, filled, parted, summed
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.native.pointwise import function
 from cellsearch.compiler.plan import Plan, Product
@@ -25,8 +27,9 @@ PARTS = (
     "pointwise, backward",
     "x part, backward",
     "weight gradients",
+    "gradients of biases",
 )
-_X, _PRODUCTS, _POINTWISE, _BACK_PRODUCTS, _BACK_POINTWISE, _BACK_X, _MATRICES = range(len(PARTS))
+_X, _PRODUCTS, _POINTWISE, _BACK_PRODUCTS, _BACK_POINTWISE, _BACK_X, _MATRICES, _BIASES = range(len(PARTS))
 
 PRELUDE = '#include "layer.h"'
 #: In front of a text it makes a clocked library.
@@ -54,6 +57,7 @@ class _Writer:
         self.plan = plan
         self.outer, self.inner = kernels.forward(plan)
         self.back: Backward = backward_kernels(plan, above)
+        self.left = summed(plan, above)
         self.stages = [stage.products for stage in plan.inner] or [()]
         self.rows: dict[Ref, int] = {}
 
@@ -66,10 +70,11 @@ class _Writer:
             for j, kernel in enumerate(group)
             if kernel.stores
         ]
-        for _, kernel in every:
-            for ref in kernels.references(kernel):
-                self.row(ref)
-        lines = [PRELUDE, *(function(self.plan, name, kernel, self.rows) for name, kernel in every)]
+        lines = [PRELUDE]
+        for name, kernel in every:
+            where = {ref: _outer(ref) if name[1] == "o" else ref for ref in kernels.references(kernel)}
+            rows = {ref: self.row(there) for ref, there in where.items()}
+            lines.append(function(self.plan, name, kernel, rows))
         for name, body in (("forward", self.forward()), ("backward", self.backward())):
             lines += [f"BEGIN({name}, {len(self.plan.products)})", *body, "END"]
         return Source("\n".join(lines), tuple(self.rows))
@@ -79,26 +84,34 @@ class _Writer:
 
     def value(self, p: Product) -> int:
         """The row of what a product reads."""
-        return self.row(kernels.location(self.plan, p.source))
+        ref = kernels.location(self.plan, p.source)
+        return self.row(_outer(ref) if self.plan.is_outer[p.source] else ref)
 
     def forward(self) -> Iterator[str]:
         """One member, from its inputs to its last state."""
         plan, index = self.plan, self.plan.index
-        begun = {slot for p in plan.beginners for slot in range(p.first, p.first + p.count)}
-        for slot in sorted(set(range(len(plan.affines))) - begun):  # slots start at their biases
-            i = self.row(Ref("slots", slot))
+        touched = {slot for p in plan.beginners for slot in range(p.first, p.first + p.count)}
+        outer = filled(plan)
+        for slot in sorted(set(range(len(plan.affines))) - touched):  # slots start at their biases
+            i = self.row(Ref("slots", slot, slot in outer))
             copy = f"memcpy(MEMBER({i}) + r * ROW({i}), BIAS({slot}), H * sizeof(real));"
-            yield f"for (long r = 0; r < T * B; r++) {copy}"
+            yield f"for (long r = 0; r < {'OUTER_ROWS' if slot in outer else 'T * B'}; r++) {copy}"
         for k, stage in enumerate(plan.outer):
             for p in stage.products:
                 # the first product of a slot brings its bias along
                 bias, add = (f"BIAS({p.first})", 0) if p in plan.beginners else ("0", 1)
-                c = self.row(Ref("slots", p.first))
+                c = self.row(Ref("slots", p.first, outer=True))
                 yield f"FORWARD({index[p]}, {p.count}, {self.value(p)}, {c}, {bias}, {add});"
             yield _every_step(f"fo{k}", self.outer[k])
         yield f"LAP({_X})"
         yield from self.packing(p for products in self.stages for p in products)
         yield "for (long t = 0; t < T; t++) {"
+        copies = (
+            f"COPY({self.row(Ref('slots', first, outer=True))}, {self.row(Ref('slots', first))}, {count});"
+            for first, count in copied(plan).slots
+        )
+        yield f"if (symbols) {{ {' '.join(copies)} }}"
+        yield f"LAP({_X})"
         for k, products in enumerate(self.stages):
             for p in products:
                 a, c = self.value(p), self.row(Ref("slots", p.first))
@@ -127,6 +140,11 @@ class _Writer:
                     a, c, add = self.row(target), self.row(Ref("dslots", p.first)), int(back.adds[index[p]])
                     yield f"BEHIND({index[p]}, {p.count}, {c}, {a}, {add});"
             yield f"LAP({_BACK_PRODUCTS})"
+        sums = [(Ref("dslots", first), count) for first, count in self.left.slots]
+        sums += [(ref, 1) for ref in self.left.others]
+        adding = (f"ADD({self.row(ref)}, {self.row(_outer(ref))}, {count});" for ref, count in sums)
+        yield f"if (symbols) {{ {' '.join(adding)} }}"
+        yield f"LAP({_BACK_X})"
         swap = " ".join(f"SWAP({self.row(Ref('dnew', s))}, {self.row(Ref('dold', s))})" for s in states)
         yield f"if (t > 0) {{ {swap} }} }}"
         yield f"if ((T - 1) & 1) {{ {swap} }}"  # every member starts from the same buffers
@@ -134,20 +152,40 @@ class _Writer:
             yield _every_step(f"bo{k}", back.outer[k])
             for p in reversed(plan.outer[k].products):
                 if target := targets[p]:
-                    a, c, add = self.row(target), self.row(Ref("dslots", p.first)), int(back.adds[index[p]])
+                    a, c = self.row(_outer(target)), self.row(Ref("dslots", p.first, outer=True))
+                    add = int(back.adds[index[p]])
                     asked = "if (n[7]) " if target.kind == "dx" else ""
                     yield f"{asked}BACKWARD({index[p]}, {p.count}, {c}, {a}, {add});"
         yield f"LAP({_BACK_X})"
-        sums: dict[tuple[int, int], list[Product]] = {}  # by slots: what was multiplied to them
+        yield f"memset(D_BIAS(0), 0, {len(plan.affines)} * H * sizeof(real));"
+        for outer, runs in zip((True, False), parted(plan, self.left.outer), strict=True):
+            for first, count in runs:
+                c = self.row(Ref("dslots", first, outer))
+                yield f"SUM({'OUTER_ROWS' if outer else 'T * B'}, {count}, {c}, D_BIAS({first}));"
+        yield f"LAP({_BIASES})"
+        together: dict[tuple[int, int], list[Product]] = {}  # by slots: what was multiplied to them
         for p in plan.products:
-            sums.setdefault((p.first, p.count), []).append(p)
-        for (first, count), products in sums.items():
-            places = ", ".join(f"PLACE({index[p]}, {count}, {self.value(p)})" for p in products)
-            widths = ", ".join(f"width[{index[p]}]" for p in products)
-            g = self.row(Ref("dslots", first))
-            yield f"{{ const long places[] = {{{places}}}, widths[] = {{{widths}}};"
-            yield f"GRADIENTS({count}, {g}, {len(products)}); }}"
+            together.setdefault((p.first, p.count), []).append(p)
+        for (first, count), products in together.items():
+            ours = [p for p in products if plan.is_outer[p.source]]
+            others = [p for p in products if not plan.is_outer[p.source]]
+            if ours and others:  # they share what is packed, unless they have rows of their own
+                yield "if (symbols) {"
+                yield self.gradients(first, count, ours, outer=True)
+                yield self.gradients(first, count, others, outer=False)
+                yield "} else"
+            yield self.gradients(first, count, products, outer=bool(ours))
         yield f"LAP({_MATRICES})"
+
+    def gradients(self, first: int, count: int, products: Sequence[Product], *, outer: bool) -> str:
+        """The gradients of matrices that were multiplied to the same slots."""
+        places = ", ".join(f"PLACE({self.plan.index[p]}, {count}, {self.value(p)})" for p in products)
+        widths = ", ".join(f"width[{self.plan.index[p]}]" for p in products)
+        g, rows = self.row(Ref("dslots", first, outer)), "OUTER_ROWS" if outer else "T * B"
+        return (
+            f"{{ const long places[] = {{{places}}}, widths[] = {{{widths}}};"
+            f" GRADIENTS({rows}, {count}, {g}, {len(products)}); }}"
+        )
 
     def packing(self, products: Iterable[Product], turned: bool = False) -> Iterator[str]:
         """The matrices of the loop, packed once for all steps."""
@@ -157,11 +195,16 @@ class _Writer:
             yield f"f->pack({inner}, {n}, MATRIX({j}), {p.count} * H, {int(turned)}, packed + at[{j}]);"
 
 
-def _calls(name: str, group: tuple[Kernel, ...]) -> list[str]:
+def _calls(name: str, group: tuple[Kernel, ...], batch: str = "B") -> list[str]:
     """The calls of a stage's kernels, in order, at one step of one member."""
-    return [f"{name}_{j}(B, H, p, s, k, t);" for j, kernel in enumerate(group) if kernel.stores]
+    return [f"{name}_{j}({batch}, H, p, s, k, t);" for j, kernel in enumerate(group) if kernel.stores]
 
 
 def _every_step(name: str, group: tuple[Kernel, ...]) -> str:
-    calls = " ".join(_calls(name, group))
-    return f"for (long t = 0; t < T; t++) {{ {calls} }}" if calls else ""
+    calls = " ".join(_calls(name, group, "outer_B"))
+    return f"for (long t = 0; t < outer_T; t++) {{ {calls} }}" if calls else ""
+
+
+def _outer(ref: Ref) -> Ref:
+    """The same in the outer part; weights and what comes from outside are everywhere."""
+    return ref if ref.kind in ("weight", "tick", "below", "past") else replace(ref, outer=True)

@@ -70,16 +70,11 @@ def library(text: str, dtype: str) -> ctypes.CDLL:
 
 @lru_cache(maxsize=4)
 def products(dtype: str) -> ctypes.CDLL:
-    """The library of matrix products."""
-    loaded = library(_resource("product.c"), dtype)
+    """The library of matrix products and of the output layer, which is made of them."""
+    loaded = library(_resource("product.c") + _resource("output.c"), dtype)
     loaded.panel_width.restype = ctypes.c_long
+    loaded.output.restype = None
     return loaded
-
-
-@lru_cache(maxsize=4)
-def output(dtype: str) -> ctypes.CDLL:
-    """The library of the output layer."""
-    return library(_resource("output.c"), dtype)
 
 
 @lru_cache(maxsize=2048)
