@@ -17,8 +17,8 @@ from cellsearch.search.database import translated
 from cellsearch.search.schema import Store, reading, writing
 
 #: Raised only when the same study would give other numbers; a study of another number is read, not continued.
-#: 2: of cells that are the same function one is trained. 3: on a CPU what depends on the input alone is computed
-#: once for each symbol.
+#: 2: of cells that are the same function one is trained.
+#: 3: on a CPU what depends on the input alone is computed once for each symbol.
 NUMERICS = 3
 
 

@@ -213,7 +213,8 @@ class Runner:
         outer = (where.outer.steps_count, where.outer.batch)
         others = (row.stride(0), d_row.stride(0), where.lay.bias, need_x, *outer)
         numbers = (_LONG * (_SIZES + len(code.matrices)))(*sizes, *others, *code.matrices)
-        panel = where.steps_count * where.batch * code.panel  # of a gradient, for every step and sequence
+        # of a gradient, for every step and sequence or row of a table
+        panel = max(where.steps_count * where.batch, outer[0] * outer[1]) * code.panel
         packed = torch.empty(max(code.room, code.matrices[-1] + panel), dtype=dtype)
         tensors = (row.data_ptr(), d_row.data_ptr(), packed.data_ptr())
         symbols = where.tape.symbols
