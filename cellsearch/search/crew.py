@@ -27,6 +27,7 @@ POLL_SECONDS = 0.02
 MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
 AWAY = 5  # exit code of a worker whose database did not answer for long: no slot's fault
 FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
+UNTOLD = 8  # likewise, and the error could not be written to its log
 GONE = 7  # exit code of a worker whose device does not answer
 MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
 STRIKES = 3  # workers in a row for which a device did not answer; then it is left out

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cellsearch.errors import RunError, printable
 from cellsearch.search import liveness
-from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, Crew, Exit
+from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, UNTOLD, Crew, Exit
 from cellsearch.search.schema import Store
 from cellsearch.search.signals import ENDING
 from cellsearch.search.space import Space
@@ -32,6 +32,11 @@ def verdict(gone: Exit, hours: float) -> Verdict:
     how = f"signal {-gone.code}" if gone.code < 0 else f"exit code {gone.code}"
     if gone.code == FATAL:
         raise RunError(gone.said or how)
+    if gone.code == UNTOLD:
+        raise RunError(
+            "a worker met an error that it could not write to its log\n"
+            "free some space, or change the permissions, then give the same command again"
+        )
     if gone.code == 0 or -gone.code in ENDING:
         return Verdict(done=gone.code == 0)
     if gone.code == liveness.OVERDUE:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import liveness, records
-from cellsearch.search.crew import AWAY, FATAL, GONE, Orders
+from cellsearch.search.crew import AWAY, FATAL, GONE, UNTOLD, Orders
 from cellsearch.search.database import Unavailable
 from cellsearch.search.lab import RealLab, real_propose
 from cellsearch.search.liveness import Heart
@@ -49,11 +49,14 @@ def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose
         orders = Orders(**json.loads(line))
         _work(orders, make_lab, make_propose)
     except CellsearchError as error:
-        with suppress(OSError):  # the log is on a full disk: the exit code is all there is to say it with
+        told = FATAL
+        try:
             print(error, file=sys.stderr, flush=True)
+        except OSError:  # the log is on a full disk: the exit code is all there is to say it with
+            told = UNTOLD
         if isinstance(error, Unavailable):
             return AWAY
-        return GONE if isinstance(error, Gone) else FATAL
+        return GONE if isinstance(error, Gone) else told
     except Exception:
         with suppress(OSError):
             traceback.print_exc()

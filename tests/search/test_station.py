@@ -14,7 +14,7 @@ import pytest
 
 from cellsearch.errors import RunError
 from cellsearch.search import board, crew, exits, liveness, queries, station
-from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, Crew, Exit, Orders, places
+from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, UNTOLD, Crew, Exit, Orders, places
 from cellsearch.search.schema import Store
 from cellsearch.search.station import Posting, Station
 from tests.search.scripted import new_study, space_of
@@ -121,6 +121,11 @@ def test_what_follows_from_an_exit(code: int, told: str, crash: str) -> None:
 def test_an_error_for_people_is_told_whole() -> None:
     with pytest.raises(RunError, match="the data is gone\nbring it back"):
         exits.verdict(Exit("w", FATAL, "the data is gone\nbring it back", 1, "cpu"), 2)
+
+
+def test_an_error_that_could_not_be_written_down_is_told_with_a_remedy() -> None:
+    with pytest.raises(RunError, match=r"could not write to its log\nfree some space"):
+        exits.verdict(Exit("w", UNTOLD, "", 1, "cpu"), 2)
 
 
 def start(store: Store, folder: Path, seconds: float, workers: int) -> "subprocess.Popen[bytes]":
