@@ -3,6 +3,7 @@
 0 done    1 failed    2 wrong usage    130 interrupted    143 terminated
 """
 
+import argparse
 import importlib
 import sys
 import traceback
@@ -71,9 +72,27 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
         return 0
     verb = next(verb for verb in VERBS if verb.name == args.verb)
     module = importlib.import_module(f"cellsearch.cli.{verb.module}")
-    code = getattr(module, f"run_{verb.name}")(args, terminal)
+    try:
+        code = getattr(module, f"run_{verb.name}")(args, terminal)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if found := _damaged(args):
+            raise found from error
+        raise
     assert isinstance(code, int)
     return code
+
+
+def _damaged(args: argparse.Namespace) -> CellsearchError | None:
+    """A defect, or a damaged database? Whoever reads what was recorded trusts it."""
+    if not hasattr(args, "storage"):
+        return None
+    from cellsearch.search import studies  # here: most verbs read no database
+
+    name = getattr(args, "name", None) or getattr(args, "cell", "").partition(":")[0] or None
+    try:
+        return studies.suspected(name, args.storage)
+    except CellsearchError as error:
+        return error
 
 
 def _told(error: CellsearchError) -> Text:

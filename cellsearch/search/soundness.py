@@ -15,7 +15,7 @@ from sqlalchemy import select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError
-from cellsearch.search import database, records
+from cellsearch.search import database, records, schema
 from cellsearch.search.database import shown
 from cellsearch.search.queries import SUMMARY, has_twins
 from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
@@ -43,8 +43,11 @@ def torn(store: Store) -> list[str]:
     holds."""
     if database.file_of(store.url) is None:
         return []
-    with reading(store.engine, store.url) as connection:
-        found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").scalars().all()
+    try:
+        with reading(store.engine, store.url) as connection:
+            found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").scalars().all()
+    except RunError as error:  # so torn that SQLite gives up
+        return [str(error).splitlines()[0]]
     return [] if list(found) == ["ok"] else [str(line) for line in found]
 
 
@@ -56,6 +59,14 @@ def damages(store: Store) -> list[str]:
 def _damages(store: Store) -> Iterator[str]:
     yield from _of_facts(store)
     with reading(store.engine, store.url) as connection:
+        for table in (cells, slots, stages, claims):
+            known = select(schema.studies.c.id)
+            if connection.execute(select(table.c.study).where(table.c.study.not_in(known)).limit(1)).first():
+                yield f"{table.name}: a row is of a search that is not there"
+        chosen = select(slots.c.number, slots.c.fingerprint).where(slots.c.study == store.study)
+        of_slots = {row.number: row.fingerprint for row in connection.execute(chosen)}
+        for number in set(range(len(of_slots))) - set(of_slots):
+            yield f"slot {number} is not there"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
         others = []
         if has_twins(connection):
@@ -65,6 +76,8 @@ def _damages(store: Store) -> Iterator[str]:
             yield from _of_cell(cell.name, cell.fingerprint, cell.text, cell.edits)
             if cell.parent not in marks:
                 yield f"cell {cell.name}: its parent {cell.parent[:12]} is not there"
+            if of_slots.get(cell.slot) != getattr(cell, "cell", cell.fingerprint):
+                yield f"cell {cell.name}: slot {cell.slot}, in which it was met, is that of another cell"
         for twin in others:
             if twin.cell not in marks:
                 yield f"twin {twin.name}: its cell {twin.cell[:12]} is not there"

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import inspect, select
 
 from cellsearch.errors import RunError, UsageError, did_you_mean, printable
-from cellsearch.search import database, records, schema
+from cellsearch.search import database, records, schema, soundness
 from cellsearch.search.records import Facts
 from cellsearch.search.run import default_url, directory
 from cellsearch.search.schema import Store
@@ -77,6 +77,17 @@ def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
             return []
         rows = connection.execute(select(schema.studies.c.id, schema.studies.c.name)).all()
     return [Store(engine, storage, row.id, row.name) for row in rows]
+
+
+def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:
+    """For a program that met what it cannot explain while it read the search `name`, or any: what is damaged
+    there, as an error to tell instead. None where nothing is."""
+    for store in stores(storage, results):
+        if name in (None, store.name) and (found := soundness.damages(store)):
+            listed = "\n".join(f"  {printable(line, 400)}" for line in found)
+            where = database.shown(store.url)
+            return RunError(f"{where}: the search {store.name} is damaged:\n{listed}\n{soundness.REMEDY}")
+    return None
 
 
 def newest(results: Path = RESULTS) -> str:

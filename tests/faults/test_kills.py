@@ -44,9 +44,9 @@ def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
 @pytest.mark.parametrize("seed", range(11, 16))
 def test_forty_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) -> None:
     """Two hundred in all."""
-    search = scripted(folder, 1, 200)
-    killed(search, 200, 40, seed)
-    assert board(search.url) == undisturbed(folder, 200, MUTANTS)
+    search = scripted(folder, 1, 240)
+    killed(search, 240, 40, seed)
+    assert board(search.url) == undisturbed(folder, 240, MUTANTS)
 
 
 @pytest.mark.long
@@ -54,7 +54,7 @@ def test_forty_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) 
 @pytest.mark.parametrize("seed", range(21, 26))
 def test_forty_kills_of_three_workers_and_their_coordinator(folder: Path, seed: int) -> None:
     """Two hundred in all."""
-    killed(scripted(folder, 3, 200), 200, 40, seed)
+    killed(scripted(folder, 3, 240), 240, 40, seed)
 
 
 TINY = """\
@@ -65,10 +65,10 @@ baseline: gru
 strategy: {list: 5, refine: 0.3, settings: 2, threshold: 0.5, margin: 0, failures: 1000}
 filter: {task: memorize, options: {symbols: 1, alphabet: 2, train: 200, valid: 100, test: 100}, accuracy: 0.1}
 tasks:
-  - {name: memorize, options: {symbols: 2, alphabet: 3, train: 4000, valid: 600, test: 600}}
+  - {name: memorize, options: {symbols: 2, alphabet: 3, train: 8000, valid: 600, test: 600}}
 grid: {init_scale: [1, 0.7], learning_rate: [0.5, 1], max_norm: [5, 1], layers: [1], parameters: [1500]}
-training: {max_epochs: 3}
-budget: {trials: 40}
+training: {max_epochs: 6}
+budget: {trials: 60}
 """
 
 
@@ -91,6 +91,6 @@ def test_real_training_that_is_killed_comes_to_the_same(folder: Path) -> None:
     for workers, kills in ((1, 12), (2, 8)):
         search = Real(folder / str(workers) / "results", {"workers": workers})
         search.folder.mkdir(parents=True)
-        killed(search, 40, kills, workers)
+        killed(search, 60, kills, workers)
         if workers == 1:
             assert board(search.url) == board(whole.url)

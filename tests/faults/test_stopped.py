@@ -100,7 +100,7 @@ def test_a_sleep_of_everybody_takes_nobodys_slot(folder: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sleep_of_two_minutes(folder: Path) -> None:
-    asleep(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 1.0)
+    asleep(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 6.0)
 
 
 @pytest.mark.long

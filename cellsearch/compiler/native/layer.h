@@ -44,7 +44,7 @@ typedef struct {
     for (long b = 0; b < B; b++)                                                                                       \
         add_row((count) * H, MEMBER(from) + t * s[4 * (from) + 1] + b * ROW(from),                                     \
                 MEMBER(to) + symbols[t * B + b] * ROW(to))
-static inline void add_row(long n, const real *restrict from, real *restrict to) {
+static __attribute__((noinline)) void add_row(long n, const real *restrict from, real *restrict to) {
     for (long h = 0; h < n; h++) to[h] += from[h];
 }
 
