@@ -11,7 +11,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from cellsearch.train.model import Window
+from cellsearch.train.windows import Window
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Windows:
 
 
 def alike(windows: Sequence[Window]) -> list[Windows]:
-    """Windows in their order, those of one size together: as `model.windows` cuts them, all but the last."""
+    """Windows in their order, those of one size together: as `windows.cut` cuts them, all but the last."""
     return [_together(list(group)) for _, group in groupby(windows, key=lambda w: w.inputs.shape)]
 
 

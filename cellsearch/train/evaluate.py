@@ -16,14 +16,15 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.tasks.data import Dataset, Part
-from cellsearch.train import cost, halving, memory, model
+from cellsearch.train import cost, halving, memory, windows
 from cellsearch.train.batch import cut, waves
 from cellsearch.train.cohort import Turns, finish, lane, together
-from cellsearch.train.model import Shape, Window
+from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Progress
 from cellsearch.train.settings import Grid, Training
 from cellsearch.train.steps import Data
+from cellsearch.train.windows import Window
 
 
 def on_device(dataset: Dataset, steps: int, device: str) -> Data:
@@ -33,7 +34,7 @@ def on_device(dataset: Dataset, steps: int, device: str) -> Data:
         inputs, targets = (
             torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (part.inputs, part.targets)
         )
-        return model.windows(inputs, targets, steps)
+        return windows.cut(inputs, targets, steps)
 
     return Data(cut(dataset.train), cut(dataset.valid))
 

@@ -12,9 +12,9 @@ plan:
 
 It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and
 the data; the recorded steps of a GPU hold more, which is not counted. On a CPU the growth of a process was
-measured for 21 shapes of 9 cells (1 to 80 members, 64 to 512 units, 35 and 140 steps, up to 4 layers and
-10,000 symbols, 30 to 580 MB): the prediction is 0.65 to 1.25 of it, in 18 of them 0.84 to 1.24. What is
-left is the allocator's: one shape takes 48 MB in one run and 92 in the next.
+measured for 40 shapes of two cells (1 to 640 members, 32 to 512 units, 17 to 280 steps, up to 4 layers, 2 to
+430 MB; results/bench): from 50 MB on the prediction is 0.88 to 1.17 of it, once 0.63; below it is higher by
+what it allows for the allocator.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ from cellsearch.compiler.plan import is_vector
 from cellsearch.compiler.stack import reads_below
 from cellsearch.compiler.structures import makes
 from cellsearch.train import blocks, model
-from cellsearch.train.model import LOGITS_BLOCK, LOGITS_BLOCK_GPU, Shape
+from cellsearch.train.model import Shape
+from cellsearch.train.output import LOGITS_BLOCK, LOGITS_BLOCK_GPU
 from cellsearch.train.settings import Training
 
 BYTES = {"float32": 4, "float64": 8}

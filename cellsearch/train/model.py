@@ -15,16 +15,12 @@ from torch import Tensor
 from cellsearch.compiler import stack as stacks
 from cellsearch.compiler.crossing import separable
 from cellsearch.compiler.layer import IN_C, choose_engine
-from cellsearch.compiler.native.output import output as native_output
 from cellsearch.compiler.stack import Stack, States
 from cellsearch.compiler.structures import initialise
-from cellsearch.compiler.triton.output import softmax as triton_softmax
 from cellsearch.dsl.graph import Cell
 from cellsearch.train import blocks
-
-#: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
-#: many as it may: each block is a round of calls.
-LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 24
+from cellsearch.train.output import output_layer
+from cellsearch.train.windows import Score, Window
 
 #: From so many steps of a window for each symbol on, what depends on the input alone is computed by symbol.
 STEPS_PER_SYMBOL = 2
@@ -84,44 +80,6 @@ def _layer_rows(shape: Shape, row: Tensor) -> list[Tensor]:
     return shape.stack.rows(row[:, shape.embedding : shape.output])
 
 
-@dataclass(frozen=True)
-class Window:
-    """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets
-    there. Where windows are made alike, `scored` says which positions count, and the others fill up."""
-
-    inputs: Tensor
-    positions: Tensor | None  # None: all of them
-    targets: Tensor
-    scored: Tensor | None = None  # bool, as targets; None: all of them
-
-
-def windows(inputs: Tensor, targets: Tensor, steps: int) -> list[Window]:
-    """Cut streams [B, N] in windows of `steps`; the last may be shorter. Targets below 0 are not scored."""
-    found = []
-    for at in range(0, inputs.shape[1], steps):
-        flat = targets[:, at : at + steps].T.reshape(-1)
-        positions = (flat >= 0).nonzero()[:, 0]
-        everything = len(positions) == len(flat)
-        found.append(
-            Window(
-                inputs[:, at : at + steps].T.contiguous(),
-                None if everything else positions,
-                flat if everything else flat[positions],
-            )
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class Score:
-    """Sums over the scored positions of a window, per member [K]: loss in nats, and how many were predicted
-    right."""
-
-    loss: Tensor
-    right: Tensor
-    count: int
-
-
 def run(
     shape: Shape,
     rows: Tensor,  # [K, P]
@@ -177,10 +135,10 @@ def _block(
     outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine, symbols)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
-        return _output_layer(shape, rows, flat, window, None, None, batch, engine), last
+        return output_layer(vocabulary, shape.output, rows, flat, window, None, None, batch, engine), last
     make = rows.new_empty if window.positions is None else rows.new_zeros
     d_flat = make(members, steps * batch, hidden)
-    score = _output_layer(shape, rows, flat, window, gradient, d_flat, batch, engine)
+    score = output_layer(vocabulary, shape.output, rows, flat, window, gradient, d_flat, batch, engine)
     d_body = gradient[:, shape.embedding : shape.output]
     d_x = stacks.backward(
         shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine
@@ -228,96 +186,3 @@ def add_by_products(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
     first = ~alike.tril(-1).any(1)
     same = (alike & first[:, None]).to(d_x.dtype)
     d_table.zero_().index_add_(1, tokens, torch.bmm(same.expand(len(d_x), -1, -1), d_x))
-
-
-def _output_layer(
-    shape: Shape,
-    rows: Tensor,
-    flat: Tensor,  # [K, T*B, H]
-    window: Window,
-    gradient: Tensor | None,
-    d_flat: Tensor | None,
-    batch: int,
-    engine: str,
-) -> Score:
-    """Softmax over the vocabulary at the scored positions, a block of members at a time."""
-    members, positions = rows.shape[0], window.targets.shape[0]
-    if choose_engine(engine, rows) in IN_C and window.scored is None:
-        at = shape.output
-        loss, right = native_output(
-            rows, flat, window.positions, window.targets, shape.vocabulary, at, batch, gradient, d_flat
-        )
-        return Score(loss, right, positions)
-    loss = torch.zeros(members, dtype=rows.dtype, device=rows.device)
-    right = torch.zeros(members, dtype=torch.int64, device=rows.device)
-    numbers = LOGITS_BLOCK if rows.device.type == "cpu" else LOGITS_BLOCK_GPU
-    size = max(1, numbers // max(1, positions * shape.vocabulary))
-    space = rows.new_empty(min(size, members), positions, shape.vocabulary)  # logits, block after block
-    for k in range(0, members, size):
-        block = slice(k, k + size)
-        d_part = None if gradient is None else gradient[block]
-        d_seen = None if d_flat is None else d_flat[block]
-        loss[block], right[block] = _some(
-            shape, rows[block], flat[block], window, space, d_part, d_seen, batch, engine
-        )  # fmt: skip
-    return Score(loss, right, positions)
-
-
-def _some(
-    shape: Shape,
-    rows: Tensor,
-    flat: Tensor,
-    window: Window,
-    space: Tensor,
-    gradient: Tensor | None,
-    d_flat: Tensor | None,
-    batch: int,
-    engine: str,
-) -> tuple[Tensor, Tensor]:
-    """Loss and right ones [k] of a block of members. (What is large here is gone before the next.)"""
-    vocabulary, hidden = shape.vocabulary, shape.hidden
-    end = shape.output + hidden * vocabulary
-    matrix = rows[:, shape.output : end].unflatten(1, (hidden, vocabulary))
-    seen = flat if window.positions is None else flat[:, window.positions]
-    logits = space[: len(rows)]  # [k, n, V]
-    torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
-    back = gradient is not None
-    if choose_engine(engine, rows) == "triton":
-        losses, hits = triton_softmax(logits, window.targets, window.scored, batch, back)
-    else:
-        losses, hits = _softmax(logits, window, batch, back)
-    loss, right = losses.sum(1), hits.sum(1)
-    if gradient is None or d_flat is None:
-        return loss, right
-    d_logits = logits
-    torch.bmm(
-        seen.transpose(1, 2),
-        d_logits,
-        out=gradient[:, shape.output : end].unflatten(1, (hidden, vocabulary)),
-    )
-    torch.sum(d_logits, 1, out=gradient[:, end:])
-    if window.positions is None:
-        torch.bmm(d_logits, matrix.transpose(1, 2), out=d_flat)
-    else:
-        d_flat.index_copy_(1, window.positions, torch.bmm(d_logits, matrix.transpose(1, 2)))
-    return loss, right
-
-
-def _softmax(logits: Tensor, window: Window, batch: int, back: bool) -> tuple[Tensor, Tensor]:
-    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` its place is
-    that of the gradient."""
-    target = window.targets.expand(logits.shape[0], -1)[..., None]
-    top = logits.max(-1)
-    hits = top.indices == target[..., 0]
-    chosen = logits.gather(-1, target)[..., 0]
-    logits.sub_(top.values[..., None]).exp_()
-    total = logits.sum(-1)
-    losses = total.log() + top.values - chosen
-    if back:
-        logits.div_(total[..., None])
-        logits.scatter_add_(-1, target, torch.full_like(chosen, -1)[..., None]).div_(batch)
-    if window.scored is None:
-        return losses, hits
-    if back:
-        logits.masked_fill_(~window.scored[:, None], 0)
-    return losses.where(window.scored, 0), hits & window.scored

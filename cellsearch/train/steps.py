@@ -20,7 +20,8 @@ from cellsearch.compiler import graphs
 from cellsearch.errors import CellsearchError
 from cellsearch.train import model
 from cellsearch.train.alike import Windows, alike
-from cellsearch.train.model import Shape, Window
+from cellsearch.train.model import Shape
+from cellsearch.train.windows import Window
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ GROWTH = """
 import gc, json, sys, torch
 torch.set_num_threads(1)
 from cellsearch.dsl import zoo
-from cellsearch.train import model
+from cellsearch.train import model, windows
 from cellsearch.train.population import Member, Population
 from cellsearch.train.settings import Setting, Training
 from cellsearch.train.steps import Data
@@ -58,7 +58,7 @@ def read(*names):
 
 def train(name, vocabulary, layers, hidden, count, steps):
     symbols = torch.randint(vocabulary, (20, 2 * steps), generator=torch.Generator().manual_seed(1))
-    data = Data(model.windows(symbols, symbols, steps), model.windows(symbols, symbols, steps))
+    data = Data(windows.cut(symbols, symbols, steps), windows.cut(symbols, symbols, steps))
     shape = model.Shape(zoo.load(name), vocabulary, layers, hidden)
     members = [Member(i, Setting(1.0, 0.1, 1.0, layers, 1), i) for i in range(count)]
     Population(shape, members, Training(max_epochs=1, steps=steps)).advance(data)

@@ -145,13 +145,13 @@ def test_two_looks_back_at_the_input_add_their_gradients(engine: str) -> None:
 def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
     """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at
     random. `norm` divides by a spread that can be small, and with it the errors."""
-    from cellsearch.train import model
+    from cellsearch.train import model, windows
 
     cell = zoo.load(name)
     shape = model.Shape(cell, 11, 2, 24)
     rows = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float32)
     tokens = torch.randint(11, (4, 35), generator=torch.Generator().manual_seed(0))
-    window = model.windows(tokens, tokens.roll(1, 1), 35)[0]
+    window = windows.cut(tokens, tokens.roll(1, 1), 35)[0]
     found = {}
     for engine in ("eager", "native"):
         gradient = torch.zeros_like(rows)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.train import model
+from cellsearch.train import model, windows
 
 ENGINES = [
     "eager",
@@ -30,7 +30,7 @@ def train(
     states = model.first_states(shape, len(members), 3, rows)
     gradient = torch.zeros_like(rows)
     loss = torch.zeros(len(members))
-    for t, window in enumerate(model.windows(tokens, tokens.roll(-1, 1), 50)):
+    for t, window in enumerate(windows.cut(tokens, tokens.roll(-1, 1), 50)):
         score, states = model.run(shape, rows, window, states, 50 * t, gradient, engine)
         loss = score.loss
         norm = torch.linalg.vector_norm(gradient, dim=1)

@@ -22,7 +22,7 @@ from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
-from cellsearch.train import model
+from cellsearch.train import model, windows
 
 triton = pytest.importorskip("triton", reason="triton is not installed here")
 
@@ -225,7 +225,7 @@ def test_a_whole_model_in_triton() -> None:
     tokens = torch.randint(7, (2, 3), generator=torch.Generator().manual_seed(0))
     targets = tokens.roll(1, 1)
     targets[0, 1] = -1
-    window = model.windows(tokens, targets, 3)[0]
+    window = windows.cut(tokens, targets, 3)[0]
     found = {}
     for engine in ("eager", "triton"):
         gradient = torch.zeros_like(rows)

@@ -12,7 +12,7 @@ from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.triton import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
-from cellsearch.train import model
+from cellsearch.train import model, windows
 
 needs_triton = pytest.mark.skipif(not toolchain.available("cuda"), reason="triton is not here")
 ENGINES = ["eager", *(pytest.param(name, marks=needs_triton) for name in ("triton", "whole"))]
@@ -71,7 +71,7 @@ def test_float32_is_near_float64(name: str, engine: str) -> None:
     found = {}
     for device, dtype, chosen in (("cpu", torch.float64, "eager"), ("cuda", torch.float32, engine)):
         rows = exact.to(device, dtype)
-        window = model.windows(tokens.to(device), tokens.roll(1, 1).to(device), 35)[0]
+        window = windows.cut(tokens.to(device), tokens.roll(1, 1).to(device), 35)[0]
         gradient = torch.zeros_like(rows)
         score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 4, rows), 0, gradient, chosen)
         found[device] = (score.loss.double().cpu(), gradient.double().cpu())

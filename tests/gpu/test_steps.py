@@ -9,7 +9,7 @@ import torch
 
 from cellsearch.compiler import graphs
 from cellsearch.dsl import zoo
-from cellsearch.train import model
+from cellsearch.train import model, windows
 from cellsearch.train.steps import Data, Steps
 
 CELLS = ("lstm", "clockwork", "mut1", "qrnn")
@@ -18,11 +18,11 @@ CELLS = ("lstm", "clockwork", "mut1", "qrnn")
 def data(vocabulary: int, device: str) -> Data:
     generator = torch.Generator().manual_seed(0)
 
-    def part(length: int) -> list[model.Window]:
+    def part(length: int) -> list[windows.Window]:
         tokens = torch.randint(vocabulary, (4, length), generator=generator)
         targets = tokens.roll(-1, 1).clone()
         targets[torch.rand(4, length, generator=generator) >= 0.7] = -1
-        return model.windows(tokens.to(device), targets.to(device), 20)
+        return windows.cut(tokens.to(device), targets.to(device), 20)
 
     return Data(part(130), part(50))
 

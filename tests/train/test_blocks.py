@@ -5,7 +5,7 @@ import torch
 
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.train import blocks, model
+from cellsearch.train import blocks, model, windows
 from cellsearch.train.model import Shape
 
 needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
@@ -57,7 +57,7 @@ def test_blocks_change_no_bit(
     def passed() -> list[torch.Tensor]:
         states = model.first_states(shape, members, batch, rows)
         found, at = [], 0
-        for window in model.windows(tokens, targets, steps):
+        for window in windows.cut(tokens, targets, steps):
             gradient = torch.full_like(rows, torch.nan)
             score, states = model.run(shape, rows, window, states, at, gradient)
             looked, _ = model.run(shape, rows, window, states, at)

@@ -152,7 +152,7 @@ GROWTH = """
 import json, os, sys, gc, torch
 torch.set_num_threads(1)
 from cellsearch.dsl import zoo
-from cellsearch.train import model
+from cellsearch.train import model, windows
 from cellsearch.train.population import Member, Population
 from cellsearch.train.settings import Setting, Training
 from cellsearch.train.steps import Data
@@ -163,7 +163,7 @@ def read(*names):
 
 def train(name, vocabulary, layers, hidden, count):
     symbols = torch.randint(vocabulary, (20, 70), generator=torch.Generator().manual_seed(1))
-    data = Data(model.windows(symbols, symbols, 35), model.windows(symbols, symbols, 35))
+    data = Data(windows.cut(symbols, symbols, 35), windows.cut(symbols, symbols, 35))
     shape = model.Shape(zoo.load(name), vocabulary, layers, hidden)
     members = [Member(i, Setting(1.0, 0.1, 1.0, layers, 1), i) for i in range(count)]
     Population(shape, members, Training(max_epochs=1)).advance(data)

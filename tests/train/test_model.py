@@ -9,7 +9,7 @@ from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
 from cellsearch.compiler.structures import free as free_entries
 from cellsearch.dsl import zoo
-from cellsearch.train import cost, model
+from cellsearch.train import cost, model, windows
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["all scored", "some scored"])
@@ -23,7 +23,7 @@ def test_loss_and_gradient_agree_with_autograd(name: str, masked: bool) -> None:
     targets = torch.randint(vocabulary, (batch, steps), generator=generator)
     if masked:
         targets[torch.rand(batch, steps, generator=generator) < 0.6] = -1
-    window = model.windows(tokens, targets, steps)[0]
+    window = windows.cut(tokens, targets, steps)[0]
     gradient = torch.full_like(rows, torch.nan)
     score, last = model.run(shape, rows, window, model.first_states(shape, 2, batch, rows), 3, gradient)
     for k in range(2):
@@ -84,7 +84,7 @@ def test_first_values_lie_within_their_bound_and_biases_at_what_the_cell_says() 
 def test_windows_hold_every_position_once(length: int, steps: int, batch: int) -> None:
     tokens = torch.arange(batch * length).view(batch, length)
     targets = torch.where(tokens % 3 == 0, -1, tokens)
-    found = model.windows(tokens, targets, steps)
+    found = windows.cut(tokens, targets, steps)
     assert torch.equal(torch.cat([w.inputs for w in found]).T, tokens)
     scored = torch.cat([w.targets for w in found])
     assert sorted(scored.tolist()) == sorted(targets[targets >= 0].tolist())

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.train import model
-from cellsearch.train.model import Shape, Window
+from cellsearch.train import windows
+from cellsearch.train.model import Shape
+from cellsearch.train.output import output_layer
+from cellsearch.train.windows import Window
 
 pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 
@@ -20,7 +22,7 @@ STEPS, BATCH, HIDDEN = 5, 8, 6
 def layer(shape: Shape, rows: Tensor, flat: Tensor, window: Window, back: bool, engine: str) -> list[Tensor]:
     gradient = torch.zeros_like(rows) if back else None
     d_flat = torch.zeros_like(flat) if back else None
-    score = model._output_layer(shape, rows, flat, window, gradient, d_flat, BATCH, engine)
+    score = output_layer(shape.vocabulary, shape.output, rows, flat, window, gradient, d_flat, BATCH, engine)
     return [t for t in (score.loss, score.right, gradient, d_flat) if t is not None]
 
 
@@ -33,7 +35,7 @@ def example(vocabulary: int, dtype: torch.dtype, some: bool) -> tuple[Shape, Ten
     targets = torch.randint(vocabulary, (BATCH, STEPS), generator=generator)
     if some:
         targets[:, ::2] = -1
-    return shape, rows, flat, model.windows(tokens, targets, STEPS)[0]
+    return shape, rows, flat, windows.cut(tokens, targets, STEPS)[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -17,6 +17,7 @@ from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Population, Result
 from cellsearch.train.settings import Grid, Training
 from cellsearch.train.steps import Data, Steps
+from cellsearch.train.windows import Window
 
 GRID = Grid((0.7, 1.0), (0.05, 0.2, 0.5, 1e38), (1.0, 1e30), (1, 2), (1000, 2000))
 SHORT = Training(max_epochs=9, batch=10, steps=20, patience=1, halvings=2)
@@ -39,7 +40,7 @@ def members(indices: range) -> list[Member]:
 
 def train_epoch(
     shape: model.Shape,
-    windows: Sequence[model.Window],
+    windows: Sequence[Window],
     rows: Tensor,
     gradient: Tensor,
     rates: Tensor,
@@ -61,7 +62,7 @@ def train_epoch(
     return broken.numpy()
 
 
-def score(shape: model.Shape, windows: Sequence[model.Window], rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def score(shape: model.Shape, windows: Sequence[Window], rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Mean loss in nats and accuracy of each member [K] on a part."""
     states = model.first_states(shape, rows.shape[0], windows[0].inputs.shape[1], rows)
     loss = torch.zeros(rows.shape[0], dtype=torch.float64, device=rows.device)

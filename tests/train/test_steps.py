@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cellsearch.compiler import graphs
 from cellsearch.dsl import zoo
 from cellsearch.errors import CellsearchError
-from cellsearch.train import model
+from cellsearch.train import model, windows
 from cellsearch.train.alike import alike
 from cellsearch.train.steps import Data, Steps
 
@@ -22,11 +22,11 @@ def data(scored: float, seed: int = 0) -> Data:
     """Windows of 7 steps and a shorter one, where this share of the positions is scored."""
     generator = torch.Generator().manual_seed(seed)
 
-    def part(length: int) -> list[model.Window]:
+    def part(length: int) -> list[windows.Window]:
         tokens = torch.randint(VOCABULARY, (4, length), generator=generator)
         targets = tokens.roll(-1, 1).clone()
         targets[torch.rand(4, length, generator=generator) >= scored] = -1
-        return model.windows(tokens, targets, 7)
+        return windows.cut(tokens, targets, 7)
 
     return Data(part(40), part(25))
 

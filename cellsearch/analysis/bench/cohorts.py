@@ -16,6 +16,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.train import model
 from cellsearch.train.cohort import Lane, finish, lane, together
 from cellsearch.train.steps import Data, Steps
+from cellsearch.train.windows import cut
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def _steps(cell: Cell, members: int, sizes: Sizes, data: Data, device: str, engi
     return Steps(shape, data, rows, torch.full((members,), NORM, device=device), engine=engine)
 
 
-def _data(sizes: Sizes, windows: int, device: str) -> Data:
+def _data(sizes: Sizes, count: int, device: str) -> Data:
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(sizes.vocabulary, (sizes.batch, sizes.steps * windows + 1), generator=generator)
-    cut = model.windows(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)
-    return Data(cut, cut)
+    tokens = torch.randint(sizes.vocabulary, (sizes.batch, sizes.steps * count + 1), generator=generator)
+    part = cut(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)
+    return Data(part, part)

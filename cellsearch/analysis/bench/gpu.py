@@ -41,7 +41,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
 from cellsearch.search.mutate import mutate
 from cellsearch.search.spec import Limits, MutationSpec
-from cellsearch.train import model
+from cellsearch.train import model, windows
 from cellsearch.train.cohort import finish
 from cellsearch.train.steps import Data, Steps
 
@@ -201,7 +201,7 @@ def _learnable(plan: Plan) -> Data:
     for t in range(1, length):
         tokens[:, t] = follows[tokens[:, t - 1], rng.choice(3, sizes.batch, p=[0.8, 0.15, 0.05])]
     there = torch.from_numpy(tokens).to(plan.device)
-    cut = model.windows(there[:, :-1], there[:, 1:], sizes.steps)
+    cut = windows.cut(there[:, :-1], there[:, 1:], sizes.steps)
     return Data(cut[:-10], cut[-10:])
 
 

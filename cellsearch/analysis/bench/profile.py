@@ -29,7 +29,7 @@ REST = "rest: memory, calls"
 #: Parts that are functions of Python: module and name.
 FUNCTIONS = {
     "embedding": ("train/model.py", "_embed"),
-    "output layer, both ways": ("train/model.py", "_output_layer"),
+    "output layer, both ways": ("train/output.py", "output_layer"),
     "gradients of peepholes and vectors": ("compiler/layer.py", "_vector_gradients"),
     "embedding, backward": ("train/model.py", "_embedding_gradient"),
     "clipping and update": ("bench/contestants.py", "update"),

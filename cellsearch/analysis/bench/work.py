@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cellsearch.compiler.parameters import named
 from cellsearch.dsl.graph import Cell
-from cellsearch.train import model
-from cellsearch.train.model import Shape, Window
+from cellsearch.train import model, windows
+from cellsearch.train.model import Shape
+from cellsearch.train.windows import Window
 
 RATE, NORM = 0.1, 5.0
 
@@ -46,7 +47,7 @@ def make(cell: Cell, sizes: Sizes, device: str, seed: int = 0) -> Work:
     rows = model.first_rows(shape, [1.0] * sizes.population, range(sizes.population), torch.float32)
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(sizes.vocabulary, (sizes.batch, sizes.steps + 1), generator=generator)
-    window = model.windows(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)[0]
+    window = windows.cut(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)[0]
     return Work(shape, sizes, device, rows.to(device), window)
 
 
