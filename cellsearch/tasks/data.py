@@ -75,6 +75,13 @@ def assemble(
                 f"the {name} part of task '{task}' has no position to score: its {part.inputs.shape[0]} rows"
                 f" have {part.inputs.shape[1]} symbols each. Make the part longer, or the batch smaller."
             )
+        for what, least in (("inputs", 0), ("targets", IGNORE)):  # training takes them for addresses
+            values = getattr(part, what)
+            if values.size and not least <= values.min() <= values.max() < len(symbols):
+                raise DataError(
+                    f"the {what} of the {name} part of task '{task}' run from {values.min()} to {values.max()};"
+                    f" it has the symbols 0 to {len(symbols) - 1}"
+                )
     hashed = {key: value for key, value in options.items() if key not in unhashed}
     return Dataset(
         task=task,

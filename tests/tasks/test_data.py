@@ -121,3 +121,14 @@ def test_a_part_with_nothing_to_score_is_refused() -> None:
     parts["valid"].targets[:] = IGNORE
     with pytest.raises(DataError, match="valid part of task 'xml' has no position to score"):
         assemble("xml", {}, tuple("abcde"), parts, "loss")
+
+
+@pytest.mark.parametrize(("what", "value"), [("inputs", -1), ("inputs", 3), ("targets", -2), ("targets", 3)])
+def test_a_symbol_that_there_is_not_is_refused(what: str, value: int) -> None:
+    good = Part(np.zeros((2, 5), np.int64), np.zeros((2, 5), np.int64))
+    bad = Part(good.inputs.copy(), good.targets.copy())
+    getattr(bad, what)[1, 3] = value
+    parts = {"train": good, "valid": good, "test": bad}
+    with pytest.raises(DataError, match=f"the {what} of the test part of task 'mine'.*symbols 0 to 2"):
+        assemble("mine", {}, ("a", "b", "c"), parts, "loss")
+    assert assemble("mine", {}, ("a", "b", "c"), parts | {"test": good}, "loss").vocabulary == 3

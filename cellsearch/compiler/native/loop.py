@@ -218,6 +218,7 @@ class Runner:
         packed = torch.empty(max(code.room, code.matrices[-1] + panel), dtype=dtype)
         tensors = (row.data_ptr(), d_row.data_ptr(), packed.data_ptr())
         symbols = where.tape.symbols
+        assert symbols is None or (symbols.dtype == torch.int64 and symbols.is_contiguous())
         at = _POINTER(None if symbols is None else symbols.data_ptr())
         code.functions[name](numbers, pointers, strides, *tensors, at, code.products)
         del alive  # not before: the table points into them

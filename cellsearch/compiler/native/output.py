@@ -31,6 +31,8 @@ def output(
     members, hidden, count = len(seen), seen.shape[2], len(targets)
     dtype = str(rows.dtype).removeprefix("torch.")
     library = toolchain.products(dtype)
+    for indices in (targets, positions):
+        assert indices is None or (indices.dtype == torch.int64 and indices.is_contiguous())
     if seen.stride(2) != 1 and hidden > 1:
         seen = seen.contiguous()
     loss = rows.new_empty(members)
