@@ -79,8 +79,8 @@ def assemble(
             values = getattr(part, what)
             if values.size and not least <= values.min() <= values.max() < len(symbols):
                 raise DataError(
-                    f"the {what} of the {name} part of task '{task}' run from {values.min()} to {values.max()};"
-                    f" it has the symbols 0 to {len(symbols) - 1}"
+                    f"the {what} of the {name} part of task '{task}' run from {values.min()} to"
+                    f" {values.max()}; it has the symbols 0 to {len(symbols) - 1}"
                 )
     hashed = {key: value for key, value in options.items() if key not in unhashed}
     return Dataset(
