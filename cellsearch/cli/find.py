@@ -90,10 +90,10 @@ def _by_letters(letters: str, storage: str | None) -> Found:
 
 
 def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
-    from cellsearch.search import queries, studies  # here: as above
+    from cellsearch.search import cellrecords, studies  # here: as above
 
     found: dict[str, Found] = {}
     for store in studies.stores(storage):
-        for record in queries.matching(store, letters):
+        for record in cellrecords.matching(store, letters):
             found.setdefault(record.fingerprint, Found(parse(record.text), f"in {store.name}"))
     return found

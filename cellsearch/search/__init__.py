@@ -13,7 +13,7 @@ What is done next, as functions without memory:
 What is known, in one database, the only source of truth:
 
     database      the way to it (patience: where it does not answer); schema: its tables; records, slots and
-                  liveness write them, queries reads them
+                  liveness write them, queries and cellrecords read them
     study         the mirror in Optuna, settings by its samplers, and a sampler for it
     board         the leaderboard; progress: how it goes; studies: which searches there are
 

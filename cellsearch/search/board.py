@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from cellsearch.search import costs, queries, ranking
+from cellsearch.search import cellrecords, costs, queries, ranking
+from cellsearch.search.cellrecords import Record
 from cellsearch.search.costs import Costs
-from cellsearch.search.queries import Counts, Record
+from cellsearch.search.queries import Counts
 from cellsearch.search.ranking import Best, Origin
 from cellsearch.search.records import Facts, dropped, facts
 from cellsearch.search.schema import Store
@@ -138,17 +139,17 @@ def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
     """The table of a study as it stands."""
     if not every:
         return top(store, space)[0]
-    known, cells = facts(store), queries.recorded_cells(store)
+    known, cells = facts(store), cellrecords.recorded_cells(store)
     units = units_of(store, known, space, [cell for cell in cells if cell.seed])
     tasks = [task.name for task in space.tasks]
-    stages, twins = queries.recorded_stages(store), queries.twins_of(store)
+    stages, twins = queries.recorded_stages(store), cellrecords.twins_of(store)
     return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, twins)
 
 
 def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
     """The first `count` lines of the table and the seeds, and how many lines there are. Of other cells only
     the scores are read."""
-    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
     scores = queries.scores(store, units, threshold, own)
@@ -167,9 +168,9 @@ def _of(
 ) -> list[Row]:
     """The lines of the seeds and of the cells `marks`; those with equal `scores` are all among them."""
     own = [cell.fingerprint for cell in seeds]
-    cells = queries.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
+    cells = cellrecords.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
-    tasks, twins = [task.name for task in space.tasks], queries.twins_of(store)
+    tasks, twins = [task.name for task in space.tasks], cellrecords.twins_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every=True, twins=twins)
     return _placed(rows, scores)
 
@@ -179,7 +180,7 @@ def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
 
     Read are that cell, the seeds, and those that are as good as it.
     """
-    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     own = [cell.fingerprint for cell in seeds]
     scores = queries.scores(store, units, space.strategy.threshold, own)
@@ -187,7 +188,7 @@ def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
     if rank is not None:
         marks = {mark for mark, _ in scores[max(rank - 1, 0) : rank]}
     else:
-        marks = {cell.fingerprint for cell in queries.named_cells(store, place)}
+        marks = {cell.fingerprint for cell in cellrecords.named_cells(store, place)}
     equal = {score for mark, score in scores if mark in marks}
     among = [*marks, *(mark for mark, score in scores if score in equal)]
     rows = _of(store, space, units, seeds, among, scores) if marks else []
@@ -210,7 +211,7 @@ class Front:
 def front(store: Store, space: Space, cost: str = "") -> Front:
     """The front of a study as it stands, whatever its strategy; the cost is that of the space where none is
     named."""
-    known, seeds = facts(store), queries.recorded_cells(store, seeds=True)
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     own = [cell.fingerprint for cell in seeds]
     counted = Costs(store, cost or space.strategy.cost, space.limits.width)
@@ -229,7 +230,7 @@ def front(store: Store, space: Space, cost: str = "") -> Front:
 
 def ranked(store: Store, space: Space) -> list[str]:
     """The fingerprints of all ranked cells, best first; equal ones in any order."""
-    seeds = queries.recorded_cells(store, seeds=True)
+    seeds = cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, facts(store), space, seeds)
     own = [cell.fingerprint for cell in seeds]
     return [mark for mark, _ in queries.scores(store, units, space.strategy.threshold, own)]

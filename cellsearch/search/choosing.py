@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from cellsearch.search import queries, strategies
+from cellsearch.search import cellrecords, queries, strategies
 from cellsearch.search.records import Facts
 from cellsearch.search.schema import Store
 from cellsearch.search.sections import FILTER
@@ -63,6 +63,6 @@ def _pools(store: Store, space: Space, slot: Slot, task: str) -> Pools:
     strategy = space.strategy
     if slot.kind != "propose" or task == FILTER or not STRATEGIES[strategy.name].inherits:
         return ()
-    seeds = [seed.fingerprint for seed in queries.recorded_cells(store, seeds=True)]
+    seeds = [seed.fingerprint for seed in cellrecords.recorded_cells(store, seeds=True)]
     parent = queries.results(store, [slot.parent], task)
     return strategies.sources(strategy, strategy.settings, parent, queries.results(store, seeds, task))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError
 from cellsearch.files import write_text
-from cellsearch.search import board, liveness, queries, records
+from cellsearch.search import board, cellrecords, liveness, queries, records
 from cellsearch.search.crew import Crew, Exit
 from cellsearch.search.database import Unavailable
 from cellsearch.search.exits import RESTARTS, bury, hopeless
@@ -212,7 +212,7 @@ class Coordinator:
     def write_cells(self) -> None:
         """A file for each ranked cell; a file that is there is whole."""
         new = [mark for mark in board.ranked(self.store, self.space) if mark not in self.written]
-        for cell in queries.recorded_cells(self.store, new):
+        for cell in cellrecords.recorded_cells(self.store, new):
             path = self.folder / "cells" / f"{cell.fingerprint[:12]}.cell"
             if not os.path.lexists(path):  # an error where one may not even look: writing says so
                 write_text(path, cell.text)

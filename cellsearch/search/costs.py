@@ -11,7 +11,7 @@ from sqlalchemy import inspect, select
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import fronts, queries, schema
+from cellsearch.search import cellrecords, fronts, schema
 from cellsearch.search.fronts import Point
 from cellsearch.search.schema import Store, alone, reading, sizes, unless_there
 from cellsearch.search.sizes import MEASURES
@@ -45,7 +45,7 @@ def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> d
             return {}
         return {
             str(row[0]): int(row[1])
-            for part in queries.parts(fingerprints)
+            for part in cellrecords.parts(fingerprints)
             for row in connection.execute(query.where(sizes.c.fingerprint.in_(part)))
         }
 
@@ -65,9 +65,9 @@ class Costs:
         if new:
             found = noted(self.store, new, self.name, self.width)
             left = [mark for mark in new if mark not in found]
-            for record in queries.recorded_cells(self.store, left) if left else ():
+            for record in cellrecords.recorded_cells(self.store, left) if left else ():
                 found[record.fingerprint] = MEASURES[self.name](parse(record.text), self.width)
-            origins = queries.origins(self.store, new)
+            origins = cellrecords.origins(self.store, new)
             self.known.update({mark: (origins[mark].slot, found[mark]) for mark in new})
         return {mark: self.known[mark] for mark in fingerprints}
 

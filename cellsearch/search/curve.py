@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import queries
+from cellsearch.search import cellrecords
 from cellsearch.search.lab import RealLab
 from cellsearch.search.schema import Store, reading, slots, stages
 from cellsearch.search.sections import FILTER
@@ -112,7 +112,7 @@ def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
         query = select(slots).where(slots.c.study == store.study).order_by(slots.c.number)
         rows = connection.execute(query).all()
     first = sum(row.kind == "baseline" for row in rows)
-    seeds = {record.fingerprint for record in queries.recorded_cells(store, seeds=True)}
+    seeds = {record.fingerprint for record in cellrecords.recorded_cells(store, seeds=True)}
     points: list[Point] = []
     total, best = 0, None
     ended = {"ranked": 0, "filtered": 0}
@@ -137,7 +137,7 @@ def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
 
 def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
     """Slot -> the cost of its stages."""
-    cells = {record.fingerprint: parse(record.text) for record in queries.recorded_cells(store)}
+    cells = {record.fingerprint: parse(record.text) for record in cellrecords.recorded_cells(store)}
     known = grids(space)
     query = select(stages.c.slot, stages.c.task, stages.c.fingerprint, stages.c.outcomes)
     found: dict[int, int] = {}

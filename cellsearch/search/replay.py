@@ -29,7 +29,7 @@ from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, RunError
-from cellsearch.search import liveness, queries, records, schema, strategies
+from cellsearch.search import cellrecords, liveness, records, schema, strategies
 from cellsearch.search.curve import Amounts, Curve, cost, curve, grids
 from cellsearch.search.liveness import Heart
 from cellsearch.search.records import Identity, Seed
@@ -82,7 +82,7 @@ def table(study: Study) -> Table:
             f"the baseline of {study.facts.name!r} is not done: there is nothing to replay yet\n"
             f"go on with it: cellsearch search … --name {study.facts.name}"
         )
-    found = queries.recorded_cells(store)
+    found = cellrecords.recorded_cells(store)
     cells = {record.fingerprint: parse(record.text) for record in found}
     seeds = [
         Seed(record.name, record.fingerprint, functional(cells[record.fingerprint]), record.text)

@@ -16,8 +16,9 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import database, records, schema
+from cellsearch.search.cellrecords import has_twins
 from cellsearch.search.database import shown
-from cellsearch.search.queries import SUMMARY, has_twins
+from cellsearch.search.queries import SUMMARY
 from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
 from cellsearch.search.slots import Stage, outcomes_of, summary
 from cellsearch.search.space import parse_space

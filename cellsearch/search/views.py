@@ -7,7 +7,7 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import costs, queries, ranking, strategies
+from cellsearch.search import cellrecords, costs, queries, ranking, strategies
 from cellsearch.search.costs import Costs
 from cellsearch.search.ranking import Best, Standing
 from cellsearch.search.records import Facts
@@ -24,7 +24,7 @@ def look(store: Store, space: Space, known: Facts, counted: Costs | None = None)
     """
     strategy = space.strategy
     cost = counted or Costs(store, strategy.cost, space.limits.width)
-    seeds = queries.recorded_cells(store, seeds=True)
+    seeds = cellrecords.recorded_cells(store, seeds=True)
     own = [seed.fingerprint for seed in seeds]
 
     def bests(marks: Sequence[str]) -> dict[str, dict[str, Best]]:
@@ -40,14 +40,14 @@ def look(store: Store, space: Space, known: Facts, counted: Costs | None = None)
         if strategy.rank == "pareto":
             return costs.by_front(scores, cost)[: strategy.list]
         marks = ranking.first(scores, strategy.list)
-        order = ranking.ranked(bests(marks), queries.origins(store, marks), units, strategy.threshold)
+        order = ranking.ranked(bests(marks), cellrecords.origins(store, marks), units, strategy.threshold)
         return [standing.fingerprint for standing in order[: strategy.list]]
 
     def population() -> list[Standing]:
         entered = queries.entered(store, strategy.population)
         members = [*own, *entered][-strategy.population :]
         marks = list(dict.fromkeys(members))
-        found, origins = bests(marks), queries.origins(store, marks)
+        found, origins = bests(marks), cellrecords.origins(store, marks)
         standings = {
             mark: ranking.stand(mark, found.get(mark, {}), origins[mark], units, strategy.threshold)
             for mark in marks
@@ -58,11 +58,11 @@ def look(store: Store, space: Space, known: Facts, counted: Costs | None = None)
         return Known(queries.tried(store, [mark])[mark], bests([mark]).get(mark, {}), mark in own)
 
     def cell(mark: str) -> Cell:
-        return parse(queries.recorded_cells(store, [mark])[0].text)
+        return parse(cellrecords.recorded_cells(store, [mark])[0].text)
 
     def counts_as(proposed: Cell) -> str:
         mark = fingerprint(proposed)
-        return queries.counts_as(store, mark, lambda: functional(proposed)) or mark
+        return cellrecords.counts_as(store, mark, lambda: functional(proposed)) or mark
 
     return View(
         grids=strategies.grids(space),

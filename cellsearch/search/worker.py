@@ -23,7 +23,7 @@ from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, CellsearchError, RunError, printable
-from cellsearch.search import costs, queries, ranking, slots, strategies, views
+from cellsearch.search import cellrecords, costs, queries, ranking, slots, strategies, views
 from cellsearch.search.choosing import Offered, among, chooser
 from cellsearch.search.costs import Costs
 from cellsearch.search.database import Unavailable
@@ -129,7 +129,9 @@ def wait(store: Store) -> None:
 
 def settle(store: Store, space: Space, lab: Lab) -> None:
     """Freezes the units after the baseline."""
-    baseline = next(seed for seed in queries.recorded_cells(store, seeds=True) if seed.name == space.baseline)
+    baseline = next(
+        seed for seed in cellrecords.recorded_cells(store, seeds=True) if seed.name == space.baseline
+    )
     floors = {task.name: lab.floor(task.name) for task in space.tasks}
     freeze(store, baseline.fingerprint, floors, space.strategy.margin)
 
@@ -324,7 +326,7 @@ class Shift:
 
     def cell(self, fingerprint: str) -> Cell:
         """A recorded cell."""
-        return parse(queries.recorded_cells(self.store, [fingerprint])[0].text)
+        return parse(cellrecords.recorded_cells(self.store, [fingerprint])[0].text)
 
     def number(self, slot: Slot) -> int:
         """Trials count from 1, after the baseline."""

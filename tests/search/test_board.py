@@ -14,8 +14,8 @@ from sqlalchemy import insert
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import board, costs, queries, records, schema, views
-from cellsearch.search.queries import Record
+from cellsearch.search import board, cellrecords, costs, queries, records, schema, views
+from cellsearch.search.cellrecords import Record
 from cellsearch.search.schema import Store
 from cellsearch.search.sizes import MEASURES
 from cellsearch.search.slots import Stage
@@ -122,7 +122,7 @@ def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
     assert board.leaderboard(store, space) == board.leaderboard(
         store, SPACE
     )  # a whole grid leaves nothing to gain
-    seeds = queries.recorded_cells(store, seeds=True)
+    seeds = cellrecords.recorded_cells(store, seeds=True)
     better = asdict(stage(99, SEEDS["gru"], "xml", 0.99)) | {
         "study": store.study,
         "outcomes": "[]",
@@ -139,7 +139,7 @@ def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
 
 def plain(store: Store, space: Space) -> list[board.Row]:
     """The table, from everything there is."""
-    cells = queries.recorded_cells(store)
+    cells = cellrecords.recorded_cells(store)
     units = board.units_of(store, records.facts(store), space, [cell for cell in cells if cell.seed])
     return board.rows_of(queries.recorded_stages(store), cells, units, TASKS, space.strategy.threshold)
 
@@ -329,7 +329,7 @@ def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
     assert quickest(lambda: board.leaderboard(store, SPACE)) < 1
     assert quickest(lambda: board.status(store, SPACE)) < 1
     assert quickest(lambda: board.front(store, SPACE)) < 1
-    assert quickest(lambda: queries.matching(store, "0" * 60 + "1")) < 0.1
+    assert quickest(lambda: cellrecords.matching(store, "0" * 60 + "1")) < 0.1
     rows = board.leaderboard(store, SPACE)
     assert len(rows) > 200
     assert all(a.score >= b.score for a, b in pairwise(rows) if a.score and b.score)

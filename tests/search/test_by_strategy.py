@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert, select
 
-from cellsearch.search import board, liveness, queries, ranking, records, schema, views, worker
+from cellsearch.search import board, cellrecords, liveness, queries, ranking, records, schema, views, worker
 from cellsearch.search.choosing import chooser
 from cellsearch.search.costs import Costs
 from cellsearch.search.lab import real_propose
@@ -105,7 +105,7 @@ def test_parents_are_the_best_of_the_last_that_passed_the_filter(tmp_path: Path)
     space = space_of(name="evolution", population=4, sample=1_000)  # all of them are in the sample
     store = searched(tmp_path, Scripted(), space, real_propose(space), trials=60)
     units, stages = records.facts(store).units, queries.recorded_stages(store)
-    origins = queries.origins(store, [cell.fingerprint for cell in queries.recorded_cells(store)])
+    origins = cellrecords.origins(store, [cell.fingerprint for cell in cellrecords.recorded_cells(store)])
     population = list(SEEDS.values())
     full = 0
     for row in trials(store):
@@ -160,7 +160,7 @@ def test_chance_starts_at_the_seeds_and_inherits_nothing(tmp_path: Path) -> None
         lab = Scripted(accuracy)
         space = space_of(name=name, refine=0, best=2, settings=6, walk="[1, 2]")
         store = searched(tmp_path / name, lab, space, real_propose(space), trials=10)
-        cells = [cell for cell in queries.recorded_cells(store) if not cell.seed]
+        cells = [cell for cell in cellrecords.recorded_cells(store) if not cell.seed]
         if name == "random":
             assert {cell.parent for cell in cells} <= set(SEEDS.values())
             steps = {sum(edit["mutation"] == "strength" for edit in json.loads(cell.edits)) for cell in cells}

@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from cellsearch.dsl.zoo import load
-from cellsearch.search import curve, queries
+from cellsearch.search import cellrecords, curve, queries
 from cellsearch.search.curve import Amount
 from cellsearch.train.cost import of_training
 from cellsearch.train.outcome import Outcome
@@ -40,7 +40,7 @@ def test_a_search_as_a_curve(tmp_path: Path) -> None:
     assert (last.ranked, last.filtered) == (counts.ranked, counts.filtered)
     assert last.spent == found.spent == sum(point.cost for point in found.points)
     scores = [p.score for p in found.points if p.outcome == "ranked" and p.score is not None]
-    own = {cell.fingerprint for cell in queries.recorded_cells(store, seeds=True)}
+    own = {cell.fingerprint for cell in cellrecords.recorded_cells(store, seeds=True)}
     mutants = [
         p.score for p in found.points
         if p.outcome == "ranked" and p.score is not None and p.fingerprint not in own

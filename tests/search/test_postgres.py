@@ -24,7 +24,18 @@ from sqlalchemy import Connection, NullPool, create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from cellsearch.errors import RunError
-from cellsearch.search import board, database, liveness, queries, records, run, schema, slots, worker
+from cellsearch.search import (
+    board,
+    cellrecords,
+    database,
+    liveness,
+    queries,
+    records,
+    run,
+    schema,
+    slots,
+    worker,
+)
 from cellsearch.search.database import Unavailable
 from cellsearch.search.liveness import Heart
 from cellsearch.search.records import Identity
@@ -130,7 +141,7 @@ def test_a_search_is_the_same_as_on_sqlite(url: str, expected: list[board.Row]) 
     status = board.status(store, SPACE)
     assert status.finished
     best = next(row for row in expected if row.rank == 1)
-    assert queries.matching(store, best.fingerprint[:12])[0].text == best.text
+    assert cellrecords.matching(store, best.fingerprint[:12])[0].text == best.text
     store.engine.dispose()
 
 

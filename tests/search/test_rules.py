@@ -17,7 +17,7 @@ from sqlalchemy import URL, select
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.search import board, queries, records, schema
+from cellsearch.search import board, cellrecords, records, schema
 from cellsearch.search.edits import MUTATIONS
 from cellsearch.search.lab import real_propose
 from cellsearch.search.records import Identity
@@ -171,7 +171,7 @@ def hundred(*results: dict[int, float | None]) -> set[int]:
 
 def test_it_begins_with_lstm_and_gru_on_every_setting(ran: Ran) -> None:
     assert SPACE.seeds == ("lstm_2015", "gru")
-    assert {cell.name for cell in queries.recorded_cells(ran.store, seeds=True)} == set(SPACE.seeds)
+    assert {cell.name for cell in cellrecords.recorded_cells(ran.store, seeds=True)} == set(SPACE.seeds)
     whole = {
         (mark, task.name, s) for mark in SEEDS.values() for task in SPACE.tasks for s in range(len(task.grid))
     }
@@ -335,7 +335,7 @@ def test_grids_are_those_of_the_paper() -> None:
 
 
 def test_a_child_is_recorded_with_the_p_that_was_drawn(ran: Ran) -> None:
-    cells = [cell for cell in queries.recorded_cells(ran.store) if not cell.seed]
+    cells = [cell for cell in cellrecords.recorded_cells(ran.store) if not cell.seed]
     drawn = [float(json.loads(cell.edits)[0]["detail"]) for cell in cells]
     assert all(0 <= p <= 1 for p in drawn)
     assert min(drawn) < 0.3 < 0.6 < max(drawn)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from cellsearch.search import queries, records, schema, slots
+from cellsearch.search import cellrecords, queries, records, schema, slots
 from cellsearch.search.schema import Store
 from cellsearch.search.slots import Idle, Lost, Slot
 from cellsearch.train.outcome import Outcome
@@ -161,7 +161,7 @@ def test_a_worker_whose_answers_were_lost_is_told_the_same_again(tmp_path: Path)
     first = decided(store, slot, 1)
     assert decided(store, slot, 2) == first  # what was settled stays, whatever was drawn since
     assert take(store) == first
-    assert [cell.name for cell in queries.recorded_cells(store)] == ["lstm", "gru", "m"]
+    assert [cell.name for cell in cellrecords.recorded_cells(store)] == ["lstm", "gru", "m"]
 
 
 def test_only_crashes_count_as_attempts(tmp_path: Path) -> None:

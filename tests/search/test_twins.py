@@ -15,7 +15,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.report import leaderboard
-from cellsearch.search import board, queries, records, run, schema, slots
+from cellsearch.search import board, cellrecords, queries, records, run, schema, slots
 from cellsearch.search.records import Identity
 from cellsearch.search.run import Options, seeds_of
 from cellsearch.search.schema import Store
@@ -78,7 +78,7 @@ def test_one_of_a_group_is_trained_and_none_of_its_settings_twice(tmp_path: Path
     store = searched(tmp_path, lab, SPACE, ways(3), trials=9)
     trained = {mark for mark, _, _ in lab.runs} - set(SEEDS.values())
     assert len(trained) == 3
-    assert len({functional(parse(r.text)) for r in queries.recorded_cells(store, sorted(trained))}) == 3
+    assert len({functional(parse(r.text)) for r in cellrecords.recorded_cells(store, sorted(trained))}) == 3
     assert len(set(lab.runs)) == len(lab.runs)
     filtered = [mark for mark, task, _ in lab.runs if task == "filter"]
     assert len(filtered) == 3  # a twin of a cell that passed skips the filter, as that cell does
@@ -119,7 +119,7 @@ def test_twins_are_recorded_and_told(tmp_path: Path) -> None:
         assert row.fingerprint in table[row.cell].twins
         assert json.loads(row.edits)[0]["way"] in range(3)
         assert row.fingerprint not in table
-        (match,) = queries.matching(store, row.fingerprint[:20])
+        (match,) = cellrecords.matching(store, row.fingerprint[:20])
         assert match.text == row.text
     assert board.status(store, SPACE).counts.twins == len(found)
     assert sum(len(row.twins) for row in table.values()) == len(found)
@@ -188,7 +188,7 @@ def test_a_study_of_before_twins_is_read_and_not_continued(tmp_path: Path) -> No
         connection.exec_driver_sql("update cellsearch_studies set numerics = 1")
     assert board.leaderboard(store, SPACE, every=True) == before
     assert board.status(store, SPACE).counts.twins == 0
-    assert queries.matching(store, SEEDS["gru"])[0].name == "gru"
+    assert cellrecords.matching(store, SEEDS["gru"])[0].name == "gru"
     with pytest.raises(RunError, match=f"numerics: the study has 1, this program {records.NUMERICS}"):
         run.start(SPACE, "s", lambda _: DIGESTS, Options(results=tmp_path), None)
     assert Identity(SPACE.text, 1, DIGESTS).numerics == records.NUMERICS

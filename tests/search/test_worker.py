@@ -15,7 +15,7 @@ from sqlalchemy import select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellError, DataError, RunError
-from cellsearch.search import board, deadline, liveness, queries, records, schema, worker
+from cellsearch.search import board, cellrecords, deadline, liveness, queries, records, schema, worker
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue
 from cellsearch.search.judging import checked
@@ -435,7 +435,7 @@ def test_the_list_is_what_parents_come_from(tmp_path: Path) -> None:
 
 def test_lineage_is_recorded(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), space_of(refine=0), one_of(1_000), trials=6)
-    mutants = [cell for cell in queries.recorded_cells(store) if not cell.seed]
+    mutants = [cell for cell in cellrecords.recorded_cells(store) if not cell.seed]
     assert [cell.name for cell in mutants] == [f"m{n}" for n in range(1, 7)]
     assert all(cell.text.startswith(f"cell {cell.name}(x; h)") for cell in mutants)
     assert {cell.parent for cell in mutants} <= {row.fingerprint for row in table(store)}

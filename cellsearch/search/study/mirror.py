@@ -18,7 +18,7 @@ from sqlalchemy import Row, column, select, table, update
 
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
-from cellsearch.search import queries
+from cellsearch.search import cellrecords, queries
 from cellsearch.search.database import driven, engine_options, said, shown
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.records import Facts
@@ -110,7 +110,7 @@ def write_due(store: Store, mirror: optuna.Study, known: Facts, by: str, limit: 
         missing = about(known, space).items() - mirror.user_attrs.items()
         for key, value in sorted(missing):
             mirror.set_user_attr(key, value)
-    seeds = [parse(seed.text) for seed in queries.recorded_cells(store, seeds=True)]
+    seeds = [parse(seed.text) for seed in cellrecords.recorded_cells(store, seeds=True)]
     last = max([known.baseline_slots + known.trials, *(row.number for row in rows)])
     ranges = trials.distributions(space.limits, seeds, last)
     for finished in finished_of(store, known, rows):
@@ -139,9 +139,9 @@ def finished_of(store: Store, known: Facts, rows: Sequence[Row[Any]]) -> list[Fi
     """Slots that have ended with what is recorded about them."""
     numbers = [row.number for row in rows]
     marks = {mark for row in rows for mark in (row.fingerprint, row.parent) if mark}
-    cells = {record.fingerprint: record for record in queries.recorded_cells(store, sorted(marks))}
+    cells = {record.fingerprint: record for record in cellrecords.recorded_cells(store, sorted(marks))}
     made = {record.slot: record for record in cells.values() if not record.seed}
-    made |= {record.slot: record for record in queries.twins_in(store, numbers)}
+    made |= {record.slot: record for record in cellrecords.twins_in(store, numbers)}
     steps = {task: step for step, task in enumerate(known.units)}
     ratios: dict[int, dict[int, float]] = {number: {} for number in numbers}
     for stage in queries.stages_in(store, numbers):

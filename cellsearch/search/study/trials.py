@@ -25,9 +25,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from cellsearch.dsl.describe import describe, size
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
+from cellsearch.search.cellrecords import Record
 from cellsearch.search.edits import Edit
 from cellsearch.search.mutate import STRENGTH
-from cellsearch.search.queries import Record
 from cellsearch.search.spec import Limits
 
 RECORD = "record"  # the attribute with all about a trial that is no number for a plot

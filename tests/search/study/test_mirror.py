@@ -17,7 +17,7 @@ from sqlalchemy import Row, select, update
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.zoo import load
 from cellsearch.errors import RunError
-from cellsearch.search import board, queries, records, schema
+from cellsearch.search import board, cellrecords, records, schema
 from cellsearch.search.edits import Edit
 from cellsearch.search.lab import real_propose
 from cellsearch.search.schema import Store
@@ -105,7 +105,7 @@ def test_steps_say_how_large_they_were(tmp_path: Path) -> None:
     """Of proposals that made a new cell alone: what was met before was made by other edits."""
     space = replace(SPACE, strategy=replace(SPACE.strategy, refine=0.3))
     store = searched(tmp_path, Scripted(), space, real_propose(space), trials=12)
-    rows = {record.slot: record for record in queries.recorded_cells(store) if not record.seed}
+    rows = {record.slot: record for record in cellrecords.recorded_cells(store) if not record.seed}
     there = mirrored(store).trials
     made = [trial for trial in there if trial.params["slot"] in rows]
     assert made
@@ -145,7 +145,7 @@ def test_a_count_past_its_range_is_told_as_the_end_of_it() -> None:
     ranges = trials.distributions(Limits(nodes=8, matrices=2), [load("lstm")], 24)
     assert ranges["nodes"] == IntDistribution(0, 16)  # what the seed has
     finished = trials.Finished(20, "propose", "ranked", "", "", 0.9, 1.0, None, None, None, {})
-    enas = queries.Record("f", "enas", str(load("enas")), "", "[]", 3, False)
+    enas = cellrecords.Record("f", "enas", str(load("enas")), "", "[]", 3, False)
     trial = trials.trial_of(replace(finished, cell=enas), ranges, 100, datetime.now())
     assert (trial.params["nodes"], trial.params["matrices"]) == (16, 8)
     assert trial.user_attrs["record"]["cell"] == enas.text
@@ -170,7 +170,7 @@ def test_importances_find_what_scores_follow_from(tmp_path: Path) -> None:
     for k in range(120):
         number = 1 + k * 7 % 20
         text = f"cell m{k}(x; h)\nh' = {' + '.join(['tanh[h]'] * number)} + {'x + ' * (k % 11)}[x]\n"
-        cell = queries.Record(str(k), f"m{k}", text, "", "[]", k, False)
+        cell = cellrecords.Record(str(k), f"m{k}", text, "", "[]", k, False)
         finished = trials.Finished(k, "propose", "ranked", "", "", number / 20, 1.0, cell, cell, cell, {})
         study.add_trial(trials.trial_of(finished, ranges, 100, datetime.now()))
     found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
