@@ -161,13 +161,13 @@ def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothin
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
-    orders = {"trials": 320, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
+    orders = {"trials": 640, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
     search, witness = Search(folder, orders), Witness(url)
     hit = torment(search, witness, 40, 31)
     shown = witness.acknowledged
     assert search.run(wrong={"mutants": 1_000}) == (0, "")
     witness.look()
-    accounts(url, 320)
+    accounts(url, 640)
     print(f"40 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
 
 
