@@ -21,10 +21,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
 
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
-pytestmark = [
-    pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set"),
-    pytest.mark.xdist_group("server"),  # one process: some tests end the server
-]
+pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
 
 
 def administer(*statements: str) -> None:

@@ -48,10 +48,7 @@ RESTART = os.environ.get("CELLSEARCH_TEST_POSTGRES_RESTART", "")
 COORDINATING = Path(__file__).with_name("coordinating.py")
 SPACE = space_of()
 
-pytestmark = [
-    pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set"),
-    pytest.mark.xdist_group("server"),  # one process: some tests end the server
-]
+pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
 restartable = pytest.mark.skipif(not RESTART, reason="CELLSEARCH_TEST_POSTGRES_RESTART is not set")
 
 

@@ -18,7 +18,6 @@ from cellsearch.search.slots import Idle, Slot
 from tests.search.scripted import DIGESTS, SEEDS, new_study, space_of
 
 SPACE = space_of()
-pytestmark = pytest.mark.xdist_group("server")  # with others, some of which end it
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 
 
