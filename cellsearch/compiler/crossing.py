@@ -57,7 +57,7 @@ def copied(plan: Plan) -> Copied:
     every = frozenset(range(len(plan.cell.states)))
     read = _refs(inner) | _refs(backward_kernels(plan, every).inner)
     read.add(kernels.location(plan, plan.cell.output))
-    read |= {Ref("slot", slot) for stage in plan.inner for p in stage.products for slot in _slots(p)}
+    read |= {Ref("slot", slot) for stage in plan.inner for p in stage.products for slot in p.slots}
     for i, node in enumerate(plan.cell.nodes):  # the gradient of a peephole reads its source
         if isinstance(node, Affine) and not plan.is_outer[i]:
             read |= {kernels.location(plan, c.source) for c in node.connections if c.peephole}
@@ -72,7 +72,7 @@ def summed(plan: Plan, above: frozenset[int]) -> Summed:
     left = {store.ref for group in back.inner for kernel in group for store in kernel.stores}
     wanted = {ref for ref in _refs(back.outer) if ref.kind in ("dslot", "dnode", "dvector")} | {Ref("dx")}
     for p in _outer_products(plan):
-        wanted |= {Ref("dslot", slot) for slot in _slots(p)}
+        wanted |= {Ref("dslot", slot) for slot in p.slots}
         target = kernels.gradient(plan, p.source)
         wanted |= {target} if target else set()
     both = left & wanted
@@ -85,7 +85,7 @@ def summed(plan: Plan, above: frozenset[int]) -> Summed:
 def filled(plan: Plan) -> frozenset[int]:
     """The slots that the outer part computes, or begins."""
     found = {ref.index for ref in _refs(kernels.forward(plan)[0]) if ref.kind == "slot"}
-    found |= {slot for p in _outer_products(plan) for slot in _slots(p)}
+    found |= {slot for p in _outer_products(plan) for slot in p.slots}
     return frozenset(found | {slot for slot, i in enumerate(plan.affines) if plan.is_outer[i]})
 
 
@@ -97,10 +97,6 @@ def parted(plan: Plan, outer: Set[Ref]) -> tuple[tuple[Run, ...], tuple[Run, ...
 
 def _outer_products(plan: Plan) -> list[Product]:
     return [p for stage in plan.outer for p in stage.products]
-
-
-def _slots(p: Product) -> range:
-    return range(p.first, p.first + p.count)
 
 
 def _refs(groups: Iterable[Sequence[Kernel]]) -> set[Ref]:

@@ -32,6 +32,7 @@ from cellsearch.errors import RunError
 ENGINES = ("auto", "eager", "native", "triton", "whole", "clocked")
 #: Those that compute member after member in C.
 IN_C = ("native", "clocked")
+IN_TRITON = ("triton", "whole")
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,14 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     kind, real = like.device.type, like.dtype in (torch.float32, torch.float64)
     in_c = real and kind == "cpu" and toolchain.compiler() is not None
     in_triton = real and kind in ("cpu", "cuda") and triton_runs(kind)
-    able = {
-        "native": in_c,
-        "clocked": in_c,
-        "triton": in_triton,
-        "whole": in_triton,
-    }
+    able = dict.fromkeys(IN_C, in_c) | dict.fromkeys(IN_TRITON, in_triton)
     if not able.get(wanted, True):
-        needs = {
-            "native": "a C compiler and float32 or float64 on the CPU",
-            "clocked": "a C compiler and float32 or float64 on the CPU",
-            "triton": "the package triton, a C compiler, and float32 or float64 on a CUDA device",
-            "whole": "the package triton, a C compiler, and float32 or float64 on a CUDA device",
-        }
-        raise RunError(f"the engine {wanted!r} needs {needs[wanted]}; choose 'eager'")
+        where = (
+            "a C compiler and float32 or float64 on the CPU"
+            if wanted in IN_C
+            else "the package triton, a C compiler, and float32 or float64 on a CUDA device"
+        )
+        raise RunError(f"the engine {wanted!r} needs {where}; choose 'eager'")
     if wanted != "auto":
         return wanted
     fast = {"cpu": "native", "cuda": "triton"}.get(kind, "")
@@ -256,11 +251,10 @@ def _matrix(where: Places, p: Product) -> Tensor:
 
 
 def _fill_biases(where: Places) -> None:
-    """Gathering slots start at their biases: those that no product begins."""
+    """The gathering slots that no product begins start at their biases."""
     lay, hidden = where.lay, where.lay.hidden
-    begun = {slot for p in lay.plan.beginners for slot in range(p.first, p.first + p.count)}
     outer = filled(lay.plan)
-    for slot in sorted(set(range(len(lay.plan.affines))) - begun):
+    for slot in lay.plan.unbegun:
         here = where.outer if slot in outer else where
         here.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
 

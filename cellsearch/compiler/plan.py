@@ -30,6 +30,11 @@ class Product:
     first: int
     count: int
 
+    @property
+    def slots(self) -> range:
+        """What it is added to."""
+        return range(self.first, self.first + self.count)
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -68,11 +73,17 @@ class Plan:
         """The outer products that are the first to reach their slots, and so start the sums at the biases."""
         untouched, found = set(range(len(self.affines))), set()
         for p in (p for stage in self.outer for p in stage.products):
-            slots = set(range(p.first, p.first + p.count))
+            slots = set(p.slots)
             if slots <= untouched:
                 found.add(p)
             untouched -= slots
         return frozenset(found)
+
+    @cached_property
+    def unbegun(self) -> tuple[int, ...]:
+        """The gathering slots that none of them begins: they start at their biases."""
+        begun = {slot for p in self.beginners for slot in p.slots}
+        return tuple(slot for slot in range(len(self.affines)) if slot not in begun)
 
     def slot_of(self, affine: int) -> int:
         """The gathering slot of an affine node."""

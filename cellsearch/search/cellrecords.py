@@ -10,11 +10,6 @@ from cellsearch.search.ranking import Origin
 from cellsearch.search.schema import Store, cells, reading, slots, twins
 from cellsearch.search.slots import known_in, trained_in
 
-TWIN = (
-    *(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot")),
-    literal(False),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -27,6 +22,13 @@ class Record:
     edits: str  # JSON
     slot: int
     seed: bool
+
+
+CELL = tuple(cells.c[name] for name in Record.__dataclass_fields__)
+TWIN = (
+    *(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot")),
+    literal(False),
+)
 
 
 def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
@@ -48,8 +50,7 @@ def recorded_cells(
     if seeds:  # found by the slots of the baseline, of which there is an index
         baseline = select(slots.c.fingerprint).where(slots.c.study == store.study, slots.c.kind == "baseline")
         where += [cells.c.seed, cells.c.fingerprint.in_(baseline)]
-    columns = [cells.c[name] for name in Record.__dataclass_fields__]
-    query = select(*columns).order_by(cells.c.slot, cells.c.fingerprint)
+    query = select(*CELL).order_by(cells.c.slot, cells.c.fingerprint)
     with reading(store.engine, store.url) as connection:
         if fingerprints is None:
             return [Record(*row) for row in connection.execute(query.where(*where))]
@@ -75,12 +76,9 @@ def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> st
 
 def named_cells(store: Store, name: str) -> list[Record]:
     """The cells of this name, in the order in which they were met."""
-    columns = [cells.c[name] for name in Record.__dataclass_fields__]
     here = (cells.c.study == store.study, cells.c.name == name)
     with reading(store.engine, store.url) as connection:
-        return [
-            Record(*row) for row in connection.execute(select(*columns).where(*here).order_by(cells.c.slot))
-        ]
+        return [Record(*row) for row in connection.execute(select(*CELL).where(*here).order_by(cells.c.slot))]
 
 
 def twins_of(store: Store) -> dict[str, tuple[str, ...]]:
@@ -119,9 +117,8 @@ def matching(store: Store, start: str) -> list[Record]:
         mark = table.c.fingerprint
         return select(*columns).where(table.c.study == store.study, mark >= start, mark < last)
 
-    columns = [cells.c[name] for name in Record.__dataclass_fields__]
     with reading(store.engine, store.url) as connection:
-        found = [Record(*row) for row in connection.execute(query(cells, columns))]
+        found = [Record(*row) for row in connection.execute(query(cells, CELL))]
         if has_twins(connection):
             found += [Record(*row) for row in connection.execute(query(twins, TWIN))]
     return sorted(found, key=lambda record: record.slot)

@@ -7,19 +7,19 @@ is what was recorded.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from sqlalchemy import select
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
-from cellsearch.errors import CellsearchError, RunError
-from cellsearch.search import database, records, schema
+from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.search import database, records
 from cellsearch.search.cellrecords import has_twins
 from cellsearch.search.database import shown
 from cellsearch.search.queries import SUMMARY
-from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, twins
+from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, studies, twins
 from cellsearch.search.slots import Stage, outcomes_of, summary
 from cellsearch.search.space import parse_space
 
@@ -35,8 +35,13 @@ REMEDY = (
 def intact(store: Store) -> None:
     """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
     if found := torn(store):
-        listed = "\n".join(f"  {line}" for line in found)
-        raise RunError(f"{shown(store.url)} is damaged:\n{listed}\n{REMEDY}")
+        raise damaged(shown(store.url), found)
+
+
+def damaged(what: str, found: Sequence[str]) -> RunError:
+    """What there is to say of it, with what to do."""
+    listed = "\n".join(f"  {printable(line, 400)}" for line in found)
+    return RunError(f"{what} is damaged:\n{listed}\n{REMEDY}")
 
 
 def torn(store: Store) -> list[str]:
@@ -60,13 +65,13 @@ def damages(store: Store) -> list[str]:
 def _damages(store: Store) -> Iterator[str]:
     yield from _of_facts(store)
     with reading(store.engine, store.url) as connection:
+        known = select(studies.c.id)
         for table in (cells, slots, stages, claims):
-            known = select(schema.studies.c.id)
             if connection.execute(select(table.c.study).where(table.c.study.not_in(known)).limit(1)).first():
                 yield f"{table.name}: a row is of a search that is not there"
         chosen = select(slots.c.number, slots.c.fingerprint).where(slots.c.study == store.study)
         of_slots = {row.number: row.fingerprint for row in connection.execute(chosen)}
-        for number in set(range(len(of_slots))) - set(of_slots):
+        for number in sorted(set(range(len(of_slots))) - set(of_slots)):
             yield f"slot {number} is not there"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
         others = []

@@ -84,9 +84,7 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
     there, as an error to tell instead. None where nothing is."""
     for store in stores(storage, results):
         if name in (None, store.name) and (found := soundness.damages(store)):
-            listed = "\n".join(f"  {printable(line, 400)}" for line in found)
-            where = database.shown(store.url)
-            return RunError(f"{where}: the search {store.name} is damaged:\n{listed}\n{soundness.REMEDY}")
+            return soundness.damaged(f"{database.shown(store.url)}: the search {store.name}", found)
     return None
 
 

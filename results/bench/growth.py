@@ -11,11 +11,10 @@ that others use; `--quick` measures little, to try it out.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import torch
 from cellsearch.analysis.bench import cells as mutants
 from cellsearch.analysis.bench import limits
 from cellsearch.analysis.bench.contestants import ours
+from cellsearch.analysis.bench.footprint import Case, measured
 from cellsearch.analysis.bench.measure import AGREEMENT
 from cellsearch.analysis.bench.rows import conditions
 from cellsearch.analysis.bench.work import Sizes, make
@@ -41,38 +41,6 @@ from cellsearch.train.settings import Training
 HERE = Path(__file__).resolve().parent
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 BASE = Sizes()
-
-#: Trains in a process of its own, whose growth is what training takes.
-GROWTH = """
-import gc, json, sys, torch
-torch.set_num_threads(1)
-from cellsearch.dsl import zoo
-from cellsearch.train import model, windows
-from cellsearch.train.population import Member, Population
-from cellsearch.train.settings import Setting, Training
-from cellsearch.train.steps import Data
-
-def read(*names):
-    lines = dict(line.split(":") for line in open("/proc/self/status"))
-    return [int(lines[name].split()[0]) * 1024 for name in names]
-
-def train(name, vocabulary, layers, hidden, count, steps):
-    symbols = torch.randint(vocabulary, (20, 2 * steps), generator=torch.Generator().manual_seed(1))
-    data = Data(windows.cut(symbols, symbols, steps), windows.cut(symbols, symbols, steps))
-    shape = model.Shape(zoo.load(name), vocabulary, layers, hidden)
-    members = [Member(i, Setting(1.0, 0.1, 1.0, layers, 1), i) for i in range(count)]
-    Population(shape, members, Training(max_epochs=1, steps=steps)).advance(data)
-
-case = json.loads(sys.argv[1])
-train(*case[:3], 16, 2, 35)  # what is loaded and compiled at the first use
-torch.randn(300, 300) @ torch.randn(300, 300)
-gc.collect()
-open("/proc/self/clear_refs", "w").write("5")  # the highest value so far begins anew
-before, files = read("VmRSS", "RssFile")
-train(*case)
-highest, more = read("VmHWM", "RssFile")
-print(highest - before - (more - files))
-"""
 
 
 @dataclass(frozen=True)
@@ -151,23 +119,22 @@ def measure_memory(quick: bool) -> list[dict[str, Any]]:
     """Growth of a process that trains, and what was predicted."""
     counts, widths = ((5, 40), (32, 64)) if quick else ((1, 5, 20, 40, 160, 640), (32, 64, 128, 256, 512))
     lengths, depths = ((17, 35), (1, 2)) if quick else ((17, 35, 70, 140, 280), (1, 2, 3, 4))
-    cases: list[tuple[str, str, int, int, int, int, int]] = []
+    cases: list[tuple[str, Case]] = []
     for name in ("lstm", "mut1"):
-        cases += [("K", name, 50, 1, 64, count, 35) for count in counts]
-        cases += [("H", name, 50, 1, hidden, 20, 35) for hidden in widths]
-        cases += [("T", name, 50, 1, 64, 20, steps) for steps in lengths]
-        cases += [("layers", name, 50, layers, 64, 20, 35) for layers in depths]
+        base = Case(name, BASE.vocabulary, BASE.layers, BASE.hidden, BASE.population, BASE.steps)
+        cases += [("K", replace(base, K=count)) for count in counts]
+        cases += [("H", replace(base, H=hidden)) for hidden in widths]
+        cases += [("T", replace(base, T=steps)) for steps in lengths]
+        cases += [("layers", replace(base, layers=layers)) for layers in depths]
     found = []
-    for axis, name, vocabulary, layers, hidden, count, steps in sorted(cases):
-        case = (name, vocabulary, layers, hidden, count, steps)
-        command = [sys.executable, "-c", GROWTH, json.dumps(case)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        training = Training(steps=steps)
-        shape = Shape(zoo.load(name), vocabulary, layers, hidden)
-        row = dict(zip(("cell", "vocabulary", "layers", "H", "K", "T"), case, strict=True), axis=axis)
-        row |= {"bytes": int(done.stdout), "predicted": memory(shape, count, training, "cpu").total}
+    for axis, case in sorted(cases, key=lambda pair: (pair[0], *astuple(pair[1]))):
+        done = measured(case)
+        done.check_returncode()
+        shape = Shape(zoo.load(case.cell), case.vocabulary, case.layers, case.H)
+        predicted = memory(shape, case.K, Training(steps=case.T), "cpu").total
+        row = asdict(case) | {"axis": axis, "bytes": int(done.stdout), "predicted": predicted}
         found.append(row)
-        print(f"{axis:7} {case} {row['bytes'] / 1e6:.0f} MB, {row['predicted'] / 1e6:.0f}", file=sys.stderr)
+        print(f"{axis:7} {astuple(case)} {row['bytes'] / 1e6:.0f} MB, {predicted / 1e6:.0f}", file=sys.stderr)
     return found
 
 

@@ -1,13 +1,12 @@
 """Memory: what is predicted against the growth of a process, and batches that are cut beforehand."""
 
-import json
-import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 from mutants import mutants
 
+from cellsearch.analysis.bench.footprint import Case, measured
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.tasks import build
@@ -148,51 +147,13 @@ def test_batches_train_side_by_side_as_far_as_the_bound_goes() -> None:
     assert waves([Batch([])], 1) == [[0]]
 
 
-GROWTH = """
-import json, os, sys, gc, torch
-torch.set_num_threads(1)
-from cellsearch.dsl import zoo
-from cellsearch.train import model, windows
-from cellsearch.train.population import Member, Population
-from cellsearch.train.settings import Setting, Training
-from cellsearch.train.steps import Data
-
-def read(*names):
-    lines = dict(line.split(":") for line in open("/proc/self/status"))
-    return [int(lines[name].split()[0]) * 1024 for name in names]
-
-def train(name, vocabulary, layers, hidden, count):
-    symbols = torch.randint(vocabulary, (20, 70), generator=torch.Generator().manual_seed(1))
-    data = Data(windows.cut(symbols, symbols, 35), windows.cut(symbols, symbols, 35))
-    shape = model.Shape(zoo.load(name), vocabulary, layers, hidden)
-    members = [Member(i, Setting(1.0, 0.1, 1.0, layers, 1), i) for i in range(count)]
-    Population(shape, members, Training(max_epochs=1)).advance(data)
-
-case = json.loads(sys.argv[1])
-train(*case[:3], 4, 2)  # what is loaded and compiled at the first use
-torch.randn(300, 300) @ torch.randn(300, 300)
-gc.collect()
-open("/proc/self/clear_refs", "w").write("5")  # the highest value so far begins anew
-before, files = read("VmRSS", "RssFile")
-train(*case)
-highest, more = read("VmHWM", "RssFile")
-print(highest - before - (more - files))
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells of a process")
 @pytest.mark.parametrize(
     "case", [("lstm", 50, 2, 160, 30), ("gru", 8000, 1, 128, 6)], ids=["wide", "many symbols"]
 )
 def test_the_growth_of_a_process_is_as_predicted(case: tuple[str, int, int, int, int]) -> None:
     """The tolerance is wide: an allocator does as it likes."""
-    done = subprocess.run(
-        [sys.executable, "-c", GROWTH, json.dumps(case)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = measured(Case(*case))
     if "Permission" in done.stderr:
         pytest.skip("this system does not let a process reset its peak")
     assert done.returncode == 0, done.stderr

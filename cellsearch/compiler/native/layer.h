@@ -1,8 +1,9 @@
 /* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` calls them.
 
    n        K, T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
-            whether the gradient of x is asked for; steps and sequences of the outer part; then, for every product of the plan, where its matrix starts in a row,
-            the width of its source, and where its packed matrix starts; then where those end
+            whether the gradient of x is asked for; steps and sequences of the outer part; then, for every product of the
+            plan, where its matrix starts in a row, the width of its source, and where its packed matrix starts; then
+            where those end
    p, s     the table of tensors: base pointers, and four strides each along K, T, B and H
    rows     weights of all members; d_rows their gradient
    packed   the packed matrices of the loop of one member, and behind them room for one more or for a panel
@@ -54,10 +55,10 @@ static __attribute__((noinline)) void add_row(long n, const real *restrict from,
 
 /* Product j with its source a and its slots c for all rows of the outer part, forward and backward. */
 #define FORWARD(j, slots, a, c, bias, add)                                                                             \
-    f->products(1, OUTER_ROWS, width[j], (slots) * H, MEMBER(a), 0, ROW(a), MATRIX(j), 0, (slots) * H, 0, bias, 0,          \
+    f->products(1, OUTER_ROWS, width[j], (slots) * H, MEMBER(a), 0, ROW(a), MATRIX(j), 0, (slots) * H, 0, bias, 0,     \
                 MEMBER(c), 0, ROW(c), add, room)
 #define BACKWARD(j, slots, c, a, add)                                                                                  \
-    f->products(1, OUTER_ROWS, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,             \
+    f->products(1, OUTER_ROWS, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,        \
                 MEMBER(a), 0, ROW(a), add, room)
 
 /* The same at step t, with the packed matrix. */
@@ -77,7 +78,7 @@ static __attribute__((noinline)) void add_row(long n, const real *restrict from,
     void name(const long *n, real **p, const long *s, const real *rows, real *d_rows, real *packed,                    \
               const int64_t *symbols, const functions *f) {                                                            \
         const long K = n[0], T = n[1], B = n[2], H = n[3], outer_T = n[8], outer_B = n[9];                             \
-        const long *const start = n + 10, *const width = start + (products), *const at = width + (products);            \
+        const long *const start = n + 10, *const width = start + (products), *const at = width + (products);           \
         real *const room = packed + at[products];                                                                      \
         for (long k = 0; k < K; k++) {                                                                                 \
             RESUME

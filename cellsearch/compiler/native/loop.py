@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellsearch.compiler import kernels
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import toolchain
-from cellsearch.compiler.native.source import CLOCKED, PARTS, source
+from cellsearch.compiler.native.source import CLOCKED, PARTS, read, source
 from cellsearch.compiler.parameters import Layout
 from cellsearch.compiler.places import Places
 
@@ -160,18 +159,14 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
         fused, width = p.count * lay.hidden, lay.inputs(k)
         size = max(-(-fused // panel) * width, -(-width // panel) * fused) * panel
         end, largest = (end + size, largest) if p in inside else (end, max(largest, size))
-    read = set()
-    for p in plan.products:
-        ref = kernels.location(plan, p.source)
-        here = plan.is_outer[p.source] and ref.kind in ("x", "slot", "slots")
-        read.add(_whole(lay, replace(ref, outer=here)))
+    reads = {_whole(lay, read(plan, p)) for p in plan.products}
     names = ("pack", "product", "products", "gradients")
     return Code(
         lay=lay,
         functions={name: _function(library, name) for name in ("forward", "backward")},
         tables={
-            "forward": Table(lay, found.refs, read, gradients=False),
-            "backward": Table(lay, found.refs, read, gradients=True),
+            "forward": Table(lay, found.refs, reads, gradients=False),
+            "backward": Table(lay, found.refs, reads, gradients=True),
         },
         products=(_POINTER * len(names))(*(ctypes.cast(getattr(products, name), _POINTER) for name in names)),
         matrices=(*lay.products, *(lay.inputs(k) for k in range(len(starts))), *starts, end),

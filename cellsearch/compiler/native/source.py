@@ -84,15 +84,13 @@ class _Writer:
 
     def value(self, p: Product) -> int:
         """The row of what a product reads."""
-        ref = kernels.location(self.plan, p.source)
-        return self.row(_outer(ref) if self.plan.is_outer[p.source] else ref)
+        return self.row(read(self.plan, p))
 
     def forward(self) -> Iterator[str]:
         """One member, from its inputs to its last state."""
         plan, index = self.plan, self.plan.index
-        touched = {slot for p in plan.beginners for slot in range(p.first, p.first + p.count)}
         outer = filled(plan)
-        for slot in sorted(set(range(len(plan.affines))) - touched):  # slots start at their biases
+        for slot in plan.unbegun:
             i = self.row(Ref("slots", slot, slot in outer))
             copy = f"memcpy(MEMBER({i}) + r * ROW({i}), BIAS({slot}), H * sizeof(real));"
             yield f"for (long r = 0; r < {'OUTER_ROWS' if slot in outer else 'T * B'}; r++) {copy}"
@@ -193,6 +191,12 @@ class _Writer:
             inner, n = (f"{p.count} * H", "H") if turned else ("H", f"{p.count} * H")
             j = self.plan.index[p]
             yield f"f->pack({inner}, {n}, MATRIX({j}), {p.count} * H, {int(turned)}, packed + at[{j}]);"
+
+
+def read(plan: Plan, p: Product) -> Ref:
+    """What a product reads."""
+    ref = kernels.location(plan, p.source)
+    return _outer(ref) if plan.is_outer[p.source] else ref
 
 
 def _calls(name: str, group: tuple[Kernel, ...], batch: str = "B") -> list[str]:
