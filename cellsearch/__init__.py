@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from cellsearch.export.write import export as export
     from cellsearch.search.api import leaderboard as leaderboard
     from cellsearch.search.api import search as search
-    from cellsearch.search.study.sampler import MutationSampler as MutationSampler
-    from cellsearch.search.study.sampler import suggest_cell as suggest_cell
+    from cellsearch.search.storage.sampler import MutationSampler as MutationSampler
+    from cellsearch.search.storage.sampler import suggest_cell as suggest_cell
 
 #: Public name -> the module that has it under the same name.
 _HOMES = {
     "Cell": "cellsearch.dsl.graph",
     "CellsearchError": "cellsearch.errors",
-    "MutationSampler": "cellsearch.search.study.sampler",
+    "MutationSampler": "cellsearch.search.storage.sampler",
     "Recurrent": "cellsearch.compiler.recurrent",
     "export": "cellsearch.export.write",
     "leaderboard": "cellsearch.search.api",
@@ -56,7 +56,7 @@ _HOMES = {
     "parse": "cellsearch.dsl.text",
     "search": "cellsearch.search.api",
     "show": "cellsearch.dsl.text",
-    "suggest_cell": "cellsearch.search.study.sampler",
+    "suggest_cell": "cellsearch.search.storage.sampler",
     "zoo": "cellsearch.dsl.zoo",
 }
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cellsearch.dsl.graph import Cell
 from cellsearch.search.curve import Curve, grids
 from cellsearch.search.lab import RealLab
+from cellsearch.train.settings import keys
 
 Floats = NDArray[np.float64]
 NOTHING = -1.0  # less than any accuracy: of what diverged
@@ -43,7 +44,7 @@ def spread(draws: Floats) -> Spread:
 
 def accuracies(lab: RealLab, cell: Cell, task: str, seeds: Iterable[int]) -> Floats:
     """The accuracy of every setting (N) with every seed of training (S) on the laboratory's data [S, N]."""
-    settings = range(len(grids(lab.space)[task]))
+    settings = list(keys(grids(lab.space)[task]))
     rows = []
     for seed in seeds:
         found = lab.evaluate(cell, task, settings, seed, lambda _: None)

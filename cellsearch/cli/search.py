@@ -47,7 +47,7 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
     name = args.name or space.name
     options = Options(
         storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,
-        trials=args.trials, seconds=args.time,
+        trials=args.trials, proposals=args.proposals, seconds=args.time,
     )  # fmt: skip
     if args.dry_run:
         return run_forecast(space, name, options, args, terminal)
@@ -70,13 +70,15 @@ def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list
     first, last = watcher.first, watcher.last
     if first is None or last is None:
         return []
-    if halted and last.counts.trials < last.trials:
+    word, ended, of = last.target.nearest(last.counts.trials, last.counts.proposals)
+    if halted and ended < of:
         further = _command(args.words, args.storage, "--time", duration_option(2 * last.spent))
         return [f"the time is up after {duration(last.spent)}; more of it:\n  {further}"]
-    trials = max(2 * last.trials, 10)
+    more = str(max(2 * of, 10))
     done = first.counts == last.counts
-    said = "it was finished already" if done else f"{plural(last.trials, 'trial')} in {duration(last.spent)}"
-    return [f"{said}; to go on:\n  {_command(args.words, args.storage, '--trials', str(trials))}"]
+    made = plural(of, word.removesuffix("s"))
+    said = "it was finished already" if done else f"{made} in {duration(last.spent)}"
+    return [f"{said}; to go on:\n  {_command(args.words, args.storage, f'--{word}', more)}"]
 
 
 def duration_option(seconds: float) -> str:
@@ -148,7 +150,7 @@ class _Watcher:
     def _log(self, p: Progress) -> None:
         """A line every so often, and at once where the best cell or the phase is another one."""
         when, best, based = self._logged
-        now = (p.best.fingerprint if p.best else "", p.counts.baseline >= p.counts.baseline_slots)
+        now = (p.best.fingerprint if p.best else "", p.counts.told >= p.counts.seeds)
         for message in p.messages[self._told :]:
             self.terminal.tell(f"{duration(p.elapsed):>7}  {printable(message, 1_000)}", "yellow")
         self._told = len(p.messages)

@@ -59,7 +59,7 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
         chosen = rows if args.all else leaderboard.chosen(rows, args.rows)
         terminal.json(
             {
-                "name": name, "seed": study.facts.seed, "trials": study.facts.trials,
+                "name": name, "seed": study.facts.seed, "target": asdict(study.facts.target),
                 "baseline": study.space.baseline, "units": dict(study.facts.units),
                 "counts": asdict(counts), "dropped": lost,
                 "rows": leaderboard.as_json(chosen),
@@ -84,7 +84,7 @@ def print_board(
     terminal.print([text("")])
     counts = queries.counts(study.store)
     terminal.print(
-        leaderboard.notes(counts, study.facts.trials, study.space.baseline, _dropped(study), width)
+        leaderboard.notes(counts, study.facts.target, study.space.baseline, _dropped(study), width)
     )
     if counts.trials and not any(row.rank and not row.seed for row in rows):
         for sieve in explain.sieves(study.store, study.space, study.facts.units):

@@ -74,7 +74,11 @@ def _search(parser: Parser) -> None:
     )
     parser.add_argument(
         "--trials", type=numbers.whole(0), metavar="N",
-        help="proposals and refinements in all, not more of them (default: what the space says)",
+        help="total number of trials, proposals and refinements (default: the budget of the space)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--proposals", type=numbers.whole(0), metavar="N",
+        help="total number of proposals; with --trials, the first total that is met ends the search",
     )  # fmt: skip
     parser.add_argument(
         "--time",

@@ -48,7 +48,7 @@ def _standing(found: Forecast) -> str:
         return f"{found.name} would be a new search; nothing was made."
     c = found.counts
     return (
-        f"{found.name} is there: {c.baseline} of {plural(c.baseline_slots, 'part')} of the baseline and "
+        f"{found.name} is there: {c.baseline} of {plural(c.pieces, 'part')} of the baseline and "
         f"{c.trials:,} of {plural(found.trials, 'trial')} are done; nothing was changed."
     )
 

@@ -17,6 +17,7 @@ from cellsearch.report.equations import in_short, paint
 from cellsearch.report.words import plural
 from cellsearch.search.board import Front, Row, TaskResult
 from cellsearch.search.queries import Counts
+from cellsearch.search.records import Target
 
 BESIDE = 44  # columns that equations need beside the table; with fewer they go below
 NAME = 20  # columns for a cell's name
@@ -127,13 +128,11 @@ def front_json(front: Front) -> dict[str, Any]:
     return {"cost": front.cost, "width": front.width, "rows": rows}
 
 
-def notes(counts: Counts, trials: int, baseline: str, dropped: Sequence[str], width: int) -> list[Text]:
+def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str], width: int) -> list[Text]:
     """What stands below the table: what a score is, how the trials ended, and which tasks are left out."""
     shown: list[Text] = []
-    if counts.baseline < counts.baseline_slots:
-        waiting = (
-            f"scores come once the baseline is done ({counts.baseline} of {counts.baseline_slots} parts are)"
-        )
+    if counts.told < counts.seeds:
+        waiting = f"scores come once the baseline is done ({counts.baseline} of {counts.pieces} parts are)"
         shown += wrapped(waiting, width)
     else:
         shown += wrapped(
@@ -141,21 +140,22 @@ def notes(counts: Counts, trials: int, baseline: str, dropped: Sequence[str], wi
             "score: the least of a cell's ratios",
             width, style="dim",
         )  # fmt: skip
-    shown += wrapped(ended(counts, trials), width)
-    if counts.twins:
-        what = f"{plural(counts.twins, 'twin')}: the same function as a cell met before, counted as that cell"
+    shown += wrapped(ended(counts, target), width)
+    if counts.equivalents:
+        what = f"{plural(counts.equivalents, 'cell')} equivalent to a cell met before, counted as that cell"
         shown += wrapped(what, width, style="dim")
     for line in dropped:
         shown += wrapped(f"not used: {printable(line, 1_000)}", width, style="yellow", hanging="  ")
     return shown
 
 
-def ended(counts: Counts, trials: int) -> str:
+def ended(counts: Counts, target: Target) -> str:
     """How the trials ended, in a sentence without a verb."""
     parts = [f"{counts.ranked:,} ranked", f"{counts.filtered:,} filtered", f"{counts.failed:,} failed"]
     diverged = f", {counts.diverged:,} of them diverged" if counts.diverged else ""
+    word, done, of = target.nearest(counts.trials, counts.proposals)
     return (
-        f"{counts.trials:,} of {plural(trials, 'trial')}: {', '.join(parts)}; "
+        f"{done:,} of {plural(of, word.removesuffix('s'))}: {', '.join(parts)}; "
         f"{plural(counts.settings, 'setting')} trained{diverged}"
     )
 

@@ -22,9 +22,9 @@ MESSAGES = 3  # the last ones
 
 def phase(p: Progress) -> tuple[str, int, int]:
     """What is being done now, how much of it is done, and of how much."""
-    if p.counts.baseline < p.counts.baseline_slots:
-        return "baseline", p.counts.baseline, p.counts.baseline_slots
-    return "trials", p.counts.trials, p.trials
+    if p.counts.told < p.counts.seeds:
+        return "baseline", p.counts.baseline, p.counts.pieces
+    return p.target.nearest(p.counts.trials, p.counts.proposals)
 
 
 def speed(p: Progress, settings: float | None) -> str:

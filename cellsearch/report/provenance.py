@@ -1,7 +1,5 @@
 """Where a cell comes from, for the top of exported files. In: a row of a leaderboard. Out: names, values."""
 
-from dataclasses import asdict
-
 from cellsearch.search.board import Row, TaskResult
 from cellsearch.search.records import Facts
 from cellsearch.search.space import Space
@@ -15,11 +13,9 @@ def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:
     }
     if row.score is not None:
         found["score"] = f"{row.score:.6g}, the least of the ratios to {space.baseline}"
-    grids = {task.name: task.grid for task in space.tasks}
     for result in row.tasks:
         if result.accuracy is not None and result.setting is not None:
-            setting = asdict(grids[result.task][result.setting])
-            found[result.task] = f"{_reached(result)}; " + ", ".join(f"{k} {v:g}" for k, v in setting.items())
+            found[result.task] = f"{_reached(result)}; {result.setting}"
     return found
 
 

@@ -14,10 +14,11 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
 from cellsearch.report.words import large, plural
+from cellsearch.search.run import budget_of
 from cellsearch.search.sections import FILTER
 from cellsearch.search.sizes import MEASURES, over
 from cellsearch.search.space import Filter, Space, TaskStage, check_seeds
-from cellsearch.search.strategies import STRATEGIES
+from cellsearch.search.strategies import STRATEGIES, refining
 
 OPERATIONS = 6
 
@@ -76,6 +77,7 @@ def as_json(space: Space) -> dict[str, Any]:
         "seeds": list(space.seeds),
         "baseline": space.baseline,
         "trials": space.budget.trials,
+        "proposals": space.budget.proposals,
         "strategy": space.strategy.name,
         "warnings": warnings(space),
         "stages": [
@@ -156,7 +158,7 @@ def _told(cost: Cost) -> str:
 
 
 def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
-    trials = space.budget.trials
+    trials = budget_of(space).expected(refining(space.strategy))
     runs = baseline.runs + trials * trial.runs
     said = f"{plural(trials, 'trial')}: at most {plural(runs, 'training run')}"
     operations = baseline.operations + trials * trial.operations

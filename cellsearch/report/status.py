@@ -16,6 +16,7 @@ from cellsearch.search.explain import Sieve
 from cellsearch.search.liveness import Worker
 from cellsearch.search.remaining import Range
 from cellsearch.search.sections import FILTER
+from cellsearch.search.strategies import refining
 from cellsearch.search.studies import RESULTS, Study
 
 FEW = 10  # workers that are listed one by one
@@ -28,7 +29,7 @@ class Standing:
     status: Status
     workers: Sequence[tuple[str, str]]  # living ones: where, what it does
     dead: Sequence[tuple[str, str]] = ()  # of this machine
-    abandoned: int = 0  # slots that a dead worker holds
+    abandoned: int = 0  # trials that a dead worker holds
     sieves: Sequence[Sieve] = ()  # while no mutant is ranked: where they were filtered
     failure: str = ""  # and the last cause of a failure
     spooled: int = 0  # stages that wait for the database
@@ -74,7 +75,9 @@ def _left(study: Study, workers: int) -> Range | None:
     if not workers:
         return None
     known = remaining.history(study.store, study.space, study.facts.units)
-    return remaining.estimate(known, study.facts.trials, workers, study.space)
+    return remaining.estimate(
+        known, study.facts.target.expected(refining(study.space.strategy)), workers, study.space
+    )
 
 
 def _named(worker: Worker) -> tuple[str, str]:
@@ -88,7 +91,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "name": s.name,
         "state": standing.state,
         "seed": s.seed,
-        "trials": s.trials,
+        "target": asdict(s.target),
         "counts": asdict(s.counts),
         "seconds": s.seconds,
         "settings_per_minute": _per_minute(s),
@@ -114,10 +117,13 @@ def lines(standing: Standing, width: int) -> list[Text]:
     quick = _per_minute(s)
     rate = f"; {quick:,.1f} settings/min" if quick else ""
     left = f"; about {between(*standing.left)} left" if standing.left and not s.finished else ""
-    then = "; nothing is ranked before" if c.baseline < c.baseline_slots else ""
+    then = "; nothing is ranked before" if c.told < c.seeds else ""
+    word, done, of = s.target.nearest(c.trials, c.proposals)
+    made = f"{plural(c.proposals, 'proposal')} and {plural(c.refinements, 'refinement')} in "
     pairs = [
-        ("baseline", f"{c.baseline} of {plural(c.baseline_slots, 'part')} done{then}"),
-        ("trials", f"{c.trials:,} of {s.trials:,}: {ended}" if c.trials else f"none of {s.trials:,} yet"),
+        ("baseline", f"{c.baseline} of {plural(c.pieces, 'part')} of {plural(c.seeds, 'seed')} done{then}"),
+        (word, f"{done:,} of {of:,}: {ended}" if c.trials else f"none of {of:,} yet"),
+        ("made", f"{made}{plural(c.trials, 'trial')}"),
         ("settings", f"{c.settings:,} trained{diverged}"),
         ("time", f"{duration(s.seconds)} of searching{rate}{left}"),
     ]
@@ -191,13 +197,16 @@ def several(standings: Sequence[Standing], width: int) -> list[Text]:
     columns = [
         Column("search", [text(s.status.name, "bold") for s in standings]),
         Column("state", [text(s.state) for s in standings]),
-        Column(
-            "trials", [text(f"{s.status.counts.trials:,}/{s.status.trials:,}") for s in standings], right=True
-        ),
+        Column("trials", [text(_of_target(s.status)) for s in standings], right=True),
         Column("best", [text(_first(s.status.best)) for s in standings]),
         Column("time", [text(duration(s.status.seconds), "dim") for s in standings], right=True),
     ]
     return table(columns, width)
+
+
+def _of_target(s: Status) -> str:
+    word, done, of = s.target.nearest(s.counts.trials, s.counts.proposals)
+    return f"{done:,}/{of:,}" if word == "trials" else f"{done:,}/{of:,} {word}"
 
 
 def _first(rows: Sequence[Row]) -> str:

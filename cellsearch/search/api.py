@@ -20,6 +20,7 @@ def search(
     name: str | None = None,
     *,
     trials: int | None = None,
+    proposals: int | None = None,
     seconds: float | None = None,
     workers: int = 1,
     seed: int | None = None,
@@ -30,18 +31,18 @@ def search(
     overrides: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Row]:
-    """Starts the search `name` (that of the space where None), or goes on with it, and gives its leaderboard.
+    """Starts or continues the search `name` (default: that of the space), and returns its leaderboard.
 
-    `space` is a name, a YAML file or a `Space`; `trials` and `seconds` are totals, not additions; `overrides`
-    change the space, as in "tasks.0.options.train=1000"; `progress` is called with every look at the search.
-    `workers` are processes of their own, so many on each device; `device` is one, or several with commas
-    between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
+    `space` is a name, a YAML file or a `Space`; `trials`, `proposals` and `seconds` are totals, not more;
+    `overrides` change the space, as in "tasks.0.options.train=1000"; `progress` is called with every look at
+    the search. `workers` are processes of their own, so many on each device; `device` is one, or several with
+    commas between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
     KeyboardInterrupt where it is told to end before it is done.
     """
     chosen = space if isinstance(space, Space) else load_space(space, overrides)
     options = Options(
         storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
-        seconds=seconds, results=Path(results),
+        proposals=proposals, seconds=seconds, results=Path(results),
     )  # fmt: skip
     if run(chosen, name or chosen.name, options, seed, progress):
         raise KeyboardInterrupt

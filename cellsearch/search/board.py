@@ -14,11 +14,11 @@ from cellsearch.search.cellrecords import Record
 from cellsearch.search.costs import Costs
 from cellsearch.search.queries import Counts
 from cellsearch.search.ranking import Best, Origin
-from cellsearch.search.records import Facts, dropped, facts
-from cellsearch.search.schema import Store
+from cellsearch.search.records import Facts, Target, dropped, facts
 from cellsearch.search.sections import FILTER
-from cellsearch.search.slots import Stage
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.storage.trials import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class TaskResult:
     )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
     accuracy: float | None
     loss: float | None
-    setting: int | None  # index in the grid of the task, of the best setting
+    setting: str | None  # the best one, by its values
     parameters: int | None  # of the whole model at that setting
     hidden: int | None
     settings: int  # tried, the diverged ones too
@@ -51,9 +51,9 @@ class Row:
     settings: int  # tried on all tasks and the filter
     status: str  # seed, ranked, filtered at TASK, in work
     parent: str
-    slot: int  # the first it was met in
+    trial: int  # the first of it
     text: str
-    twins: tuple[str, ...] = ()  # fingerprints of the cells that were proposed and count as this one
+    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that count as this one
 
     @property
     def seed(self) -> bool:
@@ -67,7 +67,7 @@ def rows_of(
     tasks: Sequence[str],
     threshold: float,
     every: bool = False,
-    twins: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    equivalents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> list[Row]:
     """The table: ranked cells and seeds, best first; with `every` then all other `cells`, in the order they
     were met.
@@ -75,14 +75,14 @@ def rows_of(
     `units` holds the kept tasks, `tasks` all of the space, in order.
     """
     found = ranking.bests(stages)
-    origins = {cell.fingerprint: Origin(cell.slot, cell.seed) for cell in cells}
+    origins = {cell.fingerprint: Origin(cell.trial, cell.seed) for cell in cells}
     records = {cell.fingerprint: cell for cell in cells}
     known = {mark: found.get(mark, {}) for mark in origins}
     order = [standing.fingerprint for standing in ranking.ranked(known, origins, units, threshold)]
     ranks = {mark: rank for rank, mark in enumerate(order, 1)}
     rest = [cell.fingerprint for cell in cells if cell.fingerprint not in ranks and (every or cell.seed)]
     return [
-        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold, twins.get(mark, ()))
+        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold, equivalents.get(mark, ()))
         for mark in [*order, *rest]
     ]
 
@@ -94,7 +94,7 @@ def _row(
     units: Mapping[str, float],
     tasks: Sequence[str],
     threshold: float,
-    twins: tuple[str, ...],
+    equivalents: tuple[str, ...],
 ) -> Row:
     results = []
     for task in tasks:
@@ -107,7 +107,7 @@ def _row(
                 best.settings, unit is not None or not units,
             )
         )  # fmt: skip
-    standing = ranking.stand(cell.fingerprint, found, Origin(cell.slot, cell.seed), units, threshold)
+    standing = ranking.stand(cell.fingerprint, found, Origin(cell.trial, cell.seed), units, threshold)
     if cell.seed:
         status = "seed"
     elif rank is not None:
@@ -121,7 +121,7 @@ def _row(
     parameters = standing.parameters or max((r.parameters or 0 for r in results), default=0) or None
     return Row(
         rank, cell.name, cell.fingerprint, score, tuple(results), parameters, tried, status,
-        cell.parent, cell.slot, cell.text, twins,
+        cell.parent, cell.trial, cell.text, equivalents,
     )  # fmt: skip
 
 
@@ -142,8 +142,8 @@ def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
     known, cells = facts(store), cellrecords.recorded_cells(store)
     units = units_of(store, known, space, [cell for cell in cells if cell.seed])
     tasks = [task.name for task in space.tasks]
-    stages, twins = queries.recorded_stages(store), cellrecords.twins_of(store)
-    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, twins)
+    stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
+    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
 
 
 def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
@@ -170,8 +170,8 @@ def _of(
     own = [cell.fingerprint for cell in seeds]
     cells = cellrecords.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
-    tasks, twins = [task.name for task in space.tasks], cellrecords.twins_of(store)
-    rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every=True, twins=twins)
+    tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
+    rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     return _placed(rows, scores)
 
 
@@ -253,7 +253,7 @@ class Status:
 
     name: str
     seed: int
-    trials: int  # the target
+    target: Target
     counts: Counts
     seconds: float  # that `search` has run
     dropped: tuple[str, ...]  # tasks that are not used, with the reason
@@ -265,7 +265,8 @@ class Status:
     def finished(self) -> bool:
         """Whether there is nothing left to do before the target is raised."""
         c = self.counts
-        return c.baseline == c.baseline_slots and c.trials >= self.trials and not c.running and not c.free
+        _, ended, of = self.target.nearest(c.trials, c.proposals)
+        return c.told == c.seeds and ended >= of and not c.running and not c.free
 
 
 def status(store: Store, space: Space, rows: int = 3) -> Status:
@@ -274,6 +275,6 @@ def status(store: Store, space: Space, rows: int = 3) -> Status:
     best = tuple(top(store, space, rows)[0])
     lost = tuple(dropped(known.baseline or {}, space.strategy.margin))
     return Status(
-        known.name, known.seed, known.trials, queries.counts(store), known.seconds, lost, known.stopped,
+        known.name, known.seed, known.target, queries.counts(store), known.seconds, lost, known.stopped,
         known.halted, best,
     )  # fmt: skip

@@ -1,14 +1,14 @@
-"""Cells and twins as they are on record. Each function is one look at the database, by its indexes."""
+"""Cells on record, and cells equivalent to them. Each function is one look at the database, by indexes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, inspect, literal, select
+from sqlalchemy import ColumnElement, Select, Table, literal, select
 
 from cellsearch.search.ranking import Origin
-from cellsearch.search.schema import Store, cells, reading, slots, twins
-from cellsearch.search.slots import known_in, trained_in
+from cellsearch.search.storage.tables import Store, cells, equivalents, items, reading
+from cellsearch.search.storage.trials import known_in, trained_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +20,23 @@ class Record:
     text: str
     parent: str
     edits: str  # JSON
-    slot: int
+    trial: int  # the first of it
     seed: bool
 
 
 CELL = tuple(cells.c[name] for name in Record.__dataclass_fields__)
-TWIN = (
-    *(twins.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "slot")),
+EQUIVALENT = (
+    *(equivalents.c[name] for name in ("fingerprint", "name", "text", "parent", "edits", "trial")),
     literal(False),
 )
 
 
 def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
     """Fingerprint -> where the cell comes from."""
-    query = select(cells.c.fingerprint, cells.c.slot, cells.c.seed).where(cells.c.study == store.study)
+    query = select(cells.c.fingerprint, cells.c.trial, cells.c.seed).where(cells.c.study == store.study)
     with reading(store.engine, store.url) as connection:
         return {
-            row.fingerprint: Origin(row.slot, bool(row.seed))
+            row.fingerprint: Origin(row.trial, bool(row.seed))
             for part in parts(fingerprints)
             for row in connection.execute(query.where(cells.c.fingerprint.in_(part)))
         }
@@ -47,10 +47,10 @@ def recorded_cells(
 ) -> list[Record]:
     """These cells (all where None; the seeds alone), in the order in which they were met."""
     where: list[ColumnElement[bool]] = [cells.c.study == store.study]
-    if seeds:  # found by the slots of the baseline, of which there is an index
-        baseline = select(slots.c.fingerprint).where(slots.c.study == store.study, slots.c.kind == "baseline")
+    if seeds:  # found by their items, of which there is an index
+        baseline = select(items.c.fingerprint).where(items.c.study == store.study, items.c.kind == "seed")
         where += [cells.c.seed, cells.c.fingerprint.in_(baseline)]
-    query = select(*CELL).order_by(cells.c.slot, cells.c.fingerprint)
+    query = select(*CELL).order_by(cells.c.trial, cells.c.fingerprint)
     with reading(store.engine, store.url) as connection:
         if fingerprints is None:
             return [Record(*row) for row in connection.execute(query.where(*where))]
@@ -59,7 +59,7 @@ def recorded_cells(
             found += [
                 Record(*row) for row in connection.execute(query.where(*where, cells.c.fingerprint.in_(part)))
             ]
-    return sorted(found, key=lambda record: (record.slot, record.fingerprint))
+    return sorted(found, key=lambda record: (record.trial, record.fingerprint))
 
 
 def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> str | None:
@@ -78,30 +78,19 @@ def named_cells(store: Store, name: str) -> list[Record]:
     """The cells of this name, in the order in which they were met."""
     here = (cells.c.study == store.study, cells.c.name == name)
     with reading(store.engine, store.url) as connection:
-        return [Record(*row) for row in connection.execute(select(*CELL).where(*here).order_by(cells.c.slot))]
+        return [
+            Record(*row) for row in connection.execute(select(*CELL).where(*here).order_by(cells.c.trial))
+        ]
 
 
-def twins_of(store: Store) -> dict[str, tuple[str, ...]]:
-    """Fingerprint of a cell -> those of its twins, in the order in which they were met."""
-    query = select(twins.c.cell, twins.c.fingerprint).where(twins.c.study == store.study)
+def equivalents_of(store: Store) -> dict[str, tuple[str, ...]]:
+    """Fingerprint of a cell -> those of the cells equivalent to it, in the order in which they were met."""
+    query = select(equivalents.c.cell, equivalents.c.fingerprint).where(equivalents.c.study == store.study)
     found: dict[str, list[str]] = {}
     with reading(store.engine, store.url) as connection:
-        if has_twins(connection):
-            for row in connection.execute(query.order_by(twins.c.slot)):
-                found.setdefault(row.cell, []).append(row.fingerprint)
+        for row in connection.execute(query.order_by(equivalents.c.trial)):
+            found.setdefault(row.cell, []).append(row.fingerprint)
     return {mark: tuple(listed) for mark, listed in found.items()}
-
-
-def has_twins(connection: Connection) -> bool:
-    """Whether there is the table of twins: a database of numerics 1 has none, and is read all the same."""
-    return inspect(connection).has_table(twins.name)
-
-
-def twins_in(store: Store, numbers: Sequence[int]) -> list[Record]:
-    """The cells that were proposed in these slots, were new, and count as another one."""
-    query = select(*TWIN).where(twins.c.study == store.study, twins.c.slot.in_(list(numbers)))
-    with reading(store.engine, store.url) as connection:
-        return [Record(*row) for row in connection.execute(query)]
 
 
 def parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
@@ -110,7 +99,7 @@ def parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
 
 
 def matching(store: Store, start: str) -> list[Record]:
-    """The cells and twins whose fingerprint begins with `start`, in the order in which they were met."""
+    """The cells, and cells equivalent to them, whose fingerprint begins with `start`, by their trials."""
     last = start + "g"  # after all hexadecimal digits; a range is found by the index, a pattern is not
 
     def query(table: Table, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
@@ -119,6 +108,5 @@ def matching(store: Store, start: str) -> list[Record]:
 
     with reading(store.engine, store.url) as connection:
         found = [Record(*row) for row in connection.execute(query(cells, CELL))]
-        if has_twins(connection):
-            found += [Record(*row) for row in connection.execute(query(twins, TWIN))]
-    return sorted(found, key=lambda record: record.slot)
+        found += [Record(*row) for row in connection.execute(query(equivalents, EQUIVALENT))]
+    return sorted(found, key=lambda record: record.trial)

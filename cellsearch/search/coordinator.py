@@ -1,5 +1,4 @@
-"""The loop of `cellsearch search`: keeps workers running while there is work, mirrors, shows, and ends
-cleanly.
+"""The loop of `cellsearch search`: keeps workers running while there is work, shows, and ends cleanly.
 
 It trains nothing and decides nothing. Every wait in it is bounded: by a signal, by the time limit, by the
 workers it watches, by heartbeats of workers elsewhere.
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError
 from cellsearch.files import write_text
@@ -22,17 +20,15 @@ from cellsearch.search.journal import FORMAT, NAME, Journal, JournalError
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
 from cellsearch.search.patience import PATIENCE_SECONDS
 from cellsearch.search.progress import Meter, Progress
-from cellsearch.search.schema import Store
+from cellsearch.search.queries import Counts
+from cellsearch.search.records import Facts
 from cellsearch.search.signals import Signals
 from cellsearch.search.space import Space
-
-if TYPE_CHECKING:
-    import optuna
+from cellsearch.search.storage.tables import Store
 
 POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
 PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
-MIRROR_SECONDS = 10.0  # before Optuna is tried again after it has refused
 MOST_SECONDS = 5.0  # between two looks, however long one takes
 
 
@@ -58,11 +54,10 @@ class Coordinator:
         self.spent = records.facts(store).seconds  # before this search
         self.began = self.accounted = time.monotonic()
         self.reached = time.monotonic()  # the database, last
-        self.starts = 0  # of workers since a slot has ended
-        self.seen = (-1, -1)  # slots ended, trials ranked at the last look
+        self.starts = 0  # of workers since an item has ended
+        self.seen = (-1, -1)  # items ended, trials ranked at the last look
         self.written: set[str] = set()  # cells that have their file
-        self._mirror: optuna.Study | None = None
-        self._next = {"beat": 0.0, "show": 0.0, "mirror": 0.0}
+        self._next = {"beat": 0.0, "show": 0.0}
         self._watch = Watch()
 
     def run(self, signals: Signals) -> int:
@@ -71,12 +66,13 @@ class Coordinator:
         known = records.facts(self.store)
         counts = queries.counts(self.store)
         targets = {
-            "ended": counts.baseline + counts.trials, "trials": known.trials, "seconds": self.limit
+            "ended": counts.baseline + counts.trials, "trials": known.trials, "proposals": known.proposals,
+            "seconds": self.limit,
         }  # fmt: skip
         program = {"format": FORMAT, "program": known.program, "devices": list(self.crew.devices)}
         self.log(lambda: self.journal.append("start", program | targets))
         liveness.end_orphans(self.store)
-        liveness.recover(self.store, self.failures)
+        liveness.recover(self.store, self.me.id, self.failures)
         try:
             while not signals.got:
                 if self.out_of_time():
@@ -130,14 +126,16 @@ class Coordinator:
                 self.write_cells()
             self.log(lambda: self.follow(known))
         self.seen = (ended, counts.ranked)
-        todo = counts.baseline_slots + known.trials - ended
-        over = bool(known.stopped) or known.halted or todo <= 0
+        todo = left(counts, known)
+        seeding = (
+            known.baseline is not None and counts.told < counts.seeds
+        )  # then each is told, whatever comes
+        over = (bool(known.stopped) and not seeding) or known.halted or todo <= 0
         if not over:
             started = self.crew.fill(len(self.crew.children) + todo - counts.running)
             self.starts += started
             for child in self.crew.children[len(self.crew.children) - started :]:
                 self.log_worker("started", child.worker.id, self.crew.devices[child.place - 1])
-        self.mirror()
         if self.show and self.due("show", SHOW_SECONDS):
             self.show(self.look())
         return not over
@@ -170,44 +168,25 @@ class Coordinator:
         records.spend(self.store, now - self.accounted)
         self.accounted = now
         mine = {child.worker.id for child in self.crew.children}
-        liveness.recover(self.store, self.failures, crash="its process has ended", spare=mine)
+        liveness.recover(self.store, self.me.id, self.failures, crash="its process has ended", spare=mine)
         everyone = liveness.listed(self.store)
         self.crew.end_mute({worker.id for worker in everyone})
         silent = self._watch.look({w.id: w.beat for w in everyone}, self.me.id)
         if silent:
-            self.tell(f"not heard of for long, given up: {', '.join(silent)}")
-            liveness.leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
+            self.tell(f"heartbeat stopped, given up: {', '.join(silent)}")
+            liveness.leave(
+                self.store, silent, self.me.id, crash="its heartbeat stopped", failures=self.failures
+            )
             self.crew.end_silent(silent)
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
         self.log_worker("ended", gone.worker, gone.device, gone.code)
-        found = bury(self.store, self.crew, self.space, gone)
+        found = bury(self.store, self.me.id, self.crew, self.space, gone)
         if found.told:
             self.tell(found.told)
         if found.crash and self.starts > self.crew.size + RESTARTS:
             raise hopeless(self.crew, found.crash)
-
-    def mirror(self, all_: bool = False) -> None:
-        """Brings the Optuna study up to date. It is no source of anything: where it refuses, the search goes
-        on."""
-        # here: loading Optuna takes longer than all else that starts
-        from cellsearch.search.study import mirror
-
-        if time.monotonic() < self._next["mirror"]:
-            return
-        try:
-            if self._mirror is None:
-                self._mirror = mirror.open_mirror(self.store)
-                living = [w.id for w in liveness.listed(self.store) if w.id != self.me.id]
-                mirror.heal(self.store, self._mirror, living)
-            known = records.facts(self.store)
-            while mirror.write_due(self.store, self._mirror, known, self.me.id) and all_:
-                pass
-        except RunError as error:
-            self._mirror = None
-            self._next["mirror"] = time.monotonic() + MIRROR_SECONDS
-            self.tell(f"{error} (tried again later)")
 
     def write_cells(self) -> None:
         """A file for each ranked cell; a file that is there is whole."""
@@ -228,12 +207,20 @@ class Coordinator:
         """Ends the workers, releases what they had, and brings everything written up to date; bounded."""
         gone = self.crew.end(at_once)
         try:
-            liveness.leave(self.store, gone, failures=self.failures)
+            liveness.leave(self.store, gone, self.me.id, failures=self.failures)
             records.spend(self.store, time.monotonic() - self.accounted)
-            self.mirror(all_=True)
             self.log(lambda: self.follow(records.facts(self.store)))
-            liveness.leave(self.store, [self.me.id], failures=self.failures)
+            liveness.leave(self.store, [self.me.id], self.me.id, failures=self.failures)
         except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same
         if self.show:
             self.show(self.look())
+
+
+def left(counts: Counts, known: Facts) -> int:
+    """How many work items have not ended, with those that the targets still leave room for."""
+    seeds = counts.pieces - counts.baseline + counts.seeds - counts.told
+    trials = counts.running + counts.free - seeds
+    targets = [(known.trials, counts.trials), (known.proposals, counts.proposals)]
+    more = min((target - ended for target, ended in targets if target is not None), default=0)
+    return seeds + max(trials, more)

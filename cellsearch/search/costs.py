@@ -1,30 +1,21 @@
-"""Recorded cells by score and cost.
+"""Recorded cells by score and cost: their costs, as `sizes` measures them, and the Pareto fronts.
 
-In: a study, and cells with scores. Out: their costs, as `sizes` measures them, and the Pareto fronts. The
-sizes of a cell are noted when it is ranked; those of a study in which they are not are counted again.
+The sizes of a cell are noted when it is ranked; those that are not are counted again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import inspect, select
+from sqlalchemy import select
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import cellrecords, fronts, schema
+from cellsearch.search import cellrecords, fronts
 from cellsearch.search.fronts import Point
-from cellsearch.search.schema import Store, alone, reading, sizes, unless_there
 from cellsearch.search.sizes import MEASURES
+from cellsearch.search.storage.tables import Store, alone, reading, sizes, unless_there
 
 Scored = Sequence[tuple[str, float]]  # fingerprints with scores
-
-
-def ready(store: Store) -> None:
-    """Makes the table of sizes in a study that was begun without one."""
-    with reading(store.engine, store.url) as connection:
-        there = inspect(connection).has_table(sizes.name)
-    if not there:
-        schema.prepare(store.engine, store.url)
 
 
 def note(store: Store, fingerprint: str, cell: Cell, width: int) -> None:
@@ -32,7 +23,7 @@ def note(store: Store, fingerprint: str, cell: Cell, width: int) -> None:
     row = {"study": store.study, "fingerprint": fingerprint, "width": width}
     counted = {name: measure(cell, width) for name, measure in MEASURES.items()}
     with alone(store) as connection:
-        connection.execute(unless_there(store, sizes).values(row | counted))
+        connection.execute(unless_there(store.engine, sizes).values(row | counted))
 
 
 def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> dict[str, int]:
@@ -41,8 +32,6 @@ def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> d
         sizes.c.study == store.study, sizes.c.width == width
     )
     with reading(store.engine, store.url) as connection:
-        if not inspect(connection).has_table(sizes.name):
-            return {}
         return {
             str(row[0]): int(row[1])
             for part in cellrecords.parts(fingerprints)
@@ -60,7 +49,7 @@ class Costs:
     known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def of(self, fingerprints: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Fingerprint -> the slot in which the cell was met, and its cost."""
+        """Fingerprint -> the first trial of the cell, and its cost."""
         new = [mark for mark in fingerprints if mark not in self.known]
         if new:
             found = noted(self.store, new, self.name, self.width)
@@ -68,7 +57,7 @@ class Costs:
             for record in cellrecords.recorded_cells(self.store, left) if left else ():
                 found[record.fingerprint] = MEASURES[self.name](parse(record.text), self.width)
             origins = cellrecords.origins(self.store, new)
-            self.known.update({mark: (origins[mark].slot, found[mark]) for mark in new})
+            self.known.update({mark: (origins[mark].trial, found[mark]) for mark in new})
         return {mark: self.known[mark] for mark in fingerprints}
 
 

@@ -16,13 +16,13 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.search import cellrecords
 from cellsearch.search.lab import RealLab
-from cellsearch.search.schema import Store, reading, slots, stages
 from cellsearch.search.sections import FILTER
-from cellsearch.search.slots import outcomes_of
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store, items, reading, stages
+from cellsearch.search.storage.trials import outcomes_of
 from cellsearch.train.cost import of_training
 from cellsearch.train.outcome import Outcome
-from cellsearch.train.settings import Grid
+from cellsearch.train.settings import Grid, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ Amounts = Mapping[str, Amount]  # by stage
 class Point:
     """A trial that has ended, and how the search stood then."""
 
-    trial: int  # counts from 1
+    trial: int  # its number
     kind: str  # propose, refine
     outcome: str  # ranked, filtered, failed
     fingerprint: str
@@ -96,9 +96,10 @@ def grids(space: Space) -> dict[str, Grid]:
 def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) -> int:
     """Multiply-adds of the training behind `outcomes`. A record from before it was noted how long a setting
     was trained counts the epochs to its best."""
+    index = keys(grid)
     return sum(
         of_training(
-            cell, amount.vocabulary, grid[o.setting].layers, o.hidden, o.trained or o.epochs,
+            cell, amount.vocabulary, grid[index[o.setting]].layers, o.hidden, o.trained or o.epochs,
             amount.train, amount.valid,
         )
         for o in outcomes if o.hidden
@@ -106,20 +107,19 @@ def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) ->
 
 
 def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
-    """The trials that have ended, in the order of their slots (with one worker, that of time)."""
+    """The trials that have ended, in the order of their numbers (with one worker, that of time)."""
     spent = _costs(store, space, data)
     with reading(store.engine, store.url) as connection:
-        query = select(slots).where(slots.c.study == store.study).order_by(slots.c.number)
-        rows = connection.execute(query).all()
-    first = sum(row.kind == "baseline" for row in rows)
+        query = select(items).where(items.c.study == store.study, items.c.outcome != "")
+        rows = connection.execute(query.order_by(items.c.trial)).all()
     seeds = {record.fingerprint for record in cellrecords.recorded_cells(store, seeds=True)}
     points: list[Point] = []
     total, best = 0, None
     ended = {"ranked": 0, "filtered": 0}
     for row in rows:
-        if row.kind == "baseline" or row.state not in ("done", "failed"):
+        if row.kind in ("baseline", "seed"):
             continue
-        here = spent.get(row.number, 0)
+        here = spent.get(row.trial, 0)
         total += here
         if row.outcome in ended:
             ended[row.outcome] += 1
@@ -127,24 +127,24 @@ def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
             best = max(row.score, -1.0 if best is None else best)
         points.append(
             Point(
-                row.number - first + 1, row.kind, row.outcome, row.fingerprint, here, total, row.score, best,
+                row.trial, row.kind, row.outcome, row.fingerprint, here, total, row.score, best,
                 ended["ranked"], ended["filtered"],
             )
         )  # fmt: skip
-    baseline = sum(spent.get(row.number, 0) for row in rows if row.kind == "baseline")
+    baseline = sum(spent.get(number, 0) for number in {row.trial for row in rows if row.kind == "baseline"})
     return Curve(space.strategy.name, seed, baseline, tuple(points))
 
 
 def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
-    """Slot -> the cost of its stages."""
+    """Trial -> the cost of its stages."""
     cells = {record.fingerprint: parse(record.text) for record in cellrecords.recorded_cells(store)}
     known = grids(space)
-    query = select(stages.c.slot, stages.c.task, stages.c.fingerprint, stages.c.outcomes)
+    query = select(stages.c.trial, stages.c.task, stages.c.fingerprint, stages.c.outcomes)
     found: dict[int, int] = {}
     with reading(store.engine, store.url) as connection:
         for row in connection.execute(query.where(stages.c.study == store.study)):
             here = cost(cells[row.fingerprint], known[row.task], data[row.task], outcomes_of(row.outcomes))
-            found[row.slot] = found.get(row.slot, 0) + here
+            found[row.trial] = found.get(row.trial, 0) + here
     return found
 
 

@@ -56,7 +56,7 @@ class Deadline:
                 self.end()
 
 
-def overdue(settings: Sequence[int], hours: float) -> tuple[Outcome, ...]:
+def overdue(settings: Sequence[str], hours: float) -> tuple[Outcome, ...]:
     """What is recorded of a stage that took longer than `hours`."""
     cause = f"the stage took longer than {hours:g} hours (budget.stage_hours)"
     return tuple(Outcome(setting, "failed", None, None, 0, 0, 0, cause) for setting in settings)

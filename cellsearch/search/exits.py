@@ -1,7 +1,7 @@
 """What it means that a worker process has ended: whose fault it was, what is said about it, and whether its
 place is filled again.
 
-In: an exit. Out: a `Verdict`, and the slot of that worker is free for another one.
+The trial of that worker is free for another one then.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from cellsearch.errors import RunError, printable
 from cellsearch.search import liveness
 from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, UNTOLD, Crew, Exit
-from cellsearch.search.schema import Store
 from cellsearch.search.signals import ENDING
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store
 
-RESTARTS = 10  # of workers without a slot finished in between
+RESTARTS = 10  # of workers without a trial finished in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Verdict:
     """What follows from the end of a worker."""
 
     told: str = ""  # to whoever watches
-    crash: str = ""  # the cause, where the slot may have been the reason
+    crash: str = ""  # the cause, where the trial may have been the reason
     done: bool = False  # there was nothing left to take
 
 
@@ -49,7 +49,7 @@ def verdict(gone: Exit, hours: float) -> Verdict:
     return Verdict(f"a worker ended with {crash}; another one takes over", crash)
 
 
-def bury(store: Store, crew: Crew, space: Space, gone: Exit) -> Verdict:
+def bury(store: Store, by: str, crew: Crew, space: Space, gone: Exit) -> Verdict:
     """Frees what a worker had that has ended, and gives up its place where its device is gone.
 
     A RunError where no other worker would do better, and where the last device is gone.
@@ -57,9 +57,9 @@ def bury(store: Store, crew: Crew, space: Space, gone: Exit) -> Verdict:
     try:
         found = verdict(gone, space.budget.stage_hours)
     except RunError:
-        liveness.leave(store, [gone.worker], failures=space.strategy.failures)
+        liveness.leave(store, [gone.worker], by, failures=space.strategy.failures)
         raise
-    liveness.leave(store, [gone.worker], crash=found.crash, failures=space.strategy.failures)
+    liveness.leave(store, [gone.worker], by, crash=found.crash, failures=space.strategy.failures)
     if gone.code != GONE:
         crew.strikes.pop(gone.place, None)
         return found

@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 
 from cellsearch.search import database, liveness, processes
 from cellsearch.search.liveness import Worker
-from cellsearch.search.schema import Store, reading, slots, stages
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store, items, reading, stages
 
 SCARCE = 200_000_000  # bytes that are free, under which it is said
 
@@ -32,12 +32,12 @@ class Sieve:
 
 def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve]:
     """The stages at which proposals were filtered, in the order in which they are met."""
-    same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
+    same = (items.c.study == stages.c.study) & (items.c.trial == stages.c.trial)
     query = (
-        select(slots.c.task, func.count(slots.c.number.distinct()), func.max(stages.c.accuracy))
-        .join(stages, same & (slots.c.task == stages.c.task), isouter=True)
-        .where(slots.c.study == store.study, slots.c.outcome == "filtered")
-        .group_by(slots.c.task)
+        select(items.c.task, func.count(items.c.trial.distinct()), func.max(stages.c.accuracy))
+        .join(stages, same & (items.c.task == stages.c.task), isouter=True)
+        .where(items.c.study == store.study, items.c.outcome == "filtered")
+        .group_by(items.c.task)
     )
     with reading(store.engine, store.url) as connection:
         found = {str(row[0]): (int(row[1]), row[2]) for row in connection.execute(query)}
@@ -47,10 +47,10 @@ def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve
 
 
 def last_failure(store: Store) -> str:
-    """The cause of the failed slot that was met last, "" where none has failed."""
-    query = select(slots.c.cause).where(slots.c.study == store.study, slots.c.state == "failed")
+    """The cause of the last failed trial, "" where none has failed."""
+    query = select(items.c.cause).where(items.c.study == store.study, items.c.outcome == "failed")
     with reading(store.engine, store.url) as connection:
-        return str(connection.execute(query.order_by(slots.c.number.desc()).limit(1)).scalar() or "")
+        return str(connection.execute(query.order_by(items.c.trial.desc()).limit(1)).scalar() or "")
 
 
 def dead(everyone: Sequence[Worker]) -> list[Worker]:
@@ -60,10 +60,11 @@ def dead(everyone: Sequence[Worker]) -> list[Worker]:
 
 
 def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
-    """How many slots are held by workers that are dead, or not listed any more."""
+    """How many work items belong to workers that are dead, or not listed any more."""
     gone = {worker.id for worker in dead(everyone)}
     living = [worker.id for worker in everyone if worker.id not in gone]
-    query = select(slots.c.worker).where(slots.c.study == store.study, slots.c.state == "running")
+    open_ = (items.c.study == store.study, items.c.outcome == "", items.c.owner != "")
+    query = select(items.c.owner).where(*open_)
     with reading(store.engine, store.url) as connection:
         return sum(worker not in living for worker in connection.execute(query).scalars())
 

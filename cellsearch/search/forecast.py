@@ -17,10 +17,10 @@ from cellsearch.search import queries
 from cellsearch.search.lab import RealLab
 from cellsearch.search.queries import Counts
 from cellsearch.search.records import Facts
-from cellsearch.search.schema import Store
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Filter, Space, TaskStage
-from cellsearch.search.strategies import grids
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.strategies import grids, refining
 from cellsearch.tasks import Dataset
 from cellsearch.tasks.data import Part
 from cellsearch.train.cost import of_training, parameters, width
@@ -103,13 +103,13 @@ def forecast(
     done = counts.trials if counts else 0
     seeds, refined, proposed, rest = None, None, None, None
     if all(stage.data for stage in stages):
-        share = 1 - (counts.baseline / max(1, counts.baseline_slots) if counts else 0)
+        share = 1 - (counts.baseline / max(1, counts.pieces) if counts else 0)
         seeds = _times(share * len(space.seeds) / workers, _sum([_trial(s, s.grid) for s in tasks]))
         refined = _sum([_trial(s, s.settings) for s in tasks])
         first = [_trial(s, s.settings) for s in stages if s.name == FILTER]
         least = first or [_trial(tasks[0], tasks[0].settings)]
         proposed = (_sum(least)[0], _sum([*first, refined])[1])
-        odds = space.strategy.refine if space.strategy.name == "jozefowicz2015" else 0.0
+        odds = refining(space.strategy)
         ends = [
             None if p is None or r is None else (1 - odds) * p + odds * r
             for p, r in zip(proposed, refined, strict=True)

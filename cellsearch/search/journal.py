@@ -2,17 +2,18 @@
 
 In: events of the coordinator. Out: one object a line, `{"at": UTC, "event": …, …}`. The events:
 
-    start     a search begins: program, format, devices (one for each worker), slots that have ended (none in
-              a new study), trials and seconds (targets)
+    start     a search begins: program, format, devices (one for each worker), items that have ended (none in
+              a new study), trials, proposals and seconds (targets)
     worker    a process of this search: state (started, ended), worker (its id), device, code of its exit; why
               it ended stands in the message that follows; those that `end` ends are not listed
     baseline  the units are settled: task -> unit, and the tasks that are not used
-    slot      a slot has ended: slot, kind, outcome, task (where it was filtered), cause, score, seconds, cell
+    trial     an item has ended: trial, piece, kind, outcome, task (where it was filtered), cause, score,
+              seconds, cell
     best      another cell leads: name, fingerprint, score
     message   what was told to people
     end       this search ends: code (0, or 128 and the number of the signal)
 
-It is no source of anything. Each slot stands in it once: what ended while nobody wrote is written at the next
+It is no source of anything. Each item stands in it once: what ended while nobody wrote is written at the next
 start. A line that was torn by a crash stays as it is, and the next one begins after it; readers skip it.
 """
 
@@ -24,15 +25,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from cellsearch.errors import RunError, printable
 from cellsearch.files import reason
 from cellsearch.search.board import Row
 from cellsearch.search.records import Facts
-from cellsearch.search.schema import Store, reading, slots
+from cellsearch.search.storage.tables import Store, items, reading
 
-FORMAT = 1  # raised when a line would be read in another way
+FORMAT = 2  # raised when a line would be read in another way
 NAME = "search.jsonl"
 
 
@@ -62,8 +63,8 @@ class Journal:
 
     path: Path
     _read: bool = False
-    _written: set[int] = field(default_factory=set, repr=False)  # slots
-    _before: int = 0  # all slots with a smaller number are written
+    _written: set[tuple[int, int]] = field(default_factory=set, repr=False)  # trials and pieces
+    _before: int = 0  # all trials with a smaller number are written
     _best: str = ""
     _based: bool = False
 
@@ -86,12 +87,12 @@ class Journal:
             ) from error
 
     def follow(self, store: Store, known: Facts, leader: Row | None) -> None:
-        """Writes what is new: slots that have ended, the units of the scores, another cell that leads."""
+        """Writes what is new: items that have ended, the units of the scores, another cell that leads."""
         self._catch_up()
         for values in self._ended(store):
-            self.append("slot", values)
-            self._written.add(int(values["slot"]))
-        self._forget()
+            self.append("trial", values)
+            self._written.add((values["trial"], values["piece"]))
+        self._forget(store)
         if known.baseline is not None and not self._based:
             unused = [task for task, unit in known.baseline.items() if not unit.kept]
             self.append("baseline", {"units": known.units, "unused": unused})
@@ -102,16 +103,14 @@ class Journal:
             self._best = leader.fingerprint
 
     def _ended(self, store: Store) -> list[dict[str, Any]]:
-        """The slots that have ended and are not written, in order."""
-        columns = [slots.c[name] for name in ("kind", "outcome", "task", "cause", "score", "seconds")]
-        query = select(slots.c.number.label("slot"), *columns, slots.c.fingerprint.label("cell")).where(
-            slots.c.study == store.study,
-            slots.c.state.in_(("done", "failed")),
-            slots.c.number >= self._before,
+        """The items that have ended and are not written, in order."""
+        names = ("trial", "piece", "kind", "outcome", "task", "cause", "score", "seconds")
+        query = select(*(items.c[name] for name in names), items.c.fingerprint.label("cell")).where(
+            items.c.study == store.study, items.c.outcome != "", items.c.trial >= self._before
         )
         with reading(store.engine, store.url) as connection:
-            rows = connection.execute(query.order_by(slots.c.number)).mappings().all()
-        return [dict(row) for row in rows if row["slot"] not in self._written]
+            rows = connection.execute(query.order_by(items.c.trial, items.c.piece)).mappings().all()
+        return [dict(row) for row in rows if (row["trial"], row["piece"]) not in self._written]
 
     def _catch_up(self) -> None:
         """Reads what an earlier search has written."""
@@ -119,9 +118,9 @@ class Journal:
             return
         try:
             for found in events(self.path):
-                slot = found.get("slot")
-                if found.get("event") == "slot" and isinstance(slot, int):
-                    self._written.add(slot)
+                trial, piece = found.get("trial"), found.get("piece")
+                if found.get("event") == "trial" and isinstance(trial, int) and isinstance(piece, int):
+                    self._written.add((trial, piece))
                 elif found.get("event") == "best":
                     self._best = str(found.get("fingerprint"))
                 self._based = self._based or found.get("event") == "baseline"
@@ -131,13 +130,16 @@ class Journal:
                 "the search goes on without it"
             ) from error
         self._read = True
-        self._forget()
 
-    def _forget(self) -> None:
-        """Slots are numbered without gaps: of the first ones that are all written the last is enough."""
-        while self._before in self._written:
-            self._written.remove(self._before)
-            self._before += 1
+    def _forget(self, store: Store) -> None:
+        """Keeps no more than the trials from the first open one on."""
+        open_ = (items.c.study == store.study, items.c.outcome == "")
+        query = select(func.min(items.c.trial)).where(*open_)
+        last = max((trial for trial, _ in self._written), default=-1)
+        with reading(store.engine, store.url) as connection:
+            first = connection.execute(query).scalar()
+        self._before = last + 1 if first is None else min(int(first), last + 1)
+        self._written = {(trial, piece) for trial, piece in self._written if trial >= self._before}
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -1,24 +1,42 @@
-"""The real laboratory of a search: data sets and training by the names of a space's stages; and real
-mutation.
+"""What evaluates cells: the protocol `Lab`, and the real one, which has data sets and training by the names
+of a space's stages.
 
-The one place of the search that reaches training, and torch is loaded only when something is evaluated.
+The one place of the search that reaches training; torch is loaded only when something is evaluated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Protocol
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.search.mutate import breed
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Filter, Space, TaskStage
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import Say
 from cellsearch.tasks import Dataset, build, memoryless
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.settings import keys
+
+Say = Callable[[str], None]
+
+
+class Lab(Protocol):
+    """What a worker needs of data and training. Stage names are those of the space, and `filter`."""
+
+    def digests(self) -> Mapping[str, str]:
+        """Stage name -> digest of its data, as it is on this machine."""
+
+    def floor(self, task: str) -> float:
+        """The accuracy of the best predictor that sees the current symbol alone."""
+
+    def evaluate(
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
+    ) -> Sequence[Outcome]:
+        """Trains `cell` once for each of the settings (keys in the grid of the stage); one outcome each, in
+        order.
+
+        What is random in a run follows from `seed` (the study's), the cell, the task and the setting alone.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ class RealLab:
         return memoryless(self.dataset(task))
 
     def evaluate(
-        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
         """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
         # here: these load torch, and mirrors, boards and the coordinator do without
@@ -66,8 +84,10 @@ class RealLab:
 
         one_thread()
         stage = self.stage(task)
+        place = keys(stage.grid)
         return evaluate(
-            cell, self.dataset(task), stage.grid, settings, stage.training, seed=seed, device=self.device,
+            cell, self.dataset(task), stage.grid, [place[s] for s in settings], stage.training,
+            seed=seed, device=self.device,
             stop_at=stage.accuracy if isinstance(stage, Filter) else None,
             memory=1e9 * self.space.budget.memory_gb,
             progress=lambda epoch, members: say(f"epoch {epoch}, {members} of {len(settings)} settings"),
@@ -76,9 +96,7 @@ class RealLab:
 
 def real_propose(space: Space) -> Propose:
     """Mutation as the space says."""
+    # here: it loads Optuna, which readers of data do without
+    from cellsearch.search.storage.sampler import breeding
 
-    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
-        child = breed(cell, rng, space.mutation, space.limits)
-        return child.cell, [edit.json() for edit in child.recorded]
-
-    return propose
+    return breeding(space.mutation, space.limits)

@@ -1,9 +1,9 @@
-"""Which workers live: their rows, their heartbeats, and whose slots may be taken over.
+"""Which workers live: their rows, their heartbeats, and whose trials may be adopted.
 
 On this machine a dead process is known at once by its id and the time it started. For other machines there
 is a counter that a living worker raises: who has seen the same number for `SILENT` of its own beats holds
 the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops steal no
-slot.
+trial.
 
 A thousand workers must not keep a database busy by living. A beat writes the worker's own row and waits for
 nobody; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 
 from cellsearch.errors import RunError
-from cellsearch.search import processes, slots
+from cellsearch.search import processes
 from cellsearch.search.deadline import Deadline
-from cellsearch.search.schema import Store, alone, reading, unless_there, workers
+from cellsearch.search.storage import trials
+from cellsearch.search.storage.tables import Store, alone, reading, unless_there, workers
 
 BEAT_SECONDS = 2.0
 SILENT = 30  # beats
@@ -32,7 +33,7 @@ BEATS_A_SECOND = (
 LEAST = 3
 NEIGHBOURS = 16  # that a worker watches: those that follow it in the order of their ids
 ORPHAN_SECONDS = 5.0
-OVERDUE = 6  # exit code of a process that gave a stage up which did not end: the slot has failed
+OVERDUE = 6  # exit code of a process that gave a stage up which did not end: the trial has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def register(store: Store, worker: Worker) -> None:
     row = {"study": store.study, "id": worker.id, "kind": worker.kind, "parent": worker.parent}
     row |= {"host": worker.host, "pid": worker.pid, "started": worker.started}
     with alone(store) as connection:
-        connection.execute(unless_there(store, workers).values(row))
+        connection.execute(unless_there(store.engine, workers).values(row))
 
 
 def beat(store: Store, worker: Worker, doing: str) -> None:
@@ -113,9 +114,9 @@ def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[st
     return found, everyone
 
 
-def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) -> list[int]:
-    """Releases the slots of these workers and removes their rows; `crash` as in `slots.release`."""
-    released = slots.release(store, gone, crash=crash, failures=failures)
+def leave(store: Store, gone: Sequence[str], by: str, *, crash: str = "", failures: int) -> list[int]:
+    """Releases the trials of these workers and removes their rows: see `trials.release`."""
+    released = trials.release(store, gone, by, crash=crash, failures=failures)
     with alone(store) as connection:
         connection.execute(
             delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone)))
@@ -123,18 +124,20 @@ def leave(store: Store, gone: Sequence[str], *, crash: str = "", failures: int) 
     return released
 
 
-def recover(store: Store, failures: int, *, crash: str = "", spare: Collection[str] = ()) -> list[int]:
-    """Releases what dead processes of this machine held, except those in `spare`; and what workers hold that
-    are not listed: they were given up, took another slot when they came back, and were never heard of again.
+def recover(
+    store: Store, by: str, failures: int, *, crash: str = "", spare: Collection[str] = ()
+) -> list[int]:
+    """Releases the trials of dead processes of this machine, except those in `spare`; and those of workers
+    that are not listed: they were given up, took another trial when they came back, and were lost again.
 
     `crash` is left out at the start of a search: then a whole search may have been killed, which is no
-    slot's fault.
+    trial's fault.
     """
-    host, held = processes.machine(), slots.holders(store)
-    everyone = listed(store)  # later than the holders: who takes a slot is listed before
+    host, held = processes.machine(), trials.holders(store)
+    everyone = listed(store)  # later than the holders: a worker is listed before it takes a trial
     dead = [w.id for w in everyone if w.host == host and w.id not in spare and not alive(w)]
     dead += sorted(set(held) - {w.id for w in everyone} - set(spare))
-    return leave(store, dead, crash=crash, failures=failures) if dead else []
+    return leave(store, dead, by, crash=crash, failures=failures) if dead else []
 
 
 def alive(worker: Worker) -> bool:
@@ -177,7 +180,7 @@ class Watch:
 
 
 class Heart:
-    """A thread that beats for a worker and watches its neighbours, so that a long stage keeps its slot.
+    """A thread that beats for a worker and watches its neighbours, so that a long stage keeps its trial.
 
     `doing` is what the live display shows. A beat that fails is tried again at the next one; the worker
     itself meets the same database, and its errors are the ones that count. `end` ends this process where a
@@ -219,7 +222,8 @@ class Heart:
                 counters, everyone = neighbours(self.store, self.worker.id)
                 silent = self._watch.look(counters, self.worker.id, self._silence(pause))
                 if silent:
-                    leave(self.store, silent, crash="it was not heard of any more", failures=self.failures)
+                    crash = "its heartbeat stopped"
+                    leave(self.store, silent, self.worker.id, crash=crash, failures=self.failures)
                 self.missed = 0
                 pause = pace(everyone, self.seconds, self._watch.silent) * random.uniform(0.9, 1.1)
             except RunError:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from cellsearch.search import board, liveness, queries, remaining
 from cellsearch.search.board import Row
 from cellsearch.search.queries import Counts
-from cellsearch.search.records import Facts, dropped, facts
+from cellsearch.search.records import Facts, Target, dropped, facts
 from cellsearch.search.remaining import History, Range
-from cellsearch.search.schema import Store
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.strategies import refining
 
-FRESH = 200  # how long trials take is looked up again when one more slot in so many has ended
+FRESH = 200  # how long trials take is looked up again when one more item in so many has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Progress:
     name: str
     workers: tuple[tuple[str, str], ...]  # of all machines: name, what it does
     counts: Counts
-    trials: int  # the target
+    target: Target
     best: Row | None  # first of the leaderboard that is no seed
     seeds: tuple[Row, ...]
     dropped: tuple[str, ...]  # tasks that are not used, with the reason
-    messages: tuple[str, ...]  # since this `search` began: restarts, failures of the mirror
+    messages: tuple[str, ...]  # since this `search` began: restarts, a database that was away
     elapsed: float  # seconds of this `search`
     spent: float  # seconds of all `search` commands on this study
     per_hour: float | None  # trials, measured in this `search`
@@ -44,7 +45,7 @@ class Meter:
             None  # trials then, elapsed then: when the baseline was done
         )
         self._table: tuple[int, list[Row]] = (-1, [])
-        self._history: tuple[int, History] | None = None  # slots that had ended
+        self._history: tuple[int, History] | None = None  # items that had ended
 
     def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
         """The search now. `elapsed` in seconds since it began."""
@@ -61,7 +62,7 @@ class Meter:
             name=self.store.name,
             workers=tuple((f"{w.host.partition('#')[0]}:{w.pid}", w.doing) for w in everyone),
             counts=counts,
-            trials=known.trials,
+            target=known.target,
             best=next((row for row in table if row.rank is not None and not row.seed), None),
             seeds=tuple(row for row in table if row.seed),
             dropped=tuple(dropped(known.baseline or {}, self.space.strategy.margin)),
@@ -82,9 +83,10 @@ class Meter:
     def _left(self, counts: Counts, known: Facts, workers: int) -> Range | None:
         """Until the target or the time limit, whichever comes first."""
         ended = counts.baseline + counts.trials
+        trials = known.target.expected(refining(self.space.strategy))
         if self._history is None or ended - self._history[0] > self._history[0] // FRESH:
             self._history = ended, remaining.history(self.store, self.space, known.units)
-        found = remaining.estimate(self._history[1], known.trials, workers, self.space)
+        found = remaining.estimate(self._history[1], trials, workers, self.space)
         if self.limit is None:
             return found
         until = max(0.0, self.limit - known.seconds)

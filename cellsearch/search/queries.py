@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    RowMapping,
     Select,
     case,
     func,
@@ -15,56 +14,65 @@ from sqlalchemy import (
     select,
 )
 
-from cellsearch.search.cellrecords import has_twins, parts
-from cellsearch.search.schema import Store, claims, reading, slots, stages, twins
+from cellsearch.search.cellrecords import parts
 from cellsearch.search.sections import FILTER
-from cellsearch.search.slots import Stage, outcomes_of
+from cellsearch.search.storage.tables import Store, cells, claims, equivalents, items, reading, stages
+from cellsearch.search.storage.trials import Stage, outcomes_of
 
 SUMMARY = tuple(
     stages.c[name] for name in (
-        "slot", "task", "fingerprint", "settings", "trained",
+        "trial", "piece", "task", "fingerprint", "settings", "trained",
         "accuracy", "loss", "setting", "parameters", "hidden",
     )
 )  # fmt: skip
+
+
+_ORDER = (stages.c.trial, stages.c.piece)
+_SAME = (
+    (items.c.study == stages.c.study) & (items.c.trial == stages.c.trial) & (items.c.piece == stages.c.piece)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How far a study is."""
 
-    baseline: int  # slots of the baseline that are finished
-    baseline_slots: int
-    trials: int  # proposals and refinements that are finished, failed ones too
-    running: int
-    free: int
-    proposed: int
-    refined: int
-    ranked: int
-    filtered: int  # at any stage
-    failed: int  # the baseline's too
+    seeds: int
+    told: int  # seeds that are told: COMPLETE in Optuna, or FAIL
+    pieces: int  # of the seeds' grids
+    baseline: int  # pieces that have ended
+    trials: int  # proposals and refinements that have ended, failed ones too
+    running: int  # work items with an owner
+    free: int  # work items without one that have not ended
+    proposals: int  # that have ended
+    refinements: int
+    undecided: int  # trials that failed before they were about a cell
+    ranked: int  # proposals and refinements: COMPLETE in Optuna
+    filtered: int  # at any stage: PRUNED in Optuna
+    failed: int  # FAIL in Optuna, of seeds too
     settings: int  # evaluated in all
     diverged: int  # of those, the ones without an accuracy
     seconds: float  # spent in stages, over all workers
-    twins: int = 0  # cells that were proposed and count as another one, being the same function
+    equivalents: int = 0  # cells that were proposed and count as an equivalent one
 
 
 def recorded_stages(
     store: Store, *, finished: bool = False, among: Sequence[str] | None = None
 ) -> list[Stage]:
-    """All stages in the order of their slots; `finished`: of slots that have ended; `among`: of these
+    """All stages in the order of their trials; `finished`: of items that have ended; `among`: of these
     cells."""
     query = select(*SUMMARY).where(stages.c.study == store.study)
     if finished:
         query = _finished(query)
     with reading(store.engine, store.url) as connection:
         if among is None:
-            return [Stage(*row) for row in connection.execute(query.order_by(stages.c.slot))]
+            return [Stage(*row) for row in connection.execute(query.order_by(*_ORDER))]
         found = [
             Stage(*row)
             for part in parts(among)
             for row in connection.execute(query.where(stages.c.fingerprint.in_(part)))
         ]
-    return sorted(found, key=lambda stage: stage.slot)
+    return sorted(found, key=lambda stage: (stage.trial, stage.piece))
 
 
 def scores(
@@ -78,7 +86,7 @@ def scores(
     """The cells that are ranked (`ranking.stand`) with their scores, best first; equal ones in any order.
 
     The database does it, by an index alone: of a long search few cells are looked at. With `finished` the
-    cells that slots are at work on are looked at once more, without what these have recorded.
+    cells that trials are at work on are looked at once more, without what these have recorded.
     """
     if not units:
         return []
@@ -92,10 +100,9 @@ def scores(
 
 
 def _in_work(connection: Connection, store: Store) -> frozenset[str]:
-    """The cells that have stages of slots which have not ended."""
-    states = slots.c.state.in_(("running", "free"))
-    open_ = select(slots.c.number).where(slots.c.study == store.study, states)
-    query = select(stages.c.fingerprint).where(stages.c.study == store.study, stages.c.slot.in_(open_))
+    """The cells that have stages of items which have not ended."""
+    open_ = (items.c.study == store.study, items.c.outcome == "")
+    query = select(stages.c.fingerprint).where(stages.c.study == store.study, _SAME, *open_)
     return frozenset(str(row.fingerprint) for row in connection.execute(query))
 
 
@@ -107,7 +114,7 @@ def _scores(
     seeds: Sequence[str],
     finished: Collection[str] | None = None,
 ) -> list[tuple[str, float]]:
-    """The same within a transaction; where `finished` is given of these cells alone, and of slots that have
+    """The same within a transaction; where `finished` is given of these cells alone, and of items that have
     ended."""
     best = (
         select(stages.c.fingerprint, stages.c.task, func.max(stages.c.accuracy).label("accuracy"))
@@ -117,12 +124,11 @@ def _scores(
     if finished is not None:
         best = _finished(best).where(stages.c.fingerprint.in_(sorted(finished)))
     table = best.subquery()
-    unit = case(dict(units), value=table.c.task)
-    above = case({task: threshold * unit for task, unit in units.items()}, value=table.c.task)
-    score = func.min(table.c.accuracy / unit)
+    ratio = table.c.accuracy / case(dict(units), value=table.c.task)
+    score = func.min(ratio)
     query = (
         select(table.c.fingerprint, score)
-        .where(or_(table.c.fingerprint.in_(list(seeds)), table.c.accuracy > above))
+        .where(or_(table.c.fingerprint.in_(list(seeds)), ratio > threshold))
         .group_by(table.c.fingerprint)
         .having(func.count() == len(units))
         .order_by(score.desc())
@@ -131,23 +137,34 @@ def _scores(
 
 
 def _finished(query: Select[Any]) -> Select[Any]:
-    """The same, of stages whose slot has ended."""
-    same = (slots.c.study == stages.c.study) & (slots.c.number == stages.c.slot)
-    return query.join(slots, same).where(slots.c.state.in_(("done", "failed")))
+    """The same, of stages whose item has ended."""
+    return query.join(items, _SAME).where(items.c.outcome != "")
 
 
-def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[int, float | None]]:
-    """(setting, accuracy) of finished slots, in the order of the slots."""
+def best_cells(store: Store, count: int) -> list[str]:
+    """The `count` cells of the highest scores, and all that are equal to the last of them; by an index."""
+    scored = (cells.c.study == store.study, cells.c.score.is_not(None))
+    with reading(store.engine, store.url) as connection:
+        order = select(cells.c.score).where(*scored).order_by(cells.c.score.desc())
+        last = connection.execute(order.offset(count - 1).limit(1)).scalar()
+        query = select(cells.c.fingerprint).where(*scored)
+        if last is not None:
+            query = query.where(cells.c.score >= last)
+        return list(connection.execute(query.order_by(cells.c.score.desc())).scalars())
+
+
+def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[str, float | None]]:
+    """(setting, accuracy) of items that have ended, in the order of their trials."""
     query = _finished(select(stages.c.outcomes)).where(
         stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints))
     )
     with reading(store.engine, store.url) as connection:
-        texts = [row.outcomes for row in connection.execute(query.order_by(stages.c.slot))]
+        texts = [row.outcomes for row in connection.execute(query.order_by(*_ORDER))]
     return [(outcome.setting, outcome.accuracy) for text in texts for outcome in outcomes_of(text)]
 
 
 def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Fingerprint -> stage name -> how many settings are claimed, by any slot."""
+    """Fingerprint -> stage name -> how many settings are claimed, by any trial."""
     found: dict[str, dict[str, int]] = {fingerprint: {} for fingerprint in fingerprints}
     query = (
         select(claims.c.fingerprint, claims.c.task, func.count().label("settings"))
@@ -165,50 +182,34 @@ def entered(store: Store, count: int) -> list[str]:
     """The cells of the last `count` proposals that have ended and passed the filter, the latest last; a cell
     that was proposed again stands there again."""
     query = (
-        select(slots.c.fingerprint)
+        select(items.c.fingerprint)
         .where(
-            slots.c.study == store.study,
-            slots.c.state == "done",
-            slots.c.kind == "propose",
-            (slots.c.outcome != "filtered") | (slots.c.task != FILTER),
+            items.c.study == store.study,
+            items.c.outcome.in_(("ranked", "filtered")),
+            items.c.kind == "propose",
+            (items.c.outcome != "filtered") | (items.c.task != FILTER),
         )
-        .order_by(slots.c.number.desc())
+        .order_by(items.c.trial.desc())
         .limit(count)
     )
     with reading(store.engine, store.url) as connection:
         return [str(row.fingerprint) for row in connection.execute(query)][::-1]
 
 
-def taken(store: Store, fingerprint: str, task: str) -> frozenset[int]:
-    """The settings that a cell has run or is running on a task, in any slot."""
+def taken(store: Store, fingerprint: str, task: str) -> frozenset[str]:
+    """The settings that a cell has run or is running on a task, in any trial."""
     here = (claims.c.study == store.study, claims.c.fingerprint == fingerprint, claims.c.task == task)
     with reading(store.engine, store.url) as connection:
-        return frozenset(
-            int(row.setting) for row in connection.execute(select(claims.c.setting).where(*here))
-        )
-
-
-def stages_in(store: Store, numbers: Sequence[int]) -> list[Stage]:
-    """The stages of these slots."""
-    query = select(*SUMMARY).where(stages.c.study == store.study, stages.c.slot.in_(list(numbers)))
-    with reading(store.engine, store.url) as connection:
-        return [Stage(*row) for row in connection.execute(query)]
-
-
-def single_outcomes(store: Store, fingerprint: str) -> list[tuple[Stage, RowMapping]]:
-    """Every stage of a cell with its row (the outcomes are JSON in it), in the order of the slots."""
-    query = select(stages).where(stages.c.study == store.study, stages.c.fingerprint == fingerprint)
-    with reading(store.engine, store.url) as connection:
-        rows = connection.execute(query.order_by(stages.c.slot)).mappings().all()
-    return [(Stage(*(row[column.name] for column in SUMMARY)), row) for row in rows]
+        return frozenset(connection.execute(select(claims.c.setting).where(*here)).scalars())
 
 
 def counts(store: Store) -> Counts:
     """How far the study is."""
+    open_, free = items.c.outcome == "", items.c.owner == ""
     grouped = (
-        select(slots.c.kind, slots.c.state, slots.c.outcome, func.count().label("n"))
-        .where(slots.c.study == store.study)
-        .group_by(slots.c.kind, slots.c.state, slots.c.outcome)
+        select(items.c.kind, items.c.outcome, (open_ & free).label("free"), func.count().label("n"))
+        .where(items.c.study == store.study)
+        .group_by(items.c.kind, items.c.outcome, open_ & free)
     )
     sums = select(func.sum(stages.c.settings), func.sum(stages.c.trained), func.sum(stages.c.seconds)).where(
         stages.c.study == store.study
@@ -216,30 +217,29 @@ def counts(store: Store) -> Counts:
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(grouped).all()
         settings, trained, seconds = connection.execute(sums).one()
-        same = select(func.count()).where(twins.c.study == store.study)
-        doubles = connection.execute(same).scalar_one() if has_twins(connection) else 0
+        same = select(func.count()).where(equivalents.c.study == store.study)
+        doubles = connection.execute(same).scalar_one()
 
-    def total(**wanted: str | tuple[str, ...]) -> int:
-        return sum(
-            row.n
-            for row in rows
-            if all(getattr(row, key) in ((v,) if isinstance(v, str) else v) for key, v in wanted.items())
-        )
+    def total(*kinds: str, outcome: Sequence[str] = ("ranked", "filtered", "failed", "baseline")) -> int:
+        return sum(row.n for row in rows if row.kind in kinds and row.outcome in outcome)
 
-    ended, trial = ("done", "failed"), ("propose", "refine", "")
+    trial = ("propose", "refine", "")
     return Counts(
-        baseline=total(kind="baseline", state=ended),
-        baseline_slots=total(kind="baseline"),
-        trials=total(kind=trial, state=ended),
-        running=total(state="running"),
-        free=total(state="free"),
-        proposed=total(kind="propose", state=ended),
-        refined=total(kind="refine", state=ended),
-        ranked=total(kind=trial, outcome="ranked"),
-        filtered=total(outcome="filtered"),
-        failed=total(state="failed"),
+        seeds=total("seed") + total("seed", outcome=[""]),
+        told=total("seed"),
+        pieces=total("baseline") + total("baseline", outcome=[""]),
+        baseline=total("baseline"),
+        trials=total(*trial),
+        running=sum(row.n for row in rows if not row.outcome and not row.free),
+        free=sum(row.n for row in rows if row.free),
+        proposals=total("propose"),
+        refinements=total("refine"),
+        undecided=total(""),
+        ranked=total(*trial, outcome=["ranked"]),
+        filtered=total(*trial, outcome=["filtered"]),
+        failed=total(*trial, "seed", outcome=["failed"]),
         settings=settings or 0,
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
-        twins=doubles,
+        equivalents=doubles,
     )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cellsearch.search.slots import Stage
+from cellsearch.search.storage.trials import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Best:
     trained: int = 0
     accuracy: float | None = None
     loss: float | None = None
-    setting: int | None = None
+    setting: str | None = None
     parameters: int | None = None
     hidden: int | None = None
 
@@ -31,7 +31,7 @@ class Best:
 class Origin:
     """What the order needs of a cell besides its stages."""
 
-    slot: int  # the first it was met in
+    trial: int  # the first of it
     seed: bool
 
 
@@ -48,17 +48,17 @@ class Standing:
     @property
     def order(self) -> tuple[float, int, int]:
         """Best first: by score, then fewer parameters, then the earlier cell."""
-        return (-self.score, self.parameters, self.origin.slot)
+        return (-self.score, self.parameters, self.origin.trial)
 
 
 def better(a: Best, b: Best) -> Best:
-    """Both together: the more accurate one, the first in the grid among equals."""
-    top = min(a, b, key=_order)
+    """Both together: the more accurate one, the first among equals."""
+    top = (
+        b
+        if (-1.0 if a.accuracy is None else a.accuracy) < (-1.0 if b.accuracy is None else b.accuracy)
+        else a
+    )
     return replace(top, settings=a.settings + b.settings, trained=a.trained + b.trained)
-
-
-def _order(best: Best) -> tuple[float, int]:
-    return (1.0, 0) if best.accuracy is None else (-best.accuracy, best.setting or 0)
 
 
 def bests(stages: Iterable[Stage]) -> dict[str, dict[str, Best]]:
@@ -73,7 +73,7 @@ def bests(stages: Iterable[Stage]) -> dict[str, dict[str, Best]]:
 
 def passed(best: Best | None, unit: float, threshold: float) -> bool:
     """Whether a stage lets a cell on to the next: strictly more than `threshold` of the unit."""
-    return best is not None and best.accuracy is not None and best.accuracy > threshold * unit
+    return best is not None and best.accuracy is not None and best.accuracy / unit > threshold
 
 
 def score(found: Mapping[str, Best], units: Mapping[str, float]) -> float | None:

@@ -1,25 +1,27 @@
 """The facts of a study: created once, checked when it goes on, read by every verb.
 
-In: a storage URL and a name. Out: a `Store` for everything else, and `Facts`. Work (slots, stages, claims)
-is in `slots`, the processes that do it in `liveness`.
+Work on a study (trials, stages, claims) is in `storage.trials`, the processes that do it in `liveness`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, func, inspect, select, update
 
 from cellsearch.errors import RunError, printable
-from cellsearch.search import database, schema
-from cellsearch.search.database import translated
-from cellsearch.search.schema import Store, reading, writing
+from cellsearch.search import database
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.tables import Store, reading, writing
 
 #: Raised only when the same study would give other numbers; a study of another number is read, not continued.
-#: 2: of cells that are the same function one is trained.
+#: 2: of equivalent cells one is trained.
 #: 3: on a CPU what depends on the input alone is computed once for each symbol.
-NUMERICS = 3
+#: 4: proposals follow from Optuna's number of the trial; training is that of 3, so `migrate` goes on with 3.
+NUMERICS = 4
+
+
+OLD_TABLE = "cellsearch_slots"  # of schema 1, which had no table with its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,25 @@ class Unit:
     accuracy: float | None  # None: every setting of the baseline diverged
     floor: float  # accuracy of the best predictor that sees the current symbol alone
     kept: bool  # False: the baseline learns nothing there, so the task could rank nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """When a study is done: at the first of these totals. None: no limit."""
+
+    trials: int | None = None  # proposals and refinements
+    proposals: int | None = None  # proposals alone
+
+    def expected(self, refining: float) -> int:
+        """About how many trials that makes, where that share of them refines."""
+        proposals = None if self.proposals is None else round(self.proposals / max(1e-3, 1 - refining))
+        return min(n for n in (self.trials, proposals) if n is not None)
+
+    def nearest(self, trials: int, proposals: int) -> tuple[str, int, int]:
+        """The total that is met first, when so many have ended: its name, how many of it, and of how many."""
+        totals = [("trials", trials, self.trials), ("proposals", proposals, self.proposals)]
+        known = [(name, done, of) for name, done, of in totals if of is not None]
+        return max(known, key=lambda total: total[1] / total[2] if total[2] else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +63,17 @@ class Facts:
     seed: int
     data: Mapping[str, str]  # stage -> digest
     baseline: Mapping[str, Unit] | None  # stage -> unit; None until the baseline is done
-    trials: int
+    trials: int | None  # the target: proposals and refinements in total; None: no limit
+    proposals: int | None  # the target: proposals alone; None: no limit
     seconds: float
     cause: str
     stopped: str
     halted: bool
-    baseline_slots: int  # trials are the slots from this number on
+
+    @property
+    def target(self) -> Target:
+        """When it is done."""
+        return Target(self.trials, self.proposals)
 
     @property
     def units(self) -> dict[str, float]:
@@ -75,115 +101,58 @@ class Identity:
     numerics: int = NUMERICS
 
 
-def create(
-    url: str,
-    name: str,
-    identity: Identity,
-    program: str,
-    trials: int,
-    seeds: Sequence[Seed],
-    grids: Mapping[str, int],
-    chunk: int,
-) -> Store:
-    """A new study: its facts, the seeds, and the slots of the baseline with their claims, in one transaction.
-
-    `grids` gives the number of settings of each task; a baseline slot is one seed on `chunk` settings of one
-    task. Where another process makes a study of that name at the same moment, one of the two is refused.
-    """
-    engine = database.connect(url)
-    schema.prepare(engine, url)
-    try:
-        with translated(url), engine.execution_options(immediate=True).begin() as connection:
-            row = insert(schema.studies).values(
-                name=name,
-                space=identity.space,
-                numerics=identity.numerics,
-                program=program,
-                seed=identity.seed,
-                data=json.dumps(dict(identity.data)),
-                trials=trials,
-            )
-            key = connection.execute(row).inserted_primary_key
-            assert key is not None
-            _plan_baseline(connection, int(key[0]), seeds, grids, chunk)
-    except RunError as error:
-        if isinstance(error.__cause__, IntegrityError):
-            raise RunError(
-                f"a study {name!r} was just made by somebody else; give the command again"
-            ) from error
-        raise
-    return Store(engine, url, int(key[0]), name)
-
-
-def _plan_baseline(
-    connection: Connection, study: int, seeds: Sequence[Seed], grids: Mapping[str, int], chunk: int
-) -> None:
-    number = 0
-    cells, functions, slots, claims = [], [], [], []
-    for seed in seeds:
-        cells.append(
-            {
-                "study": study,
-                "fingerprint": seed.fingerprint,
-                "name": seed.name,
-                "text": seed.text,
-                "slot": number,
-            }
-            | {"seed": True, "parent": "", "edits": "[]"}
-        )
-        functions.append({"study": study, "function": seed.function, "fingerprint": seed.fingerprint})
-        for task, size in grids.items():
-            for start in range(0, size, chunk):
-                slots.append(
-                    {"study": study, "number": number, "kind": "baseline", "state": "free", "task": task}
-                    | {"fingerprint": seed.fingerprint}
-                )
-                claims += [
-                    {
-                        "study": study,
-                        "fingerprint": seed.fingerprint,
-                        "task": task,
-                        "setting": s,
-                        "slot": number,
-                    }
-                    | {"place": s - start}
-                    for s in range(start, min(start + chunk, size))
-                ]
-                number += 1
-    connection.execute(insert(schema.cells), cells)
-    connection.execute(insert(schema.functions), functions)
-    connection.execute(insert(schema.slots), slots)
-    connection.execute(insert(schema.claims), claims)
-
-
 def find(url: str, name: str) -> Store | None:
     """The study of that name, or None where it, its tables or its file are not there."""
     engine = database.connect(url)
-    known = _studies(engine, url)
+    known = bound(engine, url)
     return Store(engine, url, known[name], name) if name in known else None
 
 
 def open_study(url: str, name: str) -> Store:
     """The study of that name; a RunError with the known names where there is none."""
     engine = database.connect(url)
-    known = _studies(engine, url)
+    known = bound(engine, url)
     if name not in known:
         there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"
         raise RunError(f"no study {printable(name)!r} in {database.shown(url)}\n{there}")
     return Store(engine, url, known[name], name)
 
 
-def _studies(engine: Engine, url: str) -> dict[str, int]:
+def bound(engine: Engine, url: str) -> dict[str, int]:
+    """The studies in a database: name -> id in our tables. A uuid binds them, since Optuna uses the ids of
+    deleted studies again."""
     file = database.file_of(url)
     if file is not None and not file.exists():
         return {}  # opening it would make it
     with reading(engine, url) as connection:
-        if not inspect(connection).has_table(schema.studies.name):
+        if not compatible(connection, url):
             return {}
-        return {
-            str(row.name): int(row.id)
-            for row in connection.execute(select(schema.studies.c.name, schema.studies.c.id))
-        }
+        studies, theirs, attributes = tables.studies, tables.optuna_studies, tables.optuna_attributes
+        key = (attributes.c.key == tables.STUDY_KEY, attributes.c.study_id == theirs.c.study_id)
+        query = select(theirs.c.study_name, attributes.c.value_json).where(*key)
+        ids = {row.uuid: row.id for row in connection.execute(select(studies.c.uuid, studies.c.id))}
+        named = ((row.study_name, json.loads(row.value_json)) for row in connection.execute(query))
+        return {name: ids[uuid] for name, uuid in named if uuid in ids}
+
+
+def compatible(connection: Connection, url: str) -> bool:
+    """Whether there are tables of this program's version; False where there are none. A RunError where they
+    are older or newer."""
+    there = set(inspect(connection).get_table_names())
+    found = 1 if OLD_TABLE in there else 0
+    if tables.version.name in there:
+        found = connection.execute(select(func.max(tables.version.c.version))).scalar() or 0
+    if found > tables.VERSION:
+        raise RunError(
+            f"{database.shown(url)}: its tables are of a newer cellsearch (schema {found}, not "
+            f"{tables.VERSION})\nupgrade this one: pip install --upgrade cellsearch"
+        )
+    if 0 < found < tables.VERSION:
+        raise RunError(
+            f"{database.shown(url)}: its tables are of an earlier cellsearch (schema {found}, not "
+            f"{tables.VERSION})\nbring them up to date: cellsearch migrate NAME (or --storage URL)"
+        )
+    return found == tables.VERSION and tables.optuna_studies.name in there
 
 
 def facts(store: Store) -> Facts:
@@ -194,15 +163,13 @@ def facts(store: Store) -> Facts:
 
 def facts_in(connection: Connection, store: Store) -> Facts:
     """The same within a transaction."""
-    row = connection.execute(select(schema.studies).where(schema.studies.c.id == store.study)).one()
-    slots = schema.slots
-    count = select(func.count()).where(slots.c.study == store.study, slots.c.kind == "baseline")
+    row = connection.execute(select(tables.studies).where(tables.studies.c.id == store.study)).one()
     units = None
     if row.baseline is not None:
         units = {task: Unit(**unit) for task, unit in json.loads(row.baseline).items()}
     return Facts(
-        row.name, row.space, row.numerics, row.program, row.seed, json.loads(row.data), units, row.trials,
-        row.seconds, row.cause, row.stopped, bool(row.halted), connection.execute(count).scalar_one(),
+        store.name, row.space, row.numerics, row.program, row.seed, json.loads(row.data), units, row.trials,
+        row.proposals, row.seconds, row.cause, row.stopped, bool(row.halted),
     )  # fmt: skip
 
 
@@ -228,8 +195,8 @@ def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -
         )
 
 
-def extend(store: Store, trials: int, space: str | None = None) -> None:
-    """Sets the target (a total) and lets workers take slots again: a new `search` starts with a clean streak.
+def extend(store: Store, target: Target, space: str | None = None) -> None:
+    """Sets the target (totals) and lets workers take trials again: a new `search` starts with a clean streak.
 
     `space` is the text of the space with what may change in it (`space.MAY_CHANGE`) as it is now.
     A study whose baseline learns none of the tasks cannot go on: a RunError says so again.
@@ -237,25 +204,25 @@ def extend(store: Store, trials: int, space: str | None = None) -> None:
     known = facts(store)
     if known.baseline is not None and not known.units:
         raise RunError(known.stopped)
-    values = {"trials": trials, "streak": 0, "cause": "", "stopped": "", "halted": False}
+    values = asdict(target) | {"streak": 0, "cause": "", "stopped": "", "halted": False}
     if space is not None:
         values["space"] = space
     _update(store, values)
 
 
 def halt(store: Store, stopped: str = "") -> None:
-    """From now on no worker takes a slot; `stopped` says why where it is a failure."""
+    """From now on no worker takes a trial; `stopped` says why where it is a failure."""
     _update(store, {"halted": True, "stopped": stopped} if stopped else {"halted": True})
 
 
 def spend(store: Store, seconds: float) -> None:
     """Adds to the time that searching has taken."""
-    _update(store, {"seconds": schema.studies.c.seconds + seconds})
+    _update(store, {"seconds": tables.studies.c.seconds + seconds})
 
 
 def _update(store: Store, values: Mapping[str, object]) -> None:
     with writing(store) as connection:
-        connection.execute(update(schema.studies).where(schema.studies.c.id == store.study).values(**values))
+        connection.execute(update(tables.studies).where(tables.studies.c.id == store.study).values(**values))
 
 
 def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: float) -> Facts:
@@ -268,7 +235,7 @@ def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: flo
         known = facts_in(connection, store)
         if known.baseline is not None:
             return known
-        stages = schema.stages
+        stages = tables.stages
         rows = connection.execute(
             select(stages.c.task, func.max(stages.c.accuracy))
             .where(stages.c.study == store.study, stages.c.fingerprint == baseline)
@@ -287,7 +254,7 @@ def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: flo
                 "the baseline learns none of the tasks: " + "; ".join(dropped(units, margin)) + "\n"
                 "give it more epochs, larger data or a better grid in the space, and a new --name"
             )
-        connection.execute(update(schema.studies).where(schema.studies.c.id == store.study).values(**values))
+        connection.execute(update(tables.studies).where(tables.studies.c.id == store.study).values(**values))
         return facts_in(connection, store)
 
 

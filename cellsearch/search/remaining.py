@@ -1,11 +1,10 @@
 """How long a search still takes: from the least to the most that its records make likely.
 
-In: how long slots of each kind have taken so far, and how many are left. Out: seconds, two of them. A slot
-of the baseline is a seed on a part of a task's grid; a proposal that fails at the first stage takes a
-moment, one that passes it as long as its tasks, and a refinement takes every task. So each kind is
-estimated by itself, from its own slots as soon as there are some; before that from the baseline, whose
-parts are as large as a stage. What has been seen rarely makes the range wide: that no proposal of three has
-passed the filter does not mean that none will.
+It follows from how long items of each kind have taken so far, and how many are left. An item of the baseline
+is a seed on a part of a task's grid; a proposal that fails at the first stage takes a moment, one that passes
+it as long as its tasks, and a refinement takes every task. So each kind is estimated by itself, from its own
+items as soon as there are some; before that from the baseline, whose parts are as large as a stage. What was
+seen rarely makes the range wide: no proposal of three passed the filter does not mean that none will.
 
 Workers count as they are now. Not in it: workers that come and go, and cells that grow.
 """
@@ -17,11 +16,11 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from cellsearch.search.schema import Store, reading, slots
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space
+from cellsearch.search.storage.tables import Store, items, reading
+from cellsearch.search.strategies import refining
 
-ENDED = ("done", "failed")
 SPREAD = 1.6  # standard deviations each way; see tests/search/test_remaining.py for how often that holds
 UNSEEN = 0.1  # of new cells pass the filter, where it has judged none: what Jozefowicz et al. (2015) report
 UNKNOWN = 1e6  # symbols of a task that does not say how many it has
@@ -32,7 +31,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Slots that have ended, by what they took."""
+    """Items that have ended, by what they took."""
 
     count: int = 0
     seconds: float = 0.0
@@ -44,7 +43,7 @@ class Tally:
 
     @property
     def deviation(self) -> float:
-        """Of one slot; of a few slots never below a third of their mean."""
+        """Of one item; of a few items never below a third of their mean."""
         if self.count < 2:
             return self.mean
         found = math.sqrt(max(0.0, self.squares / self.count - self.mean**2))
@@ -61,8 +60,8 @@ class History:
     """What the records say about time."""
 
     baseline: Mapping[tuple[str, str], Tally] = field(default_factory=dict)  # seed and task
-    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # slots of each that have not ended
-    begun: Mapping[str, int] = field(default_factory=dict)  # kind -> slots that are running
+    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # items of each that have not ended
+    begun: Mapping[str, int] = field(default_factory=dict)  # kind -> items that are running
     stopped: Tally = Tally()  # proposals that ended at the first stage
     passed: Tally = Tally()  # proposals that went further
     refined: Tally = Tally()
@@ -86,7 +85,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a slot of a kind takes: expected, the variance of that expectation, and that of one slot."""
+    """What a item of a kind takes: expected, the variance of that expectation, and that of one item."""
 
     mean: float
     doubt: float
@@ -98,24 +97,24 @@ class Kind:
         return self.mean**2 + self.spread
 
     def times(self, count: float) -> Amount:
-        """So many slots."""
+        """So many items."""
         return Amount(count * self.mean, count * self.spread + count**2 * self.doubt)
 
     def rest(self, count: float) -> Amount:
-        """What is left of so many slots that are running. (At any moment long ones are met more often.)"""
+        """What is left of so many items that are running. (At any moment long ones are met more often.)"""
         left = self.square / (2 * self.mean) if self.mean else 0.0
         return Amount(count * left, count * left**2 / 3)
 
 
 def _known(tally: Tally, guess: float, doubt: float) -> Kind:
-    """From its slots, or else from a guess that may be off by `doubt`."""
+    """From its items, or else from a guess that may be off by `doubt`."""
     if not tally.count:
         return Kind(guess, doubt**2, (guess / 2) ** 2)
     return Kind(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
 
 
 def _either(a: Kind, b: Kind, share: float, doubt: float = 0.0) -> Kind:
-    """Of `share` of the slots b, of the others a; `doubt` is the variance of the share."""
+    """Of `share` of the items b, of the others a; `doubt` is the variance of the share."""
     mean = (1 - share) * a.mean + share * b.mean
     square = (1 - share) * a.square + share * b.square
     of_mean = (1 - share) ** 2 * a.doubt + share**2 * b.doubt + doubt * (b.mean - a.mean) ** 2
@@ -141,7 +140,7 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
 
 
 def _stages(history: History, space: Space) -> dict[str, Kind]:
-    """A slot of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
+    """A item of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
     others by the size of its models and of its data."""
     tallies: dict[str, Tally] = {}
     for (_, task), tally in history.baseline.items():
@@ -157,7 +156,7 @@ def _stages(history: History, space: Space) -> dict[str, Kind]:
 
 
 def _baseline(history: History, stages: Mapping[str, Kind]) -> tuple[Amount, float]:
-    """What is left of it, and how long its last slot may take."""
+    """What is left of it, and how long its last item may take."""
     every, begun = sum(history.left.values()), history.begun.get("baseline", 0)
     share = (
         min(1.0, begun / every) if every else 0.0
@@ -172,7 +171,7 @@ def _baseline(history: History, stages: Mapping[str, Kind]) -> tuple[Amount, flo
 
 
 def _whole(history: History, stages: Mapping[str, Kind]) -> float:
-    """Seconds of a stage on every task that is kept: a slot of the baseline is as large as one."""
+    """Seconds of a stage on every task that is kept: a item of the baseline is as large as one."""
     return sum(stage.mean for task, stage in stages.items() if not history.kept or task in history.kept)
 
 
@@ -181,7 +180,7 @@ def _trials(history: History, whole: float, target: int, space: Space) -> tuple[
     refined = _known(history.refined, whole, whole / 2)
     passed = _known(history.passed, 0.7 * whole, whole / 2)  # most fail at one of the tasks
     stopped = _known(history.stopped, CHEAP * whole, CHEAP * whole)
-    refining, proposing = (history.begun.get(kind, 0) for kind in ("refine", "propose"))
+    to_refine, proposing = (history.begun.get(kind, 0) for kind in ("refine", "propose"))
     proposed = history.stopped.count + history.passed.count
     if space.filter is None and not history.stopped.count:
         share, doubt = 1.0, 0.0
@@ -190,11 +189,11 @@ def _trials(history: History, whole: float, target: int, space: Space) -> tuple[
         longer = share * passed.mean / (share * passed.mean + (1 - share) * stopped.mean)  # of running ones
         share = (history.passed.count + UNSEEN + proposing * longer) / (proposed + proposing + 1)
         doubt = share * (1 - share) / (proposed + 2)
-    said = space.strategy.refine if space.strategy.name == "jozefowicz2015" else 0.0
-    odds = (history.refined.count + refining + 10 * said) / (history.trials + refining + proposing + 10)
+    said = refining(space.strategy)
+    odds = (history.refined.count + to_refine + 10 * said) / (history.trials + to_refine + proposing + 10)
     proposal = _either(stopped, passed, share, doubt)
-    left = max(0, target - history.trials - refining - proposing)
-    amount = _either(proposal, refined, odds).times(left) + refined.rest(refining) + proposal.rest(proposing)
+    left = max(0, target - history.trials - to_refine - proposing)
+    amount = _either(proposal, refined, odds).times(left) + refined.rest(to_refine) + proposal.rest(proposing)
     last = max(refined.mean if odds else 0.0, passed.mean if odds < 1 else 0.0)
     return amount, last
 
@@ -203,30 +202,35 @@ def history(store: Store, space: Space, kept: Collection[str]) -> History:
     """The records of a study; `kept` are the tasks whose units are settled. A trial that a crash or an error
     ended counts as it is."""
     sums = (
-        func.count().label("n"), func.sum(slots.c.seconds).label("s"),
-        func.sum(slots.c.seconds * slots.c.seconds).label("q"),
+        func.count().label("n"), func.sum(items.c.seconds).label("s"),
+        func.sum(items.c.seconds * items.c.seconds).label("q"),
     )  # fmt: skip
-    by_seed = (slots.c.fingerprint, slots.c.task, slots.c.state)
-    by_kind = (slots.c.kind, slots.c.outcome, slots.c.task, slots.c.state)
-    mine, is_seed = slots.c.study == store.study, slots.c.kind == "baseline"
+    open_ = items.c.outcome == ""
+    state = (open_.label("open"), (open_ & (items.c.owner != "")).label("running"))
+    by_seed = (items.c.fingerprint, items.c.task)
+    by_kind = (items.c.kind, items.c.outcome, items.c.task)
+    mine, is_seed = items.c.study == store.study, items.c.kind == "baseline"
+    is_trial = items.c.kind.in_(("propose", "refine", ""))
     with reading(store.engine, store.url) as connection:
-        parts = connection.execute(select(*by_seed, *sums).where(mine, is_seed).group_by(*by_seed)).all()
-        trials = connection.execute(select(*by_kind, *sums).where(mine, ~is_seed).group_by(*by_kind)).all()
+        grouped = select(*by_seed, *state, *sums).where(mine, is_seed).group_by(*by_seed, *state)
+        parts = connection.execute(grouped).all()
+        grouped = select(*by_kind, *state, *sums).where(mine, is_trial).group_by(*by_kind, *state)
+        trials = connection.execute(grouped).all()
     baseline: dict[tuple[str, str], Tally] = {}
     left: dict[tuple[str, str], int] = {}
     for row in parts:
-        key, ended = (row.fingerprint, row.task), row.state in ENDED
+        key, ended = (row.fingerprint, row.task), not row.open
         baseline[key] = baseline.get(key, Tally()) + (_tally(row) if ended else Tally())
         left[key] = left.get(key, 0) + (0 if ended else row.n)
     first = FILTER if space.filter else space.tasks[0].name
     kinds = {"refined": Tally(), "stopped": Tally(), "passed": Tally()}
     for row in trials:
-        if row.state in ENDED:
+        if not row.open:
             at_once = row.outcome == "filtered" and row.task == first
             kinds["refined" if row.kind == "refine" else "stopped" if at_once else "passed"] += _tally(row)
-    begun = {"baseline": sum(row.n for row in parts if row.state == "running"), "refine": 0, "propose": 0}
+    begun = {"baseline": sum(row.n for row in parts if row.running), "refine": 0, "propose": 0}
     for row in trials:
-        if row.state == "running":
+        if row.running:
             begun["refine" if row.kind == "refine" else "propose"] += row.n
     return History(baseline, left, begun, kept=frozenset(kept), **kinds)
 

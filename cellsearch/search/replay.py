@@ -29,16 +29,17 @@ from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, RunError
-from cellsearch.search import cellrecords, liveness, records, schema, strategies
+from cellsearch.search import cellrecords, liveness, records, strategies
 from cellsearch.search.curve import Amounts, Curve, cost, curve, grids
+from cellsearch.search.lab import Say
 from cellsearch.search.liveness import Heart
-from cellsearch.search.records import Identity, Seed
-from cellsearch.search.schema import reading
-from cellsearch.search.sections import FILTER
-from cellsearch.search.slots import outcomes_of
+from cellsearch.search.records import Identity, Seed, Target
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import items, reading, stages
+from cellsearch.search.storage.trials import outcomes_of
 from cellsearch.search.studies import Study
-from cellsearch.search.worker import Say, work
+from cellsearch.search.worker import work
 from cellsearch.train.outcome import Outcome
 
 MEMORY = "sqlite://"
@@ -52,7 +53,7 @@ class Table:
     cells: Mapping[str, Cell]  # by fingerprint
     seeds: Sequence[Seed]
     children: Mapping[str, Sequence[str]]  # fingerprint -> what was proposed from it
-    outcomes: Mapping[tuple[str, str], Mapping[int, Outcome]]  # fingerprint and stage -> setting -> outcome
+    outcomes: Mapping[tuple[str, str], Mapping[str, Outcome]]  # fingerprint and stage -> setting -> outcome
     floors: Mapping[str, float]
     digests: Mapping[str, str]
     score: float | None  # the best of a ranked cell, the seeds left out
@@ -75,7 +76,7 @@ class Replay:
 
 
 def table(study: Study) -> Table:
-    """The recorded evaluations, of all slots. Stages of one cell in several slots are put together."""
+    """The recorded evaluations, of all trials. Stages of one cell in several trials are put together."""
     store, units = study.store, study.facts.baseline
     if units is None:
         raise RunError(
@@ -88,18 +89,18 @@ def table(study: Study) -> Table:
         Seed(record.name, record.fingerprint, functional(cells[record.fingerprint]), record.text)
         for record in found if record.seed
     ]  # fmt: skip
-    outcomes: dict[tuple[str, str], dict[int, Outcome]] = {}
+    outcomes: dict[tuple[str, str], dict[str, Outcome]] = {}
     children: dict[str, dict[str, None]] = {}
     ranked: list[float] = []
     own = {seed.fingerprint for seed in seeds}
-    stages, slots = schema.stages, schema.slots
     with reading(store.engine, store.url) as connection:
         query = select(stages.c.fingerprint, stages.c.task, stages.c.outcomes)
-        for row in connection.execute(query.where(stages.c.study == store.study).order_by(stages.c.slot)):
+        for row in connection.execute(query.where(stages.c.study == store.study).order_by(stages.c.trial)):
             here = outcomes.setdefault((row.fingerprint, row.task), {})
             here.update({outcome.setting: outcome for outcome in outcomes_of(row.outcomes)})
-        trials = select(slots).where(slots.c.study == store.study, slots.c.kind != "baseline")
-        for row in connection.execute(trials.order_by(slots.c.number)):
+        made = items.c.kind.in_(("propose", "refine"))
+        trials = select(items).where(items.c.study == store.study, made)
+        for row in connection.execute(trials.order_by(items.c.trial)):
             if row.kind == "propose" and row.fingerprint not in own:
                 children.setdefault(row.parent, {})[row.fingerprint] = None
             if row.outcome == "ranked" and row.score is not None and row.fingerprint not in own:
@@ -135,17 +136,17 @@ class Player:
     def floor(self, task: str) -> float:
         return self.table.floors[task]
 
-    def offered(self, mark: str, stage: str) -> Collection[int]:
+    def offered(self, mark: str, stage: str) -> Collection[str]:
         """The settings of a cell that can be asked for."""
         return self.table.outcomes.get((mark, stage), {}).keys()
 
     def evaluate(
-        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
         """What was recorded, and its cost added up; that of the seeds is common to all."""
         mark = fingerprint(cell)
         known = self.table.outcomes.get((mark, task), {})
-        missing = Outcome(0, "failed", None, None, 0, 0, 0, "not in the recording")
+        missing = Outcome("", "failed", None, None, 0, 0, 0, "not in the recording")
         found = [known.get(setting, replace(missing, setting=setting)) for setting in settings]
         self.left[mark] = self.left.get(mark, 0) - len(found)
         if mark not in self.seeds:
@@ -168,12 +169,10 @@ def play(
     study: Study, found: Table, data: Amounts, space: Space, seed: int, limit: float, trials: int = ENDLESS
 ) -> Curve:
     """One strategy once, until it has spent `limit` or `trials` have ended; `seed` decides what it draws."""
-    tasks = {name: len(grid) for name, grid in grids(space).items() if name != FILTER}
     identity = Identity(space.text, seed, found.digests)
-    store = records.create(
-        MEMORY, study.facts.name, identity, study.facts.program, trials, found.seeds, tasks,
-        space.strategy.settings,
-    )  # fmt: skip
+    store = create(
+        MEMORY, study.facts.name, space, identity, study.facts.program, Target(trials), found.seeds
+    )
     player = Player(found, space, data, limit, lambda: records.halt(store))
     heart = Heart(store, liveness.myself("worker"), space.strategy.failures)
     try:

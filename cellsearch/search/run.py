@@ -21,14 +21,15 @@ from cellsearch.search import database, liveness, processes, records, soundness
 from cellsearch.search.coordinator import Coordinator
 from cellsearch.search.crew import WORKER, Crew, Orders, places
 from cellsearch.search.progress import Progress
-from cellsearch.search.records import Identity, Seed
-from cellsearch.search.schema import Store
+from cellsearch.search.records import Identity, Seed, Target
 from cellsearch.search.signals import listening
 from cellsearch.search.space import Space, check_seeds, difference, parse_space
+from cellsearch.search.storage.tables import Store
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
 
 
+TRIALS = 40  # of a search without a budget
 Digests = Callable[[int], Mapping[str, str]]
 
 
@@ -41,6 +42,7 @@ class Options:
     devices: Sequence[str] = ("cpu",)
     data: str | None = None
     trials: int | None = None  # totals, not additions
+    proposals: int | None = None
     seconds: float | None = None
     results: Path = Path("results")
     command: Sequence[str] = WORKER  # a process that takes its orders from standard input
@@ -98,21 +100,36 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
     """The study: a new one, or the one that is there if it was made under the same conditions."""
     url = options.storage or default_url(options.results, name)
     store = records.find(url, name)
-    trials = options.trials if options.trials is not None else space.budget.trials
+    target = target_of(space, options)
     if store is None:
+        # here: it loads Optuna, which readers of a study do without
+        from cellsearch.search.storage.create import create
+
         chosen = seed if seed is not None else 1
         identity = Identity(space.text, chosen, digests(chosen))
-        tasks = {task.name: len(task.grid) for task in space.tasks}
-        return records.create(
-            url, name, identity, program(), trials, seeds_of(space), tasks, space.strategy.settings
-        )
+        return create(url, name, space, identity, program(), target, seeds_of(space))
     soundness.intact(store)
     known = records.facts(store)
     chosen = seed if seed is not None else known.seed
     identity = Identity(space.text, chosen, digests(chosen))
     records.check_identity(known, identity, difference(parse_space(known.space), space))
-    records.extend(store, trials, space.text)
+    records.extend(store, target, space.text)
     return store
+
+
+def target_of(space: Space, options: Options) -> Target:
+    """The totals at which a search ends: those of the command line, or else those of the space."""
+    if options.trials is not None or options.proposals is not None:
+        return Target(options.trials, options.proposals)
+    return budget_of(space)
+
+
+def budget_of(space: Space) -> Target:
+    """The totals of a space."""
+    budget = space.budget
+    if budget.trials is None and budget.proposals is None:
+        return Target(TRIALS)
+    return Target(budget.trials, budget.proposals)
 
 
 def seeds_of(space: Space) -> list[Seed]:
@@ -122,7 +139,7 @@ def seeds_of(space: Space) -> list[Seed]:
         seed = Seed(label, fingerprint(cell), functional(cell), show(cell))
         if seed.function in found:
             other = found[seed.function]
-            what = "cell" if other.fingerprint == seed.fingerprint else "function (twins)"
+            what = "cell" if other.fingerprint == seed.fingerprint else "function (equivalent cells)"
             raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; leave one out")
         found[seed.function] = seed
     return list(found.values())

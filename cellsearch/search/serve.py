@@ -19,13 +19,13 @@ from cellsearch.errors import CellsearchError, RunError
 from cellsearch.search import liveness, records
 from cellsearch.search.crew import AWAY, FATAL, GONE, UNTOLD, Orders
 from cellsearch.search.database import Unavailable
-from cellsearch.search.lab import RealLab, real_propose
+from cellsearch.search.lab import Lab, RealLab, real_propose
 from cellsearch.search.liveness import Heart
 from cellsearch.search.patience import patiently
 from cellsearch.search.space import Space, parse_space
 from cellsearch.search.spool import spool
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import CRASHES, Lab, work
+from cellsearch.search.worker import CRASHES, work
 from cellsearch.train import devices
 from cellsearch.train.devices import Gone
 
@@ -36,7 +36,7 @@ CRASHED = 3  # exit code
 
 def real_lab(space: Space, seed: int, orders: Orders) -> Lab:
     """Data and training on this machine."""
-    devices.check(orders.device)  # before a slot is taken
+    devices.check(orders.device)  # before a trial is taken
     return RealLab(space, seed, Path(orders.data) if orders.data else None, orders.device)
 
 
@@ -75,8 +75,8 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")
     failures = space.strategy.failures
-    patiently(lambda: liveness.recover(store, failures))
     me = liveness.myself("worker", orders.parent)
+    patiently(lambda: liveness.recover(store, me.id, failures))
     patiently(lambda: liveness.register(store, me))
     with Heart(store, me, failures) as heart:
         try:
@@ -85,9 +85,9 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
             crashes = CRASHES if orders.device == "cpu" else 1
             files = spool(Path(orders.spool), known) if orders.spool else None
             work(store, space, lab, make_propose(space), heart, crashes, files)
-        finally:  # the slot is free at once, or else once this process is found dead
+        finally:  # the trial is free at once, or else once this process is found dead
             with suppress(Unavailable):
-                liveness.leave(store, [heart.worker.id], failures=failures)
+                liveness.leave(store, [me.id], me.id, failures=failures)
 
 
 def _first_line() -> bytes:
@@ -103,7 +103,7 @@ def _first_line() -> bytes:
 def _end_with_input() -> None:
     while os.read(0, 4_096):
         pass
-    os._exit(CRASHED)  # nobody waits for the code; the slot is taken over as that of a dead process
+    os._exit(CRASHED)  # nobody waits for the code; the trial is adopted as that of a dead process
 
 
 if __name__ == "__main__":

@@ -1,31 +1,42 @@
 """Is a study still what was recorded? What is written down twice is compared.
 
-In: an open study. Out: a sentence for each damage. A database does not know that a disk, a copy that was cut
-off or a memory chip has changed a number in it. But a table and its indexes hold the same numbers, a stage
-holds its best setting and all its outcomes, a cell its equations and their fingerprint, and what was claimed
-is what was recorded.
+A database does not know that a disk, a copy that was cut off or a memory chip has changed a number in it. But
+a table and its indexes hold the same numbers, a stage holds its best setting and all its outcomes, a cell its
+equations and their fingerprint, a trial of Optuna the score of its item, and a stage has the settings that
+were claimed.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.search import database, records
-from cellsearch.search.cellrecords import has_twins
 from cellsearch.search.database import shown
 from cellsearch.search.queries import SUMMARY
-from cellsearch.search.schema import Store, cells, claims, reading, slots, stages, studies, twins
-from cellsearch.search.slots import Stage, outcomes_of, summary
 from cellsearch.search.space import parse_space
+from cellsearch.search.storage.tables import (
+    Store,
+    cells,
+    claims,
+    equivalents,
+    items,
+    optuna_trials,
+    optuna_values,
+    reading,
+    stages,
+    studies,
+)
+from cellsearch.search.storage.trials import Item, Stage, outcomes_of, summary
 
+STATES = {"": "RUNNING", "ranked": "COMPLETE", "filtered": "PRUNED", "failed": "FAIL"}
 MOST = 20  # damages that are told; where there are more, it makes no difference
-KINDS = ("", "baseline", "propose", "refine")
-STATES = ("free", "running", "done", "failed")
+KINDS = ("", "baseline", "seed", "propose", "refine")
+OUTCOMES = ("", "baseline", "ranked", "filtered", "failed")
 REMEDY = (
     "restore a copy of the database; without one, start anew under another --name.\n"
     "`sqlite3 FILE .recover` saves what can be read, to look at; do not go on with it"
@@ -66,42 +77,64 @@ def _damages(store: Store) -> Iterator[str]:
     yield from _of_facts(store)
     with reading(store.engine, store.url) as connection:
         known = select(studies.c.id)
-        for table in (cells, slots, stages, claims):
+        for table in (cells, items, stages, claims):
             if connection.execute(select(table.c.study).where(table.c.study.not_in(known)).limit(1)).first():
                 yield f"{table.name}: a row is of a search that is not there"
-        chosen = select(slots.c.number, slots.c.fingerprint).where(slots.c.study == store.study)
-        of_slots = {row.number: row.fingerprint for row in connection.execute(chosen)}
-        for number in sorted(set(range(len(of_slots))) - set(of_slots)):
-            yield f"slot {number} is not there"
+        chosen = select(items.c.trial, items.c.fingerprint).where(items.c.study == store.study)
+        about = {row.trial: row.fingerprint for row in connection.execute(chosen)}
+        pieces = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
+        for number, count, last in connection.execute(pieces.where(items.c.study == store.study)):
+            if count != last + 1:
+                yield f"trial {number}: a piece of it is not there"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
-        others = []
-        if has_twins(connection):
-            others = list(connection.execute(select(twins).where(twins.c.study == store.study)))
+        others = list(connection.execute(select(equivalents).where(equivalents.c.study == store.study)))
         marks = {cell.fingerprint for cell in here} | {""}
         for cell in [*here, *others]:
             yield from _of_cell(cell.name, cell.fingerprint, cell.text, cell.edits)
             if cell.parent not in marks:
                 yield f"cell {cell.name}: its parent {cell.parent[:12]} is not there"
-            if of_slots.get(cell.slot) != getattr(cell, "cell", cell.fingerprint):
-                yield f"cell {cell.name}: slot {cell.slot}, in which it was met, is that of another cell"
-        for twin in others:
-            if twin.cell not in marks:
-                yield f"twin {twin.name}: its cell {twin.cell[:12]} is not there"
-        for slot in connection.execute(select(slots).where(slots.c.study == store.study)):
-            if slot.fingerprint not in marks or slot.parent not in marks:
-                yield f"slot {slot.number}: its cell or the parent of it is not there"
-            if slot.kind not in KINDS or slot.state not in STATES:
-                yield f"slot {slot.number}: {slot.kind!r} is no kind, or {slot.state!r} no state"
-        claimed: dict[tuple[int, str], list[int]] = {}
-        query = select(claims.c.slot, claims.c.task, claims.c.setting).where(claims.c.study == store.study)
-        for number, task, setting in connection.execute(query.order_by(claims.c.slot, claims.c.place)):
-            claimed.setdefault((number, task), []).append(setting)
+            if about.get(cell.trial) != getattr(cell, "cell", cell.fingerprint):
+                yield f"cell {cell.name}: its first trial {cell.trial} is about another cell"
+        for equivalent in others:
+            if equivalent.cell not in marks:
+                yield f"cell {equivalent.name}: it counts as {equivalent.cell[:12]}, which is not there"
+        for item in connection.execute(select(items).where(items.c.study == store.study)):
+            if item.fingerprint not in marks or item.parent not in marks:
+                yield f"trial {item.trial}: its cell or the parent of it is not there"
+            if item.kind not in KINDS or item.outcome not in OUTCOMES:
+                yield f"trial {item.trial}: {item.kind!r} is no kind, or {item.outcome!r} no outcome"
+        claimed: dict[tuple[int, int, str], list[str]] = {}
+        columns = (claims.c.trial, claims.c.piece, claims.c.task, claims.c.setting)
+        query = select(*columns).where(claims.c.study == store.study)
+        for number, piece, task, setting in connection.execute(
+            query.order_by(claims.c.trial, claims.c.place)
+        ):
+            claimed.setdefault((number, piece, task), []).append(setting)
         rows = select(*SUMMARY, stages.c.outcomes).where(stages.c.study == store.study)
-        for row in connection.execute(rows.order_by(stages.c.slot)):
+        for row in connection.execute(rows.order_by(stages.c.trial, stages.c.piece)):
             stage = Stage(*row[:-1])
-            yield from _of_stage(stage, row.outcomes, claimed.get((stage.slot, stage.task), []))
+            yield from _of_stage(stage, row.outcomes, claimed.get((stage.trial, stage.piece, stage.task), []))
             if stage.fingerprint not in marks:
-                yield f"slot {stage.slot}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
+                yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
+        yield from _of_optuna(connection, store)
+
+
+def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
+    """The state and the value of Optuna's trials are those of their items."""
+    value = optuna_values.c.value
+    query = (
+        select(items.c.trial, items.c.outcome, items.c.score, optuna_trials.c.state, value)
+        .join(optuna_trials, optuna_trials.c.trial_id == items.c.trial_id, isouter=True)
+        .join(optuna_values, optuna_values.c.trial_id == items.c.trial_id, isouter=True)
+        .where(items.c.study == store.study, items.c.kind != "baseline")
+    )
+    for row in connection.execute(query.order_by(items.c.trial)):
+        if row.state is None:
+            yield f"trial {row.trial}: Optuna has no such trial"
+        elif STATES[row.outcome] != row.state:
+            yield f"trial {row.trial}: it is {row.outcome or 'open'}, and {row.state} in Optuna"
+        elif row.outcome == "ranked" and row.value != row.score:
+            yield f"trial {row.trial}: its score is {row.score}, and {row.value} in Optuna"
 
 
 def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
@@ -115,11 +148,13 @@ def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
         yield f"cell {name} ({mark[:12]}): its equations are not those that were recorded"
 
 
-def _of_stage(stage: Stage, text: str, claimed: list[int]) -> Iterator[str]:
-    where = f"slot {stage.slot}, {stage.task}"
+def _of_stage(stage: Stage, text: str, claimed: list[str]) -> Iterator[str]:
+    where = f"trial {stage.trial}, {stage.task}"
     try:
         outcomes = outcomes_of(text)
-        found = summary(stage.slot, stage.fingerprint, stage.task, outcomes)
+        found = summary(
+            Item(stage.trial, stage.piece, 0, "", stage.fingerprint, "", ""), stage.task, outcomes
+        )
     except (ValueError, TypeError, AttributeError):
         yield f"{where}: its outcomes cannot be read"
         return
@@ -140,11 +175,11 @@ def _of_facts(store: Store) -> Iterator[str]:
     if known.baseline is None:
         return
     best = select(stages.c.task, stages.c.accuracy).join(
-        cells, (cells.c.study == stages.c.study) & (cells.c.fingerprint == stages.c.fingerprint)
+        cells, (cells.c.study == stages.c.study) & (cells.c.trial == stages.c.trial)
     )
     mine = best.where(
         stages.c.study == store.study, cells.c.seed, cells.c.name == space.baseline,
-        stages.c.slot < known.baseline_slots, stages.c.accuracy.is_not(None),
+        stages.c.accuracy.is_not(None),
     )  # fmt: skip
     reached: dict[str, float] = {}
     with reading(store.engine, store.url) as connection:

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 #: Keys that no result depends on: a study may be continued with other values of them.
-MAY_CHANGE = ("about", "budget.trials", "budget.stage_hours")
+MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.stage_hours")
 
 SUFFIXES = (".yaml", ".yml")
 

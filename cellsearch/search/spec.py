@@ -110,7 +110,9 @@ class TaskStage:
 class Budget:
     """When a search ends, unless its command line says otherwise, and when a stage does."""
 
-    trials: int = 40  # proposals and refinements, in all
+    # Totals; the search ends at the first that is met. Without both it makes 40 trials.
+    trials: int | None = None  # proposals and refinements
+    proposals: int | None = None  # proposals alone
     # What one cell on one task may take, all its settings together; then it has failed. It bounds what hangs,
     # not what is slow: a bound that is met makes results depend on the machine. A day, then.
     stage_hours: float = 24.0
@@ -190,7 +192,10 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "parameters": (1, 1e12), "multiply_adds": (1, 1e12), "width": (1, 100_000),
     },
     Filter: {"settings": (1, 1_000_000), "accuracy": (0, 1)},
-    Budget: {"trials": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6), "memory_gb": (1e-6, 1e6)},
+    Budget: {
+        "trials": (0, 1_000_000_000), "proposals": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6),
+        "memory_gb": (1e-6, 1e6),
+    },
     Grid: {
         "init_scale": (1e-6, 1e3), "learning_rate": (1e-9, 1e3), "max_norm": (1e-6, 1e9), "layers": (1, 64),
         "parameters": (100, 1e10),

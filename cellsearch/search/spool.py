@@ -1,8 +1,7 @@
 """Stages that are trained and not yet recorded, since the database is away: kept in files beside the search.
 
-In: what was claimed and what came out. Out: the same, for whoever takes the slot on this machine next. What
-is in a spool was shown to nobody; it only saves that it is trained again. A file is whole or absent, names
-what it is of, and counts for exactly that study, slot, cell, task and settings.
+The worker that adopts the trial on this machine finds them and need not train again. A file is whole or
+absent, and counts for exactly one study, trial, cell, task and settings, which it names.
 """
 
 import json
@@ -15,7 +14,7 @@ from pathlib import Path
 from cellsearch.errors import RunError, printable
 from cellsearch.files import write_text
 from cellsearch.search.records import Facts
-from cellsearch.search.slots import Slot, outcomes_of
+from cellsearch.search.storage.trials import Item, outcomes_of
 from cellsearch.train.outcome import Outcome
 
 
@@ -26,26 +25,26 @@ class Spool:
     folder: Path
     study: str  # a digest of all that results depend on
 
-    def keep(self, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float) -> None:
+    def keep(self, item: Item, task: str, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Writes a stage. Raises RunError where that cannot be done."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make {printable(str(self.folder))}: {error.strerror}") from error
         text = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
-        kept = self._key(slot, task, [outcome.setting for outcome in outcomes])
+        kept = self._key(item, task, [outcome.setting for outcome in outcomes])
         kept |= {"outcomes": text, "seconds": seconds, "digest": _digest(text, seconds)}
-        write_text(self._path(slot, task), json.dumps(kept))
+        write_text(self._path(item, task), json.dumps(kept))
 
     def find(
-        self, slot: Slot, task: str, settings: Sequence[int]
+        self, item: Item, task: str, settings: Sequence[str]
     ) -> tuple[tuple[Outcome, ...], float] | None:
         """The outcomes and the seconds of a stage that was kept; None where there is none, or another one."""
         try:
-            kept = json.loads(self._path(slot, task).read_text(encoding="utf-8"))
+            kept = json.loads(self._path(item, task).read_text(encoding="utf-8"))
         except (OSError, ValueError):  # none, or damaged: it is trained again
             return None
-        key = self._key(slot, task, settings)
+        key = self._key(item, task, settings)
         if not isinstance(kept, dict) or {name: kept.get(name) for name in key} != key:
             return None
         text, seconds = kept.get("outcomes"), kept.get("seconds")
@@ -53,17 +52,17 @@ class Spool:
             return None
         return (outcomes_of(text), seconds) if _digest(text, seconds) == kept.get("digest") else None
 
-    def forget(self, slot: Slot, task: str) -> None:
+    def forget(self, item: Item, task: str) -> None:
         """Removes the file of a stage that is recorded; one that stays does no harm."""
         with suppress(OSError):
-            self._path(slot, task).unlink(missing_ok=True)
+            self._path(item, task).unlink(missing_ok=True)
 
-    def _path(self, slot: Slot, task: str) -> Path:
-        return self.folder / f"{slot.number}-{sha256(task.encode()).hexdigest()[:12]}.json"
+    def _path(self, item: Item, task: str) -> Path:
+        return self.folder / f"{item.trial}-{item.piece}-{sha256(task.encode()).hexdigest()[:12]}.json"
 
-    def _key(self, slot: Slot, task: str, settings: Sequence[int]) -> dict[str, object]:
-        key: dict[str, object] = {"study": self.study, "slot": slot.number, "task": task}
-        return key | {"fingerprint": slot.fingerprint, "settings": list(settings)}
+    def _key(self, item: Item, task: str, settings: Sequence[str]) -> dict[str, object]:
+        key: dict[str, object] = {"study": self.study, "trial": item.trial, "piece": item.piece, "task": task}
+        return key | {"fingerprint": item.fingerprint, "settings": list(settings)}
 
 
 def _digest(text: str, seconds: float) -> str:

@@ -22,9 +22,9 @@ from cellsearch.search.crew import WORKER, Crew, Exit, Orders, places
 from cellsearch.search.database import Unavailable
 from cellsearch.search.exits import RESTARTS, bury, hopeless
 from cellsearch.search.patience import PATIENCE_SECONDS, patiently
-from cellsearch.search.schema import Store
 from cellsearch.search.signals import Signals, listening
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.storage.tables import Store
 from cellsearch.train import devices
 
 POLL_SECONDS = 0.25
@@ -78,8 +78,9 @@ class Station:
 
     def __init__(self, store: Store, space: Space, crew: Crew, tell: Tell) -> None:
         self.store, self.space, self.crew, self.tell = store, space, crew, tell
+        self.id = liveness.myself("station").id
         self.idle = 0  # workers for which nothing was left
-        self.starts, self.ended = 0, -1  # workers started since so many slots had ended
+        self.starts, self.ended = 0, -1  # workers started since that number of items had ended
         self.unburied: list[Exit] = []  # of workers that ended while the database was away
         self.reached = time.monotonic()  # the database, last
         self._next_look = time.monotonic() + LOOK_SECONDS
@@ -104,7 +105,7 @@ class Station:
             gone = self.crew.end(lambda: len(signals.got) > 1)
             gone += [one.worker for one in self.unburied]
             with suppress(Unavailable):  # whoever is heard of no more is given up by the others
-                liveness.leave(self.store, gone, failures=self.space.strategy.failures)
+                liveness.leave(self.store, gone, self.id, failures=self.space.strategy.failures)
         return 128 + signals.got[0] if signals.got else 0
 
     def step(self) -> bool:
@@ -128,7 +129,7 @@ class Station:
 
     def bury(self, gone: Exit) -> None:
         """Deals with a worker that has ended."""
-        found = bury(self.store, self.crew, self.space, gone)
+        found = bury(self.store, self.id, self.crew, self.space, gone)
         if found.told:
             self.tell(found.told)
         if found.done:

@@ -8,14 +8,12 @@ with the names that there are.
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import inspect, select
-
 from cellsearch.errors import RunError, UsageError, did_you_mean, printable
-from cellsearch.search import database, records, schema, soundness
+from cellsearch.search import database, records, soundness
 from cellsearch.search.records import Facts
 from cellsearch.search.run import default_url, directory
-from cellsearch.search.schema import Store
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.storage.tables import Store
 
 RESULTS = Path("results")
 _FILES = ("study.db", "study.db-wal")  # SQLite writes to the second first
@@ -69,14 +67,8 @@ def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
         found = [records.find(default_url(results, name), name) for name in listed(results)]
         return [store for store in found if store is not None]
     engine = database.connect(storage)
-    file = database.file_of(storage)
-    if file is not None and not file.exists():
-        return []  # opening it would make it
-    with schema.reading(engine, storage) as connection:
-        if not inspect(connection).has_table(schema.studies.name):
-            return []
-        rows = connection.execute(select(schema.studies.c.id, schema.studies.c.name)).all()
-    return [Store(engine, storage, row.id, row.name) for row in rows]
+    known = records.bound(engine, storage)
+    return [Store(engine, storage, id, name) for name, id in known.items()]
 
 
 def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:

@@ -22,7 +22,7 @@ from cellsearch.train.cohort import Turns, finish, lane, together
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Progress
-from cellsearch.train.settings import Grid, Training
+from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data
 from cellsearch.train.windows import Window
 
@@ -148,8 +148,8 @@ def evaluation(request: Request, device: str, data: Data | None = None) -> Turns
         size = cost.parameters(shape.cell, shape.vocabulary, shape.layers, shape.hidden)
         for index, r in batch.results.items():
             found[index] = Outcome(
-                index, r.status, r.accuracy, r.loss, r.epochs, shape.hidden, size, r.cause, r.trained,
-                batch.notes.get(index, ""),
+                key(request.grid[index]), r.status, r.accuracy, r.loss, r.epochs, shape.hidden, size, r.cause,
+                r.trained, batch.notes.get(index, ""),
             )  # fmt: skip
     return [found[i] for i in request.indices]
 

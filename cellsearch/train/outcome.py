@@ -10,7 +10,7 @@ Status = Literal["done", "diverged", "failed"]
 class Outcome:
     """One setting of one cell on one task. A diverged or failed one has no accuracy and no loss."""
 
-    setting: int  # index in the grid of the task
+    setting: str  # its values as text (`settings.key`)
     status: Status
     accuracy: float | None  # best validation accuracy
     loss: float | None  # validation loss in nats at that epoch

@@ -3,8 +3,11 @@
 Torch-free, so that search spaces and leaderboards read it without loading torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from math import prod
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class Grid:
             index, k = divmod(index, len(values))
             chosen[f.name] = values[k]
         return Setting(**chosen)  # type: ignore[arg-type]
+
+
+def key(setting: Setting) -> str:
+    """The canonical text of a setting, by which records know it: every value under its name, in the order of
+    the fields; equal values give equal texts, in a grid and outside of one."""
+    values = ((f.name, f.type, getattr(setting, f.name)) for f in fields(setting))
+    return " ".join(f"{name}={int(v) if kind is int else float(v)!r}" for name, kind, v in values)
+
+
+@lru_cache(maxsize=64)
+def keys(grid: Grid) -> Mapping[str, int]:
+    """The key of each setting of a grid and its index, in the order of the grid."""
+    return MappingProxyType({key(grid[index]): index for index in range(len(grid))})
 
 
 @dataclass(frozen=True, slots=True)

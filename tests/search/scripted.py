@@ -14,15 +14,17 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.zoo import load
-from cellsearch.search import liveness, records, worker
+from cellsearch.search import liveness, worker
+from cellsearch.search.lab import Lab, Say
 from cellsearch.search.liveness import Heart
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.schema import Store
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import Store
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import Lab, Say
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.settings import keys
 
 TEXT = """\
 name: scripted
@@ -80,20 +82,19 @@ class Scripted:
     def floor(self, task: str) -> float:
         return self.floors[task]
 
-    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> list[Outcome]:
         mark = fingerprint(cell)
         self.before(mark, task)
         say("epoch 1")
-        self.runs += [(mark, task, setting) for setting in settings]
         outcomes = []
-        for setting in settings:
+        for key in settings:
+            setting = PLACES[key]
+            self.runs.append((mark, task, setting))
             accuracy = self.accuracy(mark, task, setting)
             if accuracy is None:
-                outcomes.append(
-                    Outcome(setting, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1")
-                )
+                outcomes.append(Outcome(key, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1"))
             else:
-                outcomes.append(Outcome(setting, "done", accuracy, 1 - accuracy, 3, 8, 100 + setting))
+                outcomes.append(Outcome(key, "done", accuracy, 1 - accuracy, 3, 8, 100 + setting))
         return outcomes
 
 
@@ -117,14 +118,22 @@ def space_of(**changes: Any) -> Space:
     return parse_space(TEXT, overrides=[f"strategy.{key}={value}" for key, value in changes.items()])
 
 
-def new_study(folder: Path, space: Space, trials: int = 12, seed: int = 1, name: str = "s") -> Store:
+PLACES = keys(space_of().tasks[0].grid)  # key -> place in the grid, the same for the filter and every task
+KEYS = tuple(PLACES)
+
+
+def new_study(
+    folder: Path,
+    space: Space,
+    trials: int | None = 12,
+    seed: int = 1,
+    name: str = "s",
+    proposals: int | None = None,
+) -> Store:
     """A study in `folder`."""
     url = URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
-    tasks = {task.name: len(task.grid) for task in space.tasks}
     identity = Identity(space.text, seed, DIGESTS)
-    return records.create(
-        url, name, identity, "test", trials, seeds_of(space), tasks, space.strategy.settings
-    )
+    return create(url, name, space, identity, "test", Target(trials, proposals), seeds_of(space))
 
 
 def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:

@@ -1,42 +1,27 @@
-"""What to do next: strategies by name, as functions of records and a generator.
+"""What to do next: strategies by name, as functions of a `View` of the study and a generator.
 
-In: the strategy's options, a `View` of the slots finished so far, a `numpy.random.Generator`. Out: a
-`Decision`, or the settings of a stage. Nothing here evaluates or records.
+`decide` gives the cell of a trial, `draw` the settings of a stage by chance, `tpe` by a sampler of Optuna.
+Nothing here evaluates or records.
 """
 
-from cellsearch.search.strategies.parents import DRAWS, STRATEGIES, Way, decide
+from cellsearch.search.strategies.parents import DRAWS, STRATEGIES, Way, decide, refining
 from cellsearch.search.strategies.settings import Pools, Result, draw, sources, top
-from cellsearch.search.strategies.view import (
-    Decision,
-    Known,
-    NothingLeft,
-    Propose,
-    Tried,
-    View,
-    admitted,
-    grids,
-    runnable,
-    untried,
-)
+from cellsearch.search.strategies.view import Decision, NothingLeft, Propose, View, grids
 
 __all__ = [
     "DRAWS",
     "STRATEGIES",
     "Decision",
-    "Known",
     "NothingLeft",
     "Pools",
     "Propose",
     "Result",
-    "Tried",
     "View",
     "Way",
-    "admitted",
     "decide",
     "draw",
     "grids",
-    "runnable",
+    "refining",
     "sources",
     "top",
-    "untried",
 ]

@@ -16,9 +16,9 @@ from cellsearch.errors import CellError
 from cellsearch.search.fronts import fronts
 from cellsearch.search.ranking import Standing
 from cellsearch.search.space import Strategy
-from cellsearch.search.strategies.view import Decision, NothingLeft, Propose, View, runnable, untried
+from cellsearch.search.strategies.view import Decision, NothingLeft, Propose, View
 
-DRAWS = 100  # mutants before a slot gives up proposing: in a large space the first is nearly always new
+DRAWS = 100  # mutants before a trial gives up proposing: in a large space the first is nearly always new
 
 Mutant = tuple[str, Cell, Sequence[Any]]  # the parent, the child, the edits
 Choose = Callable[[Strategy, View, Propose, np.random.Generator], Decision]
@@ -31,11 +31,17 @@ class Way:
     about: str
     decide: Choose
     inherits: bool
+    refines: bool
 
 
 def decide(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
-    """What a slot does next. Raises NothingLeft where no cell has a setting that was not run."""
+    """The cell of the next trial. Raises NothingLeft where no cell has a setting that was not run."""
     return STRATEGIES[strategy.name].decide(strategy, view, propose, rng)
+
+
+def refining(strategy: Strategy) -> float:
+    """The share of trials that refine, where there is anything to refine."""
+    return strategy.refine if STRATEGIES[strategy.name].refines else 0.0
 
 
 def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
@@ -46,8 +52,7 @@ def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random
     and where no mutant with anything left to run is found in `DRAWS` it refines.
     """
     listed = view.listed()
-    tried = view.tried(listed)
-    refinable = [mark for mark in listed if untried(view, tried[mark])]
+    refinable = view.refinable(listed)
     if refinable and rng.random() < strategy.refine:
         return _refine(view, refinable, rng)
 
@@ -55,7 +60,7 @@ def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random
         parent = listed[int(rng.integers(len(listed)))]
         return parent, *propose(view.cell(parent), rng)
 
-    found = _fresh(view, strategy, draw)
+    found = _fresh(view, draw)
     if isinstance(found, Decision):
         return found
     if refinable:
@@ -86,7 +91,7 @@ def of_the_population(strategy: Strategy, view: View, propose: Propose, rng: np.
         parent = _fittest(sample, strategy, view, rng).fingerprint
         return parent, *propose(view.cell(parent), rng)
 
-    found = _fresh(view, strategy, draw)
+    found = _fresh(view, draw)
     if isinstance(found, Decision):
         return found
     raise _nothing(f"{len(population)} cells of the population", found)
@@ -126,7 +131,7 @@ def of_chance(strategy: Strategy, view: View, propose: Propose, rng: np.random.G
             edits += more
         return parent, cell, edits
 
-    found = _fresh(view, strategy, draw)
+    found = _fresh(view, draw)
     if isinstance(found, Decision):
         return found
     raise _nothing(f"{len(view.seeds)} seeds", found)
@@ -137,7 +142,7 @@ def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> D
     return Decision("refine", view.cell(chosen), chosen, chosen)
 
 
-def _fresh(view: View, strategy: Strategy, draw: Callable[[], Mutant]) -> Decision | str:
+def _fresh(view: View, draw: Callable[[], Mutant]) -> Decision | str:
     """The first of `DRAWS` mutants that has anything left to run, or why there is none."""
     reason = "all of theirs are run"
     for _ in range(DRAWS):
@@ -147,7 +152,7 @@ def _fresh(view: View, strategy: Strategy, draw: Callable[[], Mutant]) -> Decisi
             reason = str(error)
             continue
         fingerprint = view.counts_as(child)
-        if runnable(view, view.known(fingerprint), strategy.threshold):
+        if view.runnable(fingerprint):
             return Decision("propose", child, fingerprint, parent, tuple(edits))
     return reason
 
@@ -157,7 +162,9 @@ def _nothing(among: str, reason: str) -> NothingLeft:
 
 
 STRATEGIES: Mapping[str, Way] = {
-    "jozefowicz2015": Way("refines or mutates one of the best", of_the_list, True),
-    "evolution": Way("regularised; mutates the best of a sample of the last cells", of_the_population, True),
-    "random": Way("no selection; mutates a seed a few times", of_chance, False),
+    "jozefowicz2015": Way("refines or mutates one of the best", of_the_list, True, True),
+    "evolution": Way(
+        "regularised; mutates the best of a sample of the last cells", of_the_population, True, False
+    ),
+    "random": Way("no selection; mutates a seed a few times", of_chance, False, False),
 }

@@ -1,7 +1,7 @@
 """Which settings a stage runs: the rule of Jozefowicz et al. 2015, section 3.3, and chance.
 
-In: what was tried before, the size of a grid, a `numpy.random.Generator`. Out: settings, as indices in the
-grid. Settings by a sampler of Optuna instead are in `cellsearch.search.study.settings`.
+Settings are keys (`train.settings.key`). Settings by a sampler of Optuna instead are in
+`cellsearch.search.strategies.tpe`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ import numpy as np
 
 from cellsearch.search.space import Strategy
 
-Result = tuple[int, float | None]  # a setting and the accuracy it came to; None: it diverged
-Pools = Sequence[tuple[int, Sequence[int]]]  # so many settings from each of these
+Result = tuple[str, float | None]  # a setting and its accuracy; None: it diverged
+Pools = Sequence[tuple[int, Sequence[str]]]  # numbers of settings, and the settings they are drawn from
 
 
-def top(results: Iterable[Result], count: int) -> list[int]:
+def top(results: Iterable[Result], count: int) -> list[str]:
     """The settings of the `count` best results, each once; what diverged is none of them."""
-    best: dict[int, float] = {}
+    best: dict[str, float] = {}
     for setting, accuracy in results:
         if accuracy is not None:
             best[setting] = max(accuracy, best.get(setting, accuracy))
@@ -25,7 +25,7 @@ def top(results: Iterable[Result], count: int) -> list[int]:
 
 def sources(
     strategy: Strategy, count: int, parent: Sequence[Result], seeds: Sequence[Result]
-) -> list[tuple[int, list[int]]]:
+) -> list[tuple[int, list[str]]]:
     """Where a child's settings on a task come from: quotas and pools; what they leave open is random.
 
     A parent with more than `strategy.enough` settings on the task gives four fifths from its best; else a
@@ -38,15 +38,17 @@ def sources(
     return [(count // 3, top(seeds, strategy.best)), (count // 3, tried)]
 
 
-def draw(count: int, size: int, pools: Pools, taken: frozenset[int], rng: np.random.Generator) -> list[int]:
-    """Up to `count` different settings of a grid of `size`, none of them in `taken`.
+def draw(
+    count: int, grid: Sequence[str], pools: Pools, taken: frozenset[str], rng: np.random.Generator
+) -> list[str]:
+    """Up to `count` different settings of a grid, none of them in `taken`.
 
-    Each pool gives its quota as far as it lasts, and the rest is drawn from the whole grid; fewer come back
-    only where the grid has no more.
+    Each pool gives its quota as far as it lasts, and the rest is drawn from the whole grid. Fewer come back
+    only where the grid is exhausted.
     """
-    chosen: list[int] = []
-    for quota, pool in [*pools, (count, range(size))]:
+    chosen: list[str] = []
+    for quota, pool in [*pools, (count, grid)]:
         left = [s for s in pool if s not in taken and s not in chosen]
         wanted = min(quota, count - len(chosen), len(left))
-        chosen += [int(s) for s in rng.choice(left, wanted, replace=False)] if wanted else []
+        chosen += [left[k] for k in rng.choice(len(left), wanted, replace=False)] if wanted else []
     return chosen

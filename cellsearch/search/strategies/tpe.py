@@ -29,7 +29,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cellsearch.errors import RunError
 from cellsearch.search.reading import nearest
-from cellsearch.train.settings import Grid
+from cellsearch.search.strategies.settings import Result
+from cellsearch.train.settings import Grid, keys
 
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
@@ -40,7 +41,6 @@ GOOD = 25  # TPE counts the first tenth of the results as good, and no more than
 PER_GOOD = 9  # of those that diverged so many are told for each that did not: none is in the first tenth
 TOLD = 300  # of more results the good ones are told and a sample of the others: to ask takes longer with each
 
-Result = tuple[int, float | None]  # a setting and the accuracy it came to; None: it diverged
 Place = tuple[int, ...]  # of a setting: the position of each of its values
 
 
@@ -49,9 +49,9 @@ def suggest(
     grid: Grid,
     history: Sequence[Result],
     count: int,
-    taken: Set[int],
+    taken: Set[str],
     seed: Sequence[int],
-) -> list[int]:
+) -> list[str]:
     """`count` different settings of `grid`, none of them in `taken`; fewer only where the grid has no more.
 
     `history` is in the order in which the results came. A suggestion that is taken gives way to the nearest
@@ -66,21 +66,24 @@ def suggest(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=SAMPLERS[sampler](int(rng.integers(2**31))))
 
-    def trial(setting: int, **state: object) -> FrozenTrial:
-        place = np.unravel_index(setting, shape)
+    index = keys(grid)
+    names = list(index)
+
+    def trial(setting: str, **state: object) -> FrozenTrial:
+        place = np.unravel_index(index[setting], shape)
         params = {name: int(k) for name, k in zip(axes, place, strict=True)}
         return create_trial(params=params, distributions=space, **state)  # type: ignore[arg-type]
 
     study.add_trials([trial(setting, value=worth(accuracy)) for setting, accuracy in told(history, rng)])
-    free = np.array([s for s in range(len(grid)) if s not in taken], dtype=np.int64)
-    chosen: list[int] = []
+    free = np.array([k for s, k in index.items() if s not in taken], dtype=np.int64)
+    chosen: list[str] = []
     while len(chosen) < count and len(free):
         asked = study.ask(space)
-        setting = nearest_of(free, tuple(asked.params.values()), shape, rng)
+        place = nearest_of(free, tuple(asked.params.values()), shape, rng)
         study.tell(asked, state=TrialState.FAIL)
-        study.add_trial(trial(setting, state=TrialState.RUNNING))  # the others of the batch keep away
-        free = free[free != setting]
-        chosen.append(setting)
+        study.add_trial(trial(names[place], state=TrialState.RUNNING))  # the others of the batch keep away
+        free = free[free != place]
+        chosen.append(names[place])
     return chosen
 
 

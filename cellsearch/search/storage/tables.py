@@ -1,10 +1,11 @@
-"""The tables of a study, and the transactions that read and write them.
+"""The tables beside Optuna's, and the transactions that read and write them.
 
-Our own tables (prefix `cellsearch_`) stand beside Optuna's in the same database and are the only source of
-truth. The SQL is portable: SQLite for one machine, PostgreSQL for several. On SQLite every write locks the
-whole file first. On PostgreSQL what concerns a study as a whole (`writing`) locks the study, so that what a
-transaction reads is still so when it commits; what concerns rows that one worker has (`apart`) locks those
-alone, so that a thousand workers do not queue for each other. Who needs both locks the study first.
+They hold what Optuna has no place for: work items, claims, recorded stages, cells and which of them are
+equivalent, workers. The SQL is portable: SQLite for one machine, PostgreSQL for several. On SQLite every
+write locks the whole file first. On PostgreSQL a change to the study as a whole (`writing`) locks the study,
+so that what a transaction reads still holds when it commits; a change to the rows of one worker (`apart`)
+locks those alone, so that a thousand workers do not queue for each other. A transaction that needs both locks
+the study first.
 
 No setting and no lock outlives its transaction: a pooler in front of the server (pgbouncer) may give every
 transaction another connection.
@@ -19,7 +20,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     Engine,
     Float,
@@ -29,8 +29,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    column,
     func,
     select,
+    table,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -40,28 +42,33 @@ from cellsearch.search.database import translated
 _LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL database
 
 META = MetaData()
+VERSION = 2  # of these tables; `migrations` has the way from each earlier one
 
-studies = Table(
-    "cellsearch_studies",
+version = Table("cellsearch_schema", META, Column("version", Integer, primary_key=True))
+
+studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` there, which holds the uuid
+    "cellsearch_study",
     META,
     Column("id", Integer, primary_key=True),
-    Column("name", String(255), nullable=False, unique=True),
+    Column("uuid", String(36), nullable=False, unique=True),
     Column("space", Text, nullable=False),  # the text of the space as it is run
     Column("numerics", Integer, nullable=False),  # raised by the program only when results change
     Column("program", String(64), nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("data", Text, nullable=False),  # JSON: stage -> digest of its data set
     Column("baseline", Text),  # JSON: stage -> Unit, once frozen
-    Column("trials", Integer, nullable=False),  # the target: proposals and refinements in all
+    Column("trials", Integer),  # the target: proposals and refinements in total; NULL: no limit
+    Column("proposals", Integer),  # the target: proposals alone; NULL: no limit
     Column("seconds", Float, nullable=False, default=0.0),  # spent by all `search` commands
     Column("streak", Integer, nullable=False, default=0),  # failures in a row
     Column("cause", Text, nullable=False, default=""),  # of the first failure of the streak
-    Column("stopped", Text, nullable=False, default=""),  # why nobody may take a slot, "" where anybody may
+    Column("stopped", Text, nullable=False, default=""),  # why no trial may be taken, "" while trials may be
     Column("halted", Boolean, nullable=False, default=False),  # the time of the last `search` was up
+    sqlite_autoincrement=True,  # no id is used twice
 )
 
 cells = Table(
-    "cellsearch_cells",
+    "cellsearch_cell",
     META,
     Column("study", Integer, primary_key=True),
     Column("fingerprint", String(64), primary_key=True),
@@ -69,20 +76,22 @@ cells = Table(
     Column("text", Text, nullable=False),
     Column("parent", String(64), nullable=False, default=""),
     Column("edits", Text, nullable=False, default="[]"),  # JSON: the mutations that made it from its parent
-    Column("slot", Integer, nullable=False),  # the first slot it was met in
+    Column("trial", Integer, nullable=False),  # the first trial of it
     Column("seed", Boolean, nullable=False, default=False),
+    Column("score", Float),  # of a cell that passed every kept task, over the trials that have ended
+    Index("cellsearch_cell_score", "study", "score"),
 )
 
-functions = Table(  # the key is the promise that of cells that are the same function one is trained
-    "cellsearch_functions",
+functions = Table(  # the key is the promise that of equivalent cells one is trained
+    "cellsearch_function",
     META,
     Column("study", Integer, primary_key=True),
     Column("function", String(64), primary_key=True),  # functional fingerprint
     Column("fingerprint", String(64), nullable=False),  # of the cell that is trained for all of them
 )
 
-twins = Table(  # proposals that were the same function as a cell met before, and count as that cell
-    "cellsearch_twins",
+equivalents = Table(  # proposals that are equivalent to a recorded cell and count as that cell
+    "cellsearch_equivalent",
     META,
     Column("study", Integer, primary_key=True),
     Column("fingerprint", String(64), primary_key=True),  # its own
@@ -91,41 +100,39 @@ twins = Table(  # proposals that were the same function as a cell met before, an
     Column("text", Text, nullable=False),
     Column("parent", String(64), nullable=False),
     Column("edits", Text, nullable=False),
-    Column("slot", Integer, nullable=False),
-    Index("cellsearch_twins_cell", "study", "cell"),
-    Index("cellsearch_twins_slot", "study", "slot"),
+    Column("trial", Integer, nullable=False),
+    Index("cellsearch_equivalent_cell", "study", "cell"),
+    Index("cellsearch_equivalent_trial", "study", "trial"),
 )
 
-slots = Table(
-    "cellsearch_slots",
+items = Table(  # work items: who may write to a trial; a seed has several, any other trial one
+    "cellsearch_item",
     META,
     Column("study", Integer, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("kind", String(16), nullable=False, default=""),  # baseline, propose, refine; "" until decided
-    Column("state", String(16), nullable=False),  # free, running, done, failed
-    Column("worker", String(64), nullable=False, default=""),
-    Column("attempts", Integer, nullable=False, default=0),  # crashes so far
+    Column("trial", Integer, primary_key=True),  # Optuna's number
+    Column("piece", Integer, primary_key=True),
+    Column("trial_id", Integer, nullable=False),  # Optuna's id
+    Column("kind", String(16), nullable=False, default=""),  # baseline, seed, propose, refine; "": undecided
+    Column("owner", String(64), nullable=False, default=""),  # id of the worker; "": free
+    Column("attempts", Integer, nullable=False, default=0),  # crashes since the last recorded stage
     Column("fingerprint", String(64), nullable=False, default=""),
     Column("parent", String(64), nullable=False, default=""),
-    Column(
-        "task", String(255), nullable=False, default=""
-    ),  # of a baseline slot; where a proposal was filtered
-    Column("outcome", String(16), nullable=False, default=""),  # baseline, ranked, filtered, failed
+    Column("task", String(255), nullable=False, default=""),  # of a baseline piece; where a proposal failed
+    Column("outcome", String(16), nullable=False, default=""),  # baseline, ranked, filtered, failed; "": open
     Column("cause", Text, nullable=False, default=""),
     Column("score", Float),
     Column("seconds", Float, nullable=False, default=0.0),
-    Column("mirror", String(16), nullable=False, default=""),  # the Optuna trial: due, writing, done
-    Column("mirrored_by", String(64), nullable=False, default=""),
-    Index("cellsearch_slots_state", "study", "state", "number"),
-    Index("cellsearch_slots_counts", "study", "kind", "state", "outcome"),
-    Index("cellsearch_slots_mirror", "study", "mirror", "number"),
+    Index("cellsearch_item_open", "study", "outcome", "owner"),
+    Index("cellsearch_item_counts", "study", "kind", "outcome", "trial"),
+    Index("cellsearch_item_trial", "trial_id", "study"),
 )
 
 stages = Table(  # the unit of record: one cell, one task, its settings
-    "cellsearch_stages",
+    "cellsearch_stage",
     META,
     Column("study", Integer, primary_key=True),
-    Column("slot", Integer, primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("piece", Integer, primary_key=True),
     Column("task", String(255), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("outcomes", Text, nullable=False),  # JSON: one object per setting
@@ -133,47 +140,44 @@ stages = Table(  # the unit of record: one cell, one task, its settings
     Column("trained", Integer, nullable=False),  # settings that have an accuracy
     Column("accuracy", Float),  # and the rest of this row: of the best setting
     Column("loss", Float),
-    Column("setting", Integer),
+    Column("setting", String(255)),  # its values as text
     Column("parameters", Integer),
     Column("hidden", Integer),
     Column("seconds", Float, nullable=False),
-    Index("cellsearch_stages_cell", "study", "fingerprint", "task"),
-    Index(
-        "cellsearch_stages_best", "study", "task", "fingerprint", "accuracy"
-    ),  # the order of the leaderboard
-    Index("cellsearch_stages_counts", "study", "settings", "trained", "seconds"),
+    Index("cellsearch_stage_cell", "study", "fingerprint", "task"),
+    Index("cellsearch_stage_best", "study", "task", "fingerprint", "accuracy"),  # as the leaderboard reads
+    Index("cellsearch_stage_counts", "study", "settings", "trained", "seconds"),
 )
 
-claims = Table(  # who runs what: the key is the promise that nothing is run twice
-    "cellsearch_claims",
+claims = Table(  # the key is the promise that no setting is run twice for a cell
+    "cellsearch_claim",
     META,
     Column("study", Integer, primary_key=True),
     Column("fingerprint", String(64), primary_key=True),
     Column("task", String(255), primary_key=True),
-    Column("setting", Integer, primary_key=True),
-    Column("slot", Integer, nullable=False),
+    Column("setting", String(255), primary_key=True),  # its values as text
+    Column("trial", Integer, nullable=False),
+    Column("piece", Integer, nullable=False),
     Column("place", Integer, nullable=False),  # order within the stage
-    Index("cellsearch_claims_slot", "study", "slot", "task"),
+    Index("cellsearch_claim_trial", "study", "trial", "piece", "task"),
 )
 
-sizes = (
-    Table(  # what is counted of ranked cells, so that their texts need not be read again; no truth of its own
-        "cellsearch_sizes",
-        META,
-        Column("study", Integer, primary_key=True),
-        Column("fingerprint", String(64), primary_key=True),
-        Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
-        Column("nodes", Integer, nullable=False),
-        Column("matrices", Integer, nullable=False),
-        Column("depth", Integer, nullable=False),
-        Column("products", Integer, nullable=False),
-        Column("parameters", BigInteger, nullable=False),
-        Column("multiply_adds", BigInteger, nullable=False),
-    )
+sizes = Table(  # counts of ranked cells, so that their texts need not be read again; derived from the cells
+    "cellsearch_size",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
+    Column("nodes", Integer, nullable=False),
+    Column("matrices", Integer, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("products", Integer, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("multiply_adds", BigInteger, nullable=False),
 )
 
 workers = Table(
-    "cellsearch_workers",
+    "cellsearch_worker",
     META,
     Column("study", Integer, primary_key=True),
     Column("id", String(64), primary_key=True),
@@ -181,21 +185,38 @@ workers = Table(
     Column("parent", String(64), nullable=False, default=""),  # id of the search that started it
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("started", String(64), nullable=False),  # of the process, as its system tells it
-    Column(
-        "beat", Integer, nullable=False, default=0
-    ),  # a counter: clocks of two machines are never compared
+    Column("started", String(64), nullable=False),  # of the process, as its system reports it
+    Column("beat", Integer, nullable=False, default=0),  # a counter: clocks of two hosts are never compared
     Column("doing", Text, nullable=False, default=""),
 )
+
+OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers)
+STUDY_KEY = "cellsearch"  # the attribute of an Optuna study that holds the uuid of `studies`
+
+# Tables of Optuna, as far as we read them ourselves.
+optuna_studies = table("studies", column("study_id"), column("study_name"))
+optuna_attributes = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
+optuna_trials = table(
+    "trials", column("trial_id"), column("study_id"), column("number"), column("state", String)
+)
+optuna_values = table("trial_values", column("trial_id"), column("value"))
+
+
+class Superseded(Exception):
+    """The trial belongs to another worker by now."""
+
+
+class Full(Exception):
+    """The target of the study is met: no trial is created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A study in an open database: what every function on records takes first."""
+    """A study in an open database: the first argument of every function on records."""
 
     engine: Engine
     url: str
-    study: int
+    study: int  # id in `studies`, not Optuna's
     name: str
 
 
@@ -212,6 +233,7 @@ def prepare(engine: Engine, url: str) -> None:
             if engine.dialect.name == "postgresql":  # there two that make the same table fail
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             META.create_all(connection)
+            connection.execute(unless_there(engine, version).values(version=VERSION))
 
 
 @contextmanager
@@ -250,14 +272,6 @@ def _begun(store: Store, *first: str) -> Iterator[Connection]:
         yield connection
 
 
-def turn(store: Store) -> list[ColumnElement[bool]]:
-    """The condition of a statement that is one transaction: that no other one of this study has the lock of
-    `writing` at that moment. It never waits."""
-    if store.engine.dialect.name != "postgresql":
-        return []  # there it has locked the whole file
-    return [func.pg_try_advisory_xact_lock(_LOCK, store.study)]
-
-
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
     """For one statement that writes and is a transaction by itself."""
@@ -267,7 +281,7 @@ def alone(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def unless_there(store: Store, table: Table) -> Any:
+def unless_there(engine: Engine, table: Table) -> Any:
     """An INSERT of rows that writes nothing where their key is taken."""
-    dialect = postgresql if store.engine.dialect.name == "postgresql" else sqlite
+    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()

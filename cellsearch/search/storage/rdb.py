@@ -1,0 +1,185 @@
+"""Optuna's storage on the engine of a study, with two hooks in its own transactions.
+
+- `check_trial_is_updatable` runs before every write to a trial. Here it also compares the owner of the
+  trial's work item: a late write of a worker that has lost its trial is refused (`Superseded`).
+- `_get_prepared_new_trial` creates a trial while the row of the study is locked. Here it also counts, refuses
+  what is above the target (`Full`), and inserts the work item: totals are exact.
+
+`joined` lets calls of Optuna and statements of ours be one transaction: both commit, or neither does.
+
+`Direct` hands the storage to Optuna. `optuna.create_study` would put a cache in front of an `RDBStorage` that
+keeps every trial in memory; in front of a plain `BaseStorage` it puts none.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _VersionManager
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy.orm import Session
+
+from cellsearch.errors import RunError
+from cellsearch.search.database import shown, translated
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.attributes import Distributions
+from cellsearch.search.storage.tables import Full, Store, Superseded, items, studies
+
+
+class Sessions(threading.local):
+    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine, for
+    reading."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.joined: Session | None = None
+
+    def __call__(self) -> Session:
+        return self.joined if self.joined is not None else Session(self.engine)
+
+    def remove(self) -> None:
+        """Sessions are closed after each use."""
+
+
+class CellStorage(RDBStorage):
+    """The storage of one study, in the hands of the process `owner`."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        # Without the initialiser of RDBStorage, which makes an engine of its own: one engine is one
+        # connection a process.
+        self.store, self.owner = store, owner
+        self.engine, self.url, self.engine_kwargs = store.engine, store.url, {}
+        self.skip_compatibility_check = True
+        self.heartbeat_interval = self.grace_period = None
+        self.heartbeat_stale_trial_callback = self.failed_trial_callback = None
+        self.sessions = Sessions(store.engine)
+        self.scoped_session = self.sessions  # type: ignore[assignment]
+        self.planned: Sequence[dict[str, Any]] = ()  # items of a trial that is created by a plan
+
+    @contextmanager
+    def joined(self, connection: Connection) -> Iterator[None]:
+        """Lets every call of this storage, in this thread, be part of the transaction of `connection`."""
+        with (
+            deleted(self.store),
+            Session(connection, join_transaction_mode="create_savepoint") as session,
+        ):
+            self.sessions.joined = session
+            try:
+                yield
+            finally:
+                self.sessions.joined = None
+
+    def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
+        super().check_trial_is_updatable(trial_id, trial_state)
+        here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
+        rows = self.sessions().execute(select(items.c.owner, items.c.outcome).where(*here)).all()
+        if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
+            raise Superseded(f"trial {trial_id}")
+
+    def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
+        """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
+        with self.sessions() as session:
+            trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
+            self.check_trial_is_updatable(trial_id, trial.state)
+            rows = [
+                {
+                    "trial_id": trial_id, "param_name": name, "param_value": float(value),
+                    "distribution_json": distribution_to_json(ranges[name]),
+                }
+                for name, value in params.items()
+            ]  # fmt: skip
+            session.execute(insert(models.TrialParamModel), rows)
+            session.commit()
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        if not self.planned and not room(session, self.store.study):
+            raise Full
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        row = {"study": self.store.study, "trial": trial.number, "trial_id": trial.trial_id}
+        new = self.planned or [{"piece": 0, "owner": self.owner}]
+        session.execute(insert(items), [row | item for item in new])
+        return trial
+
+
+@contextmanager
+def deleted(store: Store) -> Iterator[None]:
+    """Turns what Optuna says of a row that is gone into a RunError, and its wrapper of a driver's error into
+    that error."""
+    try:
+        yield
+    except StorageInternalError as error:
+        raise error.__cause__ or error from error
+    except KeyError as error:
+        if error.args[:1] != (models.NOT_FOUND_MSG,):
+            raise
+        raise RunError(
+            f"{shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
+            "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
+            "start under another --name"
+        ) from error
+
+
+def room(session: Session | Connection, study: int) -> bool:
+    """Whether the targets of a study leave room for one more trial. One that is not decided yet may become a
+    proposal, so it counts as one."""
+    totals = select(studies.c.trials, studies.c.proposals)
+    target = session.execute(totals.where(studies.c.id == study)).one()
+    made = select(func.count()).select_from(items).where(items.c.study == study)
+    trial = made.where(items.c.kind.in_(("propose", "refine", "")))
+    if target.trials is not None and session.execute(trial).scalar_one() >= target.trials:
+        return False
+    if target.proposals is None:
+        return True
+    proposal = made.where(items.c.kind == "propose")
+    open_ = made.where(items.c.kind == "", items.c.outcome == "")
+    return bool(
+        session.execute(proposal).scalar_one() + session.execute(open_).scalar_one() < target.proposals
+    )
+
+
+def _delegate(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.storage, name)(*args, **kwargs)
+
+    return method
+
+
+_PASSED_ON = (
+    *sorted(BaseStorage.__abstractmethods__), "get_best_trial", "get_n_trials", "get_trial_params",
+    "get_trial_id_from_study_id_trial_number", "get_trial_number_from_id", "check_trial_is_updatable",
+    "set_trial_params",
+)  # fmt: skip
+
+
+def direct(storage: RDBStorage) -> BaseStorage:
+    """`storage` as a `BaseStorage` that Optuna puts no cache in front of."""
+    found: BaseStorage = type("Direct", (BaseStorage,), {name: _delegate(name) for name in _PASSED_ON})()
+    found.storage = storage  # type: ignore[attr-defined]
+    return found
+
+
+def prepare(engine: Engine, url: str) -> None:
+    """Makes Optuna's tables and ours where they are missing. A RunError where those that are there are of
+    another version of Optuna."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    tables.prepare(engine, url)
+    with translated(url):
+        with engine.execution_options(immediate=True).begin() as connection:
+            models.BaseModel.metadata.create_all(connection)
+        try:
+            sessions: Any = Sessions(engine)
+            _VersionManager(url, engine, sessions).check_table_schema_compatibility()
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            raise RunError(
+                f"{shown(url)}: {first}\nupgrade it: optuna storage upgrade --storage URL"
+            ) from error
