@@ -31,6 +31,7 @@ from sqlalchemy import (
     Text,
     column,
     func,
+    inspect,
     select,
     table,
 )
@@ -44,6 +45,7 @@ _LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL databa
 META = MetaData()
 VERSION = 2  # of these tables; `migrations` has the way from each earlier one
 
+OLD_TABLE = "cellsearch_slots"  # of version 1, which had no table with its version
 version = Table("cellsearch_schema", META, Column("version", Integer, primary_key=True))
 
 studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` there, which holds the uuid
@@ -218,6 +220,17 @@ class Store:
     url: str
     study: int  # id in `studies`, not Optuna's
     name: str
+
+
+def version_of(connection: Connection) -> int:
+    """The version of our tables in a database; 0 where there are none. While there are tables of the first
+    version, their studies are not migrated."""
+    there = set(inspect(connection).get_table_names())
+    if OLD_TABLE in there:
+        return 1
+    if version.name not in there:
+        return 0
+    return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
 
 
 def prepare(engine: Engine, url: str) -> None:

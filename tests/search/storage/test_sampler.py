@@ -10,6 +10,8 @@ from typing import Any
 
 import optuna
 import pytest
+from cellsearch.search.study import sampler as sampler_module
+from cellsearch.search.study import trials
 from optuna.distributions import IntDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import FixedTrial, Trial, TrialState, create_trial
@@ -18,8 +20,6 @@ import cellsearch as cs
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.errors import CellError, CellsearchError
-from cellsearch.search.study import sampler as sampler_module
-from cellsearch.search.study import trials
 from tests.search.scripted import space_of
 
 SEEDS = ("lstm", "gru")

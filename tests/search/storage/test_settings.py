@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import optuna
 import pytest
+from cellsearch.search.study.settings import GOOD, PER_GOOD, SAMPLERS, TOLD, Result, nearest_of, suggest, told
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cellsearch.errors import RunError
-from cellsearch.search.study.settings import GOOD, PER_GOOD, SAMPLERS, TOLD, Result, nearest_of, suggest, told
 from cellsearch.train.settings import Grid
 
 # that of the paper
