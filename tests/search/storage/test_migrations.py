@@ -11,10 +11,11 @@ import os
 import sqlite3
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from sqlalchemy import MetaData, delete, insert, select, text
+from sqlalchemy import MetaData, delete, event, insert, select, text
 
 from cellsearch.cli.main import main
 from cellsearch.errors import RunError
@@ -212,6 +213,11 @@ def test_on_a_server(url: str, postgres: str) -> None:
     """The same rows on PostgreSQL."""
     source, target = database.connect(url), database.connect(postgres)
     meta = MetaData()
+
+    @event.listens_for(meta, "column_reflect")
+    def generic(inspector: object, table: object, column: dict[str, Any]) -> None:
+        column["type"] = column["type"].as_generic()
+
     meta.reflect(source)
     with target.begin() as connection:
         meta.create_all(connection)
