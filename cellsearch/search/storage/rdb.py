@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
-from cellsearch.search.database import shown, translated
+from cellsearch.search.database import file_of, shown, translated
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import Distributions
 from cellsearch.search.storage.tables import Full, Store, Superseded, items, studies
@@ -171,10 +171,12 @@ def prepare(engine: Engine, url: str) -> None:
     """Makes Optuna's tables and ours where they are missing. A RunError where those that are there are of
     another version of Optuna."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tables.prepare(engine, url)
-    with translated(url):
+    with translated(url), tables.creating(engine):
+        tables.prepare(engine, url)
         with engine.execution_options(immediate=True).begin() as connection:
             models.BaseModel.metadata.create_all(connection)
+        if engine.dialect.name == "sqlite" and file_of(url) is None:
+            return  # in memory: it has one connection, and no version but this one
         try:
             sessions: Any = Sessions(engine)
             _VersionManager(url, engine, sessions).check_table_schema_compatibility()

@@ -233,8 +233,19 @@ def version_of(connection: Connection) -> int:
     return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
 
 
+@contextmanager
+def creating(engine: Engine) -> Iterator[None]:
+    """On PostgreSQL one process makes tables at a time; two that make the same table would fail."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
+        yield
+
+
 def prepare(engine: Engine, url: str) -> None:
-    """Makes the tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
+    """Makes our tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
     works."""
     with translated(url):
         if engine.dialect.name == "sqlite":
@@ -243,8 +254,6 @@ def prepare(engine: Engine, url: str) -> None:
                 cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
                 cursor.close()
         with engine.execution_options(immediate=True).begin() as connection:
-            if engine.dialect.name == "postgresql":  # there two that make the same table fail
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
 
