@@ -75,7 +75,7 @@ class Coordinator:
         }  # fmt: skip
         program = {"format": FORMAT, "program": known.program, "devices": list(self.crew.devices)}
         self.log(lambda: self.journal.append("start", program | targets))
-        liveness.end_orphans(self.store)
+        liveness.end_orphans(self.store, self.crew.command)
         liveness.recover(self.store, self.failures)
         try:
             while not signals.got:
