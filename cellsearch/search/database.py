@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.search import sqlite_files
 
 BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
@@ -82,6 +83,8 @@ def connect(url: str) -> Engine:
     RunError."""
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
+        if (file := file_of(url)) is not None:
+            sqlite_files.check(file)
         engine = create_engine(_readable(driven(url)), **engine_options(url))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)

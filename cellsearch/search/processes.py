@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
+from cellsearch.files import open_own
 
 _PROC = Path("/proc/self/stat").exists()
 
@@ -142,7 +143,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Where another process holds it, a RunError names that process.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        handle = open_own(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise RunError(
             f"cannot write {printable(str(path))}: {error.strerror}\n"

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cellsearch.errors import RunError, printable
-from cellsearch.files import write_text
+from cellsearch.files import NotRegularError, own_folder, read, write_text
 from cellsearch.search.records import Facts
 from cellsearch.search.slots import Slot, outcomes_of
 from cellsearch.train.outcome import Outcome
+
+MOST = 1 << 26  # bytes of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,7 @@ class Spool:
 
     def keep(self, slot: Slot, task: str, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Writes a stage. Raises RunError where that cannot be done."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make {printable(str(self.folder))}: {error.strerror}") from error
+        own_folder(self.folder)
         text = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
         kept = self._key(slot, task, [outcome.setting for outcome in outcomes])
         kept |= {"outcomes": text, "seconds": seconds, "digest": _digest(text, seconds)}
@@ -42,8 +40,8 @@ class Spool:
     ) -> tuple[tuple[Outcome, ...], float] | None:
         """The outcomes and the seconds of a stage that was kept; None where there is none, or another one."""
         try:
-            kept = json.loads(self._path(slot, task).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none, or damaged: it is trained again
+            kept = json.loads(read(self._path(slot, task), MOST))
+        except (OSError, NotRegularError, ValueError):  # none, or damaged: it is trained again
             return None
         key = self._key(slot, task, settings)
         if not isinstance(kept, dict) or {name: kept.get(name) for name in key} != key:
