@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from cellsearch.errors import RunError
 from cellsearch.files import write_text
-from cellsearch.search import board, cellrecords, liveness, queries, records
+from cellsearch.search import board, cellrecords, liveness, queries, records, sqlite_files
 from cellsearch.search.crew import Crew, Exit
-from cellsearch.search.database import Unavailable
+from cellsearch.search.database import Unavailable, file_of
 from cellsearch.search.exits import RESTARTS, bury, hopeless
 from cellsearch.search.journal import FORMAT, NAME, Journal, JournalError
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
@@ -33,6 +33,7 @@ POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
 PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
 MIRROR_SECONDS = 10.0  # before Optuna is tried again after it has refused
+BACKUP_SECONDS = 600.0  # between two backups of a database that is a file
 MOST_SECONDS = 5.0  # between two looks, however long one takes
 
 
@@ -62,7 +63,9 @@ class Coordinator:
         self.seen = (-1, -1)  # slots ended, trials ranked at the last look
         self.written: set[str] = set()  # cells that have their file
         self._mirror: optuna.Study | None = None
-        self._next = {"beat": 0.0, "show": 0.0, "mirror": 0.0}
+        self.damaged: sqlite_files.Damaged | None = None
+        self.backed_up = 0  # slots ended at the last backup
+        self._next = {"beat": 0.0, "show": 0.0, "mirror": 0.0, "backup": self.began + BACKUP_SECONDS}
         self._watch = Watch()
 
     def run(self, signals: Signals) -> int:
@@ -99,6 +102,8 @@ class Coordinator:
             code = 128 + signals.got[0] if signals.got else 0
         finally:
             self.close(at_once=lambda: len(signals.got) > 1)
+        if self.damaged:
+            raise self.damaged
         self.log(lambda: self.journal.append("end", {"code": code}))
         if not signals.got and (known := records.facts(self.store)).stopped:
             raise RunError(known.stopped)
@@ -137,6 +142,8 @@ class Coordinator:
             self.starts += started
             for child in self.crew.children[len(self.crew.children) - started :]:
                 self.log_worker("started", child.worker.id, self.crew.devices[child.place - 1])
+        if self.due("backup", BACKUP_SECONDS):
+            self.back_up()
         self.mirror()
         if self.show and self.due("show", SHOW_SECONDS):
             self.show(self.look())
@@ -218,6 +225,20 @@ class Coordinator:
                 write_text(path, cell.text)
             self.written.add(cell.fingerprint)
 
+    def back_up(self) -> None:
+        """Writes the backup of the database where something was recorded since the last one; where that
+        fails, the search goes on."""
+        file, ended = file_of(self.store.url), self.seen[0]
+        if file is None or ended in (-1, self.backed_up):
+            return
+        try:
+            sqlite_files.back_up(file)
+            self.backed_up = ended
+        except sqlite_files.Damaged:
+            raise
+        except RunError as error:
+            self.tell(str(error))
+
     def tell(self, message: str) -> None:
         if not self.messages or self.messages[-1] != message:
             self.messages.append(message)
@@ -233,6 +254,10 @@ class Coordinator:
             self.mirror(all_=True)
             self.log(lambda: self.follow(records.facts(self.store)))
             liveness.leave(self.store, [self.me.id], failures=self.failures)
+            if not at_once():
+                self.back_up()
+        except sqlite_files.Damaged as error:
+            self.damaged = error
         except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same
         if self.show:

@@ -18,7 +18,7 @@ from sqlalchemy import Row, column, select, table, update
 
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
-from cellsearch.search import cellrecords, queries
+from cellsearch.search import cellrecords, queries, sqlite_files
 from cellsearch.search.database import driven, engine_options, said, shown
 from cellsearch.search.failpoint import failpoint
 from cellsearch.search.records import Facts
@@ -44,6 +44,7 @@ def open_mirror(store: Store) -> optuna.Study:
     with explained(store, f"open its study {store.name!r} there"):
         url = driven(store.url).render_as_string(hide_password=False)
         storage = optuna.storages.RDBStorage(url, engine_kwargs=engine_options(store.url))
+        sqlite_files.watch(storage.engine)
         mirror = optuna.create_study(
             storage=storage, study_name=store.name, direction="maximize", load_if_exists=True
         )
