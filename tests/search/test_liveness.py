@@ -17,6 +17,7 @@ from cellsearch.search.slots import Slot
 from tests.search.scripted import Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
+SLEEPER = (sys.executable, str(Path(__file__).with_name("sleeper.py")))
 
 
 def worker(name: str) -> Worker:
@@ -24,7 +25,8 @@ def worker(name: str) -> Worker:
 
 
 def sleeper() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    """A process that ends neither by itself nor with its parent: a worker that was stopped."""
+    return subprocess.Popen(SLEEPER)
 
 
 def test_a_watch_gives_up_who_stands_still_for_so_many_looks() -> None:
@@ -82,7 +84,7 @@ def test_orphans_are_waited_for_and_stopped_ones_killed(
     liveness.register(store, liveness.identity("worker", orphan.pid, "search-of-a-dead-one"))
     liveness.register(store, liveness.identity("worker", other.pid, mine.id))
     liveness.register(store, liveness.identity("worker", free.pid))
-    liveness.end_orphans(store)
+    liveness.end_orphans(store, SLEEPER)
     assert orphan.wait(5) == -signal.SIGKILL
     assert other.poll() is None  # its search lives
     assert free.poll() is None  # it was started by hand
