@@ -33,6 +33,7 @@ from tests.search.scripted import (
     SEEDS,
     Scripted,
     hashed,
+    items_of,
     new_study,
     one_of,
     searched,
@@ -44,15 +45,14 @@ from tests.search.scripted import (
 SPACE = space_of()
 
 
-def rows(store: Store) -> list[Any]:
-    order = (tables.items.c.trial, tables.items.c.piece)
-    with tables.reading(store.engine, store.url) as connection:
-        return list(connection.execute(select(tables.items).order_by(*order)))
-
-
 def trials(store: Store) -> list[Any]:
     """The items of proposals and refinements."""
-    return [row for row in rows(store) if row.kind not in ("baseline", "seed")]
+    return items_of(store)
+
+
+def rows(store: Store) -> list[Any]:
+    """The items of the seeds."""
+    return items_of(store, "baseline", "seed")
 
 
 def table(store: Store, space: Space = SPACE) -> list[board.Row]:
@@ -367,9 +367,7 @@ def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -
     store = searched(tmp_path, Failing(without_a_task), space_of(failures=4), one_of(1_000), trials=50)
     known = records.facts(store)
     assert [(row.outcome, row.task) for row in trials(store)] == [("failed", "arithmetic")] * 4
-    assert known.stopped == (
-        "4 evaluations in a row have failed; the first of them: failed: out of memory"
-    )
+    assert known.stopped == ("4 evaluations in a row have failed; the first of them: failed: out of memory")
     records.extend(store, Target(50))
     assert records.facts(store).stopped == ""  # a new search may try again
 
@@ -419,7 +417,9 @@ def test_a_setting_that_diverges_costs_nothing_but_itself(tmp_path: Path) -> Non
     ranked = [row for row in table(store) if row.rank and not row.seed]
     assert ranked
     assert all(
-        result.setting is not None and PLACES[result.setting] % 2 == 0 for row in ranked for result in row.tasks
+        result.setting is not None and PLACES[result.setting] % 2 == 0
+        for row in ranked
+        for result in row.tasks
     )
 
 

@@ -1,4 +1,4 @@
-"""Many workers that take slots at the same time: each slot once, in order, and no more than the target."""
+"""Many workers that take trials at the same time: each trial once, in order, and no more than the target."""
 
 import os
 import secrets
@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, select, text, update
 
-from cellsearch.search import database, liveness, records, schema, slots
+from cellsearch.search import database, liveness, records
 from cellsearch.search.liveness import Worker
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.schema import Store
-from cellsearch.search.slots import Idle, Slot
-from tests.search.scripted import DIGESTS, SEEDS, new_study, space_of
+from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.driver import Driver, open_driver
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.storage.trials import Idle, Item
+from tests.search.scripted import DIGESTS, SEEDS, drivers, new_study, space_of, take_one
 
 SPACE = space_of()
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
@@ -36,8 +39,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = database.driven(SERVER).set(drivername="postgresql", database=name).render_as_string(False)
-    tasks = {task.name: len(task.grid) for task in SPACE.tasks}
-    made = records.create(url, "s", Identity(SPACE.text, 1, DIGESTS), "test", 15, seeds_of(SPACE), tasks, 4)
+    made = create(url, "s", SPACE, Identity(SPACE.text, 1, DIGESTS), "test", Target(15), seeds_of(SPACE))
     yield made
     made.engine.dispose()
     with admin.connect() as connection:
@@ -46,27 +48,38 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def based(store: Store) -> None:
-    """The baseline is done."""
-    with schema.writing(store) as connection:
-        connection.execute(update(schema.slots).values(state="done", outcome="baseline"))
-    with schema.writing(store) as connection:
+    """The baseline is done, and the seeds are told."""
+    driver = open_driver(store, "first")
+    pieces = tables.items.c.kind == "baseline"
+    with tables.writing(store) as connection:
+        connection.execute(update(tables.items).where(pieces).values(outcome="baseline"))
         unit = '{"accuracy": 0.5, "floor": 0.1, "kept": true}'
-        connection.execute(update(schema.studies).values(baseline=f'{{"arithmetic": {unit}, "xml": {unit}}}'))
+        connection.execute(update(tables.studies).values(baseline=f'{{"arithmetic": {unit}, "xml": {unit}}}'))
+    for _ in range(2):
+        item = take_one(driver)
+        assert item.kind == "seed"
+        finish(driver, item, "ranked")
 
 
-def together(store: Store, count: int) -> list[int]:
-    """The slots that so many workers get, each with connections of its own, until they get none."""
-    barrier, found, wrong = threading.Barrier(count), list[int](), list[BaseException]()
+def finish(driver: Driver, item: Item, outcome: str) -> None:
+    """Ends an item, and tells its trial where it has one."""
+    trial = None if item.kind == "baseline" else driver.trial(item.trial_id)
+    trials.finish(driver, item, outcome, trial=trial, score=1.0, failures=None)
+
+
+def together(store: Store, count: int, at_once: int = 1) -> list[tuple[int, int]]:
+    """The items that `count` workers get, each with connections of its own, until they get none."""
+    barrier, found, wrong = threading.Barrier(count), list[tuple[int, int]](), list[BaseException]()
 
     def one(k: int) -> None:
         mine = Store(database.connect(store.url), store.url, store.study, store.name)
         try:
+            driver = open_driver(mine, f"w{k}")
             barrier.wait(60)
-            while isinstance(slot := slots.take(mine, f"w{k}"), Slot):
-                found.append(slot.number)
-                with schema.writing(mine) as connection:  # ended, so that the next can be taken
-                    here = schema.slots.c.number == slot.number
-                    connection.execute(update(schema.slots).where(here).values(state="done", worker=""))
+            while isinstance(taken := trials.take(driver, at_once), list):
+                for item in taken:
+                    found.append((item.trial, item.piece))
+                    finish(driver, item, "baseline" if item.kind == "baseline" else "filtered")
         except BaseException as error:
             wrong.append(error)
         finally:
@@ -81,51 +94,58 @@ def together(store: Store, count: int) -> list[int]:
     return sorted(found)
 
 
-def test_new_slots_are_made_once_and_without_gaps_up_to_the_target(store: Store) -> None:
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_new_trials_are_made_once_and_without_gaps_up_to_the_target(store: Store, at_once: int) -> None:
     based(store)
-    assert together(store, 6) == list(range(12, 27))
-    assert slots.take(store, "late") is Idle.DONE
+    assert together(store, 6, at_once) == [(number, 0) for number in range(2, 17)]
+    assert trials.take(open_driver(store, "late")) is Idle.DONE
+    study = open_driver(store, "late").study
+    assert [(trial.number, trial.state.name) for trial in study.trials[2:]] == [
+        (number, "PRUNED") for number in range(2, 17)
+    ]
 
 
 def test_pieces_of_the_baseline_are_taken_once(store: Store) -> None:
-    assert together(store, 6) == list(range(12))
-    assert slots.take(store, "late") is Idle.FREEZE
+    records.extend(store, Target(0))
+    assert together(store, 6) == [(seed, piece) for seed in (0, 1) for piece in range(7)]
+    assert trials.take(open_driver(store, "late")) is Idle.DONE
 
 
-def test_a_slot_that_is_held_is_given_again_and_what_a_new_one_holds_is_empty(store: Store) -> None:
+def test_a_trial_that_is_held_is_given_again_and_a_new_one_is_empty(store: Store) -> None:
     based(store)
-    first = slots.take(store, "w")
-    assert first == Slot(12, "", "", "", "")
-    assert slots.take(store, "w") == first
-    other = slots.take(store, "v")
-    assert isinstance(other, Slot) and other.number == 13
-    assert slots.release(store, ["w"], failures=9) == [12]
-    assert slots.take(store, "u") == first
+    of = drivers(store)
+    first = take_one(of("w"))
+    assert first == Item(2, 0, first.trial_id, "", "", "", "")
+    assert take_one(of("w")) == first
+    assert take_one(of("v")).trial == 3
+    assert trials.release(store, ["w"], "other", failures=9) == [2]
+    assert take_one(of("u")) == first
 
 
-def test_a_beat_and_the_way_of_a_slot_wait_for_nobody_who_has_the_study(store: Store) -> None:
+def test_a_beat_and_the_work_on_a_trial_wait_for_no_process_that_has_locked_the_study(store: Store) -> None:
     if store.engine.dialect.name == "sqlite":
         pytest.skip("there every write locks the file")
     me = Worker("w", "worker", "h", 1, "1")
     liveness.register(store, me)
-    slot = slots.take(store, "w")
-    assert isinstance(slot, Slot)
+    driver = open_driver(store, "w")
+    item = take_one(driver)
     done = threading.Event()
 
     def work() -> None:
         liveness.beat(store, me, "at work")
-        slots.claim(store, "w", slot, slot.task, lambda taken: [0])
-        slots.finish(store, "w", slot, "baseline", failures=9)
+        trials.claim(driver, item, item.task, lambda taken: [])
+        trials.commit(driver, item, item.task, [], 1.0)
+        trials.finish(driver, item, "baseline", failures=9)
         done.set()
 
     thread = threading.Thread(target=work)
-    with schema.writing(store):
+    with tables.writing(store):
         thread.start()
         assert done.wait(20)
     thread.join(20)
-    with schema.reading(store.engine, store.url) as connection:
-        assert connection.execute(select(schema.workers.c.beat)).scalar_one() == 1
-    assert slot.fingerprint in SEEDS.values()
+    with tables.reading(store.engine, store.url) as connection:
+        assert connection.execute(select(tables.workers.c.beat)).scalar_one() == 1
+    assert item.fingerprint in SEEDS.values()
 
 
 def test_the_ring_is_whole_and_beats_slow_down(store: Store) -> None:

@@ -1,226 +1,286 @@
-"""Slots: who gets which, what a retry keeps, and what happens to late results."""
+"""Work items: which worker gets which, what an adopted trial keeps, and what happens to late results."""
 
 import multiprocessing
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from cellsearch.search import cellrecords, queries, records, schema, slots
-from cellsearch.search.schema import Store
-from cellsearch.search.slots import Idle, Lost, Slot
+from cellsearch.search import cellrecords, liveness, queries, records
+from cellsearch.search.records import Target
+from cellsearch.search.storage import trials
+from cellsearch.search.storage.driver import Driver
+from cellsearch.search.storage.tables import Store, Superseded
+from cellsearch.search.storage.trials import Idle, Item, Proposed
+from cellsearch.search.worker import work as work_on
 from cellsearch.train.outcome import Outcome
-from tests.search.scripted import FLOORS, SEEDS, Scripted, new_study, one_of, space_of, variant, work
+from tests.search.scripted import (
+    FLOORS,
+    KEYS,
+    SEEDS,
+    Scripted,
+    based,
+    drivers,
+    items_of,
+    new_study,
+    one_of,
+    space_of,
+    take_one,
+    variant,
+)
 
 SPACE = space_of()
 
 
-def take(store: Store, worker: str = "me") -> Slot:
-    taken = slots.take(store, worker)
-    assert isinstance(taken, Slot)
-    return taken
+def release(store: Store, *workers: str, crash: str = "") -> list[int]:
+    """By another process."""
+    return trials.release(store, workers, "other", crash=crash, failures=9)
+
+
+def finish(driver: Driver, item: Item, outcome: str, cause: str = "", failures: int = 9) -> None:
+    """Ends an item, and tells its trial where it has one."""
+    trial = None if item.kind == "baseline" else driver.trial(item.trial_id)
+    score = 1.0 if outcome == "ranked" else None
+    trials.finish(driver, item, outcome, trial=trial, cause=cause, score=score, failures=failures)
 
 
 def outcomes(*settings: int) -> list[Outcome]:
-    return [Outcome(setting, "done", 0.5, 1.0, 3, 8, 100) for setting in settings]
+    return [Outcome(KEYS[setting], "done", 0.5, 1.0, 3, 8, 100) for setting in settings]
 
 
-def after_baseline(folder: Path, trials: int = 3) -> Store:
-    store = new_study(folder, SPACE, trials=0)
-    work(store, SPACE, Scripted(), one_of(1))
-    records.extend(store, trials)
-    return store
+def keys(*settings: int) -> list[str]:
+    return [KEYS[setting] for setting in settings]
 
 
-def decided(store: Store, slot: Slot, number: int = 1, worker: str = "me") -> Slot:
-    return slots.decide(
-        store,
-        worker,
-        slot,
-        "propose",
-        f"{number:064x}",
-        function=f"{number:064d}",
-        name="m",
-        text="cell m(x; h)\nh' = x\n",
-        parent=SEEDS["gru"],
-    )
+def decided(driver: Driver, item: Item, number: int = 1) -> Item:
+    text = "cell m(x; h)\nh' = x\n"
+    proposed = Proposed("propose", f"{number:064x}", f"{number:064d}", "m", text, SEEDS["gru"])
+    return trials.decide(driver, item, proposed)
+
+
+def row_of(store: Store, item: Item) -> Any:
+    return next(row for row in items_of(store, item.kind, "propose") if row.trial == item.trial)
 
 
 def test_the_baseline_comes_first_in_pieces_and_then_waits_for_all(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
-    pieces = [take(store, f"w{n}") for n in range(12)]
-    assert [p.number for p in pieces] == list(range(12))
-    assert {(p.kind, p.task, p.fingerprint) for p in pieces} == {
-        ("baseline", task, mark) for task in ("arithmetic", "xml") for mark in SEEDS.values()
-    }
-    assert slots.take(store, "me") is Idle.WAIT
+    of = drivers(store)
+    pieces = [take_one(of(f"w{n}")) for n in range(12)]
+    assert [(p.trial, p.piece) for p in pieces] == [(seed, k) for seed in (0, 1) for k in range(6)]
+    assert [(p.kind, p.task, p.fingerprint) for p in pieces] == [
+        ("baseline", task, mark) for mark in SEEDS.values() for task in ["arithmetic"] * 3 + ["xml"] * 3
+    ]
     for n, piece in enumerate(pieces):
-        settings = slots.claim(
-            store, f"w{n}", piece, piece.task, lambda taken: pytest.fail("they are claimed")
+        assert trials.take(of("me")) is Idle.WAIT
+        settings = trials.claim(of(f"w{n}"), piece, piece.task, lambda taken: pytest.fail("they are claimed"))
+        trials.commit(
+            of(f"w{n}"), piece, piece.task, [replace(outcomes(0)[0], setting=s) for s in settings], 1.0
         )
-        slots.commit(store, f"w{n}", piece, piece.task, outcomes(*settings), 1.0)
-        slots.finish(store, f"w{n}", piece, "baseline", failures=9)
-    assert slots.take(store, "me") is Idle.FREEZE
-    records.freeze(store, SEEDS["gru"], FLOORS, 0.02)
-    assert take(store).number == 12
+        finish(of(f"w{n}"), piece, "baseline")
+    seeds = [take_one(of(f"w{n}")) for n in range(2)]
+    assert [(s.trial, s.piece, s.kind, s.fingerprint) for s in seeds] == [
+        (n, 6, "seed", mark) for n, mark in enumerate(SEEDS.values())
+    ]
+    for n, seed in enumerate(seeds):
+        assert trials.take(of("me")) is Idle.WAIT
+        records.freeze(store, SEEDS["gru"], FLOORS, 0.02)
+        finish(of(f"w{n}"), seed, "ranked")
+    assert take_one(of("me")).trial == 2
 
 
 def test_the_target_counts_trials_and_not_the_baseline(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    assert [take(store, f"w{n}").number for n in range(3)] == [12, 13, 14]
-    assert slots.take(store, "me") is Idle.DONE
-    slots.release(store, ["w0", "w1", "w2"], failures=9)
-    assert [take(store, f"w{n}").number for n in range(3)] == [12, 13, 14]  # a retry is no other trial
-    records.extend(store, 4)
-    assert take(store).number == 15
+    store = based(tmp_path, SPACE, 3)
+    of = drivers(store)
+    new = [decided(of(f"w{n}"), take_one(of(f"w{n}")), n) for n in range(3)]
+    assert [item.trial for item in new] == [2, 3, 4]
+    assert trials.take(of("me")) is Idle.DONE
+    assert release(store, "w0", "w1", "w2") == [2, 3, 4]
+    assert [take_one(of(f"w{n}")).trial for n in range(3)] == [2, 3, 4]  # an adopted trial is no other trial
+    records.extend(store, Target(4))
+    assert take_one(of("me")).trial == 5
 
 
 @pytest.mark.parametrize("stopped", ["", "broken"])
-def test_nobody_takes_a_slot_of_a_study_that_was_halted(tmp_path: Path, stopped: str) -> None:
-    store = after_baseline(tmp_path)
+def test_no_trial_of_a_study_that_was_halted_is_taken(tmp_path: Path, stopped: str) -> None:
+    store = based(tmp_path, SPACE, 3)
+    of = drivers(store)
     records.halt(store, stopped)
-    assert slots.take(store, "me") is Idle.DONE
-    records.extend(store, 3)
-    assert take(store).number == 12
+    assert trials.take(of("me")) is Idle.DONE
+    records.extend(store, Target(3))
+    assert take_one(of("me")).trial == 2
 
 
-def test_a_retry_keeps_number_decision_claims_and_stages(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    slot = decided(store, take(store))
-    assert slots.claim(store, "me", slot, "filter", lambda taken: [5]) == (5,)
-    slots.commit(store, "me", slot, "filter", outcomes(5), 2.0)
-    assert slots.claim(store, "me", slot, "xml", lambda taken: [9, 2, 7]) == (9, 2, 7)
-    slots.release(store, ["me"], failures=9)
-    again = take(store, "you")
-    assert again == slot
-    assert list(slots.recorded(store, again)) == ["filter"]
-    assert slots.claim(store, "you", again, "xml", lambda taken: pytest.fail("drawn before")) == (9, 2, 7)
+def test_an_adopted_trial_keeps_number_decision_claims_and_stages(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 3)
+    me, you = map(drivers(store), ("me", "you"))
+    item = decided(me, take_one(me))
+    assert trials.claim(me, item, "filter", lambda taken: keys(5)) == tuple(keys(5))
+    trials.commit(me, item, "filter", outcomes(5), 2.0)
+    assert trials.claim(me, item, "xml", lambda taken: keys(9, 2, 7)) == tuple(keys(9, 2, 7))
+    assert release(store, "me") == [item.trial]
+    again = take_one(you)
+    assert again == item
+    assert list(trials.recorded(store, again)) == ["filter"]
+    claimed = trials.claim(you, again, "xml", lambda taken: pytest.fail("drawn before"))
+    assert claimed == tuple(keys(9, 2, 7))
 
 
 def test_claims_of_others_are_taken(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    first, second = take(store, "me"), take(store, "you")
-    first, second = decided(store, first, 1), decided(store, second, 1, "you")  # the same cell
-    seen: list[frozenset[int]] = []
-    slots.claim(store, "me", first, "xml", lambda taken: [1, 2])
+    store = based(tmp_path, SPACE, 3)
+    me, you = map(drivers(store), ("me", "you"))
+    first, second = decided(me, take_one(me)), decided(you, take_one(you))  # the same cell
+    seen: list[frozenset[str]] = []
+    trials.claim(me, first, "xml", lambda taken: keys(1, 2))
 
-    def choose(taken: frozenset[int]) -> list[int]:
+    def choose(taken: frozenset[str]) -> list[str]:
         seen.append(taken)
-        return [3]
+        return keys(3)
 
-    slots.claim(store, "you", second, "xml", choose)
-    slots.claim(store, "you", second, "arithmetic", choose)
-    assert seen == [frozenset({1, 2}), frozenset()]
+    trials.claim(you, second, "xml", choose)
+    trials.claim(you, second, "arithmetic", choose)
+    assert seen == [frozenset(keys(1, 2)), frozenset()]
     assert queries.tried(store, [first.fingerprint]) == {first.fingerprint: {"xml": 3, "arithmetic": 1}}
 
 
-def test_a_setting_cannot_be_claimed_twice_whoever_draws_it(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    first, second = decided(store, take(store)), decided(store, take(store, "you"), worker="you")
-    slots.claim(store, "me", first, "xml", lambda taken: [1])
+def test_a_setting_cannot_be_claimed_twice_whichever_worker_draws_it(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 3)
+    me, you = map(drivers(store), ("me", "you"))
+    first, second = decided(me, take_one(me)), decided(you, take_one(you))
+    trials.claim(me, first, "xml", lambda taken: keys(1))
     with pytest.raises(Exception, match="UNIQUE"):
-        slots.claim(store, "you", second, "xml", lambda taken: [1])
+        trials.claim(you, second, "xml", lambda taken: keys(1))
 
 
-def test_who_lost_a_slot_records_nothing(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    slot = decided(store, take(store))
-    slots.claim(store, "me", slot, "filter", lambda taken: [5])
-    slots.release(store, ["me"], failures=9)
+def test_a_worker_that_lost_a_trial_records_nothing(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 3)
+    me, you = map(drivers(store), ("me", "you"))
+    item = decided(me, take_one(me))
+    trials.claim(me, item, "filter", lambda taken: keys(5))
+    release(store, "me")
     for late in (
-        lambda: slots.commit(store, "me", slot, "filter", outcomes(5), 1.0),
-        lambda: slots.finish(store, "me", slot, "ranked", failures=9),
-        lambda: slots.claim(store, "me", slot, "xml", lambda taken: [1]),
-        lambda: decided(store, slot),
+        lambda: trials.commit(me, item, "filter", outcomes(5), 1.0),
+        lambda: finish(me, item, "ranked"),
+        lambda: finish(me, item, "failed"),
+        lambda: trials.claim(me, item, "xml", lambda taken: keys(1)),
+        lambda: decided(me, item),
     ):
-        with pytest.raises(Lost):
+        with pytest.raises(Superseded):
             late()
-    again = take(store, "you")
-    slots.commit(store, "you", again, "filter", outcomes(5), 1.0)
-    with pytest.raises(Lost):
-        slots.commit(store, "me", slot, "filter", outcomes(5), 1.0)
-    assert len(slots.recorded(store, again)) == 1
+    again = take_one(you)
+    trials.commit(you, again, "filter", outcomes(5), 1.0)
+    with pytest.raises(Superseded):
+        trials.commit(me, item, "filter", outcomes(5), 1.0)
+    assert len(trials.recorded(store, again)) == 1
 
 
 def test_a_commit_whose_answer_was_lost_may_be_given_again(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    slot = decided(store, take(store))
+    store = based(tmp_path, SPACE, 3)
+    me = drivers(store)("me")
+    item = decided(me, take_one(me))
     for _ in range(2):
-        slots.commit(store, "me", slot, "filter", outcomes(5), 2.0)
-    with schema.reading(store.engine, store.url) as connection:
-        row = connection.execute(select(schema.slots).where(schema.slots.c.number == slot.number)).one()
-    assert row.seconds == 2.0
+        assert trials.commit(me, item, "filter", outcomes(5), 2.0) == 0.5
+    assert row_of(store, item).seconds == 2.0
 
 
-def test_a_worker_whose_answers_were_lost_is_told_the_same_again(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    slot = take(store)
-    assert take(store) == slot
-    first = decided(store, slot, 1)
-    assert decided(store, slot, 2) == first  # what was settled stays, whatever was drawn since
-    assert take(store) == first
+def test_a_worker_whose_answers_were_lost_gets_the_same_again(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 3)
+    me = drivers(store)("me")
+    item = take_one(me)
+    assert take_one(me) == item
+    first = decided(me, item, 1)
+    assert decided(me, item, 2) == first  # what was settled stays, whatever was drawn since
+    assert take_one(me) == first
     assert [cell.name for cell in cellrecords.recorded_cells(store)] == ["lstm", "gru", "m"]
 
 
+def test_several_trials_are_taken_in_one_transaction_and_no_more_than_the_target(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 5)
+    me, you = map(drivers(store), ("me", "you"))
+    first = trials.take(me, 3)
+    assert isinstance(first, list) and [item.trial for item in first] == [2, 3, 4]
+    assert trials.take(me, 3) == first
+    second = trials.take(you, 3)
+    assert isinstance(second, list) and [item.trial for item in second] == [5, 6]
+    assert trials.take(drivers(store)("he"), 3) is Idle.DONE
+
+
 def test_only_crashes_count_as_attempts(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path, 1)
+    store = based(tmp_path, SPACE, 1)
+    me = drivers(store)("me")
     for _ in range(20):
-        slot = take(store)
-        assert slots.release(store, ["me"], failures=9) == [slot.number]
-    for _ in range(slots.RETRIES):
-        take(store)
-        slots.release(store, ["me"], crash="signal 11", failures=9)
+        item = take_one(me)
+        assert release(store, "me") == [item.trial]
+    assert row_of(store, item).attempts == 0
+    for attempt in range(trials.RETRIES):
+        take_one(me)
+        release(store, "me", crash="signal 11")
+        assert row_of(store, item).attempts == attempt + 1
     assert queries.counts(store).failed == 0
-    take(store)
-    slots.release(store, ["me"], crash="signal 11", failures=9)
+    take_one(me)
+    release(store, "me", crash="signal 11")
     assert queries.counts(store).failed == 1
-    assert slots.take(store, "me") is Idle.DONE
+    row = row_of(store, item)
+    assert (row.outcome, row.attempts, row.cause) == ("failed", 3, "the worker crashed 3 times: signal 11")
+    assert trials.take(me) is Idle.DONE
 
 
-def test_a_success_ends_a_streak_of_failures(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path, 9)
+def test_a_recorded_stage_ends_a_series_of_crashes(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 1)
+    me = drivers(store)("me")
+    item = decided(me, take_one(me))
+    for task in ("filter", "arithmetic", "xml"):
+        for _ in range(trials.RETRIES):
+            assert take_one(me) == item
+            release(store, "me", crash="signal 11")
+        trials.commit(me, take_one(me), task, outcomes(5), 1.0)
+    assert (row_of(store, item).attempts, row_of(store, item).outcome) == (0, "")
+
+
+def test_a_success_ends_a_series_of_failures(tmp_path: Path) -> None:
+    store = based(tmp_path, SPACE, 9)
+    me = drivers(store)("me")
     for outcome in ("failed", "failed", "ranked", "failed", "failed"):
-        slots.finish(store, "me", take(store), outcome, cause=f"cause {outcome}", failures=3)
+        finish(me, take_one(me), outcome, f"cause {outcome}", failures=3)
     assert not records.facts(store).stopped
-    slots.finish(store, "me", take(store), "failed", cause="another", failures=3)
+    finish(me, take_one(me), "failed", "another", failures=3)
     assert records.facts(store).stopped.endswith("the first of them: cause failed")
 
 
-def test_a_stage_knows_its_best_setting(tmp_path: Path) -> None:
+def test_a_stage_knows_its_best_setting() -> None:
     mixed = [
-        Outcome(4, "done", 0.7, 1.0, 3, 8, 104),
-        Outcome(2, "diverged", None, None, 1, 8, 102, "loss"),
-        Outcome(9, "done", 0.8, 0.9, 3, 9, 109),
-        Outcome(6, "done", 0.8, 0.95, 3, 9, 106),
+        Outcome(KEYS[4], "done", 0.7, 1.0, 3, 8, 104),
+        Outcome(KEYS[2], "diverged", None, None, 1, 8, 102, "loss"),
+        Outcome(KEYS[9], "done", 0.8, 0.9, 3, 9, 109),
+        Outcome(KEYS[6], "done", 0.8, 0.95, 3, 9, 106),
     ]
-    stage = slots.summary(1, "x", "xml", mixed)
+    item = Item(2, 0, 3, "propose", "x", "y", "")
+    stage = trials.summary(item, "xml", mixed)
     assert (stage.settings, stage.trained, stage.accuracy, stage.setting, stage.parameters) == (
         4,
         3,
         0.8,
-        6,
-        106,
+        KEYS[9],  # the first of equal ones
+        109,
     )
-    nothing = slots.summary(1, "x", "xml", [mixed[1]])
+    assert (stage.trial, stage.piece, stage.task, stage.fingerprint) == (2, 0, "xml", "x")
+    nothing = trials.summary(item, "xml", [mixed[1]])
     assert (nothing.settings, nothing.trained, nothing.accuracy, nothing.setting) == (1, 0, None, None)
 
 
 def test_no_number_that_is_not_finite_is_stored(tmp_path: Path) -> None:
-    store = after_baseline(tmp_path)
-    slot = decided(store, take(store))
+    store = based(tmp_path, SPACE, 3)
+    me = drivers(store)("me")
+    item = decided(me, take_one(me))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        slots.commit(store, "me", slot, "xml", [Outcome(0, "done", float("nan"), 1.0, 1, 8, 9)], 1.0)
+        trials.commit(me, item, "xml", [Outcome(KEYS[0], "done", float("nan"), 1.0, 1, 8, 9)], 1.0)
 
 
 def _together(url: str, barrier: Any, answers: Any, worker: str) -> None:
     store = records.open_study(url, "s")
     barrier.wait(20)
     lab = Scripted()
-    from cellsearch.search import liveness
-    from cellsearch.search.worker import work as work_on
-
     heart = liveness.Heart(store, liveness.myself("worker"), 99)
     work_on(store, SPACE, lab, one_of(15), heart)
     answers.put(lab.runs)
