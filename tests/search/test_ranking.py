@@ -90,9 +90,9 @@ def test_bests_are_the_best_of_all_stages_in_any_order(
                 assert task not in both.get(cell, {})
                 continue
             best = both[cell][task]
-            trained = [(-s.accuracy, s.setting) for s in mine if s.accuracy is not None]
+            trained = [(-s.accuracy, s.trial, s.setting) for s in mine if s.accuracy is not None]
             assert best.settings == 2 * len(mine)
             assert best.trained == len(trained)
             assert (best.accuracy, best.setting) == (
-                (-min(trained)[0], min(trained)[1]) if trained else (None, None)
+                (-min(trained)[0], min(trained)[2]) if trained else (None, None)
             )
