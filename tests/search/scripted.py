@@ -73,6 +73,7 @@ class Scripted:
     accuracy: Accuracy = hashed
     floors: Mapping[str, float] = field(default_factory=lambda: FLOORS)
     data: Mapping[str, str] = field(default_factory=lambda: DIGESTS)
+    places: Mapping[str, int] = field(default_factory=lambda: PLACES)
     runs: list[tuple[str, str, int]] = field(default_factory=list)
     before: Callable[[str, str], None] = lambda mark, task: None
 
@@ -88,7 +89,7 @@ class Scripted:
         say("epoch 1")
         outcomes = []
         for key in settings:
-            setting = PLACES[key]
+            setting = self.places[key]
             self.runs.append((mark, task, setting))
             accuracy = self.accuracy(mark, task, setting)
             if accuracy is None:
