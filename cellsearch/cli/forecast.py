@@ -18,7 +18,7 @@ def run_forecast(
 ) -> int:
     """Looks, counts and measures; makes nothing."""
     directory(options.results, name)  # a name that no search can have is an error here too
-    store = records.find(options.storage or default_url(options.results, name), name)
+    store = records.find(options.storage or default_url(options.results, name), name, read_only=True)
     known = records.facts(store) if store else None
     seed = args.seed if args.seed is not None else known.seed if known else 1
     lab = RealLab(space, seed, Path(options.data) if options.data else None, options.devices[0])

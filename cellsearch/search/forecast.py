@@ -117,8 +117,8 @@ def forecast(
         ]
         rest = _times(max(0, trials - done) / workers, (ends[0] or 0.0, ends[1]))
     return Forecast(
-        name, space.seeds, target, trials, workers, lab.device, counts, tuple(stages), seeds, refined, proposed,
-        rest,
+        name, space.seeds, target, trials, workers, lab.device, counts, tuple(stages), seeds, refined,
+        proposed, rest,
     )  # fmt: skip
 
 
