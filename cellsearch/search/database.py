@@ -78,16 +78,24 @@ def engine_options(url: str) -> dict[str, Any]:
     return options
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, read_only: bool = False) -> Engine:
     """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
-    RunError."""
+    RunError.
+
+    With `read_only` every write fails, and an SQLite file is opened without the right to change it.
+    """
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
         if (file := file_of(url)) is not None:
             sqlite_files.check(file)
-        engine = create_engine(_readable(driven(url)), **engine_options(url))
+        options = engine_options(url)
+        if read_only and driven(url).get_backend_name() == "postgresql":
+            options["execution_options"] = {"postgresql_readonly": True}
+        engine = create_engine(_opened(driven(url), read_only), **options)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
+            if read_only:
+                event.listen(engine, "connect", _query_only)
             event.listen(engine, "begin", _begin)
             sqlite_files.watch(engine)
         elif engine.dialect.name == "postgresql":
@@ -111,21 +119,38 @@ def _close(connections: set[Any]) -> None:
         connections.pop().close()
 
 
-def _readable(url: URL) -> URL:
-    """`url`, so that a finished search can be read where nothing may be written: beside a database with a
-    write-ahead log SQLite makes files even to read it, unless it is told that nobody writes to it."""
+def _opened(url: URL, read_only: bool) -> URL:
+    """`url` with the mode in which its SQLite file is opened.
+
+    Beside a database with a write-ahead log SQLite makes two files even to read it. Where they are missing
+    and this user may not write to the file, or not beside it, no process works on it: it is read as a file
+    that does not change (`immutable`). Files made by a reader would belong to that user, and keep a search of
+    the owner from its own database.
+    """
     file = file_of(url.render_as_string(False))
-    if file is None or not file.is_file() or os.access(file.absolute().parent, os.W_OK):
+    if file is None or not file.is_file():
         return url
-    if file.with_name(f"{file.name}-wal").exists():
-        return url  # somebody else works on it, and has made the files
-    return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
+    beside = os.access(file.absolute().parent, os.W_OK)
+    alone = not file.with_name(f"{file.name}-wal").exists()
+    if alone and not (beside and (os.access(file, os.W_OK) or not read_only)):
+        mode = {"immutable": "1"}
+    elif read_only:
+        mode = {"mode": "ro"}
+    else:
+        return url
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={**mode, "uri": "true"})
 
 
 def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are ours: the driver would begin them too late
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _query_only(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
     cursor.close()
 
 
