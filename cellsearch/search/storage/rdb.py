@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from alembic.runtime.migration import MigrationContext
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
@@ -27,7 +28,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
-from cellsearch.search.database import shown, translated
+from cellsearch.search.database import shown
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import Distributions
 from cellsearch.search.storage.tables import Full, Store, Superseded, items, studies
@@ -169,17 +170,31 @@ def direct(storage: RDBStorage) -> BaseStorage:
 
 def prepare(engine: Engine, url: str) -> None:
     """Makes Optuna's tables and ours where they are missing. A RunError where those that are there are of
-    another version of Optuna."""
+    another version of Optuna.
+
+    In one transaction of ours: Optuna takes two connections at a time for it, which a database in memory does
+    not have, and two processes that do it at one instant fail.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    tables.prepare(engine, url)
-    with translated(url):
-        with engine.execution_options(immediate=True).begin() as connection:
-            models.BaseModel.metadata.create_all(connection)
-        try:
-            sessions: Any = Sessions(engine)
-            _VersionManager(url, engine, sessions).check_table_schema_compatibility()
-        except RuntimeError as error:
-            first = str(error).splitlines()[0]
-            raise RunError(
-                f"{shown(url)}: {first}\nupgrade it: optuna storage upgrade --storage URL"
-            ) from error
+    tables.prepare(engine, url, lambda connection: _prepare(connection, url))
+
+
+def _prepare(connection: Connection, url: str) -> None:
+    """What Optuna does when it opens a storage."""
+    models.BaseModel.metadata.create_all(connection)
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
+    versions.url = url
+    info: Any = models.VersionInfoModel.__table__
+    schema = connection.execute(select(info.c.schema_version)).scalar()
+    if schema is None:
+        new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+        connection.execute(insert(info).values(version_info_id=1, **new))
+    context, head = MigrationContext.configure(connection), versions.get_head_version()
+    found = context.get_current_revision()
+    if found is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), head)
+    elif found != head:
+        raise RunError(
+            f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
+            "upgrade it: optuna storage upgrade --storage URL"
+        )

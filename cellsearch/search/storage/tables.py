@@ -11,7 +11,7 @@ No setting and no lock outlives its transaction: a pooler in front of the server
 transaction another connection.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -220,9 +220,9 @@ class Store:
     name: str
 
 
-def prepare(engine: Engine, url: str) -> None:
-    """Makes the tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
-    works."""
+def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
+    """Makes the tables where they are missing, and what `also` makes in the same transaction; on SQLite
+    readers no longer wait for writers (WAL) where that works."""
     with translated(url):
         if engine.dialect.name == "sqlite":
             with engine.connect() as connection:  # of the driver: this cannot be within a transaction
@@ -234,6 +234,7 @@ def prepare(engine: Engine, url: str) -> None:
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
+            also(connection)
 
 
 @contextmanager
