@@ -105,9 +105,12 @@ def check_optuna(folder: Path, trials: int) -> None:
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(query).all()
     states = {"ranked": "COMPLETE", "filtered": "PRUNED", "failed": "FAIL"}
-    assert [(row.trial, row.trial_id, states[row.outcome], row.score) for row in rows] == [
-        (trial.number, trial._trial_id, trial.state.name, trial.value) for trial in study.trials
+    assert [(row.trial, row.trial_id, states[row.outcome]) for row in rows] == [
+        (trial.number, trial._trial_id, trial.state.name) for trial in study.trials
     ]
+    for row, trial in zip(rows, study.trials, strict=True):  # Optuna's value of a pruned one: its last report
+        pruned = trial.intermediate_values[trial.last_step or 0] if row.outcome == "filtered" else None
+        assert trial.value == (row.score if row.outcome == "ranked" else pruned)
     assert all(trial.user_attrs["record"]["cell"] for trial in study.trials)
 
 

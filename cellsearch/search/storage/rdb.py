@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
-from alembic.runtime.migration import MigrationContext
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
@@ -181,6 +180,9 @@ def prepare(engine: Engine, url: str) -> None:
 
 def _prepare(connection: Connection, url: str) -> None:
     """What Optuna does when it opens a storage."""
+    # here: a worker does not need it
+    from alembic.runtime.migration import MigrationContext
+
     models.BaseModel.metadata.create_all(connection)
     versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
     versions.url = url
