@@ -1,5 +1,6 @@
 """Whole searches with real processes: signals, kills, crashes. Training is scripted."""
 
+import math
 import os
 import random
 import signal
@@ -108,9 +109,14 @@ def check_optuna(folder: Path, trials: int) -> None:
     assert [(row.trial, row.trial_id, states[row.outcome]) for row in rows] == [
         (trial.number, trial._trial_id, trial.state.name) for trial in study.trials
     ]
-    for row, trial in zip(rows, study.trials, strict=True):  # Optuna's value of a pruned one: its last report
-        pruned = trial.intermediate_values[trial.last_step or 0] if row.outcome == "filtered" else None
-        assert trial.value == (row.score if row.outcome == "ranked" else pruned)
+    for row, trial in zip(rows, study.trials, strict=True):
+        if row.outcome == "ranked":
+            assert trial.value == row.score
+        elif row.outcome == "filtered":  # Optuna gives it the value of its last report, where that is finite
+            last = trial.intermediate_values[trial.last_step or 0]
+            assert trial.value == (last if math.isfinite(last) else None)
+        else:
+            assert trial.value is None
     assert all(trial.user_attrs["record"]["cell"] for trial in study.trials)
 
 
