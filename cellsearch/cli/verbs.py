@@ -27,6 +27,11 @@ class Verb:
     more: str = ""  # what its help says besides
 
 
+def _migrate(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search")
+    _storage(parser)
+
+
 def _json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -339,6 +344,10 @@ VERBS = (
     Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
+    Verb("migrate", "bring a search of an earlier version up to date", "migrate", _migrate,
+         "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
+         "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
+         "file is copied beside itself first."),
     Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
          "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
          "cellsearch show lstm --without i --peepholes f,o"),

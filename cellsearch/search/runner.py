@@ -8,7 +8,7 @@ refinement every task
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -71,7 +71,9 @@ class TrialRunner:
                 if not item.kind:
                     item = self.decide(item, trial, view)
                     failpoint("after-decide")
-                self.stages(item, trial, view)
+                    self.stages(item, trial, view, {})
+                else:
+                    self.stages(item, trial, view, trials.recorded(self.driver.store, item))
         except Broken as broken:
             self.finish(item, trial, "failed", task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
@@ -130,14 +132,17 @@ class TrialRunner:
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
         self.sampler.write(trial, record, cell)
 
-    def stages(self, item: Item, trial: Trial, view: TableView) -> None:
-        """The stages of a trial in order, each recorded, then reported; a pruner ends a proposal."""
+    def stages(
+        self, item: Item, trial: Trial, view: TableView, done: Mapping[str, tuple[Outcome, ...]]
+    ) -> None:
+        """The stages of a trial in order but those that are `done`, each recorded and reported; a pruner ends
+        a proposal."""
         cell, known = view.cell(item.fingerprint), view.known(item.fingerprint)
         counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
         if item.kind == "propose" and not view.admitted(known):
             assert self.space.filter is not None
             counts = {FILTER: self.space.filter.settings} | counts
-        done, order = trials.recorded(self.driver.store, item), list(counts)
+        order = list(counts)
         trained: list[Outcome] = []
         for place, task in enumerate(order):
             if task in done:

@@ -11,7 +11,7 @@ No setting and no lock outlives its transaction: a pooler in front of the server
 transaction another connection.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,7 @@ from sqlalchemy import (
     Text,
     column,
     func,
+    inspect,
     select,
     table,
 )
@@ -44,6 +45,7 @@ _LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL databa
 META = MetaData()
 VERSION = 2  # of these tables; `migrations` has the way from each earlier one
 
+OLD_TABLE = "cellsearch_slots"  # of version 1, which had no table with its version
 version = Table("cellsearch_schema", META, Column("version", Integer, primary_key=True))
 
 studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` there, which holds the uuid
@@ -220,9 +222,31 @@ class Store:
     name: str
 
 
-def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
-    """Makes the tables where they are missing, and what `also` makes in the same transaction; on SQLite
-    readers no longer wait for writers (WAL) where that works."""
+def version_of(connection: Connection) -> int:
+    """The version of our tables in a database; 0 where there are none. While there are tables of the first
+    version, their studies are not migrated."""
+    there = set(inspect(connection).get_table_names())
+    if OLD_TABLE in there:
+        return 1
+    if version.name not in there:
+        return 0
+    return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
+
+
+@contextmanager
+def creating(engine: Engine) -> Iterator[None]:
+    """On PostgreSQL one process makes tables at a time; two that make the same table would fail."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
+        yield
+
+
+def prepare(engine: Engine, url: str) -> None:
+    """Makes our tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
+    works."""
     with translated(url):
         if engine.dialect.name == "sqlite":
             with engine.connect() as connection:  # of the driver: this cannot be within a transaction
@@ -230,11 +254,8 @@ def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambd
                 cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
                 cursor.close()
         with engine.execution_options(immediate=True).begin() as connection:
-            if engine.dialect.name == "postgresql":  # there two that make the same table fail
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
-            also(connection)
 
 
 @contextmanager

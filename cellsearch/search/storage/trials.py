@@ -115,13 +115,12 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
             mine = [row for row in found if row.owner or _adopt(store, row, driver.owner)]
             if mine:
                 return [_item(row) for row in mine]
-        elif known.seeding:
+        elif _waits(known):
             return Idle.WAIT
+        elif not _room(known):
+            return Idle.DONE
         elif created := _create(driver, count):
             return created
-        else:  # a trial that is not decided yet may turn out to be no proposal
-            short = known.trials is None or known.made < known.trials
-            return Idle.WAIT if short and known.undecided else Idle.DONE
         time.sleep(random.uniform(0, pause))
         pause = min(2 * pause, 2.0)
 
@@ -136,11 +135,12 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
         return select(func.count()).select_from(items).where(*which).scalar_subquery()
 
     facts = select(
-        studies.c.stopped, studies.c.halted, studies.c.trials,
+        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
         number(*open_, items.c.kind == "baseline").label("pieces"),
         number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
         number(*open_, items.c.kind == "").label("undecided"),
         number(items.c.study == store.study, made).label("made"),
+        number(items.c.study == store.study, items.c.kind == "propose").label("proposed"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
@@ -176,10 +176,24 @@ def _create(driver: "Driver", count: int) -> list[Item]:
     return [_item(row) for row in rows]
 
 
+def _waits(known: Any) -> bool:
+    """Whether something else has to come first: the seeds, or a trial that is not decided yet and may turn
+    out to be no proposal."""
+    trials = known.trials is None or known.made < known.trials
+    proposals = known.proposals is None or known.proposed < known.proposals
+    return bool(known.seeding or (trials and proposals and known.undecided and not _room(known)))
+
+
+def _room(known: Any) -> bool:
+    """`rdb.room` by the facts of a moment ago."""
+    trials = known.trials is None or known.made < known.trials
+    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
+
+
 def waiting(store: Store, worker: str) -> bool:
-    """Whether `take` would return WAIT, roughly: a look that locks nothing."""
+    """Whether `take` would return WAIT: a look that locks nothing."""
     known, found = _next(store, worker, 1)
-    return not found and bool(known.seeding or known.undecided) and not known.stopped and not known.halted
+    return not found and not known.stopped and not known.halted and _waits(known)
 
 
 def decide(
@@ -230,8 +244,7 @@ def known_in(connection: Connection, store: Store, fingerprint: str) -> str | No
     is equivalent to."""
     cell = select(cells.c.fingerprint).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
     here = (equivalents.c.study == store.study, equivalents.c.fingerprint == fingerprint)
-    equivalent = select(equivalents.c.cell).where(*here)
-    return connection.execute(cell).scalar() or connection.execute(equivalent).scalar()
+    return connection.execute(cell.union_all(select(equivalents.c.cell).where(*here))).scalar()
 
 
 def trained_in(connection: Connection, store: Store, function: str) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import optuna
 import pytest
+from cellsearch.search.schema import Store
+from cellsearch.search.study import mirror, trials
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -20,9 +22,7 @@ from cellsearch.errors import RunError
 from cellsearch.search import board, cellrecords, records, schema
 from cellsearch.search.edits import Edit
 from cellsearch.search.lab import real_propose
-from cellsearch.search.schema import Store
 from cellsearch.search.spec import Limits
-from cellsearch.search.study import mirror, trials
 from tests.search.scripted import SEEDS, Scripted, hashed, new_study, one_of, searched, space_of, work
 
 SPACE = space_of()
