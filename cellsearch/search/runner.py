@@ -117,16 +117,17 @@ class TrialRunner:
             decision.kind, mark, functional(cell), cell.name, show(cell), decision.parent, decision.edits
         )
 
-        def write(about: str) -> None:
-            self.write(trial, decision, mark, about, view)
+        def write(about: str, text: str) -> None:
+            self.write(trial, decision, proposed, about, text, view)
 
         return trials.decide(self.driver, item, proposed, write)
 
-    def write(self, trial: Trial, decision: Decision, mark: str, about: str, view: TableView) -> None:
-        """The record of a trial in Optuna, whose cell counts as the recorded one `about`."""
-        known = cellrecords.recorded_cells(self.driver.store, [about])  # none where it is recorded just now
-        cell = parse(known[0].text) if known else decision.cell
-        more = {"proposed": show(decision.cell)} if about != mark else {}
+    def write(
+        self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView
+    ) -> None:
+        """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
+        cell = decision.cell if text == proposed.text else parse(text)
+        more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
         if about in view.seeds and decision.kind == "propose":
             more["seed"] = cell.name
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
