@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cellsearch.cli.main import main
 from cellsearch.cli.verbs import VERBS
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
@@ -47,6 +48,15 @@ def test_every_verb_is_in_the_table_and_the_table_has_no_other() -> None:
     rows = [line for line in section("What it does").splitlines() if line.startswith("| `")]
     named = set(re.findall(r"`(?:cellsearch )?([a-z]+)", " ".join(row.split("|")[1] for row in rows)))
     assert named == {verb.name for verb in VERBS}
+
+
+def test_both_totals_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for option, meaning in (("trials", "proposals and refinements"), ("proposals", "new cells")):
+        assert f"--{option} N total number of {option}" in said and meaning in said
+        assert f"`--{option} N`" in README and f"`budget.{option}`" in README
+    assert "ends at the first total that is met" in said
 
 
 def test_the_python_of_the_readme_runs() -> None:

@@ -11,7 +11,6 @@ from cellsearch.search.lab import RealLab
 from cellsearch.search.records import Identity
 from cellsearch.search.run import Options, default_url, directory, target_of
 from cellsearch.search.space import Space, check_seeds, difference, parse_space
-from cellsearch.search.strategies import refining
 
 
 def run_forecast(
@@ -19,7 +18,7 @@ def run_forecast(
 ) -> int:
     """Looks, counts and measures; makes nothing."""
     directory(options.results, name)  # a name that no search can have is an error here too
-    store = records.find(options.storage or default_url(options.results, name), name)
+    store = records.find(options.storage or default_url(options.results, name), name, read_only=True)
     known = records.facts(store) if store else None
     seed = args.seed if args.seed is not None else known.seed if known else 1
     lab = RealLab(space, seed, Path(options.data) if options.data else None, options.devices[0])
@@ -28,7 +27,7 @@ def run_forecast(
         records.check_identity(known, there, difference(parse_space(known.space), space))
     found = forecast.forecast(
         space, name, lab, check_seeds(space)[space.baseline],
-        target_of(space, options).expected(refining(space.strategy)),
+        target_of(space, options),
         len(places(options.devices, options.workers)),
         (store, known) if store and known else None,
         lambda text: terminal.tell(text, "dim"),

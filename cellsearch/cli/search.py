@@ -19,6 +19,7 @@ from cellsearch.cli.status import print_board
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
 from cellsearch.report import progress as report
+from cellsearch.report import totals
 from cellsearch.report.words import duration, plural
 from cellsearch.search import api, station, studies
 from cellsearch.search.database import shown
@@ -70,15 +71,20 @@ def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list
     first, last = watcher.first, watcher.last
     if first is None or last is None:
         return []
-    word, ended, of = last.target.nearest(last.counts.trials, last.counts.proposals)
+    target = last.target
+    _, ended, of = target.nearest(last.counts.trials, last.counts.proposals)
     if halted and ended < of:
         further = _command(args.words, args.storage, "--time", duration_option(2 * last.spent))
-        return [f"the time is up after {duration(last.spent)}; more of it:\n  {further}"]
-    more = str(max(2 * of, 10))
+        made = totals.trials(last.counts, target)
+        return [f"time limit reached after {duration(last.spent)}: {made}; to go on:\n  {further}"]
+    words = [*args.words]
+    for option, total in (("--trials", target.trials), ("--proposals", target.proposals)):
+        if total is not None:
+            words = _with(words, option, str(max(2 * total, 10)))
     done = first.counts == last.counts
-    made = plural(of, word.removesuffix("s"))
-    said = "it was finished already" if done else f"{made} in {duration(last.spent)}"
-    return [f"{said}; to go on:\n  {_command(args.words, args.storage, f'--{word}', more)}"]
+    said = "already finished: " if done else ""
+    said += f"{totals.trials(last.counts, target)} in {duration(last.spent)}"
+    return [f"{said}; to go on:\n  {_command(words, args.storage)}"]
 
 
 def duration_option(seconds: float) -> str:
@@ -90,14 +96,21 @@ def duration_option(seconds: float) -> str:
 
 def _command(words: Sequence[str], storage: str | None, option: str = "", value: str = "") -> str:
     """The command that was given, with another value of `option`, and without a password."""
+    changed = _with(words, option, value) if option else words
+    kept = [word if storage is None else word.replace(storage, shown(storage)) for word in changed]
+    return printable(shlex.join(["cellsearch", *kept]), 1_000)
+
+
+def _with(words: Sequence[str], option: str, value: str) -> list[str]:
+    """The words with another value of `option`, at their end."""
     kept: list[str] = []
     skip = False
     for word in words:
-        if skip or (option and (word == option or word.startswith(f"{option}="))):
+        if skip or word == option or word.startswith(f"{option}="):
             skip = word == option and not skip
             continue
-        kept.append(word if storage is None else word.replace(storage, shown(storage)))
-    return printable(shlex.join(["cellsearch", *kept, *([option, value] if option else [])]), 1_000)
+        kept.append(word)
+    return [*kept, option, value]
 
 
 class _Watcher:

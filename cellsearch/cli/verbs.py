@@ -75,21 +75,22 @@ def _search(parser: Parser) -> None:
         "space", metavar="SPACE", nargs="?", help="a name (see `cellsearch spaces`) or a .yaml file"
     )
     parser.add_argument(
-        "--name", help="of the search, and of its folder in results/ (default: that of the space)"
+        "--name", help="name of the search and of its folder in results/ (default: that of the space)"
     )
     parser.add_argument(
         "--trials", type=numbers.whole(0), metavar="N",
-        help="total number of trials, proposals and refinements (default: the budget of the space)",
+        help="total number of trials, that is proposals and refinements (default: the budget of the space)",
     )  # fmt: skip
     parser.add_argument(
         "--proposals", type=numbers.whole(0), metavar="N",
-        help="total number of proposals; with --trials, the first total that is met ends the search",
+        help="total number of proposals (new cells); with --trials, the search ends at the first total "
+        "that is met. Either option replaces the budget of the space",
     )  # fmt: skip
     parser.add_argument(
         "--time",
         type=numbers.duration,
         metavar="TIME",
-        help="searching in all: 90s, 15m, 2h, 1h30m (default: no limit)",
+        help="total time of searching: 90s, 15m, 2h, 1h30m (default: no limit)",
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), metavar="N",
@@ -97,7 +98,7 @@ def _search(parser: Parser) -> None:
         "8; one on a GPU)",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="of everything random (default: 1)"
+        "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N", help="random seed (default: 1)"
     )
     parser.add_argument(
         "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
@@ -109,7 +110,7 @@ def _search(parser: Parser) -> None:
     _rows(parser)
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="make nothing; say what would be evaluated, and its cost, memory and time, measured for a while",
+        help="estimate cost, memory and time, from a short measurement, without running",
     )  # fmt: skip
     replaying = parser.add_argument_group("replay", "compare strategies on what a search has recorded")
     replaying.add_argument(
@@ -341,7 +342,7 @@ VERBS = (
          "cellsearch launch big --on ray --count 8 --storage postgresql://user@host/db",
          "It places workers and does nothing else: they find their work in the database, and a job that is "
          "ended gives back what it has begun. A password belongs in ~/.pgpass, which every node sees."),
-    Verb("status", "how a search stands", "status", _status, "cellsearch status quick"),
+    Verb("status", "show the progress of a search", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
     Verb("migrate", "bring a search of an earlier version up to date", "migrate", _migrate,

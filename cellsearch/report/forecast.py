@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
+from cellsearch.report import totals
 from cellsearch.report.columns import Column, table, text, wrapped
 from cellsearch.report.words import about, large, plural
 from cellsearch.search.forecast import Forecast, Range, Stage
@@ -46,11 +47,8 @@ def as_json(found: Forecast) -> dict[str, Any]:
 def _standing(found: Forecast) -> str:
     if found.counts is None:
         return f"{found.name} would be a new search; nothing was made."
-    c = found.counts
-    return (
-        f"{found.name} is there: {c.baseline} of {plural(c.pieces, 'part')} of the baseline and "
-        f"{c.trials:,} of {plural(found.trials, 'trial')} are done; nothing was changed."
-    )
+    done = f"{totals.baseline(found.counts)}, {totals.trials(found.counts, found.target)}"
+    return f"{found.name} exists: {done} are done; nothing was changed."
 
 
 def _bounded(s: Stage) -> list[str]:
@@ -75,12 +73,21 @@ def _baseline(found: Forecast) -> str:
 
 def _trials(found: Forecast) -> str:
     assert found.refined is not None and found.proposed is not None and found.rest is not None
-    left = max(0, found.trials - (found.counts.trials if found.counts else 0))
+    left = f"{plural(_left(found), 'trial')} left"
+    if found.target.proposals is not None:
+        kinds = f"{plural(found.target.proposals, 'proposal')}, about "
+        kinds += plural(max(0, found.trials - found.target.proposals), "refinement")
+        total = "" if found.target.trials is None else f"; at most {plural(found.target.trials, 'trial')}"
+        left = f"About {left} (in all {kinds}{total})"
     workers = f"{plural(found.workers, 'worker')} on {found.device}"
     return (
         f"A proposal: {_range(found.proposed)}, the least where it fails first. A refinement: "
-        f"{_range(found.refined)}. {plural(left, 'trial')} with {workers}: {_range(found.rest)}."
+        f"{_range(found.refined)}. {left}, {workers}: {_range(found.rest)}."
     )
+
+
+def _left(found: Forecast) -> int:
+    return max(0, found.trials - (found.counts.trials if found.counts else 0))
 
 
 def _range(seconds: Range) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.errors import printable
+from cellsearch.report import totals
 from cellsearch.report.columns import GAP, Column, cut, table, text, width_of, wrapped
 from cellsearch.report.equations import in_short, paint
 from cellsearch.report.words import plural
@@ -131,8 +132,7 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
     """What stands below the table: what a score is, how the trials ended, and which tasks are left out."""
     shown: list[Text] = []
     if counts.told < counts.seeds:
-        waiting = f"scores come once the baseline is done ({counts.baseline} of {counts.pieces} parts are)"
-        shown += wrapped(waiting, width)
+        shown += wrapped(f"scores appear when the baseline is done: {totals.baseline(counts)}", width)
     else:
         shown += wrapped(
             f"ratio: best accuracy divided by that of {printable(baseline)}; "
@@ -149,14 +149,8 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
 
 
 def ended(counts: Counts, target: Target) -> str:
-    """How the trials ended, in a sentence without a verb."""
-    parts = [f"{counts.ranked:,} ranked", f"{counts.filtered:,} filtered", f"{counts.failed:,} failed"]
-    diverged = f", {counts.diverged:,} of them diverged" if counts.diverged else ""
-    word, done, of = target.nearest(counts.trials, counts.proposals)
-    return (
-        f"{done:,} of {plural(of, word.removesuffix('s'))}: {', '.join(parts)}; "
-        f"{plural(counts.settings, 'setting')} trained{diverged}"
-    )
+    """Trials, their outcomes, and settings, in a sentence without a verb."""
+    return f"{totals.trials(counts, target)}: {totals.outcomes(counts)}; {totals.settings(counts)}"
 
 
 def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[Text]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from cellsearch.errors import printable
-from cellsearch.report import leaderboard
+from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import cut, text, wrapped
 from cellsearch.report.equations import in_short, paint
-from cellsearch.report.words import between, duration
+from cellsearch.report.words import between, duration, plural
 from cellsearch.search.board import Row
 from cellsearch.search.progress import Progress
 
@@ -21,10 +21,13 @@ MESSAGES = 3  # the last ones
 
 
 def phase(p: Progress) -> tuple[str, int, int]:
-    """What is being done now, how much of it is done, and of how much."""
-    if p.counts.told < p.counts.seeds:
-        return "baseline", p.counts.baseline, p.counts.pieces
-    return p.target.nearest(p.counts.trials, p.counts.proposals)
+    """The present phase in words, how much of it is done, and of how much."""
+    c, target = p.counts, p.target
+    if c.told < c.seeds:
+        return f"baseline: {totals.baseline(c)}", c.baseline, c.pieces
+    known = [("trial", c.trials, target.trials), ("proposal", c.proposals, target.proposals)]
+    said = [totals.total(done, of, noun) for noun, done, of in known if of is not None]
+    return ", ".join(said), *target.nearest(c.trials, c.proposals)[1:]
 
 
 def speed(p: Progress, settings: float | None) -> str:
@@ -44,7 +47,7 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     """The whole display in `width` columns and about `height` lines at most; `settings` is how many are
     trained a minute."""
     word, done, of = phase(p)
-    head = text(p.name, "bold").append(f"  {word} {done:,} of {of:,}")
+    head = text(p.name, "bold").append(f"  {word}")
     left = f", about {between(*p.left)} left" if p.left is not None and done < of else ""
     head.append(f"  {duration(p.elapsed)}{left}", "dim")
     above = [cut(head, width), _bar(done, of, width), text("")]
@@ -94,19 +97,15 @@ def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[
 
 
 def _counts(p: Progress, settings: float | None) -> str:
-    c = p.counts
-    diverged = f" ({c.diverged:,} diverged)" if c.diverged else ""
-    quick = speed(p, settings)
-    return (
-        f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed; "
-        f"{c.settings:,} settings{diverged}" + (f"; {quick}" if quick else "")
-    )
+    c, quick = p.counts, speed(p, settings)
+    made = [f"{plural(c.proposals, 'proposal')}, {plural(c.refinements, 'refinement')}"] if c.trials else []
+    return "; ".join([*made, totals.outcomes(c), totals.settings(c), *([quick] if quick else [])])
 
 
 def line(p: Progress, settings: float | None) -> str:
     """The same in a line for a log."""
     word, done, of = phase(p)
-    parts = [f"{word} {done:,} of {of:,}"]
+    parts = [word]
     best = [_short(row) for row in _leading(p) if row.score is not None]
     parts += [", ".join(best)] if best else []
     parts.append(_counts(p, settings))

@@ -1,4 +1,4 @@
-"""How a search stands, as `cellsearch status` tells it. In: an open study. Out: lines, or values for JSON."""
+"""The progress of a search, as `cellsearch status` shows it: lines, or values for JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.errors import printable
-from cellsearch.report import leaderboard
+from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import Column, cut, facts, table, text
 from cellsearch.report.words import between, duration, plural
 from cellsearch.search import board, explain, liveness, remaining
@@ -112,20 +112,17 @@ def lines(standing: Standing, width: int) -> list[Text]:
     """One search in `width` columns."""
     s, c = standing.status, standing.status.counts
     head = text(s.name, "bold").append(f"  {standing.state}", "yellow" if s.stopped else "green")
-    ended = f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed"
-    diverged = f", {c.diverged:,} of them diverged" if c.diverged else ""
     quick = _per_minute(s)
     rate = f"; {quick:,.1f} settings/min" if quick else ""
     left = f"; about {between(*standing.left)} left" if standing.left and not s.finished else ""
-    then = "; nothing is ranked before" if c.told < c.seeds else ""
-    word, done, of = s.target.nearest(c.trials, c.proposals)
-    made = f"{plural(c.proposals, 'proposal')} and {plural(c.refinements, 'refinement')} in "
+    then = "; proposals start when all are done" if c.told < c.seeds else ""
+    of = "" if s.target.trials is None else f" of {s.target.trials:,}"
     pairs = [
-        ("baseline", f"{c.baseline} of {plural(c.pieces, 'part')} of {plural(c.seeds, 'seed')} done{then}"),
-        (word, f"{done:,} of {of:,}: {ended}" if c.trials else f"none of {of:,} yet"),
-        ("made", f"{made}{plural(c.trials, 'trial')}"),
-        ("settings", f"{c.settings:,} trained{diverged}"),
-        ("time", f"{duration(s.seconds)} of searching{rate}{left}"),
+        ("seeds", f"{c.told:,} of {c.seeds:,} ({totals.total(c.baseline, c.pieces, 'part')}){then}"),
+        ("trials", f"{c.trials:,}{of} ({totals.kinds(c, s.target)})"),
+        ("outcomes", totals.outcomes(c)),
+        ("training", totals.settings(c)),
+        ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
@@ -145,8 +142,8 @@ def _beside(word: str, lines: Sequence[str]) -> list[tuple[str, str]]:
 def sieved(sieve: Sieve) -> str:
     """How far the proposals came that were filtered at a stage."""
     where = "the filter" if sieve.stage == FILTER else printable(sieve.stage, 60)
-    best = "every setting diverged" if sieve.best is None else f"the best came to {sieve.best:.4f}"
-    return f"{plural(sieve.filtered, 'cell')} at {where}: {best} of {sieve.wanted:.4f}"
+    best = "" if sieve.best is None else f"best accuracy {sieve.best:.4f}, required {sieve.wanted:.4f}"
+    return f"{plural(sieve.filtered, 'cell')} at {where}: {best or 'every setting diverged'}"
 
 
 def _failed(standing: Standing) -> list[str]:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.search import sqlite_files
 
 BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
@@ -65,7 +66,7 @@ def engine_options(url: str) -> dict[str, Any]:
     """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
-        return {"connect_args": {"timeout": BUSY_SECONDS}}
+        return {"connect_args": {"timeout": BUSY_SECONDS, "factory": sqlite_files.Connection}}
     # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
     # Servers allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
@@ -77,15 +78,26 @@ def engine_options(url: str) -> dict[str, Any]:
     return options
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, read_only: bool = False) -> Engine:
     """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
-    RunError."""
+    RunError.
+
+    With `read_only` every write fails, and an SQLite file is opened without the right to change it.
+    """
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
-        engine = create_engine(_readable(driven(url)), **engine_options(url))
+        if (file := file_of(url)) is not None:
+            sqlite_files.check(file)
+        options = engine_options(url)
+        if read_only and driven(url).get_backend_name() == "postgresql":
+            options["execution_options"] = {"postgresql_readonly": True}
+        engine = create_engine(_opened(driven(url), read_only), **options)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
+            if read_only:
+                event.listen(engine, "connect", _query_only)
             event.listen(engine, "begin", _begin)
+            sqlite_files.watch(engine)
         elif engine.dialect.name == "postgresql":
             _close_with(engine)
         return engine
@@ -107,47 +119,43 @@ def _close(connections: set[Any]) -> None:
         connections.pop().close()
 
 
-def _readable(url: URL) -> URL:
-    """`url`, so that a finished search can be read where nothing may be written: beside a database with a
-    write-ahead log SQLite makes files even to read it, unless it is told that nobody writes to it."""
+def _opened(url: URL, read_only: bool) -> URL:
+    """`url` with the mode in which its SQLite file is opened.
+
+    Beside a database with a write-ahead log SQLite makes two files even to read it. Where they are missing
+    and this user may not write to the file, or not beside it, no process works on it: it is read as a file
+    that does not change (`immutable`). Files made by a reader would belong to that user, and keep a search of
+    the owner from its own database.
+    """
     file = file_of(url.render_as_string(False))
-    if file is None or not file.is_file() or os.access(file.absolute().parent, os.W_OK):
+    if file is None or not file.is_file():
         return url
-    if file.with_name(f"{file.name}-wal").exists():
-        return url  # somebody else works on it, and has made the files
-    return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
+    beside = os.access(file.absolute().parent, os.W_OK)
+    alone = not file.with_name(f"{file.name}-wal").exists()
+    if alone and not (beside and (os.access(file, os.W_OK) or not read_only)):
+        mode = {"immutable": "1"}
+    elif read_only:
+        mode = {"mode": "ro"}
+    else:
+        return url
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={**mode, "uri": "true"})
 
 
-def _configure(connection: Any, record: Any) -> None:
+def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are ours: the driver would begin them too late
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
-    file = cursor.execute("PRAGMA database_list").fetchone()[2]
-    if file:  # "" for a database in memory
-        found = Path(file).stat()
-        record.info["file"] = (file, found.st_dev, found.st_ino)
     cursor.close()
 
 
-def _lost(file: str, device: int, number: int) -> bool:
-    """Whether another file stands there than the one that was opened, or none."""
-    try:
-        found = Path(file).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # one may not look any more; what is open stays open
-        return False
-    return (found.st_dev, found.st_ino) != (device, number)
+def _query_only(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    file = connection.info.get("file")
-    if file is not None and _lost(*file):  # SQLite would go on in a file that nobody can see
-        raise RunError(
-            f"{printable(file[0])} was deleted, moved or replaced while it was in use\n"
-            "put it back, with the files beside it, and give the same command again (without it that starts "
-            "anew)"
-        )
+    sqlite_files.look(connection)  # SQLite would go on in a file that nobody can see
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -171,13 +179,17 @@ def translated(url: str) -> Iterator[None]:
     except DBAPIError as error:
         raise _explained(url, error) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{shown(url)}: what was recorded cannot be read ({error})\n{DAMAGED}") from error
+        raise RunError(
+            f"{shown(url)}: what was recorded cannot be read ({error})\n"
+            f"{sqlite_files.remedy(file_of(url), DAMAGED)}"
+        ) from error
 
 
 DAMAGED = (
     "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
     "`sqlite3 FILE .recover` saves what can be read"
 )
+ELSE = "this file is something else, or was destroyed; move it away or choose another --name"
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
@@ -195,7 +207,7 @@ REMEDIES = (  # what the driver says -> what to do about it
     ),
     ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
-    ("not a database", "this file is something else; move it away or choose another --name"),
+    ("not a database", ELSE),
     ("malformed", DAMAGED),
     ("could not decode", DAMAGED),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
@@ -221,6 +233,8 @@ def _explained(url: str, error: DBAPIError) -> RunError:
     line = said(url, error.orig)
     lower = line.lower()
     remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
+    if remedy in (DAMAGED, ELSE):
+        remedy = sqlite_files.remedy(file_of(url), remedy)
     return (Unavailable if _passing(error, lower) else RunError)(f"{shown(url)}: {line}\n{remedy}")
 
 

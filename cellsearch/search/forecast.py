@@ -16,7 +16,7 @@ from cellsearch.errors import CellsearchError
 from cellsearch.search import queries
 from cellsearch.search.lab import RealLab
 from cellsearch.search.queries import Counts
-from cellsearch.search.records import Facts
+from cellsearch.search.records import Facts, Target
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Filter, Space, TaskStage
 from cellsearch.search.storage.tables import Store
@@ -76,7 +76,8 @@ class Forecast:
 
     name: str
     seeds: tuple[str, ...]
-    trials: int  # the target
+    target: Target
+    trials: int  # the total that the target makes likely
     workers: int
     device: str
     counts: Counts | None  # of the study; None where it would be a new one
@@ -88,7 +89,7 @@ class Forecast:
 
 
 def forecast(
-    space: Space, name: str, lab: RealLab, baseline: Cell, trials: int, workers: int,
+    space: Space, name: str, lab: RealLab, baseline: Cell, target: Target, workers: int,
     study: tuple[Store, Facts] | None = None, tell: Callable[[str], None] = lambda text: None,
 ) -> Forecast:  # fmt: skip
     """Counts and measures; `tell` is called with what is being measured."""
@@ -100,7 +101,7 @@ def forecast(
     counts = queries.counts(study[0]) if study else None
     kept = set(study[1].units) if study and study[1].units else {task.name for task in space.tasks}
     tasks = [stage for stage in stages if stage.name in kept]
-    done = counts.trials if counts else 0
+    done, trials = counts.trials if counts else 0, target.expected(refining(space.strategy))
     seeds, refined, proposed, rest = None, None, None, None
     if all(stage.data for stage in stages):
         share = 1 - (counts.baseline / max(1, counts.pieces) if counts else 0)
@@ -116,8 +117,9 @@ def forecast(
         ]
         rest = _times(max(0, trials - done) / workers, (ends[0] or 0.0, ends[1]))
     return Forecast(
-        name, space.seeds, trials, workers, lab.device, counts, tuple(stages), seeds, refined, proposed, rest
-    )
+        name, space.seeds, target, trials, workers, lab.device, counts, tuple(stages), seeds, refined,
+        proposed, rest,
+    )  # fmt: skip
 
 
 def _stage(space: Space, lab: RealLab, name: str, baseline: Cell) -> Stage:

@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from cellsearch.errors import RunError, printable
-from cellsearch.files import reason
+from cellsearch.files import NotRegularError, UnsafeError, open_own, open_regular, reason
 from cellsearch.search.board import Row
 from cellsearch.search.records import Facts
 from cellsearch.search.storage.tables import Store, items, reading
@@ -44,7 +44,7 @@ class JournalError(RunError):
 def events(path: Path) -> Iterator[dict[str, object]]:
     """The events of a log, oldest first; lines that are not whole are left out."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 try:
                     found = json.loads(line)
@@ -73,13 +73,15 @@ class Journal:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"at": at, "event": event, **values}, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            handle = open_own(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
                 size = os.fstat(handle).st_size
                 torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
                 _write(handle, ("\n" * torn + line).encode())
             finally:
                 os.close(handle)
+        except UnsafeError as error:
+            raise JournalError(str(error)) from error
         except OSError as error:
             raise JournalError(
                 f"cannot write {printable(str(self.path))}: {reason(error)}\nfree some space; "
@@ -128,7 +130,7 @@ class Journal:
                 elif found.get("event") == "best":
                     self._best = str(found.get("fingerprint"))
                 self._based = self._based or found.get("event") == "baseline"
-        except OSError as error:
+        except (OSError, NotRegularError) as error:
             raise JournalError(
                 f"cannot read {printable(str(self.path))}: {reason(error)}\nchange its permissions; "
                 "the search goes on without it"

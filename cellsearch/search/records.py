@@ -98,16 +98,16 @@ class Identity:
     numerics: int = NUMERICS
 
 
-def find(url: str, name: str) -> Store | None:
+def find(url: str, name: str, *, read_only: bool = False) -> Store | None:
     """The study of that name, or None where it, its tables or its file are not there."""
-    engine = database.connect(url)
+    engine = database.connect(url, read_only=read_only)
     known = bound(engine, url)
     return Store(engine, url, known[name], name) if name in known else None
 
 
-def open_study(url: str, name: str) -> Store:
+def open_study(url: str, name: str, *, read_only: bool = False) -> Store:
     """The study of that name; a RunError with the known names where there is none."""
-    engine = database.connect(url)
+    engine = database.connect(url, read_only=read_only)
     known = bound(engine, url)
     if name not in known:
         there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"

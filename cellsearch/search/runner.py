@@ -17,7 +17,7 @@ from optuna.trial import Trial
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.text import show
+from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, RunError
 from cellsearch.search import cellrecords, costs, queries, ranking
 from cellsearch.search.choosing import among, chooser, grid_of
@@ -124,9 +124,9 @@ class TrialRunner:
 
     def write(self, trial: Trial, decision: Decision, mark: str, about: str, view: TableView) -> None:
         """The record of a trial in Optuna, whose cell counts as the recorded one `about`."""
-        cell, more = decision.cell, {}
-        if about != mark:
-            cell, more = view.cell(about), {"proposed": show(decision.cell)}
+        known = cellrecords.recorded_cells(self.driver.store, [about])  # none where it is recorded just now
+        cell = parse(known[0].text) if known else decision.cell
+        more = {"proposed": show(decision.cell)} if about != mark else {}
         if about in view.seeds and decision.kind == "propose":
             more["seed"] = cell.name
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError, printable
-from cellsearch.search import database, records
+from cellsearch.search import database, records, sqlite_files
 from cellsearch.search.database import shown
 from cellsearch.search.queries import SUMMARY
 from cellsearch.search.space import parse_space
@@ -46,13 +46,23 @@ REMEDY = (
 def intact(store: Store) -> None:
     """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
     if found := torn(store):
-        raise damaged(shown(store.url), found)
+        raise damaged(shown(store.url), found, store.url)
+    if (file := database.file_of(store.url)) and (told := sqlite_files.ahead(file, stages.name)):
+        raise RunError(
+            f"{shown(store.url)} lacks results: {told}\n{remedy(store.url)}\n"
+            "then give the same command again; to go on without them, remove the backup"
+        )
 
 
-def damaged(what: str, found: Sequence[str]) -> RunError:
+def remedy(url: str) -> str:
+    """What to do about a damaged database."""
+    return sqlite_files.remedy(database.file_of(url), REMEDY)
+
+
+def damaged(what: str, found: Sequence[str], url: str) -> RunError:
     """What there is to say of it, with what to do."""
     listed = "\n".join(f"  {printable(line, 400)}" for line in found)
-    return RunError(f"{what} is damaged:\n{listed}\n{REMEDY}")
+    return RunError(f"{what} is damaged:\n{listed}\n{remedy(url)}")
 
 
 def torn(store: Store) -> list[str]:

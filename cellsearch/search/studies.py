@@ -1,5 +1,5 @@
-"""The searches there are, by name: found under `results/` or in a database, opened with their space. Reads
-only.
+"""The searches there are, by name: found under `results/` or in a database, opened read-only with their
+space.
 
 In: a name and, where its database is not the usual file, a storage URL. Out: an open study, or a RunError
 with the names that there are.
@@ -33,7 +33,8 @@ def listed(results: Path = RESULTS) -> list[str]:
     found = []
     try:
         for folder in results.iterdir():
-            times = [file.stat().st_mtime for file in map(folder.joinpath, _FILES) if file.is_file()]
+            known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
+            times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
             if times and folder.joinpath(_FILES[0]).is_file():
                 found.append((-max(times), folder.name))
     except FileNotFoundError:
@@ -56,7 +57,7 @@ def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> St
             )
             where = printable(str(results.absolute()))
             raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
-    store = records.open_study(storage or default_url(results, name), name)
+    store = records.open_study(storage or default_url(results, name), name, read_only=True)
     facts = records.facts(store)
     return Study(store, facts, parse_space(facts.space, f"{name}/space.yaml"))
 
@@ -64,9 +65,9 @@ def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> St
 def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
     """All searches: those in a database, or those in `results`."""
     if storage is None:
-        found = [records.find(default_url(results, name), name) for name in listed(results)]
+        found = [records.find(default_url(results, name), name, read_only=True) for name in listed(results)]
         return [store for store in found if store is not None]
-    engine = database.connect(storage)
+    engine = database.connect(storage, read_only=True)
     known = records.bound(engine, storage)
     return [Store(engine, storage, id, name) for name, id in known.items()]
 
@@ -76,7 +77,9 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
     there, as an error to tell instead. None where nothing is."""
     for store in stores(storage, results):
         if name in (None, store.name) and (found := soundness.damages(store)):
-            return soundness.damaged(f"{database.shown(store.url)}: the search {store.name}", found)
+            return soundness.damaged(
+                f"{database.shown(store.url)}: the search {store.name}", found, store.url
+            )
     return None
 
 

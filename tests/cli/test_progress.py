@@ -13,15 +13,19 @@ from cellsearch.report import words
 from cellsearch.search.board import Row, TaskResult
 from cellsearch.search.progress import Progress
 from cellsearch.search.queries import Counts
+from cellsearch.search.records import Target
 
 COUNTS = Counts(
-    baseline=8, baseline_slots=8, trials=12, running=2, free=0, proposed=9, refined=3, ranked=4, filtered=7, failed=1,
-    settings=120, diverged=3, seconds=200.0,
+    seeds=2, told=2, pieces=8, baseline=8, trials=12, running=2, free=0, proposals=9, refinements=3, undecided=0,
+    ranked=4, filtered=7, failed=1, settings=120, diverged=3, seconds=200.0,
 )  # fmt: skip
 
 
 def row(name: str, rank: int | None, score: float | None, seed: bool = False) -> Row:
-    tasks = tuple(TaskResult(task, score, 0.5, 1.0, 0, 9_000, 20, 6, True) for task in ("arithmetic", "xml"))
+    tasks = tuple(
+        TaskResult(task, score, 0.5, 1.0, "learning_rate=0.5", 9_000, 20, 6, True)
+        for task in ("arithmetic", "xml")
+    )
     text = f"cell {name}(x; h)\nh' = tanh[x, h]\n"
     return Row(rank, name, "f" * 64, score, tasks, 9_000, 12, "seed" if seed else "ranked", "", 0, text)
 
@@ -29,7 +33,7 @@ def row(name: str, rank: int | None, score: float | None, seed: bool = False) ->
 def progress(**changes: Any) -> Progress:
     p = Progress(
         name="quick", workers=(("host:1", "trial 13: propose m13 on xml: epoch 3, 3 of 3 settings"), ("host:2", "")),
-        counts=COUNTS, trials=30, best=row("m7", 1, 1.042), seeds=(row("gru", 2, 1.0, True), row("lstm", 3, 0.98, True)),
+        counts=COUNTS, target=Target(30), best=row("m7", 1, 1.042), seeds=(row("gru", 2, 1.0, True), row("lstm", 3, 0.98, True)),
         dropped=(), messages=(), elapsed=65.0, spent=70.0, per_hour=410.0, left=(170.0, 320.0),
     )  # fmt: skip
     return replace(p, **changes)
@@ -38,26 +42,42 @@ def progress(**changes: Any) -> Progress:
 def test_the_screen_shows_what_a_watcher_asks_for() -> None:
     lines = [line.plain for line in report.screen(progress(), 80, 24, 46.0)]
     shown = "\n".join(lines)
-    assert lines[0] == "quick  trials 12 of 30  1:05, about 3 to 5 min left"
+    assert lines[0] == "quick  12 of 30 trials  1:05, about 3 to 5 min left"
     assert lines[1].count("━") == 32 and len(lines[1]) == 80
     assert [line.split()[1] for line in lines if line[:1].isdigit()][:3] == ["m7", "gru", "lstm"]
     assert "m7: h' = tanh[x, h]" in shown
     assert "worker 1  trial 13: propose m13 on xml" in shown and "worker 2  starting" in shown
     assert (
-        "4 ranked, 7 filtered, 1 failed; 120 settings (3 diverged); 46 settings/min, 6.8 trials/min"
-        in " ".join(lines)
+        "9 proposals, 3 refinements; 4 ranked, 7 filtered, 1 failed; 120 settings trained, 3 diverged; "
+        "46 settings/min, 6.8 trials/min" in " ".join(lines)
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "said", "filled"),
+    [
+        (Target(None, 15), "9 of 15 proposals", 48),
+        (Target(30, 15), "12 of 30 trials, 9 of 15 proposals", 48),  # the bar is that of the nearer one
+        (Target(14, 90), "12 of 14 trials, 9 of 90 proposals", 68),
+        (Target(12, 0), "12 of 12 trials, 9 of 0 proposals", 80),
+    ],
+)
+def test_both_targets_are_shown(target: Target, said: str, filled: int) -> None:
+    lines = [line.plain for line in report.screen(progress(target=target), 80, 24, None)]
+    assert lines[0].startswith(f"quick  {said}  1:05")
+    assert lines[1].count("━") == filled
+    assert report.line(progress(target=target), None).startswith(f"   1:05  {said}; m7")
+
+
 def test_during_the_baseline_its_parts_are_counted() -> None:
-    p = progress(counts=replace(COUNTS, baseline=3, trials=0), best=None, per_hour=None, left=None)
+    p = progress(counts=replace(COUNTS, told=0, baseline=3, trials=0), best=None, per_hour=None, left=None)
     lines = [line.plain for line in report.screen(p, 80, 24, None)]
-    assert lines[0] == "quick  baseline 3 of 8  1:05"
+    assert lines[0] == "quick  baseline: 0 of 2 seeds, 3 of 8 parts  1:05"
     assert lines[1].count("━") == 30
 
 
 @pytest.mark.parametrize("width", [1, 10, 40, 80, 200])
-@pytest.mark.parametrize("height", [1, 10, 24, 60])
+@pytest.mark.parametrize("height", [1, 10, 24, 64])
 def test_the_screen_fits_any_terminal(width: int, height: int) -> None:
     many = tuple((f"host{k % 3}:{k}", f"trial {k}: refine m{k}") for k in range(40))
     lines = report.screen(
@@ -66,7 +86,7 @@ def test_the_screen_fits_any_terminal(width: int, height: int) -> None:
     if width >= 40:
         assert all(line.cell_len <= width for line in lines)
         assert len(lines) <= max(height, 24)
-        assert any(line.plain.startswith("and ") for line in lines) == (height < 60)
+        assert any(line.plain.startswith("and ") for line in lines) == (height < 64)
 
 
 def test_names_of_others_are_no_markup_and_no_escapes() -> None:
@@ -81,8 +101,8 @@ def test_names_of_others_are_no_markup_and_no_escapes() -> None:
 
 def test_a_log_line_says_it_all() -> None:
     assert report.line(progress(), 46.0) == (
-        "   1:05  trials 12 of 30; m7 1.042, gru 1.000, lstm 0.980; 4 ranked, 7 filtered, 1 failed; 120 settings "
-        "(3 diverged); 46 settings/min, 6.8 trials/min; about 3 to 5 min left"
+        "   1:05  12 of 30 trials; m7 1.042, gru 1.000, lstm 0.980; 9 proposals, 3 refinements; "
+        "4 ranked, 7 filtered, 1 failed; 120 settings trained, 3 diverged; 46 settings/min, 6.8 trials/min; about 3 to 5 min left"
     )
 
 
@@ -110,21 +130,40 @@ def test_the_end_tells_how_to_go_on(run: Run, capsys: pytest.CaptureFixture[str]
     args = arguments(run, "search", "quick", "--trials", "30", "--set", "a b=1")
     watcher = _Watcher(open_terminal(), "quick")
     assert _ending(args, watcher, halted=False) == []
-    done = replace(COUNTS, trials=30)
+    done = replace(COUNTS, trials=30, proposals=21, refinements=9)
     watcher(progress())
     watcher(progress(counts=done))
     assert _ending(args, watcher, halted=False) == [
-        "30 trials in 1:10; to go on:\n  cellsearch search quick --set 'a b=1' --trials 60"
+        "30 of 30 trials (21 proposals, 9 refinements) in 1:10; to go on:\n  cellsearch search quick --set 'a b=1' --trials 60"
     ]
     assert _ending(args, watcher, halted=True) == _ending(args, watcher, halted=False)
     watcher(progress())
     assert _ending(args, watcher, halted=True) == [
-        "the time is up after 1:10; more of it:\n  cellsearch search quick --trials 30 --set 'a b=1' --time 140s"
+        "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to go on:\n  cellsearch search quick --trials 30 --set 'a b=1' --time 140s"
     ]
     again = _Watcher(open_terminal(), "quick")
     again(progress(counts=done))
     again(progress(counts=done))
-    assert _ending(args, again, halted=False)[0].startswith("it was finished already; to go on:")
+    assert _ending(args, again, halted=False)[0].startswith("already finished: 30 of 30 trials (")
+
+
+@pytest.mark.parametrize(
+    ("words", "target", "further"),
+    [
+        (["--proposals", "15"], Target(None, 15), "--proposals 30"),
+        (["--proposals=15", "--trials", "30"], Target(30, 15), "--trials 60 --proposals 30"),
+        (["--set", "budget.proposals=4"], Target(None, 4), "--set budget.proposals=4 --proposals 10"),
+        ([], Target(30), "--trials 60"),
+    ],
+)
+def test_the_end_raises_every_target(run: Run, words: list[str], target: Target, further: str) -> None:
+    args = arguments(run, "search", "quick", *words)
+    watcher = _Watcher(open_terminal(), "quick")
+    watcher(progress(target=target))
+    watcher(progress(target=target, counts=replace(COUNTS, trials=30, proposals=target.proposals or 0)))
+    told = _ending(args, watcher, halted=False)[0]
+    assert told.splitlines()[-1] == f"  cellsearch search quick {further}"
+    assert target.proposals is None or f"{target.proposals} of {target.proposals} proposals" in told
 
 
 def test_a_command_is_repeated_without_its_password() -> None:

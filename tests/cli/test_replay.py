@@ -6,11 +6,12 @@ import pytest
 from cli.conftest import Run
 from search.scripted import Scripted, one_of, work
 
-from cellsearch.search import records
 from cellsearch.search.lab import RealLab
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import default_url, seeds_of
 from cellsearch.search.space import parse_space
+from cellsearch.search.storage.create import create
+from cellsearch.train.settings import keys
 
 SPACE = """\
 name: small
@@ -28,11 +29,11 @@ def small(tmp_path: Path) -> Path:
     digests = dict(RealLab(space, 1).digests())
     (tmp_path / "results" / "small").mkdir(parents=True)
     url = default_url(tmp_path / "results", "small")
-    grids = {"memorize": 4}
-    store = records.create(
-        url, "small", Identity(space.text, 1, digests), "test", 20, seeds_of(space), grids, 2
-    )
-    work(store, space, Scripted(data=digests, floors={"memorize": 0.1}), one_of(30))
+    identity = Identity(space.text, 1, digests)
+    store = create(url, "small", space, identity, "test", Target(20), seeds_of(space))
+    places = keys(space.tasks[0].grid)
+    assert len(places) == 4
+    work(store, space, Scripted(data=digests, floors={"memorize": 0.1}, places=places), one_of(30))
     store.engine.dispose()
     return tmp_path
 

@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0, err
     assert re.search(r"^1 +rnn|^1 +gru|^1 +m\d", out, re.MULTILINE) and "cellsearch export tiny:1" in out
-    assert "tiny: getting the data ready" in err and "2 trials in " in err
+    assert "tiny: getting the data ready" in err and "2 of 2 trials (" in err
     assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
     return folder
 
@@ -73,7 +73,8 @@ def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) ->
     before = trials(folder)
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0 and "gru" in out and "rnn" in out
-    assert "it was finished already; to go on:\n  cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "; to go on:\n  cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "already finished: 2 of 2 trials (" in err
     assert trials(folder) == before
 
 
@@ -95,6 +96,62 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     assert trials(folder)["running"] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "target"),
+    [
+        ("alone", ["--proposals", "3"], (None, 3)),
+        ("more-trials", ["--proposals", "3", "--trials", "90"], (90, 3)),
+        ("fewer-trials", ["--proposals", "90", "--trials", "3"], (3, 90)),
+        ("by-set", ["--set", "budget.proposals=3", "--set", "budget.trials=null"], (None, 3)),
+    ],
+)
+def test_a_search_ends_at_the_first_total(
+    folder: Path, name: str, words: list[str], target: tuple[int | None, int]
+) -> None:
+    code, out, err = run(folder, "search", "tiny.yaml", "--name", name, "--workers", "1", *words)
+    assert code == 0, err
+    told = json.loads(run(folder, "status", name, "--json")[1])
+    assert (told["target"]["trials"], told["target"]["proposals"]) == target
+    c = told["counts"]
+    assert told["state"] == "finished" and c["told"] == c["seeds"] == 2
+    assert c["trials"] == c["proposals"] + c["refinements"]
+    assert c["trials"] == 3 if target[0] == 3 else c["proposals"] == 3
+    if target[1] == 3:
+        assert "3 of 3 proposals" in out and "3 of 3 proposals" in err and "--proposals 10" in err
+        assert "3 of 3 proposals" in run(folder, "status", name)[1]
+    else:
+        assert "3 of 3 trials" in out and "--trials 10 --proposals 180" in err
+
+
+def test_a_dry_run_counts_proposals(folder: Path) -> None:
+    for words in (["--proposals", "70"], ["--set", "budget.proposals=70", "--set", "budget.trials=null"]):
+        code, out, err = run(folder, "search", "tiny.yaml", "--name", "dry", "--dry-run", *words)
+        assert code == 0, err
+        told = " ".join(out.split())
+        assert "70 proposals, about 30 refinements" in told
+    told = json.loads(
+        run(folder, "search", "tiny.yaml", "--name", "dry", "--dry-run", "--json", "--proposals", "70")[1]
+    )
+    assert told["target"] == {"trials": None, "proposals": 70} and told["trials"] == 100
+    assert not (folder / "results" / "dry").exists()
+
+
+def test_python_takes_proposals(folder: Path) -> None:
+    code = """
+import cellsearch as cs
+seen = []
+rows = cs.search("tiny.yaml", "python", proposals=2, trials=50, progress=seen.append)
+assert seen[-1].counts.proposals == 2 and seen[-1].target.proposals == 2 and seen[-1].target.trials == 50
+assert rows == cs.leaderboard("python") and {row.name for row in rows if row.seed} == {"rnn", "gru"}
+"""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_other_conditions_are_refused_with_the_difference(folder: Path) -> None:
     code, out, err = run(folder, "search", "tiny.yaml", "--set", "training.max_epochs=4")
     assert code == 1 and out == ""
@@ -104,7 +161,7 @@ def test_other_conditions_are_refused_with_the_difference(folder: Path) -> None:
 def test_a_time_limit_ends_a_search_with_a_longer_one(folder: Path) -> None:
     code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000", "--time", "1s")
     assert code == 0
-    assert "the time is up after" in err and "--time" in err.splitlines()[-1]
+    assert "time limit reached after" in err and "--time" in err.splitlines()[-1]
 
 
 def on_a_terminal(folder: Path, term: str, **more: str) -> str:
@@ -131,12 +188,12 @@ def on_a_terminal(folder: Path, term: str, **more: str) -> str:
 def test_the_display_is_redrawn_on_a_terminal_that_can(folder: Path) -> None:
     said = on_a_terminal(folder, "xterm-256color")
     assert "\x1b[2K" in said and "━" in said and "\x1b[32m" in said
-    assert "it was finished already" in said.rpartition("\x1b[2K")[2]
+    assert "already finished: " in said.rpartition("\x1b[2K")[2]
     plain = on_a_terminal(folder, "xterm-256color", NO_COLOR="1")
     assert "\x1b[2K" in plain and "━" in plain and "\x1b[32m" not in plain
     dumb = on_a_terminal(folder, "dumb")
     assert "\x1b" not in dumb and re.search(
-        r"trials [2-9]\d* of 2", dumb
+        r"\b[2-9]\d* of 2 trials", dumb
     )  # a test before may have added some
 
 

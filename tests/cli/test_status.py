@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,15 +12,22 @@ import pytest
 from cli.conftest import Run
 from search.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, uniform
 
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import explain, liveness, slots
+from cellsearch.report.words import plural
+from cellsearch.search import explain, liveness
+from cellsearch.search.lab import Say
 from cellsearch.search.liveness import Worker
 from cellsearch.search.queries import Counts
 from cellsearch.search.sizes import MEASURES
+from cellsearch.search.storage import trials
+from cellsearch.search.storage.driver import open_driver
+from cellsearch.train.outcome import Outcome
 
 ROW = {
-    "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "slot", "text", "twins",
-    "seed",
+    "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "trial", "text",
+    "equivalents", "seed",
 }  # fmt: skip
 
 
@@ -35,7 +43,7 @@ def test_the_leaderboard_is_ranked_and_has_the_seeds(run: Run, study: str) -> No
         assert row["score"] == pytest.approx(min(task["ratio"] for task in row["tasks"]))
         assert [task["task"] for task in row["tasks"]] == ["arithmetic", "xml"]
         assert parse(row["text"]).name
-    assert told["counts"]["trials"] == told["trials"] == 20
+    assert told["counts"]["trials"] == told["target"]["trials"] == 20
     assert set(told["units"]) == {"arithmetic", "xml"}
 
 
@@ -52,7 +60,10 @@ def test_the_table_says_what_json_says(run: Run, study: str) -> None:
         assert line.split()[:3] == [str(row["rank"]), row["name"], f"{row['score']:.3f}"]
         assert f"{row['tasks'][0]['ratio']:.3f}  {100 * row['tasks'][0]['accuracy']:.1f}%" in line
     assert f"cellsearch export {study}:1 --to torch,latex" in lines[-1]
-    assert "20 of 20 trials: " in done.out and "score: the least of a cell's ratios" in done.out
+    c = run("leaderboard", study, "--json").json["counts"]
+    kinds = f"{plural(c['proposals'], 'proposal')}, {plural(c['refinements'], 'refinement')}"
+    assert f"20 of 20 trials ({kinds}): {c['ranked']} ranked, " in done.out
+    assert "score: the least of a cell's ratios" in done.out
 
 
 @pytest.mark.parametrize("columns", [1, 20, 40, 60, 80, 100, 140, 300])
@@ -169,7 +180,7 @@ def _rename(folder: Path, name: str) -> None:
     import sqlite3
 
     with sqlite3.connect(folder / "results" / name / "study.db") as connection:
-        connection.execute("UPDATE cellsearch_studies SET name = ?", (name,))
+        connection.execute("UPDATE studies SET study_name = ?", (name,))
 
 
 @pytest.mark.parametrize("verb", ["status", "leaderboard"])
@@ -193,7 +204,17 @@ def test_status_tells_numbers_of_records(run: Run, study: str) -> None:
     assert told["state"] == "finished" and told["workers"] == [] and told["stopped"] == ""
     assert told["counts"]["trials"] == 20
     done = run("status", study)
-    assert done.out.startswith(f"{study}  finished\n") and "20 of 20: " in done.out
+    c = told["counts"]
+    assert told["target"] == {"trials": 20, "proposals": None}
+    assert (c["seeds"], c["told"], c["undecided"]) == (2, 2, 0)
+    assert c["proposals"] + c["refinements"] == 20 and c["proposals"] and c["refinements"]
+    assert done.out.startswith(f"{study}  finished\n")
+    assert done.out.splitlines()[1:5] == [
+        f"seeds     2 of 2 ({c['baseline']} of {c['pieces']} parts)",
+        f"trials    20 of 20 ({plural(c['proposals'], 'proposal')}, {plural(c['refinements'], 'refinement')})",
+        f"outcomes  {c['ranked']} ranked, {c['filtered']} filtered, {c['failed']} failed",
+        f"training  {c['settings']} settings trained, {c['diverged']} diverged",
+    ]
     assert run("status", "--json").json["searches"] == [told]
 
 
@@ -202,7 +223,7 @@ def test_before_the_baseline_is_done_the_seeds_stand_without_scores(run: Run, tm
     new_study(tmp_path / "results" / "s", space_of()).engine.dispose()
     assert run("status", "s", "--json").json["state"] == "not running"
     done = run("leaderboard", "s")
-    assert done.code == 0 and "scores come once the baseline is done (0 of" in done.out
+    assert done.code == 0 and "baseline is done: 0 of 2 seeds, 0 of 12 parts" in done.out
     assert "export" not in done.out
     assert {row["name"] for row in run("leaderboard", "s", "--json").json["rows"]} == {"lstm", "gru"}
 
@@ -220,16 +241,36 @@ def test_an_empty_leaderboard_says_where_the_cells_were_filtered(run: Run, tmp_p
     assert [(sieve["best"], round(sieve["wanted"], 4)) for sieve in told] == [(0.93, 0.95), (0.5, 0.72)]
     for verb in ("status", "leaderboard"):
         out = run(verb, "s").out
-        assert "cells at the filter: the best came to 0.9300 of 0.9500" in out
-        assert "cells at arithmetic: the best came to 0.5000 of 0.7200" in out
+        assert "cells at the filter: best accuracy 0.9300, required 0.9500" in out
+        assert "cells at arithmetic: best accuracy 0.5000, required 0.7200" in out
+
+
+def test_an_empty_leaderboard_says_where_every_setting_diverged(run: Run, tmp_path: Path) -> None:
+    def diverging(mark: str, task: str, setting: int) -> float | None:
+        return 0.8 if mark in SEEDS.values() else (0.99 if task == "filter" else None)
+
+    searched(
+        tmp_path / "results" / "s", Scripted(diverging), space_of(), one_of(40), trials=3
+    ).engine.dispose()
+    assert run("status", "s", "--json").json["filtered"] == [
+        {"stage": "arithmetic", "filtered": 3, "best": None, "wanted": pytest.approx(0.72)}
+    ]
+    for verb in ("status", "leaderboard"):
+        assert "3 cells at arithmetic: every setting diverged\n" in run(verb, "s").out
 
 
 def test_failures_of_all_cells_tell_the_last_cause(run: Run, tmp_path: Path) -> None:
-    def broken(mark: str, task: str, setting: int) -> float | None:
-        return 0.8 if mark in SEEDS.values() else (0.99 if task == "filter" else None)
+    class Broken(Scripted):
+        def evaluate(
+            self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
+        ) -> list[Outcome]:
+            if fingerprint(cell) in SEEDS.values():
+                return super().evaluate(cell, task, settings, seed, say)
+            return [Outcome(key, "failed", None, None, 0, 8, 100, "out of memory") for key in settings]
 
-    searched(tmp_path / "results" / "s", Scripted(broken), space_of(), one_of(40), trials=3).engine.dispose()
-    assert "the last that failed: diverged: loss not finite in epoch 1" in run("status", "s").out
+    searched(tmp_path / "results" / "s", Broken(), space_of(), one_of(40), trials=3).engine.dispose()
+    assert run("status", "s", "--json").json["counts"]["failed"] == 3
+    assert "the last that failed: failed: out of memory" in run("status", "s").out
 
 
 def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> None:
@@ -239,7 +280,7 @@ def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> 
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     worker = liveness.identity("worker", process.pid)
     liveness.register(store, worker)
-    slots.take(store, worker.id)
+    trials.take(open_driver(store, worker.id))
     liveness.beat(store, worker, "baseline: lstm on xml")
     alive = run("status", "s").out
     assert f":{process.pid}  baseline: lstm on xml" in alive and "dead" not in alive

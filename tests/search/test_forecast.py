@@ -8,6 +8,7 @@ from cellsearch.dsl.zoo import load
 from cellsearch.report import forecast as report
 from cellsearch.search import forecast
 from cellsearch.search.lab import RealLab
+from cellsearch.search.records import Target
 from cellsearch.search.space import load_space
 from cellsearch.train.cost import of_training
 
@@ -20,7 +21,7 @@ SMALL = [
 @pytest.fixture(scope="module")
 def found() -> forecast.Forecast:
     space = load_space("quick", SMALL)
-    return forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), 40, 2)
+    return forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
 
 
 def test_the_stages_are_those_of_the_space_with_the_models_that_are_trained(found: forecast.Forecast) -> None:
@@ -49,7 +50,7 @@ def test_times_add_up(found: forecast.Forecast) -> None:
 
 def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path) -> None:
     space = load_space("quick", [*SMALL, "tasks.2.name=ptb", "tasks.2.options={}"])
-    found = forecast.forecast(space, "quick", RealLab(space, 1, tmp_path), load("gru"), 40, 2)
+    found = forecast.forecast(space, "quick", RealLab(space, 1, tmp_path), load("gru"), Target(40), 2)
     assert [bool(stage.missing) for stage in found.stages] == [False, False, False, True]
     assert "ptb" in found.stages[-1].missing
     assert found.rest is None
@@ -57,7 +58,7 @@ def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path) -> 
 
 def test_a_schedule_without_a_limit_has_no_most() -> None:
     space = load_space("quick", [*SMALL, "training.max_epochs=null"])
-    found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), 40, 2)
+    found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest[1] is None
 
@@ -67,7 +68,7 @@ def test_what_the_bound_on_memory_does_is_told() -> None:
     changes = [*SMALL, "tasks.0.parameters=[10000, 200000]"]
     for bound, batches, unfit in ((16, 1, 0), (0.03, 3, 0), (0.02, 2, 1)):
         space = load_space("quick", [*changes, f"budget.memory_gb={bound}"])
-        found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), 40, 2)
+        found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
         data = found.stages[1].data
         assert data is not None
         assert (data.batches, len(data.unfit)) == (batches, unfit)

@@ -6,13 +6,12 @@ first. Optuna's own tables have versions of their own (`optuna storage upgrade`)
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Connection, delete
 
 from cellsearch.errors import RunError
-from cellsearch.search import database
-from cellsearch.search.database import shown, translated
+from cellsearch.search import database, sqlite_files
+from cellsearch.search.database import shown
 from cellsearch.search.storage import rdb, tables, version1
 from cellsearch.search.storage.tables import Store
 
@@ -37,7 +36,10 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
     if first == tables.VERSION:
         return False
     if file is not None:
-        tell(f"a copy of the database as it was: {back_up(engine, file, first)}")
+        ending = f".schema{first}"
+        if file.with_name(file.name + ending).exists():
+            raise RunError(f"{file}{ending} is there already: move it away, then give the command again")
+        tell(f"a copy of the database as it was: {sqlite_files.back_up(file, ending)}")
     rdb.prepare(engine, url)
     store = Store(engine, url, 0, "")
     with tables.apart(store) as connection:
@@ -45,15 +47,3 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
             MIGRATIONS[version](connection, store, tell)
         connection.execute(delete(tables.version).where(tables.version.c.version != tables.VERSION))
     return True
-
-
-def back_up(engine: Engine, file: Path, version: int) -> Path:
-    """A copy of an SQLite database, by SQLite: what is in its write-ahead log comes along."""
-    copy = file.with_name(f"{file.name}.schema{version}")
-    if copy.exists():
-        raise RunError(f"{copy} is there already: move it away, then give the command again")
-    with translated(str(engine.url)), engine.connect() as connection:
-        cursor = connection.connection.cursor()  # of the driver: this cannot be within a transaction
-        cursor.execute("VACUUM INTO ?", (str(copy),))
-        cursor.close()
-    return copy

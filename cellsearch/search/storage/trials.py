@@ -449,7 +449,8 @@ def _give_up(store: Store, by: str, row: Row[Any], cause: str, failures: int) ->
         here = (items.c.study == store.study, items.c.trial == item.trial, items.c.piece == item.piece)
         change = update(items).where(*here, items.c.owner == row.owner, items.c.outcome == "")
         if connection.execute(change.values(owner=by)).rowcount == 1:
-            _end(connection, driver, item, _ended(item, "failed", "", cause, None), trial)
+            values = _ended(item, "failed", "", cause, None) | {"attempts": row.attempts + 1}
+            _end(connection, driver, item, values, trial)
             _count_failure(connection, store, cause, failures)
 
 

@@ -1,0 +1,39 @@
+"""Totals of a study in words, the same in `status`, below a leaderboard, in the live display and at the end
+of a search."""
+
+from cellsearch.report.words import plural
+from cellsearch.search.queries import Counts
+from cellsearch.search.records import Target
+
+
+def total(count: int, target: int | None, noun: str) -> str:
+    """12 of 30 trials; 12 trials where there is no target."""
+    return plural(count, noun) if target is None else f"{count:,} of {plural(target, noun)}"
+
+
+def kinds(c: Counts, target: Target) -> str:
+    """What the trials are: 9 of 15 proposals, 3 refinements."""
+    parts = [total(c.proposals, target.proposals, "proposal"), plural(c.refinements, "refinement")]
+    parts += [f"{c.undecided:,} without a cell"] if c.undecided else []
+    return ", ".join(parts)
+
+
+def trials(c: Counts, target: Target) -> str:
+    """12 of 30 trials (9 of 15 proposals, 3 refinements)."""
+    return f"{total(c.trials, target.trials, 'trial')} ({kinds(c, target)})"
+
+
+def outcomes(c: Counts) -> str:
+    """4 ranked, 7 filtered, 1 failed."""
+    return f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed"
+
+
+def settings(c: Counts) -> str:
+    """120 settings trained, 3 diverged."""
+    diverged = f", {c.diverged:,} diverged" if c.diverged else ""
+    return f"{plural(c.settings, 'setting')} trained{diverged}"
+
+
+def baseline(c: Counts) -> str:
+    """1 of 2 seeds, 5 of 8 parts."""
+    return f"{total(c.told, c.seeds, 'seed')}, {total(c.baseline, c.pieces, 'part')}"
