@@ -27,7 +27,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
-from cellsearch.search.database import file_of, shown, translated
+from cellsearch.search.database import shown
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import Distributions
 from cellsearch.search.storage.tables import Full, Store, Superseded, items, optuna_trials, studies
@@ -184,20 +184,32 @@ def direct(storage: RDBStorage) -> BaseStorage:
 
 
 def prepare(engine: Engine, url: str) -> None:
-    """Makes Optuna's tables and ours where they are missing. A RunError where those that are there are of
-    another version of Optuna."""
+    """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
+    several connections for it, and fail where two processes do it at one instant. A RunError where those that
+    are there are of another version of Optuna."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with translated(url), tables.creating(engine):
-        tables.prepare(engine, url)
-        with engine.execution_options(immediate=True).begin() as connection:
-            models.BaseModel.metadata.create_all(connection)
-        if engine.dialect.name == "sqlite" and file_of(url) is None:
-            return  # in memory: it has one connection, and no version but this one
-        try:
-            sessions: Any = Sessions(engine)
-            _VersionManager(url, engine, sessions).check_table_schema_compatibility()
-        except RuntimeError as error:
-            first = str(error).splitlines()[0]
-            raise RunError(
-                f"{shown(url)}: {first}\nupgrade it: optuna storage upgrade --storage URL"
-            ) from error
+    tables.prepare(engine, url, lambda connection: _prepare(connection, url))
+
+
+def _prepare(connection: Connection, url: str) -> None:
+    """What Optuna does when it opens a storage."""
+    # here: a worker does not need it
+    from alembic.runtime.migration import MigrationContext
+
+    models.BaseModel.metadata.create_all(connection)
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
+    versions.url = url
+    info: Any = models.VersionInfoModel.__table__
+    schema = connection.execute(select(info.c.schema_version)).scalar()
+    if schema is None:
+        new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+        connection.execute(insert(info).values(version_info_id=1, **new))
+    context, head = MigrationContext.configure(connection), versions.get_head_version()
+    found = context.get_current_revision()
+    if found is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), head)
+    elif found != head:
+        raise RunError(
+            f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
+            "upgrade it: optuna storage upgrade --storage URL"
+        )

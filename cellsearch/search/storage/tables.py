@@ -11,7 +11,10 @@ No setting and no lock outlives its transaction: a pooler in front of the server
 transaction another connection.
 """
 
-from collections.abc import Iterator
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -246,17 +249,6 @@ def version_of(connection: Connection) -> int:
     return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
 
 
-@contextmanager
-def creating(engine: Engine) -> Iterator[None]:
-    """On PostgreSQL one process makes tables at a time; two that make the same table would fail."""
-    if engine.dialect.name != "postgresql":
-        yield
-        return
-    with engine.begin() as connection:
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
-        yield
-
-
 def gone(store: Store) -> RunError:
     """The error of a process whose study was deleted with Optuna's own tools."""
     return RunError(
@@ -266,18 +258,35 @@ def gone(store: Store) -> RunError:
     )
 
 
-def prepare(engine: Engine, url: str) -> None:
-    """Makes our tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
-    works."""
+def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
+    """Makes our tables where they are missing, and what `also` makes in the same transaction; on SQLite
+    readers no longer wait for writers (WAL) where that works. One process at a time: two that make the same
+    table would fail."""
     with translated(url):
         if engine.dialect.name == "sqlite":
-            with engine.connect() as connection:  # of the driver: this cannot be within a transaction
-                cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
-                cursor.close()
+            _use_log(engine)
         with engine.execution_options(immediate=True).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
+            also(connection)
+
+
+def _use_log(engine: Engine) -> None:
+    """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
+    end = time.monotonic() + database.BUSY_SECONDS
+    with engine.connect() as connection:  # of the driver: this cannot be within a transaction
+        cursor = connection.connection.cursor()
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(random.uniform(0, 0.1))
+        cursor.close()
 
 
 @contextmanager
