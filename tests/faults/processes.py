@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellsearch.search import liveness, records, schema
+from cellsearch.search import liveness, records
 from cellsearch.search.liveness import Worker
-from cellsearch.search.slots import RETRIES
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.trials import RETRIES
 from tests.faults.witness import Witness, rows_of, there
 
 ROOT = Path(__file__).parents[2]
@@ -77,11 +78,11 @@ class Search:
 
     def settings(self) -> int:
         """How many settings are recorded."""
-        return sum(row["settings"] for row in self.rows(schema.stages))
+        return sum(row["settings"] for row in self.rows(tables.stages))
 
     def running(self) -> int:
-        """How many slots are in work."""
-        return sum(row["state"] == "running" for row in self.rows(schema.slots))
+        """How many work items have an owner."""
+        return sum(bool(row["owner"]) for row in self.rows(tables.items))
 
     def rows(self, table: Any) -> list[dict[str, Any]]:
         """The rows of a table; none where the study is not made yet."""
@@ -134,9 +135,9 @@ def gone(workers: Sequence[Worker]) -> bool:
 
 def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
     """Starts `search` and kills its processes -9, `kills` of them: one worker, all workers, the coordinator, or
-    everything, at random moments of its work and now and then of its start. Tells how often a slot was in work.
+    everything, at random moments of its work and now and then of its start. Returns how often a trial was at work.
 
-    No slot is killed so often that it would rightly have failed: a worker is spared while it is on its last try.
+    No trial is killed so often that it would rightly fail: a worker is spared on its last attempt.
     """
     chance = random.Random(seed)
     process: Process | None = None
@@ -178,7 +179,7 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
 
 
 def _on_their_last_try(search: Search) -> set[str]:
-    return {row["worker"] for row in search.rows(schema.slots) if row["attempts"] >= RETRIES}
+    return {row["owner"] for row in search.rows(tables.items) if row["attempts"] >= RETRIES}
 
 
 def _kill(pid: int) -> None:

@@ -19,7 +19,7 @@ def killed(search: Search, trials: int, kills: int, seed: int) -> None:
     witness.look()
     accounts(search.url, trials, failed=None)
     check_files(search.url, search.folder / "s")
-    print(f"\n{kills} kills, {hit} times with a slot in work; {shown:,} results shown before, none lost")
+    print(f"\n{kills} kills, {hit} times with a trial at work; {shown:,} results shown before, none lost")
 
 
 def scripted(folder: Path, workers: int, trials: int) -> Search:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from cellsearch.search import database, liveness, schema
+from cellsearch.search import database, liveness
+from cellsearch.search.storage import tables
 from tests.faults.processes import Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
@@ -103,14 +104,14 @@ def partitioned(
     guest = far.join(**wrong)
 
     def of_guest() -> list[dict[str, Any]]:
-        rows = search.rows(schema.slots)
-        return [row for row in rows if row["state"] == "running" and row["worker"] not in known]
+        rows = search.rows(tables.items)
+        return [row for row in rows if row["owner"] not in {"", *known} and not row["outcome"]]
 
     until(lambda: bool(of_guest()), process)
-    (slot,) = of_guest()
+    (item,) = of_guest()
     proxy.silence()
     began = time.monotonic()
-    until(lambda: slot["worker"] not in {row["worker"] for row in of_guest()}, process, 5 * seconds + 30)
+    until(lambda: item["owner"] not in {row["owner"] for row in of_guest()}, process, 5 * seconds + 30)
     witness.look()
     time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
     proxy.open()
@@ -165,7 +166,7 @@ def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> Non
     assert search.run(wrong={"mutants": 1_000}) == (0, "")
     witness.look()
     accounts(url, 640)
-    print(f"40 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
+    print(f"40 kills, {hit} with a trial at work; {shown:,} results shown before, none lost")
 
 
 def test_whoever_asks_again_and_again_keeps_no_connection(url: str) -> None:

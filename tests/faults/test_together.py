@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import records
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.schema import Store
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
@@ -55,7 +55,9 @@ def test_eight_searches_at_one_instant_again_and_again(folder: Path) -> None:
         orders = {"trials": 60, "storage": url, "wrong": {"seconds": 0.01}}
         found = at_once([Search(folder / f"{k}-{n}", orders) for n in range(8)])
         for code, said in found:
-            assert (code, said) == (0, "") or (not store and "just made by somebody else" in said)
+            assert (code, said) == (0, "") or (
+                not store and "give the command again if a search was just started there" in said
+            )
         accounts(url, 60)
         (folder / "study.db").unlink(missing_ok=True)
 
@@ -65,11 +67,10 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
     found: list[Store | RunError] = []
 
     def make() -> None:
-        tasks = {task.name: len(task.grid) for task in SPACE.tasks}
         barrier.wait(20)
         try:
             identity = Identity(SPACE.text, 1, DIGESTS)
-            found.append(records.create(url, "s", identity, "test", 3, seeds_of(SPACE), tasks, 4))
+            found.append(create(url, "s", SPACE, identity, "test", Target(3), seeds_of(SPACE)))
         except RunError as error:
             found.append(error)
 
@@ -81,7 +82,7 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
     assert sum(isinstance(one, Store) for one in found) == 1
     refused = [str(one) for one in found if isinstance(one, RunError)]
     assert len(refused) == 7
-    assert all("was just made by somebody else" in one for one in refused)
+    assert all("give the command again if a search was just started there" in one for one in refused)
     for one in found:
         if isinstance(one, Store):
             one.engine.dispose()
@@ -133,9 +134,9 @@ def test_somebody_who_reads_all_the_time_is_no_obstacle(folder: Path) -> None:
     store = new_study(folder, SPACE, 12)
     reader = sqlite3.connect(folder / "study.db", isolation_level=None)
     reader.execute("BEGIN")
-    before = reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone()
+    before = reader.execute("SELECT count(*) FROM cellsearch_stage").fetchone()
     work(store, SPACE, Scripted(), one_of(40))
-    assert reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone() == before
+    assert reader.execute("SELECT count(*) FROM cellsearch_stage").fetchone() == before
     reader.close()
     store.engine.dispose()
     assert board(store.url) == undisturbed(folder, 12)
