@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from alembic.migration import MigrationContext
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
@@ -175,7 +176,9 @@ def prepare(engine: Engine, url: str) -> None:
     tables.prepare(engine, url)
     with translated(url):
         with engine.execution_options(immediate=True).begin() as connection:
+            tables.lock_all(connection)
             models.BaseModel.metadata.create_all(connection)
+            _stamp(connection)
         try:
             sessions: Any = Sessions(engine)
             _VersionManager(url, engine, sessions).check_table_schema_compatibility()
@@ -184,3 +187,17 @@ def prepare(engine: Engine, url: str) -> None:
             raise RunError(
                 f"{shown(url)}: {first}\nupgrade it: optuna storage upgrade --storage URL"
             ) from error
+
+
+def _stamp(connection: Connection) -> None:
+    """Writes the version of new tables. Optuna's own way takes several transactions, which fail where two
+    processes make the same tables at once."""
+    known = models.VersionInfoModel.__table__
+    if connection.execute(select(func.count()).select_from(known)).scalar_one():
+        return
+    row = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+    connection.execute(insert(models.VersionInfoModel).values(row))
+    context, manager = MigrationContext.configure(connection), _VersionManager.__new__(_VersionManager)
+    manager.url = str(connection.engine.url)
+    if context.get_current_revision() is None:
+        context.stamp(manager._create_alembic_script(), manager.get_head_version())

@@ -230,10 +230,15 @@ def prepare(engine: Engine, url: str) -> None:
                 cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
                 cursor.close()
         with engine.execution_options(immediate=True).begin() as connection:
-            if engine.dialect.name == "postgresql":  # there two that make the same table fail
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            lock_all(connection)
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
+
+
+def lock_all(connection: Connection) -> None:
+    """Lets no two transactions make tables at once: on PostgreSQL one of two that make the same table fails."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 @contextmanager
