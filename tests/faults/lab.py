@@ -26,11 +26,11 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError
 from cellsearch.search import database, liveness, patience, serve, station
 from cellsearch.search.crew import Orders
+from cellsearch.search.lab import Say
 from cellsearch.search.liveness import Heart, Watch
 from cellsearch.search.space import Space
 from cellsearch.search.station import Posting
 from cellsearch.search.strategies import Propose
-from cellsearch.search.lab import Say
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
 

@@ -133,9 +133,19 @@ def gone(workers: Sequence[Worker]) -> bool:
     return not any(liveness.alive(worker) for worker in workers)
 
 
-def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
+def torment(
+    search: Search,
+    witness: Witness,
+    kills: int,
+    seed: int,
+    most: int = 12,
+    longest: float = 0.05,
+    say: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> int:
     """Starts `search` and kills its processes -9, `kills` of them: one worker, all workers, the coordinator, or
     everything, at random moments of its work and now and then of its start. Returns how often a trial was at work.
+    From one kill to the next up to `most` settings are recorded, and up to `longest` seconds more; `say` gets a line
+    for each of them.
 
     No trial is killed so often that it would rightly fail: a worker is spared on its last attempt.
     """
@@ -148,14 +158,16 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
         if chance.random() < 0.2:
             time.sleep(chance.uniform(0.0, 1.0))
         else:
-            wanted = search.settings() + chance.randint(1, 12)  # a stage has one or four
+            wanted = search.settings() + chance.randint(1, most)  # a stage has one or four
             until(lambda: search.settings() >= wanted, process)  # noqa: B023
-            time.sleep(chance.uniform(0.0, 0.05))
+            time.sleep(chance.uniform(0.0, longest))
         witness.look()
         assert process.poll() is None, "it is done before it was killed often enough: give it more trials"
         victim = chance.choice(("worker", "workers", "coordinator", "everything"))
         living = search.workers()
-        hit += search.running() > 0
+        busy = search.running() > 0
+        hit += busy
+        before = done
         if victim in ("worker", "workers"):
             spared = _on_their_last_try(search)
             chosen = [w for w in living if w.id not in spared][: 1 if victim == "worker" else None]
@@ -171,6 +183,7 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
             process.communicate()
             process = None
             done += 1 + (len(living) if victim == "everything" else 0)
+        say({"victim": victim, "killed": done - before, "at work": busy, "settings": witness.acknowledged})
         witness.look()
     if process is not None:
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,5 @@
-"""F7 and F9: searches that start at one instant, and databases that another program holds."""
+"""F7, F9 and F32: searches that start at one instant, two coordinators on one study, and databases that another
+program holds."""
 
 import sqlite3
 import threading
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
+from cellsearch.search import liveness
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
+from cellsearch.search.storage import tables
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.tables import Store
 from tests.faults.processes import Search, end, until
@@ -42,6 +45,34 @@ def test_searches_on_one_database_start_at_one_instant_and_share_the_work(folder
     found = at_once([Search(folder / str(k), orders) for k in range(3)])
     assert found == [(0, "")] * 3
     accounts(store.url, 12)
+
+
+def test_two_coordinators_on_one_study_one_of_them_killed(folder: Path) -> None:
+    """Each has workers of its own. Those of the killed one end, and the trials they had are adopted; the other one
+    reaches the target, and the first command again finds nothing left to do."""
+    store = new_study(folder, SPACE, 16)
+    store.engine.dispose()
+    orders = {"trials": 16, "storage": store.url, "workers": 2, "wrong": {"seconds": 0.1}}
+    searches, witness = [Search(folder / str(k), orders) for k in range(2)], Witness(store.url)
+    first, second = (search.start() for search in searches)
+
+    def of_first() -> list[str]:
+        parent = liveness.identity("search", first.pid).id
+        return [worker.id for worker in searches[0].workers() if worker.parent == parent]
+
+    def at_work() -> bool:
+        return bool({row["owner"] for row in searches[0].rows(tables.items)} & set(of_first()))
+
+    until(lambda: searches[0].settings() >= 20 and at_work(), first)
+    witness.look()
+    first.kill()
+    first.communicate()
+    assert end(second) == (0, "")
+    witness.look()
+    accounts(store.url, 16)
+    assert searches[0].run() == (0, "")
+    witness.look()
+    accounts(store.url, 16)
 
 
 @pytest.mark.long
