@@ -236,7 +236,7 @@ def prepare(engine: Engine, url: str) -> None:
 
 
 def lock_all(connection: Connection) -> None:
-    """Lets no two transactions make tables at once: on PostgreSQL one of two that make the same table fails."""
+    """Lets no two transactions make tables at once: on PostgreSQL one of two that make the same one fails."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
