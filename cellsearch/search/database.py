@@ -194,6 +194,7 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
     ("too many clients", "start fewer workers, or raise max_connections of the server"),
+    ("too many connections", "start fewer workers, or raise the connection limit of this user or database"),
     ("connection slots", "start fewer workers, or raise max_connections of the server"),
     ("password", "check user and password"),
     ('role "', "check user and password"),

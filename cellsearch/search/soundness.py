@@ -94,8 +94,9 @@ def _damages(store: Store) -> Iterator[str]:
                 yield f"{table.name}: a row is of a search that is not there"
         chosen = select(items.c.trial, items.c.fingerprint).where(items.c.study == store.study)
         about = {row.trial: row.fingerprint for row in connection.execute(chosen)}
-        pieces = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
-        for number, count, last in connection.execute(pieces.where(items.c.study == store.study)):
+        grouped = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
+        pieces = grouped.where(items.c.study == store.study).order_by(items.c.trial)
+        for number, count, last in connection.execute(pieces):
             if count != last + 1:
                 yield f"trial {number}: a piece of it is not there"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
@@ -126,6 +127,8 @@ def _damages(store: Store) -> Iterator[str]:
         for row in connection.execute(rows.order_by(stages.c.trial, stages.c.piece)):
             stage = Stage(*row[:-1])
             yield from _of_stage(stage, row.outcomes, claimed.get((stage.trial, stage.piece, stage.task), []))
+            if stage.trial not in about:
+                yield f"trial {stage.trial} is not there"
             if stage.fingerprint not in marks:
                 yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
         yield from _of_optuna(connection, store)
@@ -144,7 +147,7 @@ def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
     for row in connection.execute(query.order_by(items.c.trial)):
         if row.state is None:
             yield f"trial {row.trial}: Optuna has no such trial"
-        elif STATES[row.outcome] != row.state:
+        elif STATES.get(row.outcome) != row.state:
             yield f"trial {row.trial}: it is {row.outcome or 'open'}, and {row.state} in Optuna"
         elif row.outcome == "ranked" and row.value != row.score:
             yield f"trial {row.trial}: its score is {row.score}, and {row.value} in Optuna"

@@ -34,15 +34,16 @@ from cellsearch.search.storage.tables import Full, Store, Superseded, items, opt
 
 
 class Sessions(threading.local):
-    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine, for
-    reading."""
+    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine. All
+    that happens within one call of Optuna has the same one, so that the check of the owner is part of the
+    write."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.own = Session(engine)  # Optuna closes it after each use, and then it begins anew
         self.joined: Session | None = None
 
     def __call__(self) -> Session:
-        return self.joined if self.joined is not None else Session(self.engine)
+        return self.joined if self.joined is not None else self.own
 
     def remove(self) -> None:
         """Sessions are closed after each use."""
