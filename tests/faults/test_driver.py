@@ -1,4 +1,4 @@
-"""F29, F30, F31, F33: a search is a study of Optuna. Trials are adopted, late writers are refused, and plain clients of
+"""F33, F34, F35, F37: a search is a study of Optuna. Trials are adopted, late writers are refused, and plain clients of
 Optuna may write to the study and delete it.
 
 With a PostgreSQL server in CELLSEARCH_TEST_POSTGRES those of the storage run there too.
@@ -96,7 +96,7 @@ def as_worker(store: Store, name: str, lab: Scripted) -> None:
     worker.work(store, SPACE, lab, one_of(40), heart)
 
 
-# F29
+# F33
 
 
 @pytest.mark.parametrize("place", ["after-decide", "after-claim", "after-evaluate", "after-commit"])
@@ -159,7 +159,7 @@ def test_a_living_worker_adopts_the_trial_of_one_that_was_killed(folder: Path) -
     assert (ended["trial_id"], ended["outcome"] != "") == (item["trial_id"], True)
 
 
-# F30
+# F34
 
 
 def at_work(url: str) -> tuple[Store, Driver, Item]:
@@ -229,7 +229,7 @@ def test_what_a_superseded_worker_writes_is_refused(url: str) -> None:
     store.engine.dispose()
 
 
-# F31
+# F35
 
 
 def test_a_deleted_study_ends_the_search_with_a_word_and_a_new_one_shares_nothing_with_it(
@@ -278,7 +278,7 @@ def test_a_study_deleted_at_any_stage_is_one_error(url: str, client: Callable[[]
     store.engine.dispose()
 
 
-# F33
+# F37
 
 
 def ours(url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""F10, F11 and F34 with a PostgreSQL server: it is away, the network is cut, the password is another one, it has few
+"""F10, F11 and F38 with a PostgreSQL server: it is away, the network is cut, the password is another one, it has few
 connections.
 
 A server that crashes, that cuts a connection within a transaction, or that is out of connections is in

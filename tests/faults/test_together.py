@@ -1,4 +1,4 @@
-"""F7, F9 and F32: searches that start at one instant, two coordinators on one study, and databases that another
+"""F7, F9 and F36: searches that start at one instant, two coordinators on one study, and databases that another
 program holds."""
 
 import sqlite3
