@@ -12,7 +12,7 @@ keeps every trial in memory; in front of a plain `BaseStorage` it puts none.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ from cellsearch.errors import RunError
 from cellsearch.search.database import shown, translated
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import Distributions
-from cellsearch.search.storage.tables import Full, Store, Superseded, items, studies
+from cellsearch.search.storage.tables import Full, Store, Superseded, items, optuna_trials, studies
 
 
 class Sessions(threading.local):
@@ -79,7 +79,13 @@ class CellStorage(RDBStorage):
     def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
         super().check_trial_is_updatable(trial_id, trial_state)
         here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
-        rows = self.sessions().execute(select(items.c.owner, items.c.outcome).where(*here)).all()
+        theirs = (
+            select(optuna_trials.c.study_id).where(optuna_trials.c.trial_id == trial_id).scalar_subquery()
+        )
+        ours = (theirs == tables.bound(self.store.study)).label("ours")
+        rows = self.sessions().execute(select(items.c.owner, items.c.outcome, ours).where(*here)).all()
+        if rows and not rows[0].ours:
+            raise tables.gone(self.store)
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
 
@@ -98,9 +104,23 @@ class CellStorage(RDBStorage):
             session.execute(insert(models.TrialParamModel), rows)
             session.commit()
 
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As ever, but none that waits: `ask` would take a trial that a plain client has enqueued, which is
+        about no cell."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
+
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
+        if session.execute(select(tables.bound(self.store.study))).scalar() != study_id:
+            raise tables.gone(self.store)
         if not self.planned and not room(session, self.store.study):
             raise Full
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
@@ -121,11 +141,7 @@ def deleted(store: Store) -> Iterator[None]:
     except KeyError as error:
         if error.args[:1] != (models.NOT_FOUND_MSG,):
             raise
-        raise RunError(
-            f"{shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
-            "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
-            "start under another --name"
-        ) from error
+        raise tables.gone(store) from error
 
 
 def room(session: Session | Connection, study: int) -> bool:

@@ -31,11 +31,13 @@ from sqlalchemy import (
     Text,
     column,
     func,
+    literal,
     select,
     table,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from cellsearch.errors import RunError
 from cellsearch.search import database
 from cellsearch.search.database import translated
 
@@ -200,6 +202,9 @@ optuna_trials = table(
     "trials", column("trial_id"), column("study_id"), column("number"), column("state", String)
 )
 optuna_values = table("trial_values", column("trial_id"), column("value"))
+optuna_reports = table(
+    "trial_intermediate_values", column("trial_id"), column("step"), column("intermediate_value")
+)
 
 
 class Superseded(Exception):
@@ -210,6 +215,14 @@ class Full(Exception):
     """The target of the study is met: no trial is created."""
 
 
+def bound(study: int) -> Any:
+    """A scalar subquery: Optuna's id of the study that is bound to row `study` of ours. NULL where it was
+    deleted, also where Optuna uses its id again."""
+    value = literal('"') + studies.c.uuid + literal('"')  # as JSON
+    theirs = (optuna_attributes.c.key == STUDY_KEY, optuna_attributes.c.value_json == value)
+    return select(optuna_attributes.c.study_id).where(studies.c.id == study, *theirs).scalar_subquery()
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A study in an open database: the first argument of every function on records."""
@@ -218,6 +231,15 @@ class Store:
     url: str
     study: int  # id in `studies`, not Optuna's
     name: str
+
+
+def gone(store: Store) -> RunError:
+    """The error of a process whose study was deleted with Optuna's own tools."""
+    return RunError(
+        f"{database.shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
+        "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
+        "start under another --name"
+    )
 
 
 def prepare(engine: Engine, url: str) -> None:

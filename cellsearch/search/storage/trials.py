@@ -27,10 +27,12 @@ from cellsearch.search.storage.tables import (
     Store,
     Superseded,
     alone,
+    bound,
     cells,
     claims,
     equivalents,
     functions,
+    gone,
     items,
     reading,
     stages,
@@ -136,7 +138,7 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
         return select(func.count()).select_from(items).where(*which).scalar_subquery()
 
     facts = select(
-        studies.c.stopped, studies.c.halted, studies.c.trials,
+        studies.c.stopped, studies.c.halted, studies.c.trials, bound(store.study).label("bound"),
         number(*open_, items.c.kind == "baseline").label("pieces"),
         number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
         number(*open_, items.c.kind == "").label("undecided"),
@@ -145,6 +147,8 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
         known = connection.execute(facts).one()
+        if known.bound is None:
+            raise gone(store)
         own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
         if rows := connection.execute(own).all():
             return known, rows
