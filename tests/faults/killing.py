@@ -41,7 +41,7 @@ class Plan:
     seed: int = 1
     seconds: float = 0.02  # of a stage, on average
     mutants: int = 1_000
-    longest: float = 0.3  # seconds that are waited before a kill
+    longest: float = 1.2  # seconds that are waited before a kill
 
 
 def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: None) -> Line:
@@ -59,7 +59,9 @@ def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: No
             if totals["kills"] < plan.kills:
                 if chance.random() >= EARLY:
                     wait(plan.url, set(running.values()))
-                time.sleep(chance.uniform(0, plan.longest))
+                time.sleep(
+                    plan.longest * chance.random() ** 2
+                )  # often soon, so that short moments are met too
                 if chance.random() < LOOKED_AT:
                     witness.look()
                 everyone = sorted(running)

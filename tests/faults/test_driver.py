@@ -229,6 +229,16 @@ def test_what_a_superseded_worker_writes_is_refused(url: str) -> None:
     store.engine.dispose()
 
 
+def test_a_stage_that_is_committed_again_since_the_answer_was_lost_is_reported_once(url: str) -> None:
+    """By then the best of the cell may have grown by another trial: what was shown stays."""
+    store, late, item = at_work(url)
+    outcome, reports = Outcome(KEYS[0], "done", 0.99, 0.01, 3, 8, 100), list[float | None]()
+    for _ in range(2):
+        assert trials.commit(late, item, "filter", [outcome], 1.0, reports.append) == 0.99
+    assert reports == [0.99]
+    store.engine.dispose()
+
+
 # F35
 
 
