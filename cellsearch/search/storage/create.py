@@ -79,13 +79,12 @@ def bind(
 
 def about(space: Space, identity: Identity, own: str) -> dict[str, Any]:
     """The attributes of the study, for readers of Optuna's tables."""
-    filter = (
-        f"accuracy / 1 for the filter, which asks for {space.filter.accuracy:g}; " if space.filter else ""
-    )
+    filter = f"; in the filter 1, and {space.filter.accuracy:g} is required" if space.filter else ""
     return {
         tables.STUDY_KEY: own,
         "value": f"least ratio of the best accuracy of the cell to that of {space.baseline}, over all tasks",
-        "reports": f"best accuracy of the cell so far / unit of the stage ({filter}{space.baseline}'s best)",
+        "reports": "best accuracy of the cell so far on the stage, divided by the unit of that: the best of "
+        f"{space.baseline} on a task{filter}",
         "steps": {str(step): stage for stage, step in steps(space).items()},
         "space": space.name,
         "seed": identity.seed,
