@@ -181,6 +181,9 @@ def _status(parser: Parser) -> None:
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)"
     )
+    parser.add_argument(
+        "--settings", action="store_true", help="instead: which hyperparameters matter, on each task"
+    )
     _storage(parser)
     _json(parser)
 
