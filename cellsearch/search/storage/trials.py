@@ -377,9 +377,7 @@ def finish(
         return
     with driver.apart() as connection:
         _end(connection, driver, item, values, trial)
-    with alone(
-        store
-    ) as connection:  # apart from the rest: every worker shares this row, and it seldom changes
+        # last: every worker shares this row, which is locked where there is a streak to end
         streak = (studies.c.id == store.study, studies.c.streak > 0)
         connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
 
