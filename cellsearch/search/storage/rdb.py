@@ -12,7 +12,7 @@ keeps every trial in memory; in front of a plain `BaseStorage` it puts none.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +82,15 @@ class CellStorage(RDBStorage):
         rows = self.sessions().execute(select(items.c.owner, items.c.outcome).where(*here)).all()
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As Optuna does, but none is waiting: `ask` would look for one among all trials, and give a worker
+        the trial that a plain client has enqueued, which has no work item."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
 
     def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
         """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""

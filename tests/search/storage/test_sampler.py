@@ -304,7 +304,9 @@ def test_a_cell_that_cannot_be_mutated_is_an_error(monkeypatch: pytest.MonkeyPat
     study = study_of(space=["gru"])
     study.optimize(objective, n_trials=1)
     monkeypatch.setattr(sampler_module, "breed", refuse)
-    with pytest.raises(CellsearchError, match=r"nothing left to evaluate among 1 listed cells .*: none of 200"):
+    with pytest.raises(
+        CellsearchError, match=r"nothing left to evaluate among 1 listed cells .*: none of 200"
+    ):
         cs.suggest_cell(study.ask())
 
 
