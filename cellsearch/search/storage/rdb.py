@@ -21,7 +21,7 @@ from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _VersionManager
+from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.orm import Session
@@ -90,6 +90,15 @@ class CellStorage(RDBStorage):
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
 
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As Optuna does, but none is waiting: `ask` would look for one among all trials, and give a worker
+        the trial that a plain client has enqueued, which has no work item."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
+
     def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
         """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
         with self.sessions() as session:
@@ -116,6 +125,13 @@ class CellStorage(RDBStorage):
         if states == (TrialState.WAITING,):
             return []
         return super().get_all_trials(study_id, deepcopy, states)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As Optuna does, but once: after an error the transaction that it is part of is gone, and what began
+        that tries again."""
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            return int(self._get_prepared_new_trial(study_id, template_trial, session).trial_id)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session

@@ -177,8 +177,8 @@ def _create(driver: "Driver", count: int) -> list[Item]:
             except Full:
                 break
         here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
-        rows = connection.execute(select(items).where(*here).order_by(items.c.trial)).all()
-    return [_item(row) for row in rows]
+        rows = connection.execute(select(items).where(*here)).all()  # sorted there, SQLite would read all
+    return [_item(row) for row in sorted(rows, key=lambda row: row.trial)]
 
 
 def _waits(known: Any) -> bool:
