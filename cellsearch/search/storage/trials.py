@@ -293,7 +293,9 @@ def commit(
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
         _own(connection, driver, item)
-        new = connection.execute(select(stages.c.task).where(*key)).first() is None  # else the answer was lost
+        new = (
+            connection.execute(select(stages.c.task).where(*key)).first() is None
+        )  # else the answer was lost
         if new:
             connection.execute(insert(stages).values(row))
             _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
