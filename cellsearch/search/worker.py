@@ -23,6 +23,7 @@ from cellsearch.search.spool import Spool
 from cellsearch.search.storage import trials
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.pruner import StagePruner
+from cellsearch.search.storage.rdb import compatible
 from cellsearch.search.storage.sampler import MutationSampler
 from cellsearch.search.storage.tables import Store, Superseded
 from cellsearch.search.storage.trials import Idle
@@ -65,6 +66,7 @@ def work(
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
     sampler = MutationSampler(space, seed=known.seed, propose=propose)
+    patiently(lambda: compatible(store.engine, store.url))
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)))
     runner = TrialRunner(driver, sampler, space, lab, heart, look, spool, offered)
     crashes = 0

@@ -179,6 +179,12 @@ def prepare(engine: Engine, url: str) -> None:
             tables.lock_all(connection)
             models.BaseModel.metadata.create_all(connection)
             _stamp(connection)
+    compatible(engine, url)
+
+
+def compatible(engine: Engine, url: str) -> None:
+    """A RunError where Optuna's tables are of another version of Optuna: nothing is written to them."""
+    with translated(url):
         try:
             sessions: Any = Sessions(engine)
             _VersionManager(url, engine, sessions).check_table_schema_compatibility()
