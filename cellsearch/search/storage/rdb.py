@@ -210,23 +210,32 @@ def prepare(engine: Engine, url: str) -> None:
 
 def _prepare(connection: Connection, url: str) -> None:
     """What Optuna does when it opens a storage."""
-    # here: a worker does not need it
-    from alembic.runtime.migration import MigrationContext
-
     models.BaseModel.metadata.create_all(connection)
-    versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
-    versions.url = url
     info: Any = models.VersionInfoModel.__table__
     schema = connection.execute(select(info.c.schema_version)).scalar()
     if schema is None:
         new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
         connection.execute(insert(info).values(version_info_id=1, **new))
-    context, head = MigrationContext.configure(connection), versions.get_head_version()
-    found = context.get_current_revision()
-    if found is None and schema in (None, models.SCHEMA_VERSION):
-        context.stamp(versions._create_alembic_script(), head)
-    elif found != head:
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), versions.get_head_version())
+    compatible(connection, url)
+
+
+def compatible(connection: Connection, url: str) -> None:
+    """A RunError where Optuna's tables are of another version of Optuna: nothing may be written to them."""
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() != versions.get_head_version():
         raise RunError(
             f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
             "upgrade it: optuna storage upgrade --storage URL"
         )
+
+
+def _versions(connection: Connection, url: str) -> tuple[Any, _VersionManager]:
+    # here: reading verbs do not need it
+    from alembic.runtime.migration import MigrationContext
+
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser writes, in several transactions
+    versions.url = url
+    return MigrationContext.configure(connection), versions

@@ -315,14 +315,13 @@ def commit(
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
         _own(connection, driver, item)
-        there = connection.execute(select(stages.c.task).where(*key)).first()
-        new = there is None  # else the answer was lost
-        if new:
+        new = connection.execute(select(stages.c.task).where(*key)).first() is None
+        if new:  # else the answer was lost
             connection.execute(insert(stages).values(row))
             _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
-        if new:  # else it is reported, and the best may have grown by another trial of the cell
+        if new:  # else it is reported already, and the best may have grown by another trial of the cell
             report(best)
     return best
 
