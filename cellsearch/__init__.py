@@ -4,7 +4,8 @@
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
     rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
-    sampler = cs.MutationSampler("quick")        # for Optuna, and cs.suggest_cell(trial) in an objective
+    sampler = cs.MutationSampler("quick")        # for Optuna: cs.suggest_cell(trial) in an objective, and
+                                                 # pruner=cs.StagePruner("quick") where it reports stages
 
 Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from cellsearch.export.write import export as export
     from cellsearch.search.api import leaderboard as leaderboard
     from cellsearch.search.api import search as search
+    from cellsearch.search.storage.pruner import StagePruner as StagePruner
     from cellsearch.search.storage.sampler import MutationSampler as MutationSampler
     from cellsearch.search.storage.sampler import suggest_cell as suggest_cell
 
@@ -50,6 +52,7 @@ _HOMES = {
     "CellsearchError": "cellsearch.errors",
     "MutationSampler": "cellsearch.search.storage.sampler",
     "Recurrent": "cellsearch.compiler.recurrent",
+    "StagePruner": "cellsearch.search.storage.pruner",
     "export": "cellsearch.export.write",
     "leaderboard": "cellsearch.search.api",
     "load": "cellsearch.dsl.load",

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,11 +25,8 @@ LAYERS = (
 )
 FACE = ("__init__", "__main__")  # the two modules above all layers
 TORCH = ("compiler", "train", "export", "analysis/bench")  # the last one times torch itself
-OPTUNA = PACKAGE / "search" / "storage"
-OPTUNA_TOO = (
-    "search/strategies/tpe.py",
-    "search/runner.py",
-)  # the sampler of settings, the hands of a worker
+# Optuna drives the search: its storage, the one that runs trials, and two that make a study in memory
+OPTUNA = ("search/storage/", "search/runner.py", "search/strategies/tpe.py", "search/importance.py")
 QUIET = (
     ["show", "gru"],
     ["cells"],
@@ -101,14 +98,86 @@ def test_imports_go_down(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
     types = for_types_alone(path)
-    with_torch = path.relative_to(PACKAGE).as_posix().startswith(tuple(f"{folder}/" for folder in TORCH))
+    place = path.relative_to(PACKAGE).as_posix()
+    with_torch = place.startswith(tuple(f"{folder}/" for folder in TORCH))
+    with_optuna = place.startswith(OPTUNA)
     for line, module in imports(path):
         if line in types:
             continue
         top = module.partition(".")[0]
         assert top != "torch" or with_torch, f"{path}:{line}: torch outside of {', '.join(TORCH)}"
-        with_optuna = OPTUNA in path.parents or path.relative_to(PACKAGE).as_posix() in OPTUNA_TOO
-        assert top != "optuna" or with_optuna, f"{path}:{line}: optuna outside of search/storage"
+        assert top not in ("optuna", "alembic") or with_optuna, (
+            f"{path}:{line}: {top} outside of {', '.join(OPTUNA)}"
+        )
+
+
+def test_optuna_is_loaded_in_every_place_that_may() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if any(module.partition(".")[0] == "optuna" for _, module in imports(path))
+    }
+    for place in OPTUNA:
+        assert any(name.startswith(place) for name in found), f"{place} loads no Optuna: leave it out"
+
+
+def at_module_level(path: Path, known: Collection[str]) -> set[str]:
+    """The modules of `known` that a file imports when it is imported itself: not inside functions, and not
+    for type checkers alone."""
+    found: set[str] = set()
+
+    def visit(body: Sequence[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                found.update(names & set(known) or {str(node.module)})
+            elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                visit(node.orelse)
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for part in ("body", "orelse", "finalbody"):
+                    visit(getattr(node, part, []))
+                for handler in getattr(node, "handlers", []):
+                    visit(handler.body)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")).body)
+    return found & set(known)
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """A circle for each module from which a way leads back to it, the shortest first step that does."""
+
+    def back(start: str) -> list[str]:
+        before, queue = {start: ""}, [start]
+        for here in queue:
+            for other in sorted(graph[here]):
+                if other == start:
+                    way = [here]
+                    while way[0] != start:
+                        way.insert(0, before[way[0]])
+                    return way
+                if other not in before:
+                    before[other] = here
+                    queue.append(other)
+        return []
+
+    return [way for way in map(back, sorted(graph)) if way]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Neither in storage and strategies of the search nor anywhere else."""
+    known = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in modules()
+    }
+    graph = {name: at_module_level(path, known.keys()) for name, path in known.items()}
+    assert graph["cellsearch.search.storage.driver"] >= {
+        "cellsearch.search.storage.rdb",
+        "cellsearch.search.storage.tables",
+    }
+    assert graph["cellsearch.search.strategies.parents"]
+    assert not circles(graph)
 
 
 def test_of_its_own_face_the_package_reads_the_version_alone() -> None:
@@ -128,6 +197,11 @@ def test_the_tests_would_see_a_wrong_import(tmp_path: Path) -> None:
     source = tmp_path / "a.py"
     source.write_text("def f():\n    import torch.nn\n    from cellsearch.cli import main\n")
     assert list(imports(source)) == [(2, "torch.nn"), (3, "cellsearch.cli"), (3, "cellsearch.cli.main")]
+    source.write_text(
+        "try:\n    from p import b, f\nexcept ImportError:\n    import p.c\ndef f():\n    import p.d\n"
+    )
+    assert at_module_level(source, ["p", "p.b", "p.c", "p.d"]) == {"p.b", "p.c"}
+    assert circles({"a": ["b"], "b": ["c"], "c": ["b"], "d": ["a"]}) == [["b", "c"], ["c", "b"]]
 
 
 def loaded(code: str, folder: Path) -> set[str]:

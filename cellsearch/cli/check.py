@@ -72,7 +72,7 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
             settings = plural(queries.counts(store).settings, "setting")
             terminal.print([_good(f"{told}: the search {store.name}, {settings}, all as recorded")])
     if not ok:
-        terminal.tell(soundness.REMEDY)
+        terminal.tell(soundness.remedy(url))
     return 0 if ok else 1
 
 

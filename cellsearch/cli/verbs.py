@@ -27,6 +27,11 @@ class Verb:
     more: str = ""  # what its help says besides
 
 
+def _migrate(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search")
+    _storage(parser)
+
+
 def _json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -175,6 +180,9 @@ def _launch(parser: Parser) -> None:
 def _status(parser: Parser) -> None:
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)"
+    )
+    parser.add_argument(
+        "--settings", action="store_true", help="instead: which hyperparameters matter, on each task"
     )
     _storage(parser)
     _json(parser)
@@ -354,6 +362,10 @@ VERBS = (
     Verb("status", "show the progress of a search", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
+    Verb("migrate", "bring a search of an earlier version up to date", "migrate", _migrate,
+         "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
+         "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
+         "file is copied beside itself first."),
     Verb("dashboard", "Optuna's dashboard on a search, in a web browser", "dashboard", _dashboard,
          "cellsearch dashboard quick --open\n"
          "cellsearch dashboard big --storage postgresql://user@host/db --port 0",

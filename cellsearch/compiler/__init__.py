@@ -6,6 +6,7 @@ Without tensors, from the cell down to its arithmetic:
     plan         -> what runs before the loop over time, what inside it, and what is kept
     kernels      -> pointwise kernels of the forward pass; `backward` derives those of the backward pass
     crossing     -> what passes between loop and the rest where inputs are rows of a table
+    kept         results that live as long as the plan or layout they follow from
 
 With tensors, from the weights up to a whole network:
 

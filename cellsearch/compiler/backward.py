@@ -6,8 +6,8 @@ plan keeps is what is read here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Kernel, Let, Reader, Ref, Store, gradient, substitute, weight_index
 from cellsearch.compiler.plan import Plan, Stage
 from cellsearch.dsl.nodes import Affine, Apply, Input
@@ -26,7 +26,7 @@ class Backward:
     written: frozenset[Ref]
 
 
-@lru_cache(maxsize=4096)
+@kept
 def backward_kernels(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
     """The kernels of the backward pass, derived from the op table. `above` are the states whose new values
     the layer above reads through below(...), so that a gradient comes from there."""

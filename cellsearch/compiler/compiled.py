@@ -14,13 +14,14 @@ from torch import Tensor
 from cellsearch.compiler.parameters import Layout, layout, view
 from cellsearch.compiler.passes import alone, backward_pass, forward_pass
 from cellsearch.compiler.plan import plan
+from cellsearch.dsl.graph import RECENT
 from cellsearch.dsl.text import parse
 
 _ARGUMENTS = "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
 _GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4 * RECENT)  # a compiled model asks at every call
 def _layout(cell: str, width: int, hidden: int) -> Layout:
     return layout(plan(parse(cell)), width, hidden)
 

@@ -11,10 +11,10 @@ In: a plan. Out: what is `copied`, what is `summed`; no tensors.
 
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.plan import Plan, Product
 from cellsearch.dsl.nodes import Affine
@@ -42,7 +42,7 @@ class Summed:
     outer: frozenset[Ref]  # the gradients whose whole value lies in the outer part then, slot by slot
 
 
-@lru_cache(maxsize=4096)
+@kept
 def separable(plan: Plan) -> bool:
     """Whether the outer part follows from the symbol alone."""
     refs = _refs(kernels.forward(plan)[0]) | _refs(backward_kernels(plan).outer)
@@ -50,7 +50,7 @@ def separable(plan: Plan) -> bool:
     return not plan.cell.past and not any(ref.kind in _PER_STEP for ref in refs)
 
 
-@lru_cache(maxsize=4096)
+@kept
 def copied(plan: Plan) -> Copied:
     """What the loop reads in either direction, whatever the layer above reads of it."""
     inner = kernels.forward(plan)[1]
@@ -65,7 +65,7 @@ def copied(plan: Plan) -> Copied:
     return Copied(_runs(slots), Ref("x") in read)
 
 
-@lru_cache(maxsize=4096)
+@kept
 def summed(plan: Plan, above: frozenset[int]) -> Summed:
     """What the loop leaves; `above` are the states that the layer above reads."""
     back = backward_kernels(plan, above)
@@ -81,7 +81,7 @@ def summed(plan: Plan, above: frozenset[int]) -> Summed:
     return Summed(slots, tuple(others), frozenset(wanted))
 
 
-@lru_cache(maxsize=4096)
+@kept
 def filled(plan: Plan) -> frozenset[int]:
     """The slots that the outer part computes, or begins."""
     found = {ref.index for ref in _refs(kernels.forward(plan)[0]) if ref.kind == "slot"}

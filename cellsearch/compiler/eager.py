@@ -6,7 +6,6 @@ loop) or of a shape that broadcasts to it.
 
 import ast
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import Backward, backward_kernels
 from cellsearch.compiler.formula import TORCH
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.parameters import matrix
 from cellsearch.compiler.places import Places
@@ -32,7 +32,7 @@ def _fill(target: Tensor, value: Tensor | float) -> None:
         target.fill_(value)
 
 
-@lru_cache(maxsize=4096)
+@kept
 def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     """The kernel as a function of its tensors: those of the loads, then those of the stores."""
     lines = [f"    {name} = r[{k}]" for k, (name, _) in enumerate(kernel.loads)]

@@ -35,7 +35,8 @@ def capture(step: Step, changed: Iterable[Tensor], at: Place | None) -> Step:
     """`step`, recorded at a place; `step` itself where there is none.
 
     Recording takes one run beforehand, in which kernels are compiled and libraries make ready. `changed` are
-    all tensors that the step changes and that outlive it; afterwards they are as before.
+    all tensors that the step changes and that outlive it; afterwards they are as before. A graph knows
+    addresses alone: what the step reads has to live as long, and no cache may be all that holds it.
     """
     if at is None:
         return step

@@ -18,9 +18,10 @@ What a `Ref` names, at the step that is being computed:
 """
 
 import ast
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from typing import Any
 
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.plan import Plan, Stage, is_vector
 from cellsearch.dsl.nodes import Affine, Apply, Constant, Input
 from cellsearch.dsl.ops import OPS
@@ -60,9 +61,10 @@ class Kernel:
     lets: tuple[Let, ...]
     stores: tuple[Store, ...]
     units: bool = False
+    kept: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
-@lru_cache(maxsize=4096)
+@kept
 def forward(plan: Plan) -> tuple[tuple[tuple[Kernel, ...], ...], tuple[tuple[Kernel, ...], ...]]:
     """The kernels of every outer and of every inner stage, in the order in which they run."""
     outer = tuple(_forward_stage(plan, stage, inner=False, last=False) for stage in plan.outer)
@@ -111,7 +113,7 @@ def references(kernel: Kernel) -> list[Ref]:
     return [ref for _, ref in kernel.loads] + [s.ref for s in kernel.stores]
 
 
-@lru_cache(maxsize=65536)
+@kept
 def weight_index(plan: Plan, node: int, term: int) -> int:
     """The index in `plan.cell.weights` of one term of an affine."""
     return next(k for k, w in enumerate(plan.cell.weights) if (w.node, w.term) == (node, term))

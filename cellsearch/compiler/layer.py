@@ -8,7 +8,6 @@ after the loop.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,12 +15,13 @@ from torch import Tensor
 from cellsearch.compiler import eager, kernels
 from cellsearch.compiler.backward import backward_kernels
 from cellsearch.compiler.crossing import Run, copied, filled, parted, summed
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import loop as native
 from cellsearch.compiler.native import toolchain
 from cellsearch.compiler.parameters import Layout, bias, matrix, vector
 from cellsearch.compiler.places import Places, Tape
-from cellsearch.compiler.plan import Plan, Product, is_vector
+from cellsearch.compiler.plan import Product, is_vector
 from cellsearch.compiler.structures import effective, pull_back
 from cellsearch.compiler.triton import loop as triton
 from cellsearch.compiler.triton.toolchain import available as triton_runs
@@ -79,20 +79,21 @@ def _runner(engine: str, where: Places, above: frozenset[int]) -> eager.Runner |
     return kinds[chosen](where, above)
 
 
-def ticks(plan: Plan, hidden: int, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:
+def ticks(lay: Layout, steps: int, start: Tensor | int, like: Tensor) -> Tensor | None:
     """The clock's 0/1 values [1, T, 1 or B, H]; `start` is the step number of the first step, one or [B] of
     them."""
-    if not plan.cell.clock:
+    if not lay.plan.cell.clock:
         return None
     first = start.reshape(1, -1, 1) if isinstance(start, Tensor) else start
     t = torch.arange(steps, device=like.device)[:, None, None] + first  # [T, 1 or B, 1]
-    return (t % _periods(plan.cell.clock, hidden, like.device) == 0).to(like.dtype)[None]
+    return (t % _periods(lay, like.device) == 0).to(like.dtype)[None]
 
 
-@lru_cache(maxsize=256)
-def _periods(clock: tuple[int, ...], hidden: int, device: torch.device) -> Tensor:
-    """The period of each unit [H]: copied to a device once, for a copy makes the host wait."""
-    return torch.tensor(unit_periods(clock, hidden), device=device)
+@kept
+def _periods(lay: Layout, device: torch.device) -> Tensor:
+    """The period of each unit [H]: copied to a device once, for a copy makes the host wait. It lies with the
+    layout, which a recorded step holds."""
+    return torch.tensor(unit_periods(lay.plan.cell.clock, lay.hidden), device=device)
 
 
 def forward(
@@ -115,7 +116,7 @@ def forward(
     sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in range(count))
     for sequence, first in zip(sequences, states[:count], strict=True):
         sequence[:, 0] = first
-    tick = ticks(plan, hidden, steps, start, x)
+    tick = ticks(lay, steps, start, x)
     full = effective(lay, row)
     outer: Tape | None = None
     if symbols is not None:

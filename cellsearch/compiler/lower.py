@@ -8,7 +8,7 @@ that it costs nothing in the loop and may have any width.
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.graph import RECENT, Cell
 from cellsearch.dsl.nodes import Before, Input, Node, State, input_wide, sources, users, with_sources
 from cellsearch.dsl.weights import Weight, weights
 
@@ -33,7 +33,7 @@ class Lowered:
     at: tuple[int, ...]  # for each node of the cell the node that stands for it here
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=RECENT)
 def lower(cell: Cell) -> Lowered:
     """The cell as the compiler computes it."""
     wide = input_wide(cell.nodes)

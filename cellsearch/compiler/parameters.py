@@ -7,13 +7,15 @@ made of others (see `structures`). `named` gives views by the names of the langu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from math import prod
+from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.plan import Plan, is_vector
 from cellsearch.dsl.nodes import Affine, Connection
 from cellsearch.dsl.weights import Weight
@@ -22,7 +24,7 @@ from cellsearch.dsl.weights import Weight
 MADE = ("rank", "skew")
 
 
-@dataclass(frozen=True, eq=False)  # one layout per plan and widths: `layout` keeps them
+@dataclass(frozen=True, eq=False)  # one for a plan and widths, as long as anything holds it
 class Layout:
     """Offsets within the row of one layer at input width D (`width`) and hidden width H."""
 
@@ -33,6 +35,7 @@ class Layout:
     bias: int
     alone: tuple[int, ...]  # offset by weight index; -1 where the weight is part of a matrix or the bias
     size: int
+    kept: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)  # see `kept`
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -44,9 +47,22 @@ class Layout:
         return self.width if self.plan.products[product].source in self.plan.cell.wide else self.hidden
 
 
-@lru_cache(maxsize=4096)
 def layout(plan: Plan, width: int, hidden: int) -> Layout:
     """The layout of a layer's row."""
+    known = _layouts(plan)
+    found = known.get((width, hidden))
+    if found is None:
+        found = known[width, hidden] = _layout(plan, width, hidden)
+    return found
+
+
+@kept
+def _layouts(plan: Plan) -> WeakValueDictionary[tuple[int, int], Layout]:
+    """By widths those of its layouts that are in use: a layout holds its plan, not the plan its layouts."""
+    return WeakValueDictionary()
+
+
+def _layout(plan: Plan, width: int, hidden: int) -> Layout:
     at = 0
     products = []
     for p in plan.products:

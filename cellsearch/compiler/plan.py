@@ -13,11 +13,12 @@ it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 from cellsearch.compiler.lower import Lowered, lower
-from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.graph import RECENT, Cell
 from cellsearch.dsl.nodes import Affine, Apply, Constant, Input, Node, sources
 from cellsearch.dsl.ops import OPS, Kind
 
@@ -45,7 +46,7 @@ class Stage:
     units: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)  # one plan per cell: `plan` keeps them, and they are keys of many caches
+@dataclass(frozen=True, eq=False)  # one plan per cell, as long as `plan` or a layout keeps it
 class Plan:
     """The compiled schedule of one cell."""
 
@@ -57,6 +58,7 @@ class Plan:
     is_constant: tuple[bool, ...]
     home: tuple[int, ...]  # the tape slot where a node's value lies for every step; -1 where none is kept
     slots: int  # how many slots the tape has; the first len(affines) are gathering slots
+    kept: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)  # see `kept`
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
@@ -100,7 +102,7 @@ def is_vector(node: object) -> bool:
     return isinstance(node, Affine) and not node.connections
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=RECENT)
 def plan(of: Cell) -> Plan:
     """The schedule of a cell."""
     cell = lower(of)

@@ -6,17 +6,16 @@ place among the products of the row of parameters: `effective` fills it before a
 its gradient to the factors after it.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.parameters import MADE, Layout, bias, block, connection, vector, view
 from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.weights import split, unit_periods
 
 
-@lru_cache(maxsize=4096)
+@kept
 def free(lay: Layout) -> Tensor | None:
     """A 0/1 row [P]: 0 where an entry is always zero or has no meaning; None where all entries are free."""
     row = torch.ones(1, lay.size)
@@ -48,7 +47,7 @@ def _part_of(units: int, parts: int) -> Tensor:
     return torch.repeat_interleave(torch.arange(parts), torch.tensor(split(units, parts)))
 
 
-@lru_cache(maxsize=4096)
+@kept
 def makes(lay: Layout) -> bool:
     """Whether a layer has matrices that are made before each pass."""
     return any(c is not None and c.structure in MADE for c in (connection(lay.plan, w) for w in lay.weights))
@@ -61,9 +60,10 @@ def clean(lay: Layout, row: Tensor) -> None:
         row.mul_(mask)
 
 
-@lru_cache(maxsize=256)
+@kept
 def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | None:
-    """The row of `free`, copied to a device once: a copy makes the host wait."""
+    """The row of `free`, copied to a device once: a copy makes the host wait. It lies with the layout,
+    which a recorded step holds."""
     mask = free(lay)
     return None if mask is None else mask.to(device, dtype)
 

@@ -28,7 +28,7 @@ from hashlib import sha256
 import numpy as np
 
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.graph import RECENT, Cell
 from cellsearch.dsl.nodes import Affine, Connection, Constant, Uniform, lookback
 from cellsearch.dsl.probes import Array, Slot, draw, run, values_of
 
@@ -65,7 +65,7 @@ def twins(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
     return [tuple(group.values()) for group in groups.values() if len(group) > 1]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=RECENT)
 def function(cell: Cell) -> Function:
     """The name and the order of the weights of `cell`."""
     kinds = _kinds(cell)

@@ -30,6 +30,9 @@ from cellsearch.dsl.nodes import (
 from cellsearch.dsl.ops import OPS
 from cellsearch.errors import CellError
 
+#: Of so many cells, those used last, a process keeps what follows from them. A search meets thousands.
+RECENT = 32
+
 
 @dataclass(frozen=True)
 class Cell:

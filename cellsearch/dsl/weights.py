@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.graph import RECENT, Cell, name_of
 from cellsearch.dsl.nodes import Affine, Before, Input, input_wide, sources
 from cellsearch.errors import CellError
 
@@ -44,7 +44,7 @@ def spelled(label: str) -> str:
     return f"{label[:-1]}_new" if label.endswith("'") else label
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=RECENT)
 def bracket_names(cell: Cell) -> dict[int, str]:
     """The name of each affine node, in the order of the nodes."""
     found: dict[int, str] = {}
@@ -67,7 +67,7 @@ def bracket_names(cell: Cell) -> dict[int, str]:
     return {i: found[i] for i in sorted(found)}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=RECENT)
 def weights(cell: Cell) -> tuple[Weight, ...]:
     """All weights of a cell, bracket by bracket: its connections in the order of the text, then its bias.
 
@@ -128,7 +128,7 @@ def _named(cell: Cell, index: int) -> bool:
     return bool(name_of(cell, index))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16 * RECENT)  # of a cell at several widths
 def count(cell: Cell, width: int, hidden: int) -> int:
     """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero
     (where `@slower` hears nothing, outside of `@blocks`, half of `@skew`) do not count."""

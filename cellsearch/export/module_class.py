@@ -128,7 +128,9 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
         "        for k, layer in enumerate(self.layers):",
         *_assigned_call(12, results, "layer", ["x", *passed]),
         *(f"            {a}.append({b})" for a, b in zip(last, now, strict=True)),
-        *(["            last_earlier.append(earlier_k)"] * looks),
+        # Values that are looked back at may be one tensor, or views of one: a caller gets copies, for what
+        # records a call (torch.export, ONNX) takes tensors that share memory for one input.
+        *(["            last_earlier.append(tuple(v.clone() for v in earlier_k))"] * looks),
         *layout.parallel(8, states, [f"torch.stack({name})" for name in last]),
         *(["        steps = steps + x.shape[0]"] * clocked),
     ]

@@ -7,29 +7,39 @@ stays a row, in a terminal, in a file and in grep.
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from rich.text import Text
+from rich.text import Span, Text
 
 GAP = 2  # spaces between columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
-    """A title and one cell for each row."""
+    """A title and one cell for each row. The cells do not change."""
 
     title: str
     cells: Sequence[Text]
     right: bool = False
 
-    @property
+    @cached_property
+    def widths(self) -> list[int]:
+        """Columns of the terminal that each cell takes."""
+        return [cell.cell_len for cell in self.cells]
+
+    @cached_property  # every line of a table reads it
     def width(self) -> int:
-        return max(len(self.title), *(cell.cell_len for cell in self.cells), 1)
+        """Columns of the terminal that the widest of title and cells takes."""
+        return max(len(self.title), *self.widths, 1)
 
 
 def text(content: object, style: str = "") -> Text:
     """`content` as it is: no markup is read from it. The style is that of these words alone, not of what is
     appended."""
-    return Text(no_wrap=True, overflow="ellipsis").append(str(content), style)
+    words = Text(str(content), no_wrap=True, overflow="ellipsis")
+    if style:
+        words.spans.append(Span(0, len(words), style))
+    return words
 
 
 def width_of(columns: Sequence[Column]) -> int:
@@ -39,20 +49,29 @@ def width_of(columns: Sequence[Column]) -> int:
 
 def table(columns: Sequence[Column], width: int, titles: bool = True) -> list[Text]:
     """The lines of a table, the titles first; what does not fit in `width` is cut."""
-    lines = [_line([text(c.title, "dim") for c in columns], columns, width)] if titles else []
-    rows = len(columns[0].cells)
-    return lines + [_line([c.cells[k] for c in columns], columns, width) for k in range(rows)]
+    rows = [
+        ([c.cells[k] for c in columns], [c.widths[k] for c in columns]) for k in range(len(columns[0].cells))
+    ]
+    if titles:
+        rows.insert(0, ([text(c.title, "dim") for c in columns], [len(c.title) for c in columns]))
+    found = [_line(cells, widths, columns) for cells, widths in rows]
+    return found if width_of(columns) <= width else [cut(line, width) for line in found]
 
 
-def _line(cells: Sequence[Text], columns: Sequence[Column], width: int) -> Text:
-    line = text("")
-    for k, (cell, column) in enumerate(zip(cells, columns, strict=True)):
-        space = " " * (column.width - cell.cell_len)
-        line.append(" " * (GAP if k else 0) + (space if column.right else ""))
-        line.append_text(cell)
-        if not column.right and k + 1 < len(columns):
-            line.append(space)
-    return cut(line, width)
+def _line(cells: Sequence[Text], widths: Sequence[int], columns: Sequence[Column]) -> Text:
+    parts: list[str] = []
+    spans: list[Span] = []
+    at, before = 0, 0  # characters so far, and spaces before the next cell
+    for cell, own, column in zip(cells, widths, columns, strict=True):
+        space = column.width - own
+        parts += [" " * (before + space * column.right), cell.plain]
+        at += len(parts[-2])
+        spans += [span.move(at) for span in cell.spans]
+        at += len(parts[-1])
+        before = GAP + space * (not column.right)
+    line = Text("".join(parts), no_wrap=True, overflow="ellipsis", spans=spans)
+    line.rstrip()
+    return line
 
 
 def cut(line: Text, width: int) -> Text:

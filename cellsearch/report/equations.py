@@ -5,7 +5,7 @@ In: the canonical text that `show` gives (rows of a leaderboard keep it too). Ou
 
 import re
 
-from rich.text import Text
+from rich.text import Span, Text
 
 from cellsearch.dsl.invariants import KEYWORDS
 from cellsearch.dsl.ops import OPS
@@ -16,18 +16,19 @@ _TOKEN = re.compile(
 _STYLES = {"comment": "dim", "number": "green", "weights": "bold yellow"}
 
 
-def paint(text: str) -> Text:
-    """`text` in colours: ops, words of the language, numbers, and the brackets that own weights."""
-    painted = Text(text, no_wrap=True, overflow="ellipsis")
+def paint(text: str, shown: int | None = None) -> Text:
+    """`text` in colours: ops, words of the language, numbers, and the brackets that own weights. Where a
+    caller cuts it after `shown` characters, what stands behind them stays plain."""
+    spans = []
+    end = len(text) if shown is None else shown + 1
     for match in _TOKEN.finditer(text):
+        if match.start() >= end:
+            break
         kind, word = match.lastgroup or "", match.group()
-        if kind != "word":
-            painted.stylize(_STYLES[kind], match.start(), match.end())
-        elif word in OPS:
-            painted.stylize("cyan", match.start(), match.end())
-        elif word in KEYWORDS:
-            painted.stylize("magenta", match.start(), match.end())
-    return painted
+        style = _STYLES.get(kind) or ("cyan" if word in OPS else "magenta" if word in KEYWORDS else "")
+        if style:
+            spans.append(Span(match.start(), match.end(), style))
+    return Text(text, no_wrap=True, overflow="ellipsis", spans=spans)
 
 
 def lines(text: str) -> list[str]:

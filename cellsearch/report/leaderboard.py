@@ -46,14 +46,14 @@ def lines(rows: Sequence[Row], width: int, equations: bool = True, size: Column 
     columns = _fitting(rows, width, size)
     left = width - width_of(columns) - GAP
     if equations and left >= BESIDE:
-        columns.append(Column("equations", [cut(paint(in_short(row.text)), left) for row in rows]))
+        columns.append(Column("equations", [cut(paint(in_short(row.text), left), left) for row in rows]))
     shown = table(columns, width)
     if not equations or left >= BESIDE:
         return shown
     below = "  " if width < 60 else " " * (columns[0].width + GAP)
     result = shown[:1]
     for line, row in zip(shown[1:], rows, strict=True):
-        result += [line, cut(Text(below).append_text(paint(in_short(row.text))), width)]
+        result += [line, cut(paint(below + in_short(row.text), width), width)]
     return result
 
 
@@ -71,14 +71,13 @@ def _fitting(rows: Sequence[Row], width: int, size: Column | None) -> list[Colum
     parameters = size or Column("parameters", models, right=True)
     head = [rank, name, score]
     tail = [Column("settings", [text(row.settings) for row in rows], right=True), parameters]
-    choices = (
-        [*head, *_tasks(rows, accuracies=True), *tail, *status],
-        [*head, *_tasks(rows, accuracies=True), parameters, *status],
-        [*head, *_tasks(rows, accuracies=False), parameters, *status],
-        [*head, parameters, *status],
-        head,
-    )
-    return list(next((c for c in choices if width_of(c) <= width), head))
+    tasks = _tasks(rows, accuracies=True)
+    for columns in ([*head, *tasks, *tail, *status], [*head, *tasks, parameters, *status]):
+        if width_of(columns) <= width:
+            return columns
+    columns = [*head, *_tasks(rows, accuracies=False), parameters, *status]
+    narrow = [*head, parameters, *status]
+    return next((c for c in (columns, narrow) if width_of(c) <= width), head)
 
 
 def _tasks(rows: Sequence[Row], accuracies: bool) -> list[Column]:

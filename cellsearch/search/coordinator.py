@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cellsearch.errors import RunError
 from cellsearch.files import write_text
-from cellsearch.search import board, cellrecords, liveness, queries, records
+from cellsearch.search import board, cellrecords, liveness, queries, records, sqlite_files
 from cellsearch.search.crew import Crew, Exit
-from cellsearch.search.database import Unavailable
+from cellsearch.search.database import Unavailable, file_of
 from cellsearch.search.exits import RESTARTS, bury, hopeless
 from cellsearch.search.journal import FORMAT, NAME, Journal, JournalError
 from cellsearch.search.liveness import BEAT_SECONDS, Watch, Worker
@@ -29,6 +29,7 @@ from cellsearch.search.storage.tables import Store
 POLL_SECONDS = 0.25
 SHOW_SECONDS = 0.5  # between two looks for the live display
 PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again
+BACKUP_SECONDS = 600.0  # between two backups of a database that is a file
 MOST_SECONDS = 5.0  # between two looks, however long one takes
 
 
@@ -57,7 +58,9 @@ class Coordinator:
         self.starts = 0  # of workers since an item has ended
         self.seen = (-1, -1)  # items ended, trials ranked at the last look
         self.written: set[str] = set()  # cells that have their file
-        self._next = {"beat": 0.0, "show": 0.0}
+        self.damaged: sqlite_files.Damaged | None = None
+        self.backed_up = 0  # items ended at the last backup
+        self._next = {"beat": 0.0, "show": 0.0, "backup": self.began + BACKUP_SECONDS}
         self._watch = Watch()
 
     def run(self, signals: Signals) -> int:
@@ -71,7 +74,7 @@ class Coordinator:
         }  # fmt: skip
         program = {"format": FORMAT, "program": known.program, "devices": list(self.crew.devices)}
         self.log(lambda: self.journal.append("start", program | targets))
-        liveness.end_orphans(self.store)
+        liveness.end_orphans(self.store, self.crew.command)
         liveness.recover(self.store, self.me.id, self.failures)
         try:
             while not signals.got:
@@ -95,6 +98,8 @@ class Coordinator:
             code = 128 + signals.got[0] if signals.got else 0
         finally:
             self.close(at_once=lambda: len(signals.got) > 1)
+        if self.damaged:
+            raise self.damaged
         self.log(lambda: self.journal.append("end", {"code": code}))
         if not signals.got and (known := records.facts(self.store)).stopped:
             raise RunError(known.stopped)
@@ -136,6 +141,8 @@ class Coordinator:
             self.starts += started
             for child in self.crew.children[len(self.crew.children) - started :]:
                 self.log_worker("started", child.worker.id, self.crew.devices[child.place - 1])
+        if self.due("backup", BACKUP_SECONDS):
+            self.back_up()
         if self.show and self.due("show", SHOW_SECONDS):
             self.show(self.look())
         return not over
@@ -197,6 +204,20 @@ class Coordinator:
                 write_text(path, cell.text)
             self.written.add(cell.fingerprint)
 
+    def back_up(self) -> None:
+        """Writes the backup of the database where something was recorded since the last one; where that
+        fails, the search goes on."""
+        file, ended = file_of(self.store.url), self.seen[0]
+        if file is None or ended in (-1, self.backed_up):
+            return
+        try:
+            sqlite_files.back_up(file)
+            self.backed_up = ended
+        except sqlite_files.Damaged:
+            raise
+        except RunError as error:
+            self.tell(str(error))
+
     def tell(self, message: str) -> None:
         if not self.messages or self.messages[-1] != message:
             self.messages.append(message)
@@ -211,6 +232,10 @@ class Coordinator:
             records.spend(self.store, time.monotonic() - self.accounted)
             self.log(lambda: self.follow(records.facts(self.store)))
             liveness.leave(self.store, [self.me.id], self.me.id, failures=self.failures)
+            if not at_once():
+                self.back_up()
+        except sqlite_files.Damaged as error:
+            self.damaged = error
         except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same
         if self.show:

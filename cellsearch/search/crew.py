@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
+from cellsearch.files import NotRegularError, open_own, open_regular
 from cellsearch.search import liveness, processes
 from cellsearch.search.liveness import Worker
 
@@ -107,7 +108,7 @@ class Crew:
         log = self.logs / f"{self.log}-{place}.log"
         line = json.dumps(asdict(replace(self.orders, device=self.devices[place - 1]))) + "\n"
         try:
-            with log.open("ab") as file:
+            with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
                 start = file.tell()
                 process = subprocess.Popen(
                     self.command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=os.environ | SINGLE
@@ -175,7 +176,8 @@ class Crew:
             with suppress(BrokenPipeError):
                 child.process.stdin.close()
         said = ""
-        with suppress(OSError), child.log.open("rb") as file:  # the log may be gone, or not be ours any more
+        # the log may be gone, or not be ours any more
+        with suppress(OSError, NotRegularError), open_regular(child.log) as file:
             file.seek(child.start)
             said = file.read()[-4_000:].decode("utf-8", "replace").strip()
         code = child.process.returncode

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.search import sqlite_files
 
 BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
@@ -65,7 +66,7 @@ def engine_options(url: str) -> dict[str, Any]:
     """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
-        return {"connect_args": {"timeout": BUSY_SECONDS}}
+        return {"connect_args": {"timeout": BUSY_SECONDS, "factory": sqlite_files.Connection}}
     # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
     # Servers allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
@@ -85,6 +86,8 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     """
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
+        if (file := file_of(url)) is not None:
+            sqlite_files.check(file)
         options = engine_options(url)
         if read_only and driven(url).get_backend_name() == "postgresql":
             options["execution_options"] = {"postgresql_readonly": True}
@@ -94,6 +97,7 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
             if read_only:
                 event.listen(engine, "connect", _query_only)
             event.listen(engine, "begin", _begin)
+            sqlite_files.watch(engine)
         elif engine.dialect.name == "postgresql":
             _close_with(engine)
         return engine
@@ -137,42 +141,21 @@ def _opened(url: URL, read_only: bool) -> URL:
     return url.set(database=f"file:{quote(str(file.absolute()))}", query={**mode, "uri": "true"})
 
 
-def _configure(connection: Any, record: Any) -> None:
+def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are ours: the driver would begin them too late
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
-    file = cursor.execute("PRAGMA database_list").fetchone()[2]
-    if file:  # "" for a database in memory
-        found = Path(file).stat()
-        record.info["file"] = (file, found.st_dev, found.st_ino)
     cursor.close()
 
 
-def _query_only(connection: Any, record: Any) -> None:
+def _query_only(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only=ON")
     cursor.close()
 
 
-def _lost(file: str, device: int, number: int) -> bool:
-    """Whether another file stands there than the one that was opened, or none."""
-    try:
-        found = Path(file).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # one may not look any more; what is open stays open
-        return False
-    return (found.st_dev, found.st_ino) != (device, number)
-
-
 def _begin(connection: Connection) -> None:
-    file = connection.info.get("file")
-    if file is not None and _lost(*file):  # SQLite would go on in a file that nobody can see
-        raise RunError(
-            f"{printable(file[0])} was deleted, moved or replaced while it was in use\n"
-            "put it back, with the files beside it, and give the same command again (without it that starts "
-            "anew)"
-        )
+    sqlite_files.look(connection)  # SQLite would go on in a file that nobody can see
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -196,17 +179,22 @@ def translated(url: str) -> Iterator[None]:
     except DBAPIError as error:
         raise _explained(url, error) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{shown(url)}: what was recorded cannot be read ({error})\n{DAMAGED}") from error
+        raise RunError(
+            f"{shown(url)}: what was recorded cannot be read ({error})\n"
+            f"{sqlite_files.remedy(file_of(url), DAMAGED)}"
+        ) from error
 
 
 DAMAGED = (
     "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
     "`sqlite3 FILE .recover` saves what can be read"
 )
+ELSE = "this file is something else, or was destroyed; move it away or choose another --name"
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
     ("too many clients", "start fewer workers, or raise max_connections of the server"),
+    ("too many connections", "start fewer workers, or raise the connection limit of this user or database"),
     ("connection slots", "start fewer workers, or raise max_connections of the server"),
     ("password", "check user and password"),
     ('role "', "check user and password"),
@@ -221,7 +209,7 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
     ("read-only", "it was opened for reading alone"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
-    ("not a database", "this file is something else; move it away or choose another --name"),
+    ("not a database", ELSE),
     ("malformed", DAMAGED),
     ("could not decode", DAMAGED),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
@@ -247,6 +235,8 @@ def _explained(url: str, error: DBAPIError) -> RunError:
     line = said(url, error.orig)
     lower = line.lower()
     remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
+    if remedy in (DAMAGED, ELSE):
+        remedy = sqlite_files.remedy(file_of(url), remedy)
     return (Unavailable if _passing(error, lower) else RunError)(f"{shown(url)}: {line}\n{remedy}")
 
 

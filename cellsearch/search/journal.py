@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from cellsearch.errors import RunError, printable
-from cellsearch.files import reason
+from cellsearch.files import NotRegularError, UnsafeError, open_own, open_regular, reason
 from cellsearch.search.board import Row
 from cellsearch.search.records import Facts
 from cellsearch.search.storage.tables import Store, items, reading
@@ -44,7 +44,7 @@ class JournalError(RunError):
 def events(path: Path) -> Iterator[dict[str, object]]:
     """The events of a log, oldest first; lines that are not whole are left out."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 try:
                     found = json.loads(line)
@@ -73,13 +73,15 @@ class Journal:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"at": at, "event": event, **values}, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            handle = open_own(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
                 size = os.fstat(handle).st_size
                 torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
                 _write(handle, ("\n" * torn + line).encode())
             finally:
                 os.close(handle)
+        except UnsafeError as error:
+            raise JournalError(str(error)) from error
         except OSError as error:
             raise JournalError(
                 f"cannot write {printable(str(self.path))}: {reason(error)}\nfree some space; "
@@ -89,10 +91,11 @@ class Journal:
     def follow(self, store: Store, known: Facts, leader: Row | None) -> None:
         """Writes what is new: items that have ended, the units of the scores, another cell that leads."""
         self._catch_up()
-        for values in self._ended(store):
+        ended, first = self._look(store)
+        for values in ended:
             self.append("trial", values)
             self._written.add((values["trial"], values["piece"]))
-        self._forget(store)
+        self._forget(first)
         if known.baseline is not None and not self._based:
             unused = [task for task, unit in known.baseline.items() if not unit.kept]
             self.append("baseline", {"units": known.units, "unused": unused})
@@ -102,15 +105,18 @@ class Journal:
             self.append("best", named)
             self._best = leader.fingerprint
 
-    def _ended(self, store: Store) -> list[dict[str, Any]]:
-        """The items that have ended and are not written, in order."""
+    def _look(self, store: Store) -> tuple[list[dict[str, Any]], int | None]:
+        """The items that have ended and are not written, in order; and the first trial with an open item, at
+        the same moment."""
         names = ("trial", "piece", "kind", "outcome", "task", "cause", "score", "seconds")
-        query = select(*(items.c[name] for name in names), items.c.fingerprint.label("cell")).where(
+        ended = select(*(items.c[name] for name in names), items.c.fingerprint.label("cell")).where(
             items.c.study == store.study, items.c.outcome != "", items.c.trial >= self._before
         )
+        open_ = select(func.min(items.c.trial)).where(items.c.study == store.study, items.c.outcome == "")
         with reading(store.engine, store.url) as connection:
-            rows = connection.execute(query.order_by(items.c.trial, items.c.piece)).mappings().all()
-        return [dict(row) for row in rows if (row["trial"], row["piece"]) not in self._written]
+            rows = connection.execute(ended.order_by(items.c.trial, items.c.piece)).mappings().all()
+            first = connection.execute(open_).scalar()
+        return [dict(row) for row in rows if (row["trial"], row["piece"]) not in self._written], first
 
     def _catch_up(self) -> None:
         """Reads what an earlier search has written."""
@@ -124,21 +130,17 @@ class Journal:
                 elif found.get("event") == "best":
                     self._best = str(found.get("fingerprint"))
                 self._based = self._based or found.get("event") == "baseline"
-        except OSError as error:
+        except (OSError, NotRegularError) as error:
             raise JournalError(
                 f"cannot read {printable(str(self.path))}: {reason(error)}\nchange its permissions; "
                 "the search goes on without it"
             ) from error
         self._read = True
 
-    def _forget(self, store: Store) -> None:
+    def _forget(self, first: int | None) -> None:
         """Keeps no more than the trials from the first open one on."""
-        open_ = (items.c.study == store.study, items.c.outcome == "")
-        query = select(func.min(items.c.trial)).where(*open_)
-        last = max((trial for trial, _ in self._written), default=-1)
-        with reading(store.engine, store.url) as connection:
-            first = connection.execute(query).scalar()
-        self._before = last + 1 if first is None else min(int(first), last + 1)
+        after = 1 + max((trial for trial, _ in self._written), default=self._before - 1)
+        self._before = after if first is None else min(first, after)
         self._written = {(trial, piece) for trial, piece in self._written if trial >= self._before}
 
 

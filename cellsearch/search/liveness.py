@@ -11,7 +11,6 @@ nobody; the more workers there are, the slower each beats; and each watches the 
 
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -142,22 +141,25 @@ def recover(
 
 def alive(worker: Worker) -> bool:
     """Whether a worker of this machine is still the process that it was."""
-    return processes.started(worker.pid) == worker.started
+    return processes.lives(worker.pid, worker.started)
 
 
-def end_orphans(store: Store) -> None:
-    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once; a
-    worker that cannot (it was stopped, say) is killed. Whatever it held can then be taken over."""
-    host, end = processes.machine(), time.monotonic() + ORPHAN_SECONDS
+def end_orphans(store: Store, command: Sequence[str]) -> None:
+    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once.
+    Kills a worker that cannot (it was stopped, say), if it certainly is one: a process that runs the program
+    of `command`. Others are left to the heartbeats. Whatever a dead worker held can be taken over."""
+    host = processes.machine()
     rows = [worker for worker in listed(store) if worker.host == host]
     searches = {worker.id for worker in rows if worker.kind == "search" and alive(worker)}
     orphans = [worker for worker in rows if worker.parent and worker.parent not in searches]
-    while any(alive(worker) for worker in orphans):
-        if time.monotonic() > end:
-            for worker in orphans:
-                if alive(worker):
-                    os.kill(worker.pid, signal.SIGKILL)
-            end = time.monotonic() + ORPHAN_SECONDS
+    _await(orphans)
+    _await([w for w in orphans if processes.kill_recorded(w.pid, w.started, command)])
+
+
+def _await(orphans: Sequence[Worker]) -> None:
+    """Waits until these have ended; bounded."""
+    end = time.monotonic() + ORPHAN_SECONDS
+    while any(alive(worker) for worker in orphans) and time.monotonic() < end:
         time.sleep(0.05)
 
 

@@ -4,15 +4,18 @@ A process id alone is reused; together with the time its process started it is n
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cellsearch.errors import RunError, printable
+from cellsearch.files import open_own
 
 _PROC = Path("/proc/self/stat").exists()
 
@@ -35,10 +38,17 @@ def cores() -> int:
 def started(pid: int) -> str:
     """When process `pid` started, in its system's own units; "" where there is no such process (a zombie is
     none)."""
+    if not _possible(pid):
+        return ""
     if _PROC:
         fields = _fields(pid)
         return "" if not fields or fields[0] in "ZX" else fields[19]
     return _asked("lstart=", pid)
+
+
+def lives(pid: int, since: str) -> bool:
+    """Whether the process that started at `since` under the number `pid` still runs."""
+    return bool(since) and started(pid) == since
 
 
 def stopped(pid: int) -> bool:
@@ -47,10 +57,75 @@ def stopped(pid: int) -> bool:
     return state[0][:1] in ("T", "t") if state else False
 
 
+def kill_recorded(pid: int, since: str, command: Sequence[str]) -> bool:
+    """Kills the process that a record names, where it is certainly the one that was meant: its start time,
+    its owner (this user) and its program (that of `command`) agree. Tells whether it did.
+
+    A record may be damaged, old or made up. So no number is signalled that names a group, everybody, the
+    first process or this one, and a descriptor makes sure that the process that was looked at is the one
+    that is killed, even if its number is given to another one meanwhile.
+    """
+    if not _possible(pid) or pid in (1, os.getpid()):
+        return False
+    try:
+        handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # forbidden altogether, as in some containers
+            return False
+        handle = None
+    try:
+        if not (lives(pid, since) and _owner(pid) == os.geteuid()):
+            return False
+        if (program := _program(_words(pid))) is None or program != _program(command):
+            return False
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if handle is not None:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            else:
+                os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _possible(pid: object) -> bool:
+    """Whether it can be the number of one process. SQLite keeps a text in a column of numbers, too."""
+    return type(pid) is int and 0 < pid < 1 << 31
+
+
+def _program(command: Sequence[str]) -> str | None:
+    """What an interpreter runs: the module, or the path of the script; None where it is neither."""
+    match list(command[1:3]):
+        case ["-m", module]:
+            return module
+        case [script, *_] if not script.startswith("-"):
+            return script
+    return None
+
+
+def _owner(pid: int) -> int | None:
+    if not _PROC:
+        return int(answer) if (answer := _asked("uid=", pid)).isdecimal() else None
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}").stat().st_uid
+    return None
+
+
+def _words(pid: int) -> list[str]:
+    """The command line of a process."""
+    if not _PROC:
+        return _asked("command=", pid).split()
+    with contextlib.suppress(OSError):
+        return [os.fsdecode(word) for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    return []
+
+
 def _fields(pid: int) -> list[str]:
     """What Linux says of a process behind its name: state first; nothing where there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []
 
@@ -68,7 +143,7 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Where another process holds it, a RunError names that process.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        handle = open_own(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise RunError(
             f"cannot write {printable(str(path))}: {error.strerror}\n"

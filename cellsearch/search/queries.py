@@ -100,9 +100,9 @@ def scores(
 
 
 def _in_work(connection: Connection, store: Store) -> frozenset[str]:
-    """The cells that have stages of items which have not ended."""
-    open_ = (items.c.study == store.study, items.c.outcome == "")
-    query = select(stages.c.fingerprint).where(stages.c.study == store.study, _SAME, *open_)
+    """The cells of items that have not ended: an index has these few, a join would read all stages."""
+    open_ = (items.c.study == store.study, items.c.outcome == "", items.c.fingerprint != "")
+    query = select(items.c.fingerprint).where(*open_).distinct()
     return frozenset(str(row.fingerprint) for row in connection.execute(query))
 
 
@@ -146,10 +146,10 @@ def best_cells(store: Store, count: int) -> list[str]:
     scored = (cells.c.study == store.study, cells.c.score.is_not(None))
     with reading(store.engine, store.url) as connection:
         order = select(cells.c.score).where(*scored).order_by(cells.c.score.desc())
-        last = connection.execute(order.offset(count - 1).limit(1)).scalar()
-        query = select(cells.c.fingerprint).where(*scored)
-        if last is not None:
-            query = query.where(cells.c.score >= last)
+        last = func.coalesce(
+            order.offset(count - 1).limit(1).scalar_subquery(), -1.0
+        )  # where there are fewer
+        query = select(cells.c.fingerprint).where(*scored, cells.c.score >= last)
         return list(connection.execute(query.order_by(cells.c.score.desc())).scalars())
 
 

@@ -62,9 +62,9 @@ def better(a: Best, b: Best) -> Best:
 
 
 def bests(stages: Iterable[Stage]) -> dict[str, dict[str, Best]]:
-    """Fingerprint -> stage name -> all its records together."""
+    """Fingerprint -> stage name -> all its records together; of equal ones that of the earlier trial."""
     found: dict[str, dict[str, Best]] = {}
-    for s in stages:
+    for s in sorted(stages, key=lambda s: (s.trial, s.piece)):
         here = found.setdefault(s.fingerprint, {})
         best = Best(s.settings, s.trained, s.accuracy, s.loss, s.setting, s.parameters, s.hidden)
         here[s.task] = better(here[s.task], best) if s.task in here else best

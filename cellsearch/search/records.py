@@ -21,9 +21,6 @@ from cellsearch.search.storage.tables import Store, reading, writing
 NUMERICS = 4
 
 
-OLD_TABLE = "cellsearch_slots"  # of schema 1, which had no table with its version
-
-
 @dataclass(frozen=True, slots=True)
 class Unit:
     """What scores on a task are measured in: the baseline's best accuracy, once all its settings are done."""
@@ -146,10 +143,7 @@ def optuna_id(store: Store) -> int:
 def compatible(connection: Connection, url: str) -> bool:
     """Whether there are tables of this program's version; False where there are none. A RunError where they
     are older or newer."""
-    there = set(inspect(connection).get_table_names())
-    found = 1 if OLD_TABLE in there else 0
-    if tables.version.name in there:
-        found = connection.execute(select(func.max(tables.version.c.version))).scalar() or 0
+    found = tables.version_of(connection)
     if found > tables.VERSION:
         raise RunError(
             f"{database.shown(url)}: its tables are of a newer cellsearch (schema {found}, not "
@@ -160,7 +154,7 @@ def compatible(connection: Connection, url: str) -> bool:
             f"{database.shown(url)}: its tables are of an earlier cellsearch (schema {found}, not "
             f"{tables.VERSION})\nbring them up to date: cellsearch migrate NAME (or --storage URL)"
         )
-    return found == tables.VERSION and tables.optuna_studies.name in there
+    return found == tables.VERSION and inspect(connection).has_table(tables.optuna_studies.name)
 
 
 def facts(store: Store) -> Facts:

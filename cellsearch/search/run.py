@@ -16,8 +16,8 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
-from cellsearch.files import write_text
-from cellsearch.search import database, liveness, processes, records, soundness
+from cellsearch.files import own_folder, refuse_links, write_text
+from cellsearch.search import database, journal, liveness, processes, records, soundness
 from cellsearch.search.coordinator import Coordinator
 from cellsearch.search.crew import WORKER, Crew, Orders, places
 from cellsearch.search.progress import Progress
@@ -78,14 +78,10 @@ def search(
     cannot start or go on.
     """
     folder = directory(options.results, name)
-    try:
-        (folder / "cells").mkdir(parents=True, exist_ok=True)
-        (folder / "logs").mkdir(exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make {printable(str(folder))}: {error.strerror}\n"
-            "free some space, change the permissions, or go to another directory"
-        ) from error
+    for own in (folder, folder / "cells", folder / "logs"):
+        own_folder(own)
+    written = (folder / one for one in ("spool", "space.yaml", "study.db", f"logs/{journal.NAME}"))
+    refuse_links(*written)  # the rest says so when it is opened
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
         write_text(folder / "space.yaml", records.facts(store).space)

@@ -8,7 +8,7 @@ refinement every task
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from optuna.trial import Trial
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.text import show
+from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, RunError
 from cellsearch.search import cellrecords, costs, queries, ranking
 from cellsearch.search.choosing import among, chooser, grid_of
@@ -71,7 +71,9 @@ class TrialRunner:
                 if not item.kind:
                     item = self.decide(item, trial, view)
                     failpoint("after-decide")
-                self.stages(item, trial, view)
+                    self.stages(item, trial, view, {})
+                else:
+                    self.stages(item, trial, view, trials.recorded(self.driver.store, item))
         except Broken as broken:
             self.finish(item, trial, "failed", task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
@@ -115,29 +117,33 @@ class TrialRunner:
             decision.kind, mark, functional(cell), cell.name, show(cell), decision.parent, decision.edits
         )
 
-        def write(about: str) -> None:
-            self.write(trial, decision, mark, about, view)
+        def write(about: str, text: str) -> None:
+            self.write(trial, decision, proposed, about, text, view)
 
         return trials.decide(self.driver, item, proposed, write)
 
-    def write(self, trial: Trial, decision: Decision, mark: str, about: str, view: TableView) -> None:
-        """The record of a trial in Optuna, whose cell counts as the recorded one `about`."""
-        cell, more = decision.cell, {}
-        if about != mark:
-            cell, more = view.cell(about), {"proposed": show(decision.cell)}
+    def write(
+        self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView
+    ) -> None:
+        """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
+        cell = decision.cell if text == proposed.text else parse(text)
+        more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
         if about in view.seeds and decision.kind == "propose":
             more["seed"] = cell.name
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
         self.sampler.write(trial, record, cell)
 
-    def stages(self, item: Item, trial: Trial, view: TableView) -> None:
-        """The stages of a trial in order, each recorded, then reported; a pruner ends a proposal."""
+    def stages(
+        self, item: Item, trial: Trial, view: TableView, done: Mapping[str, tuple[Outcome, ...]]
+    ) -> None:
+        """The stages of a trial in order but those that are `done`, each recorded and reported; a pruner ends
+        a proposal."""
         cell, known = view.cell(item.fingerprint), view.known(item.fingerprint)
         counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
         if item.kind == "propose" and not view.admitted(known):
             assert self.space.filter is not None
             counts = {FILTER: self.space.filter.settings} | counts
-        done, order = trials.recorded(self.driver.store, item), list(counts)
+        order = list(counts)
         trained: list[Outcome] = []
         for place, task in enumerate(order):
             if task in done:

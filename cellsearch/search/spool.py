@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cellsearch.errors import RunError, printable
-from cellsearch.files import write_text
+from cellsearch.files import NotRegularError, own_folder, read, write_text
 from cellsearch.search.records import Facts
 from cellsearch.search.storage.trials import Item, outcomes_of
 from cellsearch.train.outcome import Outcome
+
+MOST = 1 << 26  # bytes of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,7 @@ class Spool:
 
     def keep(self, item: Item, task: str, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Writes a stage. Raises RunError where that cannot be done."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot make {printable(str(self.folder))}: {error.strerror}") from error
+        own_folder(self.folder)
         text = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
         kept = self._key(item, task, [outcome.setting for outcome in outcomes])
         kept |= {"outcomes": text, "seconds": seconds, "digest": _digest(text, seconds)}
@@ -41,8 +39,8 @@ class Spool:
     ) -> tuple[tuple[Outcome, ...], float] | None:
         """The outcomes and the seconds of a stage that was kept; None where there is none, or another one."""
         try:
-            kept = json.loads(self._path(item, task).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none, or damaged: it is trained again
+            kept = json.loads(read(self._path(item, task), MOST))
+        except (OSError, NotRegularError, ValueError):  # none, or damaged: it is trained again
             return None
         key = self._key(item, task, settings)
         if not isinstance(kept, dict) or {name: kept.get(name) for name in key} != key:

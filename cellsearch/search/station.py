@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.errors import CellsearchError
+from cellsearch.files import own_folder
 from cellsearch.search import liveness, queries, records
 from cellsearch.search.crew import WORKER, Crew, Exit, Orders, places
 from cellsearch.search.database import Unavailable
@@ -60,13 +61,8 @@ def _join(posting: Posting, tell: Tell, command: Sequence[str], signals: Signals
     space = parse_space(patiently(lambda: records.facts(store)).space, f"{posting.name}/space.yaml")
     folder = Path(posting.results) / posting.name
     logs = folder / "logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make {printable(str(logs))}: {error.strerror}\n"
-            "change the permissions, or go to another directory"
-        ) from error
+    for own in (folder, logs):
+        own_folder(own)
     orders = Orders(posting.name, posting.storage, "cpu", posting.data, str(folder / "spool"))
     everywhere = places(devices.chosen(posting.devices), posting.workers)
     crew = Crew(everywhere, orders, command, logs, f"{socket.gethostname()[:60]}-{os.getpid()}")

@@ -77,7 +77,9 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
     there, as an error to tell instead. None where nothing is."""
     for store in stores(storage, results):
         if name in (None, store.name) and (found := soundness.damages(store)):
-            return soundness.damaged(f"{database.shown(store.url)}: the search {store.name}", found)
+            return soundness.damaged(
+                f"{database.shown(store.url)}: the search {store.name}", found, store.url
+            )
     return None
 
 

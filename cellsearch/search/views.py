@@ -43,6 +43,7 @@ class TableView:
     costs: Costs
     recorded: Sequence[Record]  # the seeds
     offered: Offered | None = None
+    _known: dict[str, Known] = field(default_factory=dict, repr=False)
 
     @cached_property
     def seeds(self) -> list[str]:
@@ -118,8 +119,11 @@ class TableView:
         return self.costs.of([mark])[mark][1]
 
     def known(self, mark: str) -> Known:
-        """What the records say about a cell."""
-        return Known(self._tried([mark])[mark], self._bests([mark]).get(mark, {}), mark in self.seeds)
+        """What the records say about a cell, as it was when this view first looked."""
+        if mark not in self._known:
+            best = self._bests([mark]).get(mark, {})
+            self._known[mark] = Known(self._tried([mark])[mark], best, mark in self.seeds)
+        return self._known[mark]
 
     def record(self, mark: str) -> Record:
         """The record of a cell."""

@@ -43,7 +43,8 @@ class Data:
 
 
 class Steps:
-    """The steps of members of one shape, whose rows [K, P] they change in place."""
+    """The steps of members of one shape, whose rows [K, P] they change in place. The shape holds the layouts,
+    and with them the masks and kernels that recorded steps read."""
 
     def __init__(
         self,

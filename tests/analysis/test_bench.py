@@ -50,7 +50,7 @@ def test_rows_and_conditions() -> None:
     assert max(work) == pytest.approx(min(work))
     assert {row["H"] for row in report["rows"]} == {4, 6}
     assert sum(row["what"].startswith("limit") for row in rows) == 3
-    assert report["conditions"]["torch"] == torch.__version__
+    assert report["conditions"]["torch"] == str(torch.__version__)
     assert report["conditions"]["threads"] == 1
 
 

@@ -24,7 +24,7 @@ def test_every_section_runs_and_the_file_says_what_it_depends_on(
     assert gpu.main([str(file), *SMALL]) == 0
     found = json.loads(file.read_text())
     assert set(found) == {"conditions", "seconds", *gpu.SECTIONS}
-    assert found["conditions"]["torch"] == torch.__version__
+    assert found["conditions"]["torch"] == str(torch.__version__)
     whats = [row["what"] for row in found["step"]]
     assert "torch.nn.LSTM" in whats and "limit: the bare matrix products" in whats
     assert [(row["cells"], row["members"]) for row in found["cohort"]] == [(2, 4), *[(1, 8)] * 3]

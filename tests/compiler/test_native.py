@@ -1,9 +1,11 @@
 """The C engine's own parts: intrinsics, compiler, cache."""
 
 import ctypes
+import gc
 import math
 from pathlib import Path
 
+import caches
 import numpy as np
 import pytest
 import torch
@@ -14,12 +16,14 @@ from cellsearch.compiler.formula import function
 from cellsearch.compiler.native import loop, pointwise, source, toolchain
 from cellsearch.compiler.parameters import layout
 from cellsearch.compiler.plan import plan
+from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.stack import first
 from cellsearch.dsl import zoo
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 
+on_linux = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
 needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 
 
@@ -126,18 +130,18 @@ def test_the_cache_is_used_only_where_nobody_else_may_write(
 def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLSEARCH_CACHE", str(tmp_path))
     toolchain.cache.cache_clear()
-    toolchain._load.cache_clear()
+    toolchain._loaded.clear()
     try:
         toolchain.library("int answer(void) { return 42; }", "float32")
         made = list((tmp_path / "kernels").iterdir())
         assert [p.suffix for p in made] == [".so"]
         before = made[0].stat().st_mtime_ns
-        toolchain._load.cache_clear()
+        toolchain._loaded.clear()
         assert toolchain.library("int answer(void) { return 42; }", "float32").answer() == 42
         assert made[0].stat().st_mtime_ns == before
     finally:
         toolchain.cache.cache_clear()
-        toolchain._load.cache_clear()
+        toolchain._loaded.clear()
 
 
 #: Products that read what has no value of its own for every step, sequence or unit.
@@ -215,3 +219,43 @@ def test_a_clocked_layer_computes_the_same_and_tells_its_times() -> None:
     assert tuple(found) == source.PARTS
     assert all(seconds > 0 for seconds in found.values())
     assert not any(loop.times(lay, frozenset(), "float32").values())  # they were handed over
+
+
+def mapped(name: str) -> bool:
+    return name in Path("/proc/self/maps").read_text()
+
+
+@needs_compiler
+@on_linux
+def test_a_library_is_unloaded_with_the_last_function_that_is_held() -> None:
+    library = toolchain.library("int answer(void) { return 43; }", "float32")
+    name = Path(library._name).name
+    assert toolchain.library("int answer(void) { return 43; }", "float32") is library
+    answer = toolchain.function(library, "answer", ctypes.CFUNCTYPE(ctypes.c_int))
+    del library
+    gc.collect()
+    assert mapped(name)
+    assert answer() == 43
+    del answer
+    assert not mapped(name)
+    assert toolchain.library("int answer(void) { return 43; }", "float32").answer() == 43
+
+
+@needs_compiler
+@on_linux
+def test_the_kernels_of_a_layer_are_unloaded_with_it_and_not_before() -> None:
+    cell = parse("cell unloaded(x; h)\nh' = tanh[x, h] * 0.8125\n")
+    rnn, x = Recurrent(cell, 3, 4), torch.rand(5, 2, 3)
+    wanted = rnn(x)[0]
+    rnn(x)[0].sum().backward()
+    loaded = [name for name in toolchain._loaded if mapped(name)]
+    caches.clear()
+    assert torch.equal(rnn(x)[0], wanted)
+    output = rnn(x)[0]
+    del rnn
+    caches.clear()
+    output.sum().backward()  # what autograd holds is enough
+    del output, wanted
+    gc.collect()
+    gone = [name for name in loaded if not mapped(name)]
+    assert gone, "the library of the cell is still there"

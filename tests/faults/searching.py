@@ -38,6 +38,7 @@ class Orders:
     space: Mapping[str, Any] = field(default_factory=dict)  # changes of the strategy
     replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
     wrong: Mapping[str, Any] = field(default_factory=dict)
+    backup: float = coordinator.BACKUP_SECONDS
     file_limit: int = 0  # bytes that a file may have; 0: as many as it wants
     at: float = 0.0  # of the monotonic clock: all that have the same begin together
 
@@ -49,6 +50,7 @@ def main(words: list[str]) -> int:
     known = lab.Wrong(**orders.wrong)
     coordinator.BEAT_SECONDS = known.beat
     coordinator.PATIENCE_SECONDS = known.patience
+    coordinator.BACKUP_SECONDS = orders.backup
     coordinator.Watch = partial(coordinator.Watch, silent=known.silent)  # type: ignore[misc,assignment]
     options = Options(
         storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,

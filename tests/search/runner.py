@@ -18,11 +18,11 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.errors import DataError
 from cellsearch.search import deadline
 from cellsearch.search.crew import Orders
+from cellsearch.search.lab import Say
 from cellsearch.search.serve import serve
 from cellsearch.search.space import Space
 from cellsearch.search.station import Posting, join
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import Scripted, one_of
 
@@ -35,7 +35,7 @@ class Slow(Scripted):
     """Takes its time."""
 
     def evaluate(
-        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
         if WRONG == "crash" and task == "filter":
             os.abort()

@@ -4,11 +4,13 @@ table."""
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from sqlalchemy import URL
+from sqlalchemy import URL, select
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
@@ -17,11 +19,14 @@ from cellsearch.dsl.zoo import load
 from cellsearch.search import liveness, worker
 from cellsearch.search.lab import Lab, Say
 from cellsearch.search.liveness import Heart
-from cellsearch.search.records import Identity, Target
+from cellsearch.search.records import Identity, Target, extend, open_study
 from cellsearch.search.run import seeds_of
 from cellsearch.search.space import Space, parse_space
+from cellsearch.search.storage import tables
 from cellsearch.search.storage.create import create
+from cellsearch.search.storage.driver import Driver, open_driver
 from cellsearch.search.storage.tables import Store
+from cellsearch.search.storage.trials import Item, take
 from cellsearch.search.strategies import Propose
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import keys
@@ -73,9 +78,9 @@ class Scripted:
     accuracy: Accuracy = hashed
     floors: Mapping[str, float] = field(default_factory=lambda: FLOORS)
     data: Mapping[str, str] = field(default_factory=lambda: DIGESTS)
-    places: Mapping[str, int] = field(default_factory=lambda: PLACES)
     runs: list[tuple[str, str, int]] = field(default_factory=list)
     before: Callable[[str, str], None] = lambda mark, task: None
+    places: Callable[[str], Mapping[str, int]] = lambda task: PLACES  # key -> place in the grid of a stage
 
     def digests(self) -> Mapping[str, str]:
         return self.data
@@ -89,7 +94,7 @@ class Scripted:
         say("epoch 1")
         outcomes = []
         for key in settings:
-            setting = self.places[key]
+            setting = self.places(task)[key]
             self.runs.append((mark, task, setting))
             accuracy = self.accuracy(mark, task, setting)
             if accuracy is None:
@@ -135,6 +140,49 @@ def new_study(
     url = URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
     identity = Identity(space.text, seed, DIGESTS)
     return create(url, name, space, identity, "test", Target(trials, proposals), seeds_of(space))
+
+
+def based(folder: Path, space: Space, trials: int | None = 12, proposals: int | None = None) -> Store:
+    """A study in `folder` whose baseline is done; the same for each space, so it is made once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "study.db"
+    file.write_bytes(_based(space.text))
+    store = open_study(URL.create("sqlite", database=str(file)).render_as_string(), "s")
+    extend(store, Target(trials, proposals))
+    return store
+
+
+@lru_cache
+def _based(text: str) -> bytes:
+    space = parse_space(text)
+    with TemporaryDirectory() as folder:
+        store = new_study(Path(folder), space, trials=0)
+        work(store, space, Scripted(), one_of(1))
+        store.engine.dispose()
+        return (Path(folder) / "study.db").read_bytes()
+
+
+def drivers(store: Store) -> Callable[[str], Driver]:
+    """The driver of each worker by its id."""
+    return lru_cache(lambda worker: open_driver(store, worker))
+
+
+def take_one(driver: Driver) -> Item:
+    """The one item that the worker of `driver` gets."""
+    taken = take(driver)
+    assert isinstance(taken, list)
+    (item,) = taken
+    return item
+
+
+def items_of(store: Store, *kinds: str) -> list[Any]:
+    """The work items of these kinds, of proposals and refinements where none is named, in order."""
+    items = tables.items
+    query = select(items).where(
+        items.c.study == store.study, items.c.kind.in_(kinds or ("propose", "refine", ""))
+    )
+    with tables.reading(store.engine, store.url) as connection:
+        return list(connection.execute(query.order_by(items.c.trial, items.c.piece)))
 
 
 def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:

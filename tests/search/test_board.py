@@ -10,20 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import insert
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy import delete, insert
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
-from cellsearch.search import board, cellrecords, costs, queries, records, schema, views
+from cellsearch.search import board, cellrecords, costs, queries, records
 from cellsearch.search.cellrecords import Record
-from cellsearch.search.schema import Store
+from cellsearch.search.costs import Costs
+from cellsearch.search.records import Target
 from cellsearch.search.sizes import MEASURES
-from cellsearch.search.slots import Stage
 from cellsearch.search.space import Space
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.storage.trials import Stage
+from cellsearch.search.views import TableView
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
+    KEYS,
     SEEDS,
     Scripted,
+    based,
     hashed,
     new_study,
     one_of,
@@ -38,16 +46,16 @@ UNITS = {"arithmetic": 0.5, "xml": 0.4}
 TASKS = ["arithmetic", "xml"]
 
 
-def record(mark: str, slot: int, seed: bool = False) -> Record:
-    return Record(mark, mark, f"cell {mark}(x; h)\nh' = x\n", "", "[]", slot, seed)
+def record(mark: str, trial: int, seed: bool = False) -> Record:
+    return Record(mark, mark, f"cell {mark}(x; h)\nh' = x\n", "", "[]", trial, seed)
 
 
 def stage(
-    slot: int, mark: str, task: str, accuracy: float | None, setting: int = 0, parameters: int = 100
+    trial: int, mark: str, task: str, accuracy: float | None, setting: int = 0, parameters: int = 100
 ) -> Stage:
     if accuracy is None:
-        return Stage(slot, task, mark, 4, 0, None, None, None, None, None)
-    return Stage(slot, task, mark, 4, 4, accuracy, 1.0, setting, parameters, 8)
+        return Stage(trial, 0, task, mark, 4, 0, None, None, None, None, None)
+    return Stage(trial, 0, task, mark, 4, 4, accuracy, 1.0, KEYS[setting], parameters, 8)
 
 
 CELLS = [
@@ -75,11 +83,11 @@ STAGES = [
 
 def test_rows_say_all_about_a_cell() -> None:
     best, gru, lstm = board.rows_of(STAGES, CELLS, UNITS, TASKS, 0.9)
-    assert (best.rank, best.name, best.status, best.slot) == (1, "a", "ranked", 5)
+    assert (best.rank, best.name, best.status, best.trial) == (1, "a", "ranked", 5)
     assert best.score == pytest.approx(1.1)  # arithmetic, the lesser of 1.1 and 1.2
     assert [(t.task, t.accuracy, t.setting, t.parameters, t.settings) for t in best.tasks] == [
-        ("arithmetic", 0.55, 7, 120, 4),
-        ("xml", 0.48, 2, 90, 8),
+        ("arithmetic", 0.55, KEYS[7], 120, 4),
+        ("xml", 0.48, KEYS[2], 90, 8),
     ]
     assert (best.parameters, best.settings) == (120, 16)
     assert best.text.startswith("cell a(x; h)")
@@ -128,8 +136,8 @@ def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
         "outcomes": "[]",
         "seconds": 1.0,
     }
-    with schema.writing(store) as connection:
-        connection.execute(insert(schema.stages).values(better))
+    with tables.writing(store) as connection:
+        connection.execute(insert(tables.stages).values(better))
     assert board.units_of(store, records.facts(store), space, seeds) == frozen | {"xml": 0.99}
     assert board.units_of(store, records.facts(store), SPACE, seeds) == frozen
     scores = {row.name: row.score for row in board.leaderboard(store, space)}
@@ -203,18 +211,18 @@ def test_noted_sizes_are_those_of_the_texts(tmp_path: Path) -> None:
         assert costs.noted(store, [*kept, *SEEDS.values(), "e" * 64], name, 100) == kept
         assert costs.noted(store, list(kept), name, 99) == {}
     assert len(mutants) > 3
-    assert {column.name for column in schema.sizes.columns} == {"study", "fingerprint", "width", *MEASURES}
+    assert {column.name for column in tables.sizes.columns} == {"study", "fingerprint", "width", *MEASURES}
 
 
-def test_a_study_of_before_there_were_sizes_has_a_front_and_goes_on(tmp_path: Path) -> None:
+def test_sizes_that_are_not_noted_are_counted_and_noted_with_the_next_trials(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, sized, trials=20)
     expected = board.front(store, SPACE)
-    with schema.writing(store) as connection:
-        connection.exec_driver_sql("DROP TABLE cellsearch_sizes")
+    with tables.writing(store) as connection:
+        connection.execute(delete(tables.sizes))
     assert board.front(store, SPACE) == expected
-    records.extend(store, 40)
+    records.extend(store, Target(40))
     work(store, SPACE, Scripted(), sized)
-    ranked = [row.fingerprint for row in plain(store, SPACE) if row.rank is not None and row.slot >= 12 + 20]
+    ranked = [row.fingerprint for row in plain(store, SPACE) if row.rank is not None and row.trial >= 2 + 20]
     assert set(costs.noted(store, ranked, "nodes", 100)) == set(ranked) != set()
 
 
@@ -245,8 +253,10 @@ def test_status_counts(tmp_path: Path) -> None:
     status = board.status(store, SPACE)
     counts = status.counts
     assert status.finished
-    assert (counts.baseline, counts.baseline_slots, counts.trials, status.trials) == (12, 12, 15, 15)
-    assert counts.proposed + counts.refined == counts.ranked + counts.filtered + counts.failed == 15
+    assert (counts.seeds, counts.told, counts.pieces, counts.baseline) == (2, 2, 12, 12)
+    assert (counts.trials, status.target) == (15, Target(15))
+    assert counts.proposals + counts.refinements == counts.ranked + counts.filtered + counts.failed == 15
+    assert (counts.undecided, counts.running, counts.free) == (0, 0, 0)
     assert {row.name for row in status.best} >= {"lstm", "gru"}
     assert counts.settings > 48 + 15
 
@@ -254,11 +264,11 @@ def test_status_counts(tmp_path: Path) -> None:
 def synthetic(store: Store, trials: int) -> None:
     """Rows as a long search leaves them: one cell in ten passes the filter, one in twenty is ranked."""
     rng = np.random.default_rng(0)
-    cells, slots, stages, claims, sizes = [], [], [], [], []
+    cells, items, stages, claims, sizes = [], [], [], [], []
     text = "cell m(x; h)\n" + "".join(f"v{k} = tanh[x, h]\n" for k in range(20))
     text += "h' = " + " + ".join(f"v{k}" for k in range(20)) + "\n"
     for k in range(trials):
-        slot, mark = 12 + k, f"{k:064x}"
+        trial, mark = 2 + k, f"{k:064x}"
         names = ["filter"] + (["arithmetic"] if k % 10 == 0 else []) + (["xml"] if k % 10 == 0 else [])
         ranked = len(names) == 3
         cells.append(
@@ -270,44 +280,56 @@ def synthetic(store: Store, trials: int) -> None:
                 "parent": "",
                 "edits": "[]",
             }
-            | {"slot": slot, "seed": False}
+            | {"trial": trial, "seed": False, "score": 0.9 + k / 1e6 if ranked else None}
         )
-        slots.append(
-            {"study": store.study, "number": slot, "kind": "propose", "state": "done", "fingerprint": mark}
-            | {"outcome": "ranked" if ranked else "filtered", "mirror": "done"}
+        items.append(
+            {"study": store.study, "trial": trial, "piece": 0, "trial_id": 3 + k, "kind": "propose"}
+            | {"fingerprint": mark, "outcome": "ranked" if ranked else "filtered"}
         )
         if ranked:
             counts = dict.fromkeys(MEASURES, 7 * k % 100 + 3)
             sizes.append({"study": store.study, "fingerprint": mark, "width": 100} | counts)
         for name in names:
-            number = 1 if name == "filter" else 20
+            number = 1 if name == "filter" else 12
             accuracy = float(rng.uniform(0.75, 1.0))
-            outcomes = [asdict(Outcome(s, "done", accuracy, 1.0, 9, 8, 100)) for s in range(number)]
+            outcomes = [asdict(Outcome(KEYS[s], "done", accuracy, 1.0, 9, 8, 100)) for s in range(number)]
             stages.append(
-                {"study": store.study, "slot": slot, "task": name, "fingerprint": mark, "seconds": 1.0}
+                {"study": store.study, "trial": trial, "piece": 0, "task": name, "fingerprint": mark}
                 | {
                     "outcomes": json.dumps(outcomes),
                     "settings": number,
                     "trained": number,
                     "accuracy": accuracy,
                 }
-                | {"loss": 1.0, "setting": 3, "parameters": 100 + k % 7, "hidden": 8}
+                | {"seconds": 1.0, "loss": 1.0, "setting": KEYS[3], "parameters": 100 + k % 7, "hidden": 8}
             )
             claims += [
                 {
                     "study": store.study,
                     "fingerprint": mark,
                     "task": name,
-                    "setting": s,
-                    "slot": slot,
+                    "setting": KEYS[s],
+                    "trial": trial,
+                    "piece": 0,
                     "place": s,
                 }
                 for s in range(number)
             ]
-    with schema.writing(store) as connection:
+    states = {"ranked": TrialState.COMPLETE, "filtered": TrialState.PRUNED}
+    there = [
+        {
+            "trial_id": item["trial_id"],
+            "number": item["trial"],
+            "study_id": 1,
+            "state": states[item["outcome"]],
+        }
+        for item in items
+    ]
+    with tables.writing(store) as connection:
+        connection.execute(insert(models.TrialModel), there)
         for table, rows in (
-            (schema.cells, cells), (schema.slots, slots), (schema.stages, stages), (schema.claims, claims),
-            (schema.sizes, sizes),
+            (tables.cells, cells), (tables.items, items), (tables.stages, stages), (tables.claims, claims),
+            (tables.sizes, sizes),
         ):  # fmt: skip
             connection.execute(insert(table), rows)
 
@@ -323,8 +345,7 @@ def quickest(call: Callable[[], object]) -> float:
 
 
 def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
-    store = new_study(tmp_path, SPACE, trials=0)
-    work(store, SPACE, Scripted(), one_of(1))
+    store = based(tmp_path, SPACE, 0)
     synthetic(store, 20_000)
     assert quickest(lambda: board.leaderboard(store, SPACE)) < 1
     assert quickest(lambda: board.status(store, SPACE)) < 1
@@ -333,7 +354,7 @@ def test_twenty_thousand_trials_are_read_in_a_second(tmp_path: Path) -> None:
     rows = board.leaderboard(store, SPACE)
     assert len(rows) > 200
     assert all(a.score >= b.score for a, b in pairwise(rows) if a.score and b.score)
-    records.extend(store, 20_003)
+    records.extend(store, Target(20_003))
     work(store, SPACE, Scripted(), one_of(40))
     assert board.status(store, SPACE).counts.trials == 20_003
 
@@ -343,37 +364,42 @@ WITH RECURSIVE n(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n WHERE k + 1 < 200
 INSERT INTO cellsearch_{} SELECT {} FROM n {}
 """
 TEXT = "'cell m(x; h)' || char(10) || 'h'' = tanh[x, h]' || char(10)"
-STAGE = "(study, slot, task, fingerprint, outcomes, settings, trained, accuracy, loss, setting, parameters, hidden, seconds)"
+STAGE = "(study, trial, piece, task, fingerprint, outcomes, settings, trained, accuracy, loss, setting, parameters, hidden, seconds)"
 
 
 def longest(store: Store) -> None:
     """200,000 trials, a tenth of them ranked."""
     accuracy = "0.8 + (k * 7919 % 10007) / 50000.0"
-    stage = f"1, 12 + k, '{{}}', printf('%064x', k), '[]', 4, 4, {accuracy}, 1.0, 3, 100 + k % 7, 8, 1.0"
-    with schema.writing(store) as connection:
+    stage = f"1, 2 + k, 0, '{{}}', printf('%064x', k), '[]', 4, 4, {accuracy}, 1.0, 's3', 100 + k % 7, 8, 1.0"
+    with tables.writing(store) as connection:
         for table, values, where in (
-            ("cells (study, fingerprint, name, text, parent, edits, slot, seed)",
-             f"1, printf('%064x', k), 'm' || k, {TEXT}, '', '[]', 12 + k, 0", ""),
-            ("slots (study, number, kind, state, worker, attempts, fingerprint, parent, task, outcome, cause, seconds, "
-             "mirror, mirrored_by)",
-             "1, 12 + k, 'propose', 'done', '', 0, printf('%064x', k), '', '', "
-             "CASE k % 10 WHEN 0 THEN 'ranked' ELSE 'filtered' END, '', 1.0, 'done', ''", ""),
-            (f"stages {STAGE}", stage.format("filter"), ""),
-            (f"stages {STAGE}", stage.format("arithmetic"), "WHERE k % 10 = 0"),
-            (f"stages {STAGE}", stage.format("xml"), "WHERE k % 10 = 0"),
+            ("cell (study, fingerprint, name, text, parent, edits, trial, seed)",
+             f"1, printf('%064x', k), 'm' || k, {TEXT}, '', '[]', 2 + k, 0", ""),
+            ("item (study, trial, piece, trial_id, kind, owner, attempts, fingerprint, parent, task, outcome, cause, "
+             "seconds)",
+             "1, 2 + k, 0, 3 + k, 'propose', '', 0, printf('%064x', k), '', '', "
+             "CASE k % 10 WHEN 0 THEN 'ranked' ELSE 'filtered' END, '', 1.0", ""),
+            (f"stage {STAGE}", stage.format("filter"), ""),
+            (f"stage {STAGE}", stage.format("arithmetic"), "WHERE k % 10 = 0"),
+            (f"stage {STAGE}", stage.format("xml"), "WHERE k % 10 = 0"),
         ):  # fmt: skip
             connection.exec_driver_sql(MANY.format(table, values, where))
 
 
+def view_of(store: Store) -> TableView:
+    """A study as a worker sees it."""
+    seeds = cellrecords.recorded_cells(store, seeds=True)
+    return TableView(store, SPACE, records.facts(store), Costs(store, "parameters", 100), seeds)
+
+
 def test_two_hundred_thousand_trials_are_shown_in_a_second(tmp_path: Path) -> None:
-    store = new_study(tmp_path, SPACE, trials=0)
-    work(store, SPACE, Scripted(), one_of(1))
+    store = based(tmp_path, SPACE, 0)
     longest(store)
-    records.extend(store, 200_000)
+    records.extend(store, Target(200_000))
     assert quickest(lambda: board.top(store, SPACE, 20)) < 1
     assert quickest(lambda: board.status(store, SPACE)) < 1
     assert quickest(lambda: queries.counts(store)) < 0.3  # many times a minute
-    assert quickest(lambda: views.look(store, SPACE, records.facts(store))) < 1
+    assert quickest(lambda: view_of(store).listed()) < 1
     tracemalloc.start()
     rows, size = board.top(store, SPACE, 20)
     _, most = tracemalloc.get_traced_memory()

@@ -7,19 +7,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 
-from cellsearch.search import board, cellrecords, liveness, queries, ranking, records, schema, views, worker
+from cellsearch.search import board, cellrecords, liveness, queries, ranking, records, runner
 from cellsearch.search.choosing import chooser
 from cellsearch.search.costs import Costs
 from cellsearch.search.lab import real_propose
-from cellsearch.search.schema import Store
 from cellsearch.search.sizes import MEASURES
-from cellsearch.search.slots import Slot
 from cellsearch.search.space import Space
-from cellsearch.search.study import settings
-from cellsearch.train.settings import Grid
-from tests.search.scripted import SEEDS, Scripted, hashed, new_study, one_of, searched, space_of, work
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.tables import Store
+from cellsearch.search.storage.trials import Item
+from cellsearch.search.strategies import tpe
+from cellsearch.search.views import TableView
+from cellsearch.train.settings import Grid, keys
+from tests.search.scripted import (
+    KEYS,
+    SEEDS,
+    Scripted,
+    based,
+    hashed,
+    items_of,
+    new_study,
+    one_of,
+    searched,
+    space_of,
+    work,
+)
 
 CHANGES: list[dict[str, Any]] = [
     {"name": "jozefowicz2015"},
@@ -32,11 +46,14 @@ CHANGES: list[dict[str, Any]] = [
 EACH = pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: " ".join(map(str, changes.values())))
 
 
-def trials(store: Store) -> list[Any]:
-    """The slots after the baseline, in order."""
-    query = select(schema.slots).where(schema.slots.c.kind != "baseline").order_by(schema.slots.c.number)
-    with schema.reading(store.engine, store.url) as connection:
-        return list(connection.execute(query))
+trials = items_of  # of proposals and refinements, in order
+
+
+def view_of(store: Store, space: Space, costs: Costs | None = None) -> TableView:
+    """The study as a worker sees it."""
+    counted = costs or Costs(store, space.strategy.cost, space.limits.width)
+    seeds = cellrecords.recorded_cells(store, seeds=True)
+    return TableView(store, space, records.facts(store), counted, seeds)
 
 
 def table(store: Store, space: Space) -> list[board.Row]:
@@ -65,13 +82,13 @@ def test_a_search_that_dies_again_and_again_is_the_search_that_does_not(
     store = new_study(tmp_path / "dying", space, 7)
     lab = Scripted()
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "failpoint", die)
+        patch.setattr(runner, "failpoint", die)
         for _ in range(500):
             try:
                 work(store, space, lab, real_propose(space))
                 break
             except Killed:
-                liveness.leave(store, [liveness.myself("worker").id], failures=10)
+                liveness.leave(store, [liveness.myself("worker").id], "other", failures=10)
     assert len(points) > 50
     assert table(store, space) == table(expected, space)
     assert set(lab.runs) == set(
@@ -83,13 +100,13 @@ def test_a_search_that_dies_again_and_again_is_the_search_that_does_not(
 def test_the_rules_for_a_cell_are_the_same(changes: dict[str, Any], tmp_path: Path) -> None:
     space = space_of(**changes)
     lab = Scripted()
-    store = searched(tmp_path, lab, space, real_propose(space), trials=28)
+    store = searched(tmp_path, lab, space, real_propose(space), trials=36)
     assert len(set(lab.runs)) == len(lab.runs)
-    units = records.facts(store).units
-    found = ranking.bests(queries.recorded_stages(store))
+    units, stages = records.facts(store).units, queries.recorded_stages(store)
     outcomes = set()
     for row in trials(store):
-        best = found[row.fingerprint]
+        known = ranking.bests(stage for stage in stages if stage.trial <= row.trial)
+        best = known[row.fingerprint]
         outcomes.add((row.outcome, row.task))
         if (row.outcome, row.task) == ("filtered", "filter"):
             assert set(best) == {"filter"}
@@ -98,7 +115,7 @@ def test_the_rules_for_a_cell_are_the_same(changes: dict[str, Any], tmp_path: Pa
         elif row.outcome == "ranked":
             assert all(ranking.passed(best[task], unit, 0.9) for task, unit in units.items())
     assert outcomes >= {("filtered", "filter"), ("filtered", "arithmetic"), ("ranked", "")}
-    assert board.status(store, space).counts.refined == 0 or changes["name"] == "jozefowicz2015"
+    assert board.status(store, space).counts.refinements == 0 or changes["name"] == "jozefowicz2015"
 
 
 def test_parents_are_the_best_of_the_last_that_passed_the_filter(tmp_path: Path) -> None:
@@ -109,7 +126,7 @@ def test_parents_are_the_best_of_the_last_that_passed_the_filter(tmp_path: Path)
     population = list(SEEDS.values())
     full = 0
     for row in trials(store):
-        found = ranking.bests(stage for stage in stages if stage.slot < row.number)
+        found = ranking.bests(stage for stage in stages if stage.trial < row.trial)
 
         def fitness(mark: str) -> tuple[int, float]:
             standing = ranking.stand(mark, found[mark], origins[mark], units, 0.9)  # noqa: B023  (called at once)
@@ -136,7 +153,7 @@ def test_a_cell_that_comes_again_enters_again(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(accuracy), space, one_of(1), trials=3)
     again = trials(store)[0].fingerprint
     assert queries.entered(store, 10) == [again] * 3
-    view = views.look(store, space, records.facts(store))
+    view = view_of(store, space)
     assert [member.fingerprint for member in view.population()] == [*SEEDS.values(), again, again, again]
 
 
@@ -144,10 +161,11 @@ def test_what_has_not_ended_is_not_in_the_population(tmp_path: Path) -> None:
     space = space_of(name="evolution", population=10)
     store = searched(tmp_path, Scripted(), space, one_of(40), trials=20)
     before = queries.entered(store, 10)
-    row = {"study": store.study, "number": 99, "kind": "propose", "state": "running", "worker": "w"}
-    failed = row | {"number": 98, "state": "failed", "outcome": "failed", "worker": ""}
-    with schema.writing(store) as connection:
-        connection.execute(insert(schema.slots), [row | {"fingerprint": "a"}, failed | {"fingerprint": "b"}])
+    row = {"study": store.study, "piece": 0, "kind": "propose"}
+    running = {"trial": 99, "trial_id": 100, "owner": "w", "outcome": "", "fingerprint": "a"}
+    failed = {"trial": 98, "trial_id": 99, "owner": "", "outcome": "failed", "fingerprint": "b"}
+    with tables.writing(store) as connection:
+        connection.execute(insert(tables.items), [row | running, row | failed])
     assert queries.entered(store, 10) == before
 
 
@@ -171,21 +189,21 @@ def test_chance_starts_at_the_seeds_and_inherits_nothing(tmp_path: Path) -> None
     assert both("random") < 7  # 6 of 12 settings hold both by chance in 5 of 22 cases
 
 
-Told = tuple[str, int, list[tuple[int, float | None]], int, frozenset[int], tuple[int, ...]]
+Told = tuple[str, int, list[tuple[str, float | None]], int, frozenset[str], tuple[int, ...]]
 
 
 def sampled(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
-    """From now on samplers are told and answer the largest free settings."""
+    """From now on samplers are told and answer the last free settings."""
     told: list[Told] = []
 
     def suggest(
-        sampler: str, grid: Grid, history: Sequence[tuple[int, float | None]], count: int,
-        taken: frozenset[int], seed: Sequence[int],
-    ) -> list[int]:  # fmt: skip
+        sampler: str, grid: Grid, history: Sequence[tuple[str, float | None]], count: int,
+        taken: frozenset[str], seed: Sequence[int],
+    ) -> list[str]:  # fmt: skip
         told.append((sampler, len(grid), list(history), count, taken, tuple(seed)))
-        return [s for s in reversed(range(len(grid))) if s not in taken][:count]
+        return [s for s in reversed(list(keys(grid))) if s not in taken][:count]
 
-    monkeypatch.setattr(settings, "suggest", suggest)
+    monkeypatch.setattr(tpe, "suggest", suggest)
     return told
 
 
@@ -210,10 +228,11 @@ def test_a_sampler_is_told_of_the_cell_and_its_parent(
             own = seen.setdefault((row.fingerprint, task), [])
             parents = seen[row.parent, task] if row.kind == "propose" else []
             sampler, size, history, count, taken, seed = next(asked)
-            assert (sampler, size, count, seed) == ("tpe", 12, 4, (7, row.number, purpose))
-            assert sorted(map(str, history)) == sorted(map(str, [*own, *parents]))
-            assert taken == {setting for setting, _ in own}
-            chosen = [s for s in reversed(range(12)) if s not in taken][:4]
+            assert (sampler, size, count, seed) == ("tpe", 12, 4, (7, row.trial, purpose))
+            expected = [(KEYS[setting], accuracy) for setting, accuracy in [*own, *parents]]
+            assert sorted(map(str, history)) == sorted(map(str, expected))
+            assert taken == {KEYS[setting] for setting, _ in own}
+            chosen = [s for s in reversed(range(12)) if KEYS[s] not in taken][:4]
             assert lab.runs[-1] and {(row.fingerprint, task, s) for s in chosen} <= set(lab.runs)
             own += [(s, hashed(row.fingerprint, task, s)) for s in chosen]
     assert next(asked, None) is None  # of the filter it is not asked
@@ -239,18 +258,19 @@ def test_where_another_worker_was_faster_a_sampler_is_asked_again(
     told = sampled(monkeypatch)
     space = space_of(sampler="tpe")
     store = new_study(tmp_path, space)
-    slot = Slot(50, "refine", "f" * 64, "f" * 64, "")
-    choose = chooser(store, space, records.facts(store), slot, "xml", 3)
-    assert choose(frozenset()) == [11, 10, 9]
+    item = Item(50, 0, 51, "refine", "f" * 64, "f" * 64, "")
+    choose = chooser(store, space, records.facts(store), item, "xml", 3)
+    assert choose(frozenset()) == [KEYS[11], KEYS[10], KEYS[9]]
     assert len(told) == 1
-    assert choose(frozenset({11, 9})) == [10, 8, 7]
-    assert [call[4] for call in told] == [frozenset(), frozenset({11, 9})]
+    others = frozenset({KEYS[11], KEYS[9]})
+    assert choose(others) == [KEYS[10], KEYS[8], KEYS[7]]
+    assert [call[4] for call in told] == [frozenset(), others]
 
 
 def test_with_fronts_the_list_goes_through_them(tmp_path: Path) -> None:
     space = space_of(rank="pareto", cost="matrices", list=6)
     store = searched(tmp_path, Scripted(), space, real_propose(space), trials=60)
-    view = views.look(store, space, records.facts(store))
+    view = view_of(store, space)
     rows = [row for row in table(store, space) if row.rank is not None]
     cost = {row.fingerprint: MEASURES["matrices"](view.cell(row.fingerprint), 100) for row in rows}
     assert len(rows) > 8
@@ -286,18 +306,25 @@ def test_scores_without_what_is_in_work_are_those_of_before(tmp_path: Path) -> N
     assert before == queries.scores(store, units, 0.9, own)
     best, other = before[0][0], "e" * 64
     new = [
-        {"study": store.study, "number": 90 + k, "kind": "propose", "state": state, "fingerprint": mark}
-        for k, (state, mark) in enumerate([("running", best), ("free", other), ("done", other)])
+        {"study": store.study, "trial": 90 + k, "piece": 0, "trial_id": 91 + k, "kind": "propose"}
+        | {"owner": owner, "outcome": outcome, "fingerprint": mark}
+        for k, (owner, outcome, mark) in enumerate([("w", "", best), ("", "", other), ("", "ranked", other)])
     ]
     stages = [
-        {"study": store.study, "slot": 90 + k, "task": task, "fingerprint": new[k]["fingerprint"]}
+        {
+            "study": store.study,
+            "trial": 90 + k,
+            "piece": 0,
+            "task": task,
+            "fingerprint": new[k]["fingerprint"],
+        }
         | {"outcomes": "[]", "settings": 1, "trained": 1, "accuracy": 0.99 - k / 100, "seconds": 1.0}
         for k in range(3)
         for task in units
     ]
-    with schema.writing(store) as connection:
-        connection.execute(insert(schema.slots), new)
-        connection.execute(insert(schema.stages), stages)
+    with tables.writing(store) as connection:
+        connection.execute(insert(tables.items), new)
+        connection.execute(insert(tables.stages), stages)
     now = queries.scores(store, units, 0.9, own, finished=True)
     assert [pair for pair in now if pair[0] != other] == before
     assert dict(now)[other] == min(0.97 / unit for unit in units.values())
@@ -308,17 +335,15 @@ def test_a_decision_of_any_strategy_is_quick_after_twenty_thousand_trials(tmp_pa
     from cellsearch.search import strategies
     from tests.search.test_board import quickest, synthetic
 
-    store = new_study(tmp_path, space_of(), trials=0)
-    work(store, space_of(), Scripted(), one_of(1))
+    store = based(tmp_path, space_of())
     synthetic(store, 20_000)
-    known = records.facts(store)
     for changes in CHANGES:
         space = space_of(**changes | {"population": 100, "sample": 25, "list": 100})
         counted = Costs(store, "parameters", 100)
         seeds = iter(range(100))
 
         def one() -> strategies.Decision:
-            view = views.look(store, space, known, counted)  # noqa: B023  (called at once)
+            view = view_of(store, space, counted)  # noqa: B023  (called at once)
             rng = np.random.default_rng(next(seeds))  # noqa: B023
             return strategies.decide(space.strategy, view, one_of(20), rng)  # noqa: B023
 

@@ -1,6 +1,7 @@
 """The log of a search as JSON lines: complete, once, and readable wherever it was torn."""
 
-import json
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from cellsearch.search import board, queries, records
 from cellsearch.search.journal import Journal, JournalError, events
-from cellsearch.search.schema import Store
+from cellsearch.search.storage.tables import Store
 from tests.search.scripted import Scripted, one_of, searched, space_of
 
 SPACE = space_of()
@@ -25,12 +26,20 @@ def follow(path: Path, store: Store) -> list[dict[str, object]]:
     return list(events(path))
 
 
-def test_every_slot_stands_in_it_once_with_what_the_records_say(tmp_path: Path, store: Store) -> None:
+def ended(found: list[dict[str, object]]) -> list[tuple[object, object]]:
+    """The items of a log."""
+    return [(event["trial"], event["piece"]) for event in found if event["event"] == "trial"]
+
+
+def test_every_item_stands_in_it_once_with_what_the_records_say(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "search.jsonl"
-    found = [event for event in follow(path, store) if event["event"] == "slot"]
+    found = [event for event in follow(path, store) if event["event"] == "trial"]
     counts = queries.counts(store)
-    assert [event["slot"] for event in found] == list(range(counts.baseline + counts.trials))
-    assert sum(event["outcome"] == "ranked" for event in found) == counts.ranked > 0
+    seeds = [(seed, piece) for seed in (0, 1) for piece in range(7)]
+    proposed = [(2 + k, 0) for k in range(counts.trials)]
+    assert [(event["trial"], event["piece"]) for event in found] == seeds + proposed
+    assert len(seeds) == counts.baseline + counts.told
+    assert sum(event["outcome"] == "ranked" for event in found) == counts.ranked + counts.told > counts.told
     (based,) = (event for event in events(path) if event["event"] == "baseline")
     assert based["units"] == records.facts(store).units
     (best,) = (event for event in events(path) if event["event"] == "best")
@@ -42,15 +51,14 @@ def test_every_slot_stands_in_it_once_with_what_the_records_say(tmp_path: Path, 
 
 def test_a_log_torn_at_any_byte_of_its_last_line_is_gone_on_with(tmp_path: Path, store: Store) -> None:
     whole = tmp_path / "whole.jsonl"
-    complete = [json.dumps(event["slot"]) for event in follow(whole, store) if event["event"] == "slot"]
+    complete = ended(follow(whole, store))
     lines = whole.read_bytes().splitlines(keepends=True)
-    last = max(k for k, line in enumerate(lines) if b'"slot": ' in line)
+    last = max(k for k, line in enumerate(lines) if b'"trial": ' in line)
     before = b"".join(lines[:last])
     for kept in range(len(lines[last])):
         path = tmp_path / f"torn-{kept}.jsonl"
         path.write_bytes(before + lines[last][:kept])
-        found = [json.dumps(event["slot"]) for event in follow(path, store) if event["event"] == "slot"]
-        assert found == complete, f"torn after {kept} bytes"
+        assert ended(follow(path, store)) == complete, f"torn after {kept} bytes"
         path.unlink()
 
 
@@ -69,16 +77,18 @@ def test_a_log_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, s
         follow(tmp_path / "search.jsonl", store)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_told_and_what_is_missing_comes_later(tmp_path: Path, store: Store) -> None:
+def test_a_full_disk_is_told_and_what_is_missing_comes_later(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     path = tmp_path / "search.jsonl"
-    path.symlink_to("/dev/full")
     journal = Journal(path)
-    with pytest.raises(JournalError, match="No space left"):
-        journal.append("message", {"text": "hello"})
-    path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(JournalError, match="No space left"):
+            journal.append("message", {"text": "hello"})
     journal.follow(store, records.facts(store), None)
-    assert (
-        sum(event["event"] == "slot" for event in events(path))
-        == queries.counts(store).trials + queries.counts(store).baseline
-    )
+    counts = queries.counts(store)
+    assert len(ended(list(events(path)))) == counts.trials + counts.baseline + counts.told

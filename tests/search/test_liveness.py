@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import liveness, processes, queries, records, slots
+from cellsearch.search import liveness, processes, queries, records
 from cellsearch.search.liveness import Heart, Watch, Worker
-from cellsearch.search.slots import Slot
-from tests.search.scripted import Scripted, new_study, one_of, space_of, work
+from cellsearch.search.storage import trials
+from cellsearch.search.storage.driver import open_driver
+from tests.search.scripted import Scripted, drivers, new_study, one_of, space_of, take_one, work
 
 SPACE = space_of()
+SLEEPER = (sys.executable, str(Path(__file__).with_name("sleeper.py")))
 
 
 def worker(name: str) -> Worker:
@@ -24,7 +26,8 @@ def worker(name: str) -> Worker:
 
 
 def sleeper() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    """A process that ends neither by itself nor with its parent: a worker that was stopped."""
+    return subprocess.Popen(SLEEPER)
 
 
 def test_a_watch_gives_up_who_stands_still_for_so_many_looks() -> None:
@@ -56,17 +59,21 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
     assert processes.started(process.pid) == ""
 
 
-def test_the_slots_of_a_dead_process_of_this_machine_are_free_at_once(tmp_path: Path) -> None:
+def test_the_trials_of_a_dead_process_of_this_machine_are_free_at_once(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     process = sleeper()
     dead = liveness.identity("worker", process.pid)
+    taken = []
     for one in (dead, replace(worker("far"), started="9"), liveness.myself("worker")):
         liveness.register(store, one)
-        assert isinstance(slots.take(store, one.id), Slot)
-    assert liveness.recover(store, 9) == []
+        taken.append(take_one(open_driver(store, one.id)))
+    assert [(item.trial, item.piece) for item in taken] == [(0, 0), (0, 1), (0, 2)]
+    assert liveness.recover(store, "me", 9) == []
     process.kill()
     process.wait()
-    assert liveness.recover(store, 9) == [0]
+    assert liveness.recover(store, "me", 9) == [0]
+    assert take_one(open_driver(store, "next")) == taken[0]
+    trials.release(store, ["next"], "me", failures=9)
     assert [w.id for w in liveness.listed(store)] == sorted(["far", liveness.myself("worker").id])
     assert queries.counts(store).running == 2
 
@@ -82,7 +89,7 @@ def test_orphans_are_waited_for_and_stopped_ones_killed(
     liveness.register(store, liveness.identity("worker", orphan.pid, "search-of-a-dead-one"))
     liveness.register(store, liveness.identity("worker", other.pid, mine.id))
     liveness.register(store, liveness.identity("worker", free.pid))
-    liveness.end_orphans(store)
+    liveness.end_orphans(store, SLEEPER)
     assert orphan.wait(5) == -signal.SIGKILL
     assert other.poll() is None  # its search lives
     assert free.poll() is None  # it was started by hand
@@ -94,7 +101,7 @@ def test_orphans_are_waited_for_and_stopped_ones_killed(
 def test_a_heart_beats_shows_and_takes_over(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     liveness.register(store, worker("silent"))
-    assert isinstance(slots.take(store, "silent"), Slot)
+    take_one(open_driver(store, "silent"))
     heart = Heart(store, liveness.myself("worker"), 9, seconds=0.01)
     heart._watch = Watch(silent=3)
     with heart:
@@ -105,34 +112,33 @@ def test_a_heart_beats_shows_and_takes_over(tmp_path: Path) -> None:
         rows = liveness.listed(store)
     assert [(row.id, row.doing) for row in rows] == [(heart.worker.id, "trial 7")]
     assert rows[0].beat >= 3
-    assert queries.counts(store).free == 12
+    assert queries.counts(store).free == 14
 
 
 def test_who_was_given_up_is_there_again_with_the_next_beat(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     me = liveness.myself("worker")
     liveness.register(store, me)
-    liveness.leave(store, [me.id], failures=9)
+    liveness.leave(store, [me.id], "other", failures=9)
     liveness.beat(store, me, "back")
     assert [row.id for row in liveness.listed(store)] == [me.id]
 
 
-def test_a_worker_that_was_given_up_goes_on_with_another_slot(tmp_path: Path) -> None:
+def test_a_worker_that_was_given_up_goes_on_with_another_trial(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     me = liveness.myself("worker").id
     stolen: list[int] = []
+    thief = drivers(store)("thief")
 
     def steal(mark: str, task: str) -> None:
         if not stolen:
-            stolen.extend(slots.release(store, [me], failures=9))
-            taken = slots.take(store, "thief")
-            assert isinstance(taken, Slot)
-            assert taken.number == stolen[0]
+            stolen.extend(trials.release(store, [me], "other", failures=9))
+            assert [take_one(thief).trial] == stolen
 
     lab = Scripted(before=steal)
 
     def release(mark: str, task: str) -> None:
-        slots.release(store, ["thief"], failures=9)
+        trials.release(store, ["thief"], "other", failures=9)
 
     lab.before = lambda mark, task: steal(mark, task) if not stolen else release(mark, task)
     work(store, SPACE, lab, one_of(9))
@@ -140,7 +146,7 @@ def test_a_worker_that_was_given_up_goes_on_with_another_slot(tmp_path: Path) ->
     assert (counts.trials, counts.failed, counts.running) == (12, 0, 0)
     assert (
         len(lab.runs) == counts.settings + 4
-    )  # the four of the stolen stage were run again by who took it over
+    )  # the four of the stolen stage were run again by the worker that adopted it
 
 
 def test_a_lock_is_held_by_one_and_dies_with_its_process(tmp_path: Path) -> None:
@@ -166,7 +172,7 @@ def test_a_lock_is_held_by_one_and_dies_with_its_process(tmp_path: Path) -> None
 def test_a_study_without_workers_has_none(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     assert liveness.listed(store) == []
-    assert liveness.recover(store, 9) == []
+    assert liveness.recover(store, "me", 9) == []
     assert not records.facts(store).stopped
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cellsearch.search.schema import Store
 from sqlalchemy import Connection, NullPool, create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
@@ -40,7 +41,6 @@ from cellsearch.search.database import Unavailable
 from cellsearch.search.liveness import Heart
 from cellsearch.search.records import Identity
 from cellsearch.search.run import Options, seeds_of
-from cellsearch.search.schema import Store
 from tests.search.scripted import DIGESTS, Scripted, one_of, searched, space_of, work
 
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from cellsearch.search import ranking
 from cellsearch.search.ranking import Best, Origin
-from cellsearch.search.slots import Stage
+from cellsearch.search.storage.trials import Stage
+from tests.search.scripted import KEYS
 
 GRU = {"arithmetic": 0.89565, "xml": 0.45963, "ptb": 0.09069}
 TABLE = {  # Jozefowicz et al. 2015, table 1, and equation (1) recomputed
@@ -19,7 +20,9 @@ TABLE = {  # Jozefowicz et al. 2015, table 1, and equation (1) recomputed
 
 
 def found(accuracies: tuple[float, ...], parameters: int = 100) -> dict[str, Best]:
-    return {task: Best(20, 20, a, 1.0, 0, parameters, 8) for task, a in zip(GRU, accuracies, strict=True)}
+    return {
+        task: Best(20, 20, a, 1.0, KEYS[0], parameters, 8) for task, a in zip(GRU, accuracies, strict=True)
+    }
 
 
 def test_scores_are_those_of_the_paper() -> None:
@@ -31,7 +34,7 @@ def test_scores_are_those_of_the_paper() -> None:
 
 def test_the_list_is_in_the_order_of_the_paper_without_what_failed_a_stage() -> None:
     cells = {name: found(accuracies) for name, (accuracies, _) in TABLE.items()}
-    origins = {name: Origin(slot, False) for slot, name in enumerate(cells)}
+    origins = {name: Origin(trial, False) for trial, name in enumerate(cells)}
     order = [standing.fingerprint for standing in ranking.ranked(cells, origins, GRU, 0.9)]
     assert order == ["mut3", "mut2", "mut1", "lstm-b", "lstm"]
     assert ranking.stand("tanh", cells["tanh"], origins["tanh"], GRU, 0.9).place == "arithmetic"
@@ -75,8 +78,8 @@ def test_bests_are_the_best_of_all_stages_in_any_order(
     rows: list[tuple[str, str, float | None, int]],
 ) -> None:
     stages = [
-        Stage(slot, task, cell, 2, 0 if a is None else 1, a, a, None if a is None else setting, None, None)
-        for slot, (cell, task, a, setting) in enumerate(rows)
+        Stage(trial, 0, task, cell, 2, a is not None, a, a, None if a is None else KEYS[setting], None, None)
+        for trial, (cell, task, a, setting) in enumerate(rows)
     ]
     both = ranking.bests(stages)
     assert both == ranking.bests(reversed(stages))
@@ -87,9 +90,9 @@ def test_bests_are_the_best_of_all_stages_in_any_order(
                 assert task not in both.get(cell, {})
                 continue
             best = both[cell][task]
-            trained = [(-s.accuracy, s.setting) for s in mine if s.accuracy is not None]
+            trained = [(-s.accuracy, s.trial, s.setting) for s in mine if s.accuracy is not None]
             assert best.settings == 2 * len(mine)
             assert best.trained == len(trained)
             assert (best.accuracy, best.setting) == (
-                (-min(trained)[0], min(trained)[1]) if trained else (None, None)
+                (-min(trained)[0], min(trained)[2]) if trained else (None, None)
             )

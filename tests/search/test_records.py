@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError, UsageError
-from cellsearch.search import board, database, records, run, schema
+from cellsearch.search import board, database, queries, records, run
 from cellsearch.search.database import Unavailable
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import Options, default_url, directory, seeds_of, start
 from cellsearch.search.space import parse_space
+from cellsearch.search.storage import rdb, tables
+from cellsearch.search.storage.create import create
 from tests.search.scripted import DIGESTS, SEEDS, TEXT, Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
@@ -37,7 +39,9 @@ def test_a_study_remembers_what_it_is(tmp_path: Path) -> None:
     assert dict(known.data) == DIGESTS
     assert known.baseline is None
     assert known.units == {}
-    assert known.baseline_slots == 12  # two seeds, two tasks, twelve settings by four
+    found = records.open_study(default_url(tmp_path, "s"), "s")
+    counts = queries.counts(found)
+    assert (counts.seeds, counts.pieces) == (2, 12)  # two seeds, two tasks, twelve settings by four
 
 
 def test_the_target_may_change_and_the_rest_may_not(tmp_path: Path) -> None:
@@ -67,8 +71,8 @@ def test_data_and_numerics_may_not_change(tmp_path: Path) -> None:
     records.check_identity(known, same, [])
     with pytest.raises(RunError, match=r"data of xml: the study has bbbbbbbbbbbb, here is cccccccccccc"):
         records.check_identity(known, replace(same, data=DIGESTS | {"xml": "c" * 64}), [])
-    with pytest.raises(RunError, match=r"numerics: the study has 3, this program 4"):
-        records.check_identity(known, replace(same, numerics=4), [])
+    with pytest.raises(RunError, match=r"numerics: the study has 4, this program 5"):
+        records.check_identity(known, replace(same, numerics=5), [])
 
 
 def test_two_seeds_that_are_one_cell_are_refused(tmp_path: Path) -> None:
@@ -133,7 +137,7 @@ def test_a_damaged_database_is_an_error_for_people(tmp_path: Path) -> None:
 )
 def test_bad_urls_are_explained(url: str, said: str) -> None:
     with pytest.raises(RunError, match=said):
-        schema.prepare(database.connect(url), url)
+        rdb.prepare(database.connect(url), url)
 
 
 def test_a_password_is_never_shown() -> None:
@@ -172,7 +176,7 @@ def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
     work(store, SPACE, Scripted(), one_of(9))
     url = default_url(folder, "s")
     identity = Identity(SPACE.text, 1, DIGESTS)
-    records.create(url, "s", identity, "test", 1, seeds_of(SPACE), {"arithmetic": 12, "xml": 12}, 4)
+    create(url, "s", SPACE, identity, "test", Target(1), seeds_of(SPACE))
     assert (folder / "s" / "study.db").exists()
 
 
@@ -194,7 +198,7 @@ def test_a_lock_held_too_long_is_unavailable_and_not_lost(
 
 def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
-    with schema.reading(store.engine, store.url) as connection:
+    with tables.reading(store.engine, store.url) as connection:
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("pragma busy_timeout").scalar() == 60_000
@@ -204,7 +208,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path)
     store = new_study(tmp_path, SPACE, trials=4)
     work(store, SPACE, Scripted(), one_of(9))
     before = board.leaderboard(store, SPACE, every=True)
-    with schema.reading(store.engine, store.url) as connection:
+    with tables.reading(store.engine, store.url) as connection:
         pages = connection.exec_driver_sql("pragma page_count").scalar()
     engine = database.connect(store.url)
     full = replace(store, engine=engine)
@@ -212,9 +216,10 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path)
         connection.exec_driver_sql(f"pragma max_page_count={pages}")
         connection.rollback()
     with pytest.raises(RunError, match="free some space"):
-        with schema.writing(full) as connection:
+        with tables.writing(full) as connection:
             connection.exec_driver_sql(f"pragma max_page_count={pages}")
             for number in range(10_000):
-                row = {"study": 1, "fingerprint": "x", "task": "t", "setting": number, "slot": 1, "place": 1}
-                connection.execute(schema.claims.insert(), row)
+                row = {"study": 1, "fingerprint": "x", "task": "t", "setting": str(number), "trial": 1}
+                row |= {"piece": 0, "place": 1}
+                connection.execute(tables.claims.insert(), row)
     assert board.leaderboard(store, SPACE, every=True) == before

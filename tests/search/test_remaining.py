@@ -19,20 +19,20 @@ SEEDS, TASKS = ("lstm", "gru"), {"arithmetic": 60.0, "xml": 90.0, "ptb": 400.0} 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """How a made-up search goes: how long slots take, and how many proposals pass the filter."""
+    """How a made-up search goes: how long items take, and how many proposals pass the filter."""
 
     trials: int
     workers: int
-    parts: int = 6  # slots of the baseline for each seed and task
+    parts: int = 6  # items of the baseline for each seed and task
     passing: float = 0.2
-    noise: float = 0.4  # of the logarithm of what a slot takes
+    noise: float = 0.4  # of the logarithm of what an item takes
     filter: float = 4.0
     refine: float = 0.5
     least: float = 0.9  # of the looks at which the truth is to lie in the estimate
 
 
 def played(world: World, seed: int) -> Iterator[tuple[float, float, History]]:
-    """After every slot that ends: seconds so far, seconds that are left, the records by then."""
+    """After every item that ends: seconds so far, seconds that are left, the records by then."""
     rng = np.random.default_rng(seed)
 
     def takes(mean: float) -> float:
@@ -95,7 +95,7 @@ WORLDS = (
 @pytest.mark.parametrize("world", WORLDS, ids=str)
 def test_the_truth_lies_within_the_estimate_nearly_always(world: World) -> None:
     """Over ten histories. In the fourth a few proposals that pass decide how long it takes, and in the last one
-    slot in a hundred takes ten times as long as most. Else the middle of the range is off by little."""
+    item in a hundred takes ten times as long as most. Else the middle of the range is off by little."""
     inside, off, its = [], [], space(world)
     for seed in range(10):
         for _, left, known in played(world, seed):
@@ -112,7 +112,7 @@ def test_the_truth_lies_within_the_estimate_nearly_always(world: World) -> None:
     assert median(off) < 0.35 or world.refine == 0
 
 
-def test_it_is_better_than_taking_all_slots_for_alike() -> None:
+def test_it_is_better_than_taking_all_items_for_alike() -> None:
     """What was done before: during the baseline a trial counts as much as a part of the baseline."""
     world = World(200, 4, passing=0.1, refine=0.1)
     ours, plain, its = [], [], space(world)
@@ -123,8 +123,8 @@ def test_it_is_better_than_taking_all_slots_for_alike() -> None:
             found = estimate(known, world.trials, world.workers, its)
             assert found is not None
             ended = sum(t.count for t in known.baseline.values())
-            per_slot = sum(t.seconds for t in known.baseline.values()) / ended / world.workers
-            naive = per_slot * (sum(known.left.values()) + world.trials)
+            per_item = sum(t.seconds for t in known.baseline.values()) / ended / world.workers
+            naive = per_item * (sum(known.left.values()) + world.trials)
             ours.append(abs(np.log((found[0] + found[1]) / 2 / left)))
             plain.append(abs(np.log(naive / left)))
     assert median(ours) < 0.7 * median(plain)
@@ -138,13 +138,13 @@ def test_nothing_is_said_before_anything_has_ended_and_zero_at_the_end() -> None
     assert estimate(done, 5, 2, space_of()) == (0.0, 0.0)
 
 
-def test_twice_the_workers_take_half_as_long_but_for_the_last_slots() -> None:
+def test_twice_the_workers_take_half_as_long_but_for_the_last_items() -> None:
     key = ("gru", "xml")
     known = History({key: Tally(8, 80.0, 800.0)}, {key: 0}, refined=Tally(10, 100.0, 1000.0))
     one, two, many = (estimate(known, 1010, n, space_of()) for n in (1, 2, 1000))
     assert one is not None and two is not None and many is not None
     assert one[1] / 2 < two[1] < 0.6 * one[1]
-    assert 5 <= many[1] < 60  # no less than half a slot
+    assert 5 <= many[1] < 60  # no less than half an item
 
 
 def test_a_filter_that_nobody_passed_yet_does_not_mean_that_nobody_will() -> None:
@@ -170,7 +170,7 @@ def test_tasks_that_were_dropped_take_no_time() -> None:
     assert less[1] < every[1] / 5
 
 
-def test_the_history_of_a_study_is_what_its_slots_took(tmp_path: Path) -> None:
+def test_the_history_of_a_study_is_what_its_items_took(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     begun = remaining.history(new_study(tmp_path / "new", space_of()), space_of(), ())
     assert (

@@ -8,6 +8,7 @@ laboratory that looks results up; a rule that has a test of its own elsewhere is
 import ast
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,17 @@ from sqlalchemy import URL, select
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.search import board, cellrecords, records, schema
+from cellsearch.search import board, cellrecords, records
+from cellsearch.search.choosing import grid_of
 from cellsearch.search.edits import MUTATIONS
 from cellsearch.search.lab import real_propose
-from cellsearch.search.records import Identity
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.schema import Store
 from cellsearch.search.space import load_space
-from cellsearch.train.settings import Setting, Training
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import Store
+from cellsearch.train.settings import Setting, Training, keys
 from tests.search.scripted import DIGESTS, Scripted, uniform, work
 
 TESTS = Path(__file__).parents[1]
@@ -52,7 +56,7 @@ RULES = [
     ("3.1", "who passed memorisation skips it later",           WORKER, "test_a_cell_that_passed_skips_the_filter_when_it_comes_again"),
     ("3.1", "what is not listed keeps its evaluated settings",  WORKER, "test_no_cell_runs_a_setting_twice_even_when_all_is_run"),
     ("3.1", "refine or propose: not said how often",            "search/test_strategies", "test_refining_comes_as_often_as_the_space_says"),
-    ("3.1", "duplicates: not said",                             "search/test_twins", "test_one_of_a_group_is_trained_and_none_of_its_settings_twice"),
+    ("3.1", "duplicates: not said",                             "search/test_equivalents", "test_one_of_a_group_is_trained_and_none_of_its_settings_twice"),
     ("3.2", "six transformations",                              EDITS, "test_the_table_has_the_six_transformations_of_the_paper"),
     ("3.2", "their vocabulary, and even odds",                  HERE, "test_mutations_have_the_vocabulary_of_the_paper"),
     ("3.2", "each node with probability p",                     MUTATE, "test_strength_is_the_probability_of_each_node"),
@@ -99,6 +103,11 @@ GRU = SEEDS["gru"]
 TRIALS = 70
 
 
+def places(task: str) -> Mapping[str, int]:
+    """The key of each setting of a stage, and its place in the grid."""
+    return keys(grid_of(SPACE, task))
+
+
 def accuracy(mark: str, task: str, setting: int) -> float | None:
     """A tenth diverges, two thirds pass the filter, three quarters a task."""
     if uniform("diverged", mark, task, setting) < 0.1:
@@ -111,11 +120,11 @@ def accuracy(mark: str, task: str, setting: int) -> float | None:
 
 @dataclass
 class Trial:
-    """A slot after the baseline, with what was known when it was decided."""
+    """A proposal or refinement, with what was known when it was decided."""
 
     row: Any
     chosen: dict[str, list[int]]  # stage -> settings, in the order in which they were drawn
-    before: dict[tuple[str, str], dict[int, float | None]]  # of cell and stage; slots that had ended
+    before: dict[tuple[str, str], dict[int, float | None]]  # of cell and stage; trials that had ended
 
 
 @dataclass
@@ -136,25 +145,27 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The space of the paper with a few trials."""
     folder = tmp_path_factory.mktemp("rules")
     data = dict.fromkeys(("filter", *TASKS), "d" * 64)
-    lab = Scripted(accuracy, dict.fromkeys(TASKS, 0.1), data)
+    lab = Scripted(accuracy, dict.fromkeys(TASKS, 0.1), data, places=places)
     url = URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
-    grids = {task.name: len(task.grid) for task in SPACE.tasks}
-    identity = Identity(SPACE.text, 5, DIGESTS | data)
-    store = records.create(url, "s", identity, "test", TRIALS, seeds_of(SPACE), grids, 840)
+    identity = Identity(SPACE.text, 6, DIGESTS | data)
+    pieces = replace(SPACE, strategy=replace(SPACE.strategy, settings=840))  # large ones, which is quicker
+    store = create(url, "s", pieces, identity, "test", Target(TRIALS), seeds_of(SPACE))
     work(store, SPACE, lab, real_propose(SPACE))
     found = Ran(store, lab)
-    with schema.reading(store.engine, store.url) as connection:
-        slots = connection.execute(select(schema.slots).order_by(schema.slots.c.number)).all()
-        claims = connection.execute(select(schema.claims).order_by(schema.claims.c.place)).all()
-    chosen: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for claim in claims:
-        chosen[claim.slot][claim.task].append(claim.setting)
+    items, claims = tables.items, tables.claims
+    with tables.reading(store.engine, store.url) as connection:
+        rows = connection.execute(select(items).order_by(items.c.trial, items.c.piece)).all()
+        claimed = connection.execute(select(claims).order_by(claims.c.place)).all()
+    chosen: dict[tuple[int, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for claim in claimed:
+        chosen[claim.trial, claim.piece][claim.task].append(places(claim.task)[claim.setting])
     known: dict[tuple[str, str], dict[int, float | None]] = defaultdict(dict)
-    for row in slots:
-        if row.kind != "baseline":
+    for row in rows:
+        mine = chosen[row.trial, row.piece]
+        if row.kind in ("propose", "refine"):
             before = {key: dict(results) for key, results in known.items()}
-            found.trials.append(Trial(row, dict(chosen[row.number]), before))
-        for task, settings in chosen[row.number].items():
+            found.trials.append(Trial(row, dict(mine), before))
+        for task, settings in mine.items():
             known[row.fingerprint, task].update({s: accuracy(row.fingerprint, task, s) for s in settings})
     return found
 
@@ -305,7 +316,7 @@ def test_the_rest_is_from_the_whole_grid(ran: Ran) -> None:
 def test_settings_are_counted_with_those_of_the_filter(ran: Ran) -> None:
     assert SPACE.budget.trials == 10_000
     counts = board.status(ran.store, SPACE).counts
-    assert counts.trials == TRIALS == counts.proposed + counts.refined
+    assert counts.trials == TRIALS == counts.proposals + counts.refinements
     assert counts.settings == len(ran.lab.runs)
     assert sum(task == "filter" for _, task, _ in ran.lab.runs) > 20
     diverged = sum(accuracy(*run) is None for run in ran.lab.runs)

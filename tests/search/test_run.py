@@ -1,5 +1,6 @@
 """Whole searches with real processes: signals, kills, crashes. Training is scripted."""
 
+import math
 import os
 import random
 import signal
@@ -12,17 +13,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from cellsearch.search import board, journal, liveness, queries, records, schema
+from cellsearch.search import board, journal, liveness, queries, records
 from cellsearch.search.coordinator import Coordinator
 from cellsearch.search.crew import Crew, Orders
 from cellsearch.search.liveness import Watch
-from cellsearch.search.schema import Store
 from cellsearch.search.signals import Signals
 from cellsearch.search.space import parse_space
-from tests.search.scripted import TEXT, new_study, space_of
+from cellsearch.search.storage.tables import Store, items, reading
+from tests.search.scripted import SEEDS, TEXT, new_study, space_of
 
 COORDINATING = Path(__file__).with_name("coordinating.py")
 SPACE = space_of()
+PIECES = 6  # of a seed: two tasks, 12 settings by fours
+OPEN = len(SEEDS) * (PIECES + 1)  # work items of a new study
 Process = subprocess.Popen[bytes]
 
 
@@ -73,7 +76,7 @@ def settings(folder: Path) -> int:
 
 
 def running(folder: Path) -> int:
-    """How many slots are in work."""
+    """How many work items have an owner."""
     store = maybe(folder)
     return queries.counts(store).running if store else 0
 
@@ -92,17 +95,33 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def check_mirror(folder: Path, trials: int) -> None:
-    """Every finished trial is once in Optuna."""
+def check_optuna(folder: Path, trials: int) -> None:
+    """Optuna has each seed and each trial once, ended as its item has, with the same value."""
     import optuna
 
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{folder / 's' / 'study.db'}")
-    there = [trial.params["slot"] for trial in study.trials]
-    assert sorted(there) == list(range(12, 12 + trials))
+    assert [trial.number for trial in study.trials] == list(range(len(SEEDS) + trials))
+    store = store_of(folder)
+    query = select(items).where(items.c.kind != "baseline").order_by(items.c.trial)
+    with reading(store.engine, store.url) as connection:
+        rows = connection.execute(query).all()
+    states = {"ranked": "COMPLETE", "filtered": "PRUNED", "failed": "FAIL"}
+    assert [(row.trial, row.trial_id, states[row.outcome]) for row in rows] == [
+        (trial.number, trial._trial_id, trial.state.name) for trial in study.trials
+    ]
+    for row, trial in zip(rows, study.trials, strict=True):
+        if row.outcome == "ranked":
+            assert trial.value == row.score
+        elif row.outcome == "filtered":  # Optuna gives it the value of its last report, where that is finite
+            last = trial.intermediate_values[trial.last_step or 0]
+            assert trial.value == (last if math.isfinite(last) else None)
+        else:
+            assert trial.value is None
+    assert all(trial.user_attrs["record"]["cell"] for trial in study.trials)
 
 
 def check_log(folder: Path, trials: int) -> None:
-    """Each slot stands in the log once, between a start and an end."""
+    """Each work item stands in the log once, between a start and an end."""
     found = list(journal.events(folder / "s" / "logs" / journal.NAME))
     assert (found[0]["event"], found[-1]["event"], found[-1]["code"]) == ("start", "end", 0)
     workers = [event for event in found if event["event"] == "worker"]
@@ -110,8 +129,9 @@ def check_log(folder: Path, trials: int) -> None:
     assert started and {event["worker"] for event in workers if event["state"] == "ended"} <= started
     assert all(event["device"] == "cpu" for event in workers)
     assert found[0]["ended"] == 0  # it was new
-    slots = [event["slot"] for event in found if event["event"] == "slot"]
-    assert sorted(slots) == list(range(records.facts(store_of(folder)).baseline_slots + trials))
+    ended = [(event["trial"], event["piece"]) for event in found if event["event"] == "trial"]
+    seeds = [(seed, piece) for seed in range(len(SEEDS)) for piece in range(PIECES + 1)]
+    assert sorted(ended) == [*seeds, *((len(SEEDS) + k, 0) for k in range(trials))]
 
 
 def test_a_search_leaves_a_whole_study(whole: Path) -> None:
@@ -124,7 +144,7 @@ def test_a_search_leaves_a_whole_study(whole: Path) -> None:
         assert (whole / "s" / "cells" / f"{row.fingerprint[:12]}.cell").read_text() == row.text
     assert (whole / "s" / "space.yaml").read_text() == SPACE.text
     assert not liveness.listed(store_of(whole))
-    check_mirror(whole, 20)
+    check_optuna(whole, 20)
     check_log(whole, 20)
 
 
@@ -153,11 +173,20 @@ def test_killed_ten_times_it_is_the_search_that_was_not(tmp_path: Path, whole: P
     assert board.status(store_of(tmp_path), SPACE).counts.trials < 20
     assert end(start(tmp_path)) == (0, "")
     assert table(tmp_path) == table(whole)
-    check_mirror(tmp_path, 20)
+    check_optuna(tmp_path, 20)
     check_log(tmp_path, 20)
 
 
-@pytest.mark.parametrize("failpoint", ["after-evaluate:kill:14", "after-commit:kill:15"])
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        "after-decide:kill:3",
+        "after-claim:kill:7",
+        "after-evaluate:kill:14",
+        "after-commit:kill:15",
+        "after-finish:kill:6",
+    ],
+)
 def test_a_worker_killed_at_the_worst_moment_changes_nothing(
     tmp_path: Path, whole: Path, failpoint: str
 ) -> None:
@@ -165,15 +194,8 @@ def test_a_worker_killed_at_the_worst_moment_changes_nothing(
     assert (code, said) == (0, "")  # one worker after the other dies there, until all is done
     assert table(tmp_path) == table(whole)
     assert board.status(store_of(tmp_path), SPACE).counts.failed == 0
-
-
-@pytest.mark.parametrize("failpoint", ["before-mirror:kill:4", "after-mirror:kill:4"])
-def test_a_kill_around_optunas_write_leaves_every_trial_once(tmp_path: Path, failpoint: str) -> None:
-    for _ in range(2):
-        code, _ = end(start(tmp_path, 1, 12, failpoint=failpoint))
-        assert code == -signal.SIGKILL
-    assert end(start(tmp_path, 1, 12))[0] == 0
-    check_mirror(tmp_path, 12)
+    check_optuna(tmp_path, 20)
+    check_log(tmp_path, 20)
 
 
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
@@ -188,7 +210,7 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_everything_soon_and_releases_the_slots(
+def test_a_signal_ends_everything_soon_and_releases_the_items(
     tmp_path: Path, number: signal.Signals, expected: int
 ) -> None:
     process = start(tmp_path, 2, 20, 30.0)
@@ -198,7 +220,7 @@ def test_a_signal_ends_everything_soon_and_releases_the_slots(
     assert end(process) == (expected, "")
     assert time.monotonic() - began < 10
     counts = queries.counts(store_of(tmp_path))
-    assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
+    assert (counts.running, counts.free, counts.failed) == (0, OPEN, 0)
     assert not liveness.listed(store_of(tmp_path))
 
 
@@ -211,7 +233,7 @@ def test_the_workers_of_a_killed_search_end_by_themselves(tmp_path: Path) -> Non
     assert queries.counts(store_of(tmp_path)).failed == 0
 
 
-def test_a_worker_joins_by_itself_and_gives_its_slot_back(tmp_path: Path) -> None:
+def test_a_worker_joins_by_itself_and_gives_its_item_back(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     store = new_study(tmp_path / "s", SPACE, trials=3)
     runner = [sys.executable, str(COORDINATING.with_name("runner.py"))]
@@ -220,7 +242,7 @@ def test_a_worker_joins_by_itself_and_gives_its_slot_back(tmp_path: Path) -> Non
     process.terminate()
     assert process.wait(10) == 143
     counts = queries.counts(store)
-    assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
+    assert (counts.running, counts.free, counts.failed) == (0, OPEN, 0)
     assert not liveness.listed(store)
     assert subprocess.run([*runner, "0", "join", store.url], check=False).returncode == 0
     assert board.status(store, SPACE).finished
@@ -247,8 +269,8 @@ def test_a_cell_that_kills_its_worker_is_tried_again_and_then_failed(tmp_path: P
 
 def failed(store: Store) -> list[tuple[str, str, int]]:
     """Task, cause and attempts of what failed."""
-    with schema.reading(store.engine, store.url) as connection:
-        rows = connection.execute(select(schema.slots).where(schema.slots.c.state == "failed"))
+    with reading(store.engine, store.url) as connection:
+        rows = connection.execute(select(items).where(items.c.outcome == "failed"))
         return [(row.task, row.cause, row.attempts) for row in rows]
 
 
@@ -315,7 +337,7 @@ def test_a_worker_that_does_not_beat_is_ended_and_replaced(
     coordinator.beat()
     coordinator.beat()
     assert child.process.wait(10) == -signal.SIGKILL
-    assert any("not heard of for long" in message for message in coordinator.messages)
-    assert queries.counts(store).free == 12  # its slot is there for the next
+    assert any("heartbeat stopped" in message for message in coordinator.messages)
+    assert queries.counts(store).free == OPEN  # its item is there for the next
     assert coordinator.run(Signals()) == 0
     assert board.status(store, SPACE).finished

@@ -15,11 +15,12 @@ import pytest
 from cellsearch.errors import RunError
 from cellsearch.search import board, crew, exits, liveness, queries, station
 from cellsearch.search.crew import AWAY, FATAL, GONE, STRIKES, UNTOLD, Crew, Exit, Orders, places
-from cellsearch.search.schema import Store
 from cellsearch.search.station import Posting, Station
+from cellsearch.search.storage.tables import Store
 from tests.search.scripted import new_study, space_of
 
 SPACE = space_of()
+OPEN = 14  # work items of a new study: 6 pieces of each of two seeds, and one that tells it
 RUNNER = Path(__file__).with_name("runner.py")
 ECHO = (sys.executable, "-c", "import sys; print(sys.stdin.readline()); sys.exit(%d)")
 
@@ -72,12 +73,12 @@ def test_each_worker_has_its_device_in_its_orders_and_keeps_it(tmp_path: Path) -
     assert [one.device for one in all_gone(some)] == ["cuda:0"]
 
 
-def test_a_device_that_is_gone_is_left_out_and_no_slot_pays_for_it(tmp_path: Path, store: Store) -> None:
+def test_a_device_that_is_gone_is_left_out_and_no_trial_pays_for_it(tmp_path: Path, store: Store) -> None:
     some = echoing(tmp_path, ("cuda:0", "cuda:1"), GONE)
     for strike in range(1, STRIKES + 1):
         some.fill(2)
         gone = {one.place: one for one in all_gone(some)}
-        found = exits.bury(store, some, SPACE, gone[1])
+        found = exits.bury(store, "me", some, SPACE, gone[1])
         assert not found.crash
         assert ("its worker is started again" in found.told) == (strike < STRIKES)
         assert some.strikes.get(2, 0) == 0
@@ -86,7 +87,7 @@ def test_a_device_that_is_gone_is_left_out_and_no_slot_pays_for_it(tmp_path: Pat
     assert some.size == 1
     some.strikes[2] = STRIKES - 1
     with pytest.raises(RunError, match="no device is left"):
-        exits.bury(store, some, SPACE, gone[2])
+        exits.bury(store, "me", some, SPACE, gone[2])
 
 
 def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: Store) -> None:
@@ -94,7 +95,7 @@ def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: 
     some.strikes[1] = STRIKES - 1
     some.fill(1)
     (gone,) = all_gone(some)
-    assert exits.bury(store, some, SPACE, gone).done
+    assert exits.bury(store, "me", some, SPACE, gone).done
     assert not some.strikes
 
 
@@ -171,7 +172,7 @@ def test_a_station_that_is_to_end_gives_back(store: Store, tmp_path: Path, how: 
         assert pipe is not None
         pipe.close()
     counts = queries.counts(store)
-    assert (counts.running, counts.free, counts.failed) == (0, 12, 0)
+    assert (counts.running, counts.free, counts.failed) == (0, OPEN, 0)
     assert not liveness.listed(store)
 
 

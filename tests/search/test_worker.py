@@ -15,20 +15,25 @@ from sqlalchemy import select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellError, DataError, RunError
-from cellsearch.search import board, cellrecords, deadline, liveness, queries, records, schema, worker
+from cellsearch.search import board, cellrecords, deadline, liveness, records, runner, worker
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue
 from cellsearch.search.judging import checked
-from cellsearch.search.schema import Store
+from cellsearch.search.lab import Say
+from cellsearch.search.records import Target
 from cellsearch.search.space import Space
-from cellsearch.search.worker import Say
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.tables import Store
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
     DIGESTS,
     FLOORS,
+    KEYS,
+    PLACES,
     SEEDS,
     Scripted,
     hashed,
+    items_of,
     new_study,
     one_of,
     searched,
@@ -40,13 +45,14 @@ from tests.search.scripted import (
 SPACE = space_of()
 
 
-def rows(store: Store) -> list[Any]:
-    with schema.reading(store.engine, store.url) as connection:
-        return list(connection.execute(select(schema.slots).order_by(schema.slots.c.number)))
-
-
 def trials(store: Store) -> list[Any]:
-    return [row for row in rows(store) if row.kind != "baseline"]
+    """The items of proposals and refinements."""
+    return items_of(store)
+
+
+def rows(store: Store) -> list[Any]:
+    """The items of the seeds."""
+    return items_of(store, "baseline", "seed")
 
 
 def table(store: Store, space: Space = SPACE) -> list[board.Row]:
@@ -98,7 +104,7 @@ def test_where_no_task_is_learned_the_search_ends_and_says_what_to_do(tmp_path: 
     assert "more epochs" in stopped
     assert not trials(store)
     with pytest.raises(RunError, match="learns none"):
-        records.extend(store, 100)
+        records.extend(store, Target(100))
 
 
 def test_a_mutant_below_the_filter_is_thrown_out_after_one_setting(tmp_path: Path) -> None:
@@ -188,13 +194,13 @@ def test_a_refinement_runs_fresh_settings_on_every_task(tmp_path: Path) -> None:
         "propose",
     ]  # 3 x 4 is the grid
     for row in trials(store):
-        with schema.reading(store.engine, store.url) as connection:
+        with tables.reading(store.engine, store.url) as connection:
             claimed = connection.execute(
-                select(schema.claims)
-                .where(schema.claims.c.slot == row.number)
-                .order_by(schema.claims.c.place)
+                select(tables.claims)
+                .where(tables.claims.c.trial == row.trial)
+                .order_by(tables.claims.c.place)
             ).all()
-        by_task: dict[str, list[int]] = {}
+        by_task: dict[str, list[str]] = {}
         for claim in claimed:
             by_task.setdefault(claim.task, []).append(claim.setting)
         by_task.pop("filter", None)
@@ -219,10 +225,9 @@ def test_no_cell_runs_a_setting_twice_even_when_all_is_run(tmp_path: Path) -> No
     assert len(set(lab.runs)) == len(lab.runs)
     assert "nothing left to evaluate" in records.facts(store).stopped
     recorded = [
-        (stage.fingerprint, stage.task, outcome["setting"])
-        for mark in {row.fingerprint for row in table(store)}
-        for stage, row in queries.single_outcomes(store, mark)
-        for outcome in json.loads(row["outcomes"])
+        (row.fingerprint, row.task, PLACES[outcome["setting"]])
+        for row in stages(store)
+        for outcome in json.loads(row.outcomes)
     ]
     assert sorted(recorded) == sorted(lab.runs)
 
@@ -239,6 +244,11 @@ def test_the_same_seed_is_the_same_search_and_another_is_another(tmp_path: Path)
 
 class Killed(BaseException):
     """As abrupt as a signal, for the code in between."""
+
+
+def gave_up(store: Store) -> list[int]:
+    """Another process takes the trials away from the worker of this one."""
+    return liveness.leave(store, [liveness.myself("worker").id], "other", failures=10)
 
 
 def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_path: Path) -> None:
@@ -262,7 +272,7 @@ def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_
             break
         except Killed:
             seen.append(len(lab.runs))
-            assert liveness.leave(store, [liveness.myself("worker").id], failures=10)
+            assert gave_up(store)
     assert len(seen) > 15
     assert lab.runs == whole.runs
     assert table(store) == table(expected)
@@ -279,7 +289,7 @@ def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_di
         if deaths[name] % 3 == 1:
             raise Killed
 
-    monkeypatch.setattr(worker, "failpoint", die)
+    monkeypatch.setattr(runner, "failpoint", die)
     (tmp_path / "dying").mkdir()
     store = new_study(tmp_path / "dying", SPACE, 9)
     for _ in range(500):
@@ -287,7 +297,7 @@ def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_di
             work(store, SPACE, Scripted(), one_of(20))
             break
         except Killed:
-            liveness.leave(store, [liveness.myself("worker").id], failures=10)
+            gave_up(store)
     assert set(deaths) == {"after-decide", "after-claim", "after-evaluate", "after-commit", "after-finish"}
     assert table(store) == table(expected)
 
@@ -298,7 +308,7 @@ def test_a_cell_that_cannot_be_used_is_a_failed_trial_with_its_cause(tmp_path: P
             raise CellError("too deep for the compiler")
 
     store = searched(tmp_path, Scripted(before=refuse), SPACE, one_of(1_000), trials=8)
-    failed = [row for row in trials(store) if row.state == "failed"]
+    failed = [row for row in trials(store) if row.outcome == "failed"]
     assert failed
     assert {row.cause for row in failed} == {"too deep for the compiler"}
     assert all(row.attempts == 0 for row in failed)
@@ -316,7 +326,7 @@ def test_a_defect_is_tried_again_and_then_a_failure_with_its_cause(tmp_path: Pat
     with pytest.raises(ZeroDivisionError):  # three in a row: the process may be broken, another one goes on
         work(store, SPACE, Scripted(before=crash), one_of(1_000))
     work(store, SPACE, Scripted(), one_of(1_000))
-    states = [(row.state, row.attempts, row.cause) for row in trials(store)]
+    states = [(row.outcome, row.attempts, row.cause) for row in trials(store)]
     failed = [state for state in states if state[0] == "failed"]
     assert failed == [("failed", 3, "the worker crashed 3 times: ZeroDivisionError: of the second mutant")]
     assert len(states) == 4
@@ -335,29 +345,58 @@ def test_on_an_accelerator_the_first_defect_ends_the_process(tmp_path: Path) -> 
         worker.work(store, SPACE, Scripted(before=crash), one_of(9), heart, crashes_allowed=1)
     assert calls == ["arithmetic"]
     assert rows(store)[0].attempts == 1
-    assert rows(store)[0].state == "free"
+    assert (rows(store)[0].outcome, rows(store)[0].owner) == ("", "")
+
+
+class Failing(Scripted):
+    """Where another laboratory diverges, this one runs out of memory."""
+
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> list[Outcome]:
+        return [
+            replace(outcome, status="failed", cause="out of memory") if outcome.accuracy is None else outcome
+            for outcome in super().evaluate(cell, task, settings, seed, say)
+        ]
+
+
+def without_a_task(mark: str, task: str, setting: int) -> float | None:
+    """Mutants have no accuracy on any task."""
+    return 0.5 if mark in SEEDS.values() else 1.0 if task == "filter" else None
 
 
 def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -> None:
-    def accuracy(mark: str, task: str, setting: int) -> float | None:
-        if mark in SEEDS.values():
-            return 0.5
-        return 1.0 if task == "filter" else None
-
-    store = searched(tmp_path, Scripted(accuracy), space_of(failures=4), one_of(1_000), trials=50)
+    store = searched(tmp_path, Failing(without_a_task), space_of(failures=4), one_of(1_000), trials=50)
     known = records.facts(store)
-    assert len(trials(store)) == 4
-    assert known.stopped.startswith(
-        "4 evaluations in a row have failed; the first of them: diverged: loss not finite"
-    )
-    records.extend(store, 50)
+    assert [(row.outcome, row.task) for row in trials(store)] == [("failed", "arithmetic")] * 4
+    assert known.stopped == ("4 evaluations in a row have failed; the first of them: failed: out of memory")
+    records.extend(store, Target(50))
     assert records.facts(store).stopped == ""  # a new search may try again
 
 
+def test_a_cell_whose_settings_all_diverge_is_filtered_there_and_is_no_failure(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(without_a_task), space_of(failures=2), one_of(1_000), trials=9)
+    assert [(row.outcome, row.task, row.cause) for row in trials(store)] == [
+        ("filtered", "arithmetic", "diverged: loss not finite in epoch 1")
+    ] * 9
+    assert not records.facts(store).stopped
+    counts = board.status(store, SPACE).counts
+    assert (counts.trials, counts.filtered, counts.failed, counts.diverged) == (9, 9, 0, 36)
+
+
 def test_a_baseline_that_fails_everywhere_ends_the_search(tmp_path: Path) -> None:
-    store = searched(tmp_path, Scripted(lambda *_: None), space_of(failures=4), one_of(9), trials=50)
+    store = searched(tmp_path, Failing(lambda *_: None), space_of(failures=4), one_of(9), trials=50)
     assert "4 evaluations in a row" in records.facts(store).stopped
     assert not trials(store)
+    counts = board.status(store, SPACE).counts
+    assert (counts.baseline, counts.told) == (4, 0)
+
+
+def test_a_baseline_that_diverges_everywhere_has_no_failed_piece_and_learns_no_task(tmp_path: Path) -> None:
+    store = searched(tmp_path, Scripted(lambda *_: None), space_of(failures=4), one_of(9), trials=50)
+    assert "learns none of the tasks" in records.facts(store).stopped
+    assert not trials(store)
+    assert [row.outcome for row in rows(store)] == [*["baseline"] * 6, "failed"] * 2
+    counts = board.status(store, SPACE).counts
+    assert (counts.pieces, counts.baseline, counts.seeds, counts.told, counts.failed) == (12, 12, 2, 2, 2)
 
 
 def test_a_diverged_filter_run_filters_and_does_not_fail(tmp_path: Path) -> None:
@@ -378,17 +417,19 @@ def test_a_setting_that_diverges_costs_nothing_but_itself(tmp_path: Path) -> Non
     ranked = [row for row in table(store) if row.rank and not row.seed]
     assert ranked
     assert all(
-        result.setting is not None and result.setting % 2 == 0 for row in ranked for result in row.tasks
+        result.setting is not None and PLACES[result.setting] % 2 == 0
+        for row in ranked
+        for result in row.tasks
     )
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_not_finite_is_a_status(bad: float) -> None:
-    for outcome in (Outcome(0, "done", bad, 1.0, 1, 8, 9), Outcome(0, "done", 0.5, bad, 1, 8, 9)):
+    for outcome in (Outcome(KEYS[0], "done", bad, 1.0, 1, 8, 9), Outcome(KEYS[0], "done", 0.5, bad, 1, 8, 9)):
         found = checked(outcome)
         assert (found.status, found.accuracy, found.loss) == ("diverged", None, None)
         assert "not finite" in found.cause
-    assert checked(Outcome(0, "diverged", bad, bad, 1, 8, 9)).accuracy is None
+    assert checked(Outcome(KEYS[0], "diverged", bad, bad, 1, 8, 9)).accuracy is None
 
 
 def test_a_childs_settings_come_from_its_parent_the_seeds_and_chance(tmp_path: Path) -> None:
@@ -436,7 +477,7 @@ def test_the_list_is_what_parents_come_from(tmp_path: Path) -> None:
 def test_lineage_is_recorded(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), space_of(refine=0), one_of(1_000), trials=6)
     mutants = [cell for cell in cellrecords.recorded_cells(store) if not cell.seed]
-    assert [cell.name for cell in mutants] == [f"m{n}" for n in range(1, 7)]
+    assert [cell.name for cell in mutants] == [f"m{n}" for n in range(2, 8)]
     assert all(cell.text.startswith(f"cell {cell.name}(x; h)") for cell in mutants)
     assert {cell.parent for cell in mutants} <= {row.fingerprint for row in table(store)}
     assert all(json.loads(cell.edits)[0]["to"] >= 0 for cell in mutants)
@@ -445,7 +486,7 @@ def test_lineage_is_recorded(tmp_path: Path) -> None:
 class Slow(Scripted):
     """Comes to a second epoch on some stages only when their time is up."""
 
-    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> list[Outcome]:
         if task == "xml" and fingerprint(cell) not in SEEDS.values():
             time.sleep(0.25)
             say("epoch 2")
@@ -458,7 +499,7 @@ LIMITED = replace(SPACE, budget=replace(SPACE.budget, stage_hours=0.2 / 3600))
 def test_a_stage_that_takes_too_long_has_failed_and_the_worker_goes_on(tmp_path: Path) -> None:
     lab = Slow(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
     store = searched(tmp_path, lab, LIMITED, one_of(1_000), trials=4)
-    found = [(row.state, row.task, row.cause, row.attempts) for row in trials(store)]
+    found = [(row.outcome, row.task, row.cause, row.attempts) for row in trials(store)]
     cause = "failed: the stage took longer than 5.55556e-05 hours (budget.stage_hours)"
     assert found == [("failed", "xml", cause, 0)] * 4  # and its arithmetic is on record
     assert {task for mark, task, _ in lab.runs if mark not in SEEDS.values()} == {"filter", "arithmetic"}
@@ -474,22 +515,22 @@ def test_a_stage_that_failed_is_not_run_again_after_a_kill(
     store = new_study(tmp_path, LIMITED, 1)
 
     def die(name: str) -> None:
-        if name == "after-commit" and any(row.task == "xml" and row.slot >= 12 for row in stages(store)):
+        if name == "after-commit" and any(row.task == "xml" and row.trial >= 2 for row in stages(store)):
             raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(worker, "failpoint", die)
+        patch.setattr(runner, "failpoint", die)
         work(store, LIMITED, lab, one_of(9))
-    liveness.leave(store, [liveness.myself("worker").id], failures=10)
+    gave_up(store)
     runs = len(lab.runs)
     work(store, LIMITED, lab, one_of(9))
     assert len(lab.runs) == runs
-    assert [(row.state, row.task) for row in trials(store)] == [("failed", "xml")]
+    assert [(row.outcome, row.task) for row in trials(store)] == [("failed", "xml")]
 
 
 def stages(store: Store) -> list[Any]:
-    with schema.reading(store.engine, store.url) as connection:
-        return list(connection.execute(select(schema.stages)))
+    with tables.reading(store.engine, store.url) as connection:
+        return list(connection.execute(select(tables.stages)))
 
 
 def test_a_stage_ends_in_one_way_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import evaluate as evaluating
 from cellsearch.train import population as populations
 from cellsearch.train.evaluate import evaluate
-from cellsearch.train.settings import Grid, Training
+from cellsearch.train.settings import Grid, Training, key, keys
 
 GRID = Grid((1.0,), (0.05, 0.2, 0.5), (1.0, 5.0), (1, 2), (2000, 3000))
 SHORT = Training(max_epochs=3, batch=10, steps=20)
@@ -41,7 +41,7 @@ def test_outcomes_stand_in_the_order_of_the_settings_and_repeat(memorize: Datase
     indices = [13, 2, 7, 20, 5]
     first = evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=4)
     again = evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=4)
-    assert [o.setting for o in first] == indices
+    assert [o.setting for o in first] == [key(GRID[index]) for index in indices]
     assert first == again
     assert {o.hidden for o in first} == {
         evaluating.cost.width(zoo.load("gru"), memorize.vocabulary, GRID[i].layers, GRID[i].parameters)
@@ -54,7 +54,7 @@ def test_a_setting_comes_to_the_same_alone_and_among_others(memorize: Dataset) -
     exact = replace(SHORT, dtype="float64")
     together = evaluate(zoo.load("lstm"), memorize, GRID, range(0, 24, 2), exact, seed=2)
     for outcome in together[::4]:
-        alone = evaluate(zoo.load("lstm"), memorize, GRID, [outcome.setting], exact, seed=2)[0]
+        alone = evaluate(zoo.load("lstm"), memorize, GRID, [keys(GRID)[outcome.setting]], exact, seed=2)[0]
         assert alone.accuracy == outcome.accuracy
         assert alone.loss == pytest.approx(outcome.loss, rel=1e-9)
 

@@ -15,7 +15,7 @@ from cellsearch.train import cost, halving, model, schedule
 from cellsearch.train.evaluate import evaluate, member_seed, on_device
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Population, Result
-from cellsearch.train.settings import Grid, Training
+from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data, Steps
 from cellsearch.train.windows import Window
 
@@ -155,7 +155,7 @@ def test_evaluating_comes_to_what_it_came_to(memorize: Dataset) -> None:
     exact = replace(SHORT, dtype="float64")
     found = evaluate(zoo.load("lstm"), memorize, GRID, indices, exact, seed=4)
     for outcome, (index, accuracy, loss, epochs, hidden) in zip(found, RECORDED, strict=True):
-        assert (outcome.setting, outcome.epochs, outcome.hidden) == (index, epochs, hidden)
+        assert (outcome.setting, outcome.epochs, outcome.hidden) == (key(GRID[index]), epochs, hidden)
         assert outcome.accuracy == pytest.approx(accuracy, rel=1e-6)
         assert outcome.loss == pytest.approx(loss, rel=1e-6)
 

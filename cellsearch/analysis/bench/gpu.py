@@ -228,7 +228,7 @@ def _say(what: str) -> None:
 
 def _versions(device: str) -> dict[str, Any]:
     found: dict[str, Any] = {"cuda": torch.version.cuda}
-    for name in ("torch", "triton", "cellsearch"):
+    for name in ("triton", "cellsearch"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -146,7 +146,7 @@ def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: 
         "device": torch.cuda.get_device_name() if device != "cpu" else _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "python": platform.python_version(),
         "dtype": "float32",
         "vocabulary": sizes.vocabulary,

@@ -7,12 +7,12 @@ shapes; a call then fills in where the tensors lie.
 import ctypes
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.native import toolchain
 from cellsearch.compiler.native.source import CLOCKED, PARTS, read, source
@@ -20,6 +20,7 @@ from cellsearch.compiler.parameters import Layout
 from cellsearch.compiler.places import Places
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
+_PASS = ctypes.CFUNCTYPE(None, *[_POINTER] * 8)
 
 #: Refs that are pieces of one tensor, and the ref that names it.
 _WHOLE = {"slot": "slots", "dslot": "dslots", "old": "states", "new": "states", "past": "x"}
@@ -33,7 +34,7 @@ class Table:
 
     def __init__(self, lay: Layout, refs: Sequence[Ref], read: Set[Ref], gradients: bool) -> None:
         wanted = [_whole(lay, ref) if gradients or not ref.kind.startswith("d") else None for ref in refs]
-        self.lay, self.refs, self.read = lay, refs, read
+        self.refs, self.read = refs, read
         self.bases = tuple(dict.fromkeys(base for base in wanted if base))
         self.index = [self.bases.index(base) if base else -1 for base in wanted]
         self.known: dict[tuple[Any, ...], tuple[list[int], Any]] = {}
@@ -60,7 +61,7 @@ class Table:
             if k < 0:
                 at, along = 0, (0, 0, 0)
             else:
-                at, along = _place(ref, self.lay, _home(ref, where), tensors[k])
+                at, along = _place(ref, where.lay, _home(ref, where), tensors[k])
             offsets.append(at * where.row.element_size())
             strides += [*along, 1]
         return offsets, (_LONG * len(strides))(*strides)
@@ -133,10 +134,10 @@ def _place(ref: Ref, lay: Layout, where: Places, t: Tensor) -> tuple[int, tuple[
 class Code:
     """The C functions of one layer, and what does not depend on the sizes K, T and B."""
 
-    lay: Layout
-    functions: Mapping[str, Callable[..., None]]  # forward, backward
+    functions: Mapping[str, Callable[..., None]]  # forward, backward; each holds its library
     tables: Mapping[str, Table]
     products: Any  # those of the library of products, as the C functions take them
+    library: ctypes.CDLL  # of products: they are plain addresses
     matrices: tuple[
         int, ...
     ]  # of each product: where its matrix starts in a row, the width of its source, where
@@ -145,7 +146,7 @@ class Code:
     panel: int  # columns that are packed at a time
 
 
-@lru_cache(maxsize=4096)
+@kept
 def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) -> Code:
     """The compiled functions of a layer whose states `above` are read by the layer above it."""
     plan, found = lay.plan, source(lay.plan, above)
@@ -162,24 +163,17 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
     reads = {_whole(lay, read(plan, p)) for p in plan.products}
     names = ("pack", "product", "products", "gradients")
     return Code(
-        lay=lay,
-        functions={name: _function(library, name) for name in ("forward", "backward")},
+        functions={name: toolchain.function(library, name, _PASS) for name in ("forward", "backward")},
         tables={
             "forward": Table(lay, found.refs, reads, gradients=False),
             "backward": Table(lay, found.refs, reads, gradients=True),
         },
         products=(_POINTER * len(names))(*(ctypes.cast(getattr(products, name), _POINTER) for name in names)),
+        library=products,
         matrices=(*lay.products, *(lay.inputs(k) for k in range(len(starts))), *starts, end),
         room=end + largest,
         panel=panel,
     )
-
-
-def _function(library: ctypes.CDLL, name: str) -> Callable[..., None]:
-    found = getattr(library, name)
-    found.restype = None
-    found.argtypes = [_POINTER] * 8
-    return found
 
 
 class Runner:

@@ -9,11 +9,11 @@ for one step alone have no stride along T; the gradients of the states swap two 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import Backward, backward_kernels
 from cellsearch.compiler.crossing import copied, filled, parted, summed
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Kernel, Ref
 from cellsearch.compiler.native.pointwise import function
 from cellsearch.compiler.plan import Plan, Product
@@ -44,7 +44,7 @@ class Source:
     refs: tuple[Ref, ...]
 
 
-@lru_cache(maxsize=1024)
+@kept
 def source(plan: Plan, above: frozenset[int]) -> Source:
     """The C text of a plan whose states `above` are read by the layer above."""
     return _Writer(plan, above).source()

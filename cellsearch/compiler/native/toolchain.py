@@ -5,6 +5,7 @@ belongs to the user and nobody else may write to it. A library's name is the has
 the compiler, so that a changed one is another file; files appear whole, by renaming.
 """
 
+import _ctypes
 import ctypes
 import hashlib
 import os
@@ -16,6 +17,8 @@ import tempfile
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary, finalize
 
 from cellsearch.errors import RunError
 
@@ -32,6 +35,9 @@ FLAGS = (
 REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
 HEADERS = ("pointwise.h", "layer.h")
 TIMEOUT = 120  # seconds for one compilation
+
+#: The libraries that are in use, by name. A function of a library holds it; it is unloaded with the last one.
+_loaded: WeakValueDictionary[str, ctypes.CDLL] = WeakValueDictionary()
 
 
 @lru_cache(maxsize=1)
@@ -68,6 +74,14 @@ def library(text: str, dtype: str) -> ctypes.CDLL:
     return _load(text, (*FLAGS, *REALS[dtype]))
 
 
+def function(library: ctypes.CDLL, name: str, kind: type[Any]) -> Any:
+    """A function of a library, of a kind that `ctypes.CFUNCTYPE` has made. It holds the library. (One that
+    ctypes itself finds holds itself too, so that the library would wait for the garbage collector.)"""
+    found = kind(_ctypes.dlsym(library._handle, name))
+    found.library = library
+    return found
+
+
 @lru_cache(maxsize=4)
 def products(dtype: str) -> ctypes.CDLL:
     """The library of matrix products and of the output layer, which is made of them."""
@@ -77,23 +91,29 @@ def products(dtype: str) -> ctypes.CDLL:
     return loaded
 
 
-@lru_cache(maxsize=2048)
 def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     cc = compiler()
     if cc is None:
         raise RunError("there is no C compiler here; install gcc or clang, or choose the engine 'eager'")
     headers = {name: _resource(name) for name in HEADERS}
     key = hashlib.sha256("\0".join((text, *headers.values(), *flags, _version(cc))).encode()).hexdigest()[:40]
+    found = _loaded.get(key)
+    if found is not None:
+        return found
     directory = cache()
     target = directory / f"{key}.so"
     if not target.exists():
         _compile(cc, text, headers, flags, target)
     try:
-        return ctypes.CDLL(str(target))
+        library = ctypes.CDLL(str(target))
     except OSError as error:
         raise RunError(
             f"a compiled kernel cannot be loaded: {error}; remove {target} and try again"
         ) from error
+    # ctypes never unloads. Not at the end of the process: other threads may still run it.
+    finalize(library, _ctypes.dlclose, library._handle).atexit = False
+    _loaded[key] = library
+    return library
 
 
 def _compile(cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...], target: Path) -> None:
@@ -141,5 +161,6 @@ def _temporary() -> Path:
     return Path(directory)
 
 
+@lru_cache(maxsize=8)
 def _resource(name: str) -> str:
     return files("cellsearch.compiler.native").joinpath(name).read_text(encoding="utf-8")

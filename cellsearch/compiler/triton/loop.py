@@ -1,14 +1,16 @@
 """Runs the Triton kernels of a plan on the tensors of a layer. The matrix products between them are those of
 the eager engine: batched ones over all members."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from cellsearch.compiler import eager
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.places import Places
+from cellsearch.compiler.plan import Plan
 from cellsearch.compiler.triton import toolchain, whole
 from cellsearch.compiler.triton.source import Function, Source, source
 from cellsearch.compiler.triton.writer import STRIDED, strides
@@ -22,6 +24,12 @@ UNITS = 32
 LEAST = 16
 
 
+@kept
+def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
+    """The kernels of a text. They lie with the plan, which a recorded step holds."""
+    return toolchain.functions(text, interpreted)
+
+
 class Runner(eager.Runner):
     """The kernels of one layer as functions of the step."""
 
@@ -30,7 +38,7 @@ class Runner(eager.Runner):
         self.interpreted = where.row.device.type == "cpu"
         self.dtype = str(where.row.dtype).removeprefix("torch.")
         self.source: Source = source(where.lay.plan, above, self.dtype)
-        self.functions = toolchain.functions(self.source.text, self.interpreted)
+        self.functions = _functions(where.lay.plan, self.source.text, self.interpreted)
 
     def forward_outer(self, stage: int) -> None:
         """An outer kernel of the forward pass."""
@@ -117,7 +125,7 @@ class WholeRunner(Runner):
         super().__init__(where, above)
         self.loops = whole.loops(where.lay.plan, above, self.dtype)
         self.units = max(LEAST, _power(where.lay.hidden))
-        self.kernels = toolchain.functions(self.loops.text, self.interpreted)
+        self.kernels = _functions(where.lay.plan, self.loops.text, self.interpreted)
 
     def fits(self, loop: whole.Loop) -> bool:
         """Whether a program can hold the matrices; on a GPU tiles are multiplied in float32 alone."""

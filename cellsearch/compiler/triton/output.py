@@ -1,5 +1,9 @@
 """Softmax, loss and its gradient in one pass over the logits, where torch takes a dozen."""
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -48,6 +52,11 @@ def softmax(a, a0, a1, a2, a3, N, n, V, batch, R: tl.constexpr, W: tl.constexpr,
 )
 
 
+@lru_cache(maxsize=2)
+def _functions(interpreted: bool) -> Mapping[str, Any]:
+    return toolchain.functions(_TEXT, interpreted)
+
+
 def softmax(
     logits: Tensor,  # [k, n, V]; with `back` the gradient of the loss, divided by `batch`, is written here
     targets: Tensor,  # [n]
@@ -60,7 +69,7 @@ def softmax(
     losses = logits.new_empty(members, positions)
     hits = torch.empty(members, positions, dtype=torch.int32, device=logits.device)
     interpreted = logits.device.type == "cpu"
-    kernel = toolchain.functions(_TEXT, interpreted)["softmax"]
+    kernel = _functions(interpreted)["softmax"]
     width = 1 << (vocabulary - 1).bit_length()
     height = max(1, TILE // width)
     options = {"num_warps": min(16, max(4, width // 512)), "enable_fp_fusion": True}

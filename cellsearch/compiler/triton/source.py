@@ -8,10 +8,10 @@ follow from the sizes K, T, B and H, so that a kernel is compiled for few kinds 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Kernel, Ref, Store
 from cellsearch.compiler.plan import Plan
 from cellsearch.compiler.triton.writer import PARTS, Writer, helpers
@@ -39,7 +39,7 @@ class Source:
     backward_inner: tuple[Function | None, ...]
 
 
-@lru_cache(maxsize=1024)
+@kept
 def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     """The Triton text of a plan whose states `above` are read by the layer above, for float32 or float64."""
     outer, inner = kernels.forward(plan)

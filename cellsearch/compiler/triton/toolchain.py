@@ -10,12 +10,13 @@ import hashlib
 import linecache
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -57,9 +58,26 @@ def on(device: torch.device) -> Iterator[None]:
         raise RunError(f"Triton could not make or start a kernel: {said}") from error
 
 
-@lru_cache(maxsize=1024)
-def functions(text: str, interpreted: bool) -> dict[str, Any]:
-    """The kernels of a text by name, to be called as `kernel[grid](*arguments)`."""
+def functions(text: str, interpreted: bool) -> Mapping[str, Any]:
+    """The kernels of a text by name, to be called as `kernel[grid](*arguments)`; made once, as long as they
+    are held."""
+    found = _made.get((text, interpreted))
+    if found is None:
+        found = _made[text, interpreted] = _Kernels(_functions(text, interpreted))
+    return found
+
+
+class _Kernels(dict[str, Any]):
+    """Kernels by name; unlike a plain `dict` it can be found by a weak reference."""
+
+    __slots__ = ("__weakref__",)
+
+
+#: The kernels that are in use, by text: plans with equal texts share them.
+_made: WeakValueDictionary[tuple[str, bool], _Kernels] = WeakValueDictionary()
+
+
+def _functions(text: str, interpreted: bool) -> dict[str, Any]:
     import triton  # here: it is optional, and takes a while to load
     import triton.language as tl
     from triton.runtime.interpreter import InterpretedFunction

@@ -7,10 +7,10 @@ reads again never leaves it. It is for members whose matrices are small: see `HE
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cellsearch.compiler import kernels
 from cellsearch.compiler.backward import backward_kernels
+from cellsearch.compiler.kept import kept
 from cellsearch.compiler.kernels import Ref
 from cellsearch.compiler.plan import Plan, Product
 from cellsearch.compiler.triton.source import definition
@@ -45,7 +45,7 @@ class Loops:
     backward: Loop
 
 
-@lru_cache(maxsize=1024)
+@kept
 def loops(plan: Plan, above: frozenset[int], dtype: str) -> Loops:
     """The loops of a plan whose states `above` are read by the layer above."""
     ahead, ahead_text = _forward(plan, dtype)

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from cellsearch.errors import RunError, printable
+from cellsearch.files import own_folder
 from cellsearch.search.launch import job, place
 from cellsearch.search.launch.place import Places
 from cellsearch.search.station import Posting
@@ -43,6 +44,7 @@ class Job:
         before = signal.signal(signal.SIGTERM, self._tell)
         try:
             code = job.waited(process)
+            self._pid = 0  # it may be the number of another process from now on
             if self._told or code >= 128:  # it was told to end: by whoever ends this job too
                 time.sleep(LINGER_SECONDS)
         finally:
@@ -97,8 +99,9 @@ def written(folder: Path, posting: Posting) -> Path:
     """A file with the orders of every station, which its owner alone can read."""
     file = folder / f"orders-{secrets.token_hex(6)}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        for own in (folder.parent, folder):
+            own_folder(own)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(posting)))
             stream.flush()

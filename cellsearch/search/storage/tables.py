@@ -11,7 +11,10 @@ No setting and no lock outlives its transaction: a pooler in front of the server
 transaction another connection.
 """
 
-from collections.abc import Iterator
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,11 +34,14 @@ from sqlalchemy import (
     Text,
     column,
     func,
+    inspect,
+    literal,
     select,
     table,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from cellsearch.errors import RunError
 from cellsearch.search import database
 from cellsearch.search.database import translated
 
@@ -44,6 +50,7 @@ _LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL databa
 META = MetaData()
 VERSION = 2  # of these tables; `migrations` has the way from each earlier one
 
+OLD_TABLE = "cellsearch_slots"  # of version 1, which had no table with its version
 version = Table("cellsearch_schema", META, Column("version", Integer, primary_key=True))
 
 studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` there, which holds the uuid
@@ -200,6 +207,9 @@ optuna_trials = table(
     "trials", column("trial_id"), column("study_id"), column("number"), column("state", String)
 )
 optuna_values = table("trial_values", column("trial_id"), column("value"))
+optuna_reports = table(
+    "trial_intermediate_values", column("trial_id"), column("step"), column("intermediate_value")
+)
 
 
 class Superseded(Exception):
@@ -208,6 +218,14 @@ class Superseded(Exception):
 
 class Full(Exception):
     """The target of the study is met: no trial is created."""
+
+
+def bound(study: int) -> Any:
+    """A scalar subquery: Optuna's id of the study that is bound to row `study` of ours. NULL where it was
+    deleted, also where Optuna uses its id again."""
+    value = literal('"') + studies.c.uuid + literal('"')  # as JSON
+    theirs = (optuna_attributes.c.key == STUDY_KEY, optuna_attributes.c.value_json == value)
+    return select(optuna_attributes.c.study_id).where(studies.c.id == study, *theirs).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,20 +238,55 @@ class Store:
     name: str
 
 
-def prepare(engine: Engine, url: str) -> None:
-    """Makes the tables where they are missing; on SQLite readers no longer wait for writers (WAL) where that
-    works."""
+def version_of(connection: Connection) -> int:
+    """The version of our tables in a database; 0 where there are none. While there are tables of the first
+    version, their studies are not migrated."""
+    there = set(inspect(connection).get_table_names())
+    if OLD_TABLE in there:
+        return 1
+    if version.name not in there:
+        return 0
+    return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
+
+
+def gone(store: Store) -> RunError:
+    """The error of a process whose study was deleted with Optuna's own tools."""
+    return RunError(
+        f"{database.shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
+        "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
+        "start under another --name"
+    )
+
+
+def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
+    """Makes our tables where they are missing, and what `also` makes in the same transaction; on SQLite
+    readers no longer wait for writers (WAL) where that works. One process at a time: two that make the same
+    table would fail."""
     with translated(url):
         if engine.dialect.name == "sqlite":
-            with engine.connect() as connection:  # of the driver: this cannot be within a transaction
-                cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
-                cursor.close()
+            _use_log(engine)
         with engine.execution_options(immediate=True).begin() as connection:
-            if engine.dialect.name == "postgresql":  # there two that make the same table fail
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            if engine.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
+            also(connection)
+
+
+def _use_log(engine: Engine) -> None:
+    """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
+    end = time.monotonic() + database.BUSY_SECONDS
+    with engine.connect() as connection:  # of the driver: this cannot be within a transaction
+        cursor = connection.connection.cursor()
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(random.uniform(0, 0.1))
+        cursor.close()
 
 
 @contextmanager

@@ -91,8 +91,8 @@ class TrialView:
         return [mark for mark, _ in best] or self.seeds
 
     def refinable(self, marks: Sequence[str]) -> list[str]:
-        """All: the objective decides how a cell is tried again."""
-        return list(marks)
+        """All, since the objective decides how a cell is tried again; none where no trial refines."""
+        return list(marks) if self.strategy.refine else []
 
     def runnable(self, mark: str) -> bool:
         """Whether the cell is new."""

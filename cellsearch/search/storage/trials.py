@@ -27,10 +27,12 @@ from cellsearch.search.storage.tables import (
     Store,
     Superseded,
     alone,
+    bound,
     cells,
     claims,
     equivalents,
     functions,
+    gone,
     items,
     reading,
     stages,
@@ -115,13 +117,12 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
             mine = [row for row in found if row.owner or _adopt(store, row, driver.owner)]
             if mine:
                 return [_item(row) for row in mine]
-        elif known.seeding:
+        elif _waits(known):
             return Idle.WAIT
+        elif not _room(known):
+            return Idle.DONE
         elif created := _create(driver, count):
             return created
-        else:  # a trial that is not decided yet may turn out to be no proposal
-            short = known.trials is None or known.made < known.trials
-            return Idle.WAIT if short and known.undecided else Idle.DONE
         time.sleep(random.uniform(0, pause))
         pause = min(2 * pause, 2.0)
 
@@ -136,15 +137,19 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
         return select(func.count()).select_from(items).where(*which).scalar_subquery()
 
     facts = select(
-        studies.c.stopped, studies.c.halted, studies.c.trials,
+        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
+        bound(store.study).label("bound"),
         number(*open_, items.c.kind == "baseline").label("pieces"),
         number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
         number(*open_, items.c.kind == "").label("undecided"),
         number(items.c.study == store.study, made).label("made"),
+        number(items.c.study == store.study, items.c.kind == "propose").label("proposed"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
         known = connection.execute(facts).one()
+        if known.bound is None:
+            raise gone(store)
         own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
         if rows := connection.execute(own).all():
             return known, rows
@@ -176,21 +181,38 @@ def _create(driver: "Driver", count: int) -> list[Item]:
     return [_item(row) for row in rows]
 
 
+def _waits(known: Any) -> bool:
+    """Whether something else has to come first: the seeds, or a trial that is not decided yet and may turn
+    out to be no proposal."""
+    trials = known.trials is None or known.made < known.trials
+    proposals = known.proposals is None or known.proposed < known.proposals
+    return bool(known.seeding or (trials and proposals and known.undecided and not _room(known)))
+
+
+def _room(known: Any) -> bool:
+    """`rdb.room` by the facts of a moment ago."""
+    trials = known.trials is None or known.made < known.trials
+    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
+
+
 def waiting(store: Store, worker: str) -> bool:
-    """Whether `take` would return WAIT, roughly: a look that locks nothing."""
+    """Whether `take` would return WAIT: a look that locks nothing."""
     known, found = _next(store, worker, 1)
-    return not found and bool(known.seeding or known.undecided) and not known.stopped and not known.halted
+    return not found and not known.stopped and not known.halted and _waits(known)
 
 
 def decide(
-    driver: "Driver", item: Item, decided: Proposed, write: Callable[[str], None] = lambda about: None
+    driver: "Driver",
+    item: Item,
+    decided: Proposed,
+    write: Callable[[str, str], None] = lambda about, text: None,
 ) -> Item:
     """Records what a trial is about before anything trains: a worker that adopts it finds it. A cell not met
     before is recorded.
 
     A cell that is not known by its fingerprint and is by its function is recorded as equivalent; the trial is
-    then about the cell that it is equivalent to. `write` gets the fingerprint that the trial is about, and
-    writes the rest in the same transaction.
+    then about the cell that it is equivalent to. `write` gets the fingerprint of that cell and its
+    text, and writes the rest in the same transaction.
     """
     store = driver.store
     cell = {"study": store.study, "fingerprint": decided.fingerprint, "name": decided.name}
@@ -204,7 +226,8 @@ def decide(
                 about = _met(connection, store, cell | {"trial": item.trial}, decided.function)
                 values = {"kind": decided.kind, "fingerprint": about, "parent": decided.parent}
                 _set(connection, store, item, **values)
-                write(about)
+                key = (cells.c.study == store.study, cells.c.fingerprint == about)
+                write(about, str(connection.execute(select(cells.c.text).where(*key)).scalar_one()))
             return replace(item, kind=decided.kind, fingerprint=about, parent=decided.parent)
         except RunError as error:
             if not isinstance(error.__cause__, IntegrityError):
@@ -230,8 +253,7 @@ def known_in(connection: Connection, store: Store, fingerprint: str) -> str | No
     is equivalent to."""
     cell = select(cells.c.fingerprint).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
     here = (equivalents.c.study == store.study, equivalents.c.fingerprint == fingerprint)
-    equivalent = select(equivalents.c.cell).where(*here)
-    return connection.execute(cell).scalar() or connection.execute(equivalent).scalar()
+    return connection.execute(cell.union_all(select(equivalents.c.cell).where(*here))).scalar()
 
 
 def trained_in(connection: Connection, store: Store, function: str) -> str | None:
@@ -293,12 +315,15 @@ def commit(
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
         _own(connection, driver, item)
-        if connection.execute(select(stages.c.task).where(*key)).first() is None:  # else the answer was lost
+        there = connection.execute(select(stages.c.task).where(*key)).first()
+        new = there is None  # else the answer was lost
+        if new:
             connection.execute(insert(stages).values(row))
             _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
-        report(best)
+        if new:  # else it is reported, and the best may have grown by another trial of the cell
+            report(best)
     return best
 
 
@@ -436,7 +461,8 @@ def _give_up(store: Store, by: str, row: Row[Any], cause: str, failures: int) ->
         here = (items.c.study == store.study, items.c.trial == item.trial, items.c.piece == item.piece)
         change = update(items).where(*here, items.c.owner == row.owner, items.c.outcome == "")
         if connection.execute(change.values(owner=by)).rowcount == 1:
-            _end(connection, driver, item, _ended(item, "failed", "", cause, None), trial)
+            values = _ended(item, "failed", "", cause, None) | {"attempts": row.attempts + 1}
+            _end(connection, driver, item, values, trial)
             _count_failure(connection, store, cause, failures)
 
 

@@ -29,19 +29,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, create_engine, insert, text, update
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.util import LRUCache
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.text import parse, show
-from cellsearch.dsl.zoo import load
+from cellsearch.dsl.text import parse
 from cellsearch.errors import CellsearchError
-from cellsearch.search import database, liveness, records, schema, slots, worker
+from cellsearch.search import database, liveness, records, runner, worker
 from cellsearch.search.liveness import Heart, Worker
-from cellsearch.search.records import Identity, Seed
-from cellsearch.search.schema import Store
+from cellsearch.search.records import Identity, Target
+from cellsearch.search.run import seeds_of
 from cellsearch.search.space import parse_space
+from cellsearch.search.storage import trials
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import Store, Superseded
 from cellsearch.train.outcome import Outcome
 
 SPACE = """\
@@ -69,7 +71,7 @@ def uniform(*parts: object) -> float:
     return int.from_bytes(hashlib.sha256(" ".join(map(str, parts)).encode()).digest()[:6], "big") / 2**48
 
 
-def accuracy(mark: str, task: str, setting: int) -> float:
+def accuracy(mark: str, task: str, setting: str) -> float:
     """Half of all cells pass the filter, and about a third of those each task."""
     if task == "filter":
         return 0.99 if uniform(mark, task) < 0.5 else 0.5
@@ -81,7 +83,7 @@ def variant(number: int) -> Cell:
     return parse(f"cell variant(x; h)\nh' = tanh[x, h, bias={number}]\n")
 
 
-def outcomes(mark: str, task: str, settings: Sequence[int]) -> list[Outcome]:
+def outcomes(mark: str, task: str, settings: Sequence[str]) -> list[Outcome]:
     found = [accuracy(mark, task, setting) for setting in settings]
     return [Outcome(s, "done", a, 1 - a, 20, 64, 5_000_000) for s, a in zip(settings, found, strict=True)]
 
@@ -99,9 +101,9 @@ class Sleeping:
         return 0.1
 
     def evaluate(
-        self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Callable[[str], None]
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Callable[[str], None]
     ) -> list[Outcome]:
-        left = float(self.rng.lognormal(math.log(self.stage) - 0.5, 1.0))
+        left = float(self.rng.lognormal(math.log(self.stage) - 0.5, 1.0)) if self.stage else 0.0
         epoch = 0
         while left > 0:  # tells of an epoch every so often, as training does
             epoch += 1
@@ -130,7 +132,7 @@ class Clock:
             start = time.monotonic()
             try:
                 return call(*args, **kwargs)
-            except (CellsearchError, slots.Lost) as error:
+            except (CellsearchError, Superseded) as error:
                 said = str(error).partition("\n")[0].rpartition("postgres")[2]
                 self.wrong[f"{label or name}: {type(error).__name__} {said[-90:]}"] += 1
                 raise
@@ -145,9 +147,8 @@ def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any,
     """One process with `count` workers."""
     clock = Clock()
     for name in TIMED:
-        clock.wrap(slots, name)
+        clock.wrap(trials, name)
     clock.wrap(liveness, "beat")
-    clock.wrap(worker.views, "look")
     connect, compiled = database.connect, LRUCache(1_000)
 
     def connected(url: str) -> Engine:
@@ -157,14 +158,10 @@ def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any,
         return engine
 
     database.connect = connected
-    worker.functional = lambda cell: hashlib.sha256(
+    runner.functional = lambda cell: hashlib.sha256(
         fingerprint(cell).encode()
     ).hexdigest()  # of the client alone
     space, end = parse_space(SPACE), threading.Event()
-
-    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[Any]]:
-        k = int(rng.integers(FAMILY))
-        return variant(k), [{"to": k}]
 
     def one(k: int) -> None:
         rng = np.random.default_rng((number, k, os.getpid()))
@@ -195,71 +192,21 @@ def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any,
     os._exit(0)  # a thousand threads need not say goodbye
 
 
+def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[Any]]:
+    k = int(rng.integers(FAMILY))
+    return variant(k), [{"to": k}]
+
+
 def made(url: str, before: int) -> Store:
-    """A study whose baseline and first trials are on record."""
+    """A study whose baseline and first trials are on record: a worker that does not sleep makes them."""
     space = parse_space(SPACE)
-    grids = {task.name: len(task.grid) for task in space.tasks}
-    seeds = [Seed(name, fingerprint(load(name)), name * 8, show(load(name))) for name in ("lstm", "gru")]
-    store = records.create(url, "s", Identity(SPACE, 1, DIGESTS), "simulation", 10**6, seeds, grids, 20)
-    base = len(seeds) * sum(math.ceil(size / 20) for size in grids.values())
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for seed in seeds:
-        rows["stages"] += [
-            stage(seed.fingerprint, slot, task, range(20 * part, 20 * part + 20))
-            for slot, (task, part) in enumerate(
-                (task, part) for task, size in grids.items() for part in range(math.ceil(size / 20))
-            )
-        ]
-    for seed, first in zip(seeds, (0, base // 2), strict=True):
-        for row in rows["stages"]:
-            if row["fingerprint"] == seed.fingerprint:
-                row["slot"] += first
-    for k in range(before):
-        cell = variant(-1 - k)
-        mark, slot = fingerprint(cell), base + k
-        cell_row = {"fingerprint": mark, "name": f"m{k}", "text": show(cell), "parent": "", "slot": slot}
-        rows["cells"].append(cell_row | {"edits": "[]", "seed": False})
-        name = hashlib.sha256(mark.encode()).hexdigest()
-        rows["functions"].append({"function": name, "fingerprint": mark})
-        passed, task = "ranked", ""
-        for task in ("filter", *TASKS):
-            chosen = range(1) if task == "filter" else range(20)
-            rows["claims"] += [
-                {"fingerprint": mark, "task": task, "setting": s, "slot": slot, "place": s} for s in chosen
-            ]
-            rows["stages"].append(stage(mark, slot, task, chosen))
-            if (rows["stages"][-1]["accuracy"] or 0) < (0.95 if task == "filter" else 0.88):
-                passed = "filtered"
-                break
-        slot_row = {
-            "number": slot,
-            "kind": "propose",
-            "state": "done",
-            "fingerprint": mark,
-            "outcome": passed,
-        }
-        rows["slots"].append(slot_row | {"task": "" if passed == "ranked" else task})
-    with store.engine.execution_options(immediate=True).begin() as connection:
-        for name, listed in rows.items():
-            table = getattr(schema, name)
-            for start in range(0, len(listed), 5_000):
-                part = [row | {"study": store.study} for row in listed[start : start + 5_000]]
-                connection.execute(insert(table), part)
-        done = {"state": "done", "outcome": "baseline"}
-        connection.execute(update(schema.slots).where(schema.slots.c.kind == "baseline").values(done))
-    records.freeze(store, seeds[1].fingerprint, dict.fromkeys(TASKS, 0.1), 0.0)
+    store = create(
+        url, "s", space, Identity(space.text, 1, DIGESTS), "simulation", Target(before), seeds_of(space)
+    )
+    lab = Sleeping(0.0, threading.Event(), np.random.default_rng(0))
+    worker.work(store, space, lab, propose, Heart(store, liveness.myself("worker"), 10**9))
+    records.extend(store, Target(10**9))
     return store
-
-
-def stage(mark: str, slot: int, task: str, settings: Sequence[int]) -> dict[str, Any]:
-    found = outcomes(mark, task, settings)
-    summary = slots.summary(slot, mark, task, found)
-    row = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
-    return row | {"seconds": 1.0, "outcomes": json.dumps([vars_of(o) for o in found])}
-
-
-def vars_of(outcome: Outcome) -> dict[str, Any]:
-    return {name: getattr(outcome, name) for name in outcome.__dataclass_fields__}
 
 
 class Server:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cellsearch.search import board, liveness, queries
-from tests.search.launch.test_slurm import STATIONING, until
+from tests.search.launch.test_slurm import OPEN, STATIONING, until
 from tests.search.scripted import new_study, space_of
 
 SPACE = space_of()
@@ -53,6 +53,6 @@ def test_what_is_interrupted_gives_back(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=90)
     assert process.returncode == 130, said.decode()
     assert time.monotonic() - began < 60
-    until(lambda: queries.counts(store).free == 12)
+    until(lambda: queries.counts(store).free == OPEN)
     until(lambda: not liveness.listed(store))
     assert queries.counts(store).failed == 0

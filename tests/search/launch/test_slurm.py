@@ -15,12 +15,13 @@ from cellsearch.errors import RunError, UsageError
 from cellsearch.search import board, liveness, queries
 from cellsearch.search.launch import place, slurm
 from cellsearch.search.launch.place import Places
-from cellsearch.search.schema import Store
 from cellsearch.search.station import Posting
+from cellsearch.search.storage.tables import Store
 from tests.search.scripted import new_study, space_of
 
 STATIONING = Path(__file__).with_name("stationing.py")
 SPACE = space_of()
+OPEN = 14  # work items of a new study: 6 pieces of each of two seeds, and one that tells it
 
 
 def command(seconds: float) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def test_a_job_that_is_ended_gives_back_what_it_has_begun(store: Store, tmp_path
     until(lambda: queries.counts(store).running == 2)
     (task,) = children(job._process.pid)
     os.kill(task, signal.SIGTERM)
-    until(lambda: queries.counts(store).free == 12)
+    until(lambda: queries.counts(store).free == OPEN)
     until(lambda: not liveness.listed(store))
     assert children(job._process.pid) == [task]  # it waits to be ended, so that it may be queued again
     os.kill(task, signal.SIGKILL)
@@ -112,7 +113,7 @@ def test_a_job_that_is_killed_leaves_no_process_behind(store: Store, tmp_path: P
     os.kill(task, signal.SIGKILL)
     until(lambda: not held(store))
     # the station itself was not killed: it has given back
-    until(lambda: queries.counts(store).free == 12)
+    until(lambda: queries.counts(store).free == OPEN)
     assert queries.counts(store).failed == 0
     job._process.wait(20)
 

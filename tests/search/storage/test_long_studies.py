@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cellsearch.search.schema import Store
+from cellsearch.search.study import mirror
 from sqlalchemy import select, update
 
 from cellsearch.search import board, records, schema, strategies, views
 from cellsearch.search.lab import real_propose
-from cellsearch.search.schema import Store
-from cellsearch.search.study import mirror
 from tests.search.scripted import Scripted, new_study, one_of, searched, space_of, work
 from tests.search.test_board import longest, synthetic
 

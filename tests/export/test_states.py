@@ -1,0 +1,93 @@
+"""States handed out and fed back, one step at a time: no two tensors share memory, so that what records a call
+(torch.export, ONNX) sees every state as an input of its own."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as tree
+
+from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.dsl import zoo
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
+
+Made = Callable[[Cell], type[nn.Module]]
+
+#: Values that are looked back at: several steps, one value twice, a slice of what is computed for all steps at once,
+#: the state itself, the input.
+LOOKS = tuple(
+    map(
+        parse,
+        (
+            "cell deep(x; h)\nh' = tanh[x, before(h, 3)]\n",
+            "cell twice(x; h)\na = before(h)\nb = before(h)\nh' = tanh[x, a, b, before(h, 2)]\n",
+            "cell slices(x; h)\nz = tanh[x]\nh' = z + [before(z), before(z, 4), before(x, 3), h]\n",
+            "cell same(x; h, c)\nc' = tanh[x, c]\nh' = before(c, 2) + before(h) + c'\n",
+        ),
+    )
+)
+EVERY = (*map(zoo.load, zoo.names()), *LOOKS)
+
+
+def check_apart(values: object) -> None:
+    """Asserts that no two tensors of a nest share storage."""
+    tensors = [v for v in tree.tree_leaves(values) if isinstance(v, Tensor)]
+    assert len({v.untyped_storage().data_ptr() for v in tensors}) == len(tensors)
+
+
+def other(states: object) -> object:
+    """States of the same form with other numbers: what a caller may feed back."""
+    return tree.tree_map(lambda v: v + 3 if v.dtype == torch.int64 else torch.rand_like(v), states)
+
+
+@pytest.mark.parametrize("cell", EVERY, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_steps_on_other_states_agree_and_share_no_memory(cell: Cell, layers: int, made: Made) -> None:
+    ours = Recurrent(cell, 3, 4, layers, dtype=torch.float64)
+    theirs = made(cell)(3, 4, layers, dtype=torch.float64)
+    theirs.load_state_dict(ours.state_dict())
+    states = None
+    found: list[tuple[object, object]] = []
+    for _ in range(3):
+        x = torch.rand(1, 2, 3, dtype=torch.float64)
+        found.append((ours(x, states), theirs(x, states)))
+        torch.testing.assert_close(
+            tree.tree_leaves(found[-1][1]), tree.tree_leaves(found[-1][0]), rtol=0, atol=1e-10
+        )
+        states = other(found[-1][1][1])  # type: ignore[index]
+    for module in (0, 1):
+        for results in found:
+            check_apart(results[module])
+    given = theirs(x)
+    check_apart((x, given, theirs(x, given[1])))  # nor with the states that a step was given
+    given = ours(x)
+    check_apart((x, given, ours(x, given[1])))
+
+
+@pytest.mark.parametrize(
+    "x", [torch.rand(2, 1, 4), torch.rand(1, 4), torch.rand(2, 4)], ids=lambda x: str(list(x.shape))
+)
+@pytest.mark.parametrize("cell", LOOKS, ids=lambda cell: cell.name)
+def test_other_forms_of_input_share_no_memory_either(cell: Cell, x: Tensor, made: Made) -> None:
+    for module in (
+        made(cell)(4, 4, batch_first=True),
+        Recurrent(cell, 4, 4, batch_first=True, bidirectional=True),
+    ):
+        first = module(x)
+        for a, b in pairwise([first, module(x, first[1])]):
+            check_apart((x, a, b))
+
+
+@pytest.mark.parametrize(
+    "cell", [*map(zoo.load, ("lstm", "gru", "clockwork", "tau_gru", "slstm")), *LOOKS], ids=lambda c: c.name
+)
+def test_an_exported_step_works_on_other_states(cell: Cell, made: Made) -> None:
+    module, x = made(cell)(3, 4), torch.rand(1, 2, 3)
+    with torch.no_grad():
+        states = module(x)[1]
+    step = torch.export.export(module, (x, states)).module()
+    states = other(states)
+    torch.testing.assert_close(tree.tree_leaves(step(x, states)), tree.tree_leaves(module(x, states)))

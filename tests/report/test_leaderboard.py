@@ -1,0 +1,68 @@
+"""The table of a leaderboard: what it takes as it grows, and that it stays a table."""
+
+import gc
+import time
+
+import pytest
+
+from cellsearch.dsl import zoo
+from cellsearch.report import leaderboard
+from cellsearch.search.board import Row, TaskResult
+
+TEXTS = tuple(str(zoo.load(name)) for name in ("lstm", "gru", "mut1"))
+
+
+def rows(count: int) -> list[Row]:
+    """A leaderboard of `count` cells, half of them ranked."""
+    return [
+        Row(
+            rank=k + 1 if k < count // 2 else None,
+            name=f"mutant_{k}",
+            fingerprint=f"{k:064x}",
+            score=1.1 - k / 1e5,
+            tasks=tuple(
+                TaskResult(t, 1.1 - k / 1e5, 0.8 - k / 1e5, 0.3, 3, 20_000, 99, 20, True)
+                for t in ("xml", "music")
+            ),
+            parameters=20_000 + k,
+            settings=60,
+            status="ranked" if k < count // 2 else "filtered at filter",
+            parent="p" * 64,
+            slot=k,
+            text=TEXTS[k % 3],
+        )
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_work_grows_with_rows_not_with_their_square(width: int) -> None:
+    many = rows(20_000)
+    found = []
+    for _ in range(3):  # the least: other processes take of a core's caches
+        gc.collect()
+        gc.disable()  # what the collector takes depends on what other tests have left
+        try:
+            begun = time.process_time()
+            lines = leaderboard.lines(many, width)
+            found.append(time.process_time() - begun)
+        finally:
+            gc.enable()
+        assert len(lines) >= 20_000
+        del lines
+        if min(found) < 2:
+            return
+    pytest.fail(f"{min(found):.1f} s of CPU for 20,000 rows")
+
+
+@pytest.mark.parametrize("width", range(40, 220, 9))
+def test_lines_fit_and_columns_align(width: int) -> None:
+    some = rows(12)
+    lines = [line.plain for line in leaderboard.lines(some, width)]
+    assert all(len(line) <= width and line == line.rstrip() for line in lines)
+    beside = "equations" in lines[0]
+    table = lines if beside else [lines[0], *lines[1::2]]
+    at = lines[0].index("score") + len("score")
+    for row, line in zip(some, table[1:], strict=True):
+        assert row.name in line and line[:at].endswith(f" {row.score:.3f}")
+        assert not beside or line[lines[0].index("equations") - 1 :].startswith(" ")
