@@ -5,6 +5,7 @@ before they reach it, and its storage is opened read-only.
 """
 
 import json
+import logging
 import socket
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -34,24 +35,48 @@ def application(store: Store, tell: Tell) -> App:
 
     app = dashboard.wsgi(view(store))
     app.catchall = False  # of Bottle: errors come here, not as tracebacks to stderr
+    tell = once(tell)
+    logger = logging.getLogger("optuna_dashboard")  # which answers most errors itself, and logs a traceback
+    logger.propagate, logger.handlers = False, [Told(tell)]
     return guarded(app, tell)
+
+
+def once(tell: Tell) -> Tell:
+    """`tell` for a page that asks again every few seconds: the same text is not repeated."""
+    last = ""
+
+    def told(said: str) -> None:
+        nonlocal last
+        if said != last:
+            tell(said)
+        last = said
+
+    return told
+
+
+class Told(logging.Handler):
+    """The first line of an error."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(logging.ERROR)
+        self.tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        first = record.getMessage().partition("\n")[0]
+        self.tell(printable(first.removeprefix("Exception: "), 400))
 
 
 def guarded(app: App, tell: Tell) -> App:
     """`app` without requests that write, and with errors as JSON."""
-    last = ""
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        nonlocal last
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
             return refuse(start, "403 Forbidden", REFUSED)
         try:
             return app(environ, start)
         except Exception as error:
             said = printable(str(error).partition("\n")[0] or type(error).__name__, 400)
-            if said != last:  # a page asks again every few seconds
-                tell(said)
-            last = said
+            tell(said)
             return refuse(start, "500 Internal Server Error", said)
 
     return answer

@@ -207,6 +207,7 @@ REMEDIES = (  # what the driver says -> what to do about it
         "the disk is full; free some space, then give the same command again: nothing recorded is lost",
     ),
     ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
+    ("read-only", "it was opened for reading alone"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
     ("not a database", ELSE),
     ("malformed", DAMAGED),

@@ -103,7 +103,7 @@ def test_wrong_words(run: Run, study: str, words: list[str], said: str, stub: No
 
 @contextmanager
 def serving(host: str, tell: Callable[[str], None]) -> Iterator[str]:
-    with dashboard.Server(host, 0, dashboard.guarded(application, tell)) as server:
+    with dashboard.Server(host, 0, dashboard.guarded(application, dashboard.once(tell))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -204,6 +204,31 @@ def test_a_view_takes_no_writes(study: str, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="read-only"):
             getattr(shown, name)(*arguments)
     store.engine.dispose()
+
+
+@installed
+def test_a_database_that_went_away_is_told_in_a_line(
+    study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results" / study / "study.db"
+    store = records.open_study(default_url(tmp_path / "results", study), "s", read_only=True)
+    told: list[str] = []
+    with dashboard.Server("127.0.0.1", 0, dashboard.application(store, told.append)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        assert ask(f"{server.url}/api/studies/1")[0] == 200
+        assert ask(f"{server.url}/api/studies/2")[0] == 404
+        file.rename(tmp_path / "away.db")
+        assert [ask(f"{server.url}/api/studies")[0] for _ in range(3)] == [500] * 3
+        (tmp_path / "away.db").rename(file)
+        assert ask(f"{server.url}/api/studies")[0] == 200
+        server.shutdown()
+        thread.join()
+    store.engine.dispose()
+    (said,) = told
+    assert "study.db was deleted, moved or replaced while it was in use" in said
+    said_besides = capsys.readouterr()
+    assert said_besides.out == said_besides.err == ""
 
 
 @contextmanager

@@ -328,8 +328,10 @@ def _begun(store: Store, *first: str) -> Iterator[Connection]:
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
     """For one statement that writes and is a transaction by itself."""
-    postgres = store.engine.dialect.name == "postgresql"
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if postgres else {"immediate": True}
+    options: dict[str, Any] = {"immediate": True}
+    given = store.engine.get_execution_options()
+    if store.engine.dialect.name == "postgresql" and not given.get("postgresql_readonly"):
+        options = {"isolation_level": "AUTOCOMMIT"}  # which would not be read-only
     with translated(store.url), store.engine.execution_options(**options).begin() as connection:
         yield connection
 

@@ -4,11 +4,13 @@ record of a trial is shown as attributes that people can read."""
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from cellsearch.errors import RunError
+from cellsearch.search.database import translated
 from cellsearch.search.storage.attributes import PREFIX, RECORD, RESULT
 from cellsearch.search.storage.rdb import CellStorage
 from cellsearch.search.storage.tables import STUDY_KEY, Store
@@ -43,7 +45,7 @@ def view(store: Store) -> BaseStorage:
 
 def _read(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self.storage, name)(*args, **kwargs)
+        return self._ask(name, *args, **kwargs)
 
     return method
 
@@ -63,7 +65,7 @@ class Shown:
         self._names: dict[str, str] = {}  # fingerprint -> name of a cell
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        studies = self.storage.get_all_studies()
+        studies: list[FrozenStudy] = self._ask("get_all_studies")
         for study in studies:
             about = study.user_attrs
             if STUDY_KEY in about:
@@ -74,17 +76,25 @@ class Shown:
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = self.storage.get_all_trials(study_id, deepcopy, states)
+        trials: list[FrozenTrial] = self._ask("get_all_trials", study_id, deepcopy, states)
         for trial in trials:  # a cell that is proposed again keeps its first name, as on the leaderboard
             if isinstance(record := trial.user_attrs.get(RECORD), dict):
                 self._names.setdefault(record["fingerprint"], record["name"])
         return [self._shown(trial) for trial in trials]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._shown(self.storage.get_trial(trial_id))
+        return self._shown(self._ask("get_trial", trial_id))
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
-        return self._shown(self.storage.get_best_trial(study_id))
+        return self._shown(self._ask("get_best_trial", study_id))
+
+    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """The answer of the storage; what the database says against it as a RunError."""
+        with translated(self.storage.url):
+            try:
+                return getattr(self.storage, name)(*args, **kwargs)
+            except StorageInternalError as error:
+                raise error.__cause__ or error from error
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
         """The trial with its record in words. (It was just read: it is nobody else's.)"""
