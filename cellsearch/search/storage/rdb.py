@@ -114,18 +114,6 @@ class CellStorage(RDBStorage):
             session.execute(insert(models.TrialParamModel), rows)
             session.commit()
 
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        """As ever, but none that waits: `ask` would take a trial that a plain client has enqueued, which is
-        about no cell."""
-        if states == (TrialState.WAITING,):
-            return []
-        return super().get_all_trials(study_id, deepcopy, states)
-
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """As Optuna does, but once: after an error the transaction that it is part of is gone, and what began
         that tries again."""
