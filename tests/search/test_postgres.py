@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cellsearch.search.schema import Store
 from sqlalchemy import Connection, NullPool, create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
