@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
@@ -186,6 +186,15 @@ def direct(storage: RDBStorage) -> BaseStorage:
     found: BaseStorage = type("Direct", (BaseStorage,), {name: _delegate(name) for name in _PASSED_ON})()
     found.storage = storage  # type: ignore[attr-defined]
     return found
+
+
+def delete_trials(connection: Connection, study_id: int) -> None:
+    """Deletes all trials that Optuna has under this id of a study, and whatever belongs to no trial."""
+    others = select(optuna_trials.c.trial_id).where(optuna_trials.c.study_id != study_id)
+    for table in models.BaseModel.metadata.tables.values():
+        if "trial_id" in table.c and table.name != optuna_trials.name:
+            connection.execute(delete(table).where(table.c.trial_id.not_in(others)))
+    connection.execute(delete(optuna_trials).where(optuna_trials.c.study_id == study_id))
 
 
 def prepare(engine: Engine, url: str) -> None:
