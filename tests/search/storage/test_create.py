@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import IntDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from sqlalchemy import insert, select
 
@@ -13,6 +14,7 @@ from cellsearch.search.storage import tables
 from tests.search.scripted import Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
+RANGE = distribution_to_json(IntDistribution(0, 64))
 
 
 def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path) -> None:
@@ -23,7 +25,7 @@ def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path)
     with tables.writing(store) as connection:
         trial = {"trial_id": 1, "number": 0, "study_id": 1, "state": "RUNNING"}
         connection.execute(insert(models.TrialModel.__table__), [trial])
-        of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": "{}"}
+        of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": RANGE}
         rows = [{"trial_id": number} | of for number in (1, 3, 4, 5)]
         connection.execute(insert(models.TrialParamModel.__table__), rows)
     store.engine.dispose()
@@ -59,7 +61,7 @@ def test_a_cell_that_never_gets_recorded_is_an_error_and_not_a_hang(
     with tables.writing(
         store
     ) as connection:  # for the third trial, as a deletion beside this study leaves it
-        of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": "{}"}
+        of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": RANGE}
         connection.execute(insert(models.TrialParamModel.__table__), [{"trial_id": 3} | of])
     with pytest.raises(RunError, match="UNIQUE"):
         work(store, SPACE, Scripted(), one_of(40))
