@@ -77,7 +77,6 @@ class CellStorage(RDBStorage):
                 self.sessions.joined = None
 
     def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
-        super().check_trial_is_updatable(trial_id, trial_state)
         here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
         theirs = (
             select(optuna_trials.c.study_id).where(optuna_trials.c.trial_id == trial_id).scalar_subquery()
@@ -88,6 +87,7 @@ class CellStorage(RDBStorage):
             raise tables.gone(self.store)
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
+        super().check_trial_is_updatable(trial_id, trial_state)  # last: its error may be passed over
 
     def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
         """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
