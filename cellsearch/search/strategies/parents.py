@@ -53,7 +53,7 @@ def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random
     """
     listed = view.listed()
     refinable = view.refinable(listed)
-    if refinable and rng.random() < strategy.refine:
+    if strategy.refine and refinable and rng.random() < strategy.refine:
         return _refine(view, refinable, rng)
 
     def draw() -> Mutant:
