@@ -78,7 +78,6 @@ class CellStorage(RDBStorage):
                 self.sessions.joined = None
 
     def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
-        super().check_trial_is_updatable(trial_id, trial_state)
         here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
         theirs = (
             select(optuna_trials.c.study_id).where(optuna_trials.c.trial_id == trial_id).scalar_subquery()
@@ -89,6 +88,7 @@ class CellStorage(RDBStorage):
             raise tables.gone(self.store)
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
+        super().check_trial_is_updatable(trial_id, trial_state)  # last: its error may be passed over
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
