@@ -73,8 +73,9 @@ def engine_options(url: str) -> dict[str, Any]:
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
+        # a database without an encoding (SQL_ASCII) would give bytes for text
         # a prepared statement belongs to a connection, and a pooler may give every transaction another one
-        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None}
+        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None, "client_encoding": "utf8"}
     return options
 
 
@@ -193,6 +194,7 @@ ELSE = "this file is something else, or was destroyed; move it away or choose an
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
+    ("too many connections", "start fewer workers, or raise the limit of this role or database"),
     ("too many clients", "start fewer workers, or raise max_connections of the server"),
     ("connection slots", "start fewer workers, or raise max_connections of the server"),
     ("password", "check user and password"),
@@ -240,7 +242,7 @@ def _explained(url: str, error: DBAPIError) -> RunError:
 
 def _passing(error: DBAPIError, lower: str) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or "database is locked" in lower:
+    if error.connection_invalidated or "database is locked" in lower or "too many connections" in lower:
         return True
     if state is not None:
         return str(state).startswith(PASSING)
