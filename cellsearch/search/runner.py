@@ -117,15 +117,16 @@ class TrialRunner:
             decision.kind, mark, functional(cell), cell.name, show(cell), decision.parent, decision.edits
         )
 
-        def write(about: str) -> None:
-            self.write(trial, decision, mark, about, view)
+        def write(about: str, text: str) -> None:
+            recorded = cell if text == proposed.text else parse(text)
+            self.write(trial, decision, mark, about, recorded, view)
 
         return trials.decide(self.driver, item, proposed, write)
 
-    def write(self, trial: Trial, decision: Decision, mark: str, about: str, view: TableView) -> None:
-        """The record of a trial in Optuna, whose cell counts as the recorded one `about`."""
-        known = cellrecords.recorded_cells(self.driver.store, [about])  # none where it is recorded just now
-        cell = parse(known[0].text) if known else decision.cell
+    def write(
+        self, trial: Trial, decision: Decision, mark: str, about: str, cell: Cell, view: TableView
+    ) -> None:
+        """The record of a trial in Optuna, whose cell counts as the recorded one `about`, which is `cell`."""
         more = {"proposed": show(decision.cell)} if about != mark else {}
         if about in view.seeds and decision.kind == "propose":
             more["seed"] = cell.name

@@ -197,14 +197,18 @@ def waiting(store: Store, worker: str) -> bool:
 
 
 def decide(
-    driver: "Driver", item: Item, decided: Proposed, write: Callable[[str], None] = lambda about: None
+    driver: "Driver",
+    item: Item,
+    decided: Proposed,
+    write: Callable[[str, str], None] = lambda about, text: None,
 ) -> Item:
     """Records what a trial is about before anything trains: a worker that adopts it finds it. A cell not met
     before is recorded.
 
     A cell that is not known by its fingerprint and is by its function is recorded as equivalent; the trial is
-    then about the cell that it is equivalent to. `write` gets the fingerprint that the trial is about, and
-    writes the rest in the same transaction.
+    then about the cell that it is equivalent to. `write` gets the fingerprint and the text of the recorded
+    cell that the trial is about, and writes the rest in the same transaction; it may not read in another one,
+    for which a worker would need a second connection.
     """
     store = driver.store
     cell = {"study": store.study, "fingerprint": decided.fingerprint, "name": decided.name}
@@ -218,7 +222,8 @@ def decide(
                 about = _met(connection, store, cell | {"trial": item.trial}, decided.function)
                 values = {"kind": decided.kind, "fingerprint": about, "parent": decided.parent}
                 _set(connection, store, item, **values)
-                write(about)
+                recorded = (cells.c.study == store.study, cells.c.fingerprint == about)
+                write(about, connection.execute(select(cells.c.text).where(*recorded)).scalar_one())
             return replace(item, kind=decided.kind, fingerprint=about, parent=decided.parent)
         except RunError as error:
             if not isinstance(error.__cause__, IntegrityError):
