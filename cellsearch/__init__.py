@@ -4,7 +4,7 @@
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
     rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
-    sampler = cs.MutationSampler("quick")        # for Optuna, and cs.suggest_cell(trial) in an objective;
+    sampler = cs.MutationSampler("quick")        # for Optuna: cs.suggest_cell(trial) in an objective, and
                                                  # pruner=cs.StagePruner("quick") where it reports stages
 
 Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.

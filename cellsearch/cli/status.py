@@ -17,7 +17,9 @@ from cellsearch.search.studies import RESULTS, Study
 
 
 def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
-    """One search by name; all there are without."""
+    """One search by name; all there are without. Or what its settings say about hyperparameters."""
+    if args.settings:
+        return _settings(args, terminal)
     if args.name is not None:
         standing = report.standing(studies.opened(args.name, args.storage))
         if args.json:
@@ -33,6 +35,21 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.print(report.lines(standings[0], terminal.out.width))
     else:
         terminal.print(report.several(standings, terminal.out.width))
+    return 0
+
+
+def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
+    # here: it loads Optuna
+    from cellsearch.report import importance as importances
+    from cellsearch.search import importance
+
+    name = args.name or _newest(args.storage, terminal)
+    study = studies.opened(name, args.storage)
+    found = importance.importances(study.store, study.space)
+    if args.json:
+        terminal.json({"name": name, "importance": found})
+    else:
+        terminal.print(importances.lines(found, terminal.out.width))
     return 0
 
 

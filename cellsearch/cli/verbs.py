@@ -181,6 +181,9 @@ def _status(parser: Parser) -> None:
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="of a search (default: the newest, and a list of all)"
     )
+    parser.add_argument(
+        "--settings", action="store_true", help="instead: which hyperparameters matter, on each task"
+    )
     _storage(parser)
     _json(parser)
 
@@ -197,6 +200,20 @@ def _leaderboard(parser: Parser) -> None:
     )  # fmt: skip
     _storage(parser)
     _json(parser)
+
+
+def _dashboard(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of a search (default: the newest)")
+    _storage(parser)
+    parser.add_argument(
+        "--port", type=numbers.whole(0, 65_535), default=8080, metavar="N",
+        help="port to listen on; 0: any that is free (default: 8080)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="HOST",
+        help="address to listen on (default: 127.0.0.1, this machine alone)",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open it in a web browser")
 
 
 def _cell(parser: Parser) -> None:
@@ -349,6 +366,11 @@ VERBS = (
          "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
          "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
          "file is copied beside itself first."),
+    Verb("dashboard", "Optuna's dashboard on a search, in a web browser", "dashboard", _dashboard,
+         "cellsearch dashboard quick --open\n"
+         "cellsearch dashboard big --storage postgresql://user@host/db --port 0",
+         "It reads a search, also while that runs, and changes nothing. Its address is on stdout; Ctrl-C "
+         "ends it. It needs the package optuna-dashboard: pip install 'cellsearch[dashboard]'."),
     Verb("show", "a cell: equations, gates, weights, drawing", "show", _show,
          "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
          "cellsearch show lstm --without i --peepholes f,o"),

@@ -98,8 +98,9 @@ def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[
 
 def _counts(p: Progress, settings: float | None) -> str:
     c, quick = p.counts, speed(p, settings)
-    made = [f"{plural(c.proposals, 'proposal')}, {plural(c.refinements, 'refinement')}"] if c.trials else []
-    return "; ".join([*made, totals.outcomes(c), totals.settings(c), *([quick] if quick else [])])
+    parts = [f"{plural(c.proposals, 'proposal')}, {plural(c.refinements, 'refinement')}"] if c.trials else []
+    parts += [totals.outcomes(c)] if c.trials or c.failed else []
+    return "; ".join([*parts, totals.settings(c), *([quick] if quick else [])])
 
 
 def line(p: Progress, settings: float | None) -> str:

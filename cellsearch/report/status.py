@@ -121,7 +121,7 @@ def lines(standing: Standing, width: int) -> list[Text]:
         ("seeds", f"{c.told:,} of {c.seeds:,} ({totals.total(c.baseline, c.pieces, 'part')}){then}"),
         ("trials", f"{c.trials:,}{of} ({totals.kinds(c, s.target)})"),
         ("outcomes", totals.outcomes(c)),
-        ("training", totals.settings(c)),
+        ("settings", totals.trained(c)),
         ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]

@@ -28,10 +28,14 @@ def outcomes(c: Counts) -> str:
     return f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed"
 
 
+def trained(c: Counts) -> str:
+    """120 trained, 3 diverged."""
+    return f"{c.settings:,} trained" + (f", {c.diverged:,} diverged" if c.diverged else "")
+
+
 def settings(c: Counts) -> str:
     """120 settings trained, 3 diverged."""
-    diverged = f", {c.diverged:,} diverged" if c.diverged else ""
-    return f"{plural(c.settings, 'setting')} trained{diverged}"
+    return f"{plural(c.settings, 'setting')} {trained(c).partition(' ')[2]}"
 
 
 def baseline(c: Counts) -> str:

@@ -73,9 +73,8 @@ def engine_options(url: str) -> dict[str, Any]:
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
-        # a database without an encoding (SQL_ASCII) would give bytes for text
         # a prepared statement belongs to a connection, and a pooler may give every transaction another one
-        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None, "client_encoding": "utf8"}
+        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None}
     return options
 
 
@@ -194,8 +193,8 @@ ELSE = "this file is something else, or was destroyed; move it away or choose an
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
-    ("too many connections", "start fewer workers, or raise the limit of this role or database"),
     ("too many clients", "start fewer workers, or raise max_connections of the server"),
+    ("too many connections", "start fewer workers, or raise the connection limit of this user or database"),
     ("connection slots", "start fewer workers, or raise max_connections of the server"),
     ("password", "check user and password"),
     ('role "', "check user and password"),
@@ -208,6 +207,7 @@ REMEDIES = (  # what the driver says -> what to do about it
         "the disk is full; free some space, then give the same command again: nothing recorded is lost",
     ),
     ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
+    ("read-only", "it was opened for reading alone"),
     ("readonly", "it cannot be written to; change its permissions or those of its directory"),
     ("not a database", ELSE),
     ("malformed", DAMAGED),
@@ -218,6 +218,7 @@ REMEDIES = (  # what the driver says -> what to do about it
 )
 # Of a server: it is cut off, starting or ending, full of connections, or asks for the transaction again.
 PASSING = ("08", "57P", "53300", "40", "55P03", "25P03")
+BUSY = ("database is locked", "too many connections")  # the latter of a user or a database; it has no state
 LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  # to ask again is no use
 
 
@@ -242,7 +243,7 @@ def _explained(url: str, error: DBAPIError) -> RunError:
 
 def _passing(error: DBAPIError, lower: str) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or "database is locked" in lower or "too many connections" in lower:
+    if error.connection_invalidated or any(word in lower for word in BUSY):
         return True
     if state is not None:
         return str(state).startswith(PASSING)

@@ -132,6 +132,14 @@ def bound(engine: Engine, url: str) -> dict[str, int]:
         return {name: ids[uuid] for name, uuid in named if uuid in ids}
 
 
+def optuna_id(store: Store) -> int:
+    """Optuna's id of a study."""
+    theirs = tables.optuna_studies
+    with reading(store.engine, store.url) as connection:
+        query = select(theirs.c.study_id).where(theirs.c.study_name == store.name)
+        return int(connection.execute(query).scalar_one())
+
+
 def compatible(connection: Connection, url: str) -> bool:
     """Whether there are tables of this program's version; False where there are none. A RunError where they
     are older or newer."""

@@ -118,16 +118,16 @@ class TrialRunner:
         )
 
         def write(about: str, text: str) -> None:
-            recorded = cell if text == proposed.text else parse(text)
-            self.write(trial, decision, mark, about, recorded, view)
+            self.write(trial, decision, proposed, about, text, view)
 
         return trials.decide(self.driver, item, proposed, write)
 
     def write(
-        self, trial: Trial, decision: Decision, mark: str, about: str, cell: Cell, view: TableView
+        self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView
     ) -> None:
-        """The record of a trial in Optuna, whose cell counts as the recorded one `about`, which is `cell`."""
-        more = {"proposed": show(decision.cell)} if about != mark else {}
+        """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
+        cell = decision.cell if text == proposed.text else parse(text)
+        more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
         if about in view.seeds and decision.kind == "propose":
             more["seed"] = cell.name
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)

@@ -2,8 +2,8 @@
 
 A database does not know that a disk, a copy that was cut off or a memory chip has changed a number in it. But
 a table and its indexes hold the same numbers, a stage holds its best setting and all its outcomes, a cell its
-equations and their fingerprint, a trial of Optuna the score of its item, and a stage has the settings that
-were claimed.
+equations and their fingerprint, a trial of Optuna the score of its item and the ratios of its stages, and a
+stage has the settings that were claimed.
 """
 
 import json
@@ -18,6 +18,7 @@ from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.search import database, records, sqlite_files
 from cellsearch.search.database import shown
 from cellsearch.search.queries import SUMMARY
+from cellsearch.search.sections import FILTER
 from cellsearch.search.space import parse_space
 from cellsearch.search.storage.tables import (
     Store,
@@ -25,6 +26,7 @@ from cellsearch.search.storage.tables import (
     claims,
     equivalents,
     items,
+    optuna_reports,
     optuna_trials,
     optuna_values,
     reading,
@@ -92,8 +94,9 @@ def _damages(store: Store) -> Iterator[str]:
                 yield f"{table.name}: a row is of a search that is not there"
         chosen = select(items.c.trial, items.c.fingerprint).where(items.c.study == store.study)
         about = {row.trial: row.fingerprint for row in connection.execute(chosen)}
-        pieces = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
-        for number, count, last in connection.execute(pieces.where(items.c.study == store.study)):
+        grouped = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
+        pieces = grouped.where(items.c.study == store.study).order_by(items.c.trial)
+        for number, count, last in connection.execute(pieces):
             if count != last + 1:
                 yield f"trial {number}: a piece of it is not there"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
@@ -124,9 +127,12 @@ def _damages(store: Store) -> Iterator[str]:
         for row in connection.execute(rows.order_by(stages.c.trial, stages.c.piece)):
             stage = Stage(*row[:-1])
             yield from _of_stage(stage, row.outcomes, claimed.get((stage.trial, stage.piece, stage.task), []))
+            if stage.trial not in about:
+                yield f"trial {stage.trial} is not there"
             if stage.fingerprint not in marks:
                 yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
         yield from _of_optuna(connection, store)
+        yield from _of_reports(connection, store)
 
 
 def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
@@ -141,10 +147,34 @@ def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
     for row in connection.execute(query.order_by(items.c.trial)):
         if row.state is None:
             yield f"trial {row.trial}: Optuna has no such trial"
-        elif STATES[row.outcome] != row.state:
+        elif STATES.get(row.outcome) != row.state:
             yield f"trial {row.trial}: it is {row.outcome or 'open'}, and {row.state} in Optuna"
         elif row.outcome == "ranked" and row.value != row.score:
             yield f"trial {row.trial}: its score is {row.score}, and {row.value} in Optuna"
+
+
+def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
+    """What Optuna shows of a trial while it runs was recorded: each report is that of a stage of its cell."""
+    known = records.facts_in(connection, store)
+    space = parse_space(known.space)
+    if space.strategy.baseline == "live":  # then units change while a search goes on
+        return
+    names = ([FILTER] if space.filter else []) + [task.name for task in space.tasks]
+    here = (stages.c.study == store.study, stages.c.task.in_([FILTER, *known.units]))
+    ratios: dict[tuple[str, int], set[float | None]] = {}
+    for mark, task, accuracy in connection.execute(
+        select(stages.c.fingerprint, stages.c.task, stages.c.accuracy).where(*here)
+    ):
+        value = None if accuracy is None else accuracy / known.units.get(task, 1.0)
+        ratios.setdefault((mark, names.index(task)), set()).add(value)
+    reports = (
+        select(items.c.trial, items.c.fingerprint, optuna_reports.c.step, optuna_reports.c.intermediate_value)
+        .join(optuna_reports, optuna_reports.c.trial_id == items.c.trial_id)
+        .where(items.c.study == store.study, items.c.kind != "baseline")
+    )
+    for number, mark, step, value in connection.execute(reports.order_by(items.c.trial)):
+        if value not in ratios.get((mark, step), ()):
+            yield f"trial {number}: step {step} is {value} in Optuna, and no recorded stage says so"
 
 
 def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:

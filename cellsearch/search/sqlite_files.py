@@ -285,6 +285,9 @@ def back_up(file: Path, ending: str = BACKUP) -> Path:
             return _copy(source, file.with_name(file.name + ending))
     except (OSError, sqlite3.Error) as error:
         told = reason(error) if isinstance(error, OSError) else str(error)
+        if "malformed" in told or "not a database" in told:
+            copies = remedy(file, "restore a copy")
+            raise Damaged(f"{printable(str(file))} is damaged: {printable(told)}\n{copies}") from error
         raise RunError(
             f"cannot write a backup of {printable(str(file))}: {printable(told)}\n"
             "free some space, or change permissions; the search goes on without it"

@@ -74,6 +74,11 @@ def test_during_the_baseline_its_parts_are_counted() -> None:
     lines = [line.plain for line in report.screen(p, 80, 24, None)]
     assert lines[0] == "quick  baseline: 0 of 2 seeds, 3 of 8 parts  1:05"
     assert lines[1].count("━") == 30
+    assert "ranked" in "".join(lines)
+    fresh = report.screen(
+        progress(counts=Counts(2, 0, 8, *[0] * 14), best=None, seeds=(), per_hour=None), 80, 24, None
+    )
+    assert fresh[-1].plain == "0 settings trained"
 
 
 @pytest.mark.parametrize("width", [1, 10, 40, 80, 200])

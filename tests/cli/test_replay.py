@@ -33,7 +33,7 @@ def small(tmp_path: Path) -> Path:
     store = create(url, "small", space, identity, "test", Target(20), seeds_of(space))
     places = keys(space.tasks[0].grid)
     assert len(places) == 4
-    work(store, space, Scripted(data=digests, floors={"memorize": 0.1}, places=places), one_of(30))
+    work(store, space, Scripted(data=digests, floors={"memorize": 0.1}, places=lambda _: places), one_of(30))
     store.engine.dispose()
     return tmp_path
 

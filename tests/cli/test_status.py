@@ -213,7 +213,7 @@ def test_status_tells_numbers_of_records(run: Run, study: str) -> None:
         f"seeds     2 of 2 ({c['baseline']} of {c['pieces']} parts)",
         f"trials    20 of 20 ({plural(c['proposals'], 'proposal')}, {plural(c['refinements'], 'refinement')})",
         f"outcomes  {c['ranked']} ranked, {c['filtered']} filtered, {c['failed']} failed",
-        f"training  {c['settings']} settings trained, {c['diverged']} diverged",
+        f"settings  {c['settings']} trained, {c['diverged']} diverged",
     ]
     assert run("status", "--json").json["searches"] == [told]
 

@@ -26,11 +26,11 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError
 from cellsearch.search import database, liveness, patience, serve, station
 from cellsearch.search.crew import Orders
+from cellsearch.search.lab import Say
 from cellsearch.search.liveness import Heart, Watch
 from cellsearch.search.space import Space
 from cellsearch.search.station import Posting
 from cellsearch.search.strategies import Propose
-from cellsearch.search.worker import Say
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
 
@@ -71,7 +71,7 @@ def read(words: Sequence[str]) -> Wrong:
 
 
 def _stop(file: Path, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-    if statement.startswith("INSERT INTO cellsearch_stages") and file.exists():
+    if statement.startswith("INSERT INTO cellsearch_stage ") and file.exists():
         file.unlink()
         os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -87,7 +87,7 @@ class Misbehaving(Scripted):
         if wrong.diverge:
             self.accuracy = diverging
 
-    def evaluate(self, cell: Cell, task: str, settings: Sequence[int], seed: int, say: Say) -> list[Outcome]:
+    def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> list[Outcome]:
         say("epoch 1 of 1")
         if self.wrong.log:
             with Path(self.wrong.log).open("a") as file:

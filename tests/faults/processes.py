@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellsearch.search import liveness, records, schema
+from cellsearch.search import liveness, records
 from cellsearch.search.liveness import Worker
-from cellsearch.search.slots import RETRIES
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.trials import RETRIES
 from tests.faults.witness import Witness, rows_of, there
 
 ROOT = Path(__file__).parents[2]
@@ -77,11 +78,11 @@ class Search:
 
     def settings(self) -> int:
         """How many settings are recorded."""
-        return sum(row["settings"] for row in self.rows(schema.stages))
+        return sum(row["settings"] for row in self.rows(tables.stages))
 
     def running(self) -> int:
-        """How many slots are in work."""
-        return sum(row["state"] == "running" for row in self.rows(schema.slots))
+        """How many work items have an owner."""
+        return sum(bool(row["owner"]) for row in self.rows(tables.items))
 
     def rows(self, table: Any) -> list[dict[str, Any]]:
         """The rows of a table; none where the study is not made yet."""
@@ -132,11 +133,21 @@ def gone(workers: Sequence[Worker]) -> bool:
     return not any(liveness.alive(worker) for worker in workers)
 
 
-def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
+def torment(
+    search: Search,
+    witness: Witness,
+    kills: int,
+    seed: int,
+    most: int = 12,
+    longest: float = 0.05,
+    say: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> int:
     """Starts `search` and kills its processes -9, `kills` of them: one worker, all workers, the coordinator, or
-    everything, at random moments of its work and now and then of its start. Tells how often a slot was in work.
+    everything, at random moments of its work and now and then of its start. Returns how often a trial was at work.
+    From one kill to the next up to `most` settings are recorded, and up to `longest` seconds more; `say` gets a line
+    for each of them.
 
-    No slot is killed so often that it would rightly have failed: a worker is spared while it is on its last try.
+    No trial is killed so often that it would rightly fail: a worker is spared on its last attempt.
     """
     chance = random.Random(seed)
     process: Process | None = None
@@ -147,14 +158,16 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
         if chance.random() < 0.2:
             time.sleep(chance.uniform(0.0, 1.0))
         else:
-            wanted = search.settings() + chance.randint(1, 12)  # a stage has one or four
+            wanted = search.settings() + chance.randint(1, most)  # a stage has one or four
             until(lambda: search.settings() >= wanted, process)  # noqa: B023
-            time.sleep(chance.uniform(0.0, 0.05))
+            time.sleep(chance.uniform(0.0, longest))
         witness.look()
         assert process.poll() is None, "it is done before it was killed often enough: give it more trials"
         victim = chance.choice(("worker", "workers", "coordinator", "everything"))
         living = search.workers()
-        hit += search.running() > 0
+        busy = search.running() > 0
+        hit += busy
+        before = done
         if victim in ("worker", "workers"):
             spared = _on_their_last_try(search)
             chosen = [w for w in living if w.id not in spared][: 1 if victim == "worker" else None]
@@ -170,6 +183,7 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
             process.communicate()
             process = None
             done += 1 + (len(living) if victim == "everything" else 0)
+        say({"victim": victim, "killed": done - before, "at work": busy, "settings": witness.acknowledged})
         witness.look()
     if process is not None:
         os.killpg(process.pid, signal.SIGKILL)
@@ -178,7 +192,7 @@ def torment(search: Search, witness: Witness, kills: int, seed: int) -> int:
 
 
 def _on_their_last_try(search: Search) -> set[str]:
-    return {row["worker"] for row in search.rows(schema.slots) if row["attempts"] >= RETRIES}
+    return {row["owner"] for row in search.rows(tables.items) if row["attempts"] >= RETRIES}
 
 
 def _kill(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""The table of faults in README.md: each of F1 to F32 is there, with tests that are there, or with why it does not
+"""The table of faults in README.md: each of F1 to F38 is there, with tests that are there, or with why it does not
 apply."""
 
 import ast
@@ -16,7 +16,7 @@ def functions(file: Path) -> set[str]:
 
 
 def test_every_fault_is_in_the_table_once() -> None:
-    assert [row[0] for row in ROWS] == [f"F{k}" for k in range(1, 33)]
+    assert [row[0] for row in ROWS] == [f"F{k}" for k in range(1, 39)]
 
 
 def test_every_fault_is_tested_or_does_not_apply() -> None:

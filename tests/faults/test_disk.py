@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import liveness, queries, records, slots, spool, worker
+from cellsearch.search import liveness, queries, records, spool, worker
 from cellsearch.search.liveness import Heart
+from cellsearch.search.storage import trials
 from tests.faults.processes import Search, end, until
 from tests.faults.shim import Shim
 from tests.faults.witness import Witness, accounts, board, command, undisturbed
 from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
 
-TRIALS = 12
+TRIALS = 24
 SLOW = {"seconds": 0.02}
 
 
@@ -40,7 +41,7 @@ def test_a_full_disk_at_every_kind_of_write(folder: Path, shim: Shim) -> None:
         refused(search.run(), "free some space", "with space left")
         shim.free()
         witness.look()
-    for later, wanted in (("study.db", 9), ("cells/", 60)):
+    for later, wanted in (("study.db", 9), ("cells/", 50)):
         process = search.start()
         until(lambda: search.settings() >= wanted, process)  # noqa: B023
         witness.look()
@@ -62,7 +63,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its disk is full, or its password was changed: to ask again is no use, and what was trained waits in a file."""
-    store, lab, commit = new_study(folder, space_of(), 2), Scripted(), slots.commit
+    store, lab, commit = new_study(folder, space_of(), 2), Scripted(), trials.commit
     refusals: list[str] = []
 
     def refuse(*arguments: Any) -> Any:
@@ -71,7 +72,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
             raise RunError("the disk is full; free some space")
         return commit(*arguments)
 
-    monkeypatch.setattr(slots, "commit", refuse)
+    monkeypatch.setattr(trials, "commit", refuse)
     for _ in range(50):
         heart = Heart(store, liveness.myself("worker"), 10)
         kept = spool.spool(folder / "spool", records.facts(store))
@@ -80,7 +81,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
             break
         except RunError:
             assert len(list((folder / "spool").iterdir())) == 1
-            liveness.leave(store, [heart.worker.id], failures=10)
+            liveness.leave(store, [heart.worker.id], heart.worker.id, failures=10)
     assert len(refusals) > 4
     assert len(set(lab.runs)) == len(lab.runs) == queries.counts(store).settings
     assert not list((folder / "spool").iterdir())

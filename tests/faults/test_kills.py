@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, torment
-from tests.faults.witness import Witness, accounts, board, check_files, undisturbed
+from tests.faults.witness import Witness, accounts, board, check_files, state, undisturbed
+from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
 
 MUTANTS = 1_000  # so that a long search does not run out of cells
 
@@ -19,7 +21,7 @@ def killed(search: Search, trials: int, kills: int, seed: int) -> None:
     witness.look()
     accounts(search.url, trials, failed=None)
     check_files(search.url, search.folder / "s")
-    print(f"\n{kills} kills, {hit} times with a slot in work; {shown:,} results shown before, none lost")
+    print(f"\n{kills} kills, {hit} times with a trial at work; {shown:,} results shown before, none lost")
 
 
 def scripted(folder: Path, workers: int, trials: int) -> Search:
@@ -55,6 +57,30 @@ def test_forty_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) 
 def test_forty_kills_of_three_workers_and_their_coordinator(folder: Path, seed: int) -> None:
     """Two hundred in all."""
     killed(scripted(folder, 3, 240), 240, 40, seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills_of_one_worker_change_no_row(folder: Path, tmp_path: Path) -> None:
+    """Work items, claims, stages, and Optuna's trials with their values, reports, params and attributes."""
+    store = new_study(folder, space_of(), 600)
+    store.engine.dispose()
+    found = kill(Plan(store.url, workers=1, kills=200), tmp_path)
+    accounts(store.url, 600, failed=None)
+    whole = searched(folder / "whole", Scripted(), space_of(), one_of(MUTANTS), 600)
+    whole.engine.dispose()
+    assert state(store.url) == state(whole.url)
+    assert found["at work"] >= 150
+    print(f"\n{found}")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_hundred_kills_of_four_workers_keep_the_totals(folder: Path, tmp_path: Path) -> None:
+    store = new_study(folder, space_of(), 600)
+    store.engine.dispose()
+    print(f"\n{kill(Plan(store.url, workers=4, kills=100), tmp_path)}")
+    accounts(store.url, 600, failed=None)
 
 
 TINY = """\

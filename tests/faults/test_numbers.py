@@ -73,7 +73,7 @@ def test_a_loss_of_exactly_zero_is_a_result(data: Dataset) -> None:
 @pytest.mark.parametrize("bad", [-math.inf, math.inf, math.nan])
 def test_a_score_that_is_not_finite_is_never_the_best(bad: float) -> None:
     """Optuna would take minus infinity for the best value there is; none gets as far."""
-    for number in (Outcome(0, "done", bad, 0.5, 1, 8, 9), Outcome(0, "done", 0.5, bad, 1, 8, 9)):
+    for number in (Outcome("a", "done", bad, 0.5, 1, 8, 9), Outcome("a", "done", 0.5, bad, 1, 8, 9)):
         found = checked(number)
         assert (found.status, found.accuracy, found.loss) == ("diverged", None, None)
 

@@ -84,7 +84,7 @@ def test_folders_that_are_links(folder: Path, study: Path, monkeypatch: pytest.M
     monkeypatch.chdir(folder)
     assert command("leaderboard", "s")[0] == 0
     start(space_of(), "s", lambda _: DIGESTS, Options(trials=5), None).engine.dispose()
-    assert json.loads(command("status", "s", "--json")[1])["trials"] == 5
+    assert json.loads(command("status", "s", "--json")[1])["target"]["trials"] == 5
     (folder / "nowhere").symlink_to(folder / "missing")
     (folder / "round").symlink_to(folder / "round")
     for link in ("nowhere", "round"):

@@ -1,4 +1,5 @@
-"""F10 and F11 with a PostgreSQL server: it is away, the network is cut, the password is another one.
+"""F10, F11 and F38 with a PostgreSQL server: it is away, the network is cut, the password is another one, it has few
+connections.
 
 A server that crashes, that cuts a connection within a transaction, or that is out of connections is in
 tests/search/test_postgres.py. Skipped without a server, as that is.
@@ -7,6 +8,9 @@ tests/search/test_postgres.py. Skipped without a server, as that is.
 import gc
 import os
 import secrets
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +19,10 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from cellsearch.search import database, liveness, schema
-from tests.faults.processes import Search, end, torment, until
+from cellsearch.search import database, liveness
+from cellsearch.search.database import Unavailable
+from cellsearch.search.storage import tables
+from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
 
@@ -103,14 +109,14 @@ def partitioned(
     guest = far.join(**wrong)
 
     def of_guest() -> list[dict[str, Any]]:
-        rows = search.rows(schema.slots)
-        return [row for row in rows if row["state"] == "running" and row["worker"] not in known]
+        rows = search.rows(tables.items)
+        return [row for row in rows if row["owner"] not in {"", *known} and not row["outcome"]]
 
     until(lambda: bool(of_guest()), process)
-    (slot,) = of_guest()
+    (item,) = of_guest()
     proxy.silence()
     began = time.monotonic()
-    until(lambda: slot["worker"] not in {row["worker"] for row in of_guest()}, process, 5 * seconds + 30)
+    until(lambda: item["owner"] not in {row["owner"] for row in of_guest()}, process, 5 * seconds + 30)
     witness.look()
     time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
     proxy.open()
@@ -155,6 +161,57 @@ def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothin
     assert board(witness.url) == undisturbed(folder, 8)
 
 
+def test_a_role_that_may_have_few_connections_finishes_its_search(folder: Path, url: str) -> None:
+    """Three workers, their heartbeats and the coordinator share two connections: who gets none asks again."""
+    role = make_url(url).username
+    search = Search(
+        folder, {"trials": 6, "workers": 3, "storage": url, "wrong": {"seconds": 0.05, "beat": 0.2}}
+    )
+    process = search.start()
+    until(lambda: search.settings() > 8, process)
+    administer(
+        f"ALTER ROLE {role} CONNECTION LIMIT 2",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'",
+    )
+    time.sleep(5.0)
+    with pytest.raises(Unavailable, match="start fewer workers"):
+        for _ in range(100):
+            there(url)
+            time.sleep(0.01)
+    assert process.poll() is None
+    administer(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+    assert end(process, 300) == (0, "")
+    accounts(url, 6)
+
+
+@pytest.fixture
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own that takes five connections."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    control = str(ROOT / ".ci" / "postgres")
+    found = subprocess.run([control, "start", str(folder)], capture_output=True, text=True, check=False)
+    if found.returncode:
+        shutil.rmtree(folder)
+        pytest.skip("a server cannot be started here")
+    try:
+        with (folder / "data" / "postgresql.conf").open("a") as file:
+            file.write("max_connections = 5\nsuperuser_reserved_connections = 1\n")
+        subprocess.run([control, "restart", str(folder)], check=True, stdout=subprocess.DEVNULL)
+        yield found.stdout.strip()
+    finally:
+        subprocess.run([control, "stop", str(folder)], check=True)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_server_of_five_connections_carries_six_workers(folder: Path, small: str) -> None:
+    """`max_connections`: a worker that gets none waits, and totals stay exact."""
+    orders = {"trials": 12, "workers": 6, "storage": small, "wrong": {"seconds": 0.1}}
+    assert Search(folder, orders).run() == (0, "")
+    accounts(small, 12)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
@@ -165,7 +222,7 @@ def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> Non
     assert search.run(wrong={"mutants": 1_000}) == (0, "")
     witness.look()
     accounts(url, 640)
-    print(f"40 kills, {hit} in the middle of a slot; {shown:,} results shown before, none lost")
+    print(f"40 kills, {hit} with a trial at work; {shown:,} results shown before, none lost")
 
 
 def test_whoever_asks_again_and_again_keeps_no_connection(url: str) -> None:

@@ -15,8 +15,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from cellsearch.errors import RunError
-from cellsearch.search import database, records, schema, soundness, sqlite_files
-from cellsearch.search.schema import Store
+from cellsearch.search import database, records, soundness, sqlite_files
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.tables import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, command
 from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
@@ -41,8 +42,8 @@ def sound(file: Path) -> bool:
 def trained(file: Path) -> dict[tuple[object, ...], object]:
     """Every stage that is recorded, with its outcomes."""
     with closing(sqlite3.connect(file)) as connection:
-        rows = connection.execute("SELECT slot, task, outcomes FROM cellsearch_stages").fetchall()
-    return {row[:2]: row[2] for row in rows}
+        rows = connection.execute("SELECT trial, piece, task, outcomes FROM cellsearch_stage").fetchall()
+    return {row[:3]: row[3] for row in rows}
 
 
 def spend(store: Store) -> float:
@@ -79,7 +80,7 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
     fault(path := tmp_path / f"study.db{side}")
     for _ in range(2):
         for engine in (store.engine, other):
-            with pytest.raises(RunError) as caught, schema.reading(engine, store.url):
+            with pytest.raises(RunError) as caught, tables.reading(engine, store.url):
                 pytest.fail("read")
             first, *more = str(caught.value).splitlines()
             assert first == f"{path} was deleted or replaced while the database was in use"
@@ -96,26 +97,26 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
         (tmp_path / "study.db-shm").unlink()
         (tmp_path / "study.db.rescued").rename(file)
     with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("SELECT seconds FROM cellsearch_studies").fetchall() == [(1.0,)]
+        assert connection.execute("SELECT seconds FROM cellsearch_study").fetchall() == [(1.0,)]
     assert sound(file)
 
 
 def test_a_transaction_under_which_a_file_vanishes_is_not_committed(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     spend(store)
-    with pytest.raises(RunError, match=r"study\.db-shm was deleted"), schema.writing(store) as connection:
-        connection.execute(schema.studies.update().values(seconds=99.0))
+    with pytest.raises(RunError, match=r"study\.db-shm was deleted"), tables.writing(store) as connection:
+        connection.execute(tables.studies.update().values(seconds=99.0))
         (tmp_path / "study.db-shm").unlink()
         assert (
             by_another(
-                tmp_path / "study.db", "c.execute('UPDATE cellsearch_studies SET seconds = 7'); c.commit()"
+                tmp_path / "study.db", "c.execute('UPDATE cellsearch_study SET seconds = 7'); c.commit()"
             )
             == ""
         )
     store.engine.dispose()
     file = tmp_path / "study.db"
     assert (
-        by_another(file, "print(c.execute('SELECT seconds FROM cellsearch_studies').fetchall())")
+        by_another(file, "print(c.execute('SELECT seconds FROM cellsearch_study').fetchall())")
         == "[(7.0,)]\n"
     )
     assert sound(file)
@@ -143,12 +144,12 @@ def test_whoever_stops_does_not_remove_what_others_have_written(tmp_path: Path) 
         (folder / "study.db-shm").unlink()
         # written, and then killed: nothing of it is in the file itself yet
         by_another(
-            file, "c.execute('UPDATE cellsearch_studies SET seconds = 7'); c.commit(); import os; os._exit(0)"
+            file, "c.execute('UPDATE cellsearch_study SET seconds = 7'); c.commit(); import os; os._exit(0)"
         )
         assert "study.db-shm was deleted" in process.communicate("go\n")[0]
         assert process.returncode == 0
         assert (
-            by_another(file, "print(c.execute('SELECT seconds FROM cellsearch_studies').fetchall())")
+            by_another(file, "print(c.execute('SELECT seconds FROM cellsearch_study').fetchall())")
             == "[(7.0,)]\n"
         )
         assert sound(file)
@@ -158,9 +159,7 @@ def test_what_is_removed_in_order_is_no_fault(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     for k in range(3):
         assert spend(store) == k + 1
-        by_another(
-            tmp_path / "study.db", "c.execute('SELECT * FROM cellsearch_studies').fetchall(); c.close()"
-        )
+        by_another(tmp_path / "study.db", "c.execute('SELECT * FROM cellsearch_study').fetchall(); c.close()")
         if k == 1:
             store.engine.dispose()  # the last one: both files are gone
             assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
@@ -207,15 +206,15 @@ def test_a_backup_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     spend(store)
 
     def within(*arguments: object) -> None:
-        with schema.writing(store) as connection:  # somebody writes: what is not committed is not in it
-            connection.execute(schema.studies.update().values(seconds=99.0))
+        with tables.writing(store) as connection:  # somebody writes: what is not committed is not in it
+            connection.execute(tables.studies.update().values(seconds=99.0))
             fill(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sqlite_files, "_fill", within)
     backup = sqlite_files.back_up(tmp_path / "study.db")
     assert records.facts(store).seconds == 99.0
     with closing(sqlite3.connect(backup)) as connection:
-        assert connection.execute("SELECT seconds FROM cellsearch_studies").fetchall() == [(1.0,)]
+        assert connection.execute("SELECT seconds FROM cellsearch_study").fetchall() == [(1.0,)]
     store.engine.dispose()
 
 
@@ -283,16 +282,17 @@ def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Pa
     soundness.intact(store)
     sqlite_files.back_up(file)
     soundness.intact(store)
-    with schema.writing(store) as connection:
-        last = connection.execute(select(schema.stages)).mappings().all()[-1]
-        connection.execute(schema.stages.delete().where(schema.stages.c.slot == last["slot"]))
+    with tables.writing(store) as connection:
+        last = connection.execute(select(tables.stages)).mappings().all()[-1]
+        same = [tables.stages.c[name] == last[name] for name in ("trial", "piece", "task")]
+        connection.execute(tables.stages.delete().where(*same))
     with pytest.raises(
         RunError, match=r"lacks results: its backup has .*\nthere is a backup of .*\n.*remove the backup"
     ):
         soundness.intact(store)
-    with schema.writing(store) as connection:
-        connection.execute(insert(schema.stages).values(**last))
-        connection.execute(insert(schema.stages).values(**(dict(last) | {"slot": 10_000})))
+    with tables.writing(store) as connection:
+        connection.execute(insert(tables.stages).values(**last))
+        connection.execute(insert(tables.stages).values(**(dict(last) | {"trial": 10_000})))
     soundness.intact(store)
     store.engine.dispose()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.search import schema
 from cellsearch.search.crew import GRACE_SECONDS
+from cellsearch.search.storage import tables
 from tests.faults.processes import ROOT, Search, end, gone, until
 from tests.faults.witness import Witness, accounts
 from tests.search.scripted import Scripted, one_of, searched, space_of
@@ -29,7 +29,7 @@ def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     assert end(process) == (130, "")
     assert time.monotonic() - began < 2 * GRACE_SECONDS
     assert not search.workers() and search.running() == 0
-    assert all(row["attempts"] == 0 for row in search.rows(schema.slots))  # it was nobody's fault
+    assert all(row["attempts"] == 0 for row in search.rows(tables.items))  # it was nobody's fault
 
 
 @pytest.mark.long
@@ -43,7 +43,7 @@ def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
         until(lambda: number == signal.SIGINT or gone([worker]), process)  # noqa: B023
     assert end(process) == (0, "")
     accounts(search.url, 3)
-    assert not any(row["attempts"] for row in search.rows(schema.slots))  # that is no fault of a cell
+    assert not any(row["attempts"] for row in search.rows(tables.items))  # that is no fault of a cell
 
 
 @pytest.mark.long

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from cellsearch.search import liveness, schema, slots
+from cellsearch.search import liveness
 from cellsearch.search.liveness import Worker
+from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage.driver import open_driver
 from tests.faults.processes import Process, Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.search.scripted import new_study, space_of
@@ -18,18 +20,22 @@ LEASE = {"beat": 0.1, "silent": 10}  # a worker is given up after a second
 SECOND = 1.0
 
 
-def held(search: Search) -> dict[str, int]:
-    """Worker -> the slot that it has."""
-    return {row["worker"]: row["number"] for row in search.rows(schema.slots) if row["state"] == "running"}
+Key = tuple[int, int]  # trial and piece
 
 
-def attempts(search: Search) -> dict[int, int]:
-    """Slot -> how often its worker was given up or died, where that was so since its last stage."""
-    return {row["number"]: row["attempts"] for row in search.rows(schema.slots) if row["attempts"]}
+def held(search: Search) -> dict[str, Key]:
+    """Worker -> the work item that it has."""
+    return {row["owner"]: (row["trial"], row["piece"]) for row in search.rows(tables.items) if row["owner"]}
+
+
+def attempts(search: Search) -> dict[Key, int]:
+    """Work item -> how often its worker was given up or died since its last stage, where it was."""
+    rows = search.rows(tables.items)
+    return {(row["trial"], row["piece"]): row["attempts"] for row in rows if row["attempts"]}
 
 
 def joined(search: Search, **wrong: Any) -> tuple[Process, Worker]:
-    """A worker that belongs to no search, once it has a slot."""
+    """A worker that belongs to no search, once it has a work item."""
     known = {worker.id for worker in search.workers()}
     process = search.join(**wrong)
     found: list[Worker] = []
@@ -51,9 +57,9 @@ def late(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> N
     until(lambda: search.running() > 0, process)
     guest, worker = joined(search, **wrong)
     os.kill(worker.pid, signal.SIGSTOP)
-    slot = held(search)[worker.id]
+    item = held(search)[worker.id]
     began = time.monotonic()
-    until(lambda: worker.id not in held(search), process, 4 * seconds)
+    until(lambda: worker.id not in held(search), process, 10 * seconds + 20)
     assert time.monotonic() - began > 0.5 * seconds, "it was given up too early"
     witness.look()
     time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
@@ -62,7 +68,7 @@ def late(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> N
     assert end(guest, 60) == (0, "")
     witness.look()
     accounts(search.url, 6)
-    assert attempts(search).get(slot, 0) <= 1
+    assert attempts(search).get(item, 0) <= 1
 
 
 def test_a_worker_that_comes_back_late_neither_counts_twice_nor_crashes(folder: Path) -> None:
@@ -93,7 +99,7 @@ def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) ->
 
 
 @pytest.mark.long
-def test_a_sleep_of_everybody_takes_nobodys_slot(folder: Path) -> None:
+def test_a_sleep_of_everybody_takes_no_trial_away(folder: Path) -> None:
     asleep(folder, LEASE, SECOND, 0.1)
 
 
@@ -130,14 +136,14 @@ def test_a_worker_that_is_stopped_within_a_transaction_is_ended(folder: Path) ->
     assert board(search.url) == undisturbed(folder, 8)
 
 
-def test_a_slot_of_a_worker_that_nobody_knows_is_taken_over(tmp_path: Path) -> None:
-    """Given up while it was silent, it came back, took another slot, and died before it was heard of again."""
+def test_a_trial_of_a_worker_that_is_not_listed_is_adopted(tmp_path: Path) -> None:
+    """Given up while it was silent, it came back, took another trial, and died before its next beat."""
     store = new_study(tmp_path, space_of())
     me = liveness.myself("worker")
     liveness.register(store, me)
-    assert isinstance(slots.take(store, me.id), slots.Slot)
-    ghost = slots.take(store, "ghost")
-    assert isinstance(ghost, slots.Slot)
-    assert liveness.recover(store, 9) == [ghost.number]
-    assert slots.holders(store) == [me.id]
+    assert isinstance(trials.take(open_driver(store, me.id)), list)
+    ghost = trials.take(open_driver(store, "ghost"))
+    assert isinstance(ghost, list)
+    assert liveness.recover(store, me.id, 9) == [ghost[0].trial]
+    assert trials.holders(store) == [me.id]
     store.engine.dispose()

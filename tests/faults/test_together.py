@@ -1,4 +1,5 @@
-"""F7 and F9: searches that start at one instant, and databases that another program holds."""
+"""F7, F9 and F36: searches that start at one instant, two coordinators on one study, and databases that another
+program holds."""
 
 import sqlite3
 import threading
@@ -8,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import records
-from cellsearch.search.records import Identity
+from cellsearch.search import liveness
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.schema import Store
+from cellsearch.search.storage import tables
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.tables import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
@@ -44,6 +47,34 @@ def test_searches_on_one_database_start_at_one_instant_and_share_the_work(folder
     accounts(store.url, 12)
 
 
+def test_two_coordinators_on_one_study_one_of_them_killed(folder: Path) -> None:
+    """Each has workers of its own. Those of the killed one end, and the trials they had are adopted; the other one
+    reaches the target, and the first command again finds nothing left to do."""
+    store = new_study(folder, SPACE, 16)
+    store.engine.dispose()
+    orders = {"trials": 16, "storage": store.url, "workers": 2, "wrong": {"seconds": 0.1}}
+    searches, witness = [Search(folder / str(k), orders) for k in range(2)], Witness(store.url)
+    first, second = (search.start() for search in searches)
+
+    def of_first() -> list[str]:
+        parent = liveness.identity("search", first.pid).id
+        return [worker.id for worker in searches[0].workers() if worker.parent == parent]
+
+    def at_work() -> bool:
+        return bool({row["owner"] for row in searches[0].rows(tables.items)} & set(of_first()))
+
+    until(lambda: searches[0].settings() >= 20 and at_work(), first)
+    witness.look()
+    first.kill()
+    first.communicate()
+    assert end(second) == (0, "")
+    witness.look()
+    accounts(store.url, 16)
+    assert searches[0].run() == (0, "")
+    witness.look()
+    accounts(store.url, 16)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_eight_searches_at_one_instant_again_and_again(folder: Path) -> None:
@@ -55,7 +86,9 @@ def test_eight_searches_at_one_instant_again_and_again(folder: Path) -> None:
         orders = {"trials": 60, "storage": url, "wrong": {"seconds": 0.01}}
         found = at_once([Search(folder / f"{k}-{n}", orders) for n in range(8)])
         for code, said in found:
-            assert (code, said) == (0, "") or (not store and "just made by somebody else" in said)
+            assert (code, said) == (0, "") or (
+                not store and "give the command again if a search was just started there" in said
+            )
         accounts(url, 60)
         (folder / "study.db").unlink(missing_ok=True)
 
@@ -65,11 +98,10 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
     found: list[Store | RunError] = []
 
     def make() -> None:
-        tasks = {task.name: len(task.grid) for task in SPACE.tasks}
         barrier.wait(20)
         try:
             identity = Identity(SPACE.text, 1, DIGESTS)
-            found.append(records.create(url, "s", identity, "test", 3, seeds_of(SPACE), tasks, 4))
+            found.append(create(url, "s", SPACE, identity, "test", Target(3), seeds_of(SPACE)))
         except RunError as error:
             found.append(error)
 
@@ -81,7 +113,7 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
     assert sum(isinstance(one, Store) for one in found) == 1
     refused = [str(one) for one in found if isinstance(one, RunError)]
     assert len(refused) == 7
-    assert all("was just made by somebody else" in one for one in refused)
+    assert all("give the command again if a search was just started there" in one for one in refused)
     for one in found:
         if isinstance(one, Store):
             one.engine.dispose()
@@ -133,9 +165,9 @@ def test_somebody_who_reads_all_the_time_is_no_obstacle(folder: Path) -> None:
     store = new_study(folder, SPACE, 12)
     reader = sqlite3.connect(folder / "study.db", isolation_level=None)
     reader.execute("BEGIN")
-    before = reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone()
+    before = reader.execute("SELECT count(*) FROM cellsearch_stage").fetchone()
     work(store, SPACE, Scripted(), one_of(40))
-    assert reader.execute("SELECT count(*) FROM cellsearch_stages").fetchone() == before
+    assert reader.execute("SELECT count(*) FROM cellsearch_stage").fetchone() == before
     reader.close()
     store.engine.dispose()
     assert board(store.url) == undisturbed(folder, 12)

@@ -1,9 +1,11 @@
 """The importance of hyperparameters: what decides an accuracy is found, whatever else differs."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cellsearch.cli.main import main
 from cellsearch.search.importance import LEAST, importances
 from tests.search.scripted import KEYS, Scripted, new_study, one_of, searched, space_of, uniform
 
@@ -37,3 +39,18 @@ def test_little_says_nothing(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     assert importances(store, SPACE) == {}
     assert LEAST > 12  # one seed on its whole grid is too little
+
+
+def test_the_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    searched(tmp_path / "results" / "s", by("max_norm"), SPACE, one_of(200), trials=25).engine.dispose()
+    assert main(["status", "s", "--settings"]) == 0
+    first, *rows = capsys.readouterr().out.splitlines()[:4]
+    assert first.split() == ["hyperparameter", "arithmetic", "xml"]
+    assert {row.split()[0] for row in rows} == {"max_norm", "learning_rate", "init_scale"}
+    assert rows[0].split()[0] == "max_norm"
+    assert main(["status", "--settings", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "s" and set(found["importance"]) == {"arithmetic", "xml"}

@@ -15,9 +15,9 @@ from cellsearch.search.crew import Crew, Orders
 from cellsearch.search.journal import Journal, JournalError, events
 from cellsearch.search.launch import slurm
 from cellsearch.search.run import Options
-from cellsearch.search.slots import Slot
 from cellsearch.search.spool import Spool
 from cellsearch.search.station import Posting, join
+from cellsearch.search.storage.trials import Item
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of
 
@@ -193,16 +193,17 @@ def test_what_is_written_whole_replaces_a_link(tmp_path: Path, outside: Path, tr
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_what_is_kept_for_later_stays_in_the_folder(tmp_path: Path, outside: Path, trap: str) -> None:
-    slot, outcomes = Slot(14, "propose", "a" * 64, "b" * 64, ""), (Outcome(3, "done", 0.5, 0.5, 3, 8, 100),)
+    item = Item(14, 0, 15, "propose", "a" * 64, "b" * 64, "")
+    outcomes = (Outcome("rate=3", "done", 0.5, 0.5, 3, 8, 100),)
     (tmp_path / "link").symlink_to(outside.parent)
     path = tmp_path / "link"
-    refused(lambda: Spool(path, "s").keep(slot, "xml", outcomes, 1.0), path)
+    refused(lambda: Spool(path, "s").keep(item, "xml", outcomes, 1.0), path)
     kept = Spool(tmp_path / "spool", "s")
     kept.folder.mkdir()
-    TRAPS[trap](kept._path(slot, "xml"), outside)
-    assert kept.find(slot, "xml", [3]) is None  # at once
-    kept.keep(slot, "xml", outcomes, 1.0)
-    assert kept.find(slot, "xml", [3]) == (outcomes, 1.0)
+    TRAPS[trap](kept._path(item, "xml"), outside)
+    assert kept.find(item, "xml", ["rate=3"]) is None  # at once
+    kept.keep(item, "xml", outcomes, 1.0)
+    assert kept.find(item, "xml", ["rate=3"]) == (outcomes, 1.0)
     assert tree(outside.parent) == {"precious": PRECIOUS}
 
 

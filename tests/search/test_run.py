@@ -198,8 +198,6 @@ def test_a_worker_killed_at_the_worst_moment_changes_nothing(
     check_log(tmp_path, 20)
 
 
-
-
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     process = start(tmp_path, 2, 20, 0.05)
     until(lambda: running(tmp_path) == 2)

@@ -116,7 +116,9 @@ def test_a_setting_that_does_not_fit_alone_fails_and_says_the_numbers(memorize: 
     """Of one and two layers the latter take more."""
     cell = zoo.load("gru")
     found = evaluate(cell, memorize, GRID, range(16), EXACT, seed=1)
-    narrow, wide = sorted({(o.hidden, GRID[keys(GRID)[o.setting]].layers) for o in found}, key=lambda pair: pair[1])
+    narrow, wide = sorted(
+        {(o.hidden, GRID[keys(GRID)[o.setting]].layers) for o in found}, key=lambda pair: pair[1]
+    )
     needed = [memory(shape(cell, memorize.vocabulary, n, h), 1, EXACT).total for h, n in (narrow, wide)]
     assert needed[0] < needed[1]
     cut_ = evaluate(cell, memorize, GRID, range(16), EXACT, seed=1, memory=needed[1] - 1)

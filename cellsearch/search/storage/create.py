@@ -23,7 +23,7 @@ from cellsearch.search.space import Space
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import RECORD, distributions, record_of, structure, within
 from cellsearch.search.storage.pruner import steps
-from cellsearch.search.storage.rdb import CellStorage, prepare
+from cellsearch.search.storage.rdb import CellStorage, delete_trials, prepare
 from cellsearch.search.storage.tables import Store
 from cellsearch.train.settings import keys
 
@@ -64,6 +64,8 @@ def bind(
             f"{database.shown(store.url)}: there is a study {store.name!r} of Optuna\n"
             "give the command again if a search was just started there, or choose another --name"
         ) from error
+    # Optuna uses ids again, and a trial that was created while its study was deleted may be left behind
+    delete_trials(connection, study_id)
     for key, value in about(space, identity, own).items():
         storage.set_study_user_attr(study_id, key, value)
     storage.set_study_system_attr(study_id, "study:metric_names", ["score"])
@@ -79,13 +81,12 @@ def bind(
 
 def about(space: Space, identity: Identity, own: str) -> dict[str, Any]:
     """The attributes of the study, for readers of Optuna's tables."""
-    filter = (
-        f"accuracy / 1 for the filter, which asks for {space.filter.accuracy:g}; " if space.filter else ""
-    )
+    filter = f"; in the filter 1, and {space.filter.accuracy:g} is required" if space.filter else ""
     return {
         tables.STUDY_KEY: own,
         "value": f"least ratio of the best accuracy of the cell to that of {space.baseline}, over all tasks",
-        "reports": f"best accuracy of the cell so far / unit of the stage ({filter}{space.baseline}'s best)",
+        "reports": "best accuracy of the cell so far on the stage, divided by the unit of that: the best of "
+        f"{space.baseline} on a task{filter}",
         "steps": {str(step): stage for stage, step in steps(space).items()},
         "space": space.name,
         "seed": identity.seed,
@@ -102,12 +103,13 @@ def plan(
     cells: list[dict[str, Any]] = []
     functions: list[dict[str, Any]] = []
     claims: list[dict[str, Any]] = []
-    for number, (seed, cell) in enumerate(zip(seeds, parsed, strict=True)):
+    for seed, cell in zip(seeds, parsed, strict=True):
         pieces = pieces_of(space)
         items = [{"piece": k, "kind": "baseline", "task": task} for k, (task, _) in enumerate(pieces)]
         items.append({"piece": len(items), "kind": "seed", "task": ""})
         storage.planned = [item | {"fingerprint": seed.fingerprint, "owner": ""} for item in items]
-        storage.create_new_trial(study_id, of_seed(seed, cell, ranges))
+        made = storage.create_new_trial(study_id, of_seed(seed, cell, ranges))
+        number = storage.get_trial_number_from_id(made)
         mine = {"study": store.study, "fingerprint": seed.fingerprint, "trial": number}
         cells.append(mine | {"name": seed.name, "text": seed.text, "seed": True})
         functions.append({"study": store.study, "function": seed.function, "fingerprint": seed.fingerprint})

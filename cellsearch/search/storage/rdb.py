@@ -23,26 +23,27 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
 from cellsearch.search.database import shown
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.attributes import Distributions
-from cellsearch.search.storage.tables import Full, Store, Superseded, items, studies
+from cellsearch.search.storage.tables import Full, Store, Superseded, items, optuna_trials, studies
 
 
 class Sessions(threading.local):
-    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine, for
-    reading."""
+    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine. All
+    that happens within one call of Optuna has the same one, so that the check of the owner is part of the
+    write."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.own = Session(engine)  # Optuna closes it after each use, and then it begins anew
         self.joined: Session | None = None
 
     def __call__(self) -> Session:
-        return self.joined if self.joined is not None else Session(self.engine)
+        return self.joined if self.joined is not None else self.own
 
     def remove(self) -> None:
         """Sessions are closed after each use."""
@@ -77,11 +78,17 @@ class CellStorage(RDBStorage):
                 self.sessions.joined = None
 
     def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
-        super().check_trial_is_updatable(trial_id, trial_state)
         here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
-        rows = self.sessions().execute(select(items.c.owner, items.c.outcome).where(*here)).all()
+        theirs = (
+            select(optuna_trials.c.study_id).where(optuna_trials.c.trial_id == trial_id).scalar_subquery()
+        )
+        ours = (theirs == tables.bound(self.store.study)).label("ours")
+        rows = self.sessions().execute(select(items.c.owner, items.c.outcome, ours).where(*here)).all()
+        if rows and not rows[0].ours:
+            raise tables.gone(self.store)
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
+        super().check_trial_is_updatable(trial_id, trial_state)  # last: its error may be passed over
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -117,6 +124,8 @@ class CellStorage(RDBStorage):
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
+        if session.execute(select(tables.bound(self.store.study))).scalar() != study_id:
+            raise tables.gone(self.store)
         if not self.planned and not room(session, self.store.study):
             raise Full
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
@@ -137,11 +146,7 @@ def deleted(store: Store) -> Iterator[None]:
     except KeyError as error:
         if error.args[:1] != (models.NOT_FOUND_MSG,):
             raise
-        raise RunError(
-            f"{shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
-            "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
-            "start under another --name"
-        ) from error
+        raise tables.gone(store) from error
 
 
 def room(session: Session | Connection, study: int) -> bool:
@@ -183,6 +188,15 @@ def direct(storage: RDBStorage) -> BaseStorage:
     return found
 
 
+def delete_trials(connection: Connection, study_id: int) -> None:
+    """Deletes all trials that Optuna has under this id of a study, and whatever belongs to no trial."""
+    others = select(optuna_trials.c.trial_id).where(optuna_trials.c.study_id != study_id)
+    for table in models.BaseModel.metadata.tables.values():
+        if "trial_id" in table.c and table.name != optuna_trials.name:
+            connection.execute(delete(table).where(table.c.trial_id.not_in(others)))
+    connection.execute(delete(optuna_trials).where(optuna_trials.c.study_id == study_id))
+
+
 def prepare(engine: Engine, url: str) -> None:
     """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
     several connections for it, and fail where two processes do it at one instant. A RunError where those that
@@ -193,23 +207,32 @@ def prepare(engine: Engine, url: str) -> None:
 
 def _prepare(connection: Connection, url: str) -> None:
     """What Optuna does when it opens a storage."""
-    # here: a worker does not need it
-    from alembic.runtime.migration import MigrationContext
-
     models.BaseModel.metadata.create_all(connection)
-    versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
-    versions.url = url
     info: Any = models.VersionInfoModel.__table__
     schema = connection.execute(select(info.c.schema_version)).scalar()
     if schema is None:
         new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
         connection.execute(insert(info).values(version_info_id=1, **new))
-    context, head = MigrationContext.configure(connection), versions.get_head_version()
-    found = context.get_current_revision()
-    if found is None and schema in (None, models.SCHEMA_VERSION):
-        context.stamp(versions._create_alembic_script(), head)
-    elif found != head:
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), versions.get_head_version())
+    compatible(connection, url)
+
+
+def compatible(connection: Connection, url: str) -> None:
+    """A RunError where Optuna's tables are of another version of Optuna: nothing may be written to them."""
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() != versions.get_head_version():
         raise RunError(
             f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
             "upgrade it: optuna storage upgrade --storage URL"
         )
+
+
+def _versions(connection: Connection, url: str) -> tuple[Any, _VersionManager]:
+    # here: reading verbs do not need it
+    from alembic.runtime.migration import MigrationContext
+
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser writes, in several transactions
+    versions.url = url
+    return MigrationContext.configure(connection), versions

@@ -35,11 +35,13 @@ from sqlalchemy import (
     column,
     func,
     inspect,
+    literal,
     select,
     table,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from cellsearch.errors import RunError
 from cellsearch.search import database
 from cellsearch.search.database import translated
 
@@ -205,6 +207,9 @@ optuna_trials = table(
     "trials", column("trial_id"), column("study_id"), column("number"), column("state", String)
 )
 optuna_values = table("trial_values", column("trial_id"), column("value"))
+optuna_reports = table(
+    "trial_intermediate_values", column("trial_id"), column("step"), column("intermediate_value")
+)
 
 
 class Superseded(Exception):
@@ -213,6 +218,14 @@ class Superseded(Exception):
 
 class Full(Exception):
     """The target of the study is met: no trial is created."""
+
+
+def bound(study: int) -> Any:
+    """A scalar subquery: Optuna's id of the study that is bound to row `study` of ours. NULL where it was
+    deleted, also where Optuna uses its id again."""
+    value = literal('"') + studies.c.uuid + literal('"')  # as JSON
+    theirs = (optuna_attributes.c.key == STUDY_KEY, optuna_attributes.c.value_json == value)
+    return select(optuna_attributes.c.study_id).where(studies.c.id == study, *theirs).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +247,15 @@ def version_of(connection: Connection) -> int:
     if version.name not in there:
         return 0
     return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
+
+
+def gone(store: Store) -> RunError:
+    """The error of a process whose study was deleted with Optuna's own tools."""
+    return RunError(
+        f"{database.shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
+        "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
+        "start under another --name"
+    )
 
 
 def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
@@ -306,8 +328,10 @@ def _begun(store: Store, *first: str) -> Iterator[Connection]:
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
     """For one statement that writes and is a transaction by itself."""
-    postgres = store.engine.dialect.name == "postgresql"
-    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if postgres else {"immediate": True}
+    options: dict[str, Any] = {"immediate": True}
+    given = store.engine.get_execution_options()
+    if store.engine.dialect.name == "postgresql" and not given.get("postgresql_readonly"):
+        options = {"isolation_level": "AUTOCOMMIT"}  # which would not be read-only
     with translated(store.url), store.engine.execution_options(**options).begin() as connection:
         yield connection
 

@@ -27,10 +27,12 @@ from cellsearch.search.storage.tables import (
     Store,
     Superseded,
     alone,
+    bound,
     cells,
     claims,
     equivalents,
     functions,
+    gone,
     items,
     reading,
     stages,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # reading verbs use this module and load no Optuna
 
     from cellsearch.search.storage.driver import Driver
 
+RACES = 10  # times that another worker may record the same cell at the same moment
 RETRIES = 2  # crashes in a row, with no stage recorded in between, after which a trial is tried again
 
 
@@ -136,6 +139,7 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
 
     facts = select(
         studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
+        bound(store.study).label("bound"),
         number(*open_, items.c.kind == "baseline").label("pieces"),
         number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
         number(*open_, items.c.kind == "").label("undecided"),
@@ -145,6 +149,8 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
         known = connection.execute(facts).one()
+        if known.bound is None:
+            raise gone(store)
         own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
         if rows := connection.execute(own).all():
             return known, rows
@@ -206,14 +212,13 @@ def decide(
     before is recorded.
 
     A cell that is not known by its fingerprint and is by its function is recorded as equivalent; the trial is
-    then about the cell that it is equivalent to. `write` gets the fingerprint and the text of the recorded
-    cell that the trial is about, and writes the rest in the same transaction; it may not read in another one,
-    for which a worker would need a second connection.
+    then about the cell that it is equivalent to. `write` gets the fingerprint of that cell and its
+    text, and writes the rest in the same transaction.
     """
     store = driver.store
     cell = {"study": store.study, "fingerprint": decided.fingerprint, "name": decided.name}
     cell |= {"text": decided.text, "parent": decided.parent, "edits": json.dumps(list(decided.edits))}
-    while True:
+    for last in (*[False] * RACES, True):
         try:
             with driver.apart() as connection:
                 row = _own(connection, driver, item)
@@ -222,12 +227,13 @@ def decide(
                 about = _met(connection, store, cell | {"trial": item.trial}, decided.function)
                 values = {"kind": decided.kind, "fingerprint": about, "parent": decided.parent}
                 _set(connection, store, item, **values)
-                recorded = (cells.c.study == store.study, cells.c.fingerprint == about)
-                write(about, connection.execute(select(cells.c.text).where(*recorded)).scalar_one())
+                key = (cells.c.study == store.study, cells.c.fingerprint == about)
+                write(about, str(connection.execute(select(cells.c.text).where(*key)).scalar_one()))
             return replace(item, kind=decided.kind, fingerprint=about, parent=decided.parent)
         except RunError as error:
-            if not isinstance(error.__cause__, IntegrityError):
+            if last or not isinstance(error.__cause__, IntegrityError):
                 raise  # else another worker has recorded this cell, or an equivalent one, at this moment
+    raise AssertionError("the last try returns or raises")
 
 
 def _met(connection: Connection, store: Store, cell: Mapping[str, Any], function: str) -> str:
@@ -311,12 +317,14 @@ def commit(
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
         _own(connection, driver, item)
-        if connection.execute(select(stages.c.task).where(*key)).first() is None:  # else the answer was lost
+        new = connection.execute(select(stages.c.task).where(*key)).first() is None
+        if new:  # else the answer was lost
             connection.execute(insert(stages).values(row))
             _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
-        report(best)
+        if new:  # else it is reported already, and the best may have grown by another trial of the cell
+            report(best)
     return best
 
 
@@ -370,9 +378,7 @@ def finish(
         return
     with driver.apart() as connection:
         _end(connection, driver, item, values, trial)
-    with alone(
-        store
-    ) as connection:  # apart from the rest: every worker shares this row, and it seldom changes
+        # last: every worker shares this row, which is locked where there is a streak to end
         streak = (studies.c.id == store.study, studies.c.streak > 0)
         connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
 

@@ -37,7 +37,7 @@ from cellsearch.search.storage.attributes import (
 from cellsearch.search.storage.create import bind
 from cellsearch.search.storage.driver import STATES
 from cellsearch.search.storage.pruner import steps
-from cellsearch.search.storage.rdb import CellStorage
+from cellsearch.search.storage.rdb import CellStorage, delete_trials
 from cellsearch.search.storage.tables import Store
 from cellsearch.train.settings import keys
 
@@ -123,11 +123,9 @@ def copies_of(connection: Connection, name: str) -> dict[int, tuple[datetime | N
         .where(trial.study_id == study, param.param_name == "slot")
     )
     times = {int(row[0]): (row[1], row[2]) for row in connection.execute(query)}
-    trials = select(trial.trial_id).where(trial.study_id == study)
+    delete_trials(connection, study)
     for table in reversed(models.BaseModel.metadata.sorted_tables):
-        if "trial_id" in table.c and table.name != "trials":
-            connection.execute(delete(table).where(table.c.trial_id.in_(trials)))
-        elif "study_id" in table.c:
+        if "study_id" in table.c:
             connection.execute(delete(table).where(table.c.study_id == study))
     return times
 

@@ -1,0 +1,25 @@
+"""The importance of hyperparameters as a table: a line for each, a column for each task."""
+
+from collections.abc import Mapping
+
+from rich.text import Text
+
+from cellsearch.errors import printable
+from cellsearch.report.columns import Column, table, text, wrapped
+
+ABOUT = (
+    "how much of the difference between the best settings of a cell and the others is due to each "
+    "hyperparameter (PED-ANOVA), over all trained settings"
+)
+
+
+def lines(found: Mapping[str, Mapping[str, float]], width: int) -> list[Text]:
+    """The table in `width` columns."""
+    if not found:
+        return [text("too few settings are trained to say which hyperparameters matter", "dim")]
+    names = list(dict.fromkeys(name for shares in found.values() for name in shares))
+    columns = [Column("hyperparameter", [text(name, "bold") for name in names])]
+    for task, shares in found.items():
+        cells = [text(f"{100 * shares[name]:.0f}%" if name in shares else "") for name in names]
+        columns.append(Column(printable(task, 40), cells, right=True))
+    return [*table(columns, width), text(""), *wrapped(ABOUT, width, style="dim")]
