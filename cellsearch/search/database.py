@@ -73,8 +73,9 @@ def engine_options(url: str) -> dict[str, Any]:
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
+        # a database without an encoding (SQL_ASCII) would give bytes for text
         # a prepared statement belongs to a connection, and a pooler may give every transaction another one
-        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None}
+        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None, "client_encoding": "utf8"}
     return options
 
 

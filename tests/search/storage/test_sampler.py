@@ -18,9 +18,11 @@ import cellsearch as cs
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.errors import CellError, CellsearchError
+from cellsearch.search.space import load_space
 from cellsearch.search.spec import Limits
 from cellsearch.search.storage import attributes
 from cellsearch.search.storage import sampler as sampler_module
+from cellsearch.search.storage.pruner import steps
 from tests.search.scripted import space_of
 
 SEEDS = ("lstm", "gru")
@@ -71,6 +73,50 @@ def test_the_example_in_its_docstring_runs() -> None:
     best = names["best"]
     assert isinstance(best, cs.Cell)
     assert score(best) > max(score(cs.load(name)) for name in SEEDS)
+
+
+def test_ten_lines_of_a_user(tmp_path: Path) -> None:
+    """On a file, with two jobs; the stages that are reported are those of the space."""
+    space = load_space("quick")
+    steps_of = steps(space)
+
+    def mine(trial: Trial) -> float:
+        cell = cs.suggest_cell(trial)
+        learns = 0.99 if len(describe(cell).gates) >= 1 else 0.5  # what the filter asks for
+        trial.report(learns, steps_of["filter"])
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        for task in space.tasks:
+            trial.report(1 + score(cell) / 10, steps_of[task.name])
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return score(cell)
+
+    study = optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/own.db", direction="maximize", sampler=cs.MutationSampler("quick"),
+        pruner=cs.StagePruner("quick"),
+    )  # fmt: skip
+    study.optimize(mine, n_trials=20, n_jobs=2)
+    there = study.trials
+    assert [trial.number for trial in there] == list(range(20))
+    for trial in there:
+        record, last = trial.user_attrs["record"], trial.last_step
+        assert trial.params == attributes.within(
+            attributes.structure(cs.suggest_cell(trial)), trial.distributions
+        )
+        assert last is not None
+        reported = trial.intermediate_values[last]
+        passes = reported >= 0.95 if last == 0 else reported > space.strategy.threshold
+        if record["kind"] == "propose":
+            assert trial.state == (
+                TrialState.COMPLETE if passes and last == len(space.tasks) else TrialState.PRUNED
+            )
+            assert not (passes and trial.state == TrialState.PRUNED)
+        else:  # seeds and refinements are never pruned
+            assert (trial.state, last) == (TrialState.COMPLETE, len(space.tasks))
+    kinds = Counter(trial.user_attrs["record"]["kind"] for trial in there)
+    assert kinds["seed"] >= 2 and kinds["propose"] > 3
+    assert cs.suggest_cell(study.best_trial)
 
 
 def test_seeds_come_first_and_then_mutants_of_the_best() -> None:
