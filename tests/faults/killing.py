@@ -23,9 +23,8 @@ from tests.faults.witness import Witness, rows_of
 
 ALL_AT_ONCE = 0.15  # of the moments of a kill, where there are several workers
 LOOKED_AT = 0.5  # of the moments of a kill: the witness looks just before
-EARLY = (
-    0.15  # of the moments of a kill: whatever the workers are at, their start too; else once one has a trial
-)
+# Of the moments of a kill: whatever the workers are at, their start too; else one of them has a trial.
+EARLY = 0.08
 BAD = 20  # workers that ended with an error; more of them are a defect
 
 Line = dict[str, Any]
@@ -98,15 +97,16 @@ def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: No
 
 
 def wait(url: str, workers: set[str]) -> None:
-    """Until one of the workers has a trial, or all that is left has ended."""
-    limit = time.monotonic() + 30
+    """Until one of the workers has a trial, or nothing is left."""
+    limit, idle = time.monotonic() + 30, 0
     open_ = select(tables.items.c.owner).where(tables.items.c.outcome == "")
     engine = database.connect(url)
     try:
         while time.monotonic() < limit:
             with tables.reading(engine, url) as connection:
                 found = set(connection.execute(open_).scalars())
-            if found & workers or not found:
+            idle = 0 if found else idle + 1  # between two trials there may be none for a moment
+            if found & workers or idle == 50:
                 return
             time.sleep(0.01)
     finally:

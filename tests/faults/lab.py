@@ -48,7 +48,7 @@ class Wrong:
     data: str = ""  # a file whose bytes are the data of xml
     memory: int = 0  # megabytes that one cell in five wants, under a limit of `limit`
     limit: int = 0
-    diverge: bool = False  # every mutant does, on every task
+    fail: bool = False  # no mutant can be trained, on any task but the filter
     log: str = ""  # a file with a line for every stage that is trained
     stop: str = (
         ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
@@ -84,8 +84,6 @@ class Misbehaving(Scripted):
         self.wrong = wrong
         if wrong.data:
             self.data = digests(wrong.data)
-        if wrong.diverge:
-            self.accuracy = diverging
 
     def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> list[Outcome]:
         say("epoch 1 of 1")
@@ -95,14 +93,9 @@ class Misbehaving(Scripted):
         time.sleep(self.wrong.seconds * (0.5 + uniform("time", str(cell), task, *settings)))
         if self.wrong.memory and task == "filter" and uniform("memory", cell.nodes) < 0.2:
             bytearray(self.wrong.memory << 20)
+        if self.wrong.fail and fingerprint(cell) not in SEEDS.values() and task != "filter":
+            return [Outcome(key, "failed", None, None, 0, 8, 100, "out of memory") for key in settings]
         return super().evaluate(cell, task, settings, seed, say)
-
-
-def diverging(mark: str, task: str, setting: int) -> float | None:
-    """Mutants memorise and then diverge on every task."""
-    if mark in SEEDS.values():
-        return 0.5
-    return 1.0 if task == "filter" else None
 
 
 def digests(file: str) -> Mapping[str, str]:

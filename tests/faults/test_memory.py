@@ -25,9 +25,9 @@ def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(fo
 @pytest.mark.long
 def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     """It stops with the first cause, not with the last, and does not try for ever."""
-    orders = {"trials": 100, "workers": 2, "space": {"failures": 4, "refine": 0}, "wrong": {"diverge": True}}
+    orders = {"trials": 100, "workers": 2, "space": {"failures": 4, "refine": 0}, "wrong": {"fail": True}}
     search = Search(folder, orders)
     code, said = search.run()
-    assert code == 1 and "evaluations in a row have failed; the first of them: diverged" in said
+    assert code == 1 and "evaluations in a row have failed; the first of them: failed: out of memory" in said
     assert "Traceback" not in said and len(said.splitlines()) < 4
     assert 4 <= len([row for row in search.rows(tables.items) if row["outcome"] == "failed"]) <= 6

@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
@@ -120,6 +120,18 @@ class CellStorage(RDBStorage):
         with _create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
             return int(self._get_prepared_new_trial(study_id, template_trial, session).trial_id)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        changed = super().set_trial_state_values(trial_id, state, values)
+        if state.is_finished():  # a clock that was set back, or that of another host
+            rows: Any = models.TrialModel.__table__
+            early = (rows.c.trial_id == trial_id, rows.c.datetime_complete < rows.c.datetime_start)
+            with self.sessions() as session:
+                session.execute(update(rows).where(*early).values(datetime_complete=rows.c.datetime_start))
+                session.commit()
+        return changed
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session

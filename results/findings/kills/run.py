@@ -27,7 +27,9 @@ from sqlalchemy import create_engine, make_url, text
 from cellsearch.search import database, queries, records
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
+from cellsearch.search.storage import trials
 from cellsearch.search.storage.create import create
+from cellsearch.search.storage.sampler import MutationSampler
 from cellsearch.search.storage.tables import Store
 from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, clear, torment
@@ -57,7 +59,7 @@ def folder_of() -> Iterator[Path]:
 
 
 @contextmanager
-def study_of(folder: Path, url: str, trials: int) -> Iterator[Store]:
+def study_of(folder: Path, url: str, count: int) -> Iterator[Store]:
     """A new study in a file, or in a database of its own on a server."""
     space, name = space_of(), f"kills_{secrets.token_hex(6)}"
     target, server = url, None
@@ -69,7 +71,7 @@ def study_of(folder: Path, url: str, trials: int) -> Iterator[Store]:
             connection.execute(text(f"CREATE DATABASE {name}"))
         target = make_url(url).set(database=name).render_as_string(False)
     identity = Identity(space.text, 1, DIGESTS)
-    store = create(target, "s", space, identity, "kills", Target(trials), seeds_of(space))
+    store = create(target, "s", space, identity, "kills", Target(count), seeds_of(space))
     try:
         yield store
     finally:
@@ -107,26 +109,26 @@ def rows(found: dict[str, Any]) -> dict[str, int]:
     return counts | {"reports": sum(len(trial.steps) for trial in found["optuna"].values())}
 
 
-def one(trials: int = 500, kills: int = 200) -> None:
-    with folder_of() as folder, log("one") as say, study_of(folder, "sqlite", trials) as store:
+def one(count: int = 500, kills: int = 200) -> None:
+    with folder_of() as folder, log("one") as say, study_of(folder, "sqlite", count) as store:
         store.engine.dispose()
         found = kill(Plan(store.url, 1, kills), folder, say)
-        accounts(store.url, trials, failed=None)
-        whole = searched(folder / "whole", Scripted(), space_of(), one_of(MUTANTS), trials)
+        accounts(store.url, count, failed=None)
+        whole = searched(folder / "whole", Scripted(), space_of(), one_of(MUTANTS), count)
         whole.engine.dispose()
         killed = state(store.url)
-        say(found | {"trials": trials, "rows": rows(killed), "differ": differences(killed, state(whole.url))})
+        say(found | {"trials": count, "rows": rows(killed), "differ": differences(killed, state(whole.url))})
 
 
-def four(url: str, trials: int = 400, kills: int = 100) -> None:
+def four(url: str, count: int = 400, kills: int = 100) -> None:
     name = "four-sqlite" if url.startswith("sqlite") else "four-postgresql"
-    with folder_of() as folder, log(name) as say, study_of(folder, url, trials) as store:
+    with folder_of() as folder, log(name) as say, study_of(folder, url, count) as store:
         store.engine.dispose()
         found = kill(Plan(store.url, 4, kills, seed=2), folder, say)
-        accounts(store.url, trials, failed=None)  # exact totals, nothing twice, Optuna as recorded
+        accounts(store.url, count, failed=None)  # exact totals, nothing twice, Optuna as recorded
         counts = queries.counts(store)
         store.engine.dispose()
-        say(found | {"trials": trials, "settings": counts.settings, "failed": counts.failed})
+        say(found | {"trials": count, "settings": counts.settings, "failed": counts.failed})
 
 
 class Quick(Search):
@@ -166,20 +168,40 @@ def quick(kills: int = 20) -> None:
         )  # fmt: skip
 
 
-def cpu(url: str, trials: int = 600) -> None:
+STEPS = {  # what the CPU seconds of a trial are spent on
+    "take": (trials, "take"), "choose a cell": (MutationSampler, "decide"), "record it": (trials, "decide"),
+    "claim": (trials, "claim"), "commit and report": (trials, "commit"), "tell": (trials, "finish"),
+}  # fmt: skip
+
+
+def measured(seconds: dict[str, float]) -> None:
+    """Adds up the CPU seconds of each step."""
+    for step, (owner, name) in STEPS.items():
+        call = getattr(owner, name)
+
+        def timed(*given: Any, call: Any = call, step: str = step, **named: Any) -> Any:
+            began = time.process_time()
+            try:
+                return call(*given, **named)
+            finally:
+                seconds[step] = seconds.get(step, 0.0) + time.process_time() - began
+
+        setattr(owner, name, timed)
+
+
+def cpu(url: str, most: int = 600) -> None:
     """The scripted laboratory takes next to nothing; the process is a worker and nothing else."""
-    name = "cpu-sqlite" if url.startswith("sqlite") else "cpu-postgresql"
+    name, steps = "cpu-sqlite" if url.startswith("sqlite") else "cpu-postgresql", dict[str, float]()
+    measured(steps)
     with folder_of() as folder, log(name) as say, study_of(folder, url, 0) as store:
-        last, done = time.process_time(), 0
-        for target in (0, *range(100, trials + 1, 100)):
+        work(store, space_of(), Scripted(), one_of(100_000))  # the baseline
+        for target in range(100, most + 1, 100):
             records.extend(store, Target(target))
+            steps.clear()
+            began = time.process_time()
             work(store, space_of(), Scripted(), one_of(100_000))
-            counts, now = queries.counts(store), time.process_time()
-            items = counts.baseline + counts.told if not target else target - done
-            say(
-                {"trials": target, "items": items, "milliseconds each": round(1000 * (now - last) / items, 1)}
-            )
-            last, done = time.process_time(), target
+            each = {"all": time.process_time() - began} | steps
+            say({"trials": target, "milliseconds each": {k: round(10 * v, 1) for k, v in each.items()}})
 
 
 def main(words: list[str]) -> None:
