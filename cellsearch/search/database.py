@@ -235,6 +235,7 @@ REMEDIES = (  # what the driver says -> what to do about it
 )
 # Of a server: it is cut off, starting or ending, full of connections, or asks for the transaction again.
 PASSING = ("08", "57P", "53300", "40", "55P03", "25P03")
+BUSY = ("database is locked", "too many connections")  # the latter of a user or a database; it has no state
 LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  # to ask again is no use
 
 
@@ -259,7 +260,7 @@ def _explained(url: str, error: DBAPIError) -> RunError:
 
 def _passing(error: DBAPIError, lower: str) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or "database is locked" in lower:
+    if error.connection_invalidated or any(word in lower for word in BUSY):
         return True
     if state is not None:
         return str(state).startswith(PASSING)

@@ -23,8 +23,9 @@ from cellsearch.search.spool import Spool
 from cellsearch.search.storage import trials
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.pruner import StagePruner
+from cellsearch.search.storage.rdb import compatible
 from cellsearch.search.storage.sampler import MutationSampler
-from cellsearch.search.storage.tables import Store, Superseded
+from cellsearch.search.storage.tables import Store, Superseded, reading
 from cellsearch.search.storage.trials import Idle
 from cellsearch.search.strategies import Propose
 from cellsearch.search.views import Offered, TableView
@@ -65,6 +66,7 @@ def work(
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
     sampler = MutationSampler(space, seed=known.seed, propose=propose)
+    patiently(lambda: check_optuna(store))
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)))
     runner = TrialRunner(driver, sampler, space, lab, heart, look, spool, offered)
     crashes = 0
@@ -91,6 +93,12 @@ def work(
             trials.release(store, [me], me, crash=cause, failures=failures)
             if crashes >= crashes_allowed:
                 raise
+
+
+def check_optuna(store: Store) -> None:
+    """Refuses tables of another version of Optuna."""
+    with reading(store.engine, store.url) as connection:
+        compatible(connection, store.url)
 
 
 def wait(store: Store, worker: str) -> None:

@@ -41,7 +41,7 @@ class Plan:
     seed: int = 1
     seconds: float = 0.02  # of a stage, on average
     mutants: int = 1_000
-    longest: float = 1.2  # seconds that are waited before a kill
+    longest: float = 0.8  # seconds that are waited before a kill
 
 
 def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: None) -> Line:

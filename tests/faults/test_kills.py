@@ -63,11 +63,11 @@ def test_forty_kills_of_three_workers_and_their_coordinator(folder: Path, seed: 
 @pytest.mark.timeout(1800)
 def test_two_hundred_kills_of_one_worker_change_no_row(folder: Path, tmp_path: Path) -> None:
     """Work items, claims, stages, and Optuna's trials with their values, reports, params and attributes."""
-    store = new_study(folder, space_of(), 240)
+    store = new_study(folder, space_of(), 600)
     store.engine.dispose()
     found = kill(Plan(store.url, workers=1, kills=200), tmp_path)
-    accounts(store.url, 240, failed=None)
-    whole = searched(folder / "whole", Scripted(), space_of(), one_of(MUTANTS), 240)
+    accounts(store.url, 600, failed=None)
+    whole = searched(folder / "whole", Scripted(), space_of(), one_of(MUTANTS), 600)
     whole.engine.dispose()
     assert state(store.url) == state(whole.url)
     assert found["at work"] >= 150
@@ -77,10 +77,10 @@ def test_two_hundred_kills_of_one_worker_change_no_row(folder: Path, tmp_path: P
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_hundred_kills_of_four_workers_keep_the_totals(folder: Path, tmp_path: Path) -> None:
-    store = new_study(folder, space_of(), 240)
+    store = new_study(folder, space_of(), 600)
     store.engine.dispose()
     print(f"\n{kill(Plan(store.url, workers=4, kills=100), tmp_path)}")
-    accounts(store.url, 240, failed=None)
+    accounts(store.url, 600, failed=None)
 
 
 TINY = """\

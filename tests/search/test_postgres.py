@@ -20,28 +20,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cellsearch.search.schema import Store
 from sqlalchemy import Connection, NullPool, create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from cellsearch.errors import RunError
-from cellsearch.search import (
-    board,
-    cellrecords,
-    database,
-    liveness,
-    queries,
-    records,
-    run,
-    schema,
-    slots,
-    worker,
-)
+from cellsearch.search import board, cellrecords, database, liveness, queries, records, run, worker
 from cellsearch.search.database import Unavailable
 from cellsearch.search.liveness import Heart
-from cellsearch.search.records import Identity
+from cellsearch.search.patience import patiently
+from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import Options, seeds_of
-from tests.search.scripted import DIGESTS, Scripted, one_of, searched, space_of, work
+from cellsearch.search.soundness import damages
+from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage.create import create
+from cellsearch.search.storage.driver import open_driver
+from cellsearch.search.storage.tables import Store
+from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, searched, space_of, work
 
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 RESTART = os.environ.get("CELLSEARCH_TEST_POSTGRES_RESTART", "")
@@ -71,9 +65,8 @@ def url() -> Iterator[str]:
 
 
 def made(url: str, trials: int) -> Store:
-    tasks = {task.name: len(task.grid) for task in SPACE.tasks}
     identity = Identity(SPACE.text, 1, DIGESTS)
-    return records.create(url, "s", identity, "test", trials, seeds_of(SPACE), tasks, SPACE.strategy.settings)
+    return create(url, "s", SPACE, identity, "test", Target(trials), seeds_of(SPACE))
 
 
 def table(store: Store) -> list[board.Row]:
@@ -90,17 +83,26 @@ def check_whole(store: Store, trials: int) -> None:
         0,
         0,
     )
-    with schema.reading(store.engine, store.url) as connection:
+    with tables.reading(store.engine, store.url) as connection:
         claimed = [tuple(row) for row in connection.execute(
-            select(schema.claims.c.fingerprint, schema.claims.c.task, schema.claims.c.setting)
+            select(tables.claims.c.fingerprint, tables.claims.c.task, tables.claims.c.setting)
         )]  # fmt: skip
         recorded = [
             (row.fingerprint, row.task, outcome["setting"])
-            for row in connection.execute(select(schema.stages))
+            for row in connection.execute(select(tables.stages))
             for outcome in json.loads(row.outcomes)
         ]
     assert sorted(recorded) == sorted(claimed)
     assert len(set(recorded)) == len(recorded) == counts.settings
+    assert not damages(store)  # Optuna's trials have the state and the value of their items, among others
+
+    import optuna
+
+    storage = optuna.storages.RDBStorage(database.driven(store.url).render_as_string(False))
+    study = optuna.load_study(study_name="s", storage=storage)
+    assert [trial.number for trial in study.trials] == list(range(len(SEEDS) + trials))
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +161,6 @@ def test_a_server_that_crashes_in_the_middle_loses_nothing(
     store = records.open_study(url, "s")
     assert table(store) == expected
     check_whole(store, 15)
-
-    import optuna
-
-    storage = optuna.storages.RDBStorage(database.driven(url).render_as_string(False))
-    mirror = optuna.load_study(study_name="s", storage=storage)
-    assert sorted(trial.params["slot"] for trial in mirror.trials) == list(range(12, 27))
-    storage.remove_session()
-    storage.engine.dispose()
     store.engine.dispose()
 
 
@@ -190,10 +184,9 @@ def test_a_connection_cut_inside_a_transaction_changes_nothing(url: str, expecte
     lab = Scripted()
     work(store, SPACE, lab, one_of(40))
     assert {what.split()[-1] for what in cut} >= {
-        "cellsearch_stages",
-        "cellsearch_claims",
-        "cellsearch_cells",
-    }
+        "cellsearch_stage", "cellsearch_claim", "cellsearch_cell", "cellsearch_item",
+        "trials", "trial_params", "trial_user_attributes", "trial_intermediate_values", "trial_values",
+    }  # fmt: skip
     assert table(store) == expected
     assert len(set(lab.runs)) == len(lab.runs)  # what was trained is offered again, not trained again
     check_whole(store, 15)
@@ -250,7 +243,7 @@ def test_of_two_searches_that_make_a_study_at_one_instant_one_is_refused(url: st
     refused = [str(answer) for answer in answers if isinstance(answer, RunError)]
     assert len(stores) == 1
     assert len(refused) == 3
-    assert all("was just made by somebody else" in one for one in refused)
+    assert all("there is a study 's' of Optuna" in one for one in refused)
     stores[0].engine.dispose()
 
 
@@ -312,11 +305,13 @@ def test_who_was_stopped_within_a_transaction_keeps_no_lock(
     monkeypatch.setattr(database, "BUSY_SECONDS", 1.0)
     store = made(url, 3)
     stopped = records.open_study(url, "s")
-    with pytest.raises(Unavailable), schema.writing(stopped) as connection:
+    driver = open_driver(store, "me")
+    with pytest.raises(Unavailable), tables.writing(stopped) as connection:
         began = time.monotonic()
-        assert isinstance(slots.take(store, "me"), slots.Slot)  # waits for no lock of the study
-        worker.patiently(lambda: records.spend(store, 1.0))  # this does, until it is taken away
+        assert not isinstance(trials.take(driver), trials.Idle)  # waits for no lock of the study
+        assert time.monotonic() - began < 0.5
+        patiently(lambda: records.spend(store, 1.0))  # this does, until it is taken away
         assert 0.5 < time.monotonic() - began < 10
-        connection.execute(select(schema.studies))
+        connection.execute(select(tables.studies))
     store.engine.dispose()
     stopped.engine.dispose()

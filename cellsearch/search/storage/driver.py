@@ -57,14 +57,10 @@ class Driver:
             yield connection
 
     def ask(self) -> int:
-        """A new trial, by its id. `Full` where the target is met.
-
-        It is not `study.ask`: that would first take a trial that a plain client has enqueued, which has no
-        work item.
-        """
-        made = self.storage.create_new_trial(self.study._study_id)
-        self._asked[made] = Trial(self.study, made)
-        return made
+        """A new trial, by its id. `Full` where the target is met."""
+        asked = self.study.ask()
+        self._asked[asked._trial_id] = asked
+        return asked._trial_id
 
     def trial(self, trial_id: int) -> Trial:
         """A trial of this study by its id, also one that another process has created."""

@@ -21,7 +21,7 @@ from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _VersionManager
+from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.orm import Session
@@ -90,6 +90,15 @@ class CellStorage(RDBStorage):
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
 
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As Optuna does, but none is waiting: `ask` would look for one among all trials, and give a worker
+        the trial that a plain client has enqueued, which has no work item."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
+
     def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
         """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
         with self.sessions() as session:
@@ -105,17 +114,12 @@ class CellStorage(RDBStorage):
             session.execute(insert(models.TrialParamModel), rows)
             session.commit()
 
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        """As ever, but none that waits: `ask` would take a trial that a plain client has enqueued, which is
-        about no cell."""
-        if states == (TrialState.WAITING,):
-            return []
-        return super().get_all_trials(study_id, deepcopy, states)
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As Optuna does, but once: after an error the transaction that it is part of is gone, and what began
+        that tries again."""
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            return int(self._get_prepared_new_trial(study_id, template_trial, session).trial_id)
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
@@ -194,23 +198,32 @@ def prepare(engine: Engine, url: str) -> None:
 
 def _prepare(connection: Connection, url: str) -> None:
     """What Optuna does when it opens a storage."""
-    # here: a worker does not need it
-    from alembic.runtime.migration import MigrationContext
-
     models.BaseModel.metadata.create_all(connection)
-    versions = _VersionManager.__new__(_VersionManager)  # its initialiser is what is done here
-    versions.url = url
     info: Any = models.VersionInfoModel.__table__
     schema = connection.execute(select(info.c.schema_version)).scalar()
     if schema is None:
         new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
         connection.execute(insert(info).values(version_info_id=1, **new))
-    context, head = MigrationContext.configure(connection), versions.get_head_version()
-    found = context.get_current_revision()
-    if found is None and schema in (None, models.SCHEMA_VERSION):
-        context.stamp(versions._create_alembic_script(), head)
-    elif found != head:
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), versions.get_head_version())
+    compatible(connection, url)
+
+
+def compatible(connection: Connection, url: str) -> None:
+    """A RunError where Optuna's tables are of another version of Optuna: nothing may be written to them."""
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() != versions.get_head_version():
         raise RunError(
             f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
             "upgrade it: optuna storage upgrade --storage URL"
         )
+
+
+def _versions(connection: Connection, url: str) -> tuple[Any, _VersionManager]:
+    # here: reading verbs do not need it
+    from alembic.runtime.migration import MigrationContext
+
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser writes, in several transactions
+    versions.url = url
+    return MigrationContext.configure(connection), versions

@@ -129,7 +129,7 @@ items = Table(  # work items: who may write to a trial; a seed has several, any 
     Column("cause", Text, nullable=False, default=""),
     Column("score", Float),
     Column("seconds", Float, nullable=False, default=0.0),
-    Index("cellsearch_item_open", "study", "outcome", "owner"),
+    Index("cellsearch_item_open", "study", "outcome", "owner", "trial", "piece"),  # in the order of `take`
     Index("cellsearch_item_counts", "study", "kind", "outcome", "trial"),
     Index("cellsearch_item_trial", "trial_id", "study"),
 )

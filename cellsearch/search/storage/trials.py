@@ -177,8 +177,8 @@ def _create(driver: "Driver", count: int) -> list[Item]:
             except Full:
                 break
         here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
-        rows = connection.execute(select(items).where(*here).order_by(items.c.trial)).all()
-    return [_item(row) for row in rows]
+        rows = connection.execute(select(items).where(*here)).all()  # sorted there, SQLite would read all
+    return [_item(row) for row in sorted(rows, key=lambda row: row.trial)]
 
 
 def _waits(known: Any) -> bool:
@@ -315,14 +315,13 @@ def commit(
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
         _own(connection, driver, item)
-        there = connection.execute(select(stages.c.task).where(*key)).first()
-        new = there is None  # else the answer was lost
-        if new:
+        new = connection.execute(select(stages.c.task).where(*key)).first() is None
+        if new:  # else the answer was lost
             connection.execute(insert(stages).values(row))
             _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
-        if new:  # else it is reported, and the best may have grown by another trial of the cell
+        if new:  # else it is reported already, and the best may have grown by another trial of the cell
             report(best)
     return best
 
@@ -377,9 +376,7 @@ def finish(
         return
     with driver.apart() as connection:
         _end(connection, driver, item, values, trial)
-    with alone(
-        store
-    ) as connection:  # apart from the rest: every worker shares this row, and it seldom changes
+        # last: every worker shares this row, which is locked where there is a streak to end
         streak = (studies.c.id == store.study, studies.c.streak > 0)
         connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
 

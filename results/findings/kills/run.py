@@ -107,7 +107,7 @@ def rows(found: dict[str, Any]) -> dict[str, int]:
     return counts | {"reports": sum(len(trial.steps) for trial in found["optuna"].values())}
 
 
-def one(trials: int = 240, kills: int = 200) -> None:
+def one(trials: int = 500, kills: int = 200) -> None:
     with folder_of() as folder, log("one") as say, study_of(folder, "sqlite", trials) as store:
         store.engine.dispose()
         found = kill(Plan(store.url, 1, kills), folder, say)
@@ -118,7 +118,7 @@ def one(trials: int = 240, kills: int = 200) -> None:
         say(found | {"trials": trials, "rows": rows(killed), "differ": differences(killed, state(whole.url))})
 
 
-def four(url: str, trials: int = 240, kills: int = 100) -> None:
+def four(url: str, trials: int = 400, kills: int = 100) -> None:
     name = "four-sqlite" if url.startswith("sqlite") else "four-postgresql"
     with folder_of() as folder, log(name) as say, study_of(folder, url, trials) as store:
         store.engine.dispose()

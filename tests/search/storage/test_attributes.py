@@ -202,12 +202,14 @@ def test_the_search_itself_is_not_moved_by_a_trial_that_another_program_adds(tmp
     store = new_study(tmp_path, SPACE, trials=6)
     work(store, SPACE, Scripted(), one_of(60))
     opened(store).add_trial(create_trial(value=99.0))
+    opened(store).enqueue_trial({"cell.depth": 3})
     records.extend(store, Target(9))
     work(store, SPACE, Scripted(), one_of(60))
     there = opened(store).trials
-    assert [trial.number for trial in there] == list(range(len(SEEDS) + 10))
-    foreign = len(SEEDS) + 6
-    assert [row.trial for row in items_of(store)] == [t.number for t in there if t.number != foreign]
+    assert [trial.number for trial in there] == list(range(len(SEEDS) + 11))
+    foreign = (len(SEEDS) + 6, len(SEEDS) + 7)
+    assert [row.trial for row in items_of(store)] == [t.number for t in there if t.number not in foreign]
+    assert there[foreign[1]].state == TrialState.WAITING  # no worker takes it
     assert board.status(store, SPACE).finished
     assert max(row.score or 0.0 for row in board.leaderboard(store, SPACE)) < 99
 
