@@ -5,10 +5,11 @@ SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds
 
 import json
 import os
+import sqlite3
 import warnings
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from cellsearch.search import sqlite_files
 
 BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
+SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
 
 
 class Unavailable(RunError):
@@ -102,6 +104,21 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         elif engine.dialect.name == "postgresql":
             _close_with(engine)
         return engine
+
+
+def settle(engine: Engine) -> None:
+    """Ends work on a database: connections are closed, and an SQLite file holds everything by itself.
+
+    SQLite moves its write-ahead log into the file when the last connection closes, unless that is one that
+    only reads. A copy of the file alone would then lack what the log holds.
+    """
+    if engine.dialect.name == "sqlite":
+        with suppress(RunError, DBAPIError, sqlite3.Error), engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.look()
+            driver.execute(f"PRAGMA busy_timeout={1_000 * SETTLE_SECONDS}")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()  # as far as readers allow
+    engine.dispose()
 
 
 def _close_with(engine: Engine) -> None:

@@ -84,12 +84,15 @@ def search(
     refuse_links(*written)  # the rest says so when it is opened
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
-        write_text(folder / "space.yaml", records.facts(store).space)
-        me = liveness.myself("search")
-        orders = Orders(name, store.url, "cpu", options.data, str(folder / "spool"), me.id)
-        crew = Crew(places(options.devices, options.workers), orders, options.command, folder / "logs")
-        with listening() as signals:
-            return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
+        try:
+            write_text(folder / "space.yaml", records.facts(store).space)
+            me = liveness.myself("search")
+            orders = Orders(name, store.url, "cpu", options.data, str(folder / "spool"), me.id)
+            crew = Crew(places(options.devices, options.workers), orders, options.command, folder / "logs")
+            with listening() as signals:
+                return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
+        finally:
+            database.settle(store.engine)
 
 
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cellsearch.errors import CellsearchError
 from cellsearch.files import own_folder
-from cellsearch.search import liveness, queries, records
+from cellsearch.search import database, liveness, queries, records
 from cellsearch.search.crew import WORKER, Crew, Exit, Orders, places
 from cellsearch.search.database import Unavailable
 from cellsearch.search.exits import RESTARTS, bury, hopeless
@@ -58,6 +58,13 @@ def join(posting: Posting, tell: Tell, command: Sequence[str] = WORKER) -> int:
 
 def _join(posting: Posting, tell: Tell, command: Sequence[str], signals: Signals) -> int:
     store = patiently(lambda: records.open_study(posting.storage, posting.name))
+    try:
+        return _work(store, posting, tell, command, signals)
+    finally:
+        database.settle(store.engine)
+
+
+def _work(store: Store, posting: Posting, tell: Tell, command: Sequence[str], signals: Signals) -> int:
     space = parse_space(patiently(lambda: records.facts(store)).space, f"{posting.name}/space.yaml")
     folder = Path(posting.results) / posting.name
     logs = folder / "logs"

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -57,6 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0, err
     assert re.search(r"^1 +rnn|^1 +gru|^1 +m\d", out, re.MULTILINE) and "cellsearch export tiny:1" in out
+    with sqlite3.connect(f"file:{folder}/results/tiny/study.db?immutable=1", uri=True) as file:
+        query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE' OR state = 'PRUNED'"
+        assert file.execute(query).fetchone() == (4,)  # two seeds too, in the file itself and not in its log
+    file.close()
     assert "tiny: getting the data ready" in err and "2 of 2 trials (" in err
     assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
     return folder

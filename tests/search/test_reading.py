@@ -100,6 +100,30 @@ def test_writers_and_readers_see_each_other(tmp_path: Path) -> None:
     reader.engine.dispose()
 
 
+def test_after_a_search_the_file_is_whole_by_itself(tmp_path: Path) -> None:
+    """SQLite alone would leave everything in its log where a reader is the last to close."""
+    store = searched(tmp_path / "s", Scripted(), SPACE, one_of(40))
+    reader = records.open_study(store.url, "s", read_only=True)
+    seen = queries.counts(reader)
+    with reader.engine.begin() as connection:  # even one that is in the middle of reading
+        connection.execute(text("SELECT * FROM trials")).all()
+        database.settle(store.engine)
+    shutil.copyfile(tmp_path / "s" / "study.db", tmp_path / "copy.db")
+    copy = records.open_study(url_of(tmp_path / "copy.db"), "s", read_only=True)
+    assert queries.counts(copy) == seen and soundness.damages(copy) == []
+    database.settle(store.engine)  # again, and with nothing to do
+    assert queries.counts(reader) == seen
+    reader.engine.dispose()
+    copy.engine.dispose()
+
+
+def test_to_settle_is_no_error_where_the_file_is_gone(tmp_path: Path) -> None:
+    store = searched(tmp_path / "s", Scripted(), SPACE, one_of(40))
+    shutil.move(tmp_path / "s", tmp_path / "t")
+    database.settle(store.engine)
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_search_that_was_read_is_not_the_newest(file: Path) -> None:
     """SQLite leaves an empty log beside a file that was opened read-only."""
     results = file.parents[1]
