@@ -21,14 +21,14 @@ def rows(count: int) -> list[Row]:
             fingerprint=f"{k:064x}",
             score=1.1 - k / 1e5,
             tasks=tuple(
-                TaskResult(t, 1.1 - k / 1e5, 0.8 - k / 1e5, 0.3, 3, 20_000, 99, 20, True)
+                TaskResult(t, 1.1 - k / 1e5, 0.8 - k / 1e5, 0.3, "rate=3", 20_000, 99, 20, True)
                 for t in ("xml", "music")
             ),
             parameters=20_000 + k,
             settings=60,
             status="ranked" if k < count // 2 else "filtered at filter",
             parent="p" * 64,
-            slot=k,
+            trial=k,
             text=TEXTS[k % 3],
         )
         for k in range(count)
