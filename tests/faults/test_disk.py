@@ -93,7 +93,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
 def test_files_that_may_not_grow(folder: Path) -> None:
     """A limit of the system on the size of files (`ulimit -f`): every write behind it fails, in every process."""
     search = Search(folder, {"trials": TRIALS, "wrong": SLOW})
-    refused(search.run(file_limit=200_000), "the disk does not write", "the disk is full")
+    refused(search.run(file_limit=700_000), "the disk does not write", "the disk is full")
     witness = Witness(search.url)
     assert witness.look()
     assert search.run() == (0, "")

@@ -86,12 +86,12 @@ def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) ->
     search = Search(folder, {"trials": 6, "workers": 2, "wrong": {"seconds": stage, **lease}})
     process = search.start()
     until(lambda: len(held(search)) == 2, process)
-    before = held(search)
+    before = {worker.id for worker in search.workers()}
     os.killpg(process.pid, signal.SIGSTOP)
     time.sleep(2 * seconds)
     os.killpg(process.pid, signal.SIGCONT)
     time.sleep(0.5 * seconds)
-    assert {worker.id for worker in search.workers()} == set(before)
+    assert {worker.id for worker in search.workers()} == before
     assert not attempts(search)
     assert end(process, 600) == (0, "")
     accounts(search.url, 6)
