@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, update
 from cellsearch.errors import RunError
 from cellsearch.search import processes
 from cellsearch.search.deadline import Deadline
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings
 from cellsearch.search.storage.tables import Store, alone, reading, unless_there, workers
 
 BEAT_SECONDS = 2.0
@@ -114,8 +114,8 @@ def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[st
 
 
 def leave(store: Store, gone: Sequence[str], by: str, *, crash: str = "", failures: int) -> list[int]:
-    """Releases the trials of these workers and removes their rows: see `trials.release`."""
-    released = trials.release(store, gone, by, crash=crash, failures=failures)
+    """Releases the trials of these workers and removes their rows: see `endings.release`."""
+    released = endings.release(store, gone, by, crash=crash, failures=failures)
     with alone(store) as connection:
         connection.execute(
             delete(workers).where(workers.c.study == store.study, workers.c.id.in_(list(gone)))
@@ -132,7 +132,7 @@ def recover(
     `crash` is left out at the start of a search: then a whole search may have been killed, which is no
     trial's fault.
     """
-    host, held = processes.machine(), trials.holders(store)
+    host, held = processes.machine(), endings.holders(store)
     everyone = listed(store)  # later than the holders: a worker is listed before it takes a trial
     dead = [w.id for w in everyone if w.host == host and w.id not in spare and not alive(w)]
     dead += sorted(set(held) - {w.id for w in everyone} - set(spare))

@@ -33,7 +33,7 @@ from cellsearch.search.records import Facts, freeze
 from cellsearch.search.sections import FILTER
 from cellsearch.search.space import Space
 from cellsearch.search.spool import Spool
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, trials
 from cellsearch.search.storage.attributes import record_of
 from cellsearch.search.storage.driver import Driver, report
 from cellsearch.search.storage.pruner import steps
@@ -282,7 +282,7 @@ class TrialRunner:
         """Ends the item, and tells its trial. `counts`: a failure is one of a row that stops the search."""
         failures = self.space.strategy.failures if counts else None
         patiently(
-            lambda: trials.finish(
+            lambda: endings.finish(
                 self.driver,
                 item,
                 outcome,

@@ -20,13 +20,13 @@ from cellsearch.search.records import Facts, facts
 from cellsearch.search.runner import TrialRunner
 from cellsearch.search.space import Space
 from cellsearch.search.spool import Spool
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.pruner import StagePruner
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.rdb import compatible
 from cellsearch.search.storage.sampler import MutationSampler
 from cellsearch.search.storage.tables import Store, Superseded, reading
-from cellsearch.search.storage.trials import Idle
 from cellsearch.search.strategies import Propose
 from cellsearch.search.views import Offered, TableView
 
@@ -72,7 +72,7 @@ def work(
     crashes = 0
     while True:
         heart.doing = "looking for a trial"
-        taken = patiently(lambda: trials.take(driver, COHORT))
+        taken = patiently(lambda: queue.take(driver, COHORT))
         if taken is Idle.DONE:
             return
         if isinstance(taken, Idle):
@@ -90,7 +90,7 @@ def work(
         except Exception as error:
             crashes += 1
             cause = printable(f"{type(error).__name__}: {error}", 1_000)
-            trials.release(store, [me], me, crash=cause, failures=failures)
+            endings.release(store, [me], me, crash=cause, failures=failures)
             if crashes >= crashes_allowed:
                 raise
 
@@ -106,7 +106,7 @@ def wait(store: Store, worker: str) -> None:
     pause, most = WAIT_SECONDS
     while True:
         time.sleep(pause * random.uniform(0.75, 1.25))
-        if not patiently(lambda: trials.waiting(store, worker)):
+        if not patiently(lambda: queue.waiting(store, worker)):
             return
         pause = min(1.5 * pause, most)
 

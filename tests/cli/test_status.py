@@ -21,7 +21,7 @@ from cellsearch.search.lab import Say
 from cellsearch.search.liveness import Worker
 from cellsearch.search.queries import Counts
 from cellsearch.search.sizes import MEASURES
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import queue
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.train.outcome import Outcome
 
@@ -280,7 +280,7 @@ def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> 
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     worker = liveness.identity("worker", process.pid)
     liveness.register(store, worker)
-    trials.take(open_driver(store, worker.id))
+    queue.take(open_driver(store, worker.id))
     liveness.beat(store, worker, "baseline: lstm on xml")
     alive = run("status", "s").out
     assert f":{process.pid}  baseline: lstm on xml" in alive and "dead" not in alive

@@ -19,7 +19,7 @@ from typing import Any
 from cellsearch.search import liveness, records
 from cellsearch.search.liveness import Worker
 from cellsearch.search.storage import tables
-from cellsearch.search.storage.trials import RETRIES
+from cellsearch.search.storage.endings import RETRIES
 from tests.faults.witness import Witness, rows_of, there
 
 ROOT = Path(__file__).parents[2]

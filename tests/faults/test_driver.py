@@ -22,7 +22,7 @@ from cellsearch.search import database, liveness, records, runner, worker
 from cellsearch.search.liveness import Heart
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage import endings, queue, tables, trials
 from cellsearch.search.storage.attributes import RECORD, distributions
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.driver import Driver, open_driver, tell
@@ -168,7 +168,7 @@ def at_work(url: str) -> tuple[Store, Driver, Item]:
     work(store, SPACE, Scripted(), one_of(40))
     records.extend(store, Target(3))
     late = open_driver(store, "late")
-    taken = trials.take(late)
+    taken = queue.take(late)
     assert isinstance(taken, list)
     cell = variant(7)
     mark = runner.fingerprint(cell)
@@ -187,8 +187,8 @@ def writes(late: Driver, item: Item) -> dict[str, Callable[[], Any]]:
     return {
         "stage": lambda: trials.commit(late, item, "filter", [outcome], 1.0, lambda _: trial.report(0.99, 0)),
         "claim": lambda: trials.claim(late, item, "xml", lambda _: KEYS[:4]),
-        "end": lambda: trials.finish(late, item, "ranked", trial=trial, **score),  # type: ignore[arg-type]
-        "failure": lambda: trials.finish(late, item, "failed", trial=trial, cause="x", failures=9),
+        "end": lambda: endings.finish(late, item, "ranked", trial=trial, **score),  # type: ignore[arg-type]
+        "failure": lambda: endings.finish(late, item, "failed", trial=trial, cause="x", failures=9),
         "report": lambda: trial.report(0.5, 1),
         "attribute": lambda: trial.set_user_attr(RECORD, {"kind": "propose"}),
         "param": lambda: trial.suggest_int("cell.nodes", 0, 48),
@@ -216,13 +216,13 @@ def refused(late: Driver, item: Item, *ended: type[Exception]) -> None:
 def test_what_a_superseded_worker_writes_is_refused(url: str) -> None:
     """Before another worker adopts the trial, while that is at work on it, and after it has ended."""
     store, late, item = at_work(url)
-    assert trials.release(store, ["late"], "other", crash="silent", failures=9) == [item.trial]
+    assert endings.release(store, ["late"], "other", crash="silent", failures=9) == [item.trial]
     refused(late, item)
     other = open_driver(store, "other")
-    taken = trials.take(other)
+    taken = queue.take(other)
     assert isinstance(taken, list) and (taken[0].trial, taken[0].trial_id) == (item.trial, item.trial_id)
     refused(late, item)
-    trials.release(store, ["other"], "other", failures=9)
+    endings.release(store, ["other"], "other", failures=9)
     work(store, SPACE, Scripted(), one_of(40))
     refused(late, item, UpdateFinishedTrialError, ValueError)
     assert [row["outcome"] for row in rows_of(url, tables.items) if row["trial"] == item.trial] != [""]

@@ -10,7 +10,7 @@ import pytest
 
 from cellsearch.search import liveness
 from cellsearch.search.liveness import Worker
-from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage import endings, queue, tables
 from cellsearch.search.storage.driver import open_driver
 from tests.faults.processes import Process, Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
@@ -141,9 +141,9 @@ def test_a_trial_of_a_worker_that_is_not_listed_is_adopted(tmp_path: Path) -> No
     store = new_study(tmp_path, space_of())
     me = liveness.myself("worker")
     liveness.register(store, me)
-    assert isinstance(trials.take(open_driver(store, me.id)), list)
-    ghost = trials.take(open_driver(store, "ghost"))
+    assert isinstance(queue.take(open_driver(store, me.id)), list)
+    ghost = queue.take(open_driver(store, "ghost"))
     assert isinstance(ghost, list)
     assert liveness.recover(store, me.id, 9) == [ghost[0].trial]
-    assert trials.holders(store) == [me.id]
+    assert endings.holders(store) == [me.id]
     store.engine.dispose()

@@ -25,8 +25,9 @@ from cellsearch.search.space import Space, parse_space
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.driver import Driver, open_driver
+from cellsearch.search.storage.queue import take
 from cellsearch.search.storage.tables import Store
-from cellsearch.search.storage.trials import Item, take
+from cellsearch.search.storage.trials import Item
 from cellsearch.search.strategies import Propose
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import keys

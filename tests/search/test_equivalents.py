@@ -19,7 +19,7 @@ from cellsearch.search import board, cellrecords, queries, records
 from cellsearch.search.records import Target
 from cellsearch.search.run import seeds_of
 from cellsearch.search.space import parse_space
-from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage import endings, tables, trials
 from cellsearch.search.storage.attributes import RECORD
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.tables import Store
@@ -148,7 +148,7 @@ def test_of_two_equivalent_cells_that_are_decided_at_the_same_time_the_second_co
     assert decided[0].fingerprint == decided[1].fingerprint == fingerprint(written(1, 0))
     assert [row.fingerprint for row in equivalents(store)] == [fingerprint(written(1, 1))]
     assert take_one(of("you")) == decided[1]
-    trials.release(store, ["you"], "me", failures=9)
+    endings.release(store, ["you"], "me", failures=9)
     assert take_one(of("other")) == decided[1]  # an adopted trial is about the same cell
 
 

@@ -13,7 +13,7 @@ import pytest
 from cellsearch.errors import RunError
 from cellsearch.search import liveness, processes, queries, records
 from cellsearch.search.liveness import Heart, Watch, Worker
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings
 from cellsearch.search.storage.driver import open_driver
 from tests.search.scripted import Scripted, drivers, new_study, one_of, space_of, take_one, work
 
@@ -73,7 +73,7 @@ def test_the_trials_of_a_dead_process_of_this_machine_are_free_at_once(tmp_path:
     process.wait()
     assert liveness.recover(store, "me", 9) == [0]
     assert take_one(open_driver(store, "next")) == taken[0]
-    trials.release(store, ["next"], "me", failures=9)
+    endings.release(store, ["next"], "me", failures=9)
     assert [w.id for w in liveness.listed(store)] == sorted(["far", liveness.myself("worker").id])
     assert queries.counts(store).running == 2
 
@@ -132,13 +132,13 @@ def test_a_worker_that_was_given_up_goes_on_with_another_trial(tmp_path: Path) -
 
     def steal(mark: str, task: str) -> None:
         if not stolen:
-            stolen.extend(trials.release(store, [me], "other", failures=9))
+            stolen.extend(endings.release(store, [me], "other", failures=9))
             assert [take_one(thief).trial] == stolen
 
     lab = Scripted(before=steal)
 
     def release(mark: str, task: str) -> None:
-        trials.release(store, ["thief"], "other", failures=9)
+        endings.release(store, ["thief"], "other", failures=9)
 
     lab.before = lambda mark, task: steal(mark, task) if not stolen else release(mark, task)
     work(store, SPACE, lab, one_of(9))

@@ -1,4 +1,4 @@
-"""Work on a study: trials are taken, decided, claimed, recorded stage by stage, and told.
+"""Work on a trial between `queue` and `endings`: it is decided, settings are claimed, stages are recorded.
 
 A trial is one proposal or one refinement, or a seed. Its work items say who may write to it: a seed has one
 for each piece of its grids (`baseline`) and one that tells it when all pieces are done (`seed`), any other
@@ -6,16 +6,13 @@ trial has one. An item keeps its decision, its claims and its recorded stages wh
 that has it; another worker adopts the trial under its own number. A worker that lost its trial (it was silent
 for too long) gets `Superseded`, and its late result is not recorded.
 
-Each function here is one transaction or a few, in which Optuna's rows and ours are written together. From
-`take` to `finish` a worker locks its item and its cell alone.
+Each function is one transaction, in which Optuna's rows and ours are written together. From `queue.take` to
+`endings.finish` a worker locks its item and its cell alone.
 """
 
 import json
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -23,38 +20,22 @@ from sqlalchemy.exc import IntegrityError
 
 from cellsearch.errors import RunError
 from cellsearch.search.storage.tables import (
-    Full,
     Store,
     Superseded,
-    alone,
-    bound,
     cells,
     claims,
     equivalents,
     functions,
-    gone,
     items,
     reading,
     stages,
-    studies,
-    writing,
 )
 from cellsearch.train.outcome import Outcome
 
 if TYPE_CHECKING:  # reading verbs use this module and load no Optuna
-    from optuna.trial import Trial
-
     from cellsearch.search.storage.driver import Driver
 
 RACES = 10  # times that another worker may record the same cell at the same moment
-RETRIES = 2  # crashes in a row, with no stage recorded in between, after which a trial is tried again
-
-
-class Idle(Enum):
-    """Why there is no trial to work on."""
-
-    WAIT = "others are at work on what has to be done first"
-    DONE = "everything is done, or was stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,108 +81,6 @@ class Proposed:
     edits: Sequence[Any] = ()
 
 
-def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
-    """Up to `count` trials for the worker of `driver`, in this order: those it has, those without an owner,
-    new ones while the target is not met.
-
-    The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
-    created when every seed is told. A worker that meets another one at an item tries again a little later.
-    """
-    store, pause = driver.store, 0.02
-    while True:
-        known, found = _next(store, driver.owner, count)
-        if known.stopped or known.halted:  # a seed is told also where the baseline has learned nothing
-            found = [row for row in found if row.kind == "seed" and known.stopped]
-            if not found:
-                return Idle.DONE
-        if found:
-            mine = [row for row in found if row.owner or _adopt(store, row, driver.owner)]
-            if mine:
-                return [_item(row) for row in mine]
-        elif _waits(known):
-            return Idle.WAIT
-        elif not _room(known):
-            return Idle.DONE
-        elif created := _create(driver, count):
-            return created
-        time.sleep(random.uniform(0, pause))
-        pause = min(2 * pause, 2.0)
-
-
-def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
-    """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
-    the answer was lost) or else the first that are free."""
-    open_ = (items.c.study == store.study, items.c.outcome == "")
-    made = items.c.kind.in_(("propose", "refine", ""))
-
-    def number(*which: Any) -> Any:
-        return select(func.count()).select_from(items).where(*which).scalar_subquery()
-
-    facts = select(
-        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
-        bound(store.study).label("bound"),
-        number(*open_, items.c.kind == "baseline").label("pieces"),
-        number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
-        number(*open_, items.c.kind == "").label("undecided"),
-        number(items.c.study == store.study, made).label("made"),
-        number(items.c.study == store.study, items.c.kind == "propose").label("proposed"),
-    ).where(studies.c.id == store.study)  # fmt: skip
-    order = (items.c.trial, items.c.piece)
-    with reading(store.engine, store.url) as connection:
-        known = connection.execute(facts).one()
-        if known.bound is None:
-            raise gone(store)
-        own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
-        if rows := connection.execute(own).all():
-            return known, rows
-        free = select(items).where(*open_, items.c.owner == "").order_by(*order).limit(count)
-        if known.pieces:
-            free = free.where(items.c.kind != "seed")
-        return known, connection.execute(free).all()
-
-
-def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
-    """Makes `worker` the owner of a free item, unless another one was faster."""
-    here = (items.c.study == store.study, items.c.trial == row.trial, items.c.piece == row.piece)
-    change = update(items).where(*here, items.c.owner == "", items.c.outcome == "").values(owner=worker)
-    with alone(store) as connection:
-        return connection.execute(change).rowcount == 1
-
-
-def _create(driver: "Driver", count: int) -> list[Item]:
-    """Up to `count` new trials, in one transaction; none where the target is met."""
-    asked = []
-    with driver.apart() as connection:
-        for _ in range(count):
-            try:
-                asked.append(driver.ask())
-            except Full:
-                break
-        here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
-        rows = connection.execute(select(items).where(*here)).all()  # sorted there, SQLite would read all
-    return [_item(row) for row in sorted(rows, key=lambda row: row.trial)]
-
-
-def _waits(known: Any) -> bool:
-    """Whether something else has to come first: the seeds, or a trial that is not decided yet and may turn
-    out to be no proposal."""
-    trials = known.trials is None or known.made < known.trials
-    proposals = known.proposals is None or known.proposed < known.proposals
-    return bool(known.seeding or (trials and proposals and known.undecided and not _room(known)))
-
-
-def _room(known: Any) -> bool:
-    """`rdb.room` by the facts of a moment ago."""
-    trials = known.trials is None or known.made < known.trials
-    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
-
-
-def waiting(store: Store, worker: str) -> bool:
-    """Whether `take` would return WAIT: a look that locks nothing."""
-    known, found = _next(store, worker, 1)
-    return not found and not known.stopped and not known.halted and _waits(known)
-
-
 def decide(
     driver: "Driver",
     item: Item,
@@ -221,12 +100,12 @@ def decide(
     for last in (*[False] * RACES, True):
         try:
             with driver.apart() as connection:
-                row = _own(connection, driver, item)
+                row = locked(connection, driver, item)
                 if row.kind:  # decided already: the answer was lost
-                    return _item(row)
+                    return item_of(row)
                 about = _met(connection, store, cell | {"trial": item.trial}, decided.function)
                 values = {"kind": decided.kind, "fingerprint": about, "parent": decided.parent}
-                _set(connection, store, item, **values)
+                set_item(connection, store, item, **values)
                 key = (cells.c.study == store.study, cells.c.fingerprint == about)
                 write(about, str(connection.execute(select(cells.c.text).where(*key)).scalar_one()))
             return replace(item, kind=decided.kind, fingerprint=about, parent=decided.parent)
@@ -274,7 +153,7 @@ def claim(
     """
     store = driver.store
     with driver.apart() as connection:
-        _own(connection, driver, item)
+        locked(connection, driver, item)
         # those of one cell follow one another: no setting is chosen by two
         cell = (cells.c.study == store.study, cells.c.fingerprint == item.fingerprint)
         connection.execute(select(cells.c.trial).where(*cell).with_for_update())
@@ -316,11 +195,11 @@ def commit(
     mine = (stages.c.study == store.study, stages.c.task == task)
     key = (*mine, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with driver.apart() as connection:
-        _own(connection, driver, item)
+        locked(connection, driver, item)
         new = connection.execute(select(stages.c.task).where(*key)).first() is None
         if new:  # else the answer was lost
             connection.execute(insert(stages).values(row))
-            _set(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
+            set_item(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
         if new:  # else it is reported already, and the best may have grown by another trial of the cell
@@ -353,119 +232,7 @@ def outcomes_of(text: str) -> tuple[Outcome, ...]:
     return tuple(Outcome(**item) for item in json.loads(text))
 
 
-def finish(
-    driver: "Driver",
-    item: Item,
-    outcome: str,
-    *,
-    trial: "Trial | None" = None,
-    task: str = "",
-    cause: str = "",
-    score: float | None = None,
-    failures: int | None,
-) -> None:
-    """Ends an item: baseline, ranked, filtered (at `task`) or failed (with its cause), and tells `trial`,
-    which a piece of the baseline does not have.
-
-    After `failures` failed items in a row the study stops, with the cause of the first of them; where None,
-    this failure does not count.
-    """
-    store, values = driver.store, _ended(item, outcome, task, cause, score)
-    if outcome == "failed" and failures is not None:
-        with driver.writing() as connection:
-            _end(connection, driver, item, values, trial)
-            _count_failure(connection, store, cause, failures)
-        return
-    with driver.apart() as connection:
-        _end(connection, driver, item, values, trial)
-        # last: every worker shares this row, which is locked where there is a streak to end
-        streak = (studies.c.id == store.study, studies.c.streak > 0)
-        connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
-
-
-def _ended(item: Item, outcome: str, task: str, cause: str, score: float | None) -> dict[str, Any]:
-    """The changed columns of an item that has ended."""
-    task = task or item.task
-    return {"owner": "", "outcome": outcome, "task": task, "cause": cause, "score": score}
-
-
-def _end(
-    connection: Connection, driver: "Driver", item: Item, values: Mapping[str, Any], trial: "Trial | None"
-) -> None:
-    """Tells first: once its item has no owner, a trial takes no more writes."""
-    # here: reading verbs load no Optuna
-    from cellsearch.search.storage.driver import tell
-
-    row, store = _own(connection, driver, item), driver.store
-    if trial is not None:
-        result = {key: values[key] for key in ("outcome", "task", "cause")}
-        tell(trial, values["outcome"], values["score"], result | {"seconds": round(row.seconds, 3)})
-    _set(connection, store, item, **values)
-    if values["score"] is not None and values["outcome"] == "ranked":
-        cell = (cells.c.study == store.study, cells.c.fingerprint == item.fingerprint)
-        connection.execute(update(cells).where(*cell).values(score=values["score"]))
-
-
-def _count_failure(connection: Connection, store: Store, cause: str, failures: int) -> None:
-    """One more in a row; the study stops where they are too many."""
-    query = select(studies.c.streak, studies.c.cause).where(studies.c.id == store.study)
-    known = connection.execute(query).one()
-    change: dict[str, Any] = {"streak": known.streak + 1, "cause": known.cause or cause}
-    if known.streak + 1 >= failures:
-        first = known.cause or cause or "unknown"
-        change["stopped"] = f"{known.streak + 1} evaluations in a row have failed; the first of them: {first}"
-    connection.execute(update(studies).where(studies.c.id == store.study).values(change))
-
-
-def holders(store: Store) -> list[str]:
-    """The workers that have an item."""
-    query = select(items.c.owner).where(
-        items.c.study == store.study, items.c.outcome == "", items.c.owner != ""
-    )
-    with reading(store.engine, store.url) as connection:
-        return list(connection.execute(query.distinct()).scalars())
-
-
-def release(store: Store, workers: Sequence[str], by: str, *, crash: str = "", failures: int) -> list[int]:
-    """Takes the open items away from these workers, so that others can adopt them; returns the numbers of
-    their trials. `by` is the id of this process.
-
-    `crash` is the cause where a worker ended by itself: such an item is tried `RETRIES` times more and then
-    has failed.
-    """
-    query = select(items).where(
-        items.c.study == store.study, items.c.outcome == "", items.c.owner.in_(list(workers))
-    )
-    with reading(store.engine, store.url) as connection:
-        rows = connection.execute(query).all()
-    if not rows:
-        return []  # fast path: nothing to release, nothing to lock
-    lost = [row for row in rows if row.attempts + bool(crash) > RETRIES]
-    for row in lost:
-        _give_up(store, by, row, f"the worker crashed {row.attempts + 1} times: {crash}", failures)
-    with writing(store) as connection:
-        for row in connection.execute(query.with_for_update()).all():
-            _set(connection, store, _item(row), owner="", attempts=row.attempts + bool(crash))
-    return sorted({int(row.trial) for row in rows})
-
-
-def _give_up(store: Store, by: str, row: Row[Any], cause: str, failures: int) -> None:
-    """Ends an item as failed in the place of its owner, in one transaction."""
-    # here: reading verbs load no Optuna
-    from cellsearch.search.storage.driver import open_driver
-
-    item, driver = _item(row), open_driver(store, by)
-    trial = driver.trial(item.trial_id) if item.kind != "baseline" else None
-    with driver.writing() as connection:
-        here = (items.c.study == store.study, items.c.trial == item.trial, items.c.piece == item.piece)
-        change = update(items).where(*here, items.c.owner == row.owner, items.c.outcome == "")
-        if connection.execute(change.values(owner=by)).rowcount == 1:
-            values = _ended(item, "failed", "", cause, None) | {"attempts": row.attempts + 1}
-            _end(connection, driver, item, values, trial)
-            _count_failure(connection, store, cause, failures)
-
-
-def _own(connection: Connection, driver: "Driver", item: Item) -> Row[Any]:
+def locked(connection: Connection, driver: "Driver", item: Item) -> Row[Any]:
     """The row of an open item that this worker has, locked."""
     here = (items.c.study == driver.store.study, items.c.trial == item.trial, items.c.piece == item.piece)
     mine = (items.c.owner == driver.owner, items.c.outcome == "")
@@ -475,10 +242,10 @@ def _own(connection: Connection, driver: "Driver", item: Item) -> Row[Any]:
     return row
 
 
-def _set(connection: Connection, store: Store, item: Item, **values: Any) -> None:
+def set_item(connection: Connection, store: Store, item: Item, **values: Any) -> None:
     here = (items.c.study == store.study, items.c.trial == item.trial, items.c.piece == item.piece)
     connection.execute(update(items).where(*here).values(**values))
 
 
-def _item(row: Row[Any]) -> Item:
+def item_of(row: Row[Any]) -> Item:
     return Item(row.trial, row.piece, row.trial_id, row.kind, row.fingerprint, row.parent, row.task)

@@ -27,7 +27,7 @@ from sqlalchemy import create_engine, make_url, text
 from cellsearch.search import database, queries, records
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.sampler import MutationSampler
 from cellsearch.search.storage.tables import Store
@@ -169,8 +169,8 @@ def quick(kills: int = 20) -> None:
 
 
 STEPS = {  # what the CPU seconds of a trial are spent on
-    "take": (trials, "take"), "choose a cell": (MutationSampler, "decide"), "record it": (trials, "decide"),
-    "claim": (trials, "claim"), "commit and report": (trials, "commit"), "tell": (trials, "finish"),
+    "take": (queue, "take"), "choose a cell": (MutationSampler, "decide"), "record it": (trials, "decide"),
+    "claim": (trials, "claim"), "commit and report": (trials, "commit"), "tell": (endings, "finish"),
 }  # fmt: skip
 
 

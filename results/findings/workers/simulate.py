@@ -41,7 +41,7 @@ from cellsearch.search.liveness import Heart, Worker
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
 from cellsearch.search.space import parse_space
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.tables import Store, Superseded
 from cellsearch.train.outcome import Outcome
@@ -62,7 +62,9 @@ budget: {trials: 1000000}
 """
 DIGESTS = {"filter": "f" * 64, "arithmetic": "a" * 64, "xml": "b" * 64}
 TASKS = ("arithmetic", "xml")
-TIMED = ("take", "decide", "claim", "commit", "finish")
+TIMED = (
+    (queue, "take"), (trials, "decide"), (trials, "claim"), (trials, "commit"), (endings, "finish"),
+)  # fmt: skip
 FAMILY = 10**9
 
 
@@ -146,8 +148,8 @@ class Clock:
 def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any, answers: Any) -> None:
     """One process with `count` workers."""
     clock = Clock()
-    for name in TIMED:
-        clock.wrap(trials, name)
+    for module, name in TIMED:
+        clock.wrap(module, name)
     clock.wrap(liveness, "beat")
     connect, compiled = database.connect, LRUCache(1_000)
 

@@ -16,7 +16,7 @@ from cellsearch.search import board, liveness, records, runner, worker
 from cellsearch.search.failpoint import VARIABLE
 from cellsearch.search.liveness import Heart, Worker
 from cellsearch.search.space import Space
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.driver import Driver
 from cellsearch.search.storage.tables import Store
 from cellsearch.search.storage.trials import Item
@@ -59,7 +59,7 @@ def kept_dying(store: Store, lab: Scripted) -> int:
         try:
             once(store, lab, f"w{count}")
         except Killed:
-            trials.release(store, [f"w{count}"], "other", failures=9)
+            endings.release(store, [f"w{count}"], "other", failures=9)
         else:
             return count
     raise AssertionError("it does not come to its end")
@@ -91,9 +91,9 @@ def each_write(monkeypatch: pytest.MonkeyPatch, die: Callable[[str, str], None])
 
         return call
 
-    for name in ("decide", "claim", "commit", "finish"):
-        monkeypatch.setattr(trials, name, named(name, getattr(trials, name)))
-    monkeypatch.setattr(trials, "_create", named("create", trials._create))
+    for module, name in ((trials, "decide"), (trials, "claim"), (trials, "commit"), (endings, "finish")):
+        monkeypatch.setattr(module, name, named(name, getattr(module, name)))
+    monkeypatch.setattr(queue, "_create", named("create", queue._create))
     for kind in ("apart", "writing"):
         original = getattr(Driver, kind)
 
@@ -187,7 +187,7 @@ def test_a_trial_is_adopted_after_one_that_was_taken_later_and_before_a_new_one(
     store = based(tmp_path, SPACE, 5)
     of = drivers(store)
     items = {name: take_one(of(name)) for name in ("a", "b", "c")}
-    trials.release(store, ["b", "c"], "other", failures=9)
+    endings.release(store, ["b", "c"], "other", failures=9)
     assert take_one(of("a")) == items["a"]  # its own open item first
     assert take_one(of("d")) == items["b"]  # then the first without an owner
     assert take_one(of("e")) == items["c"]
@@ -201,7 +201,7 @@ def test_a_success_ends_a_series_of_failures_in_the_transaction_that_records_it(
     def finish(outcome: str, item: Item) -> None:
         score = 1.0 if outcome == "ranked" else None
         trial = driver.trial(item.trial_id)
-        trials.finish(driver, item, outcome, trial=trial, cause=outcome, score=score, failures=9)
+        endings.finish(driver, item, outcome, trial=trial, cause=outcome, score=score, failures=9)
 
     finish("failed", take_one(driver))
     finish("failed", take_one(driver))
@@ -241,7 +241,7 @@ def test_a_process_that_is_killed_is_followed_by_another_one(
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), VARIABLE: f"{point}:kill:{count}"}
     killed = subprocess.run([*command, "a"], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    trials.release(store, ["a"], "other", failures=9)
+    endings.release(store, ["a"], "other", failures=9)
     subprocess.run([*command, "b"], env=environment | {VARIABLE: ""}, check=True)
     assert snapshot(store) == whole[0]
 

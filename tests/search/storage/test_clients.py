@@ -14,7 +14,7 @@ from cellsearch.errors import RunError
 from cellsearch.search import board, database, queries, records, soundness
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage import endings, queue, tables
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.tables import Store
 from tests.search.scripted import (
@@ -203,7 +203,7 @@ def test_a_worker_on_a_study_that_was_deleted_ends_with_one_clear_error(
         assert queries.counts(later[0]).trials == 4
         assert soundness.damages(later[0]) == []
     with pytest.raises(RunError, match="was deleted while it was in use"):
-        trials.waiting(store, "late")
+        queue.waiting(store, "late")
 
 
 def test_a_driver_that_was_open_when_its_study_was_deleted_and_made_again_writes_nothing(
@@ -220,9 +220,9 @@ def test_a_driver_that_was_open_when_its_study_was_deleted_and_made_again_writes
     for late in (
         lambda: trial.report(0.5, 1),
         lambda: trial.set_user_attr("a", 1),
-        lambda: trials.finish(me, item, "failed", trial=trial, cause="x", failures=9),
+        lambda: endings.finish(me, item, "failed", trial=trial, cause="x", failures=9),
         me.ask,
-        lambda: trials.take(me),
+        lambda: queue.take(me),
     ):
         with pytest.raises(RunError, match="was deleted while it was in use"):
             late()

@@ -21,7 +21,7 @@ from cellsearch.search.liveness import Heart
 from cellsearch.search.runner import TrialRunner
 from cellsearch.search.soundness import damages
 from cellsearch.search.space import Space
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.pruner import StagePruner
 from cellsearch.search.storage.sampler import MutationSampler
@@ -119,14 +119,14 @@ def asked(runner: TrialRunner) -> float:
     times = []
     for _ in range(9):
         began = time.process_time()
-        taken = trials.take(runner.driver)
+        taken = queue.take(runner.driver)
         assert not isinstance(taken, trials.Idle)
         (item,), view = taken, runner.look()
         assert not item.kind
         trial = runner.driver.trial(item.trial_id)
         item = runner.decide(item, trial, view)
         times.append(time.process_time() - began)
-        trials.finish(runner.driver, item, "failed", trial=trial, cause="given up", failures=None)
+        endings.finish(runner.driver, item, "failed", trial=trial, cause="given up", failures=None)
     return sorted(times)[4]
 
 

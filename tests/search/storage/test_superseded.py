@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import Trial, TrialState
 
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, trials
 from cellsearch.search.storage.attributes import RECORD
 from cellsearch.search.storage.driver import Driver, report, tell
 from cellsearch.search.storage.tables import Store, Superseded
@@ -37,10 +37,10 @@ LATE: dict[str, Late] = {
     "commit and report": lambda driver, item, trial: trials.commit(
         driver, item, "filter", OUTCOMES, 1.0, lambda best: report(trial, 0, 0.5)
     ),
-    "finish as ranked": lambda driver, item, trial: trials.finish(
+    "finish as ranked": lambda driver, item, trial: endings.finish(
         driver, item, "ranked", trial=trial, score=1.0, failures=9
     ),
-    "finish as failed": lambda driver, item, trial: trials.finish(
+    "finish as failed": lambda driver, item, trial: endings.finish(
         driver, item, "failed", trial=trial, cause="late", failures=1
     ),
     "tell": lambda driver, item, trial: tell(trial, "ranked", 1.0, {"outcome": "ranked"}),
@@ -60,11 +60,11 @@ def lost(folder: Path, state: str) -> tuple[Store, Driver, Item, Trial]:
     trial = me.trial(item.trial_id)
     trials.claim(me, item, "arithmetic", lambda taken: [KEYS[5]])
     trials.commit(me, item, "arithmetic", OUTCOMES, 1.0)
-    trials.release(store, ["me"], "other", failures=9)
+    endings.release(store, ["me"], "other", failures=9)
     if state != "free":
         assert take_one(you) == item
     if state == "ended":
-        trials.finish(you, item, "filtered", trial=you.trial(item.trial_id), task="arithmetic", failures=9)
+        endings.finish(you, item, "filtered", trial=you.trial(item.trial_id), task="arithmetic", failures=9)
     return store, me, item, trial
 
 

@@ -13,11 +13,12 @@ from cellsearch.search import database, liveness, records
 from cellsearch.search.liveness import Worker
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import tables, trials
+from cellsearch.search.storage import endings, queue, tables, trials
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.driver import Driver, open_driver
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store
-from cellsearch.search.storage.trials import Idle, Item
+from cellsearch.search.storage.trials import Item
 from tests.search.scripted import DIGESTS, SEEDS, drivers, new_study, space_of, take_one
 
 SPACE = space_of()
@@ -64,7 +65,7 @@ def based(store: Store) -> None:
 def finish(driver: Driver, item: Item, outcome: str) -> None:
     """Ends an item, and tells its trial where it has one."""
     trial = None if item.kind == "baseline" else driver.trial(item.trial_id)
-    trials.finish(driver, item, outcome, trial=trial, score=1.0, failures=None)
+    endings.finish(driver, item, outcome, trial=trial, score=1.0, failures=None)
 
 
 def together(store: Store, count: int, at_once: int = 1) -> list[tuple[int, int]]:
@@ -76,7 +77,7 @@ def together(store: Store, count: int, at_once: int = 1) -> list[tuple[int, int]
         try:
             driver = open_driver(mine, f"w{k}")
             barrier.wait(60)
-            while isinstance(taken := trials.take(driver, at_once), list):
+            while isinstance(taken := queue.take(driver, at_once), list):
                 for item in taken:
                     found.append((item.trial, item.piece))
                     finish(driver, item, "baseline" if item.kind == "baseline" else "filtered")
@@ -98,7 +99,7 @@ def together(store: Store, count: int, at_once: int = 1) -> list[tuple[int, int]
 def test_new_trials_are_made_once_and_without_gaps_up_to_the_target(store: Store, at_once: int) -> None:
     based(store)
     assert together(store, 6, at_once) == [(number, 0) for number in range(2, 17)]
-    assert trials.take(open_driver(store, "late")) is Idle.DONE
+    assert queue.take(open_driver(store, "late")) is Idle.DONE
     study = open_driver(store, "late").study
     assert [(trial.number, trial.state.name) for trial in study.trials[2:]] == [
         (number, "PRUNED") for number in range(2, 17)
@@ -108,7 +109,7 @@ def test_new_trials_are_made_once_and_without_gaps_up_to_the_target(store: Store
 def test_pieces_of_the_baseline_are_taken_once(store: Store) -> None:
     records.extend(store, Target(0))
     assert together(store, 6) == [(seed, piece) for seed in (0, 1) for piece in range(7)]
-    assert trials.take(open_driver(store, "late")) is Idle.DONE
+    assert queue.take(open_driver(store, "late")) is Idle.DONE
 
 
 def test_a_trial_that_is_held_is_given_again_and_a_new_one_is_empty(store: Store) -> None:
@@ -118,7 +119,7 @@ def test_a_trial_that_is_held_is_given_again_and_a_new_one_is_empty(store: Store
     assert first == Item(2, 0, first.trial_id, "", "", "", "")
     assert take_one(of("w")) == first
     assert take_one(of("v")).trial == 3
-    assert trials.release(store, ["w"], "other", failures=9) == [2]
+    assert endings.release(store, ["w"], "other", failures=9) == [2]
     assert take_one(of("u")) == first
 
 
@@ -135,7 +136,7 @@ def test_a_beat_and_the_work_on_a_trial_wait_for_no_process_that_has_locked_the_
         liveness.beat(store, me, "at work")
         trials.claim(driver, item, item.task, lambda taken: [])
         trials.commit(driver, item, item.task, [], 1.0)
-        trials.finish(driver, item, "baseline", failures=9)
+        endings.finish(driver, item, "baseline", failures=9)
         done.set()
 
     thread = threading.Thread(target=work)

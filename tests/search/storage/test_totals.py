@@ -10,10 +10,11 @@ import pytest
 from cellsearch.search import board, database, queries, records, soundness, worker
 from cellsearch.search.liveness import Heart, Worker
 from cellsearch.search.records import Target
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.driver import Driver
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store
-from cellsearch.search.storage.trials import Idle, Item, Proposed
+from cellsearch.search.storage.trials import Item, Proposed
 from tests.search.scripted import (
     SEEDS,
     Scripted,
@@ -123,29 +124,29 @@ def test_a_trial_that_is_not_decided_counts_as_a_proposal_until_it_is(tmp_path: 
     store = based(tmp_path, SPACE, None, 2)
     of = drivers(store)
     first, second = take_one(of("a")), take_one(of("b"))
-    assert trials.take(of("c")) is Idle.WAIT  # either may turn out to be a refinement
-    assert trials.waiting(store, "c")
+    assert queue.take(of("c")) is Idle.WAIT  # either may turn out to be a refinement
+    assert queue.waiting(store, "c")
     decided(of("a"), first, "propose")
-    assert trials.take(of("c")) is Idle.WAIT
+    assert queue.take(of("c")) is Idle.WAIT
     decided(of("b"), second, "refine")
-    assert not trials.waiting(store, "c")
+    assert not queue.waiting(store, "c")
     third = take_one(of("c"))
     assert third.trial == 4
-    assert trials.take(of("d")) is Idle.WAIT
+    assert queue.take(of("d")) is Idle.WAIT
     decided(of("c"), third, "propose", 2)
-    assert trials.take(of("d")) is Idle.DONE
-    assert not trials.waiting(store, "d")
+    assert queue.take(of("d")) is Idle.DONE
+    assert not queue.waiting(store, "d")
 
 
 def test_a_trial_that_failed_undecided_gives_its_place_to_another_proposal(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, None, 1)
     of = drivers(store)
     item = take_one(of("a"))
-    assert trials.take(of("b")) is Idle.WAIT
-    trials.finish(of("a"), item, "failed", trial=of("a").trial(item.trial_id), cause="no mutant", failures=9)
+    assert queue.take(of("b")) is Idle.WAIT
+    endings.finish(of("a"), item, "failed", trial=of("a").trial(item.trial_id), cause="no mutant", failures=9)
     assert queries.counts(store).undecided == 1
     decided(of("b"), take_one(of("b")), "propose")
-    assert trials.take(of("c")) is Idle.DONE
+    assert queue.take(of("c")) is Idle.DONE
     assert [(row.trial, row.kind, row.outcome) for row in items_of(store)] == [
         (2, "", "failed"),
         (3, "propose", ""),
@@ -156,18 +157,18 @@ def test_where_trials_alone_count_no_worker_waits_for_a_decision(tmp_path: Path)
     store = based(tmp_path, SPACE, 1)
     of = drivers(store)
     take_one(of("a"))
-    assert trials.take(of("b")) is Idle.DONE
+    assert queue.take(of("b")) is Idle.DONE
 
 
 def test_several_trials_at_once_stop_at_the_total(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 10, 3)
     of = drivers(store)
-    taken = trials.take(of("a"), 8)
+    taken = queue.take(of("a"), 8)
     assert isinstance(taken, list) and len(taken) == 3
-    assert trials.take(of("b"), 8) is Idle.WAIT
+    assert queue.take(of("b"), 8) is Idle.WAIT
     for k, item in enumerate(taken):
         decided(of("a"), item, "refine" if k else "propose", k)
-    more = trials.take(of("b"), 8)
+    more = queue.take(of("b"), 8)
     assert isinstance(more, list) and [item.trial for item in more] == [5, 6]
 
 

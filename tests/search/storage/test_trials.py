@@ -10,10 +10,11 @@ import pytest
 
 from cellsearch.search import cellrecords, liveness, queries, records
 from cellsearch.search.records import Target
-from cellsearch.search.storage import trials
+from cellsearch.search.storage import endings, queue, trials
 from cellsearch.search.storage.driver import Driver
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store, Superseded
-from cellsearch.search.storage.trials import Idle, Item, Proposed
+from cellsearch.search.storage.trials import Item, Proposed
 from cellsearch.search.worker import work as work_on
 from cellsearch.train.outcome import Outcome
 from tests.search.scripted import (
@@ -36,14 +37,14 @@ SPACE = space_of()
 
 def release(store: Store, *workers: str, crash: str = "") -> list[int]:
     """By another process."""
-    return trials.release(store, workers, "other", crash=crash, failures=9)
+    return endings.release(store, workers, "other", crash=crash, failures=9)
 
 
 def finish(driver: Driver, item: Item, outcome: str, cause: str = "", failures: int = 9) -> None:
     """Ends an item, and tells its trial where it has one."""
     trial = None if item.kind == "baseline" else driver.trial(item.trial_id)
     score = 1.0 if outcome == "ranked" else None
-    trials.finish(driver, item, outcome, trial=trial, cause=cause, score=score, failures=failures)
+    endings.finish(driver, item, outcome, trial=trial, cause=cause, score=score, failures=failures)
 
 
 def outcomes(*settings: int) -> list[Outcome]:
@@ -73,7 +74,7 @@ def test_the_baseline_comes_first_in_pieces_and_then_waits_for_all(tmp_path: Pat
         ("baseline", task, mark) for mark in SEEDS.values() for task in ["arithmetic"] * 3 + ["xml"] * 3
     ]
     for n, piece in enumerate(pieces):
-        assert trials.take(of("me")) is Idle.WAIT
+        assert queue.take(of("me")) is Idle.WAIT
         settings = trials.claim(of(f"w{n}"), piece, piece.task, lambda taken: pytest.fail("they are claimed"))
         trials.commit(
             of(f"w{n}"), piece, piece.task, [replace(outcomes(0)[0], setting=s) for s in settings], 1.0
@@ -84,7 +85,7 @@ def test_the_baseline_comes_first_in_pieces_and_then_waits_for_all(tmp_path: Pat
         (n, 6, "seed", mark) for n, mark in enumerate(SEEDS.values())
     ]
     for n, seed in enumerate(seeds):
-        assert trials.take(of("me")) is Idle.WAIT
+        assert queue.take(of("me")) is Idle.WAIT
         records.freeze(store, SEEDS["gru"], FLOORS, 0.02)
         finish(of(f"w{n}"), seed, "ranked")
     assert take_one(of("me")).trial == 2
@@ -95,7 +96,7 @@ def test_the_target_counts_trials_and_not_the_baseline(tmp_path: Path) -> None:
     of = drivers(store)
     new = [decided(of(f"w{n}"), take_one(of(f"w{n}")), n) for n in range(3)]
     assert [item.trial for item in new] == [2, 3, 4]
-    assert trials.take(of("me")) is Idle.DONE
+    assert queue.take(of("me")) is Idle.DONE
     assert release(store, "w0", "w1", "w2") == [2, 3, 4]
     assert [take_one(of(f"w{n}")).trial for n in range(3)] == [2, 3, 4]  # an adopted trial is no other trial
     records.extend(store, Target(4))
@@ -107,7 +108,7 @@ def test_no_trial_of_a_study_that_was_halted_is_taken(tmp_path: Path, stopped: s
     store = based(tmp_path, SPACE, 3)
     of = drivers(store)
     records.halt(store, stopped)
-    assert trials.take(of("me")) is Idle.DONE
+    assert queue.take(of("me")) is Idle.DONE
     records.extend(store, Target(3))
     assert take_one(of("me")).trial == 2
 
@@ -198,12 +199,12 @@ def test_a_worker_whose_answers_were_lost_gets_the_same_again(tmp_path: Path) ->
 def test_several_trials_are_taken_in_one_transaction_and_no_more_than_the_target(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 5)
     me, you = map(drivers(store), ("me", "you"))
-    first = trials.take(me, 3)
+    first = queue.take(me, 3)
     assert isinstance(first, list) and [item.trial for item in first] == [2, 3, 4]
-    assert trials.take(me, 3) == first
-    second = trials.take(you, 3)
+    assert queue.take(me, 3) == first
+    second = queue.take(you, 3)
     assert isinstance(second, list) and [item.trial for item in second] == [5, 6]
-    assert trials.take(drivers(store)("he"), 3) is Idle.DONE
+    assert queue.take(drivers(store)("he"), 3) is Idle.DONE
 
 
 def test_only_crashes_count_as_attempts(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_only_crashes_count_as_attempts(tmp_path: Path) -> None:
         item = take_one(me)
         assert release(store, "me") == [item.trial]
     assert row_of(store, item).attempts == 0
-    for attempt in range(trials.RETRIES):
+    for attempt in range(endings.RETRIES):
         take_one(me)
         release(store, "me", crash="signal 11")
         assert row_of(store, item).attempts == attempt + 1
@@ -223,7 +224,7 @@ def test_only_crashes_count_as_attempts(tmp_path: Path) -> None:
     assert queries.counts(store).failed == 1
     row = row_of(store, item)
     assert (row.outcome, row.attempts, row.cause) == ("failed", 3, "the worker crashed 3 times: signal 11")
-    assert trials.take(me) is Idle.DONE
+    assert queue.take(me) is Idle.DONE
 
 
 def test_a_recorded_stage_ends_a_series_of_crashes(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_a_recorded_stage_ends_a_series_of_crashes(tmp_path: Path) -> None:
     me = drivers(store)("me")
     item = decided(me, take_one(me))
     for task in ("filter", "arithmetic", "xml"):
-        for _ in range(trials.RETRIES):
+        for _ in range(endings.RETRIES):
             assert take_one(me) == item
             release(store, "me", crash="signal 11")
         trials.commit(me, take_one(me), task, outcomes(5), 1.0)
