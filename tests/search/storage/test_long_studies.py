@@ -140,7 +140,7 @@ def test_it_is_decided_on_and_shown(tmp_path: Path, count: int) -> None:
             a_runner(store, replace(SPACE, strategy=replace(SPACE.strategy, name=name, walk=(1, 1))))
         )
         print(f"{count} trials, {name}: a trial is asked for and proposed in {1e3 * took:.0f} ms CPU")
-        assert took < 0.05, name
+        assert took < 0.05 * max(1, count / 100_000), name  # targets are met by counting items
     rows, size = board.top(store, SPACE, 20)
     assert size == len([row for row in board.top(store, SPACE, size)[0] if row.rank]) > count / 20
     large = max(1, count / 20_000)  # the rows that are shown are a share of all
