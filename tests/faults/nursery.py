@@ -99,7 +99,7 @@ def traced(orders: dict[str, Any]) -> int:
     try:
         return work(orders)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         raise
 

@@ -17,6 +17,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import URL, create_engine, make_url, text
 
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
+from cellsearch.dsl.text import show
 from cellsearch.errors import RunError
 from cellsearch.search import database, liveness, records, runner, worker
 from cellsearch.search.liveness import Heart
@@ -171,8 +174,8 @@ def at_work(url: str) -> tuple[Store, Driver, Item]:
     taken = queue.take(late)
     assert isinstance(taken, list)
     cell = variant(7)
-    mark = runner.fingerprint(cell)
-    proposed = Proposed("propose", mark, runner.functional(cell), "m", runner.show(cell), "")
+    mark = fingerprint(cell)
+    proposed = Proposed("propose", mark, functional(cell), "m", show(cell), "")
     item = trials.decide(late, taken[0], proposed)
     assert trials.claim(late, item, "filter", lambda _: KEYS[:1]) == KEYS[:1]
     return store, late, item

@@ -206,7 +206,8 @@ def cpu(url: str, most: int = 600) -> None:
 
 def main(words: list[str]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    {"one": one, "four": four, "quick": quick, "cpu": cpu}[words[0]](*words[1:])
+    parts: dict[str, Callable[..., None]] = {"one": one, "four": four, "quick": quick, "cpu": cpu}
+    parts[words[0]](*words[1:])
 
 
 if __name__ == "__main__":
