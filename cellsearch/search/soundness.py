@@ -155,8 +155,11 @@ def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
 
 def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
     """What Optuna shows of a trial while it runs was recorded: each report is that of a stage of its cell."""
-    known = records.facts_in(connection, store)
-    space = parse_space(known.space)
+    try:
+        known = records.facts_in(connection, store)
+        space = parse_space(known.space)
+    except (CellsearchError, ValueError, TypeError):  # `_of_facts` says so
+        return
     if space.strategy.baseline == "live":  # then units change while a search goes on
         return
     names = ([FILTER] if space.filter else []) + [task.name for task in space.tasks]

@@ -346,7 +346,7 @@ def test_trials_that_a_plain_client_adds_are_its_own(url: str, client: Callable[
     def add(_mark: str, _task: str) -> None:
         nonlocal step
         step += 1
-        if step % 7 == 0:
+        if step % 7 in (0, 1):  # the client's own `ask` takes one of them
             study.enqueue_trial({"x": 1.0})
         elif step % 7 == 3:
             study.ask()
