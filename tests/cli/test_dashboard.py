@@ -117,7 +117,7 @@ def ask(url: str, method: str = "GET") -> tuple[int, str]:
     """Status and body of an answer."""
     request = urllib.request.Request(url, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -311,7 +311,7 @@ def test_a_search_goes_on_undisturbed_while_it_is_shown(tmp_path: Path) -> None:
             assert ask(url + path)[0] == 200
         before = (folder / "study.db").read_bytes()
         served.send_signal(signal.SIGINT)
-        out, err = served.communicate(timeout=30)
+        out, err = served.communicate(timeout=120)
         assert (served.returncode, out) == (130, "") and "Traceback" not in err and "locked" not in err
         assert err.startswith("dashboard of s, read-only; Ctrl-C ends it\n")
         assert (folder / "study.db").read_bytes() == before
@@ -328,7 +328,7 @@ def test_the_newest_search_is_shown_where_none_is_named(tmp_path: Path, finished
     with process(tmp_path) as (served, url):
         assert json.loads(ask(f"{url}/api/studies")[1])["study_summaries"][0]["study_name"] == "s"
         served.send_signal(signal.SIGINT)
-        assert "dashboard of s" in served.communicate(timeout=30)[1]
+        assert "dashboard of s" in served.communicate(timeout=120)[1]
     shutil.copyfile(finished / "study.db", tmp_path / "elsewhere.db")
     with process(tmp_path, "s", "--storage", "sqlite:///elsewhere.db") as (_, url):
         assert len(json.loads(ask(f"{url}/api/studies/1")[1])["trials"]) == 22
@@ -346,7 +346,7 @@ def test_the_address_is_opened_in_a_browser(
         return True
 
     def until(self: dashboard.Server) -> None:
-        assert came.wait(30)
+        assert came.wait(120)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("webbrowser.open", browse)
