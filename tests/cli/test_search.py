@@ -191,6 +191,7 @@ def on_a_terminal(folder: Path, term: str, **more: str) -> str:
 
 
 def test_the_display_is_redrawn_on_a_terminal_that_can(folder: Path) -> None:
+    assert run(folder, "search", "tiny.yaml", "--workers", "1")[0] == 0  # a test before may have left a trial
     said = on_a_terminal(folder, "xterm-256color")
     assert "\x1b[2K" in said and "━" in said and "\x1b[32m" in said
     assert "already finished: " in said.rpartition("\x1b[2K")[2]
