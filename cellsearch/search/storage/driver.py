@@ -58,7 +58,8 @@ class Driver:
 
     def ask(self) -> int:
         """A new trial, by its id. `Full` where the target is met."""
-        asked = self.study.ask()
+        with translated(self.store.url), deleted(self.store):
+            asked = self.study.ask()
         self._asked[asked._trial_id] = asked
         return asked._trial_id
 

@@ -7,6 +7,7 @@ waits for another one in the database.
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -95,17 +96,24 @@ def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
 
 
 def _create(driver: "Driver", count: int) -> list[Item]:
-    """Up to `count` new trials, in one transaction; none where the target is met."""
-    asked = []
-    with driver.apart() as connection:
-        for _ in range(count):
-            try:
-                asked.append(driver.ask())
-            except Full:
-                break
-        here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
+    """Up to `count` new trials, several in one transaction; none where the target is met."""
+    if count == 1:  # the study is locked no longer than it takes to create the trial
+        asked = _ask(driver, 1)
+    else:
+        with driver.apart():
+            asked = _ask(driver, count)
+    here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
+    with reading(driver.store.engine, driver.store.url) as connection:
         rows = connection.execute(select(items).where(*here)).all()  # sorted there, SQLite would read all
     return [item_of(row) for row in sorted(rows, key=lambda row: row.trial)]
+
+
+def _ask(driver: "Driver", count: int) -> list[int]:
+    asked: list[int] = []
+    with suppress(Full):
+        while len(asked) < count:
+            asked.append(driver.ask())
+    return asked
 
 
 def _waits(known: Any) -> bool:

@@ -115,8 +115,11 @@ class CellStorage(RDBStorage):
             session.commit()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna does, but once: after an error the transaction that it is part of is gone, and what began
-        that tries again."""
+        """As Optuna does, but once: after an error the transaction that it is part of is gone, and its caller
+        tries again. The row of the study is locked in it, so by itself it is a transaction with bounds."""
+        if self.sessions.joined is None:
+            with tables.apart(self.store) as connection, self.joined(connection):
+                return self.create_new_trial(study_id, template_trial)
         with _create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
             return int(self._get_prepared_new_trial(study_id, template_trial, session).trial_id)

@@ -153,9 +153,9 @@ def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any,
     clock.wrap(liveness, "beat")
     connect, compiled = database.connect, LRUCache(1_000)
 
-    def connected(url: str) -> Engine:
+    def connected(url: str, *, read_only: bool = False) -> Engine:
         """Statements are compiled once in a process, as in that of a worker, not once for each thread."""
-        engine = connect(url)
+        engine = connect(url, read_only=read_only)
         engine._compiled_cache = compiled
         return engine
 

@@ -16,8 +16,9 @@ from cellsearch.search import board, liveness, records, runner, worker
 from cellsearch.search.failpoint import VARIABLE
 from cellsearch.search.liveness import Heart, Worker
 from cellsearch.search.space import Space
-from cellsearch.search.storage import endings, queue, trials
+from cellsearch.search.storage import endings, trials
 from cellsearch.search.storage.driver import Driver
+from cellsearch.search.storage.rdb import CellStorage
 from cellsearch.search.storage.tables import Store
 from cellsearch.search.storage.trials import Item
 from tests.search.scripted import (
@@ -93,7 +94,23 @@ def each_write(monkeypatch: pytest.MonkeyPatch, die: Callable[[str, str], None])
 
     for module, name in ((trials, "decide"), (trials, "claim"), (trials, "commit"), (endings, "finish")):
         monkeypatch.setattr(module, name, named(name, getattr(module, name)))
-    monkeypatch.setattr(queue, "_create", named("create", queue._create))
+    create, prepare = CellStorage.create_new_trial, CellStorage._get_prepared_new_trial
+
+    def created(self: CellStorage, *arguments: Any) -> int:
+        if self.sessions.joined is not None:
+            return create(self, *arguments)
+        die("create", "before")
+        number = create(self, *arguments)
+        die("create", "after")
+        return number
+
+    def prepared(self: CellStorage, *arguments: Any) -> Any:
+        trial = prepare(self, *arguments)
+        die("create", "within")
+        return trial
+
+    monkeypatch.setattr(CellStorage, "create_new_trial", created)
+    monkeypatch.setattr(CellStorage, "_get_prepared_new_trial", prepared)
     for kind in ("apart", "writing"):
         original = getattr(Driver, kind)
 
