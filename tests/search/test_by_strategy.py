@@ -100,7 +100,7 @@ def test_a_search_that_dies_again_and_again_is_the_search_that_does_not(
 def test_the_rules_for_a_cell_are_the_same(changes: dict[str, Any], tmp_path: Path) -> None:
     space = space_of(**changes)
     lab = Scripted()
-    store = searched(tmp_path, lab, space, real_propose(space), trials=36)
+    store = searched(tmp_path, lab, space, real_propose(space), trials=60)
     assert len(set(lab.runs)) == len(lab.runs)
     units, stages = records.facts(store).units, queries.recorded_stages(store)
     outcomes = set()

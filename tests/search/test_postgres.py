@@ -31,9 +31,10 @@ from cellsearch.search.patience import patiently
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import Options, seeds_of
 from cellsearch.search.soundness import damages
-from cellsearch.search.storage import queue, tables, trials
+from cellsearch.search.storage import queue, tables
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.driver import open_driver
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store
 from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, searched, space_of, work
 
@@ -308,7 +309,7 @@ def test_who_was_stopped_within_a_transaction_keeps_no_lock(
     driver = open_driver(store, "me")
     with pytest.raises(Unavailable), tables.writing(stopped) as connection:
         began = time.monotonic()
-        assert not isinstance(queue.take(driver), trials.Idle)  # waits for no lock of the study
+        assert not isinstance(queue.take(driver), Idle)  # waits for no lock of the study
         assert time.monotonic() - began < 0.5
         patiently(lambda: records.spend(store, 1.0))  # this does, until it is taken away
         assert 0.5 < time.monotonic() - began < 10

@@ -21,9 +21,10 @@ from cellsearch.search.liveness import Heart
 from cellsearch.search.runner import TrialRunner
 from cellsearch.search.soundness import damages
 from cellsearch.search.space import Space
-from cellsearch.search.storage import endings, queue, trials
+from cellsearch.search.storage import endings, queue
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.pruner import StagePruner
+from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.sampler import MutationSampler
 from cellsearch.search.storage.tables import Store
 from cellsearch.search.views import TableView
@@ -120,7 +121,7 @@ def asked(runner: TrialRunner) -> float:
     for _ in range(9):
         began = time.process_time()
         taken = queue.take(runner.driver)
-        assert not isinstance(taken, trials.Idle)
+        assert not isinstance(taken, Idle)
         (item,), view = taken, runner.look()
         assert not item.kind
         trial = runner.driver.trial(item.trial_id)
