@@ -97,10 +97,7 @@ def test_a_full_disk_leaves_the_old_file(
     elif failing == "replace":
         monkeypatch.setattr(Path, "replace", full)
     else:
-        opened = Path.open
-        monkeypatch.setattr(
-            Path, "open", lambda path, *a, **k: full() if path.suffix == ".partial" else opened(path, *a, **k)
-        )
+        monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(ExportError, match="No space left on device\nfree some space") as caught:
         export(zoo.load("rnn"), tmp_path, overwrite=True)
     assert "rnn.py" in str(caught.value)

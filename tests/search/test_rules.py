@@ -100,7 +100,7 @@ SPACE = load_space("jozefowicz2015")
 TASKS = ("arithmetic", "xml", "ptb")
 SEEDS = {name: fingerprint(zoo.load(name)) for name in ("lstm_2015", "gru")}
 GRU = SEEDS["gru"]
-TRIALS = 70
+TRIALS = 90
 
 
 def places(task: str) -> Mapping[str, int]:
