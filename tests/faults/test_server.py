@@ -165,7 +165,7 @@ def test_a_role_that_may_have_few_connections_finishes_its_search(folder: Path, 
     """Three workers, their heartbeats and the coordinator share two connections: who gets none asks again."""
     role = make_url(url).username
     search = Search(
-        folder, {"trials": 6, "workers": 3, "storage": url, "wrong": {"seconds": 0.05, "beat": 0.2}}
+        folder, {"trials": 20, "workers": 3, "storage": url, "wrong": {"seconds": 0.5, "beat": 0.2}}
     )
     process = search.start()
     until(lambda: search.settings() > 8, process)
@@ -175,13 +175,13 @@ def test_a_role_that_may_have_few_connections_finishes_its_search(folder: Path, 
     )
     time.sleep(5.0)
     with pytest.raises(Unavailable, match="start fewer workers"):
-        for _ in range(100):
+        for _ in range(500):
             there(url)
             time.sleep(0.01)
     assert process.poll() is None
     administer(f"ALTER ROLE {role} CONNECTION LIMIT -1")
     assert end(process, 300) == (0, "")
-    accounts(url, 6)
+    accounts(url, 20)
 
 
 @pytest.fixture
