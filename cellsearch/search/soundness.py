@@ -111,7 +111,10 @@ def _damages(store: Store) -> Iterator[str]:
         for equivalent in others:
             if equivalent.cell not in marks:
                 yield f"cell {equivalent.name}: it counts as {equivalent.cell[:12]}, which is not there"
+        trained: set[tuple[int, int]] = set()  # (trial, piece) that has ended with all its results
         for item in connection.execute(select(items).where(items.c.study == store.study)):
+            if item.outcome not in ("", "failed"):
+                trained.add((item.trial, item.piece))
             if item.fingerprint not in marks or item.parent not in marks:
                 yield f"trial {item.trial}: its cell or the parent of it is not there"
             if item.kind not in KINDS or item.outcome not in OUTCOMES:
@@ -126,11 +129,15 @@ def _damages(store: Store) -> Iterator[str]:
         rows = select(*SUMMARY, stages.c.outcomes).where(stages.c.study == store.study)
         for row in connection.execute(rows.order_by(stages.c.trial, stages.c.piece)):
             stage = Stage(*row[:-1])
-            yield from _of_stage(stage, row.outcomes, claimed.get((stage.trial, stage.piece, stage.task), []))
+            mine = claimed.pop((stage.trial, stage.piece, stage.task), [])
+            yield from _of_stage(stage, row.outcomes, mine)
             if stage.trial not in about:
                 yield f"trial {stage.trial} is not there"
             if stage.fingerprint not in marks:
                 yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
+        for number, piece, task in claimed:
+            if (number, piece) in trained:
+                yield f"trial {number}, {task}: it has ended, and the result of its settings is not there"
         yield from _of_optuna(connection, store)
         yield from _of_reports(connection, store)
 

@@ -192,7 +192,7 @@ class Connection(sqlite3.Connection):
         copies = remedy(Path(path), "there is no backup yet")
         return RunError(
             f"{told}\nend all processes of the search, then give the same command again; if the database is "
-            f"damaged then: {copies}"
+            f"damaged then, or `cellsearch check` says so: {copies}"
         )
 
     def close(self) -> None:

@@ -238,6 +238,7 @@ def process(folder: Path, *words: str) -> Iterator[tuple["subprocess.Popen[str]"
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "cellsearch", "dashboard", *words, "--port", "0"], cwd=folder,
         env=environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children ignore it
     )  # fmt: skip
     try:
         assert process.stdout is not None

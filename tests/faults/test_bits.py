@@ -120,6 +120,7 @@ def test_a_database_that_is_cut_off_anywhere_is_told(study: Path, folder: Path) 
         ("UPDATE cellsearch_item SET fingerprint = 'x' WHERE trial = 4", "trial 4: its cell"),
         ("UPDATE cellsearch_item SET outcome = 'dome' WHERE trial = 4", "'dome'"),
         ("DELETE FROM cellsearch_claim", "settings are not those that were claimed"),
+        ("DELETE FROM cellsearch_stage WHERE trial = 3", "the result of its settings is not there"),
         ("DELETE FROM cellsearch_cell WHERE name = 'm2'", "is not there"),
         ("UPDATE trials SET state = 'RUNNING' WHERE number = 4", "and RUNNING in Optuna"),
         ("DELETE FROM trials WHERE number = 4", "Optuna has no such trial"),

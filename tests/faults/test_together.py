@@ -119,9 +119,9 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
             one.engine.dispose()
 
 
-def held(folder: Path, seconds: float, wait: float = 0.0, **wrong: float) -> float:
+def held(folder: Path, seconds: float, trials: int = 12, **wrong: float) -> float:
     """A search while another program holds the database for so long; the time from the hold to the end."""
-    search = Search(folder, {"trials": 12, "workers": 2, "wrong": {"seconds": 0.02, **wrong}})
+    search = Search(folder, {"trials": trials, "workers": 2, "wrong": {"seconds": 0.02, **wrong}})
     witness = Witness(search.url)
     process = search.start()
     until(lambda: search.settings() >= 12, process)
@@ -135,7 +135,7 @@ def held(folder: Path, seconds: float, wait: float = 0.0, **wrong: float) -> flo
     other.close()
     assert end(process) == (0, "")
     witness.look()
-    accounts(search.url, 12)
+    accounts(search.url, trials)
     return time.monotonic() - began
 
 
@@ -145,7 +145,7 @@ def test_a_database_that_another_program_holds_is_waited_for(folder: Path) -> No
 
 
 def test_a_database_that_is_held_for_longer_than_a_write_waits_is_asked_again(folder: Path) -> None:
-    held(folder, 3.0, busy=0.2)
+    held(folder, 3.0, trials=40, busy=0.2)
     assert not list((folder / "s" / "spool").glob("*"))
 
 
