@@ -231,6 +231,7 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("malformed", DAMAGED),
     ("could not decode", DAMAGED),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
+    ("constraint", "it contradicts what is recorded there; `cellsearch check` says whether that is damaged"),
     ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
     ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),
 )
