@@ -140,7 +140,7 @@ def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothin
     folder: Path, url: str
 ) -> None:
     role = make_url(url).username
-    search = Search(folder, {"trials": 8, "storage": url, "wrong": {"seconds": 0.1}})
+    search = Search(folder, {"trials": 8, "storage": url, "wrong": {"seconds": 0.3}})
     witness = Witness(url)
     process = search.start()
     until(lambda: search.settings() >= 20, process)
