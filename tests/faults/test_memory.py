@@ -30,4 +30,5 @@ def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     code, said = search.run()
     assert code == 1 and "evaluations in a row have failed; the first of them: failed: out of memory" in said
     assert "Traceback" not in said and len(said.splitlines()) < 4
-    assert 4 <= len([row for row in search.rows(tables.items) if row["outcome"] == "failed"]) <= 6
+    outcomes = [row["outcome"] for row in search.rows(tables.items)]
+    assert 4 <= outcomes.count("failed") <= 40  # those that the filter turns away end a row
