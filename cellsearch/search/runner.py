@@ -67,13 +67,12 @@ class TrialRunner:
                 self.piece(item, view)
             elif item.kind == "seed":
                 self.seed(item, trial)
+            elif item.kind:
+                self.stages(item, trial, view, trials.recorded(self.driver.store, item))
             else:
-                if not item.kind:
-                    item = self.decide(item, trial, view)
-                    failpoint("after-decide")
-                    self.stages(item, trial, view, {})
-                else:
-                    self.stages(item, trial, view, trials.recorded(self.driver.store, item))
+                item = self.decide(item, trial, view)
+                failpoint("after-decide")
+                self.stages(item, trial, view, {})
         except Broken as broken:
             self.finish(item, trial, "failed", task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
