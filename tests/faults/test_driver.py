@@ -5,7 +5,6 @@ With a PostgreSQL server in CELLSEARCH_TEST_POSTGRES those of the storage run th
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import optuna
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, text
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
@@ -34,6 +33,7 @@ from cellsearch.search.storage.trials import Item, Proposed
 from cellsearch.train.outcome import Outcome
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, in_optuna, rows_of, state, undisturbed
+from tests.postgres import new_database
 from tests.search.scripted import (
     DIGESTS,
     KEYS,
@@ -46,7 +46,6 @@ from tests.search.scripted import (
     work,
 )
 
-SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 SPACE = space_of()
 TRIALS = 12
 
@@ -57,16 +56,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield URL.create("sqlite", database=str(tmp_path / "study.db")).render_as_string()
         return
-    if not SERVER:
-        pytest.skip("no server: CELLSEARCH_TEST_POSTGRES is not set")
-    name = f"driver_{secrets.token_hex(6)}"
-    engine = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(SERVER).set(database=name).render_as_string(False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with new_database() as made:
+        yield made
 
 
 def made(url: str, count: int = TRIALS) -> Store:

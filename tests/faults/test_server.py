@@ -6,7 +6,6 @@ tests/search/test_postgres.py. Skipped without a server, as that is.
 """
 
 import gc
-import os
 import secrets
 import shutil
 import subprocess
@@ -25,18 +24,9 @@ from cellsearch.search.storage import tables
 from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
+from tests.postgres import NONE, SERVER, administer
 
-SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
-pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
-
-
-def administer(*statements: str) -> None:
-    """Runs statements beside the study, each by itself."""
-    engine = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
+pytestmark = pytest.mark.skipif(not SERVER, reason=NONE)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ CELLSEARCH_TEST_POSTGRES_RESTART a command that ends and starts it again. `.ci/r
 import json
 import multiprocessing
 import os
-import secrets
 import shlex
 import subprocess
 import sys
@@ -36,33 +35,22 @@ from cellsearch.search.storage.create import create
 from cellsearch.search.storage.driver import open_driver
 from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store
+from tests.postgres import NONE, SERVER, new_database
 from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, searched, space_of, work
 
-SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 RESTART = os.environ.get("CELLSEARCH_TEST_POSTGRES_RESTART", "")
 COORDINATING = Path(__file__).with_name("coordinating.py")
 SPACE = space_of()
 
-pytestmark = pytest.mark.skipif(not SERVER, reason="no server: CELLSEARCH_TEST_POSTGRES is not set")
+pytestmark = pytest.mark.skipif(not SERVER, reason=NONE)
 restartable = pytest.mark.skipif(not RESTART, reason="CELLSEARCH_TEST_POSTGRES_RESTART is not set")
-
-
-def administer(*statements: str) -> None:
-    """Runs statements beside the study, each by itself."""
-    engine = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     """A database of its own."""
-    name = f"cellsearch_{secrets.token_hex(6)}"
-    administer(f"CREATE DATABASE {name}")
-    yield database.driven(SERVER).set(drivername="postgresql", database=name).render_as_string(False)
-    administer(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database() as made:
+        yield made
 
 
 def made(url: str, trials: int) -> Store:

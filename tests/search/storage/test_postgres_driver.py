@@ -1,6 +1,6 @@
 """The driver of a study on a PostgreSQL server: exact totals, few connections, two processes of a user, encodings.
 
-Skipped without a server: see `conftest.py`.
+Skipped without a server: see `tests/postgres.py`.
 """
 
 import multiprocessing
@@ -27,8 +27,8 @@ from cellsearch.search.soundness import damages
 from cellsearch.search.storage import tables
 from cellsearch.search.storage.create import create
 from cellsearch.search.storage.tables import Store
+from tests.postgres import administer, new_database
 from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, space_of, work
-from tests.search.storage.conftest import SERVER
 
 SPACE = space_of()
 SPAWN = multiprocessing.get_context("spawn")
@@ -36,14 +36,6 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def made(url: str, target: Target) -> Store:
     return create(url, "s", SPACE, Identity(SPACE.text, 1, DIGESTS), "test", target, seeds_of(SPACE))
-
-
-def administer(*statements: str) -> None:
-    """Runs statements as the owner of the server, each by itself."""
-    engine = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 def stages_of(store: Store) -> list[tuple[str, ...]]:
@@ -232,12 +224,10 @@ def test_a_user_optimises_in_two_processes_on_one_server(postgres: str) -> None:
 
 
 @pytest.fixture
-def ascii(postgres: str) -> Iterator[str]:
+def ascii() -> Iterator[str]:
     """The URL of a database that checks no encoding."""
-    name = f"ascii_{secrets.token_hex(6)}"
-    administer(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-    yield make_url(postgres).set(database=name).render_as_string(False)
-    administer(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0") as url:
+        yield url
 
 
 def test_a_database_without_an_encoding_works(ascii: str) -> None:

@@ -1,13 +1,11 @@
 """Many workers that take trials at the same time: each trial once, in order, and no more than the target."""
 
-import os
-import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import select, update
 
 from cellsearch.search import database, liveness, records
 from cellsearch.search.liveness import Worker
@@ -19,10 +17,10 @@ from cellsearch.search.storage.driver import Driver, open_driver
 from cellsearch.search.storage.queue import Idle
 from cellsearch.search.storage.tables import Store
 from cellsearch.search.storage.trials import Item
+from tests.postgres import new_database
 from tests.search.scripted import DIGESTS, SEEDS, drivers, new_study, space_of, take_one
 
 SPACE = space_of()
-SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,19 +31,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield made
         made.engine.dispose()
         return
-    if not SERVER:
-        pytest.skip("no server: CELLSEARCH_TEST_POSTGRES is not set")
-    name = f"cellsearch_{secrets.token_hex(6)}"
-    admin = create_engine(database.driven(SERVER), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = database.driven(SERVER).set(drivername="postgresql", database=name).render_as_string(False)
-    made = create(url, "s", SPACE, Identity(SPACE.text, 1, DIGESTS), "test", Target(15), seeds_of(SPACE))
-    yield made
-    made.engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with new_database() as url:
+        identity = Identity(SPACE.text, 1, DIGESTS)
+        made = create(url, "s", SPACE, identity, "test", Target(15), seeds_of(SPACE))
+        yield made
+        made.engine.dispose()
 
 
 def based(store: Store) -> None:
