@@ -7,11 +7,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,28 @@ def until(condition: Callable[[], bool], process: Process | None = None, seconds
 
 def gone(workers: Sequence[Worker]) -> bool:
     return not any(liveness.alive(worker) for worker in workers)
+
+
+def free(url: str) -> bool:
+    """Whether nobody writes to the SQLite database at `url`."""
+    file = url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=0.1)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
+
+
+def stop(pid: int, url: str) -> None:
+    """Stops a process of the search at `url` outside of its transactions: a lock that it kept would stop
+    everybody, and `test_a_worker_that_is_stopped_within_a_transaction_is_ended` is about that."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if free(url):
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
 
 
 def torment(

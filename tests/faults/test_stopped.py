@@ -12,7 +12,7 @@ from cellsearch.search import liveness
 from cellsearch.search.liveness import Worker
 from cellsearch.search.storage import endings, queue, tables
 from cellsearch.search.storage.driver import open_driver
-from tests.faults.processes import Process, Search, end, until
+from tests.faults.processes import Process, Search, end, stop, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.search.scripted import new_study, space_of
 
@@ -56,7 +56,7 @@ def late(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> N
     process = search.start()
     until(lambda: search.running() > 0, process)
     guest, worker = joined(search, **wrong)
-    os.kill(worker.pid, signal.SIGSTOP)
+    stop(worker.pid, search.url)
     item = held(search)[worker.id]
     began = time.monotonic()
     until(lambda: worker.id not in held(search), process, 10 * seconds + 20)
@@ -115,7 +115,7 @@ def test_a_search_that_is_stopped_for_long_goes_on(folder: Path) -> None:
     search = Search(folder, {"trials": 8, "workers": 1, "wrong": {"seconds": 0.15, **LEASE}})
     process = search.start()
     until(lambda: search.running() > 0, process)
-    os.kill(process.pid, signal.SIGSTOP)
+    stop(process.pid, search.url)
     before = search.settings()
     time.sleep(2 * SECOND)
     assert search.settings() > before

@@ -4,12 +4,10 @@ import math
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from cellsearch.search.liveness import Watch
 from cellsearch.search.signals import Signals
 from cellsearch.search.space import parse_space
 from cellsearch.search.storage.tables import Store, items, reading
+from tests.faults.processes import stop
 from tests.search.scripted import SEEDS, TEXT, new_study, space_of
 
 COORDINATING = Path(__file__).with_name("coordinating.py")
@@ -320,16 +319,6 @@ def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
     assert board.status(store, SPACE).counts.settings == status.counts.settings
 
 
-def free(file: Path) -> bool:
-    """Whether nobody writes to the database."""
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=0.1)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        return True
-
-
 @pytest.mark.skipif(not Path("/proc").exists(), reason="stops a process and looks at it")
 def test_a_worker_that_does_not_beat_is_ended_and_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -344,12 +333,7 @@ def test_a_worker_that_does_not_beat_is_ended_and_replaced(
     assert crew.fill(1) == 1
     until(lambda: running(tmp_path) == 1)
     (child,) = crew.children
-    while True:
-        os.kill(child.process.pid, signal.SIGSTOP)
-        if free(tmp_path / "s" / "study.db"):
-            break
-        os.kill(child.process.pid, signal.SIGCONT)  # it was within a transaction: another test is about that
-        time.sleep(0.01)
+    stop(child.process.pid, store.url)
     monkeypatch.setattr(coordinator, "_watch", Watch(silent=1))
     coordinator.beat()
     coordinator.beat()
