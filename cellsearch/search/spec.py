@@ -202,8 +202,8 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
     },
     Training: {
         "batch": (1, 100_000), "steps": (1, 100_000), "patience": (1, 10_000), "halvings": (0, 10_000),
-        "factor": (1e-6, 1), "max_epochs": (1, 1_000_000), "dtype": ("float32", "float64"),
-        "rungs": (1, 1_000_000), "keep": (0, 1),
+        "factor": (1e-6, 1), "max_epochs": (1, 1_000_000), "gradient": ("sum", "mean"),
+        "dtype": ("float32", "float64"), "rungs": (1, 1_000_000), "keep": (0, 1),
     },
 }
 # fmt: on

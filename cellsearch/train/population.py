@@ -102,7 +102,9 @@ class Population:
         steps: Steps | None = None
         while self._rows is not None and (to_epoch is None or self.epoch < to_epoch):
             if steps is None:
-                steps = Steps(self.shape, data, self._rows, self._norms)
+                steps = Steps(
+                    self.shape, data, self._rows, self._norms, mean=self.training.gradient == "mean"
+                )
             yield from self._one_epoch(steps)
             if progress is not None:
                 progress(self.epoch, len(self.running))

@@ -73,6 +73,10 @@ class Training:
     halvings: int = 4
     factor: float = 0.5
     max_epochs: int | None = None  # the paper has no limit; small spaces have one
+    # What "gradient divided by minibatch size" (section 3.7) means for a window of T steps of B streams: the
+    # `sum` of the losses divided by B, or their `mean` over the positions that are scored. Rates and norms
+    # mean different things under each: where all are scored, the gradients differ by the factor T.
+    gradient: str = "sum"
     dtype: str = "float32"
     # Not of the paper: after each of these epochs only the best share `keep` of the settings that are still
     # in training goes on (`halving`). Without them every setting is trained to its end.

@@ -53,10 +53,14 @@ class Steps:
         rows: Tensor,
         norms: Tensor,
         *,
+        mean: bool = False,
         recorded: bool | None = None,
         engine: str = "auto",
     ) -> None:
+        """With `mean` the gradient of a window is that of the mean loss of its scored positions, else that of
+        the summed loss divided by B (`Training.gradient`)."""
         self.shape, self.data, self.rows, self.norms, self.engine = shape, data, rows, norms, engine
+        self.mean = mean
         self.recorded = rows.device.type == "cuda" if recorded is None else recorded
         members, device = rows.shape[0], rows.device
         self.gradient = torch.zeros_like(rows)
@@ -140,7 +144,9 @@ class Steps:
         self._go_on(last, len(window.inputs))
         norm = torch.linalg.vector_norm(self.gradient, dim=1)
         self.broken |= ~torch.isfinite(norm)
-        factor = self.rates * torch.clamp(self.norms / norm, max=1.0)
+        # The sum over B is what is at hand; the mean is so many times smaller, and so is its norm.
+        scale = _sum_to_mean(window) if self.mean else 1.0
+        factor = scale * self.rates * torch.clamp(self.norms / (scale * norm), max=1.0)
         factor = torch.where(self.broken, 0.0, factor)
         self.rows.addcmul_(self.gradient, -factor[:, None])
 
@@ -159,3 +165,12 @@ class Steps:
         for layer, ended in zip(self.states, last, strict=True):
             for state, value in zip(layer, ended, strict=True):
                 state.copy_(value)
+
+
+def _sum_to_mean(window: Window) -> float | Tensor:
+    """B divided by the scored positions of a window, 0 where there are none."""
+    batch = window.inputs.shape[1]
+    if window.scored is not None:
+        count = window.scored.sum()
+        return torch.where(count > 0, batch / count, 0.0)
+    return batch / len(window.targets) if len(window.targets) else 0.0
