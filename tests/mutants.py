@@ -6,7 +6,7 @@ import numpy as np
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
-from cellsearch.search.mutate import mutate
+from cellsearch.search.mutation.mutate import mutate
 from cellsearch.search.spec import Limits, MutationSpec
 
 

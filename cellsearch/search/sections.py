@@ -2,16 +2,19 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
+from cellsearch.dsl.text.printer import initial, matrix
 from cellsearch.errors import CellError, CellsearchError, DataError
-from cellsearch.search.edits import MUTATIONS, layer
+from cellsearch.search.mutation.language import bias, structure
+from cellsearch.search.mutation.paper import layer
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.reading import (
     Rule,
     distinct,
@@ -44,6 +47,7 @@ from cellsearch.tasks import TASKS, parse_options
 from cellsearch.tasks.options import parse as parse_each
 from cellsearch.train.settings import Grid, Training
 
+T = TypeVar("T")
 FILTER = "filter"  # its stage has this name, so no task's stage may
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?\Z", re.ASCII)  # a file name everywhere
 
@@ -164,6 +168,8 @@ def _mutation(node: Node) -> MutationSpec:
         "weights": _weights,
         "activations": lambda node, what: distinct(node, what, _activation),
         "operations": lambda node, what: distinct(node, what, _operation),
+        "biases": lambda node, what: distinct(node, what, _bias),
+        "structures": lambda node, what: distinct(node, what, _structure),
     }
     return record(MutationSpec, node, "mutation", RULES[MutationSpec], readers=readers)
 
@@ -199,6 +205,26 @@ def _activation(node: Node, what: str) -> str:
     if not math.isfinite(found.eye):
         raise error(node.span, f"{shown(node)} is not finite", "write a smaller number")
     return found.op or f"linear({int(found.eye) if found.eye.is_integer() else found.eye!r})"
+
+
+def _bias(node: Node, what: str) -> str:
+    """An initial bias by its canonical text."""
+    found = _template(bias, node, what)
+    return "none" if found is None else initial(found)
+
+
+def _structure(node: Node, what: str) -> str:
+    """A structure by its canonical text."""
+    return matrix(_template(structure, node, what)).removeprefix("@")
+
+
+def _template(read: Callable[[str], T], node: Node, what: str) -> T:
+    value = text(node, what) if isinstance(node.content, str) else str(node.content)
+    try:
+        return read(value)
+    except CellError as failure:
+        message, _, remedy = str(failure).partition("; ")
+        raise error(node.span, message, remedy) from None
 
 
 def _operation(node: Node, what: str) -> str:

@@ -7,7 +7,8 @@ where the paper is silent the reason stands beside them. Torch-free.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from cellsearch.search.edits import MUTATIONS
+from cellsearch.search.mutation.language import BIASES, CLOCK, STRUCTURED
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.reading import Rule
 from cellsearch.search.yaml_emit import emit
 from cellsearch.search.yaml_text import Plain
@@ -58,11 +59,16 @@ class MutationSpec:
     # node", `edits` is "we apply 1-3 of these transformations", with the two numbers of the key `edits`.
     size: str = "strength"
     edits: tuple[int, int] = (1, 3)
-    weights: Mapping[str, float] = field(default_factory=lambda: {m.name: 1.0 for m in MUTATIONS})
+    weights: Mapping[str, float] = field(default_factory=lambda: {m.name: float(m.weight) for m in MUTATIONS})
     activations: tuple[str, ...] = (
         "tanh", "sigmoid", "relu", "linear(0)", "linear(1)", "linear(0.9)", "linear(1.1)",
     )  # fmt: skip
     operations: tuple[str, ...] = ("mul", "add", "sub")
+    # Of the rows beyond the paper's six: initial values, structures of matrices, and the clock of a cell that
+    # has none.
+    biases: tuple[str, ...] = BIASES
+    structures: tuple[str, ...] = STRUCTURED
+    clock: tuple[int, ...] = CLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,9 @@ RULES: Mapping[type, Mapping[str, Rule]] = {
         "sampler": ("chance", "tpe", "tpe_independent"), "rank": ("score", "pareto"),
         "cost": ("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
     },
-    MutationSpec: {"size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000)},
+    MutationSpec: {
+        "size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000), "clock": (1, 1_000_000),
+    },
     Limits: {
         "nodes": (1, 1_000), "matrices": (1, 1_000), "depth": (1, 1_000), "products": (1, 1_000),
         "parameters": (1, 1e12), "multiply_adds": (1, 1e12), "width": (1, 100_000),

@@ -16,12 +16,19 @@ from cellsearch.tasks.options import option, size
 from cellsearch.tasks.streams import Examples, parts
 
 
+SEPARATOR = "^"
+
+
 @dataclass(frozen=True, slots=True)
 class Memorize:
     """Options of the task."""
 
     symbols: int = option(5, "how many symbols are read and then reproduced (the paper: 5)", low=1, high=1000)
     alphabet: int = option(26, "how many different symbols there are (the paper: 26)", low=2, high=1000)
+    # Not said; the paper names no separator.
+    separator: str = option(
+        "none", "symbol: one of its own stands in front of each example", choices=("none", "symbol")
+    )
     # Not said. A GRU of 24,000 parameters gets to 95% within 1.4 to 2 million symbols (learning rate 1 on the
     # mean loss, norm 5): some eight epochs of this size, so that a schedule that counts epochs sees it learn.
     train: int = size(200_000, "symbols to train on, over all rows")
@@ -32,19 +39,21 @@ class Memorize:
 
 def symbols(options: Memorize) -> tuple[str, ...]:
     """Letters, or numbered names where there are not enough letters."""
-    if options.alphabet <= len(ascii_lowercase):
-        return tuple(ascii_lowercase[: options.alphabet])
-    return tuple(f"s{index}" for index in range(options.alphabet))
+    few = options.alphabet <= len(ascii_lowercase)
+    found = tuple(ascii_lowercase[k] if few else f"s{k}" for k in range(options.alphabet))
+    return (*found, SEPARATOR) if options.separator == "symbol" else found
 
 
 def generate(options: Memorize, *, batch: int, seed: int) -> dict[str, Part]:
     """The three parts."""
-    count = options.symbols
+    count, first = options.symbols, int(options.separator == "symbol")
+    length = first + 2 * count
 
     def draw(rng: np.random.Generator, examples: int) -> Examples:
         read = rng.integers(options.alphabet, size=(examples, count), dtype=np.uint16)
-        scored = np.tile(np.arange(2 * count) >= count, examples)
-        return Examples(np.hstack([read, read]).ravel(), scored, np.full(examples, 2 * count, np.int64))
+        start = np.full((examples, first), options.alphabet, np.uint16)
+        scored = np.tile(np.arange(length) >= first + count, examples)
+        return Examples(np.hstack([start, read, read]).ravel(), scored, np.full(examples, length, np.int64))
 
     sizes = {"train": options.train, "valid": options.valid, "test": options.test}
-    return parts(draw, 2 * count, sizes, batch=batch, seed=seed, task="memorize")
+    return parts(draw, length, sizes, batch=batch, seed=seed, task="memorize")

@@ -23,7 +23,7 @@ from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
-from cellsearch.search.mutate import mutate
+from cellsearch.search.mutation.mutate import mutate
 from cellsearch.search.spec import Limits, MutationSpec
 
 TWINS = {

@@ -20,8 +20,8 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.search import board, cellrecords, records
 from cellsearch.search.choosing import grid_of
-from cellsearch.search.edits import MUTATIONS
 from cellsearch.search.lab import real_propose
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
 from cellsearch.search.space import load_space

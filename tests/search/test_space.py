@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.errors import SpaceError
-from cellsearch.search.edits import MUTATIONS
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.space import (
     MAY_CHANGE,
     Budget,

@@ -39,7 +39,7 @@ from cellsearch.compiler.layer import choose_engine
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
-from cellsearch.search.mutate import mutate
+from cellsearch.search.mutation.mutate import mutate
 from cellsearch.search.spec import Limits, MutationSpec
 from cellsearch.train import model, windows
 from cellsearch.train.cohort import finish

@@ -18,8 +18,8 @@ from optuna.trial import Trial
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import show
-from cellsearch.search.edits import Edit
-from cellsearch.search.mutate import STRENGTH
+from cellsearch.search.mutation.edits import Edit
+from cellsearch.search.mutation.mutate import STRENGTH
 from cellsearch.search.spec import Limits
 
 RECORD = "record"  # the attribute with what a trial is about, from its proposal on

@@ -37,7 +37,7 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.search import strategies
-from cellsearch.search.mutate import breed
+from cellsearch.search.mutation.mutate import breed
 from cellsearch.search.space import Space, check_seeds, load_space
 from cellsearch.search.spec import Limits, MutationSpec, Strategy
 from cellsearch.search.storage.attributes import (

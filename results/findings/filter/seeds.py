@@ -3,13 +3,14 @@
     python seeds.py FILE --space jozefowicz2015 --settings 40 \
         --set filter.training.gradient=mean --set filter.options.train=100000
 
-Settings are drawn from the filter's grid, as many of each number of layers and of each learning rate as can be.
+Settings are drawn from the filter's grid, each value of each hyperparameter as often as the others.
 Appends a line of JSON for each setting to FILE; with the same overrides and cell again it goes on where it ended.
 """
 
 import argparse
 import json
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,23 @@ from cellsearch.dsl.load import load
 from cellsearch.search.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
-from cellsearch.train.settings import Grid
+from cellsearch.train.settings import Grid, Setting, key
 from cellsearch.train.threads import one_thread
 
 
 def drawn(grid: Grid, count: int, seed: int = 0) -> list[int]:
-    """Indices of the grid: numbers of layers and learning rates in turn, the rest at random."""
+    """Indices of the grid, in which every value of every hyperparameter is as frequent as the others."""
     rng = np.random.default_rng(seed)
-    settings = [grid[k] for k in range(len(grid))]
-    pairs = [(layers, rate) for rate in grid.learning_rate for layers in grid.layers]
-    rng.shuffle(pairs)
-    found: list[int] = []
-    while len(found) < count:
-        for layers, rate in pairs[: count - len(found)]:
-            free = [
-                k for k, s in enumerate(settings)
-                if (s.layers, s.learning_rate) == (layers, rate) and k not in found
-            ]  # fmt: skip
-            if free:
-                found.append(int(rng.choice(free)))
-    return found
+    known = {key(grid[k]): k for k in range(len(grid))}
+    while True:
+        columns = {}
+        for field in fields(Setting):
+            values = getattr(grid, field.name)
+            columns[field.name] = rng.permutation(np.resize(rng.permutation(values), count)).tolist()
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        found = [known[key(Setting(**row))] for row in rows]
+        if len(set(found)) == count:
+            return found
 
 
 def main() -> None:

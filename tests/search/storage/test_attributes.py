@@ -21,8 +21,8 @@ from sqlalchemy import Row, select
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.zoo import load
 from cellsearch.search import board, cellrecords, records
-from cellsearch.search.edits import Edit
 from cellsearch.search.lab import real_propose
+from cellsearch.search.mutation.edits import Edit
 from cellsearch.search.records import Target
 from cellsearch.search.spec import Limits
 from cellsearch.search.storage import attributes

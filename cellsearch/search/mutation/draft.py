@@ -13,6 +13,7 @@ from cellsearch.dsl.nodes import (
     Constant,
     Input,
     Node,
+    State,
     ancestors,
     in_order,
     sources,
@@ -32,7 +33,10 @@ class Draft:
         self.graph = graph
         self.nodes = list(graph.nodes)
         self.labels = list(graph.labels)
+        self.states = list(graph.states)
+        self.at = list(range(1, 1 + len(graph.states)))  # the input node of each state
         self.new = list(graph.new)
+        self.clock = graph.clock
         self.output = graph.output
         self.rank = list(range(len(graph.nodes)))
         self._users: dict[int, list[int]] | None = None
@@ -48,6 +52,20 @@ class Draft:
         self.rank.append(self.rank[beside])
         self._users = None
         return len(self.nodes) - 1
+
+    def input(self, kind: str, name: str) -> int:
+        """The input node of this kind and name, made where there is none yet."""
+        node = Input(kind, name)
+        return self.nodes.index(node) if node in self.nodes else self.add(node, beside=0)
+
+    def add_state(self, name: str, new: int) -> int:
+        """A state more, which starts at zero and whose new value is node `new`; its old value."""
+        index = self.add(Input("state", name), beside=0)
+        self.states.append(State(name))
+        self.at.append(index)
+        self.new.append(new)
+        self._users = None
+        return index
 
     def users(self) -> Mapping[int, Sequence[int]]:
         """The readers of each node that a new value or the output depends on, once per use; -1 for being one
@@ -104,13 +122,15 @@ class Draft:
     def frozen(self, name: str) -> Exploded:
         """The graph with its living nodes in an order in which each reads earlier ones, as near to the old
         one as can be."""
-        order = list(range(1 + len(self.graph.states)))
+        order = [0, *self.at]
         roots = sorted(self.users(), key=lambda i: (self.rank[i], i))
         order += in_order(self.nodes, roots, set(order))
         at = {i: k for k, i in enumerate(order)}
         return replace(
             self.graph,
             name=name,
+            states=tuple(self.states),
+            clock=self.clock,
             nodes=tuple(with_sources(self.nodes[i], [at[s] for s in sources(self.nodes[i])]) for i in order),
             labels=tuple(self.labels[i] for i in order),
             new=tuple(at[i] for i in self.new),

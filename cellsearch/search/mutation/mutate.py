@@ -2,7 +2,7 @@
 
 In: a cell, randomness, what to mutate (`MutationSpec`) and how large a child may be (`Limits`). Out: the
 child and the edits that made it from its parent. The edits themselves are the table in
-`cellsearch.search.edits`; they work on the exploded graph, and the child is folded before it is judged.
+`mutation.table`; they work on the exploded graph, and the child is folded before it is judged.
 
 The paper (Jozefowicz et al. 2015, section 3.2) gives the size of a step twice: every node with probability p,
 p ~ U[0, 1] per child ("strength"), and "1-3 of these transformations" ("edits"). Both are here; the search
@@ -21,8 +21,9 @@ from cellsearch.dsl.reach import hears, remembers
 from cellsearch.dsl.rewrite import Exploded, explode, fold
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
-from cellsearch.search.draft import Draft
-from cellsearch.search.edits import MUTATIONS, Edit, Mutation, apply, one_of
+from cellsearch.search.mutation.draft import Draft
+from cellsearch.search.mutation.edits import Edit, Mutation, apply, one_of
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.sizes import over
 from cellsearch.search.spec import Limits, MutationSpec
 
@@ -139,7 +140,7 @@ def by_strength(draft: Draft, rng: Generator, spec: MutationSpec, strength: floa
     for i, u in zip(anchors, drawn, strict=True):
         if u >= strength or i not in draft.users():
             continue
-        mutation = _weighted(rng, [m for m in MUTATIONS if m.applies(draft, i, spec)], spec)
+        mutation = _weighted(rng, [m for m in _rows(spec) if m.applies(draft, i, spec)], spec)
         if mutation:
             edits.append(apply(mutation, draft, i, spec, rng))
     return edits
@@ -152,11 +153,16 @@ def by_number(draft: Draft, rng: Generator, spec: MutationSpec) -> list[Edit]:
     edits: list[Edit] = []
     for _ in range(int(rng.integers(low, high, endpoint=True))):
         anchors = draft.anchors()
-        sites = {m.name: [i for i in anchors if m.applies(draft, i, spec)] for m in MUTATIONS}
-        mutation = _weighted(rng, [m for m in MUTATIONS if sites[m.name]], spec)
+        sites = {m.name: [i for i in anchors if m.applies(draft, i, spec)] for m in _rows(spec)}
+        mutation = _weighted(rng, [m for m in _rows(spec) if sites[m.name]], spec)
         if mutation:
             edits.append(apply(mutation, draft, one_of(rng, sites[mutation.name]), spec, rng))
     return edits
+
+
+def _rows(spec: MutationSpec) -> list[Mutation]:
+    """The mutations that can be drawn."""
+    return [m for m in MUTATIONS if spec.weights.get(m.name, 0.0) > 0]
 
 
 def _weighted(rng: Generator, mutations: list[Mutation], spec: MutationSpec) -> Mutation | None:

@@ -19,9 +19,9 @@ from cellsearch.dsl.rewrite import explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
-from cellsearch.search.draft import Draft
-from cellsearch.search.edits import MUTATIONS, Edit
-from cellsearch.search.mutate import (
+from cellsearch.search.mutation.draft import Draft
+from cellsearch.search.mutation.edits import Edit
+from cellsearch.search.mutation.mutate import (
     CONDITIONS,
     MALFORMED,
     STRENGTH,
@@ -31,6 +31,7 @@ from cellsearch.search.mutate import (
     judge,
     mutate,
 )
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.sizes import MEASURES, over
 from cellsearch.search.spec import Limits, MutationSpec
 

@@ -8,8 +8,10 @@ from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.rewrite import explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
-from cellsearch.search.draft import Draft, brief, place
-from cellsearch.search.edits import MUTATIONS, Edit, apply, layer
+from cellsearch.search.mutation.draft import Draft, brief, place
+from cellsearch.search.mutation.edits import Edit, apply
+from cellsearch.search.mutation.paper import layer
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.spec import MutationSpec
 
 SPEC = MutationSpec()

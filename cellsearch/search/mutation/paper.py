@@ -1,53 +1,18 @@
-"""The table of mutations: the six transformations of Jozefowicz, Zaremba and Sutskever (2015, section 3.2).
-
-In: a `Draft` (an exploded cell under change), the node to change, and the vocabulary. Out: the draft changed,
-and words for what was done. Where a mutation applies is a question of its own, asked before anything is
-drawn, so that no edit has to be tried twice. No edit makes a cycle: a node comes to read only what does not
-depend on it.
-"""
+"""The six transformations of Jozefowicz, Zaremba and Sutskever (2015, section 3.2), each a row."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, TypeVar
 
 from numpy.random import Generator
 
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Node, sources, with_sources
 from cellsearch.dsl.ops import OPS
 from cellsearch.errors import CellError
-from cellsearch.search.draft import Draft, brief, compound, kind, place, sign
+from cellsearch.search.mutation.draft import Draft, brief, compound, kind, sign
+from cellsearch.search.mutation.edits import Mutation, Vocabulary, one_of
 
-T = TypeVar("T")
 LINEAR = re.compile(r"linear\(\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*\)\Z", re.ASCII | re.IGNORECASE)
-
-
-class Vocabulary(Protocol):
-    """What mutations draw from: names of activations (`tanh`, `linear(0.9)`) and of elementwise
-    operations."""
-
-    @property
-    def activations(self) -> Sequence[str]: ...
-
-    @property
-    def operations(self) -> Sequence[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One change of a cell: which mutation, at which node (as it read before), and what became of it."""
-
-    mutation: str
-    node: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.mutation.replace('_', ' ')} at {self.node}: {self.detail}"
-
-    def json(self) -> dict[str, str]:
-        """The edit as plain values; `Edit(**value)` reads it back."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +48,6 @@ def layer(text: str) -> Layer:
         return Layer(text, op=text)
     known = ", ".join(name for name, op in OPS.items() if op.arity == 1)
     raise CellError(f"{text!r} is no activation; write linear(a) with a number, or one of {known}")
-
-
-def one_of(rng: Generator, choices: Sequence[T]) -> T:
-    return choices[int(rng.integers(len(choices)))]
 
 
 def _is_layer(node: Node) -> bool:
@@ -172,15 +133,6 @@ def _combine_ancestors(draft: Draft, i: int, words: Vocabulary, rng: Generator) 
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """One row: where a mutation applies, and what it does there. Its weight is the search space's."""
-
-    name: str
-    applies: Callable[[Draft, int, Vocabulary], object]
-    change: Callable[[Draft, int, Vocabulary, Generator], str]
-
-
 def _anywhere(draft: Draft, i: int, words: Vocabulary) -> bool:
     return True
 
@@ -190,17 +142,11 @@ def _one_in_one_out(draft: Draft, i: int, words: Vocabulary) -> bool:
 
 
 #: All rows apply to nodes that read something; of these, to the ones for which `applies` holds.
-MUTATIONS = (
-    Mutation("swap_activation", _other_layers, _swap_activation),
-    Mutation("swap_operation", _other_operations, _swap_operation),
-    Mutation("insert_activation", _anywhere, _insert_activation),
-    Mutation("remove_node", _one_in_one_out, _remove_node),
-    Mutation("use_ancestor", _anywhere, _use_ancestor),
-    Mutation("combine_ancestors", _anywhere, _combine_ancestors),
+PAPER = (
+    Mutation("swap_activation", _other_layers, _swap_activation, 1, "an activation becomes another one"),
+    Mutation("swap_operation", _other_operations, _swap_operation, 1, "an operation becomes another one"),
+    Mutation("insert_activation", _anywhere, _insert_activation, 1, "an activation before a node"),
+    Mutation("remove_node", _one_in_one_out, _remove_node, 1, "a node with one input and one output goes"),
+    Mutation("use_ancestor", _anywhere, _use_ancestor, 1, "an ancestor takes the place of a node"),
+    Mutation("combine_ancestors", _anywhere, _combine_ancestors, 1, "a sum, product or difference of others"),
 )
-
-
-def apply(mutation: Mutation, draft: Draft, i: int, words: Vocabulary, rng: Generator) -> Edit:
-    """Carry out a mutation at node `i`, to which it applies."""
-    node = place(draft, i)
-    return Edit(mutation.name, node, mutation.change(draft, i, words, rng))
