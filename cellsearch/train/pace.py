@@ -66,13 +66,13 @@ def _pace(populations: Sequence[Some], dataset: Dataset, training: Training, dev
     turns = len(steps) * (1 if device == "cpu" else ROUND)
     for name, seconds in (("train", SECONDS), ("valid", SECONDS / 4)):
         walk = together([_endless(one, name) for one in steps], lanes, in_turns=True)
-        window = len(steps) * middle(walk, clock, turns, seconds)
+        window = len(steps) * per_turn(walk, clock, turns, seconds)
         length = parts[name].inputs.shape[1]
         found[name] = window * length / min(length, training.steps)
     return Pace(**found)
 
 
-def middle(walk: Iterator[object], clock: Clock, turns: int, seconds: float) -> float:
+def per_turn(walk: Iterator[object], clock: Clock, turns: int, seconds: float) -> float:
     """Seconds of one turn of an endless walk: the median over rounds of `turns` turns, after one that is not
     timed. At least `FEWEST` rounds and `seconds` are timed."""
     _round(walk, turns)
