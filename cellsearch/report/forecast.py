@@ -107,7 +107,7 @@ def _times(found: Forecast) -> str:
     if any(s.trained is not None for s in found.stages):
         said.append("Middle: the means of this search's records.")
     else:
-        said.append("A middle needs records, which a new search has not.")
+        said.append("A new search has no records and so no middle.")
     if any(s.epochs[1] is None for s in found.stages):
         said.append("No most: epochs have no limit (training.max_epochs).")
     else:

@@ -75,7 +75,7 @@ def test_times_add_up(found: forecast.Forecast) -> None:
 def test_the_words_of_a_new_search(found: forecast.Forecast) -> None:
     told = plain(found)
     assert "at least" not in told and ", middle " not in told
-    assert "A middle needs records" in told and "Most: every setting takes the most epochs" in told
+    assert "no records and so no middle" in told and "Most: every setting takes the most epochs" in told
 
 
 @dataclass
