@@ -99,7 +99,8 @@ def clock_of(device: str) -> Clock:
 
 
 def _steps(shape: Shape, members: int, data: Data, training: Training, device: str) -> Steps:
-    """First weights of a middle scale: no value of a setting changes the speed, unless it diverges."""
+    """Members of a mild setting. Extreme ones (large rates and scales) can take twice as long on a CPU, from
+    subnormal numbers (results/findings/forecast)."""
     rows = model.first_rows(shape, [1.0] * members, range(members), getattr(torch, training.dtype)).to(device)
     return Steps(shape, data, rows, torch.ones_like(rows[:, 0]), mean=training.gradient == "mean")
 
