@@ -8,8 +8,9 @@ from rich.text import Text
 from cellsearch.report import totals
 from cellsearch.report.columns import Column, table, text, wrapped
 from cellsearch.report.words import about, large, plural
-from cellsearch.search.forecast import Forecast, Range, Stage
+from cellsearch.search.forecast import Forecast, Stage
 from cellsearch.search.sections import FILTER
+from cellsearch.search.spans import Span
 
 NONE = "-"
 
@@ -33,9 +34,9 @@ def lines(found: Forecast, width: int) -> list[Text]:
     said.append(
         "Counted and measured on the baseline's models, one setting in one epoch; an epoch is in "
         "multiply-adds. Memory is that of the settings of one trial, were all of the largest shape; a "
-        "process takes a few hundred megabytes besides. Mutants are smaller and larger, and how many of them "
-        "pass the filter, and how many epochs they take, is known afterwards."
+        "process takes a few hundred megabytes besides. Mutants are smaller and larger."
     )
+    said.append(_times(found))
     return [*table(columns, width), *(line for part in said for line in (text(""), *wrapped(part, width)))]
 
 
@@ -90,11 +91,30 @@ def _left(found: Forecast) -> int:
     return max(0, found.trials - (found.counts.trials if found.counts else 0))
 
 
-def _range(seconds: Range) -> str:
-    low, high = seconds
-    if high is None:
-        return f"{about(low)} at least, without a limit of epochs"
-    return about(low) if about(low) == about(high) else f"{about(low)} to {about(high)}"
+def _range(seconds: Span) -> str:
+    """least 20 s, middle 3 min, most 5 min."""
+    least, most = about(seconds.least), None if seconds.most is None else about(seconds.most)
+    middle = None if seconds.middle is None else about(seconds.middle)
+    if least == most and middle in (None, least):
+        return least
+    parts = [f"least {least}", f"middle {middle}" if middle else "", f"most {most}" if most else "no most"]
+    return ", ".join(part for part in parts if part)
+
+
+def _times(found: Forecast) -> str:
+    """What least, middle and most are."""
+    said = ["Least: every setting takes the fewest epochs and every proposal fails first."]
+    if any(s.trained is not None for s in found.stages):
+        said.append("Middle: the means of this search's records.")
+    else:
+        said.append("A new search has no records and so no middle.")
+    if any(s.epochs[1] is None for s in found.stages):
+        said.append("No most: epochs have no limit (training.max_epochs).")
+    else:
+        said.append("Most: every setting takes the most epochs and every proposal passes.")
+    clock = "CPU time, of workers that have a core each" if found.device == "cpu" else "on the clock"
+    said.append(f"A setting that diverges ends earlier than the fewest epochs. Times are {clock}.")
+    return " ".join(said)
 
 
 def _models(s: Stage) -> str:
@@ -103,7 +123,8 @@ def _models(s: Stage) -> str:
 
 def _epochs(s: Stage) -> str:
     low, high = s.epochs
-    return f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
+    limits = f"{low} or more" if high is None else f"{low}" if low == high else f"{low} to {high}"
+    return limits if s.trained is None else f"{limits}, mean {s.trained:.1f}"
 
 
 def _cost(s: Stage) -> str:

@@ -27,6 +27,8 @@ SUMMARY = tuple(
 )  # fmt: skip
 
 
+LATEST = 500  # stages of a task that say how many epochs a setting takes
+
 _ORDER = (stages.c.trial, stages.c.piece)
 _SAME = (
     (items.c.study == stages.c.study) & (items.c.trial == stages.c.trial) & (items.c.piece == stages.c.piece)
@@ -243,3 +245,28 @@ def counts(store: Store) -> Counts:
         seconds=float(seconds or 0.0),
         equivalents=doubles,
     )
+
+
+def epochs(store: Store, tasks: Sequence[str]) -> dict[str, float]:
+    """Epochs of a setting, the mean over the latest stages of each task that has some."""
+    found = {}
+    with reading(store.engine, store.url) as connection:
+        for task in tasks:
+            query = select(stages.c.outcomes).where(stages.c.study == store.study, stages.c.task == task)
+            texts = connection.execute(query.order_by(stages.c.trial.desc()).limit(LATEST)).scalars()
+            each = [o.trained for text in texts for o in outcomes_of(text) if o.trained]
+            if each:
+                found[task] = sum(each) / len(each)
+    return found
+
+
+def reached(store: Store, tasks: Sequence[str]) -> dict[str, float]:
+    """Settings of each task for a proposal, the mean over those that have ended, however early; empty where
+    none has."""
+    ended = (items.c.study == store.study, items.c.kind == "propose", items.c.outcome != "")
+    sums = select(stages.c.task, func.sum(stages.c.settings).label("settings")).join(items, _SAME)
+    with reading(store.engine, store.url) as connection:
+        count = connection.execute(select(func.count()).where(*ended)).scalar_one()
+        rows = connection.execute(sums.where(*ended).group_by(stages.c.task)).all()
+    settings = {row.task: row.settings for row in rows}
+    return {task: settings.get(task, 0) / count for task in tasks} if count else {}
