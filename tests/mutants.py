@@ -1,5 +1,6 @@
 """Mutants for the tests of everything that takes a cell: parser, compiler, exports."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -7,13 +8,14 @@ import numpy as np
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.search.mutation.mutate import mutate
+from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.spec import Limits, MutationSpec
 
 
 @cache
-def mutants(count: int, seed: int = 0) -> tuple[Cell, ...]:
+def mutants(count: int, seed: int = 0, rows: str = "paper") -> tuple[Cell, ...]:
     """`count` cells: the first are children of the zoo's cells, the others children of those before them.
-    Half are made with the paper's strength p, half with 1 to 3 edits."""
+    Half are made with the paper's strength p, half with 1 to 3 edits; by the rows of the paper, or by "all"."""
     parents = [zoo.load(name) for name in zoo.names()]
     found: list[Cell] = []
     for k in range(count):
@@ -21,5 +23,7 @@ def mutants(count: int, seed: int = 0) -> tuple[Cell, ...]:
         earlier = found if k % 2 else parents
         parent = earlier[int(rng.integers(len(earlier)))]
         spec = MutationSpec(size="strength" if k % 4 >= 2 else "edits")
+        if rows == "all":
+            spec = replace(spec, weights={m.name: 1.0 for m in MUTATIONS})
         found.append(mutate(parent, rng, spec, Limits(), name=f"mutant_{k}")[0])
     return tuple(found)

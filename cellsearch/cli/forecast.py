@@ -26,7 +26,7 @@ def run_forecast(
         there = Identity(space.text, seed, known.data)  # of the data each stage tells by itself
         records.check_identity(known, there, difference(parse_space(known.space), space))
     found = forecast.forecast(
-        space, name, lab, check_seeds(space)[space.baseline],
+        space, name, lab, check_seeds(space),
         target_of(space, options),
         len(places(options.devices, options.workers)),
         (store, known) if store and known else None,

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cellsearch.report import totals
 from cellsearch.report.columns import Column, table, text, wrapped
+from cellsearch.report.filter import shares, unfair
 from cellsearch.report.words import about, large, plural
 from cellsearch.search.forecast import Forecast, Stage
 from cellsearch.search.sections import FILTER
@@ -29,6 +30,7 @@ def lines(found: Forecast, width: int) -> list[Text]:
     ]
     said = [_standing(found), *(f"{s.name}: {s.missing}" for s in stages if s.missing)]
     said += [line for s in stages for line in _bounded(s)]
+    said += _filter(found)
     if found.rest is not None and found.baseline is not None:
         said += [_baseline(found), _trials(found)]
     said.append(
@@ -63,6 +65,17 @@ def _bounded(s: Stage) -> list[str]:
         models = ", ".join(f"{m.layers}x{m.hidden:,}" for m in s.data.unfit)
         told.append(f"{s.name}: models of {models} take more memory alone, and their settings would fail")
     return [f"{line} (budget.memory_gb)." for line in told]
+
+
+def _filter(found: Forecast) -> list[str]:
+    """How often the seeds pass the filter, and a warning for each that it refuses too often."""
+    if not any(s.name == FILTER for s in found.stages):
+        return []
+    if not found.passed:
+        return ["Filter: not measured yet with these seeds and options; the search does when it trains them."]
+    where = "in this search" if found.counts else "measured beforehand, see results/findings/filter"
+    warned = [f"Warning: {line}." for line in unfair(found.passed)]
+    return [f"Filter: {shares(found.passed)} ({where}).", *warned]
 
 
 def _baseline(found: Forecast) -> str:

@@ -9,11 +9,13 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import Column, cut, facts, table, text
+from cellsearch.report.filter import shares, unfair
 from cellsearch.report.words import between, duration, plural
-from cellsearch.search import board, explain, liveness, remaining
+from cellsearch.search import board, explain, liveness, passes, remaining
 from cellsearch.search.board import Row, Status
 from cellsearch.search.explain import Sieve
 from cellsearch.search.liveness import Worker
+from cellsearch.search.passes import Passed
 from cellsearch.search.remaining import Range
 from cellsearch.search.sections import FILTER
 from cellsearch.search.strategies import refining
@@ -30,6 +32,7 @@ class Standing:
     workers: Sequence[tuple[str, str]]  # living ones: where, what it does
     dead: Sequence[tuple[str, str]] = ()  # of this machine
     abandoned: int = 0  # trials that a dead worker holds
+    passed: Sequence[Passed] = ()  # the seeds in the filter
     sieves: Sequence[Sieve] = ()  # while no mutant is ranked: where they were filtered
     failure: str = ""  # and the last cause of a failure
     spooled: int = 0  # stages that wait for the database
@@ -62,6 +65,7 @@ def standing(study: Study) -> Standing:
         [_named(worker) for worker in living],
         [_named(worker) for worker in gone],
         explain.abandoned(store, everyone),
+        passes.passed(store, study.space),
         explain.sieves(store, study.space, study.facts.units) if barren else (),
         explain.last_failure(store) if barren and status.counts.failed else "",
         explain.spooled(RESULTS, store.name),
@@ -101,6 +105,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "workers": [{"name": name, "doing": doing} for name, doing in standing.workers],
         "dead": [{"name": name, "doing": doing} for name, doing in standing.dead],
         "abandoned": standing.abandoned,
+        "seeds_filter": [asdict(seed) for seed in standing.passed],
         "filtered": [asdict(sieve) for sieve in standing.sieves],
         "spooled": standing.spooled,
         "scarce": [{"folder": folder, "free": free} for folder, free in standing.scarce],
@@ -124,6 +129,7 @@ def lines(standing: Standing, width: int) -> list[Text]:
         ("settings", totals.trained(c)),
         ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
+    pairs += [("filter", shares(standing.passed))] if standing.passed else []
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
     pairs += _beside("filtered", [*map(sieved, standing.sieves), *_failed(standing)])
@@ -162,7 +168,8 @@ def _at_work(workers: Sequence[tuple[str, str]]) -> list[str]:
 
 def _warnings(standing: Standing) -> list[str]:
     """What a person has to know, and what to do about it."""
-    told = [
+    told = unfair(standing.passed)
+    told += [
         f"{printable(name, 40)} is dead ({printable(doing or 'starting', 120)}); the log of its search or "
         "worker, in results/NAME/logs, may say why"
         for name, doing in standing.dead[:FEW]

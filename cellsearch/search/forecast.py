@@ -8,14 +8,15 @@ follow from the schedule. Where the study has records, there is a middle: from t
 setting, and from the share of proposals that reached a stage.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError
-from cellsearch.search import measuring, queries
+from cellsearch.search import measuring, passes, queries
 from cellsearch.search.lab import RealLab
 from cellsearch.search.measuring import Group, Model
+from cellsearch.search.passes import Passed
 from cellsearch.search.queries import Counts
 from cellsearch.search.records import Facts, Target
 from cellsearch.search.sections import FILTER
@@ -75,20 +76,21 @@ class Forecast:
     refined: Span | None  # seconds of one worker for a trial that refines
     proposed: Span | None  # and for one that proposes
     rest: Span | None  # seconds of all trials that are left, with all workers
+    passed: tuple[Passed, ...]  # the seeds in the filter, as the study says or as was measured beforehand
 
 
 def forecast(
-    space: Space, name: str, lab: RealLab, baseline: Cell, target: Target, workers: int,
+    space: Space, name: str, lab: RealLab, cells: Mapping[str, Cell], target: Target, workers: int,
     study: tuple[Store, Facts] | None = None, tell: Callable[[str], None] = lambda text: None,
 ) -> Forecast:  # fmt: skip
-    """Counts and measures; `tell` is called with what is being measured."""
+    """Counts and measures; `cells` are the seeds by name. `tell` is called with the stage that is next."""
     sizes = grids(space)
     trained = queries.epochs(study[0], list(sizes)) if study else {}
     reached = queries.reached(study[0], list(sizes)) if study else {}
     stages = []
     for stage_name in sizes:
         tell(f"measuring {stage_name} …")
-        stage = _stage(space, lab, stage_name, baseline)
+        stage = _stage(space, lab, stage_name, cells[space.baseline])
         stages.append(replace(stage, trained=trained.get(stage_name), proposed=reached.get(stage_name)))
     counts = queries.counts(study[0]) if study else None
     kept = set(study[1].units) if study and study[1].units else {task.name for task in space.tasks}
@@ -97,7 +99,8 @@ def forecast(
     seeds, refined, proposed, rest = None, None, None, None
     if all(stage.data for stage in stages):
         share = 1 - (counts.baseline / max(1, counts.pieces) if counts else 0)
-        seeds = times(share * len(space.seeds) / workers, total(_trial(s, s.grid) for s in tasks))
+        pieces = [*(_trial(s, s.grid) for s in tasks), *_filter(space, stages)]
+        seeds = times(share * len(space.seeds) / workers, total(pieces))
         refined = total(_trial(s, s.settings) for s in tasks)
         proposed = _proposal(stages, tasks)
         odds = refining(space.strategy)
@@ -105,7 +108,7 @@ def forecast(
         rest = times(max(0, trials - done) / workers, trial)
     return Forecast(
         name, space.seeds, target, trials, workers, lab.device, counts, tuple(stages), seeds, refined,
-        proposed, rest,
+        proposed, rest, tuple(passes.passed(study[0], space) if study else passes.measured(space, cells)),
     )  # fmt: skip
 
 
@@ -170,6 +173,11 @@ def _trial(stage: Stage, settings: float) -> Span:
     assert stage.data is not None
     least, most = stage.epochs
     return times(settings * stage.data.seconds, Span(least, stage.trained, most))
+
+
+def _filter(space: Space, stages: Sequence[Stage]) -> list[Span]:
+    """Seconds of a seed in the filter, where there is one."""
+    return [_trial(s, min(space.strategy.settings, s.grid)) for s in stages if s.name == FILTER]
 
 
 def _proposal(stages: Sequence[Stage], tasks: Sequence[Stage]) -> Span:

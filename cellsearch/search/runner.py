@@ -1,6 +1,6 @@
 """The work on one trial: from wherever it stands to its end.
 
-seed       pieces of its grids, then told with its score, once the units are frozen
+seed       pieces of its grids, then the filter; told with its score once the units are frozen
 proposal   the filter and the tasks in turn; `should_prune` ends it after a stage it does not pass
 refinement every task
 """
@@ -88,7 +88,11 @@ class TrialRunner:
         self.finish(item, None, "baseline", task=item.task, cause=first_cause(outcomes))
 
     def seed(self, item: Item, trial: Trial) -> None:
-        """Freezes the units after the baseline, reports the stages of a seed, and tells it."""
+        """Measures the share of its settings with which a seed passes the filter, freezes the units after the
+        baseline, reports the stages of the seed, and tells it."""
+        if self.space.filter is not None and FILTER not in trials.recorded(self.driver.store, item):
+            view = self.look()
+            self.stage(item, trial, view, FILTER, self.space.strategy.settings, view.cell(item.fingerprint))
         recorded = cellrecords.recorded_cells(self.driver.store, seeds=True)
         baseline = next(seed.fingerprint for seed in recorded if seed.name == self.space.baseline)
         floors = {task.name: self.lab.floor(task.name) for task in self.space.tasks}

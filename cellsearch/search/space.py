@@ -37,6 +37,7 @@ __all__ = [
     "load_space",
     "names",
     "parse_space",
+    "shipped",
     "source_of",
 ]
 
@@ -48,7 +49,7 @@ SUFFIXES = (".yaml", ".yml")
 
 def names() -> list[str]:
     """The names of the spaces that come with the program, sorted."""
-    files = (entry.name for entry in _shipped().iterdir())
+    files = (entry.name for entry in shipped().iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
@@ -57,10 +58,11 @@ def source_of(name: str) -> str:
     if name not in names():
         remedy = f"{nearest(name, names())}\nthe path of a file ends in .yaml"
         raise SpaceError(f"there is no search space '{printable(name, 60)}'", remedy=remedy)
-    return (_shipped() / f"{name}.yaml").read_text(encoding="utf-8")
+    return (shipped() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _shipped() -> Traversable:
+def shipped() -> Traversable:
+    """The folder of the spaces that come with the program."""
     inside = resources.files("cellsearch") / "search_spaces"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "search_spaces"  # in a working copy
 

@@ -15,7 +15,6 @@ from cellsearch.tasks.data import Part
 from cellsearch.tasks.options import option, size
 from cellsearch.tasks.streams import Examples, parts
 
-
 SEPARATOR = "^"
 
 

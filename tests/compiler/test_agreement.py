@@ -44,6 +44,14 @@ def test_mutants_agree_with_reference(start: int, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_mutants_by_all_rows_agree_with_reference(engine: str) -> None:
+    """Stacks of two layers, for what they take from the layer below."""
+    for k, cell in enumerate(mutants(40, rows="all")):
+        found = differences([cell, cell], engine, seed=k)
+        assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [name for name in zoo.names() if separable(plan(zoo.load(name)))])
 def test_zoo_cells_agree_with_reference_on_a_table_of_inputs(name: str, engine: str) -> None:
     for layers in (1, 2):

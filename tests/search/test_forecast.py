@@ -45,7 +45,7 @@ def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def found() -> forecast.Forecast:
     space = load_space("quick", SMALL)
-    return forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
+    return forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
 
 
 def test_the_stages_are_those_of_the_space_with_the_models_that_are_trained(found: forecast.Forecast) -> None:
@@ -96,7 +96,7 @@ def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
 
     def now() -> forecast.Forecast:
         study = (store, records.facts(store))
-        return forecast.forecast(space, "s", lab, load("gru"), Target(40), 2, study)
+        return forecast.forecast(space, "s", lab, {"gru": load("gru")}, Target(40), 2, study)
 
     assert known.units == {}
     before = now()
@@ -131,7 +131,9 @@ def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
 
 def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path, a_second_each: None) -> None:
     space = load_space("quick", [*SMALL, "tasks.2.name=ptb", "tasks.2.options={}"])
-    found = forecast.forecast(space, "quick", RealLab(space, 1, tmp_path), load("gru"), Target(40), 2)
+    found = forecast.forecast(
+        space, "quick", RealLab(space, 1, tmp_path), {"gru": load("gru")}, Target(40), 2
+    )
     assert [bool(stage.missing) for stage in found.stages] == [False, False, False, True]
     assert "ptb" in found.stages[-1].missing
     assert found.rest is None
@@ -139,7 +141,7 @@ def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path, a_s
 
 def test_a_schedule_without_a_limit_has_no_most(a_second_each: None) -> None:
     space = load_space("quick", [*SMALL, "training.max_epochs=null"])
-    found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
+    found = forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest.most is None
     assert "no most" in plain(found) and "No most: epochs have no limit (training.max_epochs)." in plain(
@@ -152,7 +154,7 @@ def test_what_the_bound_on_memory_does_is_told(a_second_each: None) -> None:
     changes = [*SMALL, "tasks.0.parameters=[10000, 200000]"]
     for bound, batches, unfit in ((16, 1, 0), (0.03, 3, 0), (0.02, 2, 1)):
         space = load_space("quick", [*changes, f"budget.memory_gb={bound}"])
-        found = forecast.forecast(space, "quick", RealLab(space, 1), load("gru"), Target(40), 2)
+        found = forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
         data = found.stages[1].data
         assert data is not None
         assert (data.batches, len(data.unfit)) == (batches, unfit)
@@ -170,7 +172,7 @@ def test_the_seconds_of_a_stage_are_those_that_training_takes() -> None:
     results/findings/forecast has how near it is."""
     space = load_space("quick", ["training.max_epochs=1", "filter.training.max_epochs=1"])
     lab = RealLab(space, 1)
-    found = forecast.forecast(space, "quick", lab, load("gru"), Target(40), 1)
+    found = forecast.forecast(space, "quick", lab, {"gru": load("gru")}, Target(40), 1)
     for stage in found.stages:
         settings = list(keys(lab.stage(stage.name).grid))[: stage.settings]
         took = []

@@ -21,6 +21,7 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.search import board, cellrecords, records
 from cellsearch.search.choosing import grid_of
 from cellsearch.search.lab import real_propose
+from cellsearch.search.mutation.paper import PAPER
 from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.records import Identity, Target
 from cellsearch.search.run import seeds_of
@@ -263,8 +264,8 @@ def test_each_task_comes_after_more_than_nine_tenths_of_the_gru(ran: Ran) -> Non
 
 def test_mutations_have_the_vocabulary_of_the_paper() -> None:
     mutation = SPACE.mutation
-    assert len(MUTATIONS) == 6
-    assert mutation.weights == {m.name: 1.0 for m in MUTATIONS}
+    assert len(PAPER) == 6
+    assert mutation.weights == {m.name: float(m in PAPER) for m in MUTATIONS}
     assert set(mutation.activations) == {
         "tanh", "sigmoid", "relu", "linear(0)", "linear(1)", "linear(0.9)", "linear(1.1)",
     }  # fmt: skip

@@ -263,7 +263,20 @@ def test_mutation_is_read() -> None:
     assert (mutation.size, mutation.edits) == ("edits", (2, 2))
     assert mutation.activations == ("linear(0.9)", "exp")
     assert mutation.operations == ("mul", "add", "sub")
-    assert mutation.weights == {m.name: float(m.name != "remove_node") for m in MUTATIONS}
+    assert mutation.weights == {m.name: m.weight * (m.name != "remove_node") for m in MUTATIONS}
+
+
+def test_what_the_rows_of_the_language_draw_from_is_read_in_canonical_form() -> None:
+    line = (
+        "mutation: {biases: [none, 1.0, 'uniform(-1, 1)'], structures: [rank(4), 'eye(1.0)'], clock: [1, 3]}\n"
+    )
+    mutation = parse_space(with_line(line)).mutation
+    assert mutation.biases == ("none", "1", "uniform(-1, 1)")
+    assert (mutation.structures, mutation.clock) == (("rank(4)", "eye(1)"), (1, 3))
+    assert parse_space(parse_space(with_line(line)).text).mutation == mutation
+    for wrong in ("biases: [large]", "structures: [round]", "clock: [0]"):
+        with pytest.raises(SpaceError, match=r"<text>:\d+:\d+: "):
+            parse_space(with_line(f"mutation: {{{wrong}}}\n"))
 
 
 def test_overrides() -> None:

@@ -30,7 +30,7 @@ from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.rewrite import SIGN
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.printer import initial, matrix
-from cellsearch.errors import CellError
+from cellsearch.errors import CellError, CellsearchError
 from cellsearch.search.mutation.draft import Draft, brief
 from cellsearch.search.mutation.edits import Mutation, Vocabulary, one_of
 
@@ -60,7 +60,7 @@ def structure(text: str) -> Connection:
 def _bracket(bracket: str, text: str, what: str) -> Affine:
     try:
         nodes = parse(f"cell a(x; h)\nclock 1, 2\nh' = tanh[x] + {bracket}\n").nodes
-    except CellError:
+    except CellsearchError:
         raise CellError(f"{text!r} is not {what}") from None
     found = [n for n in nodes if isinstance(n, Affine) and 0 not in sources(n)]
     if len(found) != 1 or len(found[0].connections) != 1 or found[0].connections[0].peephole:
@@ -170,7 +170,7 @@ def _remove_peephole(draft: Draft, i: int, words: Vocabulary, rng: Generator) ->
 
 
 def _is_gate(draft: Draft, i: int) -> bool:
-    """Whether a node is an activation between 0 and 1 of a bracket that multiplies something, as g or 1 - g."""
+    """Whether a node is an activation between 0 and 1 of a bracket, and multiplies something."""
     node = draft.nodes[i]
     if not isinstance(node, Apply) or OPS[node.op].arity != 1:
         return False

@@ -4,7 +4,7 @@
         --set filter.training.gradient=mean --set filter.options.train=100000
 
 Settings are drawn from the filter's grid, each value of each hyperparameter as often as the others.
-Appends a line of JSON for each setting to FILE; with the same overrides and cell again it goes on where it ended.
+Appends a line of JSON for each setting to FILE, and passes over cells that have lines with these overrides.
 """
 
 import argparse

@@ -149,7 +149,9 @@ def main() -> None:
         for turn in range(known.count(name), known.count(name) + args.times):
             began = time.process_time()
             with listening() as shapes:
-                whole = forecast.forecast(alone(space, name), space.name, lab, cell, Target(40), 1)
+                whole = forecast.forecast(
+                    alone(space, name), space.name, lab, {space.baseline: cell}, Target(40), 1
+                )
             (stage,) = whole.stages
             assert stage.data is not None
             spent = time.process_time() - began

@@ -31,6 +31,7 @@ from cellsearch.search.mutation.mutate import (
     judge,
     mutate,
 )
+from cellsearch.search.mutation.paper import PAPER
 from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.sizes import MEASURES, over
 from cellsearch.search.spec import Limits, MutationSpec
@@ -152,7 +153,7 @@ def test_cells_with_all_that_the_language_has_mutate(size):
 def test_an_earlier_value_is_no_activation_but_can_go():
     draft = Draft(explode(parse("cell a(x; h)\nh' = tanh[x] * before(h, 2)\n")))
     (i,) = (i for i, node in enumerate(draft.nodes) if isinstance(node, Before))
-    applies = [m.name for m in MUTATIONS if m.applies(draft, i, MutationSpec())]
+    applies = [m.name for m in PAPER if m.applies(draft, i, MutationSpec())]
     assert applies == ["insert_activation", "remove_node", "use_ancestor", "combine_ancestors"]
 
 
@@ -169,7 +170,7 @@ def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
     and the mutation among those that apply there."""
     cell = zoo.load("lstm")
     spec = MutationSpec(
-        size=size, weights=only(**{m.name: w for m, w in zip(MUTATIONS, (1, 2, 3, 1, 1, 4), strict=True)})
+        size=size, weights=only(**{m.name: w for m, w in zip(PAPER, (1, 2, 3, 1, 1, 4), strict=True)})
     )
     counts = Counter()
     for n in range(1500):
@@ -177,12 +178,12 @@ def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
         edits = by_number(draft, rng(n), spec) if size == "edits" else by_strength(draft, rng(n), spec, 0.05)
         counts.update(edit.mutation for edit in edits[:1])
     if size == "edits":
-        expected = dict(zip((m.name for m in MUTATIONS), np.array([1, 2, 3, 1, 1, 4]) / 12, strict=True))
+        expected = dict(zip((m.name for m in PAPER), np.array([1, 2, 3, 1, 1, 4]) / 12, strict=True))
     else:
         draft = Draft(explode(cell))
-        expected = dict.fromkeys((m.name for m in MUTATIONS), 0.0)
+        expected = dict.fromkeys((m.name for m in PAPER), 0.0)
         for i in draft.anchors():
-            apply = {m.name: spec.weights[m.name] for m in MUTATIONS if m.applies(draft, i, spec)}
+            apply = {m.name: spec.weights[m.name] for m in PAPER if m.applies(draft, i, spec)}
             for name, weight in apply.items():
                 expected[name] += weight / sum(apply.values()) / len(draft.anchors())
     for name, probability in expected.items():

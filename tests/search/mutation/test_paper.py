@@ -10,12 +10,11 @@ from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.search.mutation.draft import Draft, brief, place
 from cellsearch.search.mutation.edits import Edit, apply
-from cellsearch.search.mutation.paper import layer
-from cellsearch.search.mutation.table import MUTATIONS
+from cellsearch.search.mutation.paper import PAPER, layer
 from cellsearch.search.spec import MutationSpec
 
 SPEC = MutationSpec()
-ROWS = {m.name: m for m in MUTATIONS}
+ROWS = {m.name: m for m in PAPER}
 
 
 def draft_of(equations, states="h"):
@@ -41,7 +40,7 @@ def outcomes(mutation, equations, node, states="h", spec=SPEC, tries=300):
 
 
 def test_the_table_has_the_six_transformations_of_the_paper():
-    assert [m.name for m in MUTATIONS] == [
+    assert [m.name for m in PAPER] == [
         "swap_activation",
         "swap_operation",
         "insert_activation",
