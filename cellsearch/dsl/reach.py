@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.invariants import MAX_NAME
 from cellsearch.dsl.nodes import Affine, Input, Node, ancestors, sources, with_sources
 from cellsearch.dsl.rewrite import Exploded
 from cellsearch.dsl.weights import collision
@@ -61,7 +62,8 @@ def without_dead(graph: G) -> G:
     """The cell without its dead states and the nodes that only they need; the cell itself where it has none.
 
     The output stays the same function of the same weights. A new value c' that other nodes read becomes the
-    equation c, and its weights are named after that. A clock that nothing reads any more goes too.
+    equation c (c_ where weights would share a name), and its weights are named after that. A clock that
+    nothing reads any more goes too.
     """
     reached, alive = _living(graph)
     dead = {f"{state.name}'": state.name for k, state in enumerate(graph.states) if k not in alive}
@@ -73,16 +75,28 @@ def without_dead(graph: G) -> G:
     states = tuple(state for k, state in enumerate(graph.states) if k in alive)
     new = tuple(at[i] for k, i in enumerate(graph.new) if k in alive)
     # the new value of a dead state keeps a name, unless it is that of a living state too
-    names = ((at[i], graph.labels[i]) for i in kept)
-    labels = tuple("" if name in dead and i in new else dead.get(name, name) for i, name in names)
+    named = [(at[i], graph.labels[i]) for i in kept]
     output, clock = at[graph.output], graph.clock if _ticks(nodes) else ()
+
+    def labels(tail: str) -> tuple[str, ...]:
+        """With c for c', or c_ and so on; the new value of a living state is named after that one."""
+        spelled = {old: name[: MAX_NAME - len(tail)] + tail for old, name in dead.items()}
+        return tuple("" if label in dead and i in new else spelled.get(label, label) for i, label in named)
+
     if isinstance(graph, Exploded):
-        return replace(graph, states=states, nodes=nodes, labels=labels, new=new, output=output, clock=clock)
-    made = build(graph.name, states, nodes, labels, new, output, clock, graph.description)
-    if collision(made) and not collision(graph):  # c_1 can be an equation already, and a bracket of c now
-        labels = tuple("" if label in dead.values() else label for label in labels)
-        made = build(graph.name, states, nodes, labels, new, output, clock, graph.description)
-    return made
+        return replace(
+            graph, states=states, nodes=nodes, labels=labels(""), new=new, output=output, clock=clock
+        )
+
+    def made(tail: str) -> Cell:
+        return build(graph.name, states, nodes, labels(tail), new, output, clock, graph.description)
+
+    tail, cell = "", made("")
+    # a second bracket of c is called c_2, as an equation may be
+    while collision(cell) and not collision(graph) and len(tail) < 8:
+        tail += "_"
+        cell = made(tail)
+    return cell
 
 
 def _living(graph: Cell | Exploded) -> tuple[set[int], set[int]]:

@@ -77,8 +77,8 @@ DEAD = [  # the cell, its dead states, and the cell without them
     ("(x; h, c)\nclock 1, 2\nc' = tick * c\nh' = tanh[x, h]", "c", "(x; h)\nh' = tanh[x, h]"),
     ("(x; h, c)\nclock 1, 2\nc' = tick * c\nh' = tanh[x, h@slower]", "c", "(x; h)\nclock 1, 2\nh' = tanh[x, h@slower]"),
     ("(x; h)\nclock 1, 2\nh' = tanh[x, h]", "", ""),
-    # a bracket of c would be c_1, as the equation is
-    ("(x; h, c)\nc_1 = [x]\nc' = tanh[x] * tanh[h]\nh' = tanh(c_1 * c')", "c", "(x; h)\nc_1 = [x]\nh' = tanh(c_1 * (tanh[x] * tanh[h]))"),
+    # one of the brackets of c would be c_1, as the equation is
+    ("(x; h, c)\nc_1 = [x]\nc' = tanh[x] * tanh[h]\nh' = tanh(c_1 * c')", "c", "(x; h)\nc_1 = [x]\nc_ = tanh[x] * tanh[h]\nh' = tanh(c_1 * c_)"),
 ]  # fmt: skip
 
 

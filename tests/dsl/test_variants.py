@@ -190,7 +190,7 @@ def test_activations() -> None:
 def test_a_state_that_the_output_no_longer_depends_on_goes() -> None:
     cell = without(zoo.load("cifg"), "f")
     assert [s.name for s in cell.states] == ["h"]
-    assert equations(cell)== ["g = tanh[x, h]", "o = sigmoid[x, h]", "h' = o * tanh(g)"]
+    assert equations(cell) == ["g = tanh[x, h]", "o = sigmoid[x, h]", "h' = o * tanh(g)"]
     idle = parse("cell a(x; h, c)\nz = sigmoid[x, h]\nc' = [x, c]\nh' = z * h + (1 - z) * tanh[x, h]")
     for edited in (without(idle, "z"), with_gate_recurrence(idle)):
         assert "c" not in [s.name for s in edited.states]
