@@ -75,7 +75,7 @@ def test_every_child_is_a_cell_that_a_search_can_use(children):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_no_mutant_has_a_dead_state(size):
-    """1,000 mutants. Before dead states were removed 41 of 100 children of the LSTM had one (of strength p)."""
+    """1,000 mutants. Before dead states were removed 47 of 100 children of the LSTM of strength p had one, and 10 of 100 of 1 to 3 edits."""
     removed = Counter()
     for name, count in (
         ("lstm", 400),
