@@ -29,15 +29,32 @@ def states_of(recipe: Recipe) -> int:
     return sum(key.startswith("h_new_") and key[6:].isdigit() for key in recipe)
 
 
+def needed(recipe: Recipe) -> tuple[set[str], list[int]]:
+    """The nodes and the states that h_new_0 depends on, through time."""
+    nodes: set[str] = set()
+    waiting = ["h_new_0"]
+    while waiting:
+        key = waiting.pop()
+        if key.startswith("h_prev_"):
+            key = f"h_new_{key[7:]}"
+            waiting.append(f"state {key[6:]}")
+        if key not in nodes and (key in recipe or key.startswith("state ")):
+            nodes.add(key)
+            waiting += recipe[key]["input"] if key in recipe else []
+    states = {int(key[6:]) for key in nodes if key.startswith("state ")} | {0}
+    return {key for key in nodes if key in recipe}, sorted(states)
+
+
 def recipe_step(recipe: Recipe) -> Step:
-    """One step of a recipe: weights, x [B, D] and states [B, H] in, new states out."""
-    count = states_of(recipe)
+    """One step of a recipe: weights, x [B, D] and states [B, H] in, new states out; those that are needed."""
+    count, kept = states_of(recipe), needed(recipe)[1]
     state = {k: "h" if count == 1 else f"h_{k}" for k in range(count)}
 
     def ours(name: str) -> str:
         """How weights call a node or an input of the recipe."""
         for k in range(count):
-            name = {f"h_prev_{k}": state[k], f"h_new_{k}": f"{state[k]}_new"}.get(name, name)
+            new = f"{state[k]}_new" if k in kept else state[k]  # of a dead state it is a plain equation
+            name = {f"h_prev_{k}": state[k], f"h_new_{k}": new}.get(name, name)
         return name
 
     def linear(weights: Weights, key: str, names: list[str], inputs: list[Tensor]) -> Tensor:
@@ -49,7 +66,7 @@ def recipe_step(recipe: Recipe) -> Step:
         return total
 
     def step(weights: Weights, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
-        known = {"x": x} | {f"h_prev_{k}": value for k, value in enumerate(states)}
+        known = {"x": x} | {f"h_prev_{k}": value for k, value in zip(kept, states, strict=True)}
 
         def value(key: str) -> Tensor:
             if key not in known:
@@ -67,21 +84,14 @@ def recipe_step(recipe: Recipe) -> Step:
                     known[key] = ACTIVATIONS[op](inputs[0])
             return known[key]
 
-        return [value(f"h_new_{k}") for k in range(count)]
+        return [value(f"h_new_{k}") for k in kept]
 
     return step
 
 
 def recipe_parameters(recipe: Recipe, width: int, hidden: int) -> int:
-    """One matrix for each input of a linear node and one bias, for all nodes that a new value depends on."""
-    alive: set[str] = set()
-    waiting = [f"h_new_{k}" for k in range(states_of(recipe))]
-    while waiting:
-        key = waiting.pop()
-        if key in recipe and key not in alive:
-            alive.add(key)
-            waiting += recipe[key]["input"]
-    linear = [recipe[key]["input"] for key in alive if recipe[key]["op"] == "linear"]
+    """One matrix for each input of a linear node and one bias, for all nodes that the output depends on."""
+    linear = [recipe[key]["input"] for key in needed(recipe)[0] if recipe[key]["op"] == "linear"]
     return sum(
         hidden + sum((width if name == "x" else hidden) * hidden for name in names) for names in linear
     )
@@ -94,12 +104,12 @@ def genotype_step(recurrent: Sequence[tuple[str, int]], concat: Sequence[int]) -
     def step(weights: Weights, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         (h,) = states
         s = [torch.zeros_like(h)]
-        if "c0.x" in weights:  # else the output depends on nothing but 'none'
+        if "c0.x" in weights:
             w_0 = torch.cat([torch.cat([weights[f"{name}0.x"], weights[f"{name}0.h"]]) for name in "cn"], 1)
             c, n = (torch.cat([x, h], 1) @ w_0).chunk(2, 1)
             s[0] = h + c.sigmoid() * (n.tanh() - h)
         for k, (function, reads) in enumerate(recurrent, 1):
-            if f"c{k}.s{reads}" not in weights:  # it is 'none', or the output does not depend on it
+            if f"c{k}.s{reads}" not in weights:  # the output does not depend on it
                 s.append(torch.zeros_like(h))
                 continue
             w_k = torch.cat([weights[f"{name}{k}.s{reads}"] for name in "cn"], 1)

@@ -17,7 +17,7 @@ from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
-from cellsearch.dsl.reach import hears, remembers
+from cellsearch.dsl.reach import dead_states, hears, remembers, without_dead
 from cellsearch.errors import RunError, printable
 from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT
@@ -91,7 +91,7 @@ def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
             {
                 "kind": "cell", "ok": not wrong, "name": cell.name, "fingerprint": fingerprint(cell),
                 "matrices": d.matrices, "peepholes": len(d.peepholes), "gates": len(d.gates),
-                "warnings": warnings, "tolerance": TOLERANCE,
+                "dead_states": dead_states(cell), "warnings": warnings, "tolerance": TOLERANCE,
                 "differences": {name: d if math.isfinite(d) else str(d) for name, d in differences.items()},
             }
         )  # fmt: skip
@@ -142,10 +142,24 @@ def _warnings(cell: Cell, empty: list[str]) -> list[str]:
         found.append(
             "nothing is carried on from step to step: the output depends on the last few inputs alone"
         )
+    found += _dead(cell)
     if empty:
         found.append(
             f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"
         )
+    return found
+
+
+def _dead(cell: Cell) -> list[str]:
+    """A line for each dead state. Its new value may be an equation that the output depends on."""
+    left = without_dead(cell)
+    ends = {new for s, new in zip(cell.states, cell.new, strict=True) if s in left.states}
+    found = []
+    for name, new in zip((s.name for s in cell.states), cell.new, strict=True):
+        if name in dead_states(cell):
+            needed = name in left.labels or new in ends
+            remedy = f"remove it and rename {name}' to {name}" if needed else f"remove it and {name}'"
+            found.append(f"state {name}: the output does not depend on it ({remedy})")
     return found
 
 

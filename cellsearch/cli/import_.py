@@ -10,13 +10,26 @@ from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl import foreign
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import show
-from cellsearch.errors import RunError, printable
+from cellsearch.errors import ForeignError, RunError, printable
 from cellsearch.files import reason, write_text
+
+SHOWN = 20  # refused recipes or genotypes that are printed in full
 
 
 def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Prints all cells of the file, or writes each into a file of its own and names it."""
-    cells = foreign.read(args.file)
+    """Prints all cells of the file, or writes each into a file of its own and names it. Then reports what is
+    refused; the exit code is 1 where nothing is imported."""
+    found = foreign.read_each(args.file)
+    if not found.cells and len(found.refused) == 1:
+        raise found.refused[0]
+    if found.cells:
+        _import(args, terminal, found)
+    _report(terminal, found)
+    return 0 if found.cells else 1
+
+
+def _import(args: argparse.Namespace, terminal: Terminal, found: foreign.Found) -> None:
+    cells = found.cells
     texts = {cell.name: show(cell) for cell in cells}
     files = [] if args.to is None else _written(Path(args.to), texts, args.force)
     if args.json:
@@ -24,12 +37,29 @@ def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
             {"name": cell.name, "fingerprint": fingerprint(cell), "file": file, "text": texts[cell.name]}
             for cell, file in zip(cells, map(str, files) if files else [None] * len(cells), strict=True)
         ]
-        terminal.json({"cells": rows})
+        terminal.json({"cells": rows, "refused": [_row(error) for error in found.refused]})
     elif args.to is not None:
         terminal.print([Text(printable(str(file), 4_000)) for file in files])
     else:
         terminal.out.file.write("\n".join(texts.values()))
-    return 0
+
+
+def _report(terminal: Terminal, found: foreign.Found) -> None:
+    """The errors of what is refused."""
+    for error in found.refused[:SHOWN]:
+        terminal.tell(str(error))
+    if found.refused:
+        more = len(found.refused) - SHOWN
+        rest = f" ({more:,} more than shown here)" if more > 0 else ""
+        terminal.tell(f"imported {len(found.cells):,}, refused {len(found.refused):,}{rest}", "bold")
+
+
+def _row(error: ForeignError) -> dict[str, str | int | None]:
+    place = error.place
+    return {
+        "line": place.line if place else None, "column": place.column if place else None,
+        "message": error.message, "remedy": error.remedy,
+    }  # fmt: skip
 
 
 def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:

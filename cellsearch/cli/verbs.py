@@ -293,8 +293,9 @@ def _export(parser: Parser) -> None:
 
 def _import(parser: Parser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", help="recipes of NAS-Bench-NLP (.json), or genotypes of DARTS (.py)"
-    )
+        "file", metavar="FILE",
+        help="recipes of NAS-Bench-NLP (.json), genotypes of DARTS (.py), or a log with genotypes in it",
+    )  # fmt: skip
     parser.add_argument(
         "--to", metavar="DIR", help="write a .cell file for each cell there (default: print them)"
     )
@@ -383,7 +384,8 @@ VERBS = (
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
     Verb("import", "cells of other programs, read as data", "import_", _import,
          "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
-         "Nothing in a file is executed, and pickles are refused."),
+         "Nothing in a file is executed, and pickles are refused. A recipe or genotype that cannot be read "
+         "is reported with its place, and the others are imported; the exit code is 1 if none is."),
     Verb("bench", "a training step beside what else you could do", "bench", _bench,
          "cellsearch bench --cell lstm --hidden 64,128\ncellsearch bench --profile --population 1,20\n"
          "cellsearch bench --mix jozefowicz2015 --cell lstm,mut1",

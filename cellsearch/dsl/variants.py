@@ -1,7 +1,8 @@
 """Named edits of a cell: a gate goes, two gates are coupled, peepholes come or go, an activation goes.
 
-In: a cell, and which part by role or name. Out: another cell, or a CellError that says why there is no such
-part. Greff et al. (2017) made their eight variants of one LSTM by such edits; `greff` makes them of any cell.
+In: a cell, and which part by role or name. Out: another cell without dead states (see `reach`), or a
+CellError that says why there is no such part. Greff et al. (2017) made their eight variants of one LSTM by
+such edits; `greff` makes them of any cell.
 
 A gate is called by its equation, by the letter that its role has in the literature (i f o z r d), or by the
 role itself ("input"); which gate is which is found in the graph, see `roles`.
@@ -26,7 +27,7 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.reach import hears
+from cellsearch.dsl.reach import hears, without_dead
 from cellsearch.dsl.roles import LETTERS, Gate, gates
 from cellsearch.errors import CellError
 
@@ -59,7 +60,7 @@ def without_gate(cell: Cell, gate: str) -> Cell:
         opened = rewritten(edited, {found.node: 1.0})
         if hears(cell) and not hears(opened):
             raise CellError(f"cell {cell.name}: without its {_called(found)} the input would have no effect")
-        return opened
+        return without_dead(opened)
     k = [s.name for s in cell.states].index(found.state)
     both = [rewritten(edited, {found.node: value}) for value in (0.0, 1.0)]
     taking = [one for one in both if 1 + k not in _leaves(one, one.new[k])]
@@ -67,7 +68,7 @@ def without_gate(cell: Cell, gate: str) -> Cell:
         raise CellError(
             f"cell {cell.name}: {_called(found)} does not choose between {found.state} and a new value"
         )
-    return taking[0]
+    return without_dead(taking[0])
 
 
 def couple(cell: Cell, gate: str, by: str) -> Cell:
@@ -85,7 +86,7 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
             Apply("sub", (draft.put(Constant(1.0)), draft.use(other.node))), cell.labels[one.node]
         )
 
-    return rewritten(edited, {one.node: coupled})
+    return without_dead(rewritten(edited, {one.node: coupled}))
 
 
 def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
@@ -120,7 +121,8 @@ def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
         "on " + ", ".join(sorted(name_of(cell, n) or "an unnamed gate" for n in wanted)) if wanted else "gone"
     )
     names = "all" if which is None else "_".join(sorted(which)) or "none"
-    return rewritten(_name(cell, f"peepholes_{names}", f"with peepholes {told}"), changed)
+    edited = _name(cell, f"peepholes_{names}", f"with peepholes {told}")
+    return without_dead(rewritten(edited, changed))
 
 
 def without_activation(cell: Cell, which: str) -> Cell:
@@ -148,7 +150,8 @@ def without_activation(cell: Cell, which: str) -> Cell:
         return draft.use(sources(cell.nodes[node])[0])
 
     told = f"without its {which} activation {OPS[_op(cell, node)].name}"
-    return rewritten(_name(cell, f"without_{which}_activation", told), {node: bare})
+    edited = _name(cell, f"without_{which}_activation", told)
+    return without_dead(rewritten(edited, {node: bare}))
 
 
 def with_gate_recurrence(cell: Cell) -> Cell:
@@ -173,7 +176,7 @@ def with_gate_recurrence(cell: Cell) -> Cell:
     nodes[first:first] = [Input("state", name) for name in names]
     labels = [*cell.labels[:first], *[""] * len(found), *cell.labels[first:]]
     edited = _name(cell, "gate_recurrence", "with full gate recurrence")
-    return build(
+    recurrent = build(
         edited.name,
         (*cell.states, *(State(name) for name in names)),
         nodes,
@@ -183,6 +186,7 @@ def with_gate_recurrence(cell: Cell) -> Cell:
         cell.clock,
         edited.description,
     )
+    return without_dead(recurrent)
 
 
 #: The eight variants of Greff et al. (2017) as edits, by the paper's names.

@@ -18,7 +18,8 @@ from cellsearch.search.storage.tables import Store, reading, writing
 #: 2: of equivalent cells one is trained.
 #: 3: on a CPU what depends on the input alone is computed once for each symbol.
 #: 4: proposals follow from Optuna's number of the trial; training is that of 3, so `migrate` goes on with 3.
-NUMERICS = 4
+#: 5: mutants have no dead states; training is that of 3.
+NUMERICS = 5
 
 
 @dataclass(frozen=True, slots=True)

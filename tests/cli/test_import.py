@@ -106,6 +106,34 @@ def test_errors_are_told(run: Run, tmp_path: Path, name: str, data: bytes, told:
     assert not (tmp_path / "here").exists()
 
 
+def test_what_is_refused_is_reported_and_the_others_are_imported(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "g.py").write_text(GENOTYPES + "worst = Genotype([('tahn', 0)], [1])\n")
+    done = run("import", "g.py")
+    assert done.code == 0 and len(done.out.split("\n\n")) == 2
+    assert "g.py:3:20: unknown function 'tahn'" in done.err and "did you mean 'tanh'?" in done.err
+    assert done.err.endswith("imported 2, refused 1\n")
+    done = run("import", "g.py", "--to", "here", "--json")
+    assert [cell["file"] for cell in done.json["cells"]] == ["here/best.cell", "here/best_2.cell"]
+    (refused,) = done.json["refused"]
+    assert (refused["line"], refused["column"]) == (3, 20) and "tahn" in refused["message"]
+
+
+def test_nothing_imported_is_a_failure(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"h_new_0": {"op": "lineal", "input": XH}}] * 30))
+    for words in ([], ["--json"], ["--to", "here"]):
+        done = run("import", "a.json", *words)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.count("did you mean 'linear'?") == 20
+        assert done.err.endswith("imported 0, refused 30 (10 more than shown here)\n")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_log_is_read(run: Run, tmp_path: Path) -> None:
+    line = "10/23 12:00:01 AM genotype = Genotype(recurrent=[('sigmoid', 0)], recurrent_concat=range(1, 2))\n"
+    (tmp_path / "log").write_text(line)
+    assert parse(run("import", "log").out).name == "genotype"
+
+
 def test_a_file_that_is_not_there(run: Run) -> None:
     done = run("import", "nosuch.json")
     assert (done.code, done.out) == (1, "") and "there is no file 'nosuch.json'" in done.err

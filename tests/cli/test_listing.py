@@ -70,6 +70,14 @@ def test_check_tells_where_compiled_and_plain_loop_part(run: Run, monkeypatch: p
         ("cell a(x; h)\nh' = tanh[h]\n", "does not depend on the input"),
         ("cell a(x; h)\nh' = tanh[x]\n", "nothing is carried on"),
         ("cell a(x; h)\nh' = [x, h] / (h - h)\n", "not finite on random values"),
+        (
+            "cell a(x; h, c)\nc' = tanh[x, c]\nh' = tanh[x, h]\n",
+            "note: state c: the output does not depend on it (remove it and c')",
+        ),
+        (
+            "cell a(x; h, c)\nc' = tanh[x, h]\nh' = tanh[x, h, c']\n",
+            "note: state c: the output does not depend on it (remove it and rename c' to c)",
+        ),
     ],
 )
 def test_check_notes_what_is_probably_not_meant(run: Run, tmp_path: Path, text: str, note: str) -> None:
@@ -77,6 +85,11 @@ def test_check_notes_what_is_probably_not_meant(run: Run, tmp_path: Path, text: 
     done = run("check", "a.cell")
     assert done.code == 0, done.err
     assert note in done.out.replace("\n", " ")
+    assert any(
+        note.removeprefix("note: ") in warning
+        for warning in run("check", "a.cell", "--json").json["warnings"]
+    )
+    assert run("check", "a.cell", "--json").json["dead_states"] == (["c"] if "state c" in note else [])
 
 
 def test_check_sums_a_space_up(run: Run) -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from foreign import ACTIVATIONS, Recipe, differences, recipe_parameters, recipe_step, recipes, states_of
+from foreign import ACTIVATIONS, Recipe, differences, needed, recipe_parameters, recipe_step, recipes
 from hypothesis import assume, given, settings
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.foreign import read
+from cellsearch.dsl.foreign import read, read_each
 from cellsearch.dsl.foreign.recipe import ARITY
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.reach import dead_states
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count
+from cellsearch.errors import ForeignError
 
 TOLERANCE = 1e-10
 XH = ["x", "h_prev_0"]
@@ -70,7 +72,7 @@ def agrees(cell: Cell, recipe: Recipe) -> None:
     found = differences(cell, recipe_step(recipe))
     assert found and all(difference < TOLERANCE for difference in found.values()), found
     assert count(cell, 5, 4) == recipe_parameters(recipe, 5, 4)
-    assert len(cell.states) == states_of(recipe)
+    assert len(cell.states) == len(needed(recipe)[1])
 
 
 @pytest.mark.parametrize(("recipe", "name"), [(RNN, "rnn"), (LSTM, "lstm_2015"), (GRU, "gru")])
@@ -100,6 +102,7 @@ def test_every_op_with_any_number_of_inputs(tmp_path: Path) -> None:
 @given(recipe=recipes())
 def test_random_recipes(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     cell = imported(tmp_path_factory.getbasetemp(), recipe)
+    assert not dead_states(cell)
     found = differences(cell, recipe_step(Renamed(cell, recipe).recipe), steps=3)
     assume(all(difference == difference for difference in found.values()))
     assert all(difference < TOLERANCE for difference in found.values()), (show(cell), found)
@@ -165,6 +168,45 @@ def test_what_nothing_depends_on_is_left_out_and_said(tmp_path: Path) -> None:
     assert "Left out, since no new value depends on it: dead, end." in cell.description
     assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
     agrees(cell, recipe)
+
+
+def test_states_that_the_output_does_not_depend_on_are_left_out_and_said(tmp_path: Path) -> None:
+    lost = {"l": node("linear", "x", "h_prev_1"), "h_new_1": node("activation_tanh", "l")}
+    cell = imported(tmp_path, {**RNN, **lost})
+    assert "Left out, since the output does not depend on it: state h_1, l." in cell.description
+    assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
+    agrees(cell, {**RNN, **lost})
+    read_on = {
+        "h_new_0": node("elementwise_sum", "h_new_1", "f"), **lost, "l": node("linear", "x", "h_prev_0"),
+        "h_1_1": node("linear", "x"), "f": node("elementwise_prod", "h_1_1", "h_prev_0"),
+        "h_new_1": node("linear", "l", "l"),
+    }  # fmt: skip
+    cell = imported(tmp_path, read_on)  # brackets of h_1 would be h_1_1 and h_1_2
+    assert [s.name for s in cell.states] == ["h_0"] and "h_1_ = [l] + [l, bias=none]" in show(cell)
+    assert "Left out, since the output does not depend on it: state h_1." in cell.description
+
+
+def test_one_recipe_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
+    wrong = {"h_new_0": node("activation_tahn", "x")}
+    found = read_each(write(tmp_path, [RNN, wrong, GRU, 3]))
+    assert [cell.name for cell in found.cells] == ["recipes_0", "recipes_2"]
+    first, second = found.refused
+    assert first.message == "recipe 1: node 'h_new_0' has the unknown op 'activation_tahn'"
+    assert first.remedy.startswith("did you mean 'activation_tanh'?")
+    assert (
+        first.place is not None
+        and first.place.column == json.dumps([RNN, wrong]).index('"activation_tahn') + 1
+    )
+    assert second.message.startswith("recipe 3: a number")
+    with pytest.raises(ForeignError, match="recipe 1"):
+        read(tmp_path / "recipes.json")
+
+
+def test_many_recipes_that_are_refused_take_little(tmp_path: Path) -> None:
+    """On one line of a megabyte, of which no error keeps a copy."""
+    found = read_each(write(tmp_path, [{"h_new_0": node("tahn", "x")}] * 20_000))
+    assert (len(found.cells), len(found.refused)) == (0, 20_000)
+    assert all(error.place and len(error.place.text) <= 1_000 for error in found.refused)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.foreign import read
+from cellsearch.dsl.foreign import read, read_each
 from cellsearch.dsl.foreign.genotype import FUNCTIONS
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count
+from cellsearch.errors import ForeignError
 
 TOLERANCE = 1e-10
 Pairs = Sequence[tuple[str, int]]
@@ -157,13 +158,68 @@ def test_names_that_differ_in_case_alone_get_different_names(tmp_path: Path) -> 
     ]
 
 
-def test_none_is_zero(tmp_path: Path) -> None:
-    recurrent = [("none", 0), ("sigmoid", 1), ("tanh", 0)]
-    (cell,) = imported(tmp_path, f"A = Genotype({recurrent}, [1, 2, 3])")
-    assert "s1 = 0\n" in show(cell)
-    agrees(cell, recurrent, [1, 2, 3])
-    (empty,) = imported(tmp_path, "A = Genotype([('none', 0)], [1])")
-    assert show(empty).endswith("cell a(x; h)\ns1 = 0\nh' = s1\n")
+def test_one_genotype_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
+    lines = [
+        "A = Genotype([('tanh', 0)], [1])",
+        "B = Genotype([('tahn', 0)], [1])",
+        "C = Genotype([('relu', 0), ('none', 1)], [2])",
+        f"D = Genotype({[('tanh', k) for k in range(40)]}, [40])",
+        "A = Genotype([('relu', 0)], [1])",
+        "E = Genotype([('relu', 0)], [1])",
+        "F = Genotype([('relu', 0)], [1]",
+    ]
+    (tmp_path / "g.py").write_text("\n".join(lines))
+    found = read_each(tmp_path / "g.py")
+    assert [cell.name for cell in found.cells] == ["a", "e"]
+    told = [
+        (e.place.line if e.place else 0, e.place.column if e.place else 0, e.message) for e in found.refused
+    ]
+    assert [place for *place, _ in told] == [[2, 16], [3, 29], [4, 1], [5, 1], [7, 13]]
+    for (*_, message), part in zip(
+        told,
+        (
+            "unknown function 'tahn'",
+            "it means no connection",
+            "more than 100 nodes",
+            "assigned twice",
+            "'(' is not closed",
+        ),
+        strict=True,
+    ):
+        assert part in message
+    assert found.refused[0].remedy.startswith("did you mean 'tanh'?")
+    with pytest.raises(ForeignError, match="unknown function 'tahn'"):
+        read(tmp_path / "g.py")
+
+
+LOG = f"""[2019-03-01] the user's search, don't stop ('
+10/23 12:00:01 AM genotype = Genotype(recurrent={V1}, recurrent_concat=range(1, 9))
+10/23 12:00:02 AM Genotype(recurrent={V2}, concat=range(1, 9)) after (1 epoch
+2019-10-23 12:00:03,123 INFO best: genotypes.Genotype(recurrent=[('tahn', 0)], concat=[1])
+x Genotype(recurrent=[('tanh', 0)
+10/23 12:00:04 AM genotype = Genotype(recurrent={ENAS}, concat=[2, 5, 6, 9, 10, 11])
+__import__('os').mkdir('touched') or Genotype(recurrent=[(open('touched', 'w'), 0)], concat=[1])
+"""
+
+
+def test_the_log_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.txt").write_text(LOG)
+    found = read_each(tmp_path / "run.txt")
+    assert [cell.name for cell in found.cells] == ["genotype", "run", "genotype_2"]
+    for cell, (name, *_) in zip(found.cells, PUBLISHED, strict=True):
+        assert fingerprint(cell) == fingerprint(zoo.load(name))
+    assert [e.place.line if e.place else 0 for e in found.refused] == [4, 5, 7]
+    assert "did you mean 'tanh'?" in found.refused[0].remedy
+    assert not (tmp_path / "touched").exists()
+
+
+def test_lines_of_a_log_in_a_python_file(tmp_path: Path) -> None:
+    dated = [line for line in LOG.splitlines() if line.startswith("10/23") and "epoch" not in line]
+    found = imported(tmp_path, "A = Genotype([('tanh', 0)], [1])\n" + "\n".join(dated))
+    assert [cell.name for cell in found] == ["a", "genotype", "genotype_2"]
+    (cell,) = imported(tmp_path, "[10/23 12:00:01 AM] Genotype(recurrent=[('tanh', 0)], concat=[1])")
+    assert cell.name == "genotypes"
 
 
 def test_what_the_output_does_not_depend_on_is_left_out_and_said(tmp_path: Path) -> None:

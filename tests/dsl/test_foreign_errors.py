@@ -99,9 +99,10 @@ GENOTYPES = [
     ("A = Genotype([('tanh', 0)], ¦range(1, 2, 0))", "this is no range", "range(1, 9)"),
     ("A = Genotype([('tanh', ¦1)], [1])", "node 1 reads node 1", "node 1 can read 0 to 0"),
     ("A = Genotype([('tanh', 0), ('relu', ¦-1)], [1])", "node 2 reads node -1", "0 to 1"),
-    ("A = Genotype([(¦'tahn', 0)], [1])", "unknown function 'tahn'", "did you mean 'tanh'? (none, tanh"),
-    ("A = Genotype([(¦tanh, 0)], [1])", "'tanh' where a function in quotes should stand", "(none, tanh"),
-    ("A = Genotype([(¦f'tanh', 0)], [1])", "where a function in quotes should stand", "(none, tanh"),
+    ("A = Genotype([(¦'tahn', 0)], [1])", "unknown function 'tahn'", "did you mean 'tanh'? (tanh, relu"),
+    ("A = Genotype([(¦'none', 0)], [1])", "'none' is no function of a genotype: in DARTS it means no connection", "one of tanh, relu"),
+    ("A = Genotype([(¦tanh, 0)], [1])", "'tanh' where a function in quotes should stand", "(tanh, relu"),
+    ("A = Genotype([(¦f'tanh', 0)], [1])", "where a function in quotes should stand", "(tanh, relu"),
     ("A = Genotype([('tanh'¦)], [1])", "')' where ',' should stand", "literals alone"),
     ("A = Genotype([('tanh', 0, ¦1)], [1])", "'1' where ')' should stand", "literals alone"),
     ("A = Genotype([('tanh', ¦0.5)], [1])", "'0.5' where a whole number should stand", "in digits"),
@@ -126,7 +127,7 @@ GENOTYPES = [
     ('¦"""Genotype(\n', "a string does not end", "is this a Python file?"),
     ("A = Genotype(" + "(" * 99_999 + "¦(", "'(' is not closed", "is the file whole?"),
     (f"A = Genotype([('tanh', 0)], list(¦{'list(' * 50_000}range(1, 2){')' * 50_001})", "'list' where range(1, 9) should stand", "write NAME"),
-    (f"A = Genotype([[¦{'[' * 50_000}{']' * 50_002}, [1])", "'[' where a function in quotes", "(none, tanh"),
+    (f"A = Genotype([[¦{'[' * 50_000}{']' * 50_002}, [1])", "'[' where a function in quotes", "(tanh, relu"),
     (f"x = {'-' * 200_000}1\nA = 1", "holds no genotype", "write NAME"),
     (f"A = Genotype([('tanh', ¦{'9' * 100_000})], [1])", "where a whole number should stand", "in digits"),
     (f"¦A = Genotype({[('tanh', k) for k in range(40)]}, [40])", "more than 100 nodes feed one another", "a smaller genotype"),
@@ -308,10 +309,12 @@ PYTHON = of(
 
 
 @given(
-    text=st.text() | JSON | st.builds("[{}".format, JSON) | PYTHON, suffix=st.sampled_from([".json", ".py"])
+    text=st.text() | JSON | st.builds("[{}".format, JSON) | PYTHON,
+    suffix=st.sampled_from([".json", ".py", ".log"]),
 )
 @example(text="[{" + NODE + "}]", suffix=".json")
 @example(text="A = Genotype([('tanh', 0)], [1])", suffix=".py")
+@example(text="A = Genotype([('tanh', 0)], [1])", suffix=".log")
 def test_any_text_gives_cells_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, text: str, suffix: str
 ) -> None:

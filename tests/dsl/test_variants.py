@@ -187,6 +187,23 @@ def test_activations() -> None:
         without_activation(zoo.load("rhn"), "input")
 
 
+def test_a_state_that_the_output_no_longer_depends_on_goes() -> None:
+    cell = without(zoo.load("cifg"), "f")
+    assert [s.name for s in cell.states] == ["h"]
+    assert equations(cell) == ["g = tanh[x, h]", "o = sigmoid[x, h]", "h' = o * tanh(g)"]
+    idle = parse("cell a(x; h, c)\nz = sigmoid[x, h]\nc' = [x, c]\nh' = z * h + (1 - z) * tanh[x, h]")
+    for edited in (without(idle, "z"), with_gate_recurrence(idle)):
+        assert "c" not in [s.name for s in edited.states]
+    lstm = parse(show(zoo.load("lstm")).replace("(x; h, c)", "(x; h, c, d)") + "d' = tanh[x, d]\n")
+    for edited in (
+        couple(lstm, "i", "f"),
+        with_peepholes(lstm, None),
+        without(lstm, "output_activation"),
+        without(lstm, "i"),
+    ):
+        assert [s.name for s in edited.states] == ["h", "c"]
+
+
 def test_gate_recurrence_of_the_gru() -> None:
     one = with_gate_recurrence(zoo.load("gru"))
     assert [s.name for s in one.states] == ["h", "z", "r"]

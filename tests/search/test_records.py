@@ -71,8 +71,8 @@ def test_data_and_numerics_may_not_change(tmp_path: Path) -> None:
     records.check_identity(known, same, [])
     with pytest.raises(RunError, match=r"data of xml: the study has bbbbbbbbbbbb, here is cccccccccccc"):
         records.check_identity(known, replace(same, data=DIGESTS | {"xml": "c" * 64}), [])
-    with pytest.raises(RunError, match=r"numerics: the study has 4, this program 5"):
-        records.check_identity(known, replace(same, numerics=5), [])
+    with pytest.raises(RunError, match=r"numerics: the study has 5, this program 6"):
+        records.check_identity(known, replace(same, numerics=6), [])
 
 
 def test_two_seeds_that_are_one_cell_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
     .json    recipes of NAS-Bench-NLP: one, a list of them, or the log of a run  (`nas_bench_nlp`)
     .py      recurrent genotypes of DARTS and ENAS as literals                   (`darts`)
+    others   a text with Genotype(...) in it, such as the log of a search        (`darts`)
 
 A cell is named after its file and its place in it, or after its genotype; its description says what was left
 out or renamed. Pickles are refused: to read one is to run it.
@@ -11,11 +12,12 @@ import os
 from pathlib import Path
 
 from cellsearch.dsl.foreign import darts, nas_bench_nlp
-from cellsearch.dsl.foreign.source import PYTHON, Source, open_source
+from cellsearch.dsl.foreign.genotype import CALL
+from cellsearch.dsl.foreign.source import JSON, PYTHON, Found, Source, open_source
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import ForeignError
 
-__all__ = ["read"]
+__all__ = ["Found", "read", "read_each"]
 
 
 def read(path: str | os.PathLike[str]) -> list[Cell]:
@@ -24,11 +26,26 @@ def read(path: str | os.PathLike[str]) -> list[Cell]:
     Raises ForeignError, with the place in the file wherever there is one: the file is none of the above,
     something in it is not as its format wants it, or a cell of it is larger than a cell may be.
     """
+    found = read_each(path)
+    if found.refused:
+        raise found.refused[0]
+    return list(found.cells)
+
+
+def read_each(path: str | os.PathLike[str]) -> Found:
+    """The cells of a file, and an error for each recipe or genotype that is refused; one at least of either.
+
+    Raises ForeignError where the whole file is refused.
+    """
     source = open_source(Path(path))
-    if Path(path).suffix.lower() == PYTHON:
+    suffix = Path(path).suffix.lower()
+    if suffix == PYTHON:
         return darts.cells(source)
-    if source.text.lstrip()[:1] in ("{", "["):
+    logged = suffix != JSON and CALL.search(source.text)  # a line of a log may begin with [ too
+    if not logged and source.text.lstrip()[:1] in ("{", "["):
         return nas_bench_nlp.cells(source)
+    if logged:
+        return darts.cells(source, log=True)
     raise _unknown(source)
 
 
@@ -36,5 +53,5 @@ def _unknown(source: Source) -> ForeignError:
     start = len(source.text) - len(source.text.lstrip())
     return source.error(
         "this is neither a recipe nor a genotype", start, start + 1,
-        "recipes of NAS-Bench-NLP are JSON ({...} or [...]); genotypes of DARTS stand in a .py file",
+        "recipes of NAS-Bench-NLP are JSON ({...} or [...]); genotypes of DARTS stand in a .py file or a log",
     )  # fmt: skip

@@ -6,32 +6,37 @@ of a .py file in, cells out. The file is read as data, and nothing in it is exec
 The cell is that of the published code: s0 = h + c0 * (n0 - h) with c0 = sigmoid and n0 = tanh of [x, h]; the
 k-th pair (f, p) makes s_k = s_p + c_k * (n_k - s_p) with c_k = sigmoid and n_k = f of [s_p]; the output, and
 new state, is the mean of the s in `concat`. There are no biases. A published matrix W_k holds ours side by
-side, first that of c_k, then that of n_k. 'none' is zero, as in the search of DARTS; its evaluation has no
-such node.
+side, first that of c_k, then that of n_k. 'none' is refused: it means no connection, the search of DARTS
+leaves it out of every genotype that it derives, and its evaluation has no such node.
 """
 
-from cellsearch.dsl.foreign.genotype import FORM, FUNCTIONS, Genotype, genotypes
-from cellsearch.dsl.foreign.source import Names, Source, listed
+from cellsearch.dsl.foreign.genotype import FORM, FUNCTIONS, Genotype, genotypes, logged
+from cellsearch.dsl.foreign.source import Found, Names, Source, kept, listed
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.invariants import MAX_NODES
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State, ancestors
 from cellsearch.errors import CellError, ForeignError, printable
 
 
-def cells(source: Source) -> list[Cell]:
-    """The cells of all genotypes in the text."""
+def cells(source: Source, log: bool = False) -> Found:
+    """The cells of all genotypes in a Python text or in a log, and the errors of those that are refused."""
     names = Names()
-    found = []
-    for genotype in genotypes(source):
+    found: list[Cell] = []
+    refused: list[ForeignError] = []
+    for genotype in logged(source) if log else genotypes(source):
+        if isinstance(genotype, ForeignError):
+            refused.append(kept(genotype))
+            continue
         name = names.fresh((genotype.name or source.stem).lower(), "cell")
         try:
             found.append(_cell(genotype, name, source.title))
         except CellError as error:
             remedy = "a smaller genotype can be read"
-            raise source.error(f"this is no cell: {error}", genotype.start, genotype.end, remedy) from None
-    if not found:
+            message = f"this is no cell: {error}"
+            refused.append(kept(source.error(message, genotype.start, genotype.end, remedy)))
+    if not found and not refused:
         raise ForeignError(f"{printable(source.file)} holds no genotype in literal form", remedy=FORM)
-    return found
+    return Found(tuple(found), tuple(refused))
 
 
 def _cell(genotype: Genotype, name: str, file: str) -> Cell:
@@ -56,10 +61,7 @@ def _cell(genotype: Genotype, name: str, file: str) -> Cell:
 
     values = [moved(0, (0, 1), "tanh")]
     for k, (function, reads) in enumerate(genotype.recurrent, 1):
-        if function == "none":
-            values.append(put(Constant(0.0), f"s{k}"))
-        else:
-            values.append(moved(k, (values[reads],), FUNCTIONS[function]))
+        values.append(moved(k, (values[reads],), FUNCTIONS[function]))
     total = values[genotype.concat[0]]
     for place in genotype.concat[1:]:
         total = put(Apply("add", (total, values[place])))

@@ -1,8 +1,10 @@
-"""Genotypes in the text of a .py file: literals in, their names and numbers out, or a ForeignError.
+"""Genotypes in the text of a .py file or of a log: literals in, their names and numbers out, or a
+ForeignError for each that is refused.
 
-Read are assignments NAME = Genotype(recurrent=..., concat=...) that begin in the first column, and a
-Genotype(...) alone on its line, as logs have it. What is indented, begins with a word like `def`, or has no
-Genotype(...) in it is passed over.
+In a .py file these are assignments NAME = Genotype(recurrent=..., concat=...) that begin in the first column,
+a Genotype(...) alone on its line, and lines of a log, which begin with a date. What is indented, begins with
+a word like `def`, or has no Genotype(...) in it is passed over. In a log it is every Genotype(...), whatever
+stands around it.
 """
 
 import re
@@ -11,16 +13,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from keyword import iskeyword
 
-from cellsearch.dsl.foreign.python_text import Token, statements
+from cellsearch.dsl.foreign.python_text import Token, call, statements
 from cellsearch.dsl.foreign.source import MAX_CELLS, Source, quoted
-from cellsearch.dsl.invariants import MAX_NODES
-from cellsearch.errors import ForeignError, did_you_mean
+from cellsearch.dsl.invariants import MAX_NAME, MAX_NODES
+from cellsearch.errors import ForeignError, did_you_mean, printable
 
 CALLED, FIELDS = "Genotype", ("recurrent", "concat")
+CALL = re.compile(rf"(?<!\w){CALLED}[ \t]*\(")
+_OTHER_NAMES = {"recurrent_concat": "concat"}  # of a field
 FORM = "write NAME = Genotype(recurrent=[('tanh', 0), ('relu', 1)], concat=range(1, 3))"
 #: The functions of a genotype, as ops of ours; None where there is nothing to apply.
-FUNCTIONS = {"none": None, "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "identity": None}
+FUNCTIONS = {"tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "identity": None}
+_NO_FUNCTION = "none"  # no connection: a choice of the search of DARTS, which no genotype that it derives has
 
+_ASSIGNED = re.compile(r"([^\W\d]\w*)[ \t]*=[ \t]*(?:\w+\.)*\Z")
 _WHOLE = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 _OF_IMAGES = ("normal", "normal_concat", "reduce", "reduce_concat")
 
@@ -37,26 +43,60 @@ class Genotype:
     end: int
 
 
-def genotypes(source: Source) -> Iterator[Genotype]:
-    """The genotypes of the text in its order."""
+def genotypes(source: Source) -> Iterator[Genotype | ForeignError]:
+    """The genotypes of a .py file in its order. An error in the form of the text itself is the last item."""
     seen: set[str] = set()
-    for count, (name, tokens, at) in enumerate(_found(source)):
-        start, end = tokens[0].start, tokens[-1].end
-        if name and name in seen:
-            raise source.error(f"{quoted(name)} is assigned twice", start, end, "rename one of them")
-        if count == MAX_CELLS:
-            raise source.error(f"more than {MAX_CELLS:,} genotypes", start, end, "split the file")
-        seen.add(name)
-        recurrent, concat = _Reader(source, tokens, at + 2).fields()
-        yield Genotype(name, recurrent, concat, start, end)
+    count = 0
+    found = statements(source)
+    while True:
+        try:
+            tokens = next(found, None)  # None also after an error
+            if tokens is None:
+                return
+            genotype: Genotype | ForeignError | None = _genotype(source, tokens, seen)
+        except ForeignError as error:
+            genotype = error
+        if genotype is not None:
+            yield _counted(source, genotype, count)
+            count += 1
 
 
-def _found(source: Source) -> Iterator[tuple[str, list[Token], int]]:
-    """Each statement that calls Genotype, the name that it assigns to, and where in it the call stands."""
-    for tokens in statements(source):
-        at = None if iskeyword(tokens[0].text) else _call(source, tokens)
-        if at is not None:
-            yield _name(source, tokens, at), tokens, at
+def logged(source: Source) -> Iterator[Genotype | ForeignError]:
+    """The genotypes of a log in its order. `genotype = Genotype(...)` is called genotype, each time."""
+    starts = [match.start() for match in CALL.finditer(source.text)]
+    for count, (start, end) in enumerate(pairwise([*starts, len(source.text)])):
+        try:
+            tokens = call(source, start, end)
+            line = source.text[max(source.text.rfind("\n", 0, start) + 1, start - 2 * MAX_NAME) : start]
+            name = match[1] if (match := _ASSIGNED.search(line)) else ""
+            recurrent, concat = _Reader(source, tokens, 2).fields()
+            genotype: Genotype | ForeignError = Genotype(name, recurrent, concat, start, tokens[-1].end)
+        except ForeignError as error:
+            genotype = error
+        yield _counted(source, genotype, count)
+
+
+def _counted(source: Source, found: Genotype | ForeignError, count: int) -> Genotype | ForeignError:
+    """What was found, unless it is one too many."""
+    if count == MAX_CELLS:
+        raise ForeignError(
+            f"{printable(source.file)} holds more than {MAX_CELLS:,} genotypes", remedy="split the file"
+        )
+    return found
+
+
+def _genotype(source: Source, tokens: list[Token], seen: set[str]) -> Genotype | None:
+    """The genotype of a statement, None where it calls none. `seen` are the names that are taken."""
+    at = None if iskeyword(tokens[0].text) else _call(source, tokens)
+    if at is None:
+        return None
+    start, end = tokens[0].start, tokens[-1].end
+    name, dated = _name(source, tokens, at)
+    if not dated and name and name in seen:
+        raise source.error(f"{quoted(name)} is assigned twice", start, end, "rename one of them")
+    seen.add("" if dated else name)
+    recurrent, concat = _Reader(source, tokens, at + 2).fields()
+    return Genotype(name, recurrent, concat, start, end)
 
 
 def _call(source: Source, tokens: list[Token]) -> int | None:
@@ -70,16 +110,19 @@ def _call(source: Source, tokens: list[Token]) -> int | None:
     return None
 
 
-def _name(source: Source, tokens: list[Token], at: int) -> str:
-    """The name that the genotype at `at` is assigned to; "" where it stands alone."""
+def _name(source: Source, tokens: list[Token], at: int) -> tuple[str, bool]:
+    """The name that the genotype at `at` is assigned to, "" where it stands alone; and whether a date stands
+    before it, as in a log."""
     while at >= 2 and tokens[at - 1].text == "." and tokens[at - 2].kind == "name":
         at -= 2  # genotypes.Genotype(...)
     head = tokens[:at]
     if not head:
-        return ""
+        return "", False
+    if "number" in (head[0].kind, head[1].kind if len(head) > 1 and head[0].text in "[(" else ""):
+        return (head[-2].text if head[-1].text == "=" and head[-2].kind == "name" else ""), True
     annotated = len(head) > 2 and head[1].text == ":" and all(t.text != "=" or t.depth for t in head[2:-1])
     if head[0].kind == "name" and head[-1].text == "=" and (len(head) == 2 or annotated):
-        return head[0].text
+        return head[0].text, False
     raise source.error("this is no plain assignment of a genotype", head[0].start, tokens[at].end, FORM)
 
 
@@ -132,8 +175,9 @@ class _Reader:
         named = self.at + 1 < len(self.tokens) and self.tokens[self.at + 1].text == "="
         if token.kind == "name" and named:
             self.at += 2
-            if token.text in FIELDS:
-                return token.text
+            field = _OTHER_NAMES.get(token.text, token.text)
+            if field in FIELDS:
+                return field
             if token.text in _OF_IMAGES:
                 what = "this is the genotype of a convolutional network"
                 raise self._error(what, token, f"recurrent ones are read: {FORM}")
@@ -168,6 +212,10 @@ class _Reader:
         if token.kind != "string" or token.text[0] not in "'\"" or token.text[:3] in ("'''", '"""'):
             raise self._unexpected("a function in quotes", f"({', '.join(FUNCTIONS)})")
         name = token.text[1:-1]
+        if name == _NO_FUNCTION:
+            what = "'none' is no function of a genotype: in DARTS it means no connection"
+            remedy = f"no search of DARTS derives it; write one of {', '.join(FUNCTIONS)}"
+            raise self._error(what, token, remedy)
         if name not in FUNCTIONS:
             hint = f"{did_you_mean(name, FUNCTIONS)}({', '.join(FUNCTIONS)})"
             raise self._error(f"unknown function {quoted(name)}", token, hint)

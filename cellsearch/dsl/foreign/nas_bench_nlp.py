@@ -9,13 +9,14 @@ one recipe, a list of them, or the log of a run (an object with the recipe as te
 benchmark spells it).
 
 Here the states are h, or h_0 … h_k, and every node is the equation of its name: the matrix of `i` from x is
-`i.x`. A value that a linear node reads twice needs two brackets, `i_1.x` and `i_2.x`. Nodes that no new value
-depends on are left out, and the description says so. Initial values are no part of a recipe: biases start at
-0.
+`i.x`. A value that a linear node reads twice needs two brackets, `i_1.x` and `i_2.x`. Nodes and states that
+the output does not depend on are left out, and the description says so. Initial values are no part of a
+recipe: biases start at 0.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from cellsearch.dsl.foreign.json_text import parse
 from cellsearch.dsl.foreign.recipe import (
@@ -28,19 +29,32 @@ from cellsearch.dsl.foreign.recipe import (
     states_of,
     steps_of,
 )
-from cellsearch.dsl.foreign.source import Names, Source, brackets, listed
+from cellsearch.dsl.foreign.source import Found, Names, Source, brackets, kept, listed
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.invariants import MAX_NODES, check_name
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State
-from cellsearch.dsl.weights import collision, spelled
-from cellsearch.errors import CellError
+from cellsearch.dsl.reach import dead_states, without_dead
+from cellsearch.dsl.weights import collision, spelled, weights
+from cellsearch.errors import CellError, ForeignError
 
 LOG_KEY = "recepie"
 _OF_A_STACK = ("project", "reverse")  # what a stack calls its own weights
 
 
-def cells(source: Source) -> list[Cell]:
-    """The cells of all recipes in the text."""
+def cells(source: Source) -> Found:
+    """The cells of all recipes in the text, and the errors of those that are refused."""
+    found: list[Cell] = []
+    refused: list[ForeignError] = []
+    for recipe, name, about in _recipes(source):
+        try:
+            found.append(_cell(recipe, name, about))
+        except ForeignError as error:
+            refused.append(kept(error))
+    return Found(tuple(found), tuple(refused))
+
+
+def _recipes(source: Source) -> Iterator[tuple[Recipe, str, str]]:
+    """Each recipe, the name of its cell, and the beginning of the description."""
     value = parse(source)
     if isinstance(value.content, dict) and LOG_KEY in value.content:
         inside = value.content[LOG_KEY].content
@@ -48,24 +62,14 @@ def cells(source: Source) -> list[Cell]:
             source = Source(f"{source.file} ({LOG_KEY})", inside)
             value = parse(source)
     if isinstance(value.content, dict):
-        return [
-            _cell(
-                Recipe(source, value, "the recipe"),
-                source.stem,
-                f"A recipe of NAS-Bench-NLP, {source.title}",
-            )
-        ]
+        yield Recipe(source, value, "the recipe"), source.stem, f"A recipe of NAS-Bench-NLP, {source.title}"
+        return
     if not isinstance(value.content, list) or not value.content:
         what = "an empty list" if value.content == [] else value.kind
         raise source.error(f"{what} where recipes should stand", value.start, value.end, NODE_FORM)
-    return [
-        _cell(
-            Recipe(source, item, f"recipe {k}"),
-            f"{source.stem[:40]}_{k}",
-            f"Recipe {k} of NAS-Bench-NLP in {source.title}",
-        )
-        for k, item in enumerate(value.content)
-    ]
+    for k, item in enumerate(value.content):
+        about = f"Recipe {k} of NAS-Bench-NLP in {source.title}"
+        yield Recipe(source, item, f"recipe {k}"), f"{source.stem[:40]}_{k}", about
 
 
 def _cell(recipe: Recipe, name: str, about: str) -> Cell:
@@ -83,15 +87,25 @@ def _cell(recipe: Recipe, name: str, about: str) -> Cell:
     nodes, named, at = _graph(recipe, steps, live, labels, states)
     new = [at[f"h_new_{k}"] for k in range(count)]
     try:
-        cell = build(
-            Names().fresh(name.lower(), "cell"), states, nodes, named, new, description="\n".join(notes)
-        )
+        cell = build(Names().fresh(name.lower(), "cell"), states, nodes, named, new)
+        assert collision(cell) is None, "_labels keeps the names of weights apart"
+        if dead := dead_states(cell):
+            whole, cell = cell, without_dead(cell)
+            gone = _stems(whole.labels) - _stems(cell.labels)
+            missing = [f"state {name}" for name in dead]
+            missing += [label for label in whole.labels if label.removesuffix("'") in gone - {*dead}]
+            notes.append(f"Left out, since the output does not depend on it: {listed(missing)}.")
+        cell = replace(cell, description="\n".join(notes))
+        weights(cell)
     except CellError as error:
         raise recipe.error(
             f"this is no cell: {error}", recipe.value, "a smaller recipe can be read"
         ) from None
-    assert collision(cell) is None, "_labels keeps the names of weights apart"
     return cell
+
+
+def _stems(labels: tuple[str, ...]) -> set[str]:
+    return {label.removesuffix("'") for label in labels}
 
 
 def _alive(steps: dict[str, Step], count: int) -> set[str]:

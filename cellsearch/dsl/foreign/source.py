@@ -1,11 +1,14 @@
 """A text of another program with places in it, and the names that its parts get here."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from cellsearch import files
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.invariants import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
@@ -13,10 +16,26 @@ MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
 MAX_BYTES_OF_PYTHON = 2**20
 MAX_CELLS = 20_000
 
-PYTHON = ".py"
+PYTHON, JSON = ".py", ".json"
 _PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
 _FEW = 8  # names that a note lists
+_LINE = 1_000  # characters of its line that a kept error keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The cells of a file in its order, and an error for each of its recipes or genotypes that is refused."""
+
+    cells: tuple[Cell, ...]
+    refused: tuple[ForeignError, ...]
+
+
+def kept(error: ForeignError) -> ForeignError:
+    """An error to keep: its message is made, so the line goes, which may be the whole file."""
+    if error.place is not None:
+        error.place = replace(error.place, text=error.place.text[:_LINE])
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +57,19 @@ class Source:
 
     def error(self, message: str, start: int, end: int, remedy: str = "") -> ForeignError:
         """An error about the characters from `start` to `end`."""
-        line = self.text.rfind("\n", 0, start) + 1
-        stop = self.text.find("\n", start)
-        text = self.text[line : stop if stop >= 0 else None]
+        begins = _lines(self.text)
+        number = bisect_right(begins, start)
+        line = begins[number - 1]
+        text = self.text[line : begins[number] - 1 if number < len(begins) else None]
         length = max(1, min(end - start, line + len(text) - start))
-        place = Place(self.file, self.text.count("\n", 0, start) + 1, start - line + 1, text, length)
+        place = Place(self.file, number, start - line + 1, text, length)
         return ForeignError(message, place, remedy)
+
+
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[int]:
+    """Where the lines of a text begin. A file of thousands of recipes can have as many errors."""
+    return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 def open_source(path: Path) -> Source:

@@ -2,7 +2,8 @@
 
 In: a cell, randomness, what to mutate (`MutationSpec`) and how large a child may be (`Limits`). Out: the
 child and the edits that made it from its parent. The edits themselves are the table in
-`mutation.table`; they work on the exploded graph, and the child is folded before it is judged.
+`mutation.table`; they work on the exploded graph. Dead states are removed from the child, and it is folded,
+before it is judged.
 
 The paper (Jozefowicz et al. 2015, section 3.2) gives the size of a step twice: every node with probability p,
 p ~ U[0, 1] per child ("strength"), and "1-3 of these transformations" ("edits"). Both are here; the search
@@ -17,7 +18,7 @@ from numpy.random import Generator
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.reach import hears, remembers
+from cellsearch.dsl.reach import hears, remembers, without_dead
 from cellsearch.dsl.rewrite import Exploded, explode, fold
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
@@ -89,11 +90,13 @@ def breed(
 ) -> Child:
     """Mutate `cell` until a child meets all `CONDITIONS`; every attempt draws anew, p included.
 
+    Dead states of `cell` are removed first: a mutation in what only they read would change nothing.
     Raises CellError where no mutation applies to the cell, and where none of `attempts` children was
     accepted.
     """
-    graph = explode(cell)
-    parents = {fingerprint(cell), fingerprint(fold(graph))}
+    alive = without_dead(cell)
+    graph = explode(alive)
+    parents = {fingerprint(cell), fingerprint(alive), fingerprint(fold(graph))}
     refused: Counter[str] = Counter()
     hit: Counter[str] = Counter()
     for _ in range(attempts):
@@ -124,7 +127,7 @@ def judge(child: Cell, limits: Limits, parents: Set[str]) -> str:
 
 def _folded(graph: Exploded) -> Cell | None:
     try:
-        cell = fold(graph)
+        cell = fold(without_dead(graph))  # before: a node that a dead state alone shared needs no name
         weights(cell)
     except CellError:
         return None

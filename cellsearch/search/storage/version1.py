@@ -44,7 +44,7 @@ from cellsearch.train.settings import keys
 OLD = (
     "studies", "cells", "functions", "twins", "slots", "stages", "claims", "sizes", "workers"
 )  # fmt: skip
-SAME_TRAINING = 3  # the numerics whose training is that of 4
+SAME_TRAINING = 3  # the numerics whose training is that of today
 Rows = list[Row[Any]]
 
 
