@@ -267,9 +267,7 @@ def test_mutation_is_read() -> None:
 
 
 def test_what_the_rows_of_the_language_draw_from_is_read_in_canonical_form() -> None:
-    line = (
-        "mutation: {biases: [none, 1.0, 'uniform(-1, 1)'], structures: [rank(4), 'eye(1.0)'], clock: [1, 3]}\n"
-    )
+    line = "mutation: {biases: [none, 1.0, 'uniform(-1, 1)'], structures: [rank(4), 'eye(1.0)'], clock: [1, 3]}\n"
     mutation = parse_space(with_line(line)).mutation
     assert mutation.biases == ("none", "1", "uniform(-1, 1)")
     assert (mutation.structures, mutation.clock) == (("rank(4)", "eye(1)"), (1, 3))
@@ -389,7 +387,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
     with pytest.raises(SpaceError) as caught:
         load_space("quik")
     assert "there is no search space 'quik'" in caught.value.message
-    assert "did you mean 'quick'? (jozefowicz2015, quick)" in caught.value.remedy
+    assert "did you mean 'quick'? (gates, jozefowicz2015, quick)" in caught.value.remedy
     with pytest.raises(SpaceError, match=r"there is no file .*quick\.yaml"):
         load_space(tmp_path / "quick.yaml")
     with pytest.raises(SpaceError, match="is a directory"):

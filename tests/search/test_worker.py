@@ -15,11 +15,12 @@ from sqlalchemy import select
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellError, DataError, RunError
-from cellsearch.search import board, cellrecords, deadline, liveness, records, runner, worker
+from cellsearch.search import board, cellrecords, deadline, liveness, passes, records, runner, worker
 from cellsearch.search.database import Unavailable
 from cellsearch.search.deadline import Deadline, Overdue
 from cellsearch.search.judging import checked
 from cellsearch.search.lab import Say
+from cellsearch.search.passes import Passed
 from cellsearch.search.records import Target
 from cellsearch.search.space import Space
 from cellsearch.search.storage import tables
@@ -64,7 +65,25 @@ def test_the_seeds_run_on_the_whole_grid_before_anything_else(tmp_path: Path) ->
     searched(tmp_path, lab, SPACE, one_of(30))
     whole = [(mark, task, s) for mark in SEEDS.values() for task in ("arithmetic", "xml") for s in range(12)]
     assert sorted(lab.runs[: len(whole)]) == sorted(whole)
-    assert all(mark not in SEEDS.values() for mark, _, _ in lab.runs[len(whole) :])
+    rest = lab.runs[len(whole) :]
+    filtered = [mark for mark, task, _ in rest if task == "filter" and mark in SEEDS.values()]
+    assert Counter(filtered) == dict.fromkeys(SEEDS.values(), SPACE.strategy.settings)
+    assert set(filtered) == {mark for mark, _, _ in rest[: len(filtered)]}, "before any proposal"
+    assert all(task == "filter" or mark not in SEEDS.values() for mark, task, _ in rest)
+
+
+def test_the_share_of_its_settings_with_which_each_seed_passes_the_filter(tmp_path: Path) -> None:
+    def accuracy(mark: str, task: str, setting: int) -> float | None:
+        if task != "filter":
+            return 0.5
+        return 0.95 if mark == SEEDS["gru"] or setting < 4 else None
+
+    lab = Scripted(accuracy)
+    store = searched(tmp_path, lab, SPACE, one_of(3), trials=1)
+    lstm = [s for mark, task, s in lab.runs if task == "filter" and mark == SEEDS["lstm"]]
+    count, passed = SPACE.strategy.settings, sum(s < 4 for s in lstm)
+    assert passes.passed(store, SPACE) == [Passed("lstm", passed, count), Passed("gru", count, count)]
+    assert [seed.fair for seed in passes.passed(store, SPACE)] == [passed >= 0.8 * count, True]
 
 
 def test_the_units_are_the_best_of_the_baseline_and_stay(tmp_path: Path) -> None:
@@ -114,7 +133,7 @@ def test_a_mutant_below_the_filter_is_thrown_out_after_one_setting(tmp_path: Pat
     lab = Scripted(accuracy)
     store = searched(tmp_path, lab, SPACE, one_of(1_000), trials=9)
     assert all((row.outcome, row.task) == ("filtered", "filter") for row in trials(store))
-    assert len([run for run in lab.runs if run[1] == "filter"]) == 9
+    assert len([mark for mark, task, _ in lab.runs if task == "filter" and mark not in SEEDS.values()]) == 9
     assert {task for mark, task, _ in lab.runs if mark not in SEEDS.values()} == {"filter"}
 
 
@@ -133,7 +152,8 @@ def test_a_discarded_cell_may_come_again_but_with_another_setting(tmp_path: Path
 
     lab = Scripted(accuracy)
     store = searched(tmp_path, lab, space_of(failures=3), one_of(1), trials=20)
-    assert sorted(s for _, task, s in lab.runs if task == "filter") == list(range(12))
+    own = [s for mark, task, s in lab.runs if task == "filter" and mark not in SEEDS.values()]
+    assert sorted(own) == list(range(12))
     outcomes = [row.outcome for row in trials(store)]
     assert (
         outcomes == ["filtered"] * 12 + ["failed"] * 3

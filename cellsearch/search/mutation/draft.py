@@ -126,17 +126,24 @@ class Draft:
         roots = sorted(self.users(), key=lambda i: (self.rank[i], i))
         order += in_order(self.nodes, roots, set(order))
         at = {i: k for k, i in enumerate(order)}
+        clocked = any(_needs_clock(self.nodes[i]) for i in order)
         return replace(
             self.graph,
             name=name,
             states=tuple(self.states),
-            clock=self.clock,
+            clock=self.clock if clocked else (),
             nodes=tuple(with_sources(self.nodes[i], [at[s] for s in sources(self.nodes[i])]) for i in order),
             labels=tuple(self.labels[i] for i in order),
             new=tuple(at[i] for i in self.new),
             output=at[self.output],
             description="",
         )
+
+
+def _needs_clock(node: Node) -> bool:
+    if isinstance(node, Affine):
+        return any(c.structure == "slower" for c in node.connections)
+    return isinstance(node, Input) and node.kind == "tick"
 
 
 def sign(op: str) -> str:
