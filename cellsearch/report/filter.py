@@ -8,8 +8,9 @@ from cellsearch.search.passes import Passed
 
 def shares(seeds: Sequence[Passed]) -> str:
     """How often the seeds pass the filter, which says whether it is fair."""
-    each = ", ".join(f"{printable(s.seed, 60)} {s.passed} of {s.settings}" for s in seeds)
-    return f"passed by the seeds with {each} settings"
+    return ", ".join(
+        f"{printable(s.seed, 60)} passes with {s.passed} of {s.settings} settings" for s in seeds
+    )
 
 
 def unfair(seeds: Sequence[Passed]) -> list[str]:

@@ -95,8 +95,10 @@ def as_json(space: Space) -> dict[str, Any]:
 
 
 def warnings(space: Space) -> list[str]:
-    """What is allowed and may not be meant: a seed beyond the limits of mutants."""
+    """What is allowed and may not be meant: a seed beyond the limits of mutants, a mutation that is idle."""
     told = []
+    if space.mutation.weights["add_below"] > 0 and max(space.grid.layers) == 1:
+        told.append("mutation.weights.add_below: with one layer (grid.layers) the layer below is always zero")
     for name, cell in check_seeds(space).items():
         for limit in over(cell, space.limits):
             found, most = MEASURES[limit](cell, space.limits.width), getattr(space.limits, limit)

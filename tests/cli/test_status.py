@@ -215,6 +215,10 @@ def test_status_tells_numbers_of_records(run: Run, study: str) -> None:
         f"outcomes  {c['ranked']} ranked, {c['filtered']} filtered, {c['failed']} failed",
         f"settings  {c['settings']} trained, {c['diverged']} diverged",
     ]
+    shares = [
+        f"{s['seed']} passes with {s['passed']} of {s['settings']} settings" for s in told["seeds_filter"]
+    ]
+    assert len(shares) == 2 and f"filter    {', '.join(shares)}" in done.out
     assert run("status", "--json").json["searches"] == [told]
 
 

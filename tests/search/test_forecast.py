@@ -13,6 +13,7 @@ from cellsearch.dsl.zoo import load
 from cellsearch.report import forecast as report
 from cellsearch.search import forecast, queries, records
 from cellsearch.search.lab import RealLab, Say
+from cellsearch.search.passes import Passed
 from cellsearch.search.records import Target
 from cellsearch.search.space import load_space, parse_space
 from cellsearch.train.cost import of_training
@@ -78,6 +79,10 @@ def test_times_add_up(found: forecast.Forecast) -> None:
 def test_the_words_of_a_new_search(found: forecast.Forecast) -> None:
     told = plain(found)
     assert "at least" not in told and ", middle " not in told
+    assert "Filter: not measured yet with these seeds and options" in told
+    measured = plain(replace(found, passed=(Passed("gru", 1, 6),)))
+    assert "Filter: gru passes with 1 of 6 settings (measured beforehand" in measured
+    assert "Warning: the filter refuses gru with 5 of 6 settings" in measured
     assert "no records and so no middle" in told and "Most: every setting takes the most epochs" in told
 
 

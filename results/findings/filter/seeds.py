@@ -53,10 +53,10 @@ def main() -> None:
     one_thread()
     data = build(stage.task, stage.options, batch=stage.training.batch, seed=args.seed, data=None)
     lines = args.file.read_text().splitlines() if args.file.exists() else []
-    known = {(r["cell"], *r["overrides"]) for r in map(json.loads, lines)}
+    known = {(r["space"], r["cell"], *r["overrides"]) for r in map(json.loads, lines)}
     indices = drawn(stage.grid, min(args.settings, len(stage.grid)))
     for name in args.cells or space.seeds:
-        if (name, *args.set) in known:
+        if (space.name, name, *args.set) in known:
             continue
         began = time.process_time()
         outcomes = evaluate(
