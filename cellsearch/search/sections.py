@@ -12,9 +12,9 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.text.printer import initial, matrix
 from cellsearch.errors import CellError, CellsearchError, DataError
-from cellsearch.search.mutation.language import bias, structure
 from cellsearch.search.mutation.paper import layer
 from cellsearch.search.mutation.table import MUTATIONS
+from cellsearch.search.mutation.templates import bias, structure
 from cellsearch.search.reading import (
     Rule,
     distinct,

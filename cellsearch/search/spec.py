@@ -7,8 +7,8 @@ where the paper is silent the reason stands beside them. Torch-free.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from cellsearch.search.mutation.language import BIASES, CLOCK, STRUCTURED
 from cellsearch.search.mutation.table import MUTATIONS
+from cellsearch.search.mutation.templates import BIASES, CLOCK, STRUCTURED
 from cellsearch.search.reading import Rule
 from cellsearch.search.yaml_emit import emit
 from cellsearch.search.yaml_text import Plain

@@ -1,14 +1,11 @@
 """Mutations beyond the paper's six: peepholes, coupled gates, biases, structures of matrices, states, earlier
 steps, the layer below, clocks. Each is a row.
 
-A bracket of the text is here a sum of affine nodes with one connection each (`dsl.rewrite`). A mutation of a
-bracket is anchored to its first affine node, so that a bracket has the same odds however many connections it
-has.
+A mutation of a bracket is anchored to its first affine node, so that a bracket has the same odds however many
+connections it has.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 
 from numpy.random import Generator
 
@@ -27,93 +24,13 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.rewrite import SIGN
-from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.printer import initial, matrix
-from cellsearch.errors import CellError, CellsearchError
+from cellsearch.search.mutation.brackets import bracket_at, extend, inner, is_sum, root_of, terms_of
 from cellsearch.search.mutation.draft import Draft, brief
 from cellsearch.search.mutation.edits import Mutation, Vocabulary, one_of
+from cellsearch.search.mutation.templates import bias, structure
 
 PLAIN = Connection(0)  # a full matrix without a structure
-BIASES = ("none", "-1", "0", "1", "2", "uniform(-1, 1)")
-STRUCTURED = ("eye(1)", "rank(8)", "blocks(4)", "skew", "slower")
-CLOCK = (1, 2, 4, 8)
-
-
-@lru_cache(maxsize=256)
-def bias(text: str) -> Initial:
-    """The initial bias that a text names: `1`, `none`, `uniform(-1, 1)`. Raises CellError for others."""
-    return _bracket(
-        f"[h, bias={text}]", text, "an initial bias; write a number, none, or uniform(-1, 1)"
-    ).bias
-
-
-@lru_cache(maxsize=256)
-def structure(text: str) -> Connection:
-    """The connection with the structure that a text names: `rank(8)`, `eye(1)`, `skew`, `slower@eye(1)`.
-    Raises CellError for others."""
-    known = ", ".join(("eye(1)", *STRUCTURES))
-    (found,) = _bracket(f"[h@{text}]", text, f"a structure; write one of {known}").connections
-    return replace(found, source=0)
-
-
-def _bracket(bracket: str, text: str, what: str) -> Affine:
-    try:
-        nodes = parse(f"cell a(x; h)\nclock 1, 2\nh' = tanh[x] + {bracket}\n").nodes
-    except CellsearchError:
-        raise CellError(f"{text!r} is not {what}") from None
-    found = [n for n in nodes if isinstance(n, Affine) and 0 not in sources(n)]
-    if len(found) != 1 or len(found[0].connections) != 1 or found[0].connections[0].peephole:
-        raise CellError(f"{text!r} is not {what}")
-    return found[0]
-
-
-# Brackets
-
-
-def _inner(draft: Draft, i: int) -> bool:
-    """Whether a node is a term of a sum and nothing else."""
-    users = draft.users()[i]
-    return len(users) == 1 and users[0] >= 0 and not draft.labels[i] and _is_sum(draft.nodes[users[0]])
-
-
-def _is_sum(node: Node) -> bool:
-    return isinstance(node, Apply) and node.op in SIGN
-
-
-def _root(draft: Draft, i: int) -> int:
-    """The sum of which node `i` is a term; the node itself where it is none."""
-    while _inner(draft, i):
-        i = draft.users()[i][0]
-    return i
-
-
-def _terms(draft: Draft, root: int) -> Iterator[int]:
-    """The affine terms of the sum at `root`, in the order of the text; the node itself where it is one."""
-    stack = [root]
-    while stack:
-        i = stack.pop()
-        node = draft.nodes[i]
-        if isinstance(node, Apply) and _is_sum(node) and (i == root or _inner(draft, i)):
-            stack += reversed(node.args)
-        elif isinstance(node, Affine) and not node.scalar and (i == root or _inner(draft, i)):
-            yield i
-
-
-def _bracket_at(draft: Draft, i: int) -> list[int]:
-    """The affine terms of the bracket whose first one is `i`; nothing where it is not the first."""
-    node = draft.nodes[i]
-    if not isinstance(node, Affine) or node.scalar:
-        return []
-    terms = list(_terms(draft, _root(draft, i)))
-    return terms if terms[0] == i else []
-
-
-def _extend(draft: Draft, i: int, connection: Connection) -> None:
-    """Adds a connection to the bracket of node `i`."""
-    root = _root(draft, i)
-    whole = draft.add(draft.nodes[root], beside=root)
-    draft.put(root, Apply("add", (whole, draft.add(Affine((connection,), None), beside=root))))
 
 
 # Peepholes
@@ -122,7 +39,7 @@ def _extend(draft: Draft, i: int, connection: Connection) -> None:
 def _unseen(draft: Draft, i: int, words: Vocabulary) -> list[int]:
     """What the bracket of node `i` could get a peephole from: old and new values of states, and values of the
     layer below that the cell uses; none that depends on the bracket or has a peephole there."""
-    terms = _bracket_at(draft, i)
+    terms = bracket_at(draft, i)
     if not terms:
         return []
     seen = {s for t in terms for s in sources(draft.nodes[t]) if _is_peephole(draft.nodes[t])}
@@ -135,7 +52,7 @@ def _unseen(draft: Draft, i: int, words: Vocabulary) -> list[int]:
 def _add_peephole(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
     source = one_of(rng, _unseen(draft, i, words))
     text = f".{brief(draft, source)}"
-    _extend(draft, i, Connection(source, peephole=True))
+    extend(draft, i, Connection(source, peephole=True))
     return text
 
 
@@ -146,10 +63,10 @@ def _is_peephole(node: Node) -> bool:
 def _removable_peephole(draft: Draft, i: int, words: Vocabulary) -> bool:
     """Whether a node is a peephole of a bracket that has something else. One that is subtracted from is kept:
     what stands behind the minus would have to change its sign."""
-    if not _is_peephole(draft.nodes[i]) or not _inner(draft, i):
+    if not _is_peephole(draft.nodes[i]) or not inner(draft, i):
         return False
     user = draft.nodes[draft.users()[i][0]]
-    others = [t for t in _terms(draft, _root(draft, i)) if t != i]
+    others = [t for t in terms_of(draft, root_of(draft, i)) if t != i]
     return bool(others) and isinstance(user, Apply) and (user.op == "add" or user.args[1] == i)
 
 
@@ -175,7 +92,7 @@ def _is_gate(draft: Draft, i: int) -> bool:
     if not isinstance(node, Apply) or OPS[node.op].arity != 1:
         return False
     op = OPS[node.op]
-    if op.span != (0, 1) or op.kind is Kind.UNITS or not any(True for _ in _terms(draft, node.args[0])):
+    if op.span != (0, 1) or op.kind is Kind.UNITS or not any(True for _ in terms_of(draft, node.args[0])):
         return False
     return any(_multiplies(draft, u) or _is_complement(draft, u) for u in draft.users()[i])
 
@@ -217,11 +134,11 @@ def _uncouple_gate(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> s
     node = draft.nodes[gate]
     assert isinstance(node, Apply)
     root = node.args[0]
-    terms = set(_terms(draft, root))
+    terms = set(terms_of(draft, root))
 
     def copied(k: int) -> int:
-        own = k == root or _inner(draft, k)
-        if not own or not (k in terms or _is_sum(draft.nodes[k])):
+        own = k == root or inner(draft, k)
+        if not own or not (k in terms or is_sum(draft.nodes[k])):
             return k
         read = sources(draft.nodes[k])
         new = read if k in terms else [copied(s) for s in read]
@@ -236,7 +153,7 @@ def _uncouple_gate(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> s
 
 
 def _other_biases(draft: Draft, i: int, words: Vocabulary) -> list[Initial]:
-    terms = _bracket_at(draft, i)
+    terms = bracket_at(draft, i)
     if not terms or not any(sources(draft.nodes[t]) for t in terms):
         return []
     now = [node.bias for t in terms if isinstance(node := draft.nodes[t], Affine) and node.bias is not None]
@@ -246,7 +163,7 @@ def _other_biases(draft: Draft, i: int, words: Vocabulary) -> list[Initial]:
 
 def _set_bias(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
     new = one_of(rng, _other_biases(draft, i, words))
-    for term in _bracket_at(draft, i):
+    for term in bracket_at(draft, i):
         node = draft.nodes[term]
         assert isinstance(node, Affine)
         draft.put(term, replace(node, bias=new if term == i else None))
@@ -349,7 +266,7 @@ def _add_below(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
     gate = _gate(draft, i, [Connection(0), Connection(below, peephole=True)])
     part = draft.add(Apply("mul", (gate, below)), beside=i)
     node = draft.nodes[i]
-    if isinstance(node, Apply) and _is_sum(node):  # in front of the sum, d * below(c) + f * c + i * g
+    if isinstance(node, Apply) and is_sum(node):  # in front of the sum, d * below(c) + f * c + i * g
         first, second = node.args
         draft.put(i, Apply(node.op, (draft.add(Apply("add", (part, first)), beside=i), second)))
     else:

@@ -10,9 +10,10 @@ from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.search.mutation.draft import Draft, brief, place
 from cellsearch.search.mutation.edits import apply
-from cellsearch.search.mutation.language import LANGUAGE, bias, structure
+from cellsearch.search.mutation.language import LANGUAGE
 from cellsearch.search.mutation.mutate import by_number, by_strength
 from cellsearch.search.mutation.table import MUTATIONS
+from cellsearch.search.mutation.templates import bias, structure
 from cellsearch.search.spec import MutationSpec
 
 SPEC = MutationSpec()
