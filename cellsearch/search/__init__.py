@@ -7,7 +7,7 @@ What is searched:
 
 What is done next, as functions without memory:
 
-    mutate        children of a cell (edits: the table of mutations; draft: a graph under change)
+    mutation      children of a cell (table: the rows; draft: a graph under change)
     strategies    refine or propose, and which settings (ranking: scores; views: what it may know)
 
 What is on record, in an Optuna study with tables beside it:
@@ -25,6 +25,6 @@ Who works on it:
     station       workers that join a search from elsewhere; launch: places stations on Slurm and on Ray
     serve         a process around a worker; worker: trial after trial; runner: stage after stage; lab: what
                   trains
-    explain       why a search is where it is, for `status`
+    explain       why a search is where it is, for `status`; passes: how often the seeds pass the filter
     api           the same from Python
 """
