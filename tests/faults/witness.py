@@ -288,7 +288,9 @@ def agree(url: str, items: list[dict[str, Any]], stages: list[dict[str, Any]]) -
             assert trial.attributes["record"]["fingerprint"] == item["fingerprint"]
             assert trial.attributes["record"]["kind"] == item["kind"]
             assert len(trial.params) == 6
-        names = units if item["kind"] == "seed" else [task for who, task in own if who == number]
+        names = [task for who, task in own if who == number]
+        if item["kind"] == "seed":  # pieces of its grids, and the filter
+            names = [*units, *({"filter"} & {row["task"] for row in stages if row["trial"] == number})]
         assert set(trial.steps) == {steps[task] for task in names}, number
         for task in names:
             unit = units.get(task, 1.0)
