@@ -4,11 +4,13 @@ A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fin
 order.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cellsearch.cli.numbers import nearest
 from cellsearch.dsl import zoo
@@ -18,6 +20,11 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError, printable
 from cellsearch.report.words import plural
+from cellsearch.search.mutation.edits import words_of
+
+if TYPE_CHECKING:
+    from cellsearch.search.cellrecords import Record
+    from cellsearch.search.storage.tables import Store
 
 _RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
 _LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")
@@ -31,6 +38,8 @@ class Found:
     cell: Cell
     origin: str
     provenance: Mapping[str, object] = field(default_factory=dict)  # what a search knows of it
+    parent: str = ""  # in the search, by name
+    edits: tuple[str, ...] = ()  # of the parent, in words
 
 
 def find_cell(word: str, storage: str | None = None) -> Found:
@@ -54,7 +63,7 @@ def find_cell(word: str, storage: str | None = None) -> Found:
 def _ranked(name: str, place: str, storage: str | None) -> Found:
     # here: the database is not needed for a zoo cell
     from cellsearch.report.provenance import provenance
-    from cellsearch.search import board, studies
+    from cellsearch.search import board, cellrecords, studies
 
     study = studies.opened(name, storage)
     row, ranks = board.find(study.store, study.space, place)
@@ -66,7 +75,19 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
         )
     standing = f"rank {row.rank}" if row.rank is not None else row.status
     known = provenance(row, study.facts, study.space)
-    return Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}", known)
+    (record,) = cellrecords.recorded_cells(study.store, [row.fingerprint])
+    found = Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}", known)
+    return replace(found, **_descent(study.store, record))
+
+
+def _descent(store: "Store", record: "Record") -> dict[str, Any]:
+    """The parent of a recorded cell, and the edits that made it."""
+    # here: the database is not needed for a zoo cell
+    from cellsearch.search import cellrecords
+
+    parents = cellrecords.recorded_cells(store, [record.parent]) if record.parent else []
+    parent = parents[0].name if parents else record.parent[:12]
+    return {"parent": parent, "edits": tuple(words_of(json.loads(record.edits or "[]")))}
 
 
 def _by_letters(letters: str, storage: str | None) -> Found:
@@ -95,5 +116,6 @@ def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for store in studies.stores(storage):
         for record in cellrecords.matching(store, letters):
-            found.setdefault(record.fingerprint, Found(parse(record.text), f"in {store.name}"))
+            one = Found(parse(record.text), f"in {store.name}")
+            found.setdefault(record.fingerprint, replace(one, **_descent(store, record)))
     return found

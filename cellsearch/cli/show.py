@@ -15,7 +15,7 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
     found = find_cell(args.cell, args.storage)
     cell = edited(found.cell, args)
     origin = found.origin if cell is found.cell else f"{found.origin}, edited"
-    page = report.page(cell, origin, args.input, args.hidden)
+    page = report.page(cell, origin, args.input, args.hidden, found.parent, found.edits)
     if args.json:
         terminal.json(report.as_json(page))
     else:

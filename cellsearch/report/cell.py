@@ -35,9 +35,13 @@ class Page:
     weights: tuple[Weight, ...]
     width: int  # D, of the input
     hidden: int  # H
+    parent: str = ""  # of which a search made it, by name
+    edits: tuple[str, ...] = ()  # how, in words
 
 
-def page(cell: Cell, origin: str, width: int, hidden: int) -> Page:
+def page(
+    cell: Cell, origin: str, width: int, hidden: int, parent: str = "", edits: tuple[str, ...] = ()
+) -> Page:
     """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
     return Page(
         cell,
@@ -48,6 +52,8 @@ def page(cell: Cell, origin: str, width: int, hidden: int) -> Page:
         weights(cell),
         width,
         hidden,
+        parent,
+        edits,
     )
 
 
@@ -58,6 +64,8 @@ def as_json(p: Page) -> dict[str, Any]:
         "name": p.cell.name,
         "fingerprint": p.fingerprint,
         "origin": p.origin,
+        "parent": p.parent,
+        "edits": list(p.edits),
         "description": p.cell.description,
         "text": show(p.cell),
         "formulas": formulas(p.cell),
@@ -91,6 +99,7 @@ def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
     head.append(f"  {printable(p.origin)}", "dim")
     shown = [cut(head, width)]
     shown += _description(p.cell.description, width)
+    shown += _descent(p, width)
     shown += [text(""), *_equations(p.cell, width), text("")]
     if unicode:
         shown += [*(cut(text(f"  {line}", "cyan"), width) for line in formulas(p.cell)), text("")]
@@ -98,6 +107,14 @@ def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
     shown += facts(_structure(p), width)
     shown += [text(""), *_weights(p, width)]
     return shown
+
+
+def _descent(p: Page, width: int) -> list[Text]:
+    """What a search made the cell of, an edit a line."""
+    if not p.parent:
+        return []
+    edits = [("edits" if k == 0 else "", printable(edit, 1_000)) for k, edit in enumerate(p.edits)]
+    return [text(""), *facts([("parent", printable(p.parent)), *edits], width)]
 
 
 def _description(description: str, width: int) -> list[Text]:

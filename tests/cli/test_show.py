@@ -71,6 +71,20 @@ def test_a_file_comes_after_the_zoo_and_before_letters(run: Run, tmp_path: Path)
     assert run("show", "./gru", "--json").json["name"] == "mine"
 
 
+def test_a_found_cell_is_shown_with_its_parent_and_its_edits(run: Run, study: str) -> None:
+    rows = run("leaderboard", study, "--all", "--json").json["rows"]
+    child = next(row for row in rows if row["parent"])
+    parent = next((row["name"] for row in rows if row["fingerprint"] == child["parent"]), None)
+    for word in (f"{study}:{child['name']}", child["fingerprint"]):
+        shown = run("show", word, "--json").json
+        assert shown["edits"]
+        assert parent in (None, shown["parent"])
+        told = run("show", word).out
+        assert f"parent  {shown['parent']}\n" in told and f"edits   {shown['edits'][0][:40]}" in told
+    seed = run("show", f"{study}:gru", "--json").json
+    assert (seed["parent"], seed["edits"]) == ("", [])
+
+
 def test_a_rank_a_name_and_letters_find_the_same_cell(run: Run, study: str) -> None:
     rows = run("leaderboard", study, "--json", "--all").json["rows"]
     first = next(row for row in rows if row["rank"] == 1)

@@ -5,15 +5,18 @@ anything is drawn, so that no edit has to be tried twice. No edit makes a cycle:
 nodes that do not depend on it.
 """
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol, TypeVar
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, TypeVar
 
 from numpy.random import Generator
 
 from cellsearch.search.mutation.draft import Draft, place
 
 T = TypeVar("T")
+#: What is recorded as `mutation` of the p that was drawn for a child; no row has this name.
+STRENGTH = "strength"
 
 
 class Vocabulary(Protocol):
@@ -53,6 +56,9 @@ class Edit:
         return asdict(self)
 
 
+_PARTS = {field.name for field in fields(Edit)}
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """One row: where a mutation applies, what it does there and says of it, and its weight in a space that
@@ -63,6 +69,20 @@ class Mutation:
     change: Callable[[Draft, int, Vocabulary, Generator], str]
     weight: float
     about: str
+
+
+def words_of(edits: Sequence[Any]) -> list[str]:
+    """Recorded edits in words."""
+    return [
+        str(Edit(**edit)) if isinstance(edit, dict) and edit.keys() == _PARTS else json.dumps(edit)
+        for edit in edits
+        if not is_strength(edit)
+    ]
+
+
+def is_strength(edit: Any) -> bool:
+    """Whether a recorded edit is the p that was drawn for the edits after it."""
+    return isinstance(edit, dict) and edit.get("mutation") == STRENGTH
 
 
 def one_of(rng: Generator, choices: Sequence[T]) -> T:

@@ -23,7 +23,7 @@ from cellsearch.dsl.rewrite import Exploded, explode, fold
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.search.mutation.draft import Draft
-from cellsearch.search.mutation.edits import Edit, Mutation, apply, one_of
+from cellsearch.search.mutation.edits import STRENGTH, Edit, Mutation, apply, one_of
 from cellsearch.search.mutation.table import MUTATIONS
 from cellsearch.search.sizes import over
 from cellsearch.search.spec import Limits, MutationSpec
@@ -48,8 +48,6 @@ CONDITIONS = (
     Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: remembers(c)),
     Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
-#: What is recorded as `mutation` of the p that was drawn for a child; it is none of the `MUTATIONS`.
-STRENGTH = "strength"
 #: The word for a graph that is no cell: past a limit of the language, or two weights would have one name.
 MALFORMED = "malformed"
 

@@ -6,9 +6,7 @@ They are few, since most of what Optuna needs to open a long study is rows of pa
 (the parent, the number of edits) are in the record: as parameters they would lead every importance.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from statistics import fmean
 from typing import Any
 
@@ -18,14 +16,12 @@ from optuna.trial import Trial
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import show
-from cellsearch.search.mutation.edits import Edit
-from cellsearch.search.mutation.mutate import STRENGTH
+from cellsearch.search.mutation.edits import is_strength, words_of
 from cellsearch.search.spec import Limits
 
 RECORD = "record"  # the attribute with what a trial is about, from its proposal on
 RESULT = "result"  # the attribute with how it ended
 PREFIX = "cell."  # of parameters: an objective may have a `depth` of its own
-_PARTS = {field.name for field in fields(Edit)}
 
 Distributions = Mapping[str, IntDistribution]
 
@@ -85,19 +81,5 @@ def write(trial: Trial, record: Mapping[str, Any], params: Mapping[str, int], ra
 
 def strength_of(edits: Sequence[Any]) -> float | None:
     """The probability of each mutation, where it was drawn; the mean where several were."""
-    drawn = [float(edit["detail"]) for edit in edits if _drawn(edit)]
+    drawn = [float(edit["detail"]) for edit in edits if is_strength(edit)]
     return fmean(drawn) if drawn else None
-
-
-def words_of(edits: Sequence[Any]) -> list[str]:
-    """Recorded edits in words."""
-    return [
-        str(Edit(**edit)) if isinstance(edit, dict) and edit.keys() == _PARTS else json.dumps(edit)
-        for edit in edits
-        if not _drawn(edit)
-    ]
-
-
-def _drawn(edit: Any) -> bool:
-    """Whether it is the strength that was drawn for the edits after it, and no edit."""
-    return isinstance(edit, dict) and edit.get("mutation") == STRENGTH
