@@ -194,3 +194,12 @@ def input_wide(nodes: Sequence[Node]) -> frozenset[int]:
         if isinstance(node, Before) and node.source in found:
             found.add(i)
     return frozenset(found)
+
+
+def read_clock(nodes: Iterable[Node]) -> bool:
+    """Whether any of the nodes reads the clock of the cell."""
+    return any(
+        (isinstance(node, Input) and node.kind == "tick")
+        or (isinstance(node, Affine) and any(c.structure == "slower" for c in node.connections))
+        for node in nodes
+    )

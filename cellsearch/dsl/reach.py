@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.invariants import MAX_NAME
-from cellsearch.dsl.nodes import Affine, Input, Node, ancestors, sources, with_sources
+from cellsearch.dsl.nodes import Input, ancestors, read_clock, sources, with_sources
 from cellsearch.dsl.rewrite import Exploded
 from cellsearch.dsl.weights import collision
 
@@ -76,7 +76,7 @@ def without_dead(graph: G) -> G:
     new = tuple(at[i] for k, i in enumerate(graph.new) if k in alive)
     # the new value of a dead state keeps a name, unless it is that of a living state too
     named = [(at[i], graph.labels[i]) for i in kept]
-    output, clock = at[graph.output], graph.clock if _ticks(nodes) else ()
+    output, clock = at[graph.output], graph.clock if read_clock(nodes) else ()
 
     def labels(tail: str) -> tuple[str, ...]:
         """With c for c', or c_ and so on; the new value of a living state is named after that one."""
@@ -107,15 +107,6 @@ def _living(graph: Cell | Exploded) -> tuple[set[int], set[int]]:
     if ends and not alive & set(ends):
         alive.add(ends[0])  # its new value is reached as the output
     return (reached, alive) if alive else _reached(graph, [0], below=True)
-
-
-def _ticks(nodes: Iterable[Node]) -> bool:
-    """Whether anything reads the clock."""
-    return any(
-        (isinstance(node, Input) and node.kind == "tick")
-        or (isinstance(node, Affine) and any(c.structure == "slower" for c in node.connections))
-        for node in nodes
-    )
 
 
 def _reached(

@@ -111,8 +111,8 @@ def fold(graph: Exploded) -> Cell:
     """
     users = _users(graph)
     single = [len(u) == 1 and u[0] >= 0 and not graph.labels[i] for i, u in enumerate(users)]
-    in_chain = [single[i] and _is_sum(graph.nodes[users[i][0]]) for i in range(len(users))]
-    inner = [in_chain[i] and _is_sum(node) for i, node in enumerate(graph.nodes)]
+    in_chain = [single[i] and is_sum(graph.nodes[users[i][0]]) for i in range(len(users))]
+    inner = [in_chain[i] and is_sum(node) for i, node in enumerate(graph.nodes)]
     foldable = [in_chain[i] and _is_bracket(node) for i, node in enumerate(graph.nodes)]
 
     nodes: list[Node] = []
@@ -135,7 +135,7 @@ def fold(graph: Exploded) -> Cell:
             continue
         if inner[i] or foldable[i]:
             continue  # taken up by the sum that uses it
-        if not _is_sum(node):
+        if not is_sum(node):
             at[i] = put(with_sources(node, [use(s) for s in sources(node)]), graph.labels[i])
             continue
         terms = list(_terms(graph, inner, i))
@@ -184,7 +184,8 @@ def _named(
     return made(cell.nodes, kept, cell.new, cell.output)
 
 
-def _is_sum(node: Node) -> bool:
+def is_sum(node: Node) -> bool:
+    """Whether a node is an addition or a subtraction."""
     return isinstance(node, Apply) and node.op in SIGN
 
 

@@ -4,8 +4,8 @@ connection each (`dsl.rewrite`); it is known by its first affine node.
 
 from collections.abc import Iterator
 
-from cellsearch.dsl.nodes import Affine, Apply, Connection, Node
-from cellsearch.dsl.rewrite import SIGN
+from cellsearch.dsl.nodes import Affine, Apply, Connection
+from cellsearch.dsl.rewrite import is_sum
 from cellsearch.search.mutation.draft import Draft
 
 
@@ -13,10 +13,6 @@ def inner(draft: Draft, i: int) -> bool:
     """Whether a node is a term of a sum and nothing else."""
     users = draft.users()[i]
     return len(users) == 1 and users[0] >= 0 and not draft.labels[i] and is_sum(draft.nodes[users[0]])
-
-
-def is_sum(node: Node) -> bool:
-    return isinstance(node, Apply) and node.op in SIGN
 
 
 def root_of(draft: Draft, i: int) -> int:

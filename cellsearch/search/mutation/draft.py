@@ -16,6 +16,7 @@ from cellsearch.dsl.nodes import (
     State,
     ancestors,
     in_order,
+    read_clock,
     sources,
     with_sources,
 )
@@ -126,7 +127,7 @@ class Draft:
         roots = sorted(self.users(), key=lambda i: (self.rank[i], i))
         order += in_order(self.nodes, roots, set(order))
         at = {i: k for k, i in enumerate(order)}
-        clocked = any(_needs_clock(self.nodes[i]) for i in order)
+        clocked = read_clock(self.nodes[i] for i in order)
         return replace(
             self.graph,
             name=name,
@@ -138,12 +139,6 @@ class Draft:
             output=at[self.output],
             description="",
         )
-
-
-def _needs_clock(node: Node) -> bool:
-    if isinstance(node, Affine):
-        return any(c.structure == "slower" for c in node.connections)
-    return isinstance(node, Input) and node.kind == "tick"
 
 
 def sign(op: str) -> str:

@@ -24,8 +24,9 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import OPS, Kind
+from cellsearch.dsl.rewrite import is_sum
 from cellsearch.dsl.text.printer import initial, matrix
-from cellsearch.search.mutation.brackets import bracket_at, extend, inner, is_sum, root_of, terms_of
+from cellsearch.search.mutation.brackets import bracket_at, extend, inner, root_of, terms_of
 from cellsearch.search.mutation.draft import Draft, brief
 from cellsearch.search.mutation.edits import Mutation, Vocabulary, one_of
 from cellsearch.search.mutation.templates import bias, structure
