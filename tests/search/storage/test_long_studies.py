@@ -4,6 +4,7 @@ The goals are those of 20,000 trials: Optuna opens it in 10 s and 1 GB, a trial 
 in 50 ms, a leaderboard takes 1 s; seconds are those of this process.
 """
 
+import gc
 import json
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna import Study
+from optuna.samplers import RandomSampler
 
 from cellsearch.search import board, cellrecords, liveness, records, strategies
 from cellsearch.search.costs import Costs
@@ -34,6 +38,9 @@ from tests.search.scripted import SEEDS, Scripted, one_of, searched, space_of
 ROOT = Path(__file__).parents[3]
 SPACE = space_of()
 SLACK = 5  # of the goals that are Optuna's to keep
+PLAIN = (
+    4  # times what Optuna alone takes for a trial, 12 ms of a quiet core: the goal of 50 ms on any machine
+)
 
 OPENING = """
 import json, optuna, pathlib, re, sys, time
@@ -114,21 +121,31 @@ def a_runner(store: Store, space: Space) -> TrialRunner:
     return TrialRunner(driver, sampler, space, Scripted(), heart, look)
 
 
-def asked(runner: TrialRunner) -> float:
-    """Seconds of this process to ask for a trial and to propose and record its cell, the third of nine, since
-    other processes take of a core's caches; the trials are given up then."""
-    times = []
-    for _ in range(9):
-        began = time.process_time()
-        taken = queue.take(runner.driver)
-        assert not isinstance(taken, Idle)
-        (item,), view = taken, runner.look()
-        assert not item.kind
-        trial = runner.driver.trial(item.trial_id)
-        item = runner.decide(item, trial, view)
-        times.append(time.process_time() - began)
-        endings.finish(runner.driver, item, "failed", trial=trial, cause="given up", failures=None)
-    return sorted(times)[2]
+def asked(runner: TrialRunner, plain: Study) -> tuple[float, float]:
+    """Seconds of this process to ask for a trial and to propose and record its cell, and how many times that is
+    what Optuna alone takes for a trial of a study that is as good as empty. Each is the third of nine, in turns:
+    another process may take half of a core from both alike. The trials are given up then."""
+    times, others = [], []
+    gc.disable()  # what the collector takes depends on what other tests have left
+    try:
+        for _ in range(9):
+            began = time.process_time()
+            taken = queue.take(runner.driver)
+            assert not isinstance(taken, Idle)
+            (item,), view = taken, runner.look()
+            assert not item.kind
+            trial = runner.driver.trial(item.trial_id)
+            item = runner.decide(item, trial, view)
+            times.append(time.process_time() - began)
+            endings.finish(runner.driver, item, "failed", trial=trial, cause="given up", failures=None)
+            began = time.process_time()
+            other = plain.ask()
+            other.set_user_attr("record", {})
+            plain.tell(other, other.suggest_float("x", 0, 1))
+            others.append(time.process_time() - began)
+    finally:
+        gc.enable()
+    return sorted(times)[2], sorted(times)[2] / sorted(others)[2]
 
 
 @pytest.mark.parametrize(
@@ -136,12 +153,15 @@ def asked(runner: TrialRunner) -> float:
 )
 def test_it_is_decided_on_and_shown(tmp_path: Path, count: int) -> None:
     store = long_study(tmp_path, SPACE, count)
+    plain = optuna.create_study(storage=f"sqlite:///{tmp_path / 'plain.db'}", sampler=RandomSampler(seed=1))
     for name in strategies.STRATEGIES:
-        took = asked(
-            a_runner(store, replace(SPACE, strategy=replace(SPACE.strategy, name=name, walk=(1, 1))))
+        own = replace(SPACE, strategy=replace(SPACE.strategy, name=name, walk=(1, 1)))
+        took, ratio = asked(a_runner(store, own), plain)
+        print(
+            f"{count} trials, {name}: a trial is asked for and proposed in {1e3 * took:.0f} ms CPU, ", end=""
         )
-        print(f"{count} trials, {name}: a trial is asked for and proposed in {1e3 * took:.0f} ms CPU")
-        assert took < 0.05 * max(1, count / 100_000), name  # targets are met by counting items
+        print(f"{ratio:.1f} times what Optuna alone takes to ask and tell")
+        assert ratio < PLAIN * max(1, count / 100_000), name  # targets are met by counting items
     rows, size = board.top(store, SPACE, 20)
     assert size == len([row for row in board.top(store, SPACE, size)[0] if row.rank]) > count / 20
     large = max(1, count / 20_000)  # the rows that are shown are a share of all
