@@ -15,9 +15,9 @@ Each folder imports only from those above it in this list:
     dsl         text -> a cell, a frozen graph; its names, weights, gates and edits
     compiler    a cell -> forward and backward passes over a population of its settings
     train       a cell, settings, a data set -> what each setting came to
-    export      a cell -> files that work without this package
-    search      a space -> cells proposed, trained in stages, recorded, ranked
-    analysis    measurements: how fast a training step is
+    exporters   a cell -> files that work without this package
+    study       a space -> cells proposed, trained in stages, recorded, ranked
+    analysis    measurements: training steps, costs of a search, replays
     report      cells and searches as people see them
     cli         the command
 
@@ -25,10 +25,7 @@ Each folder imports only from those above it in this list:
 """
 
 import importlib
-import inspect
-import sys
 from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,59 +36,31 @@ if TYPE_CHECKING:
     from cellsearch.dsl.text import parse as parse
     from cellsearch.dsl.text import show as show
     from cellsearch.errors import CellsearchError as CellsearchError
-    from cellsearch.export.write import export as export
-    from cellsearch.search.api import leaderboard as leaderboard
-    from cellsearch.search.api import search as search
-    from cellsearch.search.storage.pruner import StagePruner as StagePruner
-    from cellsearch.search.storage.sampler import MutationSampler as MutationSampler
-    from cellsearch.search.storage.sampler import suggest_cell as suggest_cell
+    from cellsearch.exporters.write import export as export
+    from cellsearch.study.api import leaderboard as leaderboard
+    from cellsearch.study.api import search as search
+    from cellsearch.study.storage.pruner import StagePruner as StagePruner
+    from cellsearch.study.storage.sampler import MutationSampler as MutationSampler
+    from cellsearch.study.storage.sampler import suggest_cell as suggest_cell
 
 #: Public name -> the module that has it under the same name.
 _HOMES = {
     "Cell": "cellsearch.dsl.graph",
     "CellsearchError": "cellsearch.errors",
-    "MutationSampler": "cellsearch.search.storage.sampler",
+    "MutationSampler": "cellsearch.study.storage.sampler",
     "Recurrent": "cellsearch.compiler.recurrent",
-    "StagePruner": "cellsearch.search.storage.pruner",
-    "export": "cellsearch.export.write",
-    "leaderboard": "cellsearch.search.api",
+    "StagePruner": "cellsearch.study.storage.pruner",
+    "export": "cellsearch.exporters.write",
+    "leaderboard": "cellsearch.study.api",
     "load": "cellsearch.dsl.load",
     "parse": "cellsearch.dsl.text",
-    "search": "cellsearch.search.api",
+    "search": "cellsearch.study.api",
     "show": "cellsearch.dsl.text",
-    "suggest_cell": "cellsearch.search.storage.sampler",
+    "suggest_cell": "cellsearch.study.storage.sampler",
     "zoo": "cellsearch.dsl.zoo",
 }
 
 __all__ = [*_HOMES, "__version__"]
-
-
-class _Called(ModuleType):
-    """A subpackage that is a function too: `cs.search(...)` beside `cellsearch.search.space`."""
-
-    def _function(self) -> Any:
-        name = self.__name__.rpartition(".")[2]
-        return getattr(importlib.import_module(_HOMES[name]), name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function()(*args, **kwargs)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self._function())
-
-
-class _Package(ModuleType):
-    """This package. The import system sets a subpackage as its attribute, whenever that is: there the two
-    that share their name with a function become callable."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOMES and isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}":
-            value.__class__ = _Called
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
@@ -104,8 +73,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "zoo":
         return importlib.import_module(_HOMES[name])
-    if name in ("search", "export"):
-        return importlib.import_module(f"{__name__}.{name}")
     home = importlib.import_module(_HOMES[name])
     return getattr(home, name)
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
-from cellsearch.search.mutation.mutate import mutate
-from cellsearch.search.mutation.table import MUTATIONS
-from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.study.mutation.mutate import mutate
+from cellsearch.study.mutation.spec import Limits, MutationSpec
+from cellsearch.study.mutation.table import MUTATIONS
 
 
 @cache

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from cellsearch.search import database
+from cellsearch.study.tables import database
 
 SERVER = os.environ.get("CELLSEARCH_TEST_POSTGRES", "")
 NONE = "no server: CELLSEARCH_TEST_POSTGRES is not set"

@@ -13,8 +13,8 @@ import numpy as np
 from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.functional import functional
-from cellsearch.search.mutation.mutate import mutate
-from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.study.mutation.mutate import mutate
+from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.settings import Grid, Training

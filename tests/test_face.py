@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from search.scripted import Scripted, one_of, searched, space_of
 
 import cellsearch as cs
+from tests.study.scripted import Scripted, one_of, searched, space_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,43 +29,12 @@ def test_a_cell_is_read_and_shown() -> None:
         cs.load("gruu")
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        "",
-        "import cellsearch.search.board",
-        "import cellsearch.search",
-        "from cellsearch.search import space",
-        "cs.search",
-    ],
-)
-def test_search_is_a_function_and_a_package(first: str) -> None:
-    code = f"""
-import cellsearch as cs
-{first}
-assert callable(cs.search) and callable(cs.leaderboard)
-try:
-    cs.search("nosuch")
-except cs.CellsearchError as error:
-    assert "nosuch" in str(error)
-else:
-    raise AssertionError
-import cellsearch.search.space as space
-assert space.names() and cs.search.space is space
-from cellsearch import search
-assert search is cs.search
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_signature_of_a_called_package_is_that_of_its_function() -> None:
-    from cellsearch.search.api import search
-
-    assert inspect.signature(cs.search) == inspect.signature(search)
+def test_search_and_export_are_functions_with_their_own_help() -> None:
+    for function, word in ((cs.search, "workers"), (cs.export, "directory"), (cs.leaderboard, "rows")):
+        assert inspect.isfunction(function)
+        assert word in str(inspect.signature(function)) + str(inspect.getdoc(function))
+    with pytest.raises(cs.CellsearchError, match="nosuch"):
+        cs.search("nosuch")
 
 
 def test_the_leaderboard_comes_as_rows(tmp_path: Path) -> None:

@@ -10,12 +10,27 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cellsearch"
+FOLDERS = (
+    "system",
+    "mutation",
+    "space",
+    "scoring",
+    "strategies",
+    "tables",
+    "storage",
+    "migrations",
+    "leaderboard",
+    "workers",
+    "launch",
+    "studies",
+    "api",
+)  # of the search, the lowest first
 LAYERS = (
     "cli",
     "report",
     "analysis",
-    "search",
-    "export",
+    "study",
+    "exporters",
     "train",
     "compiler",
     "dsl",
@@ -24,9 +39,15 @@ LAYERS = (
     "errors",
 )
 FACE = ("__init__", "__main__")  # the two modules above all layers
-TORCH = ("compiler", "train", "export", "analysis/bench")  # the last one times torch itself
+TORCH = ("compiler", "train", "exporters", "analysis/bench")  # the last one times torch itself
 # Optuna drives the search: its storage, the one that runs trials, and two that make a study in memory
-OPTUNA = ("search/storage/", "search/runner.py", "search/strategies/tpe.py", "search/importance.py")
+OPTUNA = (
+    "study/storage/",
+    "study/migrations/",
+    "study/workers/runner.py",
+    "study/strategies/tpe.py",
+    "study/leaderboard/importance.py",
+)
 QUIET = (
     ["show", "gru"],
     ["cells"],
@@ -93,6 +114,18 @@ def test_imports_go_down(path: Path) -> None:
         assert LAYERS.index(parts[1]) >= LAYERS.index(mine), (
             f"{path}:{line}: {mine} must not import {parts[1]}"
         )
+
+
+def test_in_the_search_too() -> None:
+    for path in (PACKAGE / "study").rglob("*.py"):
+        mine = path.relative_to(PACKAGE / "study").parts[0].removesuffix(".py")
+        for line, module in imports(path):
+            parts = module.split(".")
+            if mine == "__init__" or parts[:2] != ["cellsearch", "study"] or len(parts) < 3:
+                continue
+            assert FOLDERS.index(parts[2]) <= FOLDERS.index(mine), (
+                f"{path}:{line}: {mine} must not import {parts[2]}"
+            )
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -172,11 +205,11 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         for path in modules()
     }
     graph = {name: at_module_level(path, known.keys()) for name, path in known.items()}
-    assert graph["cellsearch.search.storage.driver"] >= {
-        "cellsearch.search.storage.rdb",
-        "cellsearch.search.storage.tables",
+    assert graph["cellsearch.study.storage.driver"] >= {
+        "cellsearch.study.storage.rdb",
+        "cellsearch.study.tables.schema",
     }
-    assert graph["cellsearch.search.strategies.parents"]
+    assert graph["cellsearch.study.strategies.parents"]
     assert not circles(graph)
 
 

@@ -9,7 +9,7 @@ from cellsearch.cli.find import find_cell
 from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl.graph import Cell
 from cellsearch.report import bench as report
-from cellsearch.search.space import load_space
+from cellsearch.study.space import load_space
 
 
 def run_bench(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -22,7 +22,7 @@ from cellsearch.errors import RunError, printable
 from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT
 from cellsearch.report.words import plural
-from cellsearch.search import space as spaces
+from cellsearch.study import space as spaces
 
 
 def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -50,7 +50,8 @@ def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
 def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
     """Whether all searches in a database are as they were recorded."""
     # here: cells are checked without them
-    from cellsearch.search import database, queries, soundness, studies
+    from cellsearch.study import studies
+    from cellsearch.study.tables import database, integrity, queries
 
     url = args.file if "://" in args.file else database.url_of(Path(args.file))
     told = printable(database.shown(url) if "://" in args.file else args.file)
@@ -59,7 +60,7 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
         raise RunError(
             f"there is no search in {told}\nname the database of one, as in results/quick/study.db"
         )
-    damages = {store.name: soundness.damages(store) for store in stores}
+    damages = {store.name: integrity.damages(store) for store in stores}
     ok = not any(damages.values())
     if args.json:
         terminal.json({"kind": "study", "ok": ok, "damages": damages})
@@ -72,7 +73,7 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
             settings = plural(queries.counts(store).settings, "setting")
             terminal.print([_good(f"{told}: the search {store.name}, {settings}, all as recorded")])
     if not ok:
-        terminal.tell(soundness.remedy(url))
+        terminal.tell(integrity.remedy(url))
     return 0 if ok else 1
 
 

@@ -7,7 +7,8 @@ import webbrowser
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import printable
 from cellsearch.report.dashboard import Server, application
-from cellsearch.search import records, studies
+from cellsearch.study import studies
+from cellsearch.study.tables import records
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 

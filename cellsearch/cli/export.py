@@ -7,7 +7,7 @@ from rich.text import Text
 from cellsearch.cli.find import find_cell
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import printable
-from cellsearch.export.write import export
+from cellsearch.exporters.write import export
 
 
 def run_export(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -20,11 +20,11 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError, printable
 from cellsearch.report.words import plural
-from cellsearch.search.mutation.edits import words_of
+from cellsearch.study.mutation.operators import words_of
 
 if TYPE_CHECKING:
-    from cellsearch.search.cellrecords import Record
-    from cellsearch.search.storage.tables import Store
+    from cellsearch.study.tables.cellrecords import Record
+    from cellsearch.study.tables.schema import Store
 
 _RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
 _LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")
@@ -63,7 +63,9 @@ def find_cell(word: str, storage: str | None = None) -> Found:
 def _ranked(name: str, place: str, storage: str | None) -> Found:
     # here: the database is not needed for a zoo cell
     from cellsearch.report.provenance import provenance
-    from cellsearch.search import board, cellrecords, studies
+    from cellsearch.study import studies
+    from cellsearch.study.leaderboard import board
+    from cellsearch.study.tables import cellrecords
 
     study = studies.opened(name, storage)
     row, ranks = board.find(study.store, study.space, place)
@@ -83,7 +85,7 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
 def _descent(store: "Store", record: "Record") -> dict[str, Any]:
     """The parent of a recorded cell, and the edits that made it."""
     # here: the database is not needed for a zoo cell
-    from cellsearch.search import cellrecords
+    from cellsearch.study.tables import cellrecords
 
     parents = cellrecords.recorded_cells(store, [record.parent]) if record.parent else []
     parent = parents[0].name if parents else record.parent[:12]
@@ -111,7 +113,8 @@ def _by_letters(letters: str, storage: str | None) -> Found:
 
 
 def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
-    from cellsearch.search import cellrecords, studies  # here: as above
+    from cellsearch.study import studies  # here: as above
+    from cellsearch.study.tables import cellrecords
 
     found: dict[str, Found] = {}
     for store in studies.stores(storage):

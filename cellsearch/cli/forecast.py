@@ -3,14 +3,15 @@
 import argparse
 from pathlib import Path
 
+from cellsearch.analysis.dry_run import forecast
 from cellsearch.cli.terminal import Terminal
 from cellsearch.report import forecast as report
-from cellsearch.search import forecast, records
-from cellsearch.search.crew import places
-from cellsearch.search.lab import RealLab
-from cellsearch.search.records import Identity
-from cellsearch.search.run import Options, default_url, directory, target_of
-from cellsearch.search.space import Space, check_seeds, difference, parse_space
+from cellsearch.study.space import Space, check_seeds, difference, parse_space
+from cellsearch.study.tables import records
+from cellsearch.study.tables.records import Identity
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.pool import places
+from cellsearch.study.workers.run import Options, default_url, directory, target_of
 
 
 def run_forecast(

@@ -5,12 +5,12 @@ import argparse
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
 from cellsearch.report.words import HOUR, plural
-from cellsearch.search import studies
-from cellsearch.search.launch import place, ray, slurm
-from cellsearch.search.launch.place import Places
-from cellsearch.search.run import default_url
-from cellsearch.search.signals import listening
-from cellsearch.search.studies import RESULTS
+from cellsearch.study import studies
+from cellsearch.study.launch import place, ray, slurm
+from cellsearch.study.launch.place import Places
+from cellsearch.study.studies import RESULTS
+from cellsearch.study.system.signals import listening
+from cellsearch.study.workers.run import default_url
 
 SLURM = ("time", "partition", "option")  # options of Slurm alone
 

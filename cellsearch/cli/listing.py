@@ -14,7 +14,7 @@ from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, printable
 from cellsearch.report.columns import Column, cut, table, text, width_of, wrapped
-from cellsearch.search import space as spaces
+from cellsearch.study import space as spaces
 from cellsearch.tasks import TASKS, Task
 
 

@@ -86,7 +86,7 @@ def _damaged(args: argparse.Namespace) -> CellsearchError | None:
     """A defect, or a damaged database? Whoever reads what was recorded trusts it."""
     if not hasattr(args, "storage"):
         return None
-    from cellsearch.search import studies  # here: most verbs read no database
+    from cellsearch.study import studies  # here: most verbs read no database
 
     name = getattr(args, "name", None) or getattr(args, "cell", "").partition(":")[0] or None
     try:

@@ -4,15 +4,15 @@ import argparse
 
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
-from cellsearch.search.database import shown
-from cellsearch.search.run import default_url
-from cellsearch.search.studies import RESULTS
+from cellsearch.study.studies import RESULTS
+from cellsearch.study.tables.database import shown
+from cellsearch.study.workers.run import default_url
 
 
 def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
     """Migrates the database of a search, or of all searches in a storage."""
     # here: it loads Optuna
-    from cellsearch.search.storage.migrations import migrate
+    from cellsearch.study.migrations.migrate import migrate
 
     if args.name is None and args.storage is None:
         raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")

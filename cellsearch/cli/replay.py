@@ -3,14 +3,15 @@
 import argparse
 from pathlib import Path
 
+from cellsearch.analysis import cost_curve, replay
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
 from cellsearch.report import replay as report
-from cellsearch.search import curve, replay, studies
-from cellsearch.search.lab import RealLab
-from cellsearch.search.strategies import STRATEGIES
-from cellsearch.search.worker import check_data
+from cellsearch.study import studies
+from cellsearch.study.strategies import STRATEGIES
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.worker import check_data
 
 SEARCHING = ("name", "time", "workers")  # options of a search that say nothing in a replay
 
@@ -35,7 +36,7 @@ def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:
 
     first = 1 if args.seed is None else args.seed
     found = replay.replay(
-        study, curve.amounts(lab), names, range(first, first + args.repeats),
+        study, cost_curve.amounts(lab), names, range(first, first + args.repeats),
         replay.ENDLESS if args.trials is None else args.trials, args.set, tell,
     )  # fmt: skip
     if args.json:

@@ -21,13 +21,14 @@ from cellsearch.errors import UsageError, printable
 from cellsearch.report import progress as report
 from cellsearch.report import totals
 from cellsearch.report.words import duration, plural
-from cellsearch.search import api, station, studies
-from cellsearch.search.database import shown
-from cellsearch.search.progress import Progress
-from cellsearch.search.run import Options, default_url
-from cellsearch.search.space import load_space
-from cellsearch.search.station import Posting
-from cellsearch.search.studies import RESULTS
+from cellsearch.study import api, studies
+from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.space import load_space
+from cellsearch.study.studies import RESULTS
+from cellsearch.study.tables.database import shown
+from cellsearch.study.workers import agent
+from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.run import Options, default_url
 from cellsearch.train import devices
 
 LOG_SECONDS = 15.0  # between two lines of a log
@@ -182,6 +183,6 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
         f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends this and gives back what was begun"
     )
     posting = Posting(args.name, storage, str(RESULTS), args.data, there, args.workers)
-    code = station.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
+    code = agent.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
     terminal.tell("ended; what was begun is done by others" if code else "nothing is left to do")
     return code

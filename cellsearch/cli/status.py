@@ -9,11 +9,13 @@ from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.report import leaderboard
 from cellsearch.report import status as report
 from cellsearch.report.columns import text
-from cellsearch.search import board, explain, queries, records, studies
-from cellsearch.search.board import Row
-from cellsearch.search.database import shown
-from cellsearch.search.sizes import MEASURES
-from cellsearch.search.studies import RESULTS, Study
+from cellsearch.study import studies
+from cellsearch.study.leaderboard import board, diagnostics
+from cellsearch.study.leaderboard.board import Row
+from cellsearch.study.mutation.sizes import MEASURES
+from cellsearch.study.studies import RESULTS, Study
+from cellsearch.study.tables import queries, records
+from cellsearch.study.tables.database import shown
 
 
 def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -41,7 +43,7 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
 def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
     # here: it loads Optuna
     from cellsearch.report import importance as importances
-    from cellsearch.search import importance
+    from cellsearch.study.leaderboard import importance
 
     name = args.name or _newest(args.storage, terminal)
     study = studies.opened(name, args.storage)
@@ -104,7 +106,7 @@ def print_board(
         leaderboard.notes(counts, study.facts.target, study.space.baseline, _dropped(study), width)
     )
     if counts.trials and not any(row.rank and not row.seed for row in rows):
-        for sieve in explain.sieves(study.store, study.space, study.facts.units):
+        for sieve in diagnostics.sieves(study.store, study.space, study.facts.units):
             terminal.print([text(f"filtered: {report.sieved(sieve)}")])
     terminal.print(leaderboard.winner(rows, study.store.name, None if storage is None else shown(storage)))
 

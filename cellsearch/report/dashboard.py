@@ -14,7 +14,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from cellsearch.errors import RunError, UsageError, printable
-from cellsearch.search.storage.tables import Store
+from cellsearch.study.tables.schema import Store
 
 INSTALL = "pip install 'cellsearch[dashboard]'"
 REFUSED = "the dashboard of a search is read-only"
@@ -31,7 +31,7 @@ def application(store: Store, tell: Tell) -> App:
     except ModuleNotFoundError as error:
         raise RunError(f"the dashboard needs the package {error.name!r}\n{INSTALL}") from error
     # here: it loads Optuna
-    from cellsearch.search.storage.view import view
+    from cellsearch.study.storage.read_view import view
 
     app = dashboard.wsgi(view(store))
     app.catchall = False  # of Bottle: errors come here, not as tracebacks to stderr

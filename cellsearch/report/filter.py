@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cellsearch.errors import printable
-from cellsearch.search.passes import Passed
+from cellsearch.study.leaderboard.filter_share import Passed
 
 
 def shares(seeds: Sequence[Passed]) -> str:

@@ -5,13 +5,13 @@ from typing import Any
 
 from rich.text import Text
 
+from cellsearch.analysis.dry_run.forecast import Forecast, Stage
+from cellsearch.analysis.dry_run.spans import Span
 from cellsearch.report import totals
 from cellsearch.report.columns import Column, table, text, wrapped
 from cellsearch.report.filter import shares, unfair
 from cellsearch.report.words import about, large, plural
-from cellsearch.search.forecast import Forecast, Stage
-from cellsearch.search.sections import FILTER
-from cellsearch.search.spans import Span
+from cellsearch.study.space.model import FILTER
 
 NONE = "-"
 

@@ -7,7 +7,7 @@ they cannot say anything else: each bracket has weights of its own, named after 
 import re
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.export.latex import rows
+from cellsearch.exporters.latex import rows
 
 _BELOW = str.maketrans("0123456789-t", "₀₁₂₃₄₅₆₇₈₉₋ₜ")  # what a time index is made of
 _SIGNS = {

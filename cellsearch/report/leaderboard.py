@@ -16,9 +16,9 @@ from cellsearch.report import totals
 from cellsearch.report.columns import GAP, Column, cut, table, text, width_of, wrapped
 from cellsearch.report.equations import in_short, paint
 from cellsearch.report.words import plural
-from cellsearch.search.board import Front, Row, TaskResult
-from cellsearch.search.queries import Counts
-from cellsearch.search.records import Target
+from cellsearch.study.leaderboard.board import Front, Row, TaskResult
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.tables.records import Target
 
 BESIDE = 44  # columns that equations need beside the table; with fewer they go below
 NAME = 20  # columns for a cell's name

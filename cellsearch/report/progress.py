@@ -13,8 +13,8 @@ from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import cut, text, wrapped
 from cellsearch.report.equations import in_short, paint
 from cellsearch.report.words import between, duration, plural
-from cellsearch.search.board import Row
-from cellsearch.search.progress import Progress
+from cellsearch.study.leaderboard.board import Row
+from cellsearch.study.leaderboard.progress import Progress
 
 DONE, OPEN = "━", "─"  # of a bar; told apart without colours too
 MESSAGES = 3  # the last ones

@@ -1,8 +1,8 @@
 """Where a cell comes from, for the top of exported files. In: a row of a leaderboard. Out: names, values."""
 
-from cellsearch.search.board import Row, TaskResult
-from cellsearch.search.records import Facts
-from cellsearch.search.space import Space
+from cellsearch.study.leaderboard.board import Row, TaskResult
+from cellsearch.study.space import Space
+from cellsearch.study.tables.records import Facts
 
 
 def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:

@@ -14,11 +14,11 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
 from cellsearch.report.words import large, plural
-from cellsearch.search.run import budget_of
-from cellsearch.search.sections import FILTER
-from cellsearch.search.sizes import MEASURES, over
-from cellsearch.search.space import Filter, Space, TaskStage, check_seeds
-from cellsearch.search.strategies import STRATEGIES, refining
+from cellsearch.study.mutation.sizes import MEASURES, over
+from cellsearch.study.space import Filter, Space, TaskStage, check_seeds
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.strategies import STRATEGIES, refining
+from cellsearch.study.workers.run import budget_of
 
 OPERATIONS = 6
 

@@ -11,15 +11,16 @@ from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import Column, cut, facts, table, text
 from cellsearch.report.filter import shares, unfair
 from cellsearch.report.words import between, duration, plural
-from cellsearch.search import board, explain, liveness, passes, remaining
-from cellsearch.search.board import Row, Status
-from cellsearch.search.explain import Sieve
-from cellsearch.search.liveness import Worker
-from cellsearch.search.passes import Passed
-from cellsearch.search.remaining import Range
-from cellsearch.search.sections import FILTER
-from cellsearch.search.strategies import refining
-from cellsearch.search.studies import RESULTS, Study
+from cellsearch.study.leaderboard import board, diagnostics, eta, filter_share
+from cellsearch.study.leaderboard.board import Row, Status
+from cellsearch.study.leaderboard.diagnostics import Sieve
+from cellsearch.study.leaderboard.eta import Range
+from cellsearch.study.leaderboard.filter_share import Passed
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.strategies import refining
+from cellsearch.study.studies import RESULTS, Study
 
 FEW = 10  # workers that are listed one by one
 
@@ -55,8 +56,8 @@ class Standing:
 def standing(study: Study) -> Standing:
     """How a search stands now. Whether a worker of another machine lives is not known."""
     store = study.store
-    everyone = liveness.listed(store)
-    gone = explain.dead(everyone)
+    everyone = heartbeat.listed(store)
+    gone = diagnostics.dead(everyone)
     living = [w for w in everyone if w.kind == "worker" and w not in gone]
     status = board.status(store, study.space)
     barren = bool(status.counts.trials) and not any(row.rank and not row.seed for row in status.best)
@@ -64,12 +65,12 @@ def standing(study: Study) -> Standing:
         status,
         [_named(worker) for worker in living],
         [_named(worker) for worker in gone],
-        explain.abandoned(store, everyone),
-        passes.passed(store, study.space),
-        explain.sieves(store, study.space, study.facts.units) if barren else (),
-        explain.last_failure(store) if barren and status.counts.failed else "",
-        explain.spooled(RESULTS, store.name),
-        explain.scarce(store, RESULTS),
+        diagnostics.abandoned(store, everyone),
+        filter_share.passed(store, study.space),
+        diagnostics.sieves(store, study.space, study.facts.units) if barren else (),
+        diagnostics.last_failure(store) if barren and status.counts.failed else "",
+        diagnostics.spooled(RESULTS, store.name),
+        diagnostics.scarce(store, RESULTS),
         _left(study, len(living)),
     )
 
@@ -78,8 +79,8 @@ def _left(study: Study, workers: int) -> Range | None:
     """None where nobody is at work, or nothing has ended yet."""
     if not workers:
         return None
-    known = remaining.history(study.store, study.space, study.facts.units)
-    return remaining.estimate(
+    known = eta.history(study.store, study.space, study.facts.units)
+    return eta.estimate(
         known, study.facts.target.expected(refining(study.space.strategy)), workers, study.space
     )
 

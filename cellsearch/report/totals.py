@@ -2,8 +2,8 @@
 of a search."""
 
 from cellsearch.report.words import plural
-from cellsearch.search.queries import Counts
-from cellsearch.search.records import Target
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.tables.records import Target
 
 
 def total(count: int, target: int | None, noun: str) -> str:

@@ -32,8 +32,8 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
-from cellsearch.search.mutation.mutate import mutate
-from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.study.mutation.mutate import mutate
+from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.train.memory import memory
 from cellsearch.train.model import Shape
 from cellsearch.train.settings import Training

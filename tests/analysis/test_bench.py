@@ -14,7 +14,7 @@ from cellsearch.compiler.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
 from cellsearch.errors import RunError
-from cellsearch.search.space import load_space
+from cellsearch.study.space import load_space
 from cellsearch.train import cost
 
 SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search.scripted import Scripted, one_of, searched, space_of
 
 from cellsearch.cli.main import main
+from tests.study.scripted import Scripted, one_of, searched, space_of
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,17 @@ from typing import Any
 
 import pytest
 from cli.conftest import Run
-from search.scripted import Scripted, new_study, one_of, searched, space_of, work
 from sqlalchemy import select
 
 from cellsearch.errors import RunError
 from cellsearch.report import dashboard
-from cellsearch.search import board, records, studies
-from cellsearch.search.run import default_url
-from cellsearch.search.storage.tables import Store, items, reading
-from cellsearch.search.storage.view import WIDTH, view
+from cellsearch.study import studies
+from cellsearch.study.leaderboard import board
+from cellsearch.study.storage.read_view import WIDTH, view
+from cellsearch.study.tables import records
+from cellsearch.study.tables.schema import Store, items, reading
+from cellsearch.study.workers.run import default_url
+from tests.study.scripted import Scripted, new_study, one_of, searched, space_of, work
 
 ROOT = Path(__file__).parents[2]
 

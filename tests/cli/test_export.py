@@ -8,7 +8,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.cli.verbs import TARGETS
-from cellsearch.export.write import FORMATS
+from cellsearch.exporters.write import FORMATS
 
 
 def test_the_verb_offers_what_there_is() -> None:

@@ -4,8 +4,8 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.cli import numbers
-from cellsearch.search import station
-from cellsearch.search.station import Posting
+from cellsearch.study.workers import agent
+from cellsearch.study.workers.agent import Posting
 
 
 @pytest.mark.parametrize("on", ["slurm", "ray"])
@@ -45,7 +45,7 @@ def test_a_worker_goes_to_the_devices_that_are_named(
         seen.append(posting)
         return 0
 
-    monkeypatch.setattr(station, "join", join)
+    monkeypatch.setattr(agent, "join", join)
     for option in ("--devices", "--device"):
         done = run("worker", study, option, "cpu", "--workers", "3")
         assert done.code == 0 and "3 workers at work on s (cpu)" in done.err

@@ -6,7 +6,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.dsl import zoo
-from cellsearch.search.space import load_space, names, source_of
+from cellsearch.study.space import load_space, names, source_of
 from cellsearch.tasks import TASKS
 
 

@@ -10,10 +10,10 @@ from cellsearch.cli.search import _command, _ending, _Watcher, duration_option
 from cellsearch.cli.terminal import open_terminal
 from cellsearch.report import progress as report
 from cellsearch.report import words
-from cellsearch.search.board import Row, TaskResult
-from cellsearch.search.progress import Progress
-from cellsearch.search.queries import Counts
-from cellsearch.search.records import Target
+from cellsearch.study.leaderboard.board import Row, TaskResult
+from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.tables.records import Target
 
 COUNTS = Counts(
     seeds=2, told=2, pieces=8, baseline=8, trials=12, running=2, free=0, proposals=9, refinements=3, undecided=0,

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Run
-from search.scripted import Scripted, one_of, work
 
-from cellsearch.search.lab import RealLab
-from cellsearch.search.records import Identity, Target
-from cellsearch.search.run import default_url, seeds_of
-from cellsearch.search.space import parse_space
-from cellsearch.search.storage.create import create
+from cellsearch.study.space import parse_space
+from cellsearch.study.storage.create import create
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.run import default_url, seeds_of
 from cellsearch.train.settings import keys
+from tests.study.scripted import Scripted, one_of, work
 
 SPACE = """\
 name: small

@@ -10,20 +10,20 @@ from types import SimpleNamespace
 
 import pytest
 from cli.conftest import Run
-from search.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, uniform
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.report.words import plural
-from cellsearch.search import explain, liveness
-from cellsearch.search.lab import Say
-from cellsearch.search.liveness import Worker
-from cellsearch.search.queries import Counts
-from cellsearch.search.sizes import MEASURES
-from cellsearch.search.storage import queue
-from cellsearch.search.storage.driver import open_driver
+from cellsearch.study.leaderboard import diagnostics
+from cellsearch.study.mutation.sizes import MEASURES
+from cellsearch.study.storage import heartbeat, queue
+from cellsearch.study.storage.driver import open_driver
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.workers.evaluator import Say
 from cellsearch.train.outcome import Outcome
+from tests.study.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, uniform
 
 ROW = {
     "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "trial", "text",
@@ -282,10 +282,10 @@ def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> 
     folder.mkdir(parents=True)
     store = new_study(folder, space_of())
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    worker = liveness.identity("worker", process.pid)
-    liveness.register(store, worker)
+    worker = heartbeat.identity("worker", process.pid)
+    heartbeat.register(store, worker)
     queue.take(open_driver(store, worker.id))
-    liveness.beat(store, worker, "baseline: lstm on xml")
+    heartbeat.beat(store, worker, "baseline: lstm on xml")
     alive = run("status", "s").out
     assert f":{process.pid}  baseline: lstm on xml" in alive and "dead" not in alive
     process.kill()
@@ -307,7 +307,7 @@ def test_a_thousand_workers_are_not_a_thousand_lines(run: Run, tmp_path: Path) -
     folder.mkdir(parents=True)
     store = new_study(folder, space_of())
     for k in range(25):
-        liveness.register(store, Worker(f"w{k}", "worker", f"host{k % 5}#1", k, "1"))
+        heartbeat.register(store, Worker(f"w{k}", "worker", f"host{k % 5}#1", k, "1"))
     out = run("status", "s").out
     assert "and 15 more, on 5 machines in all" in out and out.count("host") == 10
     assert len(run("status", "s", "--json").json["workers"]) == 25
@@ -320,7 +320,7 @@ def test_a_full_disk_and_a_spool_are_told(
     spool = tmp_path / "results" / study / "spool"
     spool.mkdir()
     (spool / "3-abc.json").write_text("{}")
-    monkeypatch.setattr(explain.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_400_000))
+    monkeypatch.setattr(diagnostics.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_400_000))
     told = run("status", study, "--json").json
     assert told["spooled"] == 1 and told["scarce"][0]["free"] == 3_400_000
     out = run("status", study).out

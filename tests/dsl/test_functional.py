@@ -23,8 +23,8 @@ from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
-from cellsearch.search.mutation.mutate import mutate
-from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.study.mutation.mutate import mutate
+from cellsearch.study.mutation.spec import Limits, MutationSpec
 
 TWINS = {
     "a difference": ("h' = [x] - tanh[h]\nc' = c", "h' = [x] + (-1) * tanh[h]\nc' = c"),

@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from cellsearch.search import database, liveness
-from cellsearch.search.storage import tables
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.tables import database, schema
 from tests.faults.nursery import Nursery
 from tests.faults.witness import Witness, rows_of
 
@@ -99,11 +99,11 @@ def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: No
 def wait(url: str, workers: set[str]) -> None:
     """Until one of the workers has a trial, or nothing is left."""
     limit, idle = time.monotonic() + 30, 0
-    open_ = select(tables.items.c.owner).where(tables.items.c.outcome == "")
+    open_ = select(schema.items.c.owner).where(schema.items.c.outcome == "")
     engine = database.connect(url)
     try:
         while time.monotonic() < limit:
-            with tables.reading(engine, url) as connection:
+            with schema.reading(engine, url) as connection:
                 found = set(connection.execute(open_).scalars())
             idle = 0 if found else idle + 1  # between two trials there may be none for a moment
             if found & workers or idle == 50:
@@ -115,12 +115,12 @@ def wait(url: str, workers: set[str]) -> None:
 
 def worker(pid: int) -> str:
     """The id of a worker process."""
-    return liveness.identity("worker", pid).id
+    return heartbeat.identity("worker", pid).id
 
 
 def at_work(url: str, workers: list[str]) -> dict[str, Line]:
     """Worker -> what it was at: the trial that it leaves behind, and how far that was."""
-    items, stages, claims = rows_of(url, tables.items, tables.stages, tables.claims)
+    items, stages, claims = rows_of(url, schema.items, schema.stages, schema.claims)
     found: dict[str, Line] = {}
     for item in items:
         if item["owner"] not in workers or item["outcome"]:

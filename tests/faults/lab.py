@@ -24,15 +24,18 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import CellsearchError
-from cellsearch.search import database, liveness, patience, serve, station
-from cellsearch.search.crew import Orders
-from cellsearch.search.lab import Say
-from cellsearch.search.liveness import Heart, Watch
-from cellsearch.search.space import Space
-from cellsearch.search.station import Posting
-from cellsearch.search.strategies import Propose
+from cellsearch.study.space import Space
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Heart, Watch
+from cellsearch.study.strategies import Propose
+from cellsearch.study.tables import database
+from cellsearch.study.workers import agent, retry
+from cellsearch.study.workers import main as worker_main
+from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.evaluator import Say
+from cellsearch.study.workers.pool import Orders
 from cellsearch.train.outcome import Outcome
-from tests.search.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
+from tests.study.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
 
 MUTANTS = 40
 
@@ -53,18 +56,18 @@ class Wrong:
     stop: str = (
         ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
     )
-    beat: float = liveness.BEAT_SECONDS
-    silent: int = liveness.SILENT
+    beat: float = heartbeat.BEAT_SECONDS
+    silent: int = heartbeat.SILENT
     busy: float = database.BUSY_SECONDS
-    patience: float = patience.PATIENCE_SECONDS
+    patience: float = retry.PATIENCE_SECONDS
 
 
 def read(words: Sequence[str]) -> Wrong:
     """What a command line says, put into effect where it is about time."""
     wrong = Wrong(**json.loads(words[1])) if len(words) > 1 else Wrong()
-    database.BUSY_SECONDS, patience.PATIENCE_SECONDS = wrong.busy, wrong.patience
-    serve.Heart = partial(Heart, seconds=wrong.beat)  # type: ignore[misc,assignment]
-    liveness.Watch = partial(Watch, silent=wrong.silent)  # type: ignore[misc,assignment]
+    database.BUSY_SECONDS, retry.PATIENCE_SECONDS = wrong.busy, wrong.patience
+    worker_main.Heart = partial(Heart, seconds=wrong.beat)  # type: ignore[misc,assignment]
+    heartbeat.Watch = partial(Watch, silent=wrong.silent)  # type: ignore[misc,assignment]
     if wrong.stop:
         event.listen(Engine, "after_cursor_execute", partial(_stop, Path(wrong.stop)))
     return wrong
@@ -117,11 +120,11 @@ def main(words: Sequence[str]) -> int:
     if wrong.join:
         command = (sys.executable, __file__, json.dumps(json.loads(words[1]) | {"join": ""}))
         try:
-            return station.join(Posting("s", wrong.join, wrong.results), tell, command)
+            return agent.join(Posting("s", wrong.join, wrong.results), tell, command)
         except CellsearchError as error:
             tell(str(error))
             return error.exit_code
-    return serve.serve(lab, propose)
+    return worker_main.serve(lab, propose)
 
 
 def tell(message: str) -> None:

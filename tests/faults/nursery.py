@@ -19,13 +19,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.errors import CellsearchError
-from cellsearch.search import serve
-from cellsearch.search.crew import Orders
-from cellsearch.search.space import Space
-from cellsearch.search.storage import driver, sampler  # loaded once, not in each worker
-from cellsearch.search.strategies import Propose
+from cellsearch.study.space import Space
+from cellsearch.study.storage import driver, sampler  # loaded once, not in each worker
+from cellsearch.study.strategies import Propose
+from cellsearch.study.workers import main as worker_main
+from cellsearch.study.workers.pool import Orders
 from tests.faults import lab
-from tests.search.scripted import Scripted, one_of
+from tests.study.scripted import Scripted, one_of
 
 LOADED = (driver, sampler)
 END_WITH_PARENT = 1  # of prctl
@@ -71,7 +71,7 @@ def work(orders: dict[str, Any]) -> int:
         return one_of(wrong.mutants)
 
     try:
-        serve._work(Orders("s", orders["url"], "cpu", None), make_lab, propose)
+        worker_main._work(Orders("s", orders["url"], "cpu", None), make_lab, propose)
     except CellsearchError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

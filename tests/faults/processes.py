@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellsearch.search import liveness, records
-from cellsearch.search.liveness import Worker
-from cellsearch.search.storage import tables
-from cellsearch.search.storage.endings import RETRIES
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.endings import RETRIES
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.tables import records, schema
 from tests.faults.witness import Witness, rows_of, there
 
 ROOT = Path(__file__).parents[2]
@@ -73,17 +73,17 @@ class Search:
         if store is None:
             return []
         try:
-            return [w for w in liveness.listed(store) if w.kind == "worker" and liveness.alive(w)]
+            return [w for w in heartbeat.listed(store) if w.kind == "worker" and heartbeat.alive(w)]
         finally:
             store.engine.dispose()
 
     def settings(self) -> int:
         """How many settings are recorded."""
-        return sum(row["settings"] for row in self.rows(tables.stages))
+        return sum(row["settings"] for row in self.rows(schema.stages))
 
     def running(self) -> int:
         """How many work items have an owner."""
-        return sum(bool(row["owner"]) for row in self.rows(tables.items))
+        return sum(bool(row["owner"]) for row in self.rows(schema.items))
 
     def rows(self, table: Any) -> list[dict[str, Any]]:
         """The rows of a table; none where the study is not made yet."""
@@ -131,7 +131,7 @@ def until(condition: Callable[[], bool], process: Process | None = None, seconds
 
 
 def gone(workers: Sequence[Worker]) -> bool:
-    return not any(liveness.alive(worker) for worker in workers)
+    return not any(heartbeat.alive(worker) for worker in workers)
 
 
 def free(url: str) -> bool:
@@ -215,7 +215,7 @@ def torment(
 
 
 def _on_their_last_try(search: Search) -> set[str]:
-    return {row["owner"] for row in search.rows(tables.items) if row["attempts"] >= RETRIES}
+    return {row["owner"] for row in search.rows(schema.items) if row["attempts"] >= RETRIES}
 
 
 def _kill(pid: int) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.errors import CellsearchError
-from cellsearch.search import coordinator
-from cellsearch.search.run import Options, search
-from cellsearch.search.space import parse_space
+from cellsearch.study.space import parse_space
+from cellsearch.study.workers import supervisor
+from cellsearch.study.workers.run import Options, search
 from tests.faults import lab
-from tests.search.scripted import DIGESTS, TEXT, space_of
+from tests.study.scripted import DIGESTS, TEXT, space_of
 
 LAB = Path(lab.__file__)
 
@@ -38,7 +38,7 @@ class Orders:
     space: Mapping[str, Any] = field(default_factory=dict)  # changes of the strategy
     replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
     wrong: Mapping[str, Any] = field(default_factory=dict)
-    backup: float = coordinator.BACKUP_SECONDS
+    backup: float = supervisor.BACKUP_SECONDS
     file_limit: int = 0  # bytes that a file may have; 0: as many as it wants
     at: float = 0.0  # of the monotonic clock: all that have the same begin together
 
@@ -48,10 +48,10 @@ def main(words: list[str]) -> int:
     wrong = json.dumps(dict(orders.wrong))
     lab.read(["", json.dumps(dict(orders.wrong) | {"stop": ""})])
     known = lab.Wrong(**orders.wrong)
-    coordinator.BEAT_SECONDS = known.beat
-    coordinator.PATIENCE_SECONDS = known.patience
-    coordinator.BACKUP_SECONDS = orders.backup
-    coordinator.Watch = partial(coordinator.Watch, silent=known.silent)  # type: ignore[misc,assignment]
+    supervisor.BEAT_SECONDS = known.beat
+    supervisor.PATIENCE_SECONDS = known.patience
+    supervisor.BACKUP_SECONDS = orders.backup
+    supervisor.Watch = partial(supervisor.Watch, silent=known.silent)  # type: ignore[misc,assignment]
     options = Options(
         storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,
         results=Path(orders.folder), command=(sys.executable, str(LAB), wrong),

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cellsearch.errors import CellsearchError, RunError
-from cellsearch.search import soundness, studies
-from cellsearch.search.run import Options, start
+from cellsearch.study import studies
+from cellsearch.study.tables import integrity
+from cellsearch.study.workers.run import Options, start
 from tests.faults.witness import board, command
-from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of, work
+from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of, work
 
 FLIPS = 100
 
@@ -167,7 +168,7 @@ def torn(file: Path) -> bool:
     """Whether SQLite finds the damage when it looks at everything."""
     try:
         (store,) = studies.stores(url_of(file))
-        found = soundness.torn(store)
+        found = integrity.torn(store)
         store.engine.dispose()
     except CellsearchError:
         return False

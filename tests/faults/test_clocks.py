@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cellsearch.search.storage import tables
+from cellsearch.study.tables import schema
 from tests.faults.processes import Process, Search, end, until
 from tests.faults.shim import Shim
 from tests.faults.witness import Witness, accounts, board, undisturbed
@@ -15,10 +15,10 @@ HOUR = 3_600.0
 
 def durations(search: Search) -> list[float]:
     """Everything that says how long something took."""
-    found = [row["seconds"] for row in search.rows(tables.stages)]
-    found += [row["seconds"] for row in search.rows(tables.items)]
+    found = [row["seconds"] for row in search.rows(schema.stages)]
+    found += [row["seconds"] for row in search.rows(schema.items)]
     assert all(seconds >= 0 for seconds in in_optuna(search.url))
-    return found + [row["seconds"] for row in search.rows(tables.studies)]
+    return found + [row["seconds"] for row in search.rows(schema.studies)]
 
 
 def in_optuna(url: str) -> list[float]:
@@ -45,7 +45,7 @@ def test_a_clock_that_jumps_while_a_search_runs_changes_nothing(folder: Path, sh
     assert end(process) == (0, "")
     accounts(search.url, 12)
     assert all(0 <= seconds < 60 for seconds in durations(search))
-    assert not any(row["attempts"] for row in search.rows(tables.items))
+    assert not any(row["attempts"] for row in search.rows(schema.items))
     assert board(search.url) == undisturbed(folder, 12)
 
 
@@ -62,5 +62,5 @@ def test_workers_whose_clocks_are_two_hours_apart_share_a_search(folder: Path, s
     assert end(process) == (0, "")
     assert end(guest) == (0, "")
     accounts(search.url, 12)
-    assert not any(row["attempts"] for row in search.rows(tables.items))  # no trial was taken away
+    assert not any(row["attempts"] for row in search.rows(schema.items))  # no trial was taken away
     assert all(0 <= seconds < 60 for seconds in durations(search))

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import DataError, RunError
-from cellsearch.search.lab import RealLab
-from cellsearch.search.run import Options, start
-from cellsearch.search.space import parse_space
+from cellsearch.study.space import parse_space
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.run import Options, start
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
-from tests.search.scripted import DIGESTS, TEXT, new_study, space_of
+from tests.study.scripted import DIGESTS, TEXT, new_study, space_of
 
 OTHERWISE = {  # a change of the space -> the difference that is shown
     ("seeds: [lstm, gru]", "seeds: [rnn, gru]"): "seeds",

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import liveness, queries, records, spool, worker
-from cellsearch.search.liveness import Heart
-from cellsearch.search.storage import trials
+from cellsearch.study.storage import heartbeat, trials
+from cellsearch.study.storage.heartbeat import Heart
+from cellsearch.study.tables import outbox, queries, records
+from cellsearch.study.workers import worker
 from tests.faults.processes import Search, end, until
 from tests.faults.shim import Shim
 from tests.faults.witness import Witness, accounts, board, command, undisturbed
-from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
+from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
 TRIALS = 24
 SLOW = {"seconds": 0.02}
@@ -74,14 +75,14 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
 
     monkeypatch.setattr(trials, "commit", refuse)
     for _ in range(50):
-        heart = Heart(store, liveness.myself("worker"), 10)
-        kept = spool.spool(folder / "spool", records.facts(store))
+        heart = Heart(store, heartbeat.myself("worker"), 10)
+        kept = outbox.spool(folder / "spool", records.facts(store))
         try:
             worker.work(store, space_of(), lab, one_of(40), heart, spool=kept)
             break
         except RunError:
             assert len(list((folder / "spool").iterdir())) == 1
-            liveness.leave(store, [heart.worker.id], heart.worker.id, failures=10)
+            heartbeat.leave(store, [heart.worker.id], heart.worker.id, failures=10)
     assert len(refusals) > 4
     assert len(set(lab.runs)) == len(lab.runs) == queries.counts(store).settings
     assert not list((folder / "spool").iterdir())

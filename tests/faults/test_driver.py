@@ -20,21 +20,23 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError
-from cellsearch.search import database, liveness, records, runner, worker
-from cellsearch.search.liveness import Heart
-from cellsearch.search.records import Identity, Target
-from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import endings, queue, tables, trials
-from cellsearch.search.storage.attributes import RECORD, distributions
-from cellsearch.search.storage.create import create
-from cellsearch.search.storage.driver import Driver, open_driver, tell
-from cellsearch.search.storage.tables import Store, Superseded
-from cellsearch.search.storage.trials import Item, Proposed
+from cellsearch.study.storage import endings, heartbeat, queue, trials
+from cellsearch.study.storage.attributes import RECORD, distributions
+from cellsearch.study.storage.create import create
+from cellsearch.study.storage.driver import Driver, open_driver, tell
+from cellsearch.study.storage.heartbeat import Heart
+from cellsearch.study.storage.trials import Proposed
+from cellsearch.study.tables import database, records, schema
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.tables.work_items import Item
+from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.outcome import Outcome
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, in_optuna, rows_of, state, undisturbed
 from tests.postgres import new_database
-from tests.search.scripted import (
+from tests.study.scripted import (
     DIGESTS,
     KEYS,
     Scripted,
@@ -86,7 +88,7 @@ class Died(BaseException):
 
 def as_worker(store: Store, name: str, lab: Scripted) -> None:
     """A worker of another id in this process, until nothing is left."""
-    heart = Heart(store, replace(liveness.myself("worker"), id=name), SPACE.strategy.failures)
+    heart = Heart(store, replace(heartbeat.myself("worker"), id=name), SPACE.strategy.failures)
     worker.work(store, SPACE, lab, one_of(40), heart)
 
 
@@ -105,7 +107,7 @@ def test_a_trial_of_a_dead_worker_goes_on_under_its_own_number(
 
     def die(name: str) -> None:
         nonlocal reached
-        held = [row for row in rows_of(store.url, tables.items) if row["owner"] == "first"]
+        held = [row for row in rows_of(store.url, schema.items) if row["owner"] == "first"]
         reached += name == place and held[0]["kind"] in ("propose", "refine")
         if reached == count:
             raise Died
@@ -114,13 +116,13 @@ def test_a_trial_of_a_dead_worker_goes_on_under_its_own_number(
     with monkeypatch.context() as patched, pytest.raises(Died):
         patched.setattr(runner, "failpoint", die)
         as_worker(store, "first", first)
-    (item,) = [row for row in rows_of(store.url, tables.items) if row["owner"]]
+    (item,) = [row for row in rows_of(store.url, schema.items) if row["owner"]]
     before = in_optuna(store.url)
     assert before[item["trial"]].state == "RUNNING" and len(before) == item["trial"] + 1
-    assert liveness.recover(store, "second", 9) == [item["trial"]]
+    assert heartbeat.recover(store, "second", 9) == [item["trial"]]
     as_worker(store, "second", second)
     accounts(store.url, TRIALS)
-    after = {row["trial"]: row["trial_id"] for row in rows_of(store.url, tables.items)}
+    after = {row["trial"]: row["trial_id"] for row in rows_of(store.url, schema.items)}
     assert after[item["trial"]] == item["trial_id"]
     again = set(first.runs) & set(second.runs)
     assert (len(again) in (1, 4)) if place == "after-evaluate" else not again  # trained, and not recorded
@@ -138,7 +140,7 @@ def test_a_living_worker_adopts_the_trial_of_one_that_was_killed(folder: Path) -
     guest = search.join(seconds=0.3)
 
     def of_guest() -> list[dict[str, Any]]:
-        rows = search.rows(tables.items)
+        rows = search.rows(schema.items)
         return [r for r in rows if r["owner"] not in {"", *mine} and r["kind"] in ("propose", "refine")]
 
     until(lambda: bool(of_guest()), process)
@@ -149,7 +151,7 @@ def test_a_living_worker_adopts_the_trial_of_one_that_was_killed(folder: Path) -
     assert end(process) == (0, "")
     witness.look()
     accounts(search.url, 8)
-    ended = next(row for row in search.rows(tables.items) if row["trial"] == item["trial"])
+    ended = next(row for row in search.rows(schema.items) if row["trial"] == item["trial"])
     assert (ended["trial_id"], ended["outcome"] != "") == (item["trial_id"], True)
 
 
@@ -219,7 +221,7 @@ def test_what_a_superseded_worker_writes_is_refused(url: str) -> None:
     endings.release(store, ["other"], "other", failures=9)
     work(store, SPACE, Scripted(), one_of(40))
     refused(late, item, UpdateFinishedTrialError, ValueError)
-    assert [row["outcome"] for row in rows_of(url, tables.items) if row["trial"] == item.trial] != [""]
+    assert [row["outcome"] for row in rows_of(url, schema.items) if row["trial"] == item.trial] != [""]
     store.engine.dispose()
 
 
@@ -251,7 +253,7 @@ def test_a_deleted_study_ends_the_search_with_a_word_and_a_new_one_shares_nothin
     accounts(search.url, 8)
     assert board(search.url) == undisturbed(folder, 8)
     engine = database.connect(search.url)
-    with tables.reading(engine, search.url) as connection:
+    with schema.reading(engine, search.url) as connection:
         (ids,) = connection.execute(text("SELECT count(DISTINCT trial_id) FROM cellsearch_item")).one()
         (rows,) = connection.execute(
             text("SELECT count(*) FROM (SELECT DISTINCT study, trial FROM cellsearch_item)")
@@ -347,7 +349,7 @@ def test_trials_that_a_plain_client_adds_are_its_own(url: str, client: Callable[
     lab = Scripted(before=add)
     work(store, SPACE, lab, one_of(40))
     assert len(set(lab.runs)) == len(lab.runs)
-    items = rows_of(url, tables.items)
+    items = rows_of(url, schema.items)
     own = {row["trial"] for row in items}
     assert sum(row["kind"] in ("propose", "refine") for row in items) == TRIALS
     assert all(row["outcome"] for row in items)

@@ -3,7 +3,7 @@
 
 Each goes the whole way, through a file and a verb: a code of 0, 1 or 2, a message with its place, no traceback, and
 nothing executed. The long lists of texts are in tests/dsl (test_text_errors, test_text_any) and
-tests/search/test_yaml_text, those of words on the command line in tests/cli.
+tests/study/space/test_yaml_text, those of words on the command line in tests/cli.
 """
 
 import io
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.faults.witness import command
-from tests.search.scripted import TEXT
+from tests.study.scripted import TEXT
 
 GOOD, BAD = 0, 1
 HEAD = "cell t(x; h, c)\n"

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, state, undisturbed
-from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
+from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
 MUTANTS = 1_000  # so that a long search does not run out of cells
 

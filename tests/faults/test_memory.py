@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.search.storage import tables
+from cellsearch.study.tables import schema
 from tests.faults.processes import Search
 from tests.faults.witness import Witness, accounts
 
@@ -16,7 +16,7 @@ def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(fo
     witness = Witness(search.url)
     assert search.run() == (0, "")
     witness.look()
-    failed = [row for row in search.rows(tables.items) if row["outcome"] == "failed"]
+    failed = [row for row in search.rows(schema.items) if row["outcome"] == "failed"]
     assert 0 < len(failed) < 8
     assert {row["cause"] for row in failed} == {"the worker crashed 3 times: MemoryError: "}
     accounts(search.url, 8, failed=len(failed))
@@ -30,5 +30,5 @@ def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     code, said = search.run()
     assert code == 1 and "evaluations in a row have failed; the first of them: failed: out of memory" in said
     assert "Traceback" not in said and len(said.splitlines()) < 4
-    outcomes = [row["outcome"] for row in search.rows(tables.items)]
+    outcomes = [row["outcome"] for row in search.rows(schema.items)]
     assert 4 <= outcomes.count("failed") <= 40  # those that the filter turns away end a row

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.search.database import url_of
-from cellsearch.search.lab import RealLab
-from cellsearch.search.run import Options, start
-from cellsearch.search.space import parse_space
+from cellsearch.study.space import parse_space
+from cellsearch.study.tables.database import url_of
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.run import Options, start
 from tests.faults.processes import Search
 from tests.faults.witness import accounts, board, command, undisturbed
-from tests.search.scripted import DIGESTS, TEXT, Scripted, one_of, searched, space_of
+from tests.study.scripted import DIGESTS, TEXT, Scripted, one_of, searched, space_of
 
 ODD = [
     "a b", "ünï☃😀", "100%", "%41%2F", "a;b", "new\nline", "tab\t", "it's \"quoted\"", "$(touch x)", "`x`", "-dash", "--help",

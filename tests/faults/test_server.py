@@ -2,7 +2,7 @@
 connections.
 
 A server that crashes, that cuts a connection within a transaction, or that is out of connections is in
-tests/search/test_postgres.py. Skipped without a server, as that is.
+tests/study/tables/test_postgres.py. Skipped without a server, as that is.
 """
 
 import gc
@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from cellsearch.search import database, liveness
-from cellsearch.search.database import Unavailable
-from cellsearch.search.storage import tables
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.tables import database, schema
+from cellsearch.study.tables.database import Unavailable
 from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
@@ -99,7 +99,7 @@ def partitioned(
     guest = far.join(**wrong)
 
     def of_guest() -> list[dict[str, Any]]:
-        rows = search.rows(tables.items)
+        rows = search.rows(schema.items)
         return [row for row in rows if row["owner"] not in {"", *known} and not row["outcome"]]
 
     until(lambda: bool(of_guest()), process)
@@ -123,7 +123,7 @@ def test_a_worker_that_is_cut_off_for_longer_than_the_lease(folder: Path, url: s
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_cut_off_for_two_minutes(folder: Path, url: str, proxy: Proxy) -> None:
-    partitioned(folder, url, proxy, {}, liveness.SILENT * liveness.BEAT_SECONDS, 4.0)
+    partitioned(folder, url, proxy, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 4.0)
 
 
 def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothing(

@@ -16,12 +16,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from cellsearch.errors import RunError
-from cellsearch.search import database, records, soundness, sqlite_files
-from cellsearch.search.storage import tables
-from cellsearch.search.storage.tables import Store
+from cellsearch.study.tables import database, integrity, records, schema, sqlite_files
+from cellsearch.study.tables.schema import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, command
-from tests.search.scripted import Scripted, new_study, one_of, searched, space_of
+from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
 SLOW = {"seconds": 0.02}
 SPACE = space_of()
@@ -81,7 +80,7 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
     fault(path := tmp_path / f"study.db{side}")
     for _ in range(2):
         for engine in (store.engine, other):
-            with pytest.raises(RunError) as caught, tables.reading(engine, store.url):
+            with pytest.raises(RunError) as caught, schema.reading(engine, store.url):
                 pytest.fail("read")
             first, *more = str(caught.value).splitlines()
             assert first == f"{path} was deleted or replaced while the database was in use"
@@ -105,8 +104,8 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
 def test_a_transaction_under_which_a_file_vanishes_is_not_committed(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     spend(store)
-    with pytest.raises(RunError, match=r"study\.db-shm was deleted"), tables.writing(store) as connection:
-        connection.execute(tables.studies.update().values(seconds=99.0))
+    with pytest.raises(RunError, match=r"study\.db-shm was deleted"), schema.writing(store) as connection:
+        connection.execute(schema.studies.update().values(seconds=99.0))
         (tmp_path / "study.db-shm").unlink()
         assert (
             by_another(
@@ -196,7 +195,7 @@ def test_a_backup_is_what_was_recorded(tmp_path: Path) -> None:
     assert outside.read_bytes() == b"precious"
     assert not list(tmp_path.glob(".*"))
     other = records.open_study(database.url_of(backup), "s")
-    assert soundness.damages(other) == []
+    assert integrity.damages(other) == []
     other.engine.dispose()
     store.engine.dispose()
     assert not list(tmp_path.glob("*-*"))
@@ -207,8 +206,8 @@ def test_a_backup_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     spend(store)
 
     def within(*arguments: object) -> None:
-        with tables.writing(store) as connection:  # somebody writes: what is not committed is not in it
-            connection.execute(tables.studies.update().values(seconds=99.0))
+        with schema.writing(store) as connection:  # somebody writes: what is not committed is not in it
+            connection.execute(schema.studies.update().values(seconds=99.0))
             fill(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sqlite_files, "_fill", within)
@@ -280,21 +279,21 @@ def test_whoever_says_that_a_database_is_damaged_names_its_backup(
 def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Path, tmp_path: Path) -> None:
     file = Path(shutil.copy(study, tmp_path))
     store = records.open_study(database.url_of(file), "s")
-    soundness.intact(store)
+    integrity.intact(store)
     sqlite_files.back_up(file)
-    soundness.intact(store)
-    with tables.writing(store) as connection:
-        last = connection.execute(select(tables.stages)).mappings().all()[-1]
-        same = [tables.stages.c[name] == last[name] for name in ("trial", "piece", "task")]
-        connection.execute(tables.stages.delete().where(*same))
+    integrity.intact(store)
+    with schema.writing(store) as connection:
+        last = connection.execute(select(schema.stages)).mappings().all()[-1]
+        same = [schema.stages.c[name] == last[name] for name in ("trial", "piece", "task")]
+        connection.execute(schema.stages.delete().where(*same))
     with pytest.raises(
         RunError, match=r"lacks results: its backup has .*\nthere is a backup of .*\n.*remove the backup"
     ):
-        soundness.intact(store)
-    with tables.writing(store) as connection:
-        connection.execute(insert(tables.stages).values(**last))
-        connection.execute(insert(tables.stages).values(**(dict(last) | {"trial": 10_000})))
-    soundness.intact(store)
+        integrity.intact(store)
+    with schema.writing(store) as connection:
+        connection.execute(insert(schema.stages).values(**last))
+        connection.execute(insert(schema.stages).values(**(dict(last) | {"trial": 10_000})))
+    integrity.intact(store)
     store.engine.dispose()
 
 

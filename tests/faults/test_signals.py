@@ -1,4 +1,4 @@
-"""F14: signals. What one signal does to a search is in tests/search/test_run.py; here is what else there is."""
+"""F14: signals. What one signal does to a search is in tests/study/workers/test_run.py; here is what else there is."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.search.crew import GRACE_SECONDS
-from cellsearch.search.storage import tables
+from cellsearch.study.tables import schema
+from cellsearch.study.workers.pool import GRACE_SECONDS
 from tests.faults.processes import ROOT, Search, end, gone, until
 from tests.faults.witness import Witness, accounts
-from tests.search.scripted import Scripted, one_of, searched, space_of
+from tests.study.scripted import Scripted, one_of, searched, space_of
 
 
 def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     assert end(process) == (130, "")
     assert time.monotonic() - began < 2 * GRACE_SECONDS
     assert not search.workers() and search.running() == 0
-    assert all(row["attempts"] == 0 for row in search.rows(tables.items))  # it was nobody's fault
+    assert all(row["attempts"] == 0 for row in search.rows(schema.items))  # it was nobody's fault
 
 
 @pytest.mark.long
@@ -43,7 +43,7 @@ def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
         until(lambda: number == signal.SIGINT or gone([worker]), process)  # noqa: B023
     assert end(process) == (0, "")
     accounts(search.url, 3)
-    assert not any(row["attempts"] for row in search.rows(tables.items))  # that is no fault of a cell
+    assert not any(row["attempts"] for row in search.rows(schema.items))  # that is no fault of a cell
 
 
 @pytest.mark.long

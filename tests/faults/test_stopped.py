@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from cellsearch.search import liveness
-from cellsearch.search.liveness import Worker
-from cellsearch.search.storage import endings, queue, tables
-from cellsearch.search.storage.driver import open_driver
+from cellsearch.study.storage import endings, heartbeat, queue
+from cellsearch.study.storage.driver import open_driver
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.tables import schema
 from tests.faults.processes import Process, Search, end, stop, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
-from tests.search.scripted import new_study, space_of
+from tests.study.scripted import new_study, space_of
 
 LEASE = {"beat": 0.1, "silent": 10}  # a worker is given up after a second
 SECOND = 1.0
@@ -25,12 +25,12 @@ Key = tuple[int, int]  # trial and piece
 
 def held(search: Search) -> dict[str, Key]:
     """Worker -> the work item that it has."""
-    return {row["owner"]: (row["trial"], row["piece"]) for row in search.rows(tables.items) if row["owner"]}
+    return {row["owner"]: (row["trial"], row["piece"]) for row in search.rows(schema.items) if row["owner"]}
 
 
 def attempts(search: Search) -> dict[Key, int]:
     """Work item -> how often its worker was given up or died since its last stage, where it was."""
-    rows = search.rows(tables.items)
+    rows = search.rows(schema.items)
     return {(row["trial"], row["piece"]): row["attempts"] for row in rows if row["attempts"]}
 
 
@@ -78,7 +78,7 @@ def test_a_worker_that_comes_back_late_neither_counts_twice_nor_crashes(folder: 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_stopped_for_two_minutes(folder: Path) -> None:
-    late(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 4.0)
+    late(folder, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 4.0)
 
 
 def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> None:
@@ -106,7 +106,7 @@ def test_a_sleep_of_everybody_takes_no_trial_away(folder: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sleep_of_two_minutes(folder: Path) -> None:
-    asleep(folder, {}, liveness.SILENT * liveness.BEAT_SECONDS, 6.0)
+    asleep(folder, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 6.0)
 
 
 @pytest.mark.long
@@ -139,11 +139,11 @@ def test_a_worker_that_is_stopped_within_a_transaction_is_ended(folder: Path) ->
 def test_a_trial_of_a_worker_that_is_not_listed_is_adopted(tmp_path: Path) -> None:
     """Given up while it was silent, it came back, took another trial, and died before its next beat."""
     store = new_study(tmp_path, space_of())
-    me = liveness.myself("worker")
-    liveness.register(store, me)
+    me = heartbeat.myself("worker")
+    heartbeat.register(store, me)
     assert isinstance(queue.take(open_driver(store, me.id)), list)
     ghost = queue.take(open_driver(store, "ghost"))
     assert isinstance(ghost, list)
-    assert liveness.recover(store, me.id, 9) == [ghost[0].trial]
+    assert heartbeat.recover(store, me.id, 9) == [ghost[0].trial]
     assert endings.holders(store) == [me.id]
     store.engine.dispose()

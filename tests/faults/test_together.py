@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.search import liveness
-from cellsearch.search.records import Identity, Target
-from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import tables
-from cellsearch.search.storage.create import create
-from cellsearch.search.storage.tables import Store
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.create import create
+from cellsearch.study.tables import schema
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.workers.run import seeds_of
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
-from tests.search.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
+from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
 
@@ -57,11 +57,11 @@ def test_two_coordinators_on_one_study_one_of_them_killed(folder: Path) -> None:
     first, second = (search.start() for search in searches)
 
     def of_first() -> list[str]:
-        parent = liveness.identity("search", first.pid).id
+        parent = heartbeat.identity("search", first.pid).id
         return [worker.id for worker in searches[0].workers() if worker.parent == parent]
 
     def at_work() -> bool:
-        return bool({row["owner"] for row in searches[0].rows(tables.items)} & set(of_first()))
+        return bool({row["owner"] for row in searches[0].rows(schema.items)} & set(of_first()))
 
     until(lambda: searches[0].settings() >= 20 and at_work(), first)
     witness.look()

@@ -23,10 +23,9 @@ from cellsearch.cli.find import find_cell
 from cellsearch.cli.main import main
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
-from cellsearch.search import database, records
-from cellsearch.search.journal import NAME, events
-from cellsearch.search.storage import tables
-from tests.search.scripted import Scripted, one_of, searched, space_of
+from cellsearch.study.leaderboard.events import NAME, events
+from cellsearch.study.tables import database, records, schema
+from tests.study.scripted import Scripted, one_of, searched, space_of
 
 GROWING = (
     "told",
@@ -93,7 +92,7 @@ def rows_of(url: str, *several: Any) -> Any:
     engine = database.connect(url)
     try:
         known = records.bound(engine, url)["s"]
-        with tables.reading(engine, url) as connection:
+        with schema.reading(engine, url) as connection:
             found = [
                 [dict(r) for r in connection.execute(select(t).where(column(t) == known)).mappings()]
                 for t in several
@@ -105,7 +104,7 @@ def rows_of(url: str, *several: Any) -> Any:
 
 def column(table: Any) -> Any:
     """The column of a table of ours that holds the study."""
-    return table.c.id if table is tables.studies else table.c.study
+    return table.c.id if table is schema.studies else table.c.study
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def in_optuna(url: str) -> dict[int, Trial]:
     """The trials of the study s by their number, each there once."""
     engine = database.connect(url)
     try:
-        with tables.reading(engine, url) as connection:
+        with schema.reading(engine, url) as connection:
             rows = {name: connection.execute(text(query)).mappings().all() for name, query in OPTUNA.items()}
     finally:
         engine.dispose()
@@ -210,7 +209,7 @@ class Witness:
         self.best = best
 
     def _stages(self) -> None:
-        found = {(r["trial"], r["piece"], r["task"]): r for r in rows_of(self.url, tables.stages)}
+        found = {(r["trial"], r["piece"], r["task"]): r for r in rows_of(self.url, schema.stages)}
         for key, stage in self.stages.items():
             assert found.get(key) == stage, f"the stage {key} was shown and is another one now"
         self.stages = found
@@ -233,7 +232,7 @@ def accounts(url: str, trials: int, failed: int | None = 0) -> None:
     """Everything is done, everything claimed is recorded, nothing twice; Optuna has each trial once, as it is
     recorded, and none that runs; every id of the leaderboard finds the cell that was evaluated."""
     counts = told("status", url)["counts"]
-    items, stages, claims = rows_of(url, tables.items, tables.stages, tables.claims)
+    items, stages, claims = rows_of(url, schema.items, schema.stages, schema.claims)
     if failed is None:  # cells that diverge fail as they should; none has failed for a kill
         failed = counts["failed"]
         assert not any("crashed" in row["cause"] for row in items)
@@ -307,7 +306,7 @@ def steps_of(url: str) -> dict[str, int]:
     """Stage -> the step of its report, as the attributes of Optuna's study say."""
     engine = database.connect(url)
     query = "SELECT a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id"
-    with tables.reading(engine, url) as connection:
+    with schema.reading(engine, url) as connection:
         found = connection.execute(text(query + " WHERE s.study_name = 's' AND a.key = 'steps'")).scalar_one()
     engine.dispose()
     return {stage: int(step) for step, stage in json.loads(found).items()}
@@ -336,7 +335,7 @@ def check_files(url: str, mine: Path) -> None:
             assert (mine / "cells" / f"{row['fingerprint'][:12]}.cell").read_text() == row["text"]
     logged = [(e["trial"], e["piece"]) for e in events(mine / "logs" / NAME) if e["event"] == "trial"]
     assert sorted(map(str, logged)) == sorted(
-        str((row["trial"], row["piece"])) for row in rows_of(url, tables.items)
+        str((row["trial"], row["piece"])) for row in rows_of(url, schema.items)
     )
 
 
@@ -344,7 +343,7 @@ def state(url: str) -> dict[str, Any]:
     """All that a search has recorded, in our tables and in Optuna's, without times and ids: two searches that are
     the same have the same."""
     items, stages, claims, cells, equivalents = rows_of(
-        url, tables.items, tables.stages, tables.claims, tables.cells, tables.equivalents
+        url, schema.items, schema.stages, schema.claims, schema.cells, schema.equivalents
     )
     times = {"seconds", "trial_id", "study"}
     for row in stages:

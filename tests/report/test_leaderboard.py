@@ -7,7 +7,7 @@ import pytest
 
 from cellsearch.dsl import zoo
 from cellsearch.report import leaderboard
-from cellsearch.search.board import Row, TaskResult
+from cellsearch.study.leaderboard.board import Row, TaskResult
 
 TEXTS = tuple(str(zoo.load(name)) for name in ("lstm", "gru", "mut1"))
 

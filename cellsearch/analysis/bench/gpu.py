@@ -39,8 +39,8 @@ from cellsearch.compiler.layer import choose_engine
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
-from cellsearch.search.mutation.mutate import mutate
-from cellsearch.search.spec import Limits, MutationSpec
+from cellsearch.study.mutation.mutate import mutate
+from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.train import model, windows
 from cellsearch.train.cohort import finish
 from cellsearch.train.steps import Data, Steps

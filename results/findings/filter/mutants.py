@@ -20,8 +20,8 @@ import numpy as np
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import show
-from cellsearch.search.mutation.mutate import breed
-from cellsearch.search.space import load_space
+from cellsearch.study.mutation.mutate import breed
+from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.threads import one_thread

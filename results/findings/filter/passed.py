@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.load import load
-from cellsearch.search.passes import digest
-from cellsearch.search.space import load_space, names
+from cellsearch.study.leaderboard.filter_share import digest
+from cellsearch.study.space import load_space, names
 
 HERE = Path(__file__).parent
 

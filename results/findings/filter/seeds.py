@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cellsearch.dsl.load import load
-from cellsearch.search.space import load_space
+from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.settings import Grid, Setting, key

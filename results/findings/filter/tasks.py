@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cellsearch.dsl.load import load
-from cellsearch.search.space import load_space
+from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
 from cellsearch.train.settings import Grid

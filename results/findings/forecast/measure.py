@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from cellsearch.analysis.dry_run import forecast
 from cellsearch.dsl.graph import Cell
-from cellsearch.search import forecast
-from cellsearch.search.lab import RealLab
-from cellsearch.search.records import Target
-from cellsearch.search.space import Space, check_seeds, load_space
-from cellsearch.search.strategies import draw, grids
+from cellsearch.study.space import Space, check_seeds, load_space
+from cellsearch.study.space.model import grids
+from cellsearch.study.strategies import draw
+from cellsearch.study.tables.records import Target
+from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.tasks import Dataset
 from cellsearch.tasks.data import Part
 from cellsearch.train import pace

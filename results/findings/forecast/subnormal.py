@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from cellsearch.dsl.zoo import load
-from cellsearch.search.lab import RealLab
-from cellsearch.search.space import load_space
+from cellsearch.study.space import load_space
+from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.tasks.data import Part
 from cellsearch.train import model
 from cellsearch.train.evaluate import on_device

@@ -24,17 +24,17 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 
-from cellsearch.search import database, queries, records
-from cellsearch.search.records import Identity, Target
-from cellsearch.search.run import seeds_of
-from cellsearch.search.storage import endings, queue, trials
-from cellsearch.search.storage.create import create
-from cellsearch.search.storage.sampler import MutationSampler
-from cellsearch.search.storage.tables import Store
+from cellsearch.study.storage import endings, queue, trials
+from cellsearch.study.storage.create import create
+from cellsearch.study.storage.sampler import MutationSampler
+from cellsearch.study.tables import database, queries, records
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.workers.run import seeds_of
 from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, clear, torment
 from tests.faults.witness import Witness, accounts, state
-from tests.search.scripted import DIGESTS, Scripted, one_of, searched, space_of, work
+from tests.study.scripted import DIGESTS, Scripted, one_of, searched, space_of, work
 
 HERE = Path(__file__).parent
 MUTANTS = 1_000

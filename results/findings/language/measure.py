@@ -15,13 +15,14 @@ from subprocess import run
 
 import numpy as np
 
-from cellsearch.analysis import campaign
+from cellsearch.analysis import cost_curve, noise
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse, show
-from cellsearch.search import board, curve, studies
-from cellsearch.search.lab import RealLab
-from cellsearch.search.mutation.language import LANGUAGE
-from cellsearch.search.space import load_space
+from cellsearch.study import studies
+from cellsearch.study.leaderboard import board
+from cellsearch.study.mutation.language import LANGUAGE
+from cellsearch.study.space import load_space
+from cellsearch.study.workers.evaluator import RealLab
 
 HERE = Path(__file__).parent
 VARIANTS = {
@@ -64,7 +65,7 @@ def fresh(work: tuple[str, int]) -> dict[str, float]:
     """The best accuracy of a cell on each task over all settings, with one seed of training."""
     text, seed = work
     space = load_space(HERE / "space.yaml")
-    return campaign.again(RealLab(space, FRESH[0]), parse(text), [task.name for task in space.tasks], seed)
+    return noise.again(RealLab(space, FRESH[0]), parse(text), [task.name for task in space.tasks], seed)
 
 
 def again(results: Path) -> None:
@@ -72,8 +73,10 @@ def again(results: Path) -> None:
     for variant, seed, study in found(results):
         rows = [row for row in board.leaderboard(study.store, study.space) if not row.seed]
         firsts.append({"variant": variant, "seed": seed, "score": rows[0].score, "text": rows[0].text})
-        whole = curve.curve(study.store, study.space, seed, curve.amounts(RealLab(study.space, seed)))
-        curves.append({"variant": variant, "seed": seed, "curve": json.loads(curve.as_json(whole))})
+        whole = cost_curve.curve(
+            study.store, study.space, seed, cost_curve.amounts(RealLab(study.space, seed))
+        )
+        curves.append({"variant": variant, "seed": seed, "curve": json.loads(cost_curve.as_json(whole))})
     texts = [show(zoo.load("gru")), *(first["text"] for first in firsts)]
     jobs = [(text, seed) for seed in FRESH for text in texts]
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cellsearch.cli.status import print_board
 from cellsearch.cli.terminal import Terminal
-from cellsearch.search import studies
+from cellsearch.study import studies
 
 WIDTH = 118
 

@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from cellsearch.analysis import campaign
+from cellsearch.analysis import cost_curve
+from cellsearch.analysis import noise as chance
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse, show
-from cellsearch.search import board, curve, studies
-from cellsearch.search.lab import RealLab
-from cellsearch.search.space import load_space
+from cellsearch.study import studies
+from cellsearch.study.leaderboard import board
+from cellsearch.study.space import load_space
+from cellsearch.study.workers.evaluator import RealLab
 
 HERE = Path(__file__).parent
 STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
@@ -48,7 +50,7 @@ def noise() -> None:
     space = load_space(HERE / "space.yaml")
     lab, gru, rng = RealLab(space, 1), zoo.load("gru"), np.random.default_rng(0)
     begun = time.process_time()
-    tables = {task.name: campaign.accuracies(lab, gru, task.name, TRAINED) for task in space.tasks}
+    tables = {task.name: chance.accuracies(lab, gru, task.name, TRAINED) for task in space.tasks}
     # the unit of a score is the best of the whole grid, as in a search
     units = {name: float(table.max(axis=1).mean()) for name, table in tables.items()}
     count = space.strategy.settings
@@ -58,8 +60,8 @@ def noise() -> None:
         "units": units,
     }
     for name, table in tables.items():
-        parts = campaign.parts(table, count, DRAWS, rng)
-        best = campaign.spread(campaign.best_of(table, count, DRAWS, rng))
+        parts = chance.parts(table, count, DRAWS, rng)
+        best = chance.spread(chance.best_of(table, count, DRAWS, rng))
         found["tasks"][name] = {
             "best_of": count, "mean": best.mean, "sd": parts.both, "low": best.low, "high": best.high,
             "sd_settings": parts.settings, "sd_training": parts.training,
@@ -71,14 +73,14 @@ def noise() -> None:
     unit = {name: table.max(axis=1)[rng.permutation(which)] for name, table in tables.items()}
     for settings in (count, 2 * count, 3 * count):
         scores = np.min(
-            [campaign.best_of(table, settings, DRAWS, rng) / unit[name] for name, table in tables.items()],
+            [chance.best_of(table, settings, DRAWS, rng) / unit[name] for name, table in tables.items()],
             axis=0,
         )
-        found[f"score_of_{settings}"] = vars_of(campaign.spread(scores))
+        found[f"score_of_{settings}"] = vars_of(chance.spread(scores))
         found[f"highest_of_50_of_{settings}"] = vars_of(
-            campaign.spread(
-                campaign.highest(
-                    campaign.by_chance(tables, units, settings, DRAWS, rng),
+            chance.spread(
+                chance.highest(
+                    chance.by_chance(tables, units, settings, DRAWS, rng),
                     50,
                     DRAWS,
                     rng,
@@ -86,16 +88,16 @@ def noise() -> None:
             )
         )
     # against a unit that is a mean over many seeds, on the whole grid
-    whole = campaign.by_chance(tables, units, len(space.grid), DRAWS, np.random.default_rng(1))
-    highest = campaign.highest(whole, 9 * BEST, DRAWS, np.random.default_rng(2))
+    whole = chance.by_chance(tables, units, len(space.grid), DRAWS, np.random.default_rng(1))
+    highest = chance.highest(whole, 9 * BEST, DRAWS, np.random.default_rng(2))
     found |= {
-        "again": vars_of(campaign.spread(whole)),
-        "highest_again": vars_of(campaign.spread(highest)),
+        "again": vars_of(chance.spread(whole)),
+        "highest_again": vars_of(chance.spread(highest)),
     }
     write("noise", found)
 
 
-def vars_of(spread: campaign.Spread) -> dict[str, float]:
+def vars_of(spread: chance.Spread) -> dict[str, float]:
     return {
         "mean": spread.mean,
         "sd": spread.sd,
@@ -117,7 +119,7 @@ def fresh(work: tuple[str, int]) -> dict[str, float]:
     """A cell again, with one seed of training, in a process of its own."""
     text, seed = work
     space = load_space(HERE / "space.yaml")
-    return campaign.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], seed)
+    return chance.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], seed)
 
 
 def again(results: Path) -> None:
@@ -186,9 +188,9 @@ def gather(results: Path) -> None:
     """Curves and leaderboards."""
     curves, boards = [], []
     for strategy, seed, study in searches(results):
-        amounts = curve.amounts(RealLab(study.space, study.facts.seed))
-        whole = curve.curve(study.store, study.space, study.facts.seed, amounts)
-        curves.append(json.loads(curve.as_json(whole)))
+        amounts = cost_curve.amounts(RealLab(study.space, study.facts.seed))
+        whole = cost_curve.curve(study.store, study.space, study.facts.seed, amounts)
+        curves.append(json.loads(cost_curve.as_json(whole)))
         rows = board.leaderboard(study.store, study.space)[:12]
         boards.append(
             {

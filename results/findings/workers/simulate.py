@@ -36,14 +36,15 @@ from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellsearchError
-from cellsearch.search import database, liveness, records, runner, worker
-from cellsearch.search.liveness import Heart, Worker
-from cellsearch.search.records import Identity, Target
-from cellsearch.search.run import seeds_of
-from cellsearch.search.space import parse_space
-from cellsearch.search.storage import endings, queue, trials
-from cellsearch.search.storage.create import create
-from cellsearch.search.storage.tables import Store, Superseded
+from cellsearch.study.space import parse_space
+from cellsearch.study.storage import endings, heartbeat, queue, trials
+from cellsearch.study.storage.create import create
+from cellsearch.study.storage.heartbeat import Heart, Worker
+from cellsearch.study.tables import database, records
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.outcome import Outcome
 
 SPACE = """\
@@ -150,7 +151,7 @@ def crew(number: int, count: int, args: argparse.Namespace, url: str, stop: Any,
     clock = Clock()
     for module, name in TIMED:
         clock.wrap(module, name)
-    clock.wrap(liveness, "beat")
+    clock.wrap(heartbeat, "beat")
     connect, compiled = database.connect, LRUCache(1_000)
 
     def connected(url: str, *, read_only: bool = False) -> Engine:
@@ -206,7 +207,7 @@ def made(url: str, before: int) -> Store:
         url, "s", space, Identity(space.text, 1, DIGESTS), "simulation", Target(before), seeds_of(space)
     )
     lab = Sleeping(0.0, threading.Event(), np.random.default_rng(0))
-    worker.work(store, space, lab, propose, Heart(store, liveness.myself("worker"), 10**9))
+    worker.work(store, space, lab, propose, Heart(store, heartbeat.myself("worker"), 10**9))
     records.extend(store, Target(10**9))
     return store
 

@@ -1,0 +1,148 @@
+"""What a search had spent and what it had found by then, trial by trial.
+
+In: the records of a study, and the amounts of its data. Out: a `Curve`. Strategies compare at equal cost, and
+cost is counted, not timed: the multiply-adds of all training (`train.cost`), from the epochs, the width and
+the layers of every recorded setting. The load of a machine and the way a batch is cut do not enter.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
+from cellsearch.study.space import Space, grids
+from cellsearch.study.tables import cellrecords
+from cellsearch.study.tables.schema import Store, items, reading, stages
+from cellsearch.study.tables.work_items import outcomes_of
+from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.train.cost import of_training
+from cellsearch.train.outcome import Outcome
+from cellsearch.train.settings import Grid, keys
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The data of a stage, in numbers: an epoch passes over so many positions."""
+
+    vocabulary: int
+    train: int
+    valid: int
+
+
+Amounts = Mapping[str, Amount]  # by stage
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trial that has ended, and how the search stood then."""
+
+    trial: int  # its number
+    kind: str  # propose, refine
+    outcome: str  # ranked, filtered, failed
+    fingerprint: str
+    cost: int  # of this trial
+    spent: int  # of the trials up to this one
+    score: float | None
+    best: float | None  # of the cells that were ranked so far, the seeds left out
+    ranked: int  # trials so far that ended so
+    filtered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A search from its first trial on. What the seeds cost on their whole grids stands apart: it is the same
+    for every strategy."""
+
+    strategy: str
+    seed: int
+    baseline: int
+    points: tuple[Point, ...]
+
+    @property
+    def spent(self) -> int:
+        return self.points[-1].spent if self.points else 0
+
+    def at(self, spent: float) -> Point | None:
+        """The last trial that had ended when no more than `spent` was spent; None before the first."""
+        found = bisect_right(self.points, spent, key=lambda point: point.spent)
+        return self.points[found - 1] if found else None
+
+    def best(self, spent: float) -> float | None:
+        """The best score for no more than `spent`."""
+        point = self.at(spent)
+        return point.best if point else None
+
+
+def amounts(lab: RealLab) -> dict[str, Amount]:
+    """Those of the data on this machine."""
+    found = {}
+    for name in lab.digests():
+        data = lab.dataset(name)
+        found[name] = Amount(data.vocabulary, data.train.inputs.size, data.valid.inputs.size)
+    return found
+
+
+def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) -> int:
+    """Multiply-adds of the training behind `outcomes`. A record from before it was noted how long a setting
+    was trained counts the epochs to its best."""
+    index = keys(grid)
+    return sum(
+        of_training(
+            cell, amount.vocabulary, grid[index[o.setting]].layers, o.hidden, o.trained or o.epochs,
+            amount.train, amount.valid,
+        )
+        for o in outcomes if o.hidden
+    )  # fmt: skip
+
+
+def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
+    """The trials that have ended, in the order of their numbers (with one worker, that of time)."""
+    spent = _costs(store, space, data)
+    with reading(store.engine, store.url) as connection:
+        query = select(items).where(items.c.study == store.study, items.c.outcome != "")
+        rows = connection.execute(query.order_by(items.c.trial)).all()
+    seeds = {record.fingerprint for record in cellrecords.recorded_cells(store, seeds=True)}
+    points: list[Point] = []
+    total, best = 0, None
+    ended = {"ranked": 0, "filtered": 0}
+    for row in rows:
+        if row.kind in ("baseline", "seed"):
+            continue
+        here = spent.get(row.trial, 0)
+        total += here
+        if row.outcome in ended:
+            ended[row.outcome] += 1
+        if row.outcome == "ranked" and row.score is not None and row.fingerprint not in seeds:
+            best = max(row.score, -1.0 if best is None else best)
+        points.append(
+            Point(
+                row.trial, row.kind, row.outcome, row.fingerprint, here, total, row.score, best,
+                ended["ranked"], ended["filtered"],
+            )
+        )  # fmt: skip
+    baseline = sum(spent.get(number, 0) for number in {row.trial for row in rows if row.kind == "baseline"})
+    return Curve(space.strategy.name, seed, baseline, tuple(points))
+
+
+def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
+    """Trial -> the cost of its stages."""
+    cells = {record.fingerprint: parse(record.text) for record in cellrecords.recorded_cells(store)}
+    known = grids(space)
+    query = select(stages.c.trial, stages.c.task, stages.c.fingerprint, stages.c.outcomes)
+    found: dict[int, int] = {}
+    with reading(store.engine, store.url) as connection:
+        for row in connection.execute(query.where(stages.c.study == store.study)):
+            here = cost(cells[row.fingerprint], known[row.task], data[row.task], outcomes_of(row.outcomes))
+            found[row.trial] = found.get(row.trial, 0) + here
+    return found
+
+
+def as_json(found: Curve) -> str:
+    """A curve in one line of JSON: what a figure needs, the costs in multiply-adds."""
+    columns = ("spent", "best", "score", "outcome")
+    points = {name: [getattr(point, name) for point in found.points] for name in columns}
+    return json.dumps({"strategy": found.strategy, "seed": found.seed, "baseline": found.baseline, **points})

@@ -1,0 +1,6 @@
+"""What a search would cost, by measuring: `search --dry-run`.
+
+forecast    the stages of a space with time and memory
+measuring   a stage, timed
+spans       times as a middle value with a range
+"""

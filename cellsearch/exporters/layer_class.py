@@ -1,0 +1,157 @@
+"""The class of one layer in an exported file: its weights with their first values, and its loop over time."""
+
+from cellsearch.dsl.graph import Cell, uses_raw_x
+from cellsearch.dsl.nodes import Affine, Uniform
+from cellsearch.dsl.text.printer import number
+from cellsearch.dsl.weights import Weight, weights
+from cellsearch.exporters import layout
+from cellsearch.exporters.layer_source import LayerCode
+from cellsearch.exporters.names import class_name, is_plain, is_taken
+
+
+def layer_class(cell: Cell, code: LayerCode) -> list[str]:
+    """The lines of the class."""
+    return layout.paragraphs(
+        [
+            f"class {class_name(cell.name)}Layer(nn.Module):",
+            '    """One layer of the cell over all time steps."""',
+        ],
+        _init(cell, code),
+        _forward(cell, code),
+    )
+
+
+def _init(cell: Cell, code: LayerCode) -> list[str]:
+    raw = uses_raw_x(cell)
+    biases = [n.bias for n in cell.nodes if isinstance(n, Affine) and n.bias is not None]
+    start = [
+        "    def __init__(self, inputs: int, units: int, **kind) -> None:  # kind: device and dtype",
+        "        super().__init__()",
+    ]
+    slower = any(c.structure == "slower" for n in cell.nodes if isinstance(n, Affine) for c in n.connections)
+    if code.periods:
+        start += [
+            '        periods = unit_periods(units).to(kind["device"])',
+            f'        self.register_buffer("{code.periods}", periods, persistent=False)',
+        ]
+        if slower:
+            start.append("        slower = periods[:, None] >= periods")
+    uniform, full, between, project = [], [], [], []
+    if any(w.term >= 0 for w in weights(cell)):
+        uniform = [
+            "        def uniform(*shape: int, bound: float = units**-0.5) -> Tensor:",
+            "            return torch.empty(shape, **kind).uniform_(-bound, bound)",
+        ]
+    if any(not isinstance(value, Uniform) for value in biases):
+        full = [
+            "        def full(value: float, size: int = units) -> Tensor:",
+            "            return torch.full((size,), value, **kind)",
+        ]
+    if any(isinstance(value, Uniform) for value in biases):
+        between = [
+            "        def between(low: float, high: float, size: int = units) -> Tensor:",
+            "            return torch.empty(size, **kind).uniform_(low, high)",
+        ]
+    if raw:
+        project = [
+            "        # The cell reads x outside of matrices too, so x must have the width of the units.",
+            "        self.project = None",
+            "        if inputs != units:",
+            "            self.project = nn.Linear(inputs, units, bias=False, **kind)",
+            "            nn.init.uniform_(self.project.weight, -(units**-0.5), units**-0.5)",
+        ]
+    owned: list[str] = []
+    for bracket, members in _by_bracket(cell):
+        owned += _bracket(cell, bracket, members, "units" if raw else "inputs")
+    return layout.paragraphs(start, uniform, full, between, owned, project)
+
+
+def _by_bracket(cell: Cell) -> list[tuple[str, list[Weight]]]:
+    found: dict[str, list[Weight]] = {}
+    for w in weights(cell):
+        found.setdefault(w.name.partition(".")[0], []).append(w)
+    return list(found.items())
+
+
+def _bracket(cell: Cell, bracket: str, members: list[Weight], width: str) -> list[str]:
+    """The statement that makes the weights of one bracket."""
+    items = []
+    for w in members:
+        name, value = w.name.partition(".")[2], _first_value(cell, w, width)
+        items.append(f"{name}={value}" if is_plain(name) else f'**{{"{name}": {value}}}')
+    plain = is_plain(bracket) and not is_taken(bracket)
+    target = f"self.{bracket}" if plain else f'self._modules["{bracket}"]'
+    return layout.call(8, f"{target} = Weights(", items, ")")
+
+
+def _first_value(cell: Cell, weight: Weight, width: str) -> str:
+    node = cell.nodes[weight.node]
+    assert isinstance(node, Affine)
+    if weight.term < 0:
+        assert node.bias is not None
+        size = ", 1" if node.scalar else ""
+        if isinstance(node.bias, Uniform):
+            return f"between({real(node.bias.low)}, {real(node.bias.high)}{size})"
+        return f"full({real(node.bias)}{size})"
+    if weight.kind == "peephole":
+        return "uniform(units)"
+    rows = width if weight.from_x else "units"
+    if weight.rank:  # so wide that the entries of the product vary like those of a full matrix
+        shape = f"{rows}, {weight.rank}" if weight.kind == "down" else f"{weight.rank}, units"
+        return f"uniform({shape}, bound=(3 / {weight.rank} / units) ** 0.25)"
+    c = node.connections[weight.term]
+    drawn = f"uniform({rows}, units)"
+    if c.eye:
+        drawn = f"{drawn} + {real(c.eye)} * torch.eye({rows}, units, **kind)"
+    match c.structure:  # what is not read starts at zero, and stays there
+        case "slower":
+            return f"({drawn}) * slower" if c.eye else f"{drawn} * slower"
+        case "blocks":
+            return f"blocks({drawn}, {c.part})"
+        case "skew":
+            return f"{drawn}.triu(1)"
+    return drawn
+
+
+def real(value: float) -> str:
+    """A number in Python that is a float."""
+    text = number(value)
+    return text if "." in text or "e" in text else f"{text}.0"
+
+
+def _forward(cell: Cell, code: LayerCode) -> list[str]:
+    x = code.input
+    given = [f"{name}: Tensor" for name in (x, *code.states, *(name for _, name in code.below))]
+    results = ["torch.stack(outputs)", *code.states, *(f"torch.stack({name})" for _, name in code.kept)]
+    kind = ", ".join(["Tensor"] * len(results))
+    if code.ticks:
+        given.append("start: Tensor")
+    if code.earlier:
+        given.append("earlier: tuple | None")
+        results.append(f"({', '.join(code.earlier)}{',' * (len(code.earlier) == 1)})")
+        kind += ", tuple"
+    kind = kind if len(results) <= layout.MANY else "Tensor, ..."
+    more = ", values for the layer above" * bool(code.kept)
+    more += ", what to look back at" * bool(code.earlier)
+    start = [
+        *layout.call(4, "def forward(", ["self", *given], f") -> tuple[{kind}]:"),
+        f'        """{x} [T, B, D], states [B, H] to outputs [T, B, H], last states{more}."""',
+    ]
+    if uses_raw_x(cell):
+        start += ["        if self.project is not None:", f"            {x} = self.project({x})"]
+    if code.earlier:
+        zero = f"[torch.zeros_like({code.states[0]})] * {code.carried}"
+        past = f"{x}.new_zeros({code.past}, *{x}.shape[1:])"
+        zeros = zero if not code.past else f"[*{zero}, {past}]" if code.carried else f"[{past}]"
+        start += [
+            "        if earlier is None:  # nothing yet to look back at",
+            f"            earlier = {zeros}",
+        ]
+    reads_t = any("[t]" in line for line in code.inside if not line.lstrip().startswith("#"))
+    loop = [
+        *(f"        {name} = []" for name in ("outputs", *(name for _, name in code.kept))),
+        f"        for {'t' if reads_t else '_'} in range({x}.shape[0]):",
+        *code.inside,
+        *layout.returned(8, results),
+    ]
+    return layout.paragraphs([*start, *code.before], loop) if code.before else [*start, *loop]

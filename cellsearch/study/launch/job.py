@@ -1,0 +1,50 @@
+"""The process around a station, on whatever machine a launcher has placed it: gives it its orders, waits, and
+ends it in order when it is told to.
+
+The orders go to its standard input: a storage URL may hold a password, and others see command lines. The
+station ends with that pipe too, so it outlives nobody.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+STATION = (sys.executable, "-m", "cellsearch.study.workers.agent")
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 25.0  # for a station to give back what its workers have begun; Slurm waits for 30
+
+
+def started(orders: str, command: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+    """A station that has its orders, one line of JSON. `command` is for tests: another one."""
+    process = subprocess.Popen(command or STATION, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
+        process.stdin.write(orders.encode() + b"\n")
+        process.stdin.flush()
+    return process
+
+
+def waited(process: "subprocess.Popen[bytes]", look: Callable[[], None] = lambda: None) -> int:
+    """The exit code of a station, 128 + the number of the signal where one ended it. `look` is called again
+    and again meanwhile."""
+    while (code := process.poll()) is None:
+        look()
+        time.sleep(POLL_SECONDS)
+    return 128 - code if code < 0 else code
+
+
+def ended(pid: int) -> None:
+    """Tells a station to end and waits until it has; bounded. Safe within the handler of a signal that has
+    interrupted `waited`: nothing of Popen is used, whose lock may be held."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    limit = time.monotonic() + GRACE_SECONDS
+    with suppress(ChildProcessError):  # it was waited for already
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > limit:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,280 @@
+"""The leaderboard and the numbers of `status`: from records to rows. No torch, no Optuna, nothing written.
+
+Rows come in one order for the same records: score, then fewer parameters, then the earlier cell. The seeds
+are always in the table, before the units are settled too (then without a score).
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from cellsearch.study.scoring import ranking
+from cellsearch.study.scoring.ranking import Best, Origin, Stage
+from cellsearch.study.space import Space
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.tables import cellrecords, costs, queries
+from cellsearch.study.tables.cellrecords import Record
+from cellsearch.study.tables.costs import Costs
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.tables.records import Facts, Target, dropped, facts
+from cellsearch.study.tables.schema import Store
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A cell on one task."""
+
+    task: str
+    ratio: (
+        float | None
+    )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
+    accuracy: float | None
+    loss: float | None
+    setting: str | None  # the best one, by its values
+    parameters: int | None  # of the whole model at that setting
+    hidden: int | None
+    settings: int  # tried, the diverged ones too
+    kept: bool  # False: the task was dropped after the baseline
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the leaderboard."""
+
+    rank: int | None  # among the ranked; None for a cell that is not
+    name: str
+    fingerprint: str
+    score: float | None
+    tasks: tuple[TaskResult, ...]
+    parameters: int | None  # of the largest of the models at its best settings
+    settings: int  # tried on all tasks and the filter
+    status: str  # seed, ranked, filtered at TASK, in work
+    parent: str
+    trial: int  # the first of it
+    text: str
+    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that count as this one
+
+    @property
+    def seed(self) -> bool:
+        return self.status == "seed"
+
+
+def rows_of(
+    stages: Sequence[Stage],
+    cells: Sequence[Record],
+    units: Mapping[str, float],
+    tasks: Sequence[str],
+    threshold: float,
+    every: bool = False,
+    equivalents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> list[Row]:
+    """The table: ranked cells and seeds, best first; with `every` then all other `cells`, in the order they
+    were met.
+
+    `units` holds the kept tasks, `tasks` all of the space, in order.
+    """
+    found = ranking.bests(stages)
+    origins = {cell.fingerprint: Origin(cell.trial, cell.seed) for cell in cells}
+    records = {cell.fingerprint: cell for cell in cells}
+    known = {mark: found.get(mark, {}) for mark in origins}
+    order = [standing.fingerprint for standing in ranking.ranked(known, origins, units, threshold)]
+    ranks = {mark: rank for rank, mark in enumerate(order, 1)}
+    rest = [cell.fingerprint for cell in cells if cell.fingerprint not in ranks and (every or cell.seed)]
+    return [
+        _row(records[mark], ranks.get(mark), known[mark], units, tasks, threshold, equivalents.get(mark, ()))
+        for mark in [*order, *rest]
+    ]
+
+
+def _row(
+    cell: Record,
+    rank: int | None,
+    found: Mapping[str, Best],
+    units: Mapping[str, float],
+    tasks: Sequence[str],
+    threshold: float,
+    equivalents: tuple[str, ...],
+) -> Row:
+    results = []
+    for task in tasks:
+        best = found.get(task, Best())
+        unit = units.get(task)
+        ratio = None if unit is None or best.accuracy is None else best.accuracy / unit
+        results.append(
+            TaskResult(
+                task, ratio, best.accuracy, best.loss, best.setting, best.parameters, best.hidden,
+                best.settings, unit is not None or not units,
+            )
+        )  # fmt: skip
+    standing = ranking.stand(cell.fingerprint, found, Origin(cell.trial, cell.seed), units, threshold)
+    if cell.seed:
+        status = "seed"
+    elif rank is not None:
+        status = "ranked"
+    elif not any(task in found for task in tasks):
+        status = f"filtered at {FILTER}" if FILTER in found else "in work"
+    else:
+        status = f"filtered at {standing.place}" if standing.place in found else "in work"
+    tried = sum(best.settings for best in found.values())
+    score = ranking.score(found, units)
+    parameters = standing.parameters or max((r.parameters or 0 for r in results), default=0) or None
+    return Row(
+        rank, cell.name, cell.fingerprint, score, tuple(results), parameters, tried, status,
+        cell.parent, cell.trial, cell.text, equivalents,
+    )  # fmt: skip
+
+
+def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> dict[str, float]:
+    """What counts as 1 on each kept task: frozen after the baseline, or its best now where the space says
+    `live`."""
+    if space.strategy.baseline != "live":
+        return known.units
+    mark = next(cell.fingerprint for cell in seeds if cell.name == space.baseline)
+    found = ranking.bests(queries.recorded_stages(store, among=[mark]))
+    return ranking.live_units(known.units, found.get(mark, {}))
+
+
+def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
+    """The table of a study as it stands."""
+    if not every:
+        return top(store, space)[0]
+    known, cells = facts(store), cellrecords.recorded_cells(store)
+    units = units_of(store, known, space, [cell for cell in cells if cell.seed])
+    tasks = [task.name for task in space.tasks]
+    stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
+    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
+
+
+def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
+    """The first `count` lines of the table and the seeds, and how many lines there are. Of other cells only
+    the scores are read."""
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
+    scores = queries.scores(store, units, threshold, own)
+    rows = _of(store, space, units, seeds, ranking.first(scores, count, own), scores)
+    size = len({mark for mark, _ in scores} | set(own))
+    return [row for k, row in enumerate(rows) if count is None or k < count or row.seed], size
+
+
+def _of(
+    store: Store,
+    space: Space,
+    units: Mapping[str, float],
+    seeds: Sequence[Record],
+    marks: Sequence[str],
+    scores: Sequence[tuple[str, float]],
+) -> list[Row]:
+    """The lines of the seeds and of the cells `marks`; those with equal `scores` are all among them."""
+    own = [cell.fingerprint for cell in seeds]
+    cells = cellrecords.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
+    stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
+    tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
+    rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
+    return _placed(rows, scores)
+
+
+def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
+    """The line of a rank, or of a cell by its name, and how many ranks there are. None where there is none.
+
+    Read are that cell, the seeds, and those that are as good as it.
+    """
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    scores = queries.scores(store, units, space.strategy.threshold, own)
+    rank = int(place) if place.isdigit() else None
+    if rank is not None:
+        marks = {mark for mark, _ in scores[max(rank - 1, 0) : rank]}
+    else:
+        marks = {cell.fingerprint for cell in cellrecords.named_cells(store, place)}
+    equal = {score for mark, score in scores if mark in marks}
+    among = [*marks, *(mark for mark, score in scores if score in equal)]
+    rows = _of(store, space, units, seeds, among, scores) if marks else []
+    wanted = (row for row in rows if (row.rank == rank if rank is not None else row.fingerprint in marks))
+    return next(wanted, None), len(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The ranked cells that no other one beats in score without costing more, best score first, and what they
+    are held against."""
+
+    cost: str  # a measure of `sizes`
+    width: int  # of the layer that is measured, and of its inputs
+    rows: tuple[Row, ...]
+    seeds: tuple[Row, ...]  # those that are not on it
+    costs: Mapping[str, int]  # fingerprint -> cost, of all of these rows
+
+
+def front(store: Store, space: Space, cost: str = "") -> Front:
+    """The front of a study as it stands, whatever its strategy; the cost is that of the space where none is
+    named."""
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    counted = Costs(store, cost or space.strategy.cost, space.limits.width)
+    scores = queries.scores(store, units, space.strategy.threshold, own)
+    marks = costs.front(scores, counted)
+    equal = {score for mark, score in scores if mark in marks or mark in own}
+    rows = _of(store, space, units, seeds, [mark for mark, score in scores if score in equal], scores)
+    return Front(
+        counted.name,
+        counted.width,
+        tuple(row for row in rows if row.fingerprint in marks),
+        tuple(row for row in rows if row.seed and row.fingerprint not in marks),
+        {mark: found[1] for mark, found in counted.of(list(dict.fromkeys([*own, *marks]))).items()},
+    )
+
+
+def ranked(store: Store, space: Space) -> list[str]:
+    """The fingerprints of all ranked cells, best first; equal ones in any order."""
+    seeds = cellrecords.recorded_cells(store, seeds=True)
+    units = units_of(store, facts(store), space, seeds)
+    own = [cell.fingerprint for cell in seeds]
+    return [mark for mark, _ in queries.scores(store, units, space.strategy.threshold, own)]
+
+
+def _placed(rows: Sequence[Row], scores: Sequence[tuple[str, float]]) -> list[Row]:
+    """The rows with their ranks among all cells that have `scores`. Of equal ones all are in `rows`."""
+    here = {row.fingerprint for row in rows}
+    others = sorted(-score for mark, score in scores if mark not in here)
+    placed = []
+    for row in rows:
+        before = bisect_left(others, -(row.score or 0.0)) if row.rank is not None else 0
+        placed.append(replace(row, rank=row.rank + before) if row.rank is not None and before else row)
+    return placed
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a study stands."""
+
+    name: str
+    seed: int
+    target: Target
+    counts: Counts
+    seconds: float  # that `search` has run
+    dropped: tuple[str, ...]  # tasks that are not used, with the reason
+    stopped: str  # why it stopped, "" where it did not
+    halted: bool  # its time was up
+    best: tuple[Row, ...]  # the first rows of the leaderboard and the seeds
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do before the target is raised."""
+        c = self.counts
+        _, ended, of = self.target.nearest(c.trials, c.proposals)
+        return c.told == c.seeds and ended >= of and not c.running and not c.free
+
+
+def status(store: Store, space: Space, rows: int = 3) -> Status:
+    """The numbers of `status`, of records alone: what it shows is there after any crash."""
+    known = facts(store)
+    best = tuple(top(store, space, rows)[0])
+    lost = tuple(dropped(known.baseline or {}, space.strategy.margin))
+    return Status(
+        known.name, known.seed, known.target, queries.counts(store), known.seconds, lost, known.stopped,
+        known.halted, best,
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Why a search is where it is, for people who come back to it: what nothing passes, whose work nobody does, a
+disk that is nearly full.
+
+In: an open study. Out: values, from records and from what this machine knows of itself. Nothing is written.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from cellsearch.study.space import Space
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.system import processes
+from cellsearch.study.tables import database
+from cellsearch.study.tables.schema import Store, items, reading, stages
+
+SCARCE = 200_000_000  # bytes that are free, under which it is said
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """A stage that proposals have to pass, and those that did not."""
+
+    stage: str
+    filtered: int
+    best: float | None  # accuracy of the best of those; None where all of their settings diverged
+    wanted: float  # accuracy: as much in the filter, more than this on a task
+
+
+def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve]:
+    """The stages at which proposals were filtered, in the order in which they are met."""
+    same = (items.c.study == stages.c.study) & (items.c.trial == stages.c.trial)
+    query = (
+        select(items.c.task, func.count(items.c.trial.distinct()), func.max(stages.c.accuracy))
+        .join(stages, same & (items.c.task == stages.c.task), isouter=True)
+        .where(items.c.study == store.study, items.c.outcome == "filtered")
+        .group_by(items.c.task)
+    )
+    with reading(store.engine, store.url) as connection:
+        found = {str(row[0]): (int(row[1]), row[2]) for row in connection.execute(query)}
+    wanted = {FILTER: space.filter.accuracy} if space.filter else {}
+    wanted |= {task: space.strategy.threshold * unit for task, unit in units.items()}
+    return [Sieve(stage, *found[stage], accuracy) for stage, accuracy in wanted.items() if stage in found]
+
+
+def last_failure(store: Store) -> str:
+    """The cause of the last failed trial, "" where none has failed."""
+    query = select(items.c.cause).where(items.c.study == store.study, items.c.outcome == "failed")
+    with reading(store.engine, store.url) as connection:
+        return str(connection.execute(query.order_by(items.c.trial.desc()).limit(1)).scalar() or "")
+
+
+def dead(everyone: Sequence[Worker]) -> list[Worker]:
+    """Those workers of this machine whose process is gone. Of other machines it is not known."""
+    here = processes.machine()
+    return [w for w in everyone if w.kind == "worker" and w.host == here and not heartbeat.alive(w)]
+
+
+def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
+    """How many work items belong to workers that are dead, or not listed any more."""
+    gone = {worker.id for worker in dead(everyone)}
+    living = [worker.id for worker in everyone if worker.id not in gone]
+    open_ = (items.c.study == store.study, items.c.outcome == "", items.c.owner != "")
+    query = select(items.c.owner).where(*open_)
+    with reading(store.engine, store.url) as connection:
+        return sum(worker not in living for worker in connection.execute(query).scalars())
+
+
+def spooled(results: Path, name: str) -> int:
+    """How many stages that are trained wait on this machine until the database takes them."""
+    try:
+        return sum(file.suffix == ".json" for file in (results / name / "spool").iterdir())
+    except OSError:
+        return 0
+
+
+def scarce(store: Store, results: Path) -> list[tuple[str, int]]:
+    """The folders on a disk that is nearly full, and the bytes left there."""
+    file = database.file_of(store.url)
+    folders = [file.parent] if file is not None else [results / store.name]
+    found = []
+    for folder in folders:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:  # it is not here: nothing of this search is written on this machine
+            continue
+        if free < SCARCE:
+            found.append((str(folder), free))
+    return found

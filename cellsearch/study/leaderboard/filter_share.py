@@ -1,0 +1,65 @@
+"""Whether the filter of a space is fair: with what share of its settings each seed passes it.
+
+Measured in every search, when its seeds are trained; for the spaces that come with the program also
+beforehand (`search_spaces/passed.json`, made by `results/findings/filter/seeds.py`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.study.space import Filter, Space, shipped
+from cellsearch.study.space.model import FILTER, plain
+from cellsearch.study.tables import cellrecords, queries
+from cellsearch.study.tables.schema import Store
+
+FAIR = 0.8  # the share with which a seed should pass
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The settings with which a seed passes the filter, of those that it was trained with there."""
+
+    seed: str
+    passed: int
+    settings: int
+
+    @property
+    def fair(self) -> bool:
+        """Whether the filter treats the seed as the paper's does, which the LSTM passes "with all but the
+        most extreme settings" (Jozefowicz et al. 2015, section 3.1)."""
+        return self.passed >= FAIR * self.settings
+
+
+def passed(store: Store, space: Space) -> list[Passed]:
+    """The seeds that have been through the filter; none in a search without one, or of before this was
+    measured."""
+    if space.filter is None:
+        return []
+    found = []
+    for seed in cellrecords.recorded_cells(store, seeds=True):
+        results = queries.results(store, [seed.fingerprint], FILTER)
+        enough = sum(accuracy is not None and accuracy >= space.filter.accuracy for _, accuracy in results)
+        if results:
+            found.append(Passed(seed.name, enough, len(results)))
+    return found
+
+
+def measured(space: Space, seeds: Mapping[str, Cell]) -> list[Passed]:
+    """What was measured beforehand with this very filter, of `seeds` by name."""
+    if space.filter is None:
+        return []
+    known = json.loads((shipped() / "passed.json").read_text(encoding="utf-8"))
+    rows = {(row["filter"], row["cell"]): row for row in known}
+    mine = digest(space.filter)
+    found = ((name, rows.get((mine, fingerprint(cell)))) for name, cell in seeds.items())
+    return [Passed(name, row["passed"], row["settings"]) for name, row in found if row]
+
+
+def digest(filter: Filter) -> str:
+    """A name of all that decides whether a cell passes a filter."""
+    text = json.dumps([plain(filter), plain(filter.grid)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

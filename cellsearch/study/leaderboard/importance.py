@@ -1,0 +1,68 @@
+"""How much each hyperparameter matters on each task, over all settings that a search has trained.
+
+A trial has many settings, so they are no parameters of it: the outcomes go into a study in memory, one trial
+each, and Optuna's PED-ANOVA (Watanabe et al. 2023) compares the best of them with the rest. The value of an
+outcome is its accuracy relative to the best of its cell on the task, so that good and bad cells count alike.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import create_trial
+from sqlalchemy import select
+
+from cellsearch.study.space import Space, grids
+from cellsearch.study.tables.schema import Store, reading, stages
+from cellsearch.study.tables.work_items import outcomes_of
+from cellsearch.train.settings import Grid, keys
+
+LEAST = 20  # outcomes of a task, below which nothing is said
+
+
+def importances(store: Store, space: Space) -> dict[str, dict[str, float]]:
+    """Task -> hyperparameter -> its share of the importance, the largest first; only hyperparameters with
+    several values in the grid, and only tasks with `LEAST` accuracies."""
+    found = {}
+    for task in space.tasks:
+        outcomes = relative(store, task.name)
+        if len(outcomes) >= LEAST:
+            found[task.name] = shares(grids(space)[task.name], outcomes)
+    return found
+
+
+def relative(store: Store, task: str) -> list[tuple[str, float]]:
+    """Every trained setting of every cell, and its accuracy relative to the best of that cell."""
+    here = (stages.c.study == store.study, stages.c.task == task)
+    best: dict[str, float] = {}
+    trained: list[tuple[str, str, float]] = []
+    with reading(store.engine, store.url) as connection:
+        for row in connection.execute(select(stages.c.fingerprint, stages.c.outcomes).where(*here)):
+            for outcome in outcomes_of(row.outcomes):
+                if outcome.accuracy is not None:
+                    trained.append((row.fingerprint, outcome.setting, outcome.accuracy))
+                    best[row.fingerprint] = max(outcome.accuracy, best.get(row.fingerprint, 0.0))
+    return [(setting, accuracy / best[mark]) for mark, setting, accuracy in trained if best[mark] > 0]
+
+
+def shares(grid: Grid, outcomes: list[tuple[str, float]]) -> dict[str, float]:
+    """The importances of one task."""
+    values = {f.name: getattr(grid, f.name) for f in fields(grid)}
+    space: Mapping[str, BaseDistribution] = {
+        name: CategoricalDistribution(choices) for name, choices in values.items() if len(choices) > 1
+    }
+    if not space:
+        return {}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    place = keys(grid)
+    for setting, value in outcomes:
+        chosen = asdict(grid[place[setting]])
+        params = {name: chosen[name] for name in space}
+        study.add_trial(create_trial(params=params, distributions=dict(space), value=value))
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        evaluator = PedAnovaImportanceEvaluator()
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)

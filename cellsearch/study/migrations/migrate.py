@@ -1,0 +1,50 @@
+"""The way from the tables of each earlier version to those of this one.
+
+`MIGRATIONS` has a step for every earlier version, from it to the next; `migrate` takes them in order. All of
+a database is migrated in one transaction: it is as before, or done. An SQLite file is copied beside itself
+first. Optuna's own tables have versions of their own (`optuna storage upgrade`).
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, delete
+
+from cellsearch.errors import RunError
+from cellsearch.study.migrations import version1
+from cellsearch.study.storage import rdb
+from cellsearch.study.tables import database, schema, sqlite_files
+from cellsearch.study.tables.database import shown
+from cellsearch.study.tables.schema import Store
+
+Tell = Callable[[str], None]
+#: A version -> the step to the next one; it gets a transaction and a store without a study.
+MIGRATIONS: Mapping[int, Callable[[Connection, Store, Tell], None]] = {1: version1.migrate}
+
+
+def migrate(url: str, tell: Tell = lambda text: None) -> bool:
+    """Brings the tables of a database up to date; False where they are. A RunError where there are none, or
+    newer ones, or where a search is running on them."""
+    engine = database.connect(url)
+    file = database.file_of(url)
+    if file is not None and not file.exists():
+        raise RunError(f"there is no search in {shown(url)}")
+    with schema.reading(engine, url) as connection:
+        first = schema.version_of(connection)
+    if first == 0:
+        raise RunError(f"there is no search in {shown(url)}")
+    if first > schema.VERSION:
+        raise RunError(f"{shown(url)}: its tables are newer (schema {first}) than this cellsearch")
+    if first == schema.VERSION:
+        return False
+    if file is not None:
+        ending = f".schema{first}"
+        if file.with_name(file.name + ending).exists():
+            raise RunError(f"{file}{ending} is there already: move it away, then give the command again")
+        tell(f"a copy of the database as it was: {sqlite_files.back_up(file, ending)}")
+    rdb.prepare(engine, url)
+    store = Store(engine, url, 0, "")
+    with schema.apart(store) as connection:
+        for version in range(first, schema.VERSION):
+            MIGRATIONS[version](connection, store, tell)
+        connection.execute(delete(schema.version).where(schema.version.c.version != schema.VERSION))
+    return True

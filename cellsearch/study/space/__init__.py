@@ -1,0 +1,53 @@
+"""A search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
+
+load         a name or a file -> `Space`; what differs between two
+model        the parts of a space as frozen values, with their defaults and rules
+sections     a parsed document -> the parts
+overrides    `--set budget.trials=20`
+validators   ranges and words; the nearest right word
+yaml_text    text -> nodes with places
+yaml_emit    values -> text
+"""
+
+from cellsearch.study.mutation.spec import Limits, MutationSpec
+from cellsearch.study.space.load import (
+    MAY_CHANGE,
+    SUFFIXES,
+    check_seeds,
+    difference,
+    load_space,
+    names,
+    parse_space,
+    shipped,
+    source_of,
+)
+from cellsearch.study.space.model import (
+    FILTER,
+    Budget,
+    Filter,
+    Space,
+    Strategy,
+    TaskStage,
+    grids,
+)
+
+__all__ = [
+    "FILTER",
+    "MAY_CHANGE",
+    "SUFFIXES",
+    "Budget",
+    "Filter",
+    "Limits",
+    "MutationSpec",
+    "Space",
+    "Strategy",
+    "TaskStage",
+    "check_seeds",
+    "difference",
+    "grids",
+    "load_space",
+    "names",
+    "parse_space",
+    "shipped",
+    "source_of",
+]

@@ -1,0 +1,124 @@
+"""The search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
+
+Each stage (the filter and every task) carries its own grid and training, with what it overrides already
+merged in. `Space.text` is the space in full, as a study remembers it; `difference` compares two. All that is
+wrong in a file or in an override is a SpaceError with its place.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.load import load
+from cellsearch.errors import CellsearchError, SpaceError, printable
+from cellsearch.study.space.model import FILTER, Space, plain
+from cellsearch.study.space.overrides import override
+from cellsearch.study.space.sections import label, read_space
+from cellsearch.study.space.validators import nearest
+from cellsearch.study.space.yaml_emit import flow
+from cellsearch.study.space.yaml_text import Plain, parse, read_text
+from cellsearch.tasks import TASKS
+from cellsearch.tasks.options import unhashed
+
+#: Keys that no result depends on: a study may be continued with other values of them.
+MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.stage_hours")
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def names() -> list[str]:
+    """The names of the spaces that come with the program, sorted."""
+    files = (entry.name for entry in shipped().iterdir())
+    return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
+
+
+def source_of(name: str) -> str:
+    """The YAML of a space that comes with the program. SpaceError where there is none of this name."""
+    if name not in names():
+        remedy = f"{nearest(name, names())}\nthe path of a file ends in .yaml"
+        raise SpaceError(f"there is no search space '{printable(name, 60)}'", remedy=remedy)
+    return (shipped() / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def shipped() -> Traversable:
+    """The folder of the spaces that come with the program."""
+    inside = resources.files("cellsearch") / "search_spaces"
+    return inside if inside.is_dir() else Path(__file__).parents[3] / "search_spaces"  # in a working copy
+
+
+def load_space(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Space:
+    """The space of this name or in this file (which ends in .yaml), with `overrides` like `budget.trials=20`.
+
+    Its seeds are read too. Raises SpaceError.
+    """
+    given = os.fspath(name_or_path)
+    if isinstance(name_or_path, str) and not given.endswith(SUFFIXES) and not set(given) & {"/", os.sep}:
+        return parse_space(source_of(given), f"{given}.yaml", overrides, check=True)
+    path = Path(given)
+    return parse_space(read_text(path), given, overrides, path.parent, check=True)
+
+
+def parse_space(
+    text: str,
+    file: str = "<text>",
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    check: bool = False,
+) -> Space:
+    """The space in `text`. Paths of seeds are relative to `folder`; `check`: are the cells there to be read.
+
+    Raises SpaceError.
+    """
+    root = parse(text, file)
+    for change in overrides:
+        root = override(root, change)
+    return read_space(root, text, folder or Path(), check)
+
+
+def check_seeds(space: Space) -> dict[str, Cell]:
+    """The seeds by label (a zoo name, or that of a file without `.cell`). SpaceError where one is no cell."""
+    found = {}
+    for seed in space.seeds:
+        try:
+            found[label(seed)] = load(seed)
+        except CellsearchError as failure:
+            raise SpaceError(f"the seed '{printable(seed)}' cannot be read\n{failure}") from None
+    return found
+
+
+def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[str]:
+    """What differs, one line a key, named as in an override: `tasks.0.options.train: 1000 before, 2000 now`.
+
+    Not compared are the keys in `ignore`, and options that only say where data lies: its hash tells more.
+    """
+    before, now = _leaves(a), _leaves(b)
+    lines = []
+    for key in [*before, *(key for key in now if key not in before)]:
+        was, is_now = before.get(key, "nothing"), now.get(key, "nothing")
+        if was != is_now and key not in ignore:
+            lines.append(f"{key}: {was} before, {is_now} now")
+    return lines
+
+
+def _leaves(space: Space) -> dict[str, str]:
+    """Path of each value, as an override names it -> the value as YAML."""
+    stages = {f"tasks.{k}": stage.task for k, stage in enumerate(space.tasks)}
+    if space.filter:
+        stages[FILTER] = space.filter.task
+    skipped = {
+        f"{path}.options.{name}" for path, task in stages.items() for name in unhashed(TASKS[task].options)
+    }
+
+    def walk(value: Plain, path: str) -> Iterator[tuple[str, str]]:
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = {str(k): item for k, item in enumerate(value)}
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                yield from walk(item, f"{path}.{key}" if path else key)
+        elif path not in skipped:
+            yield path, flow(value)
+
+    return dict(walk(plain(space), ""))

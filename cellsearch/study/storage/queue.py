@@ -1,0 +1,136 @@
+"""The queue of a study: which trial a worker takes next.
+
+Each look is one reading transaction; to take an item, or to create a trial, is one that writes. No worker
+waits for another one in the database.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, func, select, update
+
+from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
+from cellsearch.study.tables.work_items import Item, item_of
+
+if TYPE_CHECKING:  # reading verbs use `trials` and load no Optuna
+    from cellsearch.study.storage.driver import Driver
+
+
+class Idle(Enum):
+    """Why there is no trial to work on."""
+
+    WAIT = "others are at work on what has to be done first"
+    DONE = "everything is done, or was stopped"
+
+
+def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
+    """Up to `count` trials for the worker of `driver`, in this order: those it has, those without an owner,
+    new ones while the target is not met.
+
+    The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
+    created when every seed is told. A worker that meets another one at an item tries again a little later.
+    """
+    store, pause = driver.store, 0.02
+    while True:
+        known, found = _next(store, driver.owner, count)
+        if known.stopped or known.halted:  # a seed is told also where the baseline has learned nothing
+            found = [row for row in found if row.kind == "seed" and known.stopped]
+            if not found:
+                return Idle.DONE
+        if found:
+            mine = [row for row in found if row.owner or _adopt(store, row, driver.owner)]
+            if mine:
+                return [item_of(row) for row in mine]
+        elif _waits(known):
+            return Idle.WAIT
+        elif not _room(known):
+            return Idle.DONE
+        elif created := _create(driver, count):
+            return created
+        time.sleep(random.uniform(0, pause))
+        pause = min(2 * pause, 2.0)
+
+
+def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
+    """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
+    the answer was lost) or else the first that are free."""
+    open_ = (items.c.study == store.study, items.c.outcome == "")
+    made = items.c.kind.in_(("propose", "refine", ""))
+
+    def number(*which: Any) -> Any:
+        return select(func.count()).select_from(items).where(*which).scalar_subquery()
+
+    facts = select(
+        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
+        bound(store.study).label("bound"),
+        number(*open_, items.c.kind == "baseline").label("pieces"),
+        number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
+        number(*open_, items.c.kind == "").label("undecided"),
+        number(items.c.study == store.study, made).label("made"),
+        number(items.c.study == store.study, items.c.kind == "propose").label("proposed"),
+    ).where(studies.c.id == store.study)  # fmt: skip
+    order = (items.c.trial, items.c.piece)
+    with reading(store.engine, store.url) as connection:
+        known = connection.execute(facts).one()
+        if known.bound is None:
+            raise gone(store)
+        own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
+        if rows := connection.execute(own).all():
+            return known, rows
+        free = select(items).where(*open_, items.c.owner == "").order_by(*order).limit(count)
+        if known.pieces:
+            free = free.where(items.c.kind != "seed")
+        return known, connection.execute(free).all()
+
+
+def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
+    """Makes `worker` the owner of a free item, unless another one was faster."""
+    here = (items.c.study == store.study, items.c.trial == row.trial, items.c.piece == row.piece)
+    change = update(items).where(*here, items.c.owner == "", items.c.outcome == "").values(owner=worker)
+    with alone(store) as connection:
+        return connection.execute(change).rowcount == 1
+
+
+def _create(driver: "Driver", count: int) -> list[Item]:
+    """Up to `count` new trials, several in one transaction; none where the target is met."""
+    if count == 1:  # the study is locked no longer than it takes to create the trial
+        asked = _ask(driver, 1)
+    else:
+        with driver.apart():
+            asked = _ask(driver, count)
+    here = (items.c.study == driver.store.study, items.c.trial_id.in_(asked))
+    with reading(driver.store.engine, driver.store.url) as connection:
+        rows = connection.execute(select(items).where(*here)).all()  # sorted there, SQLite would read all
+    return [item_of(row) for row in sorted(rows, key=lambda row: row.trial)]
+
+
+def _ask(driver: "Driver", count: int) -> list[int]:
+    asked: list[int] = []
+    with suppress(Full):
+        while len(asked) < count:
+            asked.append(driver.ask())
+    return asked
+
+
+def _waits(known: Any) -> bool:
+    """Whether something else has to come first: the seeds, or a trial that is not decided yet and may turn
+    out to be no proposal."""
+    trials = known.trials is None or known.made < known.trials
+    proposals = known.proposals is None or known.proposed < known.proposals
+    return bool(known.seeding or (trials and proposals and known.undecided and not _room(known)))
+
+
+def _room(known: Any) -> bool:
+    """`rdb.room` by the facts of a moment ago."""
+    trials = known.trials is None or known.made < known.trials
+    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
+
+
+def waiting(store: Store, worker: str) -> bool:
+    """Whether `take` would return WAIT: a look that locks nothing."""
+    known, found = _next(store, worker, 1)
+    return not found and not known.stopped and not known.halted and _waits(known)

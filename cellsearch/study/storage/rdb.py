@@ -1,0 +1,253 @@
+"""Optuna's storage on the engine of a study, with two hooks in its own transactions.
+
+- `check_trial_is_updatable` runs before every write to a trial. Here it also compares the owner of the
+  trial's work item: a late write of a worker that has lost its trial is refused (`Superseded`).
+- `_get_prepared_new_trial` creates a trial while the row of the study is locked. Here it also counts, refuses
+  what is above the target (`Full`), and inserts the work item: totals are exact.
+
+`joined` lets calls of Optuna and statements of ours be one transaction: both commit, or neither does.
+
+`Direct` hands the storage to Optuna. `optuna.create_study` would put a cache in front of an `RDBStorage` that
+keeps every trial in memory; in front of a plain `BaseStorage` it puts none.
+"""
+
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from cellsearch.errors import RunError
+from cellsearch.study.storage.attributes import Distributions
+from cellsearch.study.tables import schema
+from cellsearch.study.tables.database import shown
+from cellsearch.study.tables.schema import Full, Store, Superseded, items, optuna_trials, studies
+
+
+class Sessions(threading.local):
+    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine. All
+    that happens within one call of Optuna has the same one, so that the check of the owner is part of the
+    write."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.own = Session(engine)  # Optuna closes it after each use, and then it begins anew
+        self.joined: Session | None = None
+
+    def __call__(self) -> Session:
+        return self.joined if self.joined is not None else self.own
+
+    def remove(self) -> None:
+        """Sessions are closed after each use."""
+
+
+class CellStorage(RDBStorage):
+    """The storage of one study, in the hands of the process `owner`."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        # Without the initialiser of RDBStorage, which makes an engine of its own: one engine is one
+        # connection a process.
+        self.store, self.owner = store, owner
+        self.engine, self.url, self.engine_kwargs = store.engine, store.url, {}
+        self.skip_compatibility_check = True
+        self.heartbeat_interval = self.grace_period = None
+        self.heartbeat_stale_trial_callback = self.failed_trial_callback = None
+        self.sessions = Sessions(store.engine)
+        self.scoped_session = self.sessions  # type: ignore[assignment]
+        self.planned: Sequence[dict[str, Any]] = ()  # items of a trial that is created by a plan
+
+    @contextmanager
+    def joined(self, connection: Connection) -> Iterator[None]:
+        """Lets every call of this storage, in this thread, be part of the transaction of `connection`."""
+        with (
+            deleted(self.store),
+            Session(connection, join_transaction_mode="create_savepoint") as session,
+        ):
+            self.sessions.joined = session
+            try:
+                yield
+            finally:
+                self.sessions.joined = None
+
+    def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None:
+        here = (items.c.trial_id == trial_id, items.c.study == self.store.study)
+        theirs = (
+            select(optuna_trials.c.study_id).where(optuna_trials.c.trial_id == trial_id).scalar_subquery()
+        )
+        ours = (theirs == schema.bound(self.store.study)).label("ours")
+        rows = self.sessions().execute(select(items.c.owner, items.c.outcome, ours).where(*here)).all()
+        if rows and not rows[0].ours:
+            raise schema.gone(self.store)
+        if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
+            raise Superseded(f"trial {trial_id}")
+        super().check_trial_is_updatable(trial_id, trial_state)  # last: its error may be passed over
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As Optuna does, but none is waiting: `ask` would look for one among all trials, and give a worker
+        the trial that a plain client has enqueued, which has no work item."""
+        if states == (TrialState.WAITING,):
+            return []
+        return super().get_all_trials(study_id, deepcopy, states)
+
+    def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
+        """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
+        with self.sessions() as session:
+            trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
+            self.check_trial_is_updatable(trial_id, trial.state)
+            rows = [
+                {
+                    "trial_id": trial_id, "param_name": name, "param_value": float(value),
+                    "distribution_json": distribution_to_json(ranges[name]),
+                }
+                for name, value in params.items()
+            ]  # fmt: skip
+            session.execute(insert(models.TrialParamModel), rows)
+            session.commit()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As Optuna does, but once: after an error the transaction that it is part of is gone, and its caller
+        tries again. The row of the study is locked in it, so by itself it is a transaction with bounds."""
+        if self.sessions.joined is None:
+            with schema.apart(self.store) as connection, self.joined(connection):
+                return self.create_new_trial(study_id, template_trial)
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
+            return int(self._get_prepared_new_trial(study_id, template_trial, session).trial_id)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        changed = super().set_trial_state_values(trial_id, state, values)
+        if state.is_finished():  # a clock that was set back, or that of another host
+            rows: Any = models.TrialModel.__table__
+            early = (rows.c.trial_id == trial_id, rows.c.datetime_complete < rows.c.datetime_start)
+            with self.sessions() as session:
+                session.execute(update(rows).where(*early).values(datetime_complete=rows.c.datetime_start))
+                session.commit()
+        return changed
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        if session.execute(select(schema.bound(self.store.study))).scalar() != study_id:
+            raise schema.gone(self.store)
+        if not self.planned and not room(session, self.store.study):
+            raise Full
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        row = {"study": self.store.study, "trial": trial.number, "trial_id": trial.trial_id}
+        new = self.planned or [{"piece": 0, "owner": self.owner}]
+        session.execute(insert(items), [row | item for item in new])
+        return trial
+
+
+@contextmanager
+def deleted(store: Store) -> Iterator[None]:
+    """Turns what Optuna says of a row that is gone into a RunError, and its wrapper of a driver's error into
+    that error."""
+    try:
+        yield
+    except StorageInternalError as error:
+        raise error.__cause__ or error from error
+    except KeyError as error:
+        if error.args[:1] != (models.NOT_FOUND_MSG,):
+            raise
+        raise schema.gone(store) from error
+
+
+def room(session: Session | Connection, study: int) -> bool:
+    """Whether the targets of a study leave room for one more trial. One that is not decided yet may become a
+    proposal, so it counts as one."""
+    totals = select(studies.c.trials, studies.c.proposals)
+    target = session.execute(totals.where(studies.c.id == study)).one()
+    made = select(func.count()).select_from(items).where(items.c.study == study)
+    trial = made.where(items.c.kind.in_(("propose", "refine", "")))
+    if target.trials is not None and session.execute(trial).scalar_one() >= target.trials:
+        return False
+    if target.proposals is None:
+        return True
+    proposal = made.where(items.c.kind == "propose")
+    open_ = made.where(items.c.kind == "", items.c.outcome == "")
+    return bool(
+        session.execute(proposal).scalar_one() + session.execute(open_).scalar_one() < target.proposals
+    )
+
+
+def _delegate(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.storage, name)(*args, **kwargs)
+
+    return method
+
+
+_PASSED_ON = (
+    *sorted(BaseStorage.__abstractmethods__), "get_best_trial", "get_n_trials", "get_trial_params",
+    "get_trial_id_from_study_id_trial_number", "get_trial_number_from_id", "check_trial_is_updatable",
+    "set_trial_params",
+)  # fmt: skip
+
+
+def direct(storage: RDBStorage) -> BaseStorage:
+    """`storage` as a `BaseStorage` that Optuna puts no cache in front of."""
+    found: BaseStorage = type("Direct", (BaseStorage,), {name: _delegate(name) for name in _PASSED_ON})()
+    found.storage = storage  # type: ignore[attr-defined]
+    return found
+
+
+def delete_trials(connection: Connection, study_id: int) -> None:
+    """Deletes all trials that Optuna has under this id of a study, and whatever belongs to no trial."""
+    others = select(optuna_trials.c.trial_id).where(optuna_trials.c.study_id != study_id)
+    for table in models.BaseModel.metadata.tables.values():
+        if "trial_id" in table.c and table.name != optuna_trials.name:
+            connection.execute(delete(table).where(table.c.trial_id.not_in(others)))
+    connection.execute(delete(optuna_trials).where(optuna_trials.c.study_id == study_id))
+
+
+def prepare(engine: Engine, url: str) -> None:
+    """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
+    several connections for it, and fail where two processes do it at one instant. A RunError where those that
+    are there are of another version of Optuna."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    schema.prepare(engine, url, lambda connection: _prepare(connection, url))
+
+
+def _prepare(connection: Connection, url: str) -> None:
+    """What Optuna does when it opens a storage."""
+    models.BaseModel.metadata.create_all(connection)
+    info: Any = models.VersionInfoModel.__table__
+    schema = connection.execute(select(info.c.schema_version)).scalar()
+    if schema is None:
+        new = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+        connection.execute(insert(info).values(version_info_id=1, **new))
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() is None and schema in (None, models.SCHEMA_VERSION):
+        context.stamp(versions._create_alembic_script(), versions.get_head_version())
+    compatible(connection, url)
+
+
+def compatible(connection: Connection, url: str) -> None:
+    """A RunError where Optuna's tables are of another version of Optuna: nothing may be written to them."""
+    context, versions = _versions(connection, url)
+    if context.get_current_revision() != versions.get_head_version():
+        raise RunError(
+            f"{shown(url)}: its tables are of another version of Optuna than {optuna.__version__}\n"
+            "upgrade it: optuna storage upgrade --storage URL"
+        )
+
+
+def _versions(connection: Connection, url: str) -> tuple[Any, _VersionManager]:
+    # here: reading verbs do not need it
+    from alembic.runtime.migration import MigrationContext
+
+    versions = _VersionManager.__new__(_VersionManager)  # its initialiser writes, in several transactions
+    versions.url = url
+    return MigrationContext.configure(connection), versions

@@ -1,0 +1,210 @@
+"""Mutation of cells as a sampler of Optuna: for any objective, any storage, and any number of workers.
+
+    import cellsearch as cs
+    import optuna
+
+    def objective(trial):
+        cell = cs.suggest_cell(trial)                       # a seed first, then mutants of the best cells
+        rate = trial.suggest_float("rate", 0.1, 1, log=True)
+        return accuracy(cell, rate)                         # whatever you train and measure
+
+    study = optuna.create_study(direction="maximize", sampler=cs.MutationSampler(["lstm", "gru"], seed=1))
+    study.optimize(objective, n_trials=50)
+    best = cs.suggest_cell(study.best_trial)
+
+The cell of a trial is kept in its attribute `record`, with counts of its structure as parameters (see
+`attributes`). What a trial proposes follows from the seed, its number, and the trials that were there; all
+state of a sampler is in the trials, so that a study goes on in another process, and any number of processes
+work on it.
+
+It is the sampler of `cellsearch search` too, which shows it the tables of the search instead.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.load import load
+from cellsearch.dsl.text import parse
+from cellsearch.errors import RunError
+from cellsearch.study import strategies
+from cellsearch.study.mutation.mutate import breed
+from cellsearch.study.mutation.spec import Limits, MutationSpec
+from cellsearch.study.space import Space, check_seeds, load_space
+from cellsearch.study.space.model import Strategy
+from cellsearch.study.storage.attributes import (
+    PREFIX,
+    RECORD,
+    distributions,
+    record_of,
+    structure,
+    within,
+    write,
+)
+from cellsearch.study.storage.trial_view import TrialView
+from cellsearch.study.strategies import Decision, NothingLeft, Propose, View
+
+
+def breeding(mutation: MutationSpec, limits: Limits) -> Propose:
+    """Mutation as a space says."""
+
+    def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
+        child = breed(cell, rng, mutation, limits)
+        return child.cell, [edit.json() for edit in child.recorded]
+
+    return propose
+
+
+class MutationSampler(BaseSampler):
+    """Proposes cells to `suggest_cell`: first the seeds, then as the strategy of a space decides, such as
+    mutants of one of the best cells of completed trials.
+
+    `space` is a search space (a name, a YAML file, or a `Space`), of which the seeds, `strategy`, `mutation`
+    and `limits` count; or seeds alone, cells or names, with the defaults of a space and no refinement.
+    `others` samples all other parameters, by chance where None. It may slow down with the number of trials,
+    as TPE does. Without `parameters` a trial has the record of its cell alone, which is one write to the
+    storage instead of seven, and plots have nothing to show. `propose` replaces the mutation of the space.
+    """
+
+    def __init__(
+        self,
+        space: Space | str | Cell | Sequence[Cell | str],
+        *,
+        seed: int | None = None,
+        others: BaseSampler | None = None,
+        parameters: bool = True,
+        propose: Propose | None = None,
+    ) -> None:
+        found = load_space(space) if isinstance(space, str) else space
+        if isinstance(found, Space):
+            self.seeds = tuple(check_seeds(found).values())
+            self.strategy, self.mutation, self.limits = found.strategy, found.mutation, found.limits
+        else:
+            cells = [found] if isinstance(found, Cell) else found
+            self.seeds = tuple(load(cell) if isinstance(cell, str) else cell for cell in cells)
+            self.strategy, self.mutation, self.limits = Strategy(refine=0.0), MutationSpec(), Limits()
+        if not self.seeds:
+            raise RunError("there is no cell to begin with\nname one, as in MutationSampler(['lstm'])")
+        self.seed = seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
+        self.parameters = parameters
+        self.others = others if others is not None else RandomSampler(seed=seed)
+        self.propose = propose
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ranges = distributions(self.limits, self.seeds)
+        self._lock = threading.Lock()  # the jobs of one process share a sampler
+        self._given: dict[int, Mapping[str, int]] = {}  # number of a trial -> the parameters of its cell
+        self._trials = TrialView(self.seeds, self.strategy, self.limits)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+
+    def decide(self, study: Study, number: int, view: View | None = None) -> Decision:
+        """The cell of trial `number`, from what `view` shows, or else from the trials of the study.
+        NothingLeft where there is none."""
+        propose = self.propose or breeding(self.mutation, self.limits)
+        rng = np.random.default_rng((self.seed, number, 0))
+        if view is not None:
+            return named(strategies.decide(self.strategy, view, propose, rng), number)
+        with self._lock:
+            view = self._trials
+            view.read(study)
+            unmet = next((seed for seed in self.seeds if fingerprint(seed) not in view.met), None)
+            if unmet is not None:
+                decision = Decision("seed", unmet, fingerprint(unmet), "")
+            else:
+                decision = named(strategies.decide(self.strategy, view, propose, rng), number)
+            view.met.setdefault(decision.fingerprint, number)
+        return decision
+
+    def give(self, trial: Trial) -> Cell:
+        """Chooses the cell of a trial, and records it there."""
+        try:
+            decision = self.decide(trial.study, trial.number)
+        except NothingLeft as error:
+            raise RunError(str(error)) from error
+        record = record_of(
+            decision.kind, decision.cell, decision.fingerprint, parent=decision.parent, edits=decision.edits
+        )
+        self.write(trial, record, decision.cell)
+        return decision.cell
+
+    def write(self, trial: Trial, record: Mapping[str, Any], cell: Cell) -> None:
+        """Gives a trial the record of its cell, and its parameters."""
+        params = within(structure(cell), self._ranges) if self.parameters else {}
+        self._given[trial.number] = params
+        try:
+            write(trial, record, params, self._ranges)
+        finally:
+            del self._given[trial.number]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """What `others` samples together: nothing of ours."""
+        space = self.others.infer_relative_search_space(study, trial)
+        return {name: bounds for name, bounds in space.items() if not name.startswith(PREFIX)}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """By `others`."""
+        return self.others.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A parameter of the cell that was proposed; any other by `others`."""
+        given = self._given.get(trial.number, {})
+        if param_name in given:
+            return given[param_name]
+        return self.others.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Told to `others`."""
+        self.others.before_trial(study, trial)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Told to `others`."""
+        self.others.after_trial(study, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Of `others`: proposals follow from the number of a trial, which no two trials share."""
+        self.others.reseed_rng()
+
+
+def suggest_cell(trial: BaseTrial) -> Cell:
+    """The cell of a trial: the recorded one, else one that its study's `MutationSampler` proposes now.
+
+    A frozen trial has its cell too, `study.best_trial` for instance. RunError where no sampler can tell.
+    """
+    record = trial.user_attrs.get(RECORD)
+    if record is not None:
+        return parse(record["cell"])
+    if isinstance(trial, Trial) and isinstance(trial.study.sampler, MutationSampler):
+        return trial.study.sampler.give(trial)
+    raise RunError(
+        f"trial {trial.number} has no cell, and its study no sampler that proposes one\n"
+        "make it with optuna.create_study(sampler=cellsearch.MutationSampler(['lstm', 'gru']))"
+    )
+
+
+def named(decision: Decision, number: int) -> Decision:
+    """A proposal called after its trial; fingerprints ignore names."""
+    if decision.kind != "propose":
+        return decision
+    return replace(decision, cell=replace(decision.cell, name=f"m{number}"))

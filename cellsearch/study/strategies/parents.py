@@ -1,0 +1,175 @@
+"""The table of strategies: how each chooses a cell to refine or a parent to mutate, by the name that the
+space gives.
+
+In: the strategy's options, a `View`, a `numpy.random.Generator`. Out: a `Decision`. All three proposals go
+through the same filter and the same stages, and are scored alike, so that they compare at equal cost.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.errors import CellError
+from cellsearch.study.scoring.fronts import fronts
+from cellsearch.study.scoring.ranking import Standing
+from cellsearch.study.space import Strategy
+from cellsearch.study.strategies.view import Decision, NothingLeft, Propose, View
+
+NO_SEED = "every seed has failed, so that there is no cell to mutate; `cellsearch status` has the cause"
+DRAWS = 100  # mutants before a trial gives up proposing: in a large space the first is nearly always new
+
+Mutant = tuple[str, Cell, Sequence[Any]]  # the parent, the child, the edits
+Choose = Callable[[Strategy, View, Propose, np.random.Generator], Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A strategy. Its stages may inherit settings from a parent (section 3.3 of Jozefowicz et al.)."""
+
+    about: str
+    decide: Choose
+    inherits: bool
+    refines: bool
+
+
+def decide(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
+    """The cell of the next trial. Raises NothingLeft where no cell has a setting that was not run."""
+    return STRATEGIES[strategy.name].decide(strategy, view, propose, rng)
+
+
+def refining(strategy: Strategy) -> float:
+    """The share of trials that refine, where there is anything to refine."""
+    return strategy.refine if STRATEGIES[strategy.name].refines else 0.0
+
+
+def of_the_list(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
+    """With probability `strategy.refine` a cell of the list again, else a mutant of one of it (Jozefowicz et
+    al. 2015, section 3.1).
+
+    A cell without an untried setting is not drawn for refining; where there is none to refine it proposes,
+    and where no mutant with anything left to run is found in `DRAWS` it refines.
+    """
+    listed = view.listed()
+    if not listed:
+        raise NothingLeft(NO_SEED)
+    refinable = view.refinable(listed)
+    if rng.random() < strategy.refine and refinable:
+        return _refine(view, refinable, rng)
+
+    def draw() -> Mutant:
+        parent = listed[int(rng.integers(len(listed)))]
+        return parent, *propose(view.cell(parent), rng)
+
+    found = _fresh(view, draw)
+    if isinstance(found, Decision):
+        return found
+    if refinable:
+        return _refine(view, refinable, rng)
+    raise _nothing(f"{len(listed)} listed cells", found)
+
+
+def of_the_population(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
+    """A mutant of the best of a sample of the last cells (regularised evolution: Real et al. 2019, algorithm
+    1): the child enters, the oldest leaves. Nothing is refined: age alone removes a cell.
+
+    The sample is drawn with replacement, as there. What the paper does not have is chosen so:
+
+    - The population begins with the seeds, as a search of cells does, not with random cells, and grows until
+      it is full. Until then the sample is smaller in proportion: the best of 25 out of two would be the
+      better one always, a climb without variety where the paper is at its most varied.
+    - A cell that fails the memorisation filter does not enter: it has no fitness, and nine in ten fail, so
+      that the population would be theirs. One that fails a later stage does: it has one, a low one.
+    - Fitter is who passed more tasks, then who has the higher score so far: a score over one task is no
+      comparison for one over three.
+    """
+    population = view.population()
+    if not population:
+        raise NothingLeft(NO_SEED)
+    share = len(population) / strategy.population
+    size = max(1, round(strategy.sample * min(1.0, share)))
+
+    def draw() -> Mutant:
+        sample = [population[k] for k in rng.integers(len(population), size=size)]
+        parent = _fittest(sample, strategy, view, rng).fingerprint
+        return parent, *propose(view.cell(parent), rng)
+
+    found = _fresh(view, draw)
+    if isinstance(found, Decision):
+        return found
+    raise _nothing(f"{len(population)} cells of the population", found)
+
+
+def _fittest(
+    sample: Sequence[Standing], strategy: Strategy, view: View, rng: np.random.Generator
+) -> Standing:
+    """The best of a sample, the first among equals; with `rank: pareto` one of the front of those that
+    passed the most tasks."""
+    tasks = list(view.units)
+
+    def passed(member: Standing) -> int:
+        return tasks.index(member.place) if member.place else len(tasks)
+
+    if strategy.rank == "score":
+        return max(sample, key=lambda member: (passed(member), member.score))
+    most = max(map(passed, sample))
+    able = {member.fingerprint: member for member in sample if passed(member) == most}
+    front = fronts([(member.score, view.cost(mark)) for mark, member in able.items()])[0]
+    return list(able.values())[front[int(rng.integers(len(front)))]]
+
+
+def of_chance(strategy: Strategy, view: View, propose: Propose, rng: np.random.Generator) -> Decision:
+    """A seed, and `strategy.walk` mutations of it one after another: what the others find without choosing.
+
+    Nothing that was found counts, and nothing is refined. A walk has a length because one mutation alone
+    stays beside the seeds, where the others search only at first.
+    """
+    low, high = strategy.walk
+
+    def draw() -> Mutant:
+        parent = view.seeds[int(rng.integers(len(view.seeds)))]
+        cell, edits = view.cell(parent), list[Any]()
+        for _ in range(int(rng.integers(low, high, endpoint=True))):
+            cell, more = propose(cell, rng)
+            edits += more
+        return parent, cell, edits
+
+    found = _fresh(view, draw)
+    if isinstance(found, Decision):
+        return found
+    raise _nothing(f"{len(view.seeds)} seeds", found)
+
+
+def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> Decision:
+    chosen = refinable[int(rng.integers(len(refinable)))]
+    return Decision("refine", view.cell(chosen), chosen, chosen)
+
+
+def _fresh(view: View, draw: Callable[[], Mutant]) -> Decision | str:
+    """The first of `DRAWS` mutants that has anything left to run, or why there is none."""
+    reason = "all of theirs are run"
+    for _ in range(DRAWS):
+        try:
+            parent, child, edits = draw()
+        except CellError as error:  # this parent has no acceptable mutant; another one may have
+            reason = str(error)
+            continue
+        fingerprint = view.counts_as(child)
+        if view.runnable(fingerprint):
+            return Decision("propose", child, fingerprint, parent, tuple(edits))
+    return reason
+
+
+def _nothing(among: str, reason: str) -> NothingLeft:
+    return NothingLeft(f"nothing left to evaluate among {among} and {DRAWS} mutants: {reason}")
+
+
+STRATEGIES: Mapping[str, Way] = {
+    "jozefowicz2015": Way("refines or mutates one of the best", of_the_list, True, True),
+    "evolution": Way(
+        "regularised; mutates the best of a sample of the last cells", of_the_population, True, False
+    ),
+    "random": Way("no selection; mutates a seed a few times", of_chance, False, False),
+}

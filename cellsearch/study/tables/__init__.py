@@ -1,0 +1,14 @@
+"""Our tables beside Optuna's. Nothing here loads Optuna.
+
+database       a storage URL -> an engine; errors of drivers as messages
+sqlite_files   the files of an SQLite database: opened safely, backed up
+schema         the tables, transactions, the version
+records        the facts of a study: created once, checked when it continues
+work_items     work items and stages, as they are read
+queries        stages, scores and counts
+cellrecords    cells and equivalent cells
+costs          sizes of cells
+table_view     what a strategy sees of a study
+integrity      contradictions in a study that was received or damaged
+outbox         results that wait for a database that is away
+"""

@@ -1,0 +1,269 @@
+"""The way to a database: a storage URL in, an engine out, and errors for people instead of the driver's.
+
+SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds the password of a URL.
+"""
+
+import json
+import os
+import sqlite3
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.study.tables import sqlite_files
+
+BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
+CONNECT_SECONDS = 10
+SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
+
+
+class Unavailable(RunError):
+    """The database cannot be reached or is locked now; the same call may work later."""
+
+
+def shown(url: str) -> str:
+    """`url` without its password."""
+    try:
+        parsed = make_url(url)
+        hidden = {name: "hidden" for name in parsed.query if "password" in name}
+        return printable(parsed.update_query_dict(hidden).render_as_string(hide_password=True))
+    except ArgumentError:
+        scheme, colon, _ = url.partition(":")
+        return printable(scheme + (":…" if colon else ""))
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an SQLite URL; None for a server and for a database in memory."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def url_of(file: Path) -> str:
+    """The storage URL of an SQLite file."""
+    url = URL.create("sqlite", database=str(file)).render_as_string(False)
+    if make_url(url).database != str(file):  # SQLAlchemy 2.0 does not quote
+        raise UsageError(f"{printable(str(file))!r} cannot stand in a database URL; use another directory")
+    return url
+
+
+def driven(url: str) -> URL:
+    """`url` with the driver of ours, psycopg, where it names a PostgreSQL server and no driver."""
+    parsed = make_url(url)
+    bare = parsed.drivername in ("postgresql", "postgres")
+    return parsed.set(drivername="postgresql+psycopg") if bare else parsed
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
+    backend = driven(url).get_backend_name()
+    if backend == "sqlite":
+        return {"connect_args": {"timeout": BUSY_SECONDS, "factory": sqlite_files.Connection}}
+    # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
+    # Servers allow a hundred by default.
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
+    if backend == "postgresql":
+        alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
+        # a database without an encoding (SQL_ASCII) would give bytes for text
+        # a prepared statement belongs to a connection, and a pooler may give every transaction another one
+        options["connect_args"] = {**bounds, **alive, "prepare_threshold": None, "client_encoding": "utf8"}
+    return options
+
+
+def connect(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
+    RunError.
+
+    With `read_only` every write fails, and an SQLite file is opened without the right to change it.
+    """
+    with translated(url), warnings.catch_warnings():
+        warnings.simplefilter("error", SAWarning)
+        if (file := file_of(url)) is not None:
+            sqlite_files.check(file)
+        options = engine_options(url)
+        if read_only and driven(url).get_backend_name() == "postgresql":
+            options["execution_options"] = {"postgresql_readonly": True}
+        engine = create_engine(_opened(driven(url), read_only), **options)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure)
+            if read_only:
+                event.listen(engine, "connect", _query_only)
+            event.listen(engine, "begin", _begin)
+            sqlite_files.watch(engine)
+        elif engine.dialect.name == "postgresql":
+            _close_with(engine)
+        return engine
+
+
+def settle(engine: Engine) -> None:
+    """Ends work on a database: connections are closed, and an SQLite file holds everything by itself.
+
+    SQLite moves its write-ahead log into the file when the last connection closes, unless that is one that
+    only reads. A copy of the file alone would then lack what the log holds.
+    """
+    if engine.dialect.name == "sqlite":
+        with suppress(RunError, DBAPIError, sqlite3.Error), engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.look()
+            driver.execute(f"PRAGMA busy_timeout={1_000 * SETTLE_SECONDS}")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()  # as far as readers allow
+    engine.dispose()
+
+
+def _close_with(engine: Engine) -> None:
+    """Closes the connections of an engine that nobody uses any more: a server has only so many.
+
+    What does it must not lead back to the engine, or to its pool, which does: then neither would ever go.
+    """
+    made: set[Any] = set()
+    event.listen(engine, "connect", lambda connection, _record: made.add(connection))
+    event.listen(engine, "close", lambda connection, _record: made.discard(connection))
+    weakref.finalize(engine, _close, made)
+
+
+def _close(connections: set[Any]) -> None:
+    while connections:
+        connections.pop().close()
+
+
+def _opened(url: URL, read_only: bool) -> URL:
+    """`url` with the mode in which its SQLite file is opened.
+
+    Beside a database with a write-ahead log SQLite makes two files even to read it. Where they are missing
+    and this user may not write to the file, or not beside it, no process works on it: it is read as a file
+    that does not change (`immutable`). Files made by a reader would belong to that user, and keep a search of
+    the owner from its own database.
+    """
+    file = file_of(url.render_as_string(False))
+    if file is None or not file.is_file():
+        return url
+    beside = os.access(file.absolute().parent, os.W_OK)
+    alone = not file.with_name(f"{file.name}-wal").exists()
+    if alone and not (beside and (os.access(file, os.W_OK) or not read_only)):
+        mode = {"immutable": "1"}
+    elif read_only:
+        mode = {"mode": "ro"}
+    else:
+        return url
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={**mode, "uri": "true"})
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are ours: the driver would begin them too late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _query_only(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    sqlite_files.look(connection)  # SQLite would go on in a file that nobody can see
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turns what the database driver raises into a RunError that says what to do."""
+    try:
+        yield
+    except NoSuchModuleError as error:
+        raise RunError(
+            f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
+        ) from error
+    except (ArgumentError, SAWarning) as error:  # of a warning: what stands behind a ? and means nothing
+        raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
+    except ModuleNotFoundError as error:
+        what = "'cellsearch[postgres]'" if error.name == "psycopg" else error.name
+        raise RunError(f"{shown(url)} needs the package {error.name!r}: pip install {what}") from error
+    except PoolTimeout as error:
+        raise Unavailable(f"{shown(url)}: all connections of this process are in use") from error
+    except DBAPIError as error:
+        raise _explained(url, error) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(
+            f"{shown(url)}: what was recorded cannot be read ({error})\n"
+            f"{sqlite_files.remedy(file_of(url), DAMAGED)}"
+        ) from error
+
+
+DAMAGED = (
+    "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
+    "`sqlite3 FILE .recover` saves what can be read"
+)
+ELSE = "this file is something else, or was destroyed; move it away or choose another --name"
+REMEDIES = (  # what the driver says -> what to do about it
+    ("database is locked", "another program holds it; close that program, then give the same command again"),
+    ("lock timeout", "another program holds it; close that program, then give the same command again"),
+    ("too many clients", "start fewer workers, or raise max_connections of the server"),
+    ("too many connections", "start fewer workers, or raise the connection limit of this user or database"),
+    ("connection slots", "start fewer workers, or raise max_connections of the server"),
+    ("password", "check user and password"),
+    ('role "', "check user and password"),
+    ("pg_hba", "the server does not let this user or this machine in; ask who runs it"),
+    ('database "', "is its name right? an empty one is made with `createdb`"),
+    ("permission denied", "this user may not do that there; ask who runs the server"),
+    ("full", "the disk is full; free some space, then give the same command again: nothing recorded is lost"),
+    (
+        "no space",
+        "the disk is full; free some space, then give the same command again: nothing recorded is lost",
+    ),
+    ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
+    ("read-only", "it was opened for reading alone"),
+    ("readonly", "it cannot be written to; change its permissions or those of its directory"),
+    ("not a database", ELSE),
+    ("malformed", DAMAGED),
+    ("could not decode", DAMAGED),
+    ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
+    ("constraint", "it contradicts what is recorded there; `cellsearch check` says whether that is damaged"),
+    ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
+    ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),
+)
+# Of a server: it is cut off, starting or ending, full of connections, or asks for the transaction again.
+PASSING = ("08", "57P", "53300", "40", "55P03", "25P03")
+BUSY = ("database is locked", "too many connections")  # the latter of a user or a database; it has no state
+LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  # to ask again is no use
+
+
+def said(url: str, error: BaseException) -> str:
+    """The first line of what a driver says, without the password."""
+    text = str(error).strip() or type(error).__name__
+    parsed = make_url(url)
+    for secret in (parsed.password, *(parsed.query[name] for name in parsed.query if "password" in name)):
+        text = text.replace(str(secret), "***") if secret else text
+    return printable(text.splitlines()[0])
+
+
+def _explained(url: str, error: DBAPIError) -> RunError:
+    assert error.orig is not None
+    line = said(url, error.orig)
+    lower = line.lower()
+    remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
+    if remedy in (DAMAGED, ELSE):
+        remedy = sqlite_files.remedy(file_of(url), remedy)
+    return (Unavailable if _passing(error, lower) else RunError)(f"{shown(url)}: {line}\n{remedy}")
+
+
+def _passing(error: DBAPIError, lower: str) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated or any(word in lower for word in BUSY):
+        return True
+    if state is not None:
+        return str(state).startswith(PASSING)
+    return "connection" in lower and not any(word in lower for word in LASTING)

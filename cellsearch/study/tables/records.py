@@ -1,0 +1,273 @@
+"""The facts of a study: created once, checked when it goes on, read by every verb.
+
+Work on a study (trials, stages, claims) is in `storage.trials`, the processes that do it in `liveness`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, Engine, func, inspect, select, update
+
+from cellsearch.errors import RunError, printable
+from cellsearch.study.tables import database, schema
+from cellsearch.study.tables.schema import Store, reading, writing
+
+#: Raised only when the same study would give other numbers; a study of another number is read, not continued.
+#: 2: of equivalent cells one is trained.
+#: 3: on a CPU what depends on the input alone is computed once for each symbol.
+#: 4: proposals follow from Optuna's number of the trial; training is that of 3, so `migrate` goes on with 3.
+#: 5: mutants have no dead states; training is that of 3.
+NUMERICS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What scores on a task are measured in: the baseline's best accuracy, once all its settings are done."""
+
+    accuracy: float | None  # None: every setting of the baseline diverged
+    floor: float  # accuracy of the best predictor that sees the current symbol alone
+    kept: bool  # False: the baseline learns nothing there, so the task could rank nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """When a study is done: at the first of these totals. None: no limit."""
+
+    trials: int | None = None  # proposals and refinements
+    proposals: int | None = None  # proposals alone
+
+    def expected(self, refining: float) -> int:
+        """About how many trials that makes, where that share of them refines."""
+        proposals = None if self.proposals is None else round(self.proposals / max(1e-3, 1 - refining))
+        return min(n for n in (self.trials, proposals) if n is not None)
+
+    def nearest(self, trials: int, proposals: int) -> tuple[str, int, int]:
+        """The total that is met first, when so many have ended: its name, how many of it, and of how many."""
+        totals = [("trials", trials, self.trials), ("proposals", proposals, self.proposals)]
+        known = [(name, done, of) for name, done, of in totals if of is not None]
+        return max(known, key=lambda total: total[1] / total[2] if total[2] else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a study remembers about itself."""
+
+    name: str
+    space: str  # YAML text as run
+    numerics: int
+    program: str
+    seed: int
+    data: Mapping[str, str]  # stage -> digest
+    baseline: Mapping[str, Unit] | None  # stage -> unit; None until the baseline is done
+    trials: int | None  # the target: proposals and refinements in total; None: no limit
+    proposals: int | None  # the target: proposals alone; None: no limit
+    seconds: float
+    cause: str
+    stopped: str
+    halted: bool
+
+    @property
+    def target(self) -> Target:
+        """When it is done."""
+        return Target(self.trials, self.proposals)
+
+    @property
+    def units(self) -> dict[str, float]:
+        """Stage -> the accuracy that counts as 1, for the kept tasks, in the order of the space."""
+        return {t: u.accuracy for t, u in (self.baseline or {}).items() if u.kept and u.accuracy is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A cell that starts the search: evaluated on the whole grid of every task."""
+
+    name: str
+    fingerprint: str
+    function: str  # functional fingerprint
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What may not change while a study lives."""
+
+    space: str
+    seed: int
+    data: Mapping[str, str]
+    numerics: int = NUMERICS
+
+
+def find(url: str, name: str, *, read_only: bool = False) -> Store | None:
+    """The study of that name, or None where it, its tables or its file are not there."""
+    engine = database.connect(url, read_only=read_only)
+    known = bound(engine, url)
+    return Store(engine, url, known[name], name) if name in known else None
+
+
+def open_study(url: str, name: str, *, read_only: bool = False) -> Store:
+    """The study of that name; a RunError with the known names where there is none."""
+    engine = database.connect(url, read_only=read_only)
+    known = bound(engine, url)
+    if name not in known:
+        there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"
+        raise RunError(f"no study {printable(name)!r} in {database.shown(url)}\n{there}")
+    return Store(engine, url, known[name], name)
+
+
+def bound(engine: Engine, url: str) -> dict[str, int]:
+    """The studies in a database: name -> id in our tables. A uuid binds them, since Optuna uses the ids of
+    deleted studies again."""
+    file = database.file_of(url)
+    if file is not None and not file.exists():
+        return {}  # opening it would make it
+    with reading(engine, url) as connection:
+        if not compatible(connection, url):
+            return {}
+        studies, theirs, attributes = schema.studies, schema.optuna_studies, schema.optuna_attributes
+        key = (attributes.c.key == schema.STUDY_KEY, attributes.c.study_id == theirs.c.study_id)
+        query = select(theirs.c.study_name, attributes.c.value_json).where(*key)
+        ids = {row.uuid: row.id for row in connection.execute(select(studies.c.uuid, studies.c.id))}
+        named = ((row.study_name, json.loads(row.value_json)) for row in connection.execute(query))
+        return {name: ids[uuid] for name, uuid in named if uuid in ids}
+
+
+def optuna_id(store: Store) -> int:
+    """Optuna's id of a study."""
+    theirs = schema.optuna_studies
+    with reading(store.engine, store.url) as connection:
+        query = select(theirs.c.study_id).where(theirs.c.study_name == store.name)
+        return int(connection.execute(query).scalar_one())
+
+
+def compatible(connection: Connection, url: str) -> bool:
+    """Whether there are tables of this program's version; False where there are none. A RunError where they
+    are older or newer."""
+    found = schema.version_of(connection)
+    if found > schema.VERSION:
+        raise RunError(
+            f"{database.shown(url)}: its tables are of a newer cellsearch (schema {found}, not "
+            f"{schema.VERSION})\nupgrade this one: pip install --upgrade cellsearch"
+        )
+    if 0 < found < schema.VERSION:
+        raise RunError(
+            f"{database.shown(url)}: its tables are of an earlier cellsearch (schema {found}, not "
+            f"{schema.VERSION})\nbring them up to date: cellsearch migrate NAME (or --storage URL)"
+        )
+    return found == schema.VERSION and inspect(connection).has_table(schema.optuna_studies.name)
+
+
+def facts(store: Store) -> Facts:
+    """What the study remembers about itself."""
+    with reading(store.engine, store.url) as connection:
+        return facts_in(connection, store)
+
+
+def facts_in(connection: Connection, store: Store) -> Facts:
+    """The same within a transaction."""
+    row = connection.execute(select(schema.studies).where(schema.studies.c.id == store.study)).one()
+    units = None
+    if row.baseline is not None:
+        units = {task: Unit(**unit) for task, unit in json.loads(row.baseline).items()}
+    return Facts(
+        store.name, row.space, row.numerics, row.program, row.seed, json.loads(row.data), units, row.trials,
+        row.proposals, row.seconds, row.cause, row.stopped, bool(row.halted),
+    )  # fmt: skip
+
+
+def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -> None:
+    """Refuses to mix: a RunError that shows what differs between the study and what is wanted now.
+
+    `differences` are those of the space, found by whoever can read it.
+    """
+    found = list(differences)
+    if known.numerics != wanted.numerics:
+        found.append(f"numerics: the study has {known.numerics}, this program {wanted.numerics}")
+    if known.seed != wanted.seed:
+        found.append(f"seed: the study has {known.seed}, not {wanted.seed}")
+    for task in sorted(known.data.keys() | wanted.data.keys()):
+        was, now = known.data.get(task, "none"), wanted.data.get(task, "none")
+        if was != now:
+            found.append(f"data of {task}: the study has {was[:12]}, here is {now[:12]}")
+    if found:
+        listed = "\n".join(f"  {line}" for line in found)
+        raise RunError(
+            f"the study {known.name!r} was made under other conditions:\n{listed}\n"
+            "results of both must not be mixed: choose another --name, or go back to those conditions"
+        )
+
+
+def extend(store: Store, target: Target, space: str | None = None) -> None:
+    """Sets the target (totals) and lets workers take trials again: a new `search` starts with a clean streak.
+
+    `space` is the text of the space with what may change in it (`space.MAY_CHANGE`) as it is now.
+    A study whose baseline learns none of the tasks cannot go on: a RunError says so again.
+    """
+    known = facts(store)
+    if known.baseline is not None and not known.units:
+        raise RunError(known.stopped)
+    values = asdict(target) | {"streak": 0, "cause": "", "stopped": "", "halted": False}
+    if space is not None:
+        values["space"] = space
+    _update(store, values)
+
+
+def halt(store: Store, stopped: str = "") -> None:
+    """From now on no worker takes a trial; `stopped` says why where it is a failure."""
+    _update(store, {"halted": True, "stopped": stopped} if stopped else {"halted": True})
+
+
+def spend(store: Store, seconds: float) -> None:
+    """Adds to the time that searching has taken."""
+    _update(store, {"seconds": schema.studies.c.seconds + seconds})
+
+
+def _update(store: Store, values: Mapping[str, object]) -> None:
+    with writing(store) as connection:
+        connection.execute(update(schema.studies).where(schema.studies.c.id == store.study).values(**values))
+
+
+def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: float) -> Facts:
+    """Settles the unit of every task: the best accuracy of the cell `baseline` (a fingerprint) now.
+
+    A task is kept where that accuracy exceeds `floors[task] + margin`. Where none is kept the study stops.
+    The first caller settles it, later ones read it.
+    """
+    with writing(store) as connection:
+        known = facts_in(connection, store)
+        if known.baseline is not None:
+            return known
+        stages = schema.stages
+        rows = connection.execute(
+            select(stages.c.task, func.max(stages.c.accuracy))
+            .where(stages.c.study == store.study, stages.c.fingerprint == baseline)
+            .group_by(stages.c.task)
+        )
+        best: dict[str, float | None] = {row[0]: row[1] for row in rows}
+        units = {}
+        for task, floor in floors.items():
+            accuracy = best.get(task)
+            units[task] = Unit(accuracy, floor, accuracy is not None and accuracy > floor + margin)
+        values: dict[str, object] = {
+            "baseline": json.dumps({task: asdict(unit) for task, unit in units.items()})
+        }
+        if not any(unit.kept for unit in units.values()):
+            values["stopped"] = (
+                "the baseline learns none of the tasks: " + "; ".join(dropped(units, margin)) + "\n"
+                "give it more epochs, larger data or a better grid in the space, and a new --name"
+            )
+        connection.execute(update(schema.studies).where(schema.studies.c.id == store.study).values(**values))
+        return facts_in(connection, store)
+
+
+def dropped(units: Mapping[str, Unit], margin: float) -> list[str]:
+    """One line for each task that is not used, with the reason."""
+    lines = []
+    for task, unit in units.items():
+        if not unit.kept:
+            best = "nothing (every setting diverged)" if unit.accuracy is None else f"{unit.accuracy:.4f}"
+            lines.append(
+                f"{task}: the baseline reaches {best}, "
+                f"a memoryless predictor {unit.floor:.4f} (margin {margin:g})"
+            )
+    return lines

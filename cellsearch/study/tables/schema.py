@@ -1,0 +1,342 @@
+"""The tables beside Optuna's, and the transactions that read and write them.
+
+They hold what Optuna has no place for: work items, claims, recorded stages, cells and which of them are
+equivalent, workers. The SQL is portable: SQLite for one machine, PostgreSQL for several. On SQLite every
+write locks the whole file first. On PostgreSQL a change to the study as a whole (`writing`) locks the study,
+so that what a transaction reads still holds when it commits; a change to the rows of one worker (`apart`)
+locks those alone, so that a thousand workers do not queue for each other. A transaction that needs both locks
+the study first.
+
+No setting and no lock outlives its transaction: a pooler in front of the server (pgbouncer) may give every
+transaction another connection.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    column,
+    func,
+    inspect,
+    literal,
+    select,
+    table,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from cellsearch.errors import RunError
+from cellsearch.study.tables import database
+from cellsearch.study.tables.database import translated
+
+_LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL database
+
+META = MetaData()
+VERSION = 2  # of these tables; `migrations` has the way from each earlier one
+
+OLD_TABLE = "cellsearch_slots"  # of version 1, which had no table with its version
+version = Table("cellsearch_schema", META, Column("version", Integer, primary_key=True))
+
+studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` there, which holds the uuid
+    "cellsearch_study",
+    META,
+    Column("id", Integer, primary_key=True),
+    Column("uuid", String(36), nullable=False, unique=True),
+    Column("space", Text, nullable=False),  # the text of the space as it is run
+    Column("numerics", Integer, nullable=False),  # raised by the program only when results change
+    Column("program", String(64), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),  # JSON: stage -> digest of its data set
+    Column("baseline", Text),  # JSON: stage -> Unit, once frozen
+    Column("trials", Integer),  # the target: proposals and refinements in total; NULL: no limit
+    Column("proposals", Integer),  # the target: proposals alone; NULL: no limit
+    Column("seconds", Float, nullable=False, default=0.0),  # spent by all `search` commands
+    Column("streak", Integer, nullable=False, default=0),  # failures in a row
+    Column("cause", Text, nullable=False, default=""),  # of the first failure of the streak
+    Column("stopped", Text, nullable=False, default=""),  # why no trial may be taken, "" while trials may be
+    Column("halted", Boolean, nullable=False, default=False),  # the time of the last `search` was up
+    sqlite_autoincrement=True,  # no id is used twice
+)
+
+cells = Table(
+    "cellsearch_cell",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parent", String(64), nullable=False, default=""),
+    Column("edits", Text, nullable=False, default="[]"),  # JSON: the mutations that made it from its parent
+    Column("trial", Integer, nullable=False),  # the first trial of it
+    Column("seed", Boolean, nullable=False, default=False),
+    Column("score", Float),  # of a cell that passed every kept task, over the trials that have ended
+    Index("cellsearch_cell_score", "study", "score"),
+)
+
+functions = Table(  # the key is the promise that of equivalent cells one is trained
+    "cellsearch_function",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("function", String(64), primary_key=True),  # functional fingerprint
+    Column("fingerprint", String(64), nullable=False),  # of the cell that is trained for all of them
+)
+
+equivalents = Table(  # proposals that are equivalent to a recorded cell and count as that cell
+    "cellsearch_equivalent",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),  # its own
+    Column("cell", String(64), nullable=False),  # fingerprint of the cell it counts as
+    Column("name", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parent", String(64), nullable=False),
+    Column("edits", Text, nullable=False),
+    Column("trial", Integer, nullable=False),
+    Index("cellsearch_equivalent_cell", "study", "cell"),
+    Index("cellsearch_equivalent_trial", "study", "trial"),
+)
+
+items = Table(  # work items: who may write to a trial; a seed has several, any other trial one
+    "cellsearch_item",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("trial", Integer, primary_key=True),  # Optuna's number
+    Column("piece", Integer, primary_key=True),
+    Column("trial_id", Integer, nullable=False),  # Optuna's id
+    Column("kind", String(16), nullable=False, default=""),  # baseline, seed, propose, refine; "": undecided
+    Column("owner", String(64), nullable=False, default=""),  # id of the worker; "": free
+    Column("attempts", Integer, nullable=False, default=0),  # crashes since the last recorded stage
+    Column("fingerprint", String(64), nullable=False, default=""),
+    Column("parent", String(64), nullable=False, default=""),
+    Column("task", String(255), nullable=False, default=""),  # of a baseline piece; where a proposal failed
+    Column("outcome", String(16), nullable=False, default=""),  # baseline, ranked, filtered, failed; "": open
+    Column("cause", Text, nullable=False, default=""),
+    Column("score", Float),
+    Column("seconds", Float, nullable=False, default=0.0),
+    Index("cellsearch_item_open", "study", "outcome", "owner", "trial", "piece"),  # in the order of `take`
+    Index("cellsearch_item_counts", "study", "kind", "outcome", "trial"),
+    Index("cellsearch_item_trial", "trial_id", "study"),
+)
+
+stages = Table(  # the unit of record: one cell, one task, its settings
+    "cellsearch_stage",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("piece", Integer, primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("outcomes", Text, nullable=False),  # JSON: one object per setting
+    Column("settings", Integer, nullable=False),
+    Column("trained", Integer, nullable=False),  # settings that have an accuracy
+    Column("accuracy", Float),  # and the rest of this row: of the best setting
+    Column("loss", Float),
+    Column("setting", String(255)),  # its values as text
+    Column("parameters", Integer),
+    Column("hidden", Integer),
+    Column("seconds", Float, nullable=False),
+    Index("cellsearch_stage_cell", "study", "fingerprint", "task"),
+    Index("cellsearch_stage_best", "study", "task", "fingerprint", "accuracy"),  # as the leaderboard reads
+    Index("cellsearch_stage_counts", "study", "settings", "trained", "seconds"),
+)
+
+claims = Table(  # the key is the promise that no setting is run twice for a cell
+    "cellsearch_claim",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("setting", String(255), primary_key=True),  # its values as text
+    Column("trial", Integer, nullable=False),
+    Column("piece", Integer, nullable=False),
+    Column("place", Integer, nullable=False),  # order within the stage
+    Index("cellsearch_claim_trial", "study", "trial", "piece", "task"),
+)
+
+sizes = Table(  # counts of ranked cells, so that their texts need not be read again; derived from the cells
+    "cellsearch_size",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("width", Integer, primary_key=True),  # of the layer that the last two are counted of
+    Column("nodes", Integer, nullable=False),
+    Column("matrices", Integer, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("products", Integer, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("multiply_adds", BigInteger, nullable=False),
+)
+
+workers = Table(
+    "cellsearch_worker",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),  # worker, search
+    Column("parent", String(64), nullable=False, default=""),  # id of the search that started it
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", String(64), nullable=False),  # of the process, as its system reports it
+    Column("beat", Integer, nullable=False, default=0),  # a counter: clocks of two hosts are never compared
+    Column("doing", Text, nullable=False, default=""),
+)
+
+OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers)
+STUDY_KEY = "cellsearch"  # the attribute of an Optuna study that holds the uuid of `studies`
+
+# Tables of Optuna, as far as we read them ourselves.
+optuna_studies = table("studies", column("study_id"), column("study_name"))
+optuna_attributes = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
+optuna_trials = table(
+    "trials", column("trial_id"), column("study_id"), column("number"), column("state", String)
+)
+optuna_values = table("trial_values", column("trial_id"), column("value"))
+optuna_reports = table(
+    "trial_intermediate_values", column("trial_id"), column("step"), column("intermediate_value")
+)
+
+
+class Superseded(Exception):
+    """The trial belongs to another worker by now."""
+
+
+class Full(Exception):
+    """The target of the study is met: no trial is created."""
+
+
+def bound(study: int) -> Any:
+    """A scalar subquery: Optuna's id of the study that is bound to row `study` of ours. NULL where it was
+    deleted, also where Optuna uses its id again."""
+    value = literal('"') + studies.c.uuid + literal('"')  # as JSON
+    theirs = (optuna_attributes.c.key == STUDY_KEY, optuna_attributes.c.value_json == value)
+    return select(optuna_attributes.c.study_id).where(studies.c.id == study, *theirs).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A study in an open database: the first argument of every function on records."""
+
+    engine: Engine
+    url: str
+    study: int  # id in `studies`, not Optuna's
+    name: str
+
+
+def version_of(connection: Connection) -> int:
+    """The version of our tables in a database; 0 where there are none. While there are tables of the first
+    version, their studies are not migrated."""
+    there = set(inspect(connection).get_table_names())
+    if OLD_TABLE in there:
+        return 1
+    if version.name not in there:
+        return 0
+    return int(connection.execute(select(func.max(version.c.version))).scalar() or 0)
+
+
+def gone(store: Store) -> RunError:
+    """The error of a process whose study was deleted with Optuna's own tools."""
+    return RunError(
+        f"{database.shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
+        "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
+        "start under another --name"
+    )
+
+
+def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
+    """Makes our tables where they are missing, and what `also` makes in the same transaction; on SQLite
+    readers no longer wait for writers (WAL) where that works. One process at a time: two that make the same
+    table would fail."""
+    with translated(url):
+        if engine.dialect.name == "sqlite":
+            _use_log(engine)
+        with engine.execution_options(immediate=True).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
+            META.create_all(connection)
+            connection.execute(unless_there(engine, version).values(version=VERSION))
+            also(connection)
+
+
+def _use_log(engine: Engine) -> None:
+    """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
+    end = time.monotonic() + database.BUSY_SECONDS
+    with engine.connect() as connection:  # of the driver: this cannot be within a transaction
+        cursor = connection.connection.cursor()
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(random.uniform(0, 0.1))
+        cursor.close()
+
+
+@contextmanager
+def reading(engine: Engine, url: str) -> Iterator[Connection]:
+    """A transaction that only reads: one consistent view."""
+    if engine.dialect.name == "postgresql":  # else every statement would have a view of its own
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with translated(url), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[Connection]:
+    """A transaction that may write; those of one study follow one another."""
+    with _begun(store, f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})") as connection:
+        yield connection
+
+
+@contextmanager
+def apart(store: Store) -> Iterator[Connection]:
+    """A transaction that writes rows of which it has locked one first, with `with_for_update`; those of other
+    rows go on beside it."""
+    with _begun(store) as connection:
+        yield connection
+
+
+@contextmanager
+def _begun(store: Store, *first: str) -> Iterator[Connection]:
+    """A transaction with bounds: a lock is not waited for without end, and a process that was stopped or cut
+    off within it does not keep its locks."""
+    with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
+        if store.engine.dialect.name == "postgresql":
+            names = ("lock_timeout", "idle_in_transaction_session_timeout")
+            bounds = [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in names]
+            connection.exec_driver_sql("; ".join([*bounds, *first]))  # one way to the server and back
+        yield connection
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[Connection]:
+    """For one statement that writes and is a transaction by itself."""
+    options: dict[str, Any] = {"immediate": True}
+    given = store.engine.get_execution_options()
+    if store.engine.dialect.name == "postgresql" and not given.get("postgresql_readonly"):
+        options = {"isolation_level": "AUTOCOMMIT"}  # which would not be read-only
+    with translated(store.url), store.engine.execution_options(**options).begin() as connection:
+        yield connection
+
+
+def unless_there(engine: Engine, table: Table) -> Any:
+    """An INSERT of rows that writes nothing where their key is taken."""
+    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()

@@ -1,0 +1,152 @@
+"""What a strategy sees of a search: the `View` on its tables."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
+from cellsearch.study.scoring import ranking
+from cellsearch.study.scoring.ranking import Best, Standing
+from cellsearch.study.space import Space, grids
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.tables import cellrecords, costs, queries
+from cellsearch.study.tables.cellrecords import Record
+from cellsearch.study.tables.costs import Costs
+from cellsearch.study.tables.records import Facts
+from cellsearch.study.tables.schema import Store
+
+Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the settings there can be
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the records say about one cell. A cell that was never met is `Known()`."""
+
+    tried: Mapping[str, int] = field(default_factory=dict)  # stage -> settings run or being run
+    best: Mapping[str, Best] = field(default_factory=dict)
+    seed: bool = False
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A study as it stands: scores from trials that have ended, claims from all.
+
+    What a trial has recorded itself does not count before it has ended: its adopter decides as the first
+    worker did. With `offered`, a cell can be run with those settings alone.
+    """
+
+    store: Store
+    space: Space
+    facts: Facts
+    costs: Costs
+    recorded: Sequence[Record]  # the seeds
+    offered: Offered | None = None
+    _known: dict[str, Known] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def seeds(self) -> list[str]:
+        """In the order of the space."""
+        return [seed.fingerprint for seed in self.recorded]
+
+    @cached_property
+    def units(self) -> dict[str, float]:
+        """The kept tasks with their units: frozen, or those of the baseline now."""
+        if self.space.strategy.baseline != "live":
+            return self.facts.units
+        mark = next(seed.fingerprint for seed in self.recorded if seed.name == self.space.baseline)
+        return ranking.live_units(self.facts.units, self._bests([mark]).get(mark, {}))
+
+    @cached_property
+    def grids(self) -> dict[str, int]:
+        """Stage -> size of its grid."""
+        return {name: len(grid) for name, grid in grids(self.space).items()}
+
+    def listed(self) -> list[str]:
+        """The best cells. Where units are frozen an index has their scores; else all cells are scored."""
+        strategy, threshold = self.space.strategy, self.space.strategy.threshold
+        if strategy.baseline == "frozen" and strategy.rank == "score":
+            marks = queries.best_cells(self.store, strategy.list)
+        else:
+            scores = queries.scores(self.store, self.units, threshold, self.seeds, finished=True)
+            if strategy.rank == "pareto":
+                return costs.by_front(scores, self.costs)[: strategy.list]
+            marks = ranking.first(scores, strategy.list)
+        order = ranking.ranked(
+            self._bests(marks), cellrecords.origins(self.store, marks), self.units, threshold
+        )
+        return [standing.fingerprint for standing in order[: strategy.list]]
+
+    def refinable(self, marks: Sequence[str]) -> list[str]:
+        """Those with a setting left on a kept task."""
+        tried = self._tried(marks)
+        return [m for m in marks if any(tried[m].get(task, 0) < self.grids[task] for task in self.units)]
+
+    def admitted(self, known: Known) -> bool:
+        """Whether a cell needs the filter no more: a seed, or it passed before, or there is no filter."""
+        if known.seed or self.space.filter is None:
+            return True
+        best = known.best.get(FILTER, Best())
+        return best.accuracy is not None and best.accuracy >= self.space.filter.accuracy
+
+    def runnable(self, mark: str) -> bool:
+        """Whether a proposal would run anything: a discarded cell may come again, with new settings alone."""
+        known = self.known(mark)
+        if not self.admitted(known):
+            return known.tried.get(FILTER, 0) < self.grids[FILTER]
+        for task, unit in self.units.items():
+            if known.tried.get(task, 0) < self.grids[task]:
+                return True
+            if not (known.seed or ranking.passed(known.best.get(task), unit, self.space.strategy.threshold)):
+                return False
+        return False
+
+    def population(self) -> list[Standing]:
+        """The last cells that passed the filter, the seeds before them."""
+        strategy = self.space.strategy
+        members = [*self.seeds, *queries.entered(self.store, strategy.population)][-strategy.population :]
+        marks = list(dict.fromkeys(members))
+        found, origins = self._bests(marks), cellrecords.origins(self.store, marks)
+        standings = {
+            mark: ranking.stand(mark, found.get(mark, {}), origins[mark], self.units, strategy.threshold)
+            for mark in marks
+        }
+        return [standings[mark] for mark in members]
+
+    def cost(self, mark: str) -> int:
+        """As `strategy.cost` measures it."""
+        return self.costs.of([mark])[mark][1]
+
+    def known(self, mark: str) -> Known:
+        """What the records say about a cell, as it was when this view first looked."""
+        if mark not in self._known:
+            best = self._bests([mark]).get(mark, {})
+            self._known[mark] = Known(self._tried([mark])[mark], best, mark in self.seeds)
+        return self._known[mark]
+
+    def record(self, mark: str) -> Record:
+        """The record of a cell."""
+        return cellrecords.recorded_cells(self.store, [mark])[0]
+
+    def cell(self, mark: str) -> Cell:
+        """A recorded cell."""
+        return parse(self.record(mark).text)
+
+    def counts_as(self, cell: Cell) -> str:
+        """The recorded cell that `cell` is or is equivalent to."""
+        mark = fingerprint(cell)
+        return cellrecords.counts_as(self.store, mark, lambda: functional(cell)) or mark
+
+    def _bests(self, marks: Sequence[str]) -> dict[str, dict[str, Best]]:
+        return ranking.bests(queries.recorded_stages(self.store, finished=True, among=marks))
+
+    def _tried(self, marks: Sequence[str]) -> dict[str, dict[str, int]]:
+        """With `offered`, settings that are not offered count as tried."""
+        found = queries.tried(self.store, marks)
+        if self.offered is not None:
+            for mark, tried in found.items():
+                for stage, size in self.grids.items():
+                    tried[stage] = tried.get(stage, 0) + size - len(self.offered(mark, stage))
+        return found

@@ -1,0 +1,58 @@
+"""Work items and the stages recorded for them, as they are read.
+
+An item is what a worker takes: a seed has one for each piece of its grids and one that completes its trial,
+any other trial has one.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from cellsearch.study.scoring.ranking import Stage
+from cellsearch.study.tables.schema import Store, reading, stages
+from cellsearch.train.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A work item in the hands of a worker."""
+
+    trial: int  # Optuna's number
+    piece: int
+    trial_id: int
+    kind: str  # baseline, seed, propose, refine; "" until it is decided
+    fingerprint: str
+    parent: str
+    task: str  # of a piece of the baseline
+
+
+def item_of(row: Row[Any]) -> Item:
+    return Item(row.trial, row.piece, row.trial_id, row.kind, row.fingerprint, row.parent, row.task)
+
+
+def summary(item: Item, task: str, outcomes: Sequence[Outcome]) -> Stage:
+    """The stage that `outcomes` make: the best setting is the most accurate, the first among equals."""
+    key = (item.trial, item.piece, task, item.fingerprint, len(outcomes))
+    trained = [o for o in outcomes if o.accuracy is not None]
+    best = max(trained, key=lambda o: o.accuracy or 0.0, default=None)
+    if best is None:
+        return Stage(*key, 0, None, None, None, None, None)
+    return Stage(
+        *key, len(trained), best.accuracy, best.loss, best.setting, best.parameters, best.hidden
+    )  # fmt: skip
+
+
+def recorded(store: Store, item: Item) -> dict[str, tuple[Outcome, ...]]:
+    """The stages that an item has already: they are not run again."""
+    here = (stages.c.study == store.study, stages.c.trial == item.trial, stages.c.piece == item.piece)
+    with reading(store.engine, store.url) as connection:
+        rows = connection.execute(select(stages.c.task, stages.c.outcomes).where(*here))
+        return {str(row.task): outcomes_of(row.outcomes) for row in rows}
+
+
+def outcomes_of(text: str) -> tuple[Outcome, ...]:
+    """The single outcomes of a recorded stage."""
+    return tuple(Outcome(**item) for item in json.loads(text))

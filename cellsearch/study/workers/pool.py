@@ -1,0 +1,194 @@
+"""The worker processes of one `search`: started with their orders on standard input, watched, ended.
+
+A worker reads one line of JSON and then waits for the end of its standard input: that comes when the
+coordinator is gone, however it went, and then the worker ends too. (Orders do not stand on the command line:
+a storage URL may hold a password, and every user of a machine sees command lines.)
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cellsearch.errors import RunError, printable
+from cellsearch.files import NotRegularError, open_own, open_regular
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.system import processes
+
+WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
+SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
+GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
+POLL_SECONDS = 0.02
+MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
+AWAY = 5  # exit code of a worker whose database did not answer for long: no trial's fault
+FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
+UNTOLD = 8  # likewise, and the error could not be written to its log
+GONE = 7  # exit code of a worker whose device does not answer
+MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
+STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker has to know."""
+
+    name: str
+    storage: str
+    device: str
+    data: str | None
+    spool: str = ""  # folder for what is trained while the database is away
+    parent: str = ""  # id of the search that gives the orders; without it the worker ends
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running worker process."""
+
+    place: int  # 1, 2, … of so many workers; each has its device
+    process: "subprocess.Popen[bytes]"
+    worker: Worker
+    log: Path
+    start: int  # where its part of the log begins
+    since: float  # of the monotonic clock
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A worker process that has ended."""
+
+    worker: str  # id
+    code: int  # negative: the number of the signal
+    said: str  # the end of what it wrote
+    place: int
+    device: str
+
+
+class Crew:
+    """Up to `size` worker processes, one for each of `devices`, where one may stand more than once. Their
+    logs are called `log` and a number."""
+
+    def __init__(
+        self, devices: Sequence[str], orders: Orders, command: Sequence[str], logs: Path, log: str = "worker"
+    ) -> None:
+        self.devices, self.orders, self.command = tuple(devices), orders, tuple(command)
+        self.logs, self.log = logs, log
+        self.children: list[Child] = []
+        self.strikes: dict[int, int] = {}  # place -> workers in a row whose device did not answer
+
+    @property
+    def places(self) -> list[int]:
+        """The places whose device is not given up."""
+        return [k for k in range(1, len(self.devices) + 1) if self.strikes.get(k, 0) < STRIKES]
+
+    @property
+    def size(self) -> int:
+        return len(self.places)
+
+    def strike(self, place: int) -> int:
+        """Counts a worker of `place` whose device did not answer; tells how many in a row."""
+        self.strikes[place] = self.strikes.get(place, 0) + 1
+        return self.strikes[place]
+
+    def fill(self, wanted: int) -> int:
+        """Starts workers until `wanted`, at most `size`, are running; tells how many it started."""
+        taken = {child.place for child in self.children}
+        places = [place for place in self.places if place not in taken]
+        chosen = places[: max(0, min(wanted, self.size) - len(self.children))]
+        for place in chosen:
+            self.children.append(self._start(place))
+        return len(chosen)
+
+    def _start(self, place: int) -> Child:
+        log = self.logs / f"{self.log}-{place}.log"
+        line = json.dumps(asdict(replace(self.orders, device=self.devices[place - 1]))) + "\n"
+        try:
+            with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+                start = file.tell()
+                process = subprocess.Popen(
+                    self.command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=os.environ | SINGLE
+                )
+        except OSError as error:
+            raise RunError(
+                f"cannot start a worker (its log is {printable(str(log))}): {error.strerror}\n"
+                "free some space, or change the permissions, then give the same command again"
+            ) from error
+        worker = heartbeat.identity("worker", process.pid, self.orders.parent)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+        return Child(place, process, worker, log, start, time.monotonic())
+
+    def end_mute(self, known: Collection[str]) -> None:
+        """Ends the workers that are not among the `known` ones long after they were started."""
+        for child in self.children:
+            if child.worker.id not in known and time.monotonic() - child.since > MUTE_SECONDS:
+                child.process.kill()
+
+    def end_silent(self, silent: Collection[str]) -> None:
+        """Ends the workers among these: a process that does not even beat hangs as a whole."""
+        for child in self.children:
+            if child.worker.id in silent:
+                child.process.kill()
+
+    def end_stopped(self) -> int:
+        """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold
+        a lock for which everybody waits."""
+        stopped = [child for child in self.children if processes.stopped(child.process.pid)]
+        for child in stopped:
+            child.process.kill()
+        return len(stopped)
+
+    def reap(self) -> list[Exit]:
+        """The workers that have ended since the last look."""
+        gone = [child for child in self.children if child.process.poll() is not None]
+        self.children = [child for child in self.children if child not in gone]
+        return [self._exit(child) for child in gone]
+
+    def end(self, at_once: Callable[[], bool] = lambda: False) -> list[str]:
+        """Ends all workers, in bounded time, however many there are, and without waiting when `at_once` says
+        so; tells their ids. They finish nothing: what is not recorded is run again."""
+        for child in self.children:
+            child.process.terminate()
+        limit = time.monotonic() + GRACE_SECONDS
+        while any(child.process.poll() is None for child in self.children):
+            if at_once() or time.monotonic() > limit:
+                break
+            time.sleep(POLL_SECONDS)
+        for child in self.children:
+            child.process.kill()
+        limit = time.monotonic() + GRACE_SECONDS
+        for child in self.children:
+            with suppress(subprocess.TimeoutExpired):  # the system itself does not let it go
+                child.process.wait(max(0.0, limit - time.monotonic()))
+        ids = [self._exit(child).worker for child in self.children]
+        self.children = []
+        return ids
+
+    def _exit(self, child: Child) -> Exit:
+        if child.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                child.process.stdin.close()
+        said = ""
+        # the log may be gone, or not be ours any more
+        with suppress(OSError, NotRegularError), open_regular(child.log) as file:
+            file.seek(child.start)
+            said = file.read()[-4_000:].decode("utf-8", "replace").strip()
+        code = child.process.returncode
+        ended = -signal.SIGKILL if code is None else code
+        return Exit(child.worker.id, ended, said, child.place, self.devices[child.place - 1])
+
+
+def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
+    """The device of each worker: so many `workers` on each device, or as many as fit where None."""
+    fit = {device: min(MOST_WORKERS, processes.cores()) if device == "cpu" else 1 for device in devices}
+    most = {device: workers or fit[device] for device in devices}
+    rounds = range(max(most.values()))
+    return tuple(device for k in rounds for device in devices if k < most[device])

@@ -1,0 +1,155 @@
+"""A search on this machine: makes or continues the study, keeps its workers running, tells how it goes, ends
+cleanly.
+
+In: a space and the options of `cellsearch search`. Out: the exit code; everything else is in the records.
+The coordinator trains nothing and decides nothing: killed together with its workers or without them, it
+loses nothing.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
+from cellsearch.dsl.text import show
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.files import own_folder, refuse_links, write_text
+from cellsearch.study.leaderboard import events
+from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.space import Space, check_seeds, difference, parse_space
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.system import processes
+from cellsearch.study.system.signals import listening
+from cellsearch.study.tables import database, integrity, records
+from cellsearch.study.tables.records import Identity, Seed, Target
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.workers.pool import WORKER, Crew, Orders, places
+from cellsearch.study.workers.supervisor import Coordinator
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
+
+
+TRIALS = 40  # of a search without a budget
+Digests = Callable[[int], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a search runs on this machine; none of it changes a result."""
+
+    storage: str | None = None  # default: SQLite in the directory of the study
+    workers: int | None = 1  # on each device; None: as many as fit
+    devices: Sequence[str] = ("cpu",)
+    data: str | None = None
+    trials: int | None = None  # totals, not additions
+    proposals: int | None = None
+    seconds: float | None = None
+    results: Path = Path("results")
+    command: Sequence[str] = WORKER  # a process that takes its orders from standard input
+
+
+def directory(results: Path, name: str) -> Path:
+    """Where a study's files are; the name has to be one that every system takes as a file name."""
+    if not NAME.match(name) or name.endswith("."):
+        raise UsageError(
+            f"{printable(name)!r} cannot name a study; use letters, digits, '-', '_' and '.', at most 100"
+        )
+    return results / name
+
+
+def default_url(results: Path, name: str) -> str:
+    """The SQLite database of a study."""
+    return database.url_of(directory(results, name) / "study.db")
+
+
+def search(
+    space: Space,
+    name: str,
+    digests: Digests,
+    options: Options,
+    seed: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> int:
+    """Starts or continues the study `name`; returns when its target or its time is reached, or when it is
+    told to end.
+
+    `digests` tells, for a seed, those of the data on this machine by stage name. Returns 0, or 128 + the
+    number of the signal that ended it (130 for Ctrl-C, 143 for SIGTERM). Raises RunError where the search
+    cannot start or go on.
+    """
+    folder = directory(options.results, name)
+    for own in (folder, folder / "cells", folder / "logs"):
+        own_folder(own)
+    written = (folder / one for one in ("spool", "space.yaml", "study.db", f"logs/{events.NAME}"))
+    refuse_links(*written)  # the rest says so when it is opened
+    with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
+        store = start(space, name, digests, options, seed)
+        try:
+            write_text(folder / "space.yaml", records.facts(store).space)
+            me = heartbeat.myself("search")
+            orders = Orders(name, store.url, "cpu", options.data, str(folder / "spool"), me.id)
+            crew = Crew(places(options.devices, options.workers), orders, options.command, folder / "logs")
+            with listening() as signals:
+                return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
+        finally:
+            database.settle(store.engine)
+
+
+def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:
+    """The study: a new one, or the one that is there if it was made under the same conditions."""
+    url = options.storage or default_url(options.results, name)
+    store = records.find(url, name)
+    target = target_of(space, options)
+    if store is None:
+        # here: it loads Optuna, which readers of a study do without
+        from cellsearch.study.storage.create import create
+
+        chosen = seed if seed is not None else 1
+        identity = Identity(space.text, chosen, digests(chosen))
+        return create(url, name, space, identity, program(), target, seeds_of(space))
+    integrity.intact(store)
+    known = records.facts(store)
+    chosen = seed if seed is not None else known.seed
+    identity = Identity(space.text, chosen, digests(chosen))
+    records.check_identity(known, identity, difference(parse_space(known.space), space))
+    records.extend(store, target, space.text)
+    return store
+
+
+def target_of(space: Space, options: Options) -> Target:
+    """The totals at which a search ends: those of the command line, or else those of the space."""
+    if options.trials is not None or options.proposals is not None:
+        return Target(options.trials, options.proposals)
+    return budget_of(space)
+
+
+def budget_of(space: Space) -> Target:
+    """The totals of a space."""
+    budget = space.budget
+    if budget.trials is None and budget.proposals is None:
+        return Target(TRIALS)
+    return Target(budget.trials, budget.proposals)
+
+
+def seeds_of(space: Space) -> list[Seed]:
+    """The seeds by label. Two that are the same cell, or the same function, are one too many: a RunError."""
+    found: dict[str, Seed] = {}
+    for label, cell in check_seeds(space).items():
+        seed = Seed(label, fingerprint(cell), functional(cell), show(cell))
+        if seed.function in found:
+            other = found[seed.function]
+            what = "cell" if other.fingerprint == seed.fingerprint else "function (equivalent cells)"
+            raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; leave one out")
+        found[seed.function] = seed
+    return list(found.values())
+
+
+def program() -> str:
+    """The version of this program."""
+    try:
+        return version("cellsearch")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,312 @@
+"""The work on one trial: from wherever it stands to its end.
+
+seed       pieces of its grids, then the filter; told with its score once the units are frozen
+proposal   the filter and the tasks in turn; `should_prune` ends it after a stage it does not pass
+refinement every task
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from optuna.trial import Trial
+
+from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.functional import functional
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse, show
+from cellsearch.errors import CellError, RunError
+from cellsearch.study.scoring import ranking
+from cellsearch.study.scoring.ranking import Best, Origin
+from cellsearch.study.space import Space, grids
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.storage import endings, trials
+from cellsearch.study.storage.attributes import record_of
+from cellsearch.study.storage.driver import Driver, report
+from cellsearch.study.storage.heartbeat import Heart
+from cellsearch.study.storage.pruner import steps
+from cellsearch.study.storage.sampler import MutationSampler
+from cellsearch.study.storage.trials import Proposed
+from cellsearch.study.strategies import Decision, NothingLeft
+from cellsearch.study.system.failpoint import failpoint
+from cellsearch.study.system.stage_timeout import Deadline, Overdue, overdue
+from cellsearch.study.tables import cellrecords, costs, queries, work_items
+from cellsearch.study.tables.database import Unavailable
+from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.records import Facts, freeze
+from cellsearch.study.tables.schema import Superseded
+from cellsearch.study.tables.table_view import Offered, TableView
+from cellsearch.study.tables.work_items import Item
+from cellsearch.study.workers.evaluator import Lab
+from cellsearch.study.workers.outcome_checks import Broken, checked, first_cause, judged
+from cellsearch.study.workers.retry import patiently
+from cellsearch.study.workers.setting_sampler import among, chooser
+from cellsearch.train.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRunner:
+    """A worker's hands: it runs the trials that the worker has taken."""
+
+    driver: Driver
+    sampler: MutationSampler
+    space: Space
+    lab: Lab
+    heart: Heart
+    look: Callable[[], TableView]  # of the study as it stands when an item is begun
+    spool: Spool | None = None
+    offered: Offered | None = None
+
+    def run(self, item: Item) -> None:
+        """From wherever the trial stands to the end of its item."""
+        trial = self.driver.trial(item.trial_id) if item.kind != "baseline" else None
+        view = self.look()
+        try:
+            if trial is None:
+                self.piece(item, view)
+            elif item.kind == "seed":
+                self.seed(item, trial)
+            elif item.kind:
+                self.stages(item, trial, view, work_items.recorded(self.driver.store, item))
+            else:
+                item = self.decide(item, trial, view)
+                failpoint("after-decide")
+                self.stages(item, trial, view, {})
+        except Broken as broken:
+            self.finish(item, trial, "failed", task=broken.task, cause=broken.cause)
+        except (NothingLeft, CellError) as error:
+            self.finish(item, trial, "failed", cause=str(error))
+
+    def piece(self, item: Item, view: TableView) -> None:
+        """A seed on a piece of the grid of one task."""
+        done = work_items.recorded(self.driver.store, item)
+        if item.task not in done:
+            self.stage(item, None, view, item.task, 0, view.cell(item.fingerprint))
+            done = work_items.recorded(self.driver.store, item)
+        outcomes = judged(item.task, done[item.task])
+        self.finish(item, None, "baseline", task=item.task, cause=first_cause(outcomes))
+
+    def seed(self, item: Item, trial: Trial) -> None:
+        """Measures the share of its settings with which a seed passes the filter, freezes the units after the
+        baseline, reports the stages of the seed, and tells it."""
+        if self.space.filter is not None and FILTER not in work_items.recorded(self.driver.store, item):
+            view = self.look()
+            self.stage(item, trial, view, FILTER, self.space.strategy.settings, view.cell(item.fingerprint))
+        recorded = cellrecords.recorded_cells(self.driver.store, seeds=True)
+        baseline = next(seed.fingerprint for seed in recorded if seed.name == self.space.baseline)
+        floors = {task.name: self.lab.floor(task.name) for task in self.space.tasks}
+        known = freeze(self.driver.store, baseline, floors, self.space.strategy.margin)
+        best, mark = self.best(item.fingerprint), item.fingerprint
+        origin, threshold = Origin(item.trial, True), self.space.strategy.threshold
+        standing = ranking.stand(mark, best, origin, known.units, threshold)
+        with self.driver.apart():
+            for task, unit in known.units.items():
+                report(trial, steps(self.space)[task], ratio(best.get(task, Best()).accuracy, unit))
+        if not known.units:
+            self.finish(item, trial, "failed", cause="no task is kept", counts=False)
+        elif standing.place:
+            cause = f"every setting diverged or failed on {standing.place}"
+            self.finish(item, trial, "failed", task=standing.place, cause=cause, counts=False)
+        else:
+            self.finish(item, trial, "ranked", score=standing.score)
+
+    def decide(self, item: Item, trial: Trial, view: TableView) -> Item:
+        """The cell of a trial, from the sampler; recorded before anything runs."""
+        self.heart.doing = f"trial {item.trial}: choosing a cell"
+        decision = self.sampler.decide(self.driver.study, item.trial, view)
+        cell, mark = decision.cell, fingerprint(decision.cell)
+        proposed = Proposed(
+            decision.kind, mark, functional(cell), cell.name, show(cell), decision.parent, decision.edits
+        )
+
+        def write(about: str, text: str) -> None:
+            self.write(trial, decision, proposed, about, text, view)
+
+        return trials.decide(self.driver, item, proposed, write)
+
+    def write(
+        self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView
+    ) -> None:
+        """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
+        cell = decision.cell if text == proposed.text else parse(text)
+        more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
+        if about in view.seeds and decision.kind == "propose":
+            more["seed"] = cell.name
+        record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
+        self.sampler.write(trial, record, cell)
+
+    def stages(
+        self, item: Item, trial: Trial, view: TableView, done: Mapping[str, tuple[Outcome, ...]]
+    ) -> None:
+        """The stages of a trial in order but those that are `done`, each recorded and reported; a pruner ends
+        a proposal."""
+        cell, known = view.cell(item.fingerprint), view.known(item.fingerprint)
+        counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
+        if item.kind == "propose" and not view.admitted(known):
+            assert self.space.filter is not None
+            counts = {FILTER: self.space.filter.settings} | counts
+        order = list(counts)
+        trained: list[Outcome] = []
+        for place, task in enumerate(order):
+            if task in done:
+                outcomes, best = done[task], self.best(item.fingerprint).get(task, Best()).accuracy
+            else:
+                outcomes, best = self.stage(item, trial, view, task, counts[task], cell)
+            trained += judged(task, outcomes)
+            if done.keys() & set(order[place + 1 :]):
+                continue  # an earlier worker went on from here
+            if self.driver.prunes(trial, steps(self.space)[task], ratio(best, view.units.get(task, 1.0))):
+                self.finish(item, trial, "filtered", task=task, cause=first_cause(outcomes))
+                return
+        if item.kind == "propose":
+            costs.note(self.driver.store, item.fingerprint, cell, self.space.limits.width)
+        score = ranking.score(self.best(item.fingerprint), view.units)
+        outcome = "failed" if score is None else "ranked"
+        self.finish(item, trial, outcome, score=score, cause=first_cause(trained))
+
+    def best(self, fingerprint: str) -> dict[str, Best]:
+        """Stage -> the records of a cell together, those of this trial among them."""
+        stages = queries.recorded_stages(self.driver.store, among=[fingerprint])
+        return ranking.bests(stages).get(fingerprint, {})
+
+    def stage(
+        self, item: Item, trial: Trial | None, view: TableView, task: str, count: int, cell: Cell
+    ) -> tuple[tuple[Outcome, ...], float | None]:
+        """Claims `count` settings, trains them, commits and reports: the outcomes, and the best accuracy of
+        the cell on the task so far. A piece of the baseline has its claims from the start.
+        """
+        choose = chooser(self.driver.store, self.space, view.facts, item, task, count)
+        if self.offered is not None:
+            choose = among(self.offered(item.fingerprint, task), grids(self.space)[task], choose)
+        claimed = patiently(lambda: trials.claim(self.driver, item, task, choose))
+        failpoint("after-claim")
+        label = f"{label_of(item)} {cell.name} on {task}"
+        outcomes: tuple[Outcome, ...] = ()
+        seconds = 0.0
+        if claimed:
+            self.heart.doing = f"{label}: {len(claimed)} setting{'s' * (len(claimed) > 1)}"
+            kept = self.spool.find(item, task, claimed) if self.spool else None
+            outcomes, seconds = kept or self.train(item, trial, cell, task, claimed, label, view.facts)
+            assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
+        failpoint("after-evaluate")
+        best = self.record(item, trial, view, task, outcomes, seconds, label)
+        failpoint("after-commit")
+        return outcomes, best
+
+    def train(
+        self,
+        item: Item,
+        trial: Trial | None,
+        cell: Cell,
+        task: str,
+        claimed: Sequence[str],
+        label: str,
+        known: Facts,
+    ) -> tuple[tuple[Outcome, ...], float]:
+        """The outcomes of a stage, and the seconds it took."""
+        hours = self.space.budget.stage_hours
+        lost = overdue(claimed, hours)
+        deadline = Deadline(
+            3600 * hours, lambda: self.give_up(item, trial, task, lost, 3600 * hours), self.heart.end
+        )
+
+        def say(text: str) -> None:
+            self.heart.doing = f"{label}: {text}"
+            deadline.check()
+
+        start = time.monotonic()
+        self.heart.deadline = deadline
+        try:
+            with deadline:
+                found = self.lab.evaluate(cell, task, claimed, known.seed, say)
+            outcomes = tuple(checked(outcome) for outcome in found)
+        except Overdue:
+            outcomes = lost
+        return outcomes, time.monotonic() - start
+
+    def record(
+        self,
+        item: Item,
+        trial: Trial | None,
+        view: TableView,
+        task: str,
+        outcomes: Sequence[Outcome],
+        seconds: float,
+        label: str,
+    ) -> float | None:
+        """Commits a stage and reports it, once the database answers; until then it is in the spool. It stays
+        there where the database refuses (its disk is full, the password was changed): the next worker finds
+        it. Returns the best accuracy of the cell on the task so far."""
+
+        def commit() -> float | None:
+            def tell(best: float | None) -> None:
+                if trial is not None:
+                    report(trial, steps(self.space)[task], ratio(best, view.units.get(task, 1.0)))
+
+            return trials.commit(self.driver, item, task, outcomes, seconds, tell)
+
+        try:
+            best = commit()
+        except RunError as error:
+            self.heart.doing = f"{label}: trained; the database is away"
+            if self.spool is not None:
+                try:
+                    self.spool.keep(item, task, outcomes, seconds)
+                except RunError as failure:  # it is still in memory
+                    with suppress(OSError):  # standard error may be on the same full disk
+                        print(f"{error}\n{failure}", file=sys.stderr, flush=True)
+            if not isinstance(error, Unavailable):
+                raise
+            best = patiently(commit)
+        if self.spool is not None:
+            self.spool.forget(item, task)
+        return best
+
+    def give_up(
+        self, item: Item, trial: Trial | None, task: str, lost: Sequence[Outcome], seconds: float
+    ) -> None:
+        """Records that a stage failed which does not end, from the thread of the heartbeat."""
+        with suppress(Superseded):  # then another worker has the trial by now
+            trials.commit(self.driver, item, task, lost, seconds)
+            if item.kind != "seed":  # the filter is measured on seeds; whether they pass decides nothing
+                self.finish(item, trial, "failed", task=task, cause=first_cause(lost))
+
+    def finish(
+        self,
+        item: Item,
+        trial: Trial | None,
+        outcome: str,
+        *,
+        task: str = "",
+        cause: str = "",
+        score: float | None = None,
+        counts: bool = True,
+    ) -> None:
+        """Ends the item, and tells its trial. `counts`: a failure is one of a row that stops the search."""
+        failures = self.space.strategy.failures if counts else None
+        patiently(
+            lambda: endings.finish(
+                self.driver,
+                item,
+                outcome,
+                trial=trial,
+                task=task,
+                cause=cause,
+                score=score,
+                failures=failures,
+            )
+        )
+        failpoint("after-finish")
+
+
+def ratio(accuracy: float | None, unit: float) -> float:
+    """What is reported of a stage: NaN where no setting has an accuracy."""
+    return math.nan if accuracy is None else accuracy / unit
+
+
+def label_of(item: Item) -> str:
+    """How a trial is called while it runs."""
+    return f"seed {item.trial}:" if item.kind == "baseline" else f"trial {item.trial}: {item.kind}"

@@ -1,0 +1,67 @@
+"""The settings of a stage: how they are chosen once it is known which are taken.
+
+Chance chooses, with what is passed on to a new cell (`strategies.settings`), or a sampler of Optuna does.
+Randomness comes from (study seed, trial number, stage).
+"""
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from cellsearch.study import strategies
+from cellsearch.study.space import Space, grids
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.strategies import STRATEGIES, Pools, Result
+from cellsearch.study.tables import cellrecords, queries
+from cellsearch.study.tables.records import Facts
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.work_items import Item
+from cellsearch.train.settings import Grid, keys
+
+Choose = Callable[[frozenset[str]], list[str]]  # settings that are taken -> settings to run
+
+
+def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, count: int) -> Choose:
+    """How `count` settings of a stage are chosen."""
+    strategy, grid = space.strategy, grids(space)[task]
+    seed = (known.seed, item.trial, 1 + list(grids(space)).index(task))
+    if item.kind not in ("propose", "refine") or task == FILTER or strategy.sampler == "chance":
+        pools, settings = _pools(store, space, item, task), list(keys(grid))
+        return lambda taken: strategies.draw(count, settings, pools, taken, np.random.default_rng(seed))
+    # here: it loads Optuna, which chance does not need
+    from cellsearch.study.strategies.tpe import suggest
+
+    history = _history(store, space, item, task)
+
+    def choose(taken: frozenset[str]) -> list[str]:
+        return suggest(strategy.sampler, grid, history, count, taken, seed)
+
+    # a sampler thinks longer than a transaction should last: it is asked before, and again only where another
+    # worker has claimed settings in between
+    seen = queries.taken(store, item.fingerprint, task)
+    planned = choose(seen)
+    return lambda taken: planned if taken == seen else choose(taken)
+
+
+def among(offered: Collection[str], grid: Grid, choose: Choose) -> Choose:
+    """The same choice where only some settings of a grid are offered: the others count as taken."""
+    others = frozenset(keys(grid)) - frozenset(offered)
+    return lambda taken: choose(taken | others)
+
+
+def _history(store: Store, space: Space, item: Item, task: str) -> list[Result]:
+    """The results that a sampler gets: those of the cell, and of its parent where those are passed on."""
+    cells = [item.fingerprint]
+    if item.kind == "propose" and STRATEGIES[space.strategy.name].inherits:
+        cells.append(item.parent)
+    return queries.results(store, cells, task)
+
+
+def _pools(store: Store, space: Space, item: Item, task: str) -> Pools:
+    """Where the settings of a proposal come from; those of the filter and of a refinement are random."""
+    strategy = space.strategy
+    if item.kind != "propose" or task == FILTER or not STRATEGIES[strategy.name].inherits:
+        return ()
+    seeds = [seed.fingerprint for seed in cellrecords.recorded_cells(store, seeds=True)]
+    parent = queries.results(store, [item.parent], task)
+    return strategies.sources(strategy, strategy.settings, parent, queries.results(store, seeds, task))

@@ -1,0 +1,122 @@
+"""One worker: takes trials, decides, evaluates stage by stage, records each stage, tells, and takes the next.
+
+All state of a worker is on record: it may be killed at any moment, and the worker that adopts its trial goes
+on after the last recorded stage.
+
+Randomness of a trial comes from (study seed, trial number, purpose), that of a training run from (study seed,
+cell, task, setting).
+"""
+
+import random
+import time
+
+from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.study.space import Space
+from cellsearch.study.storage import endings, queue
+from cellsearch.study.storage.driver import open_driver
+from cellsearch.study.storage.heartbeat import Heart, register
+from cellsearch.study.storage.pruner import StagePruner
+from cellsearch.study.storage.queue import Idle
+from cellsearch.study.storage.rdb import compatible
+from cellsearch.study.storage.sampler import MutationSampler
+from cellsearch.study.strategies import Propose
+from cellsearch.study.tables import cellrecords
+from cellsearch.study.tables.costs import Costs
+from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.records import Facts, facts
+from cellsearch.study.tables.schema import Store, Superseded, reading
+from cellsearch.study.tables.table_view import Offered, TableView
+from cellsearch.study.workers.evaluator import Lab
+from cellsearch.study.workers.retry import patiently
+from cellsearch.study.workers.runner import TrialRunner
+
+WAIT_SECONDS = (0.2, 10.0)  # between two looks for a trial while others are at the baseline: first, at most
+CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
+COHORT = 1  # trials that a worker takes at once
+
+
+def work(
+    store: Store,
+    space: Space,
+    lab: Lab,
+    propose: Propose,
+    heart: Heart,
+    crashes_allowed: int = CRASHES,
+    spool: Spool | None = None,
+    offered: Offered | None = None,
+) -> None:
+    """Works on trials until there is none left to take. Stages that cannot be recorded are kept in `spool`.
+
+    `offered` limits the settings that a cell can be run with, for a laboratory that has no others; None: all.
+
+    A user-facing error ends the worker, except a cell that cannot be used: that is a failed trial. Any other
+    exception gives the trials back, as a crash of the worker does; the last of `crashes_allowed` in a row is
+    raised.
+    """
+    me, failures = heart.worker.id, space.strategy.failures
+    known = patiently(lambda: facts(store))
+    check_data(known, lab)
+    costs = Costs(store, space.strategy.cost, space.limits.width)
+
+    def look() -> TableView:
+        nonlocal known
+        if known.baseline is None:  # once it is frozen, what a worker reads of the facts stays
+            known = facts(store)
+        return TableView(store, space, known, costs, seeds, offered)
+
+    seeds = cellrecords.recorded_cells(store, seeds=True)
+    sampler = MutationSampler(space, seed=known.seed, propose=propose)
+    patiently(lambda: check_optuna(store))
+    driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)))
+    runner = TrialRunner(driver, sampler, space, lab, heart, look, spool, offered)
+    crashes = 0
+    while True:
+        heart.doing = "looking for a trial"
+        taken = patiently(lambda: queue.take(driver, COHORT))
+        if taken is Idle.DONE:
+            return
+        if isinstance(taken, Idle):
+            heart.doing = "waiting for the baseline"
+            wait(store, me)
+            continue
+        try:
+            for item in taken:
+                patiently(lambda: runner.run(item))  # noqa: B023  (called at once)
+            crashes = 0
+        except Superseded:  # this worker was silent for too long, and its trial went to another one
+            patiently(lambda: register(store, heart.worker))
+        except CellsearchError:
+            raise
+        except Exception as error:
+            crashes += 1
+            cause = printable(f"{type(error).__name__}: {error}", 1_000)
+            endings.release(store, [me], me, crash=cause, failures=failures)
+            if crashes >= crashes_allowed:
+                raise
+
+
+def check_optuna(store: Store) -> None:
+    """Refuses tables of another version of Optuna."""
+    with reading(store.engine, store.url) as connection:
+        compatible(connection, store.url)
+
+
+def wait(store: Store, worker: str) -> None:
+    """Until there may be a trial. Looks grow rarer with time: a thousand workers may wait."""
+    pause, most = WAIT_SECONDS
+    while True:
+        time.sleep(pause * random.uniform(0.75, 1.25))
+        if not patiently(lambda: queue.waiting(store, worker)):
+            return
+        pause = min(1.5 * pause, most)
+
+
+def check_data(known: Facts, lab: Lab) -> None:
+    """Refuses data that is not what the study was started on."""
+    for task, digest in lab.digests().items():
+        if known.data.get(task) != digest:
+            raise RunError(
+                f"the data of {task} on this machine is not what the study {known.name!r} was started on "
+                f"({digest[:12]}, not {known.data.get(task, 'none')[:12]})\n"
+                "bring that data here (`--data DIR`), or start a study of another --name"
+            )
