@@ -1,8 +1,8 @@
 """The worker processes that join a search from one machine: one for each device and more where asked for,
 started again where one ends, until nothing is left.
 
-`python -m cellsearch.study.workers.agent` reads its orders as one line of JSON from standard input and ends with
-it, as a worker does: so launchers start it on other machines, and no password stands on a command line.
+`python -m cellsearch.study.workers.agent` reads its orders as one line of JSON from standard input and ends
+with it, as a worker does: so launchers start it on other machines, and no password is on a command line.
 """
 
 import json
