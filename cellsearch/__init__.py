@@ -21,15 +21,14 @@ Each folder imports only from those above it in this list:
     report      cells and searches as people see them
     cli         the command
 
-`files` and `errors` stand below all of them.
+`files`, `errors` and `version` are below all of them.
 """
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellsearch.compiler.recurrent import Recurrent as Recurrent
+    from cellsearch.compiler.torch.recurrent import Recurrent as Recurrent
     from cellsearch.dsl import zoo as zoo
     from cellsearch.dsl.graph import Cell as Cell
     from cellsearch.dsl.load import load as load
@@ -48,7 +47,7 @@ _HOMES = {
     "Cell": "cellsearch.dsl.graph",
     "CellsearchError": "cellsearch.errors",
     "MutationSampler": "cellsearch.study.storage.sampler",
-    "Recurrent": "cellsearch.compiler.recurrent",
+    "Recurrent": "cellsearch.compiler.torch.recurrent",
     "StagePruner": "cellsearch.study.storage.pruner",
     "export": "cellsearch.exporters.write",
     "leaderboard": "cellsearch.study.api",
@@ -65,10 +64,7 @@ __all__ = [*_HOMES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        try:
-            return version("cellsearch")
-        except PackageNotFoundError:
-            return "0+unknown"  # run from a copy that is not installed
+        return importlib.import_module("cellsearch.version").version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "zoo":

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cellsearch.compiler import stack as stacks
-from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
-from cellsearch.compiler.structures import clean, initialise
+from cellsearch.compiler.run import stack as stacks
+from cellsearch.compiler.run.layout import named
+from cellsearch.compiler.run.structures import clean, initialise
 from cellsearch.dsl.graph import Cell
 
 

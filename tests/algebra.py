@@ -11,8 +11,8 @@ from fractions import Fraction
 from itertools import product
 from math import inf
 
-from cellsearch.dsl.functional import function
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.functional import function
 from cellsearch.dsl.nodes import Affine, Before, Constant, Input
 from cellsearch.dsl.ops import OPS
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 
 D, H, B, T = 5, 7, 3, 6

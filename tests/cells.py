@@ -13,7 +13,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.invariants import MAX_DEPTH
+from cellsearch.dsl.limits import MAX_DEPTH
 from cellsearch.dsl.nodes import (
     STRUCTURES,
     Affine,

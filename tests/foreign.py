@@ -11,8 +11,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.reference import reference
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell, uses_raw_x
 
 Recipe = Mapping[str, Mapping[str, Any]]

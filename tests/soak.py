@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.dsl.functional import functional
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.study.mutation.mutate import mutate
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
+from cellsearch.train.resources.threads import one_thread
 from cellsearch.train.settings import Grid, Training
-from cellsearch.train.threads import one_thread
 
 PAGE = 4096
 

@@ -19,8 +19,8 @@ from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.schema import Store, items, reading, stages
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.study.workers.evaluator import RealLab
-from cellsearch.train.cost import of_training
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.resources.cost import of_training
 from cellsearch.train.settings import Grid, keys
 
 

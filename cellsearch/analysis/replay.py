@@ -25,9 +25,9 @@ import numpy as np
 from sqlalchemy import select
 
 from cellsearch.analysis.cost_curve import Amounts, Curve, cost, curve
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, RunError
 from cellsearch.study import strategies

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
-import cellsearch
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.verbs import VERBS, Verb
 from cellsearch.errors import UsageError, printable
+from cellsearch.version import version as own
 
 ABOUT = "Search for recurrent cells: from a few equations to a leaderboard beside LSTM and GRU, and to code."
 START = """\
@@ -57,7 +57,7 @@ def versions() -> str:
     """One line: cellsearch, and what it runs on."""
     python = ".".join(map(str, sys.version_info[:3]))
     others = ", ".join(f"{package} {_version(package)}" for package in ("torch", "optuna"))
-    return f"cellsearch {cellsearch.__version__} ({others}, Python {python})"
+    return f"cellsearch {own()} ({others}, Python {python})"
 
 
 def _version(package: str) -> str:

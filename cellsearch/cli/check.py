@@ -14,10 +14,10 @@ from rich.text import Text
 
 from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
-from cellsearch.dsl.reach import dead_states, hears, remembers, without_dead
+from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
 from cellsearch.errors import RunError, printable
 from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT

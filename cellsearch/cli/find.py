@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from cellsearch.cli.numbers import nearest
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError, printable

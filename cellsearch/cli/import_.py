@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.text import Text
 
 from cellsearch.cli.terminal import Terminal
-from cellsearch.dsl import foreign
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl import importers
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import ForeignError, RunError, printable
 from cellsearch.files import reason, write_text
@@ -19,7 +19,7 @@ SHOWN = 20  # refused recipes or genotypes that are printed in full
 def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
     """Prints all cells of the file, or writes each into a file of its own and names it. Then reports what is
     refused; the exit code is 1 where nothing is imported."""
-    found = foreign.read_each(args.file)
+    found = importers.read_each(args.file)
     if not found.cells and len(found.refused) == 1:
         raise found.refused[0]
     if found.cells:
@@ -28,7 +28,7 @@ def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0 if found.cells else 1
 
 
-def _import(args: argparse.Namespace, terminal: Terminal, found: foreign.Found) -> None:
+def _import(args: argparse.Namespace, terminal: Terminal, found: importers.Found) -> None:
     cells = found.cells
     texts = {cell.name: show(cell) for cell in cells}
     files = [] if args.to is None else _written(Path(args.to), texts, args.force)
@@ -44,7 +44,7 @@ def _import(args: argparse.Namespace, terminal: Terminal, found: foreign.Found) 
         terminal.out.file.write("\n".join(texts.values()))
 
 
-def _report(terminal: Terminal, found: foreign.Found) -> None:
+def _report(terminal: Terminal, found: importers.Found) -> None:
     """The errors of what is refused."""
     for error in found.refused[:SHOWN]:
         terminal.tell(str(error))

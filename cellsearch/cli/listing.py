@@ -9,7 +9,7 @@ from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, printable

@@ -29,7 +29,7 @@ from cellsearch.study.tables.database import shown
 from cellsearch.study.workers import agent
 from cellsearch.study.workers.agent import Posting
 from cellsearch.study.workers.run import Options, default_url
-from cellsearch.train import devices
+from cellsearch.train.resources import devices
 
 LOG_SECONDS = 15.0  # between two lines of a log
 

@@ -5,7 +5,7 @@ import argparse
 from cellsearch.cli.find import find_cell
 from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.variants import couple, with_peepholes, without
+from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
 from cellsearch.errors import UsageError, printable
 from cellsearch.report import cell as report
 

@@ -7,8 +7,8 @@ largest value (or to 1 where all are smaller).
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.reference import reference
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell, uses_raw_x
 
 TOLERANCE = 1e-10  # float64 over a few steps: what rounding explains

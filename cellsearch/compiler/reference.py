@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.formula import apply
+from cellsearch.compiler.engines.formula import apply
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, input_wide
 from cellsearch.dsl.ops import OPS

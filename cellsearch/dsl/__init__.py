@@ -1,13 +1,17 @@
 """The language.
 
 ops          THE table of ops
-nodes        what a cell is made of; invariants: what holds of it; graph: the cell itself
-text/        parse and show; load takes a name or a file
+nodes        what a cell is made of
+parts        the fields of a cell, and how its values are called
+graph        the cell: a frozen value that cannot be malformed (limits, invariants: what holds of it)
+printer      Cell -> text
+text         text -> Cell, with located messages
+load         a name or a file -> Cell
 weights      what the brackets own, by name
-fingerprint  a name for the graph of a cell; functional: one for what it computes (run on `probes`)
-roles        gates and what they do; describe: structure and size; reach: what the output depends on
-rewrite      a cell as the graph that mutations edit, and back
-variants     named edits of a cell (written `anew`)
-foreign/     cells of other programs
-zoo/         published cells, and what is known about them
+roles        gates and what they do
+describe     structure and size
+identity     fingerprints of the graph and of the function, and equivalent cells
+rewriting    the graph that mutations edit, variants, what the output depends on
+importers    cells of other programs
+zoo          published cells, and what is known about them
 """

@@ -6,8 +6,9 @@ In: a cell. Out: a `Description`, or a `Size` at given widths.
 from dataclasses import dataclass
 
 from cellsearch.dsl import weights
-from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, lookback, sources
+from cellsearch.dsl.parts import name_of
 from cellsearch.dsl.roles import Gate, gates
 
 

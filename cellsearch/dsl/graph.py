@@ -9,10 +9,11 @@ in `invariants`. Two nodes that look alike are two nodes: equal brackets own dif
     new      for each state the node that is its new value; output is the node that the layer gives out
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cellsearch.dsl.invariants import KEYWORDS, check
+from cellsearch.dsl.invariants import check
+from cellsearch.dsl.limits import KEYWORDS
 from cellsearch.dsl.nodes import (
     Affine,
     Apply,
@@ -25,9 +26,10 @@ from cellsearch.dsl.nodes import (
     sources,
     users,
     with_sources,
-    written,
 )
 from cellsearch.dsl.ops import OPS
+from cellsearch.dsl.parts import Parts
+from cellsearch.dsl.printer import show
 from cellsearch.errors import CellError
 
 #: Of so many cells, those used last, a process keeps what follows from them. A search meets thousands.
@@ -35,40 +37,18 @@ RECENT = 32
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Parts):
     """A recurrent cell. Construct it with `build` or `cellsearch.parse`; the constructor refuses what is
     malformed."""
 
-    name: str
-    states: tuple[State, ...]
-    nodes: tuple[Node, ...]
-    labels: tuple[str, ...]
-    new: tuple[int, ...]
-    output: int
-    clock: tuple[int, ...] = ()
-    description: str = ""
     users: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check(self)
         object.__setattr__(self, "users", users(self.nodes))
 
-    @property
-    def input(self) -> str:
-        """The name of x."""
-        node = self.nodes[0]
-        assert isinstance(node, Input)
-        return node.name
-
     def __str__(self) -> str:
-        from cellsearch.dsl.text import show  # the printer stands above the graph
-
         return show(self)
-
-
-def name_of(cell: Cell, index: int) -> str:
-    """How a node is written where it is used: its label or the input it is; "" where it has no name."""
-    return written(cell.nodes[index], cell.labels[index])
 
 
 def uses_raw_x(cell: Cell) -> bool:
@@ -81,17 +61,6 @@ def uses_raw_x(cell: Cell) -> bool:
         or (isinstance(node, Affine) and any(c.source in wide and c.peephole for c in node.connections))
         for node in cell.nodes
     )
-
-
-def equations(cell: Cell) -> Iterator[tuple[str, int]]:
-    """The named equations in order: (label, node); then the states whose new value has another name
-    already."""
-    for index, label in enumerate(cell.labels):
-        if label:
-            yield label, index
-    for state, index in zip(cell.states, cell.new, strict=True):
-        if cell.labels[index] != f"{state.name}'":
-            yield f"{state.name}'", index
 
 
 def build(

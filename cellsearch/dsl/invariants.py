@@ -1,13 +1,20 @@
-"""What holds of every cell: limits, legal names, and the checks that its constructor makes.
-
-In: the fields of a `Cell`. Out: nothing, or a CellError that names what is malformed.
-"""
+"""What holds of every cell: the checks that its constructor makes."""
 
 import math
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from cellsearch.dsl.limits import (
+    MAX_DELAY,
+    MAX_DEPTH,
+    MAX_GROUPS,
+    MAX_NAME,
+    MAX_NODES,
+    MAX_PART,
+    MAX_PERIOD,
+    MAX_TEXT,
+    NAME,
+    check_name,
+)
 from cellsearch.dsl.nodes import (
     STRUCTURES,
     Affine,
@@ -25,32 +32,13 @@ from cellsearch.dsl.nodes import (
     written,
 )
 from cellsearch.dsl.ops import OPS
+from cellsearch.dsl.parts import Parts
 from cellsearch.errors import CellError
-
-if TYPE_CHECKING:
-    from cellsearch.dsl.graph import Cell  # stands above: its constructor checks itself
-
-MAX_NODES, MAX_DEPTH, MAX_NAME, MAX_PERIOD, MAX_GROUPS = 1_000, 100, 64, 1_000_000, 64
-MAX_DELAY, MAX_PART = 1_000, 65_536  # of before(v, d); of @rank(r) and @blocks(n)
-MAX_TEXT = 65_536  # bytes of a cell's text
-KEYWORDS = frozenset({"cell", "clock", "tick", "below", "before", "bias", "scalar", "none"})
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 
 Need = Callable[[bool, str], None]
 
 
-def check_name(name: str) -> str:
-    """What is wrong with a name, or "" where nothing is."""
-    if not NAME.match(name):
-        return "a name is made of ASCII letters, digits and _, and does not start with a digit"
-    if len(name) > MAX_NAME:
-        return f"a name has at most {MAX_NAME} characters"
-    if name in KEYWORDS:
-        return f"{name!r} is a word of the language"
-    return f"{name!r} is an op" if name in OPS else ""
-
-
-def check(cell: "Cell") -> None:
+def check(cell: Parts) -> None:
     """Raise CellError unless every invariant of a cell holds."""
 
     def need(holds: bool, message: str) -> None:
@@ -82,7 +70,7 @@ def check(cell: "Cell") -> None:
     need(_text_bound(cell) <= MAX_TEXT, f"its text would be longer than {MAX_TEXT // 1024} KiB")
 
 
-def _check_node(cell: "Cell", i: int, node: Node, need: Need) -> None:
+def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
     if isinstance(node, Input):
         need(i < _inputs(cell), "inputs stand before all other nodes")
         need(i <= len(cell.states) or node.kind in ("tick", "below"), f"unknown input {node.kind!r}")
@@ -109,7 +97,7 @@ def _check_node(cell: "Cell", i: int, node: Node, need: Need) -> None:
             _check_matrix(cell, c, need)
 
 
-def _check_matrix(cell: "Cell", c: Connection, need: Need) -> None:
+def _check_matrix(cell: Parts, c: Connection, need: Need) -> None:
     bare = c.eye is None and c.structure is None and c.part is None
     need(not c.peephole or bare, "a peephole has no kind of matrix")
     if c.structure is None:
@@ -126,7 +114,7 @@ def _check_matrix(cell: "Cell", c: Connection, need: Need) -> None:
     need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
 
 
-def _check_labels(cell: "Cell", need: Need) -> None:
+def _check_labels(cell: Parts, need: Need) -> None:
     labels = [label for label in cell.labels if label]
     need(len(labels) == len(set(labels)), "two equations have one name")
     inputs = [n.name for n in cell.nodes[: 1 + len(cell.states)] if isinstance(n, Input)]
@@ -155,7 +143,7 @@ def _check_labels(cell: "Cell", need: Need) -> None:
         )
 
 
-def _text_bound(cell: "Cell") -> int:
+def _text_bound(cell: Parts) -> int:
     """At least the bytes of the cell's text, cheaply: nearly exact but for numbers (24 characters at
     most)."""
     spelled = [len(written(n, label)) for n, label in zip(cell.nodes, cell.labels, strict=True)]
@@ -182,5 +170,5 @@ def _text_bound(cell: "Cell") -> int:
     return total
 
 
-def _inputs(cell: "Cell") -> int:
+def _inputs(cell: Parts) -> int:
     return sum(isinstance(node, Input) for node in cell.nodes)

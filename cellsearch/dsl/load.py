@@ -8,7 +8,7 @@ import os
 from cellsearch import files
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.invariants import MAX_TEXT
+from cellsearch.dsl.limits import MAX_TEXT
 from cellsearch.dsl.text import parse
 from cellsearch.errors import TextError, did_you_mean, printable
 

@@ -19,9 +19,10 @@ steps ago is an old value of it.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Cell, name_of
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, Constant, Input, Node, ancestors, sources
 from cellsearch.dsl.ops import OPS, Kind
+from cellsearch.dsl.parts import name_of
 
 #: The roles, the one that tells most first, and the letter that the literature has for each.
 LETTERS = {

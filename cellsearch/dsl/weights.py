@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from cellsearch.dsl.graph import RECENT, Cell, name_of
+from cellsearch.dsl.graph import RECENT, Cell
 from cellsearch.dsl.nodes import Affine, Before, Input, input_wide, sources
+from cellsearch.dsl.parts import name_of
 from cellsearch.errors import CellError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Before, Input
 from cellsearch.errors import CellsearchError, ExportError

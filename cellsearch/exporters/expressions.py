@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from cellsearch.dsl.ops import CALL, UNARY
-from cellsearch.dsl.text.printer import number
+from cellsearch.dsl.printer import number
 from cellsearch.exporters import layout
 from cellsearch.exporters.names import MAX_LOCAL, Locals
 

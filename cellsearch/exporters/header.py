@@ -7,11 +7,11 @@ that no comment can end early. The first two lines hold no such text: Python rea
 import textwrap
 from collections.abc import Mapping
 
-import cellsearch
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import printable
+from cellsearch.version import version
 
 Provenance = Mapping[str, object]  # where a cell comes from, as names and values: search, score, setting
 WIDTH = 120  # of a description; the cell's own lines are not broken, so that they can be read back
@@ -19,7 +19,7 @@ WIDTH = 120  # of a description; the cell's own lines are not broken, so that th
 
 def lines(cell: Cell, kind: str, provenance: Provenance | None = None) -> list[str]:
     """The lines; `kind` is what the file holds, and ends the sentence "A recurrent cell as …"."""
-    found = [f"A recurrent cell as {kind}, written by cellsearch {printable(cellsearch.__version__)}.", ""]
+    found = [f"A recurrent cell as {kind}, written by cellsearch {printable(version())}.", ""]
     if cell.description:
         found += [*_prose(cell.description), ""]
     found += [f"    {line}" for line in equations(cell)]

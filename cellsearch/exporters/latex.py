@@ -9,11 +9,12 @@ alone, so no command can come in.
 
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Cell, equations, name_of
-from cellsearch.dsl.invariants import NAME
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.limits import NAME
 from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, Node, Uniform, input_wide
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY
-from cellsearch.dsl.text.printer import initial, number
+from cellsearch.dsl.parts import equations, name_of
+from cellsearch.dsl.printer import initial, number
 from cellsearch.dsl.weights import bracket_names, spelled
 from cellsearch.exporters import header
 

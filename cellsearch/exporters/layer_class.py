@@ -2,7 +2,7 @@
 
 from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.dsl.nodes import Affine, Uniform
-from cellsearch.dsl.text.printer import number
+from cellsearch.dsl.printer import number
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.exporters import layout
 from cellsearch.exporters.layer_source import LayerCode

@@ -8,11 +8,12 @@ What does not depend on a state is computed for all steps at once, before the lo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cellsearch.compiler.lower import lower
-from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.compiler.plan.delays import lower
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Before, Input, sources
 from cellsearch.dsl.ops import OPS, Op
-from cellsearch.dsl.text.printer import equation
+from cellsearch.dsl.parts import equations, name_of
+from cellsearch.dsl.printer import equation
 from cellsearch.dsl.weights import Weight, bracket_names, spelled, weights
 from cellsearch.exporters import layout, operators
 from cellsearch.exporters.expressions import ATOM, Extent, Place, at_step

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cellsearch.compiler import formula
+from cellsearch.compiler.engines import formula
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, input_wide, sources
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Kind, Op

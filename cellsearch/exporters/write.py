@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cellsearch import files
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.invariants import check_name
+from cellsearch.dsl.limits import check_name
 from cellsearch.errors import ExportError, did_you_mean, printable
 from cellsearch.exporters.check import check
 from cellsearch.exporters.header import Provenance

@@ -7,8 +7,8 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.dsl.describe import Description, Size, describe, size
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.roles import Gate
 from cellsearch.dsl.text import show

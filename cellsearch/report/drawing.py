@@ -14,8 +14,9 @@ equation that reads it; → is a value that no other equation reads.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Cell, equations, name_of
+from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Before, Input, sources
+from cellsearch.dsl.parts import equations, name_of
 from cellsearch.dsl.text import show
 
 MATRIX, PEEPHOLE, UNIT, EARLIER = "■", "◆", "●", "○"

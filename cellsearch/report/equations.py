@@ -7,7 +7,7 @@ import re
 
 from rich.text import Span, Text
 
-from cellsearch.dsl.invariants import KEYWORDS
+from cellsearch.dsl.limits import KEYWORDS
 from cellsearch.dsl.ops import OPS
 
 _TOKEN = re.compile(

@@ -13,7 +13,7 @@ from cellsearch.study.studies import RESULTS
 from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.study.workers.run import Options
 from cellsearch.study.workers.run import search as run_search
-from cellsearch.train import devices
+from cellsearch.train.resources import devices
 
 
 def search(

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.tasks.data import Dataset, Part
-from cellsearch.train import cost, halving, memory, windows
-from cellsearch.train.batch import cut, waves
-from cellsearch.train.cohort import Turns, finish, lane, together
+from cellsearch.train import halving, windows
+from cellsearch.train.grouping.batch import cut, waves
+from cellsearch.train.grouping.cohort import Turns, finish, lane, together
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Progress
+from cellsearch.train.resources import cost, memory
 from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data
 from cellsearch.train.windows import Window

@@ -12,13 +12,13 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from cellsearch.compiler import stack as stacks
-from cellsearch.compiler.crossing import separable
-from cellsearch.compiler.layer import IN_C, choose_engine
-from cellsearch.compiler.stack import Stack, States
-from cellsearch.compiler.structures import initialise
+from cellsearch.compiler.plan.input_table import separable
+from cellsearch.compiler.run import stack as stacks
+from cellsearch.compiler.run.layer import IN_C, choose_engine
+from cellsearch.compiler.run.stack import Stack, States
+from cellsearch.compiler.run.structures import initialise
 from cellsearch.dsl.graph import Cell
-from cellsearch.train import blocks
+from cellsearch.train.grouping import blocks
 from cellsearch.train.output import output_layer
 from cellsearch.train.windows import Score, Window
 

@@ -4,9 +4,9 @@ compiler, else in torch or Triton calls, a block of members at a time."""
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.layer import IN_C, choose_engine
-from cellsearch.compiler.native.output import output as native_output
-from cellsearch.compiler.triton.output import softmax as triton_softmax
+from cellsearch.compiler.engines.native.output import output as native_output
+from cellsearch.compiler.engines.triton.output import softmax as triton_softmax
+from cellsearch.compiler.run.layer import IN_C, choose_engine
 from cellsearch.train.windows import Score, Window
 
 #: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.train import model, schedule
-from cellsearch.train.cohort import Turns, finish
+from cellsearch.train.grouping.cohort import Turns, finish
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Status
 from cellsearch.train.schedule import Schedule

@@ -19,7 +19,7 @@ from torch import Tensor
 from cellsearch.compiler import graphs
 from cellsearch.errors import CellsearchError
 from cellsearch.train import model
-from cellsearch.train.alike import Windows, alike
+from cellsearch.train.grouping.stacked import Windows, alike
 from cellsearch.train.model import Shape
 from cellsearch.train.windows import Window
 

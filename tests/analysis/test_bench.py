@@ -10,12 +10,12 @@ from cellsearch.analysis.bench import cells, limits, measure, mix, profile
 from cellsearch.analysis.bench.contestants import Contestant, contestants, ours
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.cli.main import main
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
 from cellsearch.errors import RunError
 from cellsearch.study.space import load_space
-from cellsearch.train import cost
+from cellsearch.train.resources import cost
 
 SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 

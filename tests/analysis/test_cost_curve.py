@@ -7,8 +7,8 @@ from cellsearch.analysis import cost_curve
 from cellsearch.analysis.cost_curve import Amount
 from cellsearch.dsl.zoo import load
 from cellsearch.study.tables import cellrecords, queries
-from cellsearch.train.cost import of_training
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.resources.cost import of_training
 from tests.study.scripted import KEYS, SEEDS, Scripted, one_of, searched, space_of
 
 AMOUNTS = {name: Amount(40, 1_000 * k, 100) for k, name in enumerate(("filter", "arithmetic", "xml"), 1)}

@@ -7,8 +7,8 @@ import pytest
 
 from cellsearch.analysis import noise
 from cellsearch.analysis.cost_curve import Curve, Point
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.zoo import load
 from cellsearch.study.space import parse_space
 from cellsearch.study.workers.evaluator import RealLab

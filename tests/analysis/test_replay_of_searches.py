@@ -11,9 +11,9 @@ import pytest
 
 from cellsearch.analysis import replay
 from cellsearch.analysis.cost_curve import Amount
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import load
 from cellsearch.errors import RunError

@@ -7,7 +7,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 

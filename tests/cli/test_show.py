@@ -6,7 +6,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.report.drawing import draw
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 from cli.conftest import Run
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.report.words import plural
 from cellsearch.study.leaderboard import diagnostics

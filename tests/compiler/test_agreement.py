@@ -7,9 +7,9 @@ from agreement import differences
 from cells import random_cell
 from mutants import mutants
 
-from cellsearch.compiler.crossing import separable
-from cellsearch.compiler.native import toolchain
-from cellsearch.compiler.plan import plan
+from cellsearch.compiler.engines.native import toolchain
+from cellsearch.compiler.plan.input_table import separable
+from cellsearch.compiler.plan.schedule import plan
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.text import parse

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.checkpoint import checkpoint
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.errors import CellError
 

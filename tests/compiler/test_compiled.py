@@ -8,8 +8,8 @@ from beside_torch import close
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from cellsearch.compiler import compiled
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch import custom_op
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse, show
 
@@ -93,5 +93,5 @@ def test_the_operator_keeps_its_word(name: str, need_x: bool) -> None:
         below,
     )
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
-    found = torch.library.opcheck(compiled.layer.default, arguments, test_utils=checks)
+    found = torch.library.opcheck(custom_op.layer.default, arguments, test_utils=checks)
     assert set(found.values()) == {"SUCCESS"}

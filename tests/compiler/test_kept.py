@@ -7,11 +7,12 @@ import caches
 import pytest
 import torch
 
-from cellsearch.compiler import kernels, layer, structures
-from cellsearch.compiler.kept import kept
-from cellsearch.compiler.native import toolchain
-from cellsearch.compiler.parameters import layout
-from cellsearch.compiler.plan import plan
+from cellsearch.compiler.engines.native import toolchain
+from cellsearch.compiler.plan import kernels
+from cellsearch.compiler.plan.schedule import plan
+from cellsearch.compiler.run import layer, structures
+from cellsearch.compiler.run.kept import kept
+from cellsearch.compiler.run.layout import layout
 from cellsearch.dsl import zoo
 from cellsearch.train import model
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from agreement import differences
 
-from cellsearch.compiler import layer
-from cellsearch.compiler.formula import function
-from cellsearch.compiler.native import loop, pointwise, source, toolchain
-from cellsearch.compiler.parameters import layout
-from cellsearch.compiler.plan import plan
-from cellsearch.compiler.recurrent import Recurrent
-from cellsearch.compiler.stack import first
+from cellsearch.compiler.engines.formula import function
+from cellsearch.compiler.engines.native import loop, pointwise, source, toolchain
+from cellsearch.compiler.plan.schedule import plan
+from cellsearch.compiler.run import layer
+from cellsearch.compiler.run.layout import layout
+from cellsearch.compiler.run.stack import first
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
 from cellsearch.dsl.text import parse

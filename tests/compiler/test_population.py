@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.train import model, windows
 

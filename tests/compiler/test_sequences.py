@@ -8,9 +8,9 @@ from beside_torch import close
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
-from cellsearch.compiler import sequences
-from cellsearch.compiler.recurrent import Recurrent
 from cellsearch.compiler.reference import step
+from cellsearch.compiler.torch import sequences
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
 

@@ -12,11 +12,11 @@ from agreement import differences
 from cells import random_cell
 from mutants import mutants
 
-from cellsearch.compiler import layer
-from cellsearch.compiler.formula import function
-from cellsearch.compiler.kernels import Kernel, Let, Ref, Store
-from cellsearch.compiler.plan import plan
-from cellsearch.compiler.triton import loop, output, source, toolchain, whole, writer
+from cellsearch.compiler.engines.formula import function
+from cellsearch.compiler.engines.triton import loop, output, source, toolchain, whole, writer
+from cellsearch.compiler.plan.kernels import Kernel, Let, Ref, Store
+from cellsearch.compiler.plan.schedule import plan
+from cellsearch.compiler.run import layer
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op

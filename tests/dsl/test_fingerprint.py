@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, State
 from cellsearch.dsl.ops import OPS, TABLE
 from cellsearch.dsl.text import parse, show
@@ -319,7 +319,7 @@ def test_the_names_of_the_zoo_do_not_change_and_two_of_its_cells_are_one() -> No
 
 def test_another_process_gives_the_same_names() -> None:
     code = (
-        "from cellsearch.dsl import zoo; from cellsearch.dsl.fingerprint import fingerprint\n"
+        "from cellsearch.dsl import zoo; from cellsearch.dsl.identity.fingerprint import fingerprint\n"
         "print(*(fingerprint(zoo.load(n)) for n in zoo.names()))"
     )
     for seed in ("1", "2"):

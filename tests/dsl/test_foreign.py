@@ -10,11 +10,11 @@ from foreign import ACTIVATIONS, Recipe, differences, needed, recipe_parameters,
 from hypothesis import assume, given, settings
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.foreign import read, read_each
-from cellsearch.dsl.foreign.recipe import ARITY
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.reach import dead_states
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.importers import read, read_each
+from cellsearch.dsl.importers.recipe import ARITY
+from cellsearch.dsl.rewriting.reach import dead_states
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count
 from cellsearch.errors import ForeignError

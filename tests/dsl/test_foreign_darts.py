@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.foreign import read, read_each
-from cellsearch.dsl.foreign.genotype import FUNCTIONS
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.importers import read, read_each
+from cellsearch.dsl.importers.genotype import FUNCTIONS
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count
 from cellsearch.errors import ForeignError

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cellsearch.dsl.foreign import read
-from cellsearch.dsl.foreign.source import MAX_BYTES, MAX_CELLS
+from cellsearch.dsl.importers import read
+from cellsearch.dsl.importers.source import MAX_BYTES, MAX_CELLS
 from cellsearch.errors import ForeignError
 
 NODE = '"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}'

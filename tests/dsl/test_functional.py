@@ -16,9 +16,9 @@ from torch import Tensor
 
 from cellsearch.compiler.reference import step
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import LOOKBACK, function, functional, twins
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import LOOKBACK, function, functional, twins
 from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
@@ -264,7 +264,7 @@ def test_what_cannot_be_judged_by_numbers_has_its_structural_name() -> None:
 def test_another_process_gives_the_same_names() -> None:
     names = ["gru", "lstm", "clockwork"]
     code = (
-        "from cellsearch.dsl import zoo; from cellsearch.dsl.functional import functional\n"
+        "from cellsearch.dsl import zoo; from cellsearch.dsl.identity.functional import functional\n"
         f"print(*(functional(zoo.load(n)) for n in {names}))"
     )
     env = {"PYTHONHASHSEED": "3", "PYTHONPATH": ":".join(sys.path)}

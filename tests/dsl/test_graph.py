@@ -10,7 +10,7 @@ from cells import cells, random_cell
 from hypothesis import given, settings
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.graph import Cell, build, equations, uses_raw_x
+from cellsearch.dsl.graph import Cell, build, uses_raw_x
 from cellsearch.dsl.invariants import _text_bound
 from cellsearch.dsl.nodes import (
     Affine,
@@ -24,6 +24,7 @@ from cellsearch.dsl.nodes import (
     Uniform,
     sources,
 )
+from cellsearch.dsl.parts import equations
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 

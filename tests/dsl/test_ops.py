@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from cellsearch.dsl.invariants import check_name
+from cellsearch.dsl.limits import check_name
 from cellsearch.dsl.ops import INFIX, INTRINSICS, OPS, PREFIX, REDUCTIONS, TABLE, Kind, Op, calls
 from cellsearch.dsl.text import parse, show
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 
 from cellsearch.compiler.reference import reference
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine
-from cellsearch.dsl.reach import dead_states, hears, remembers, without_dead
-from cellsearch.dsl.rewrite import explode, fold
+from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import Weight, collision, weights
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, State, ancestors
-from cellsearch.dsl.rewrite import Exploded, explode, fold
+from cellsearch.dsl.rewriting.expand import Exploded, explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.invariants import KEYWORDS
+from cellsearch.dsl.limits import KEYWORDS
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import TextError

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cellsearch.dsl.invariants import MAX_DEPTH, MAX_NODES
+from cellsearch.dsl.limits import MAX_DEPTH, MAX_NODES
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.messages import TABLE, Message
 from cellsearch.errors import TextError

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.invariants import MAX_DEPTH
+from cellsearch.dsl.limits import MAX_DEPTH
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, State
+from cellsearch.dsl.printer import number
 from cellsearch.dsl.text import parse, show
-from cellsearch.dsl.text.printer import number
 
 
 def equations(text: str, header: str = "cell t(x; h, c)") -> list[str]:

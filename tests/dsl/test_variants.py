@@ -10,13 +10,11 @@ import torch
 from cellsearch.compiler.reference import reference
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell, build, uses_raw_x
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Constant
-from cellsearch.dsl.reach import hears
-from cellsearch.dsl.roles import Gate, gates
-from cellsearch.dsl.text import parse, show
-from cellsearch.dsl.variants import (
+from cellsearch.dsl.rewriting.reach import hears
+from cellsearch.dsl.rewriting.variants import (
     GREFF,
     couple,
     find_gate,
@@ -27,6 +25,8 @@ from cellsearch.dsl.variants import (
     without_activation,
     without_gate,
 )
+from cellsearch.dsl.roles import Gate, gates
+from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl.graph import Cell
 from cellsearch.exporters.check import load_module
 from cellsearch.exporters.torch_source import torch_source

@@ -4,7 +4,7 @@ derivatives, also where an argument is zero or two are equal."""
 import pytest
 import torch
 
-from cellsearch.compiler import formula
+from cellsearch.compiler.engines import formula
 from cellsearch.dsl.ops import TABLE, Op
 from cellsearch.exporters import operators
 

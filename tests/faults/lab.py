@@ -21,8 +21,8 @@ from sqlalchemy import Engine, event
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellsearchError
 from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat

@@ -16,8 +16,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import URL, text
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError
 from cellsearch.study.storage import endings, heartbeat, queue, trials

@@ -21,7 +21,7 @@ from sqlalchemy import select, text
 
 from cellsearch.cli.find import find_cell
 from cellsearch.cli.main import main
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.study.leaderboard.events import NAME, events
 from cellsearch.study.tables import database, records, schema

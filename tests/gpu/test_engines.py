@@ -7,9 +7,9 @@ import torch
 from agreement import differences
 from mutants import mutants
 
-from cellsearch.compiler import layer
-from cellsearch.compiler.recurrent import Recurrent
-from cellsearch.compiler.triton import toolchain
+from cellsearch.compiler.engines.triton import toolchain
+from cellsearch.compiler.run import layer
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Apply
 from cellsearch.train import model, windows

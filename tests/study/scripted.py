@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import URL, select
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.zoo import load
 from cellsearch.study.space import Space, parse_space

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL, select
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.study.leaderboard import board
 from cellsearch.study.mutation.paper import PAPER
 from cellsearch.study.mutation.table import MUTATIONS

@@ -13,10 +13,10 @@ import torch
 from cellsearch.dsl import zoo
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train import batch as batches
 from cellsearch.train import population as populations
-from cellsearch.train.batch import ran_out
 from cellsearch.train.evaluate import evaluate
+from cellsearch.train.grouping import batch as batches
+from cellsearch.train.grouping.batch import ran_out
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import Grid, Training
 from cellsearch.train.steps import Steps

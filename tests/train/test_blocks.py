@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl import zoo
-from cellsearch.train import blocks, model, windows
+from cellsearch.train import model, windows
+from cellsearch.train.grouping import blocks
 from cellsearch.train.model import Shape
 
 needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")

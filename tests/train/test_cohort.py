@@ -10,9 +10,10 @@ from cellsearch.dsl import zoo
 from cellsearch.errors import CellsearchError
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train import cohort, evaluate
-from cellsearch.train.cohort import finish, lane, together
+from cellsearch.train import evaluate
 from cellsearch.train.evaluate import Request, evaluate_together
+from cellsearch.train.grouping import cohort
+from cellsearch.train.grouping.cohort import finish, lane, together
 from cellsearch.train.settings import Grid, Training
 
 GRID = Grid((0.7, 1.0), (0.2, 0.5, 1e38), (1.0,), (1, 2), (800, 1500))

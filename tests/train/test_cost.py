@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellsearch.compiler.parameters import named
+from cellsearch.compiler.run.layout import named
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import matrices
 from cellsearch.dsl.text import parse
-from cellsearch.train import cost, model
+from cellsearch.train import model
+from cellsearch.train.resources import cost
 
 PLAIN = ("lstm", "gru", "gru_torch", "rnn", "mut1", "peephole_lstm")  # without structures
 
@@ -83,5 +84,5 @@ def test_width_is_the_largest_that_fits(vocabulary: int, layers: int, target: in
 
 
 def test_it_is_read_without_torch() -> None:
-    program = "import sys, cellsearch.train.cost; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    program = "import sys, cellsearch.train.resources.cost; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

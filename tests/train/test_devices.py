@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from cellsearch.errors import RunError
-from cellsearch.train import devices
-from cellsearch.train.devices import Gone
+from cellsearch.train.resources import devices
+from cellsearch.train.resources.devices import Gone
 
 FOUR = ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
 

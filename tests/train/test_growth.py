@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from caches import caches
 
-from cellsearch.compiler.native import toolchain
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl.graph import RECENT
 
 SOAK = Path(__file__).parents[1] / "soak.py"

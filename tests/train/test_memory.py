@@ -11,12 +11,12 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train import batch as batching
 from cellsearch.train import model
-from cellsearch.train.batch import Batch, cut, waves
 from cellsearch.train.evaluate import evaluate
-from cellsearch.train.memory import batches, memory
+from cellsearch.train.grouping import batch as batching
+from cellsearch.train.grouping.batch import Batch, cut, waves
 from cellsearch.train.population import Member
+from cellsearch.train.resources.memory import batches, memory
 from cellsearch.train.settings import Grid, Setting, Training, keys
 
 T = Training()

@@ -5,11 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellsearch.compiler.parameters import named
 from cellsearch.compiler.reference import reference
-from cellsearch.compiler.structures import free as free_entries
+from cellsearch.compiler.run.layout import named
+from cellsearch.compiler.run.structures import free as free_entries
 from cellsearch.dsl import zoo
-from cellsearch.train import cost, model, windows
+from cellsearch.train import model, windows
+from cellsearch.train.resources import cost
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["all scored", "some scored"])

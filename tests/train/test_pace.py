@@ -9,9 +9,9 @@ from cellsearch.dsl.zoo import load
 from cellsearch.errors import RunError
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train import pace as paces
 from cellsearch.train.model import Shape
-from cellsearch.train.pace import FEWEST, pace, per_turn
+from cellsearch.train.resources import pace as paces
+from cellsearch.train.resources.pace import FEWEST, pace, per_turn
 from cellsearch.train.settings import Training
 
 OPTIONS = {"symbols": 2, "alphabet": 5, "train": 8000, "valid": 1000, "test": 1000}

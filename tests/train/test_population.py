@@ -11,10 +11,11 @@ from torch import Tensor
 from cellsearch.dsl import zoo
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train import cost, halving, model, schedule
+from cellsearch.train import halving, model, schedule
 from cellsearch.train.evaluate import evaluate, member_seed, on_device
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Population, Result
+from cellsearch.train.resources import cost
 from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data, Steps
 from cellsearch.train.windows import Window

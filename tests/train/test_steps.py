@@ -12,7 +12,7 @@ from cellsearch.compiler import graphs
 from cellsearch.dsl import zoo
 from cellsearch.errors import CellsearchError
 from cellsearch.train import model, windows
-from cellsearch.train.alike import alike
+from cellsearch.train.grouping.stacked import alike
 from cellsearch.train.steps import Data, Steps
 
 VOCABULARY = 11

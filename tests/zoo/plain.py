@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell, uses_raw_x
 
 TOLERANCE = 1e-10

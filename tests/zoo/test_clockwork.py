@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from zoo.plain import TOLERANCE, Now, Step, Weights, differences
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse

@@ -7,10 +7,10 @@ from zoo.plain import TOLERANCE, Now, Weights, differences, plain
 from zoo.table_literature import slstm, sru
 from zoo.table_lstm_variants import greff
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.weights import count
 

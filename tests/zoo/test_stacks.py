@@ -5,7 +5,7 @@ from zoo.plain import TOLERANCE, differences
 from zoo.table_lstm_variants import peephole
 from zoo.table_stacks import ROWS, Row, depth_gated, depth_gated_code
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count

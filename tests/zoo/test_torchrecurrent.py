@@ -9,7 +9,7 @@ from zoo import table_deviating
 from zoo.plain import TOLERANCE, differences
 from zoo.table_torchrecurrent import DEVIATING, ROWS, Package
 
-from cellsearch.compiler.recurrent import Recurrent
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import uses_raw_x
 from cellsearch.dsl.weights import count

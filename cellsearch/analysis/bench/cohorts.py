@@ -14,7 +14,7 @@ import torch
 from cellsearch.analysis.bench.work import NORM, RATE, Sizes
 from cellsearch.dsl.graph import Cell
 from cellsearch.train import model
-from cellsearch.train.cohort import Lane, finish, lane, together
+from cellsearch.train.grouping.cohort import Lane, finish, lane, together
 from cellsearch.train.steps import Data, Steps
 from cellsearch.train.windows import cut
 

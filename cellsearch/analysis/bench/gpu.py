@@ -35,14 +35,14 @@ from cellsearch.analysis.bench.measure import AGREEMENT, table, using
 from cellsearch.analysis.bench.recorded import recorded
 from cellsearch.analysis.bench.rows import conditions
 from cellsearch.analysis.bench.work import NORM, RATE, Sizes, make
-from cellsearch.compiler.layer import choose_engine
+from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
 from cellsearch.study.mutation.mutate import mutate
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.train import model, windows
-from cellsearch.train.cohort import finish
+from cellsearch.train.grouping.cohort import finish
 from cellsearch.train.steps import Data, Steps
 
 EPOCHS = 6  # of the section on rounding

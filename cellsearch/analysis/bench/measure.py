@@ -12,7 +12,7 @@ from cellsearch.analysis.bench import recorded
 from cellsearch.analysis.bench.contestants import Contestant, contestants
 from cellsearch.analysis.bench.rows import BY_SYMBOL, CALLS, Report, Row, conditions, of_work
 from cellsearch.analysis.bench.work import Sizes, Work, make
-from cellsearch.compiler.layer import choose_engine
+from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import RunError
 from cellsearch.train import model

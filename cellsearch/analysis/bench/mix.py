@@ -14,9 +14,9 @@ from cellsearch.analysis.bench.contestants import Contestant, members_alone, our
 from cellsearch.analysis.bench.measure import AGREEMENT, Say, prepare, using
 from cellsearch.analysis.bench.rows import BYTES, Report, Row, Total, conditions, middle, of_work
 from cellsearch.analysis.bench.work import Sizes, make
-from cellsearch.compiler.layer import choose_engine
+from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.dsl.graph import Cell
-from cellsearch.train import cost
+from cellsearch.train.resources import cost
 from cellsearch.train.settings import Grid
 
 SETTINGS = 20  # so many a trial draws for each task (Jozefowicz et al. 2015, section 3.1)

@@ -17,10 +17,10 @@ from cellsearch.analysis.bench.contestants import ours
 from cellsearch.analysis.bench.measure import AGREEMENT, Say, prepare, using
 from cellsearch.analysis.bench.rows import Part, Report, conditions, of_work
 from cellsearch.analysis.bench.work import Sizes, Work, make
-from cellsearch.compiler.layer import choose_engine
-from cellsearch.compiler.native import loop
-from cellsearch.compiler.native.source import PARTS
-from cellsearch.compiler.stack import reads_below
+from cellsearch.compiler.engines.native import loop
+from cellsearch.compiler.engines.native.source import PARTS
+from cellsearch.compiler.run.layer import choose_engine
+from cellsearch.compiler.run.stack import reads_below
 from cellsearch.dsl.graph import Cell
 from cellsearch.errors import RunError
 
@@ -30,7 +30,7 @@ REST = "rest: memory, calls"
 FUNCTIONS = {
     "embedding": ("train/model.py", "_embed"),
     "output layer, both ways": ("train/output.py", "output_layer"),
-    "gradients of peepholes and vectors": ("compiler/layer.py", "_vector_gradients"),
+    "gradients of peepholes and vectors": ("compiler/run/layer.py", "_vector_gradients"),
     "embedding, backward": ("train/model.py", "_embedding_gradient"),
     "clipping and update": ("bench/contestants.py", "update"),
 }

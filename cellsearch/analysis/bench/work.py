@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.parameters import named
+from cellsearch.compiler.run.layout import named
 from cellsearch.dsl.graph import Cell
 from cellsearch.train import model, windows
 from cellsearch.train.model import Shape

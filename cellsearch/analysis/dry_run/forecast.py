@@ -27,7 +27,7 @@ from cellsearch.study.tables.records import Facts, Target
 from cellsearch.study.tables.schema import Store
 from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.tasks import Dataset
-from cellsearch.train.cost import of_training
+from cellsearch.train.resources.cost import of_training
 from cellsearch.train.settings import Training
 
 
@@ -141,10 +141,10 @@ def _measured(
 ) -> Data:
     """The cost of an epoch, and what a few windows of it take here."""
     # here: these load torch
-    from cellsearch.train.memory import batches, memory
     from cellsearch.train.model import Shape
-    from cellsearch.train.pace import pace
-    from cellsearch.train.threads import one_thread
+    from cellsearch.train.resources.memory import batches, memory
+    from cellsearch.train.resources.pace import pace
+    from cellsearch.train.resources.threads import one_thread
 
     train, valid = data.train.inputs.size, data.valid.inputs.size
     shapes = {g.model: Shape(cell, data.vocabulary, g.model.layers, g.model.hidden) for g in groups}

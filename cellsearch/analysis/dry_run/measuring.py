@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.train.cost import multiply_adds, parameters, width
+from cellsearch.train.resources.cost import multiply_adds, parameters, width
 from cellsearch.train.settings import Grid
 
 MOST = 16  # shapes that are measured; the others follow from the multiply-adds of their neighbours

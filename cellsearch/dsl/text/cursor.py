@@ -7,7 +7,7 @@ The rules of the grammar stand above it: `expressions` for values, `parser` for 
 from collections.abc import Iterable
 from typing import NoReturn
 
-from cellsearch.dsl.invariants import MAX_DEPTH, MAX_NODES, check_name
+from cellsearch.dsl.limits import MAX_DEPTH, MAX_NODES, check_name
 from cellsearch.dsl.nodes import Input, Node, State, sources, written
 from cellsearch.dsl.text.lexer import Source, Token, tokens
 from cellsearch.errors import did_you_mean

@@ -15,7 +15,7 @@ costs a list and no Python frames.
 from collections.abc import Generator
 from typing import NoReturn
 
-from cellsearch.dsl.invariants import KEYWORDS, MAX_DELAY, MAX_PART
+from cellsearch.dsl.limits import KEYWORDS, MAX_DELAY, MAX_PART
 from cellsearch.dsl.nodes import (
     STRUCTURES,
     Affine,

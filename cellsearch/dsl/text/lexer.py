@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
-from cellsearch.dsl.invariants import MAX_NAME, MAX_TEXT
+from cellsearch.dsl.limits import MAX_NAME, MAX_TEXT
 from cellsearch.dsl.text.messages import MESSAGES
 from cellsearch.errors import Place, TextError
 

@@ -13,7 +13,7 @@ Values (`expression`) have rules of their own, in `expressions`.
 from typing import NoReturn
 
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.invariants import MAX_GROUPS, MAX_PERIOD
+from cellsearch.dsl.limits import MAX_GROUPS, MAX_PERIOD
 from cellsearch.dsl.nodes import Affine, Input, State, sources
 from cellsearch.dsl.text.expressions import Expressions, run
 from cellsearch.dsl.text.lexer import Source, Token

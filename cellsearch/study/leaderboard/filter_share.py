@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.study.space import Filter, Space, shipped
 from cellsearch.study.space.model import FILTER, plain
 from cellsearch.study.tables import cellrecords, queries

@@ -5,7 +5,7 @@ connection each (`dsl.rewrite`); it is known by its first affine node.
 from collections.abc import Iterator
 
 from cellsearch.dsl.nodes import Affine, Apply, Connection
-from cellsearch.dsl.rewrite import is_sum
+from cellsearch.dsl.rewriting.expand import is_sum
 from cellsearch.study.mutation.editable_graph import Draft
 
 

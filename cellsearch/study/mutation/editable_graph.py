@@ -21,8 +21,8 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import CALL, OPS
-from cellsearch.dsl.rewrite import Exploded
-from cellsearch.dsl.text.printer import matrix
+from cellsearch.dsl.printer import matrix
+from cellsearch.dsl.rewriting.expand import Exploded
 
 
 class Draft:

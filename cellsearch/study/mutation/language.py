@@ -24,8 +24,8 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.rewrite import is_sum
-from cellsearch.dsl.text.printer import initial, matrix
+from cellsearch.dsl.printer import initial, matrix
+from cellsearch.dsl.rewriting.expand import is_sum
 from cellsearch.study.mutation.brackets import bracket_at, extend, inner, root_of, terms_of
 from cellsearch.study.mutation.editable_graph import Draft, brief
 from cellsearch.study.mutation.operators import Mutation, Vocabulary, one_of

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.reach import hears, remembers, without_dead
-from cellsearch.dsl.rewrite import Exploded, explode, fold
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.rewriting.expand import Exploded, explode, fold
+from cellsearch.dsl.rewriting.reach import hears, remembers, without_dead
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft

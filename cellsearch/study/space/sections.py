@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from cellsearch.dsl import zoo
 from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
-from cellsearch.dsl.text.printer import initial, matrix
+from cellsearch.dsl.printer import initial, matrix
 from cellsearch.errors import CellError, CellsearchError, DataError
 from cellsearch.study.mutation.paper import layer
 from cellsearch.study.mutation.spec import Limits, MutationSpec

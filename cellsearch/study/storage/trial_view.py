@@ -14,8 +14,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import RunError
 from cellsearch.study.mutation.sizes import MEASURES

@@ -12,7 +12,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.study.scoring.ranking import Stage

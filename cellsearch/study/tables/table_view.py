@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import parse
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Standing

@@ -27,7 +27,7 @@ from cellsearch.study.tables.schema import Store
 from cellsearch.study.workers.exit_codes import RESTARTS, bury, hopeless
 from cellsearch.study.workers.pool import WORKER, Crew, Exit, Orders, places
 from cellsearch.study.workers.retry import PATIENCE_SECONDS, patiently
-from cellsearch.train import devices
+from cellsearch.train.resources import devices
 
 POLL_SECONDS = 0.25
 PAUSE_SECONDS = 2.0  # before a database that does not answer is asked again

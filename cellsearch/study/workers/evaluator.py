@@ -80,7 +80,7 @@ class RealLab:
         """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
         # here: these load torch, and mirrors, boards and the coordinator do without
         from cellsearch.train.evaluate import evaluate
-        from cellsearch.train.threads import one_thread
+        from cellsearch.train.resources.threads import one_thread
 
         one_thread()
         stage = self.stage(task)

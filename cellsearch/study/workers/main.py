@@ -27,8 +27,8 @@ from cellsearch.study.workers.evaluator import Lab, RealLab, real_propose
 from cellsearch.study.workers.pool import AWAY, FATAL, GONE, UNTOLD, Orders
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.worker import CRASHES, work
-from cellsearch.train import devices
-from cellsearch.train.devices import Gone
+from cellsearch.train.resources import devices
+from cellsearch.train.resources.devices import Gone
 
 MakeLab = Callable[[Space, int, Orders], Lab]  # the space, the seed of the study
 MakePropose = Callable[[Space], Propose]

@@ -9,11 +9,10 @@ loses nothing.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.files import own_folder, refuse_links, write_text
@@ -28,6 +27,7 @@ from cellsearch.study.tables.records import Identity, Seed, Target
 from cellsearch.study.tables.schema import Store
 from cellsearch.study.workers.pool import WORKER, Crew, Orders, places
 from cellsearch.study.workers.supervisor import Coordinator
+from cellsearch.version import version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
 
@@ -109,7 +109,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
 
         chosen = seed if seed is not None else 1
         identity = Identity(space.text, chosen, digests(chosen))
-        return create(url, name, space, identity, program(), target, seeds_of(space))
+        return create(url, name, space, identity, version(), target, seeds_of(space))
     integrity.intact(store)
     known = records.facts(store)
     chosen = seed if seed is not None else known.seed
@@ -145,11 +145,3 @@ def seeds_of(space: Space) -> list[Seed]:
             raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; leave one out")
         found[seed.function] = seed
     return list(found.values())
-
-
-def program() -> str:
-    """The version of this program."""
-    try:
-        return version("cellsearch")
-    except PackageNotFoundError:
-        return "not installed"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from optuna.trial import Trial
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, RunError
 from cellsearch.study.scoring import ranking

@@ -24,7 +24,7 @@ from cellsearch.study.mutation.mutate import breed
 from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
-from cellsearch.train.threads import one_thread
+from cellsearch.train.resources.threads import one_thread
 
 SIZES = ("strength", "edits")
 EPOCHS = 50

@@ -4,7 +4,7 @@ of `seeds.jsonl` that were measured with the filters as they are now."""
 import json
 from pathlib import Path
 
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.study.leaderboard.filter_share import digest
 from cellsearch.study.space import load_space, names

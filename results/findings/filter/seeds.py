@@ -19,8 +19,8 @@ from cellsearch.dsl.load import load
 from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
+from cellsearch.train.resources.threads import one_thread
 from cellsearch.train.settings import Grid, Setting, key
-from cellsearch.train.threads import one_thread
 
 
 def drawn(grid: Grid, count: int, seed: int = 0) -> list[int]:

@@ -15,8 +15,8 @@ from cellsearch.dsl.load import load
 from cellsearch.study.space import load_space
 from cellsearch.tasks import build
 from cellsearch.train.evaluate import evaluate
+from cellsearch.train.resources.threads import one_thread
 from cellsearch.train.settings import Grid
-from cellsearch.train.threads import one_thread
 
 
 def main() -> None:

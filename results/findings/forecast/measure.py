@@ -33,8 +33,8 @@ from cellsearch.study.tables.records import Target
 from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.tasks import Dataset
 from cellsearch.tasks.data import Part
-from cellsearch.train import pace
-from cellsearch.train.cost import width
+from cellsearch.train.resources import pace
+from cellsearch.train.resources.cost import width
 from cellsearch.train.settings import Setting, keys
 
 ONE_EPOCH = ("training.max_epochs=1", "filter.training.max_epochs=1")

@@ -19,8 +19,8 @@ from cellsearch.tasks.data import Part
 from cellsearch.train import model
 from cellsearch.train.evaluate import on_device
 from cellsearch.train.model import Shape
+from cellsearch.train.resources.threads import one_thread
 from cellsearch.train.steps import Steps
-from cellsearch.train.threads import one_thread
 
 SETTINGS = ((1.0, 0.1, 1.0), (2.8, 1.0, 5.0), (2.8, 5.0, 20.0))  # init_scale, learning_rate, max_norm
 

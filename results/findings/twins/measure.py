@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 
 from mutants import mutants
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 
 COUNT = 20_000
 

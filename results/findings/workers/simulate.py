@@ -32,8 +32,8 @@ import numpy as np
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.util import LRUCache
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellsearchError
 from cellsearch.study.space import parse_space

@@ -17,9 +17,9 @@ from cellsearch.study.space import load_space, parse_space
 from cellsearch.study.tables import queries, records
 from cellsearch.study.tables.records import Target
 from cellsearch.study.workers.evaluator import RealLab, Say
-from cellsearch.train.cost import of_training
 from cellsearch.train.outcome import Outcome
-from cellsearch.train.pace import Pace
+from cellsearch.train.resources.cost import of_training
+from cellsearch.train.resources.pace import Pace
 from cellsearch.train.settings import keys
 from tests.study.scripted import TEXT, Scripted, items_of, new_study, one_of, work
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import cache
 from itertools import permutations
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Apply, Node, sources, with_sources
 from cellsearch.dsl.ops import OPS
-from cellsearch.dsl.rewrite import SIGN, Exploded, explode, fold
+from cellsearch.dsl.rewriting.expand import SIGN, Exploded, explode, fold
 from cellsearch.study.mutation.editable_graph import Draft
 from cellsearch.study.mutation.operators import Edit, Vocabulary, apply
 from cellsearch.study.mutation.table import MUTATIONS

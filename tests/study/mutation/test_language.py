@@ -5,7 +5,7 @@ import pytest
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Uniform
-from cellsearch.dsl.rewrite import explode, fold
+from cellsearch.dsl.rewriting.expand import explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft, brief, place

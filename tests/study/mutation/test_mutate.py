@@ -12,10 +12,10 @@ from mutants import mutants
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import matrices
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Before
-from cellsearch.dsl.reach import dead_states, hears, remembers
-from cellsearch.dsl.rewrite import explode, fold
+from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError

@@ -5,7 +5,7 @@ import pytest
 
 from cellsearch.dsl.nodes import ancestors
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.rewrite import explode, fold
+from cellsearch.dsl.rewriting.expand import explode, fold
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft, brief, place

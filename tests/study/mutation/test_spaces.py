@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.reach import dead_states
+from cellsearch.dsl.rewriting.reach import dead_states
 from cellsearch.dsl.text import parse, show
 from cellsearch.study.mutation.mutate import breed
 from cellsearch.study.space import check_seeds, load_space, names

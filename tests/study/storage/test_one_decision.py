@@ -14,7 +14,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 import cellsearch as cs
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.study import strategies
 from cellsearch.study.space import Space, load_space

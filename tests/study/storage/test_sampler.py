@@ -16,7 +16,7 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_tria
 
 import cellsearch as cs
 from cellsearch.dsl.describe import describe
-from cellsearch.dsl.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellError, CellsearchError
 from cellsearch.study.mutation.spec import Limits
 from cellsearch.study.space import load_space

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from cellsearch.dsl.fingerprint import fingerprint
-from cellsearch.dsl.functional import functional
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.report import leaderboard

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from cellsearch.dsl.fingerprint import fingerprint
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellError, DataError, RunError
 from cellsearch.study.leaderboard import board, filter_share
 from cellsearch.study.leaderboard.filter_share import Passed

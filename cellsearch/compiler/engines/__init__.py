@@ -1,0 +1,6 @@
+"""The loop over time, in three ways that agree with `reference`.
+
+eager     torch calls, everywhere torch runs (formula: the op table in torch)
+native    C, compiled once for a cell
+triton    GPU kernels
+"""

@@ -1,0 +1,226 @@
+"""The loop over time as torch calls: the engine that runs everywhere torch runs.
+
+A kernel becomes one Python function over the tensors of its refs, each [K, B, H] (or [K, T, B, H] outside the
+loop) or of a shape that broadcasts to it.
+"""
+
+import ast
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler.engines.formula import TORCH
+from cellsearch.compiler.plan import kernels
+from cellsearch.compiler.plan.backward import Backward, backward_kernels
+from cellsearch.compiler.plan.kernels import Kernel, Ref
+from cellsearch.compiler.run.buffers import Places
+from cellsearch.compiler.run.kept import kept
+from cellsearch.compiler.run.layout import matrix
+from cellsearch.dsl.ops import names
+
+_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+_BROADCAST = {"weight", "tick", "below"}  # refs whose tensors may lack axes
+_WITH_OUT = {"sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs"}
+
+
+def _fill(target: Tensor, value: Tensor | float) -> None:
+    """Write a value, which may be a plain number; a constant is one that lies on the CPU."""
+    if isinstance(value, Tensor) and value.dim():
+        target.copy_(value)
+    else:
+        target.fill_(value)
+
+
+@kept
+def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
+    """The kernel as a function of its tensors: those of the loads, then those of the stores."""
+    lines = [f"    {name} = r[{k}]" for k, (name, _) in enumerate(kernel.loads)]
+    first = len(kernel.loads)
+    stored = [s.formula for s in kernel.stores]
+    targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
+    tensors = {name for name, _ in kernel.loads}
+    full = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
+    done: set[str] = set()
+    for let in kernel.lets:
+        reads = names(let.formula)
+        formula = let.formula if reads & tensors else _lift(let.formula)
+        if reads & tensors:
+            tensors.add(let.name)
+        if reads & full:
+            full.add(let.name)
+        direct = stored.count(let.name) == 1 and let.name in targets and let.name in full
+        call = _with_out(formula, f"r[{targets[let.name]}]") if direct else None
+        if call:
+            done.add(let.name)
+        lines.append(f"    {let.name} = {call or formula}")
+    for k, store in enumerate(kernel.stores):
+        if store.add:
+            lines.append(f"    r[{first + k}].add_({store.formula})")
+        elif store.formula not in done:
+            lines.append(f"    fill(r[{first + k}], {store.formula})")
+    text = "\n".join(["def kernel(r):", *lines, "    return None"])
+    scope: dict[str, object] = {"fill": _fill, "number": _number, "torch": torch, **TORCH}
+    exec(compile(text, "<kernel>", "exec"), scope)  # the text is made of rows of the op table and of numbers
+    return scope["kernel"]  # type: ignore[return-value]
+
+
+def _number(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def _lift(formula: str) -> str:
+    """A formula of plain numbers in which every number is a tensor without axes."""
+
+    class Lift(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            return ast.parse(f"number({node.value!r})", mode="eval").body
+
+    return ast.unparse(Lift().visit(ast.parse(formula, mode="eval")))
+
+
+def _with_out(formula: str, target: str) -> str | None:
+    """The formula as a call that writes to `target` itself, where torch has one."""
+    node = ast.parse(formula, mode="eval").body
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        left, right = ast.unparse(node.left), ast.unparse(node.right)
+        if isinstance(node.left, ast.Constant) or not names(left):
+            return None
+        return f"torch.{_BINARY[type(node.op)]}({left}, {right}, out={target})"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _WITH_OUT:
+        return f"{node.func.id}({ast.unparse(node.args[0])}, out={target})"
+    return None
+
+
+def multiply(
+    a: Tensor,
+    w: Tensor,
+    out: Tensor,
+    *,
+    turn: bool = False,
+    add: bool = False,
+    bias: Tensor | None = None,
+) -> None:
+    """out = a @ w, or a @ w' with `turn`, plus `bias` [K, n], or plus what `out` holds with `add`. The others
+    are [K, rows, columns]."""
+    weight = w.transpose(1, 2) if turn else w
+    if bias is not None:
+        torch.baddbmm(bias[:, None], a, weight, out=out)
+    elif add:
+        torch.baddbmm(out, a, weight, out=out)
+    else:
+        torch.bmm(a, weight, out=out)
+
+
+def gradients(pairs: Sequence[tuple[Tensor, Tensor]], d: Tensor) -> None:
+    """out = a' @ d for each pair (a, out): the gradients of matrices that were multiplied to one sum. Each a
+    is [K, rows, width], d [K, rows, n], each out [K, width, n]."""
+    for a, out in pairs:
+        torch.bmm(a.transpose(1, 2), d, out=out)
+
+
+class Runner:
+    """The kernels of one layer as torch calls, and the matrix products beside them."""
+
+    multiply = staticmethod(multiply)
+    gradients = staticmethod(gradients)
+
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        self.where, self.plan = where, where.lay.plan
+        self.code: Backward = backward_kernels(self.plan, above)
+
+    def forward_outer(self, stage: int) -> None:
+        """An outer stage of the forward pass: its kernels for all steps at once."""
+        self._outer(kernels.forward(self.plan)[0][stage])
+
+    def backward_outer(self, stage: int) -> None:
+        """An outer stage of the backward pass."""
+        self._outer(self.code.outer[stage])
+
+    def forward_step(self, stage: int) -> Callable[[int], None]:
+        """The kernels of an inner stage of the forward pass as a function of the step."""
+        return self._inner(kernels.forward(self.plan)[1][stage])
+
+    def backward_step(self, stage: int) -> Callable[[int], None]:
+        """Those of the backward pass, for the roles that the gradients of the states have now."""
+        return self._inner(self.code.inner[stage])
+
+    def clear(self, state: int) -> Callable[[int], None]:
+        """Set the gradient of a state to zero that no kernel writes."""
+        old = self.where.old[state]
+
+        def clear(t: int) -> None:
+            old.zero_()
+
+        return clear
+
+    def _outer(self, group: Sequence[Kernel]) -> None:
+        for kernel in group:
+            if kernel.stores:
+                compile_kernel(kernel)([self.where.outer.whole(ref) for ref in kernels.references(kernel)])
+
+    def _inner(self, group: Sequence[Kernel]) -> Callable[[int], None]:
+        ready = []  # the kernels with the tensors of every step
+        for kernel in group:
+            if kernel.stores:
+                tensors = (self.where.steps(ref) for ref in kernels.references(kernel))
+                ready.append((compile_kernel(kernel), list(zip(*tensors, strict=True))))
+
+        def run(t: int) -> None:
+            for call, tensors in ready:
+                call(tensors[t])
+
+        return run
+
+    def forward_loop(self) -> None:
+        """The inner stages, step by step."""
+        where, plan = self.where, self.plan
+        calls = []  # of one step: the products of each stage, and its kernels
+        for k in range(len(kernels.forward(plan)[1])):
+            products = [
+                (
+                    matrix(where.lay, where.row, plan.index[p]),
+                    where.steps(kernels.location(plan, p.source)),
+                    where.slots(p.first, p.count).unbind(1),
+                )
+                for p in (plan.inner[k].products if plan.inner else ())
+            ]
+            calls.append((products, self.forward_step(k)))
+        for t in range(where.steps_count):
+            for products, pointwise in calls:
+                for weight, source, target in products:
+                    torch.baddbmm(target[t], source[t], weight, out=target[t])
+                pointwise(t)
+
+    def backward_loop(self) -> None:
+        """The inner stages backward. The gradients of old and new states swap their buffers at every step;
+        the result lies in `where.old`."""
+        where, plan, code = self.where, self.plan, self.code
+        unread = [s for s in range(len(where.old)) if Ref("dold", s) not in code.written]
+        both = []  # the calls of a step for either role of the two buffers
+        for _ in range(2):
+            calls = []
+            for k in reversed(range(len(code.inner))):
+                products = []
+                for p in reversed(plan.inner[k].products if plan.inner else ()):
+                    to = kernels.gradient(plan, p.source)
+                    if to is not None:
+                        weight = matrix(where.lay, where.row, plan.index[p]).transpose(1, 2)
+                        source = where.d_slots(p.first, p.count).unbind(1)
+                        products.append((weight, source, where.steps(to), code.adds[plan.index[p]]))
+                calls.append((self.backward_step(k), products))
+            both.append(([self.clear(s) for s in unread], calls))
+            where.new, where.old = where.old, where.new
+        for k, t in enumerate(range(where.steps_count - 1, -1, -1)):
+            clears, calls = both[k % 2]
+            for clear in clears:
+                clear(t)
+            for pointwise, products in calls:
+                pointwise(t)
+                for weight, source, target, add in products:
+                    if add:
+                        torch.baddbmm(target[t], source[t], weight, out=target[t])
+                    else:
+                        torch.bmm(source[t], weight, out=target[t])
+        if where.steps_count % 2 == 0:
+            where.new, where.old = where.old, where.new

@@ -1,0 +1,166 @@
+"""From C text to a loaded library, compiled once and cached on disk.
+
+The cache lies in the user's own cache directory (`CELLSEARCH_CACHE` moves it) and is used only where it
+belongs to the user and nobody else may write to it. A library's name is the hash of its text, its flags and
+the compiler, so that a changed one is another file; files appear whole, by renaming.
+"""
+
+import _ctypes
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary, finalize
+
+from cellsearch.errors import RunError
+
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-shared",
+    "-fPIC",
+    "-std=gnu11",
+    "-w",
+)
+REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
+HEADERS = ("pointwise.h", "layer.h")
+TIMEOUT = 120  # seconds for one compilation
+
+#: The libraries that are in use, by name. A function of a library holds it; it is unloaded with the last one.
+_loaded: WeakValueDictionary[str, ctypes.CDLL] = WeakValueDictionary()
+
+
+@lru_cache(maxsize=1)
+def compiler() -> str | None:
+    """The C compiler that is used: $CC, cc, gcc or clang; None where there is none."""
+    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        found = shutil.which(name) if name else None
+        if found and _version(found):
+            return found
+    return None
+
+
+@lru_cache(maxsize=8)
+def _version(path: str) -> str:
+    """What the compiler says of itself and of this processor; "" where it does not run."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{said.stdout.splitlines()[0]} {_processor()}" if said.returncode == 0 and said.stdout else ""
+
+
+def _processor() -> str:
+    """What distinguishes this machine's instruction set: a library made for another must not be loaded."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+def library(text: str, dtype: str) -> ctypes.CDLL:
+    """The library of a C text, for numbers of `dtype`. Raises RunError where it cannot be made."""
+    return _load(text, (*FLAGS, *REALS[dtype]))
+
+
+def function(library: ctypes.CDLL, name: str, kind: type[Any]) -> Any:
+    """A function of a library, of a kind that `ctypes.CFUNCTYPE` has made. It holds the library. (One that
+    ctypes itself finds holds itself too, so that the library would wait for the garbage collector.)"""
+    found = kind(_ctypes.dlsym(library._handle, name))
+    found.library = library
+    return found
+
+
+@lru_cache(maxsize=4)
+def products(dtype: str) -> ctypes.CDLL:
+    """The library of matrix products and of the output layer, which is made of them."""
+    loaded = library(_resource("product.c") + _resource("output.c"), dtype)
+    loaded.panel_width.restype = ctypes.c_long
+    loaded.output.restype = None
+    return loaded
+
+
+def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    cc = compiler()
+    if cc is None:
+        raise RunError("there is no C compiler here; install gcc or clang, or choose the engine 'eager'")
+    headers = {name: _resource(name) for name in HEADERS}
+    key = hashlib.sha256("\0".join((text, *headers.values(), *flags, _version(cc))).encode()).hexdigest()[:40]
+    found = _loaded.get(key)
+    if found is not None:
+        return found
+    directory = cache()
+    target = directory / f"{key}.so"
+    if not target.exists():
+        _compile(cc, text, headers, flags, target)
+    try:
+        library = ctypes.CDLL(str(target))
+    except OSError as error:
+        raise RunError(
+            f"a compiled kernel cannot be loaded: {error}; remove {target} and try again"
+        ) from error
+    # ctypes never unloads. Not at the end of the process: other threads may still run it.
+    finalize(library, _ctypes.dlclose, library._handle).atexit = False
+    _loaded[key] = library
+    return library
+
+
+def _compile(cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...], target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="making-") as name:
+        folder = Path(name)
+        (folder / "kernel.c").write_text(text)
+        for header, content in headers.items():
+            (folder / header).write_text(content)
+        command = [cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RunError(f"the C compiler did not run: {error}") from error
+        if done.returncode != 0:
+            raise RunError(f"{cc} could not compile a kernel:\n{done.stderr.strip()[:2000]}")
+        (folder / "kernel.so").replace(target)
+
+
+@lru_cache(maxsize=1)
+def cache() -> Path:
+    """The directory of compiled kernels; it belongs to the user, and nobody else may write to it."""
+    base = os.environ.get("CELLSEARCH_CACHE") or os.path.join(  # noqa: PTH118  # may be unset or relative
+        os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"), "cellsearch"
+    )
+    directory = Path(base) / "kernels"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = directory.stat()
+        safe = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if safe and os.access(directory, os.W_OK):
+            return directory
+    except OSError:
+        pass  # no home, or a read-only one: a directory for this process alone
+    return _temporary()
+
+
+def _temporary() -> Path:
+    """A directory that goes with the process."""
+    import atexit
+
+    directory = tempfile.mkdtemp(prefix="cellsearch-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
+
+
+@lru_cache(maxsize=8)
+def _resource(name: str) -> str:
+    return files("cellsearch.compiler.engines.native").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,159 @@
+"""Runs the Triton kernels of a plan on the tensors of a layer. The matrix products between them are those of
+the eager engine: batched ones over all members."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from cellsearch.compiler.engines import eager
+from cellsearch.compiler.engines.triton import toolchain, whole
+from cellsearch.compiler.engines.triton.source import Function, Source, source
+from cellsearch.compiler.engines.triton.writer import STRIDED, strides
+from cellsearch.compiler.plan.kernels import Ref
+from cellsearch.compiler.plan.schedule import Plan
+from cellsearch.compiler.run.buffers import Places
+from cellsearch.compiler.run.kept import kept
+
+#: Numbers in a tile: 4 for each of the 128 threads of a program.
+TILE = 512
+#: Units in a tile that need not hold all of them: 128 bytes in float32.
+UNITS = 32
+
+#: The sides that a tile has to have to be multiplied.
+LEAST = 16
+
+
+@kept
+def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
+    """The kernels of a text. They lie with the plan, which a recorded step holds."""
+    return toolchain.functions(text, interpreted)
+
+
+class Runner(eager.Runner):
+    """The kernels of one layer as functions of the step."""
+
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        super().__init__(where, above)
+        self.interpreted = where.row.device.type == "cpu"
+        self.dtype = str(where.row.dtype).removeprefix("torch.")
+        self.source: Source = source(where.lay.plan, above, self.dtype)
+        self.functions = _functions(where.lay.plan, self.source.text, self.interpreted)
+
+    def forward_outer(self, stage: int) -> None:
+        """An outer kernel of the forward pass."""
+        with toolchain.on(self.where.row.device):
+            self._call(self.source.forward_outer[stage])(0)
+
+    def backward_outer(self, stage: int) -> None:
+        """An outer kernel of the backward pass."""
+        with toolchain.on(self.where.row.device):
+            self._call(self.source.backward_outer[stage])(0)
+
+    def forward_loop(self) -> None:
+        """The inner stages, step by step."""
+        with toolchain.on(self.where.row.device):
+            super().forward_loop()
+
+    def backward_loop(self) -> None:
+        """The inner stages backward; the result lies in `where.old`."""
+        with toolchain.on(self.where.row.device):
+            super().backward_loop()
+
+    def forward_step(self, stage: int) -> Callable[[int], None]:
+        """An inner kernel of the forward pass, as a function of the step."""
+        return self._call(self.source.forward_inner[stage])
+
+    def backward_step(self, stage: int) -> Callable[[int], None]:
+        """Likewise of the backward pass, for the roles that the gradients of the states have now."""
+        return self._call(self.source.backward_inner[stage])
+
+    def clear(self, state: int) -> Callable[[int], None]:
+        """Nothing: the kernel that runs first in a step clears the gradient of a state that none writes."""
+        return lambda t: None
+
+    def _call(self, function: Function | None) -> Callable[[int], None]:
+        if function is None:
+            return lambda t: None
+        where, hidden = self.where, self.where.lay.hidden
+        tensors = [self._array(ref) for ref in function.arrays]
+        arguments: list[Any] = list(tensors)
+        arguments += self._strides(function.arrays, tensors)
+        sizes = (where.members, where.steps_count, where.batch, hidden)
+        units = _power(hidden) if function.whole else min(_power(hidden), UNITS)
+        height = max(1, TILE // units)
+        rows = where.members * where.batch * (where.steps_count if function.steps else 1)
+        grid = (-(-rows // height), -(-hidden // units))
+        kernel = self.functions[function.name][grid]
+        options: dict[str, Any] = {"R": height, "W": units}
+        if not self.interpreted:
+            options["enable_fp_fusion"] = True
+        if function.steps:
+            return lambda t: kernel(*arguments, *sizes, **options)
+        return lambda t: kernel(*arguments, t, *sizes, **options)
+
+    def _strides(self, arrays: Sequence[Ref], tensors: Sequence[Tensor]) -> list[int]:
+        """The strides that kernels are given, array by array."""
+        where = self.where
+        found: list[int] = []
+        for ref, tensor in zip(arrays, tensors, strict=True):
+            if ref.kind == "row":
+                found.append(tensor.stride(0))
+            elif strides(ref):
+                sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
+                found += tensor.expand(*sizes).stride()[: len(strides(ref))]
+        return found
+
+    def _array(self, ref: Ref) -> Tensor:
+        """The whole array behind the pointer of a ref; its units lie side by side."""
+        where = self.where
+        if ref.kind == "row":
+            return where.row
+        if ref.kind in ("slots", "old"):
+            # The forward pass writes to what it made itself; for the backward pass it may come in any layout.
+            return (where.tape.slots if ref.kind == "slots" else where.tape.states[ref.index]).contiguous()
+        tensor = where.whole(ref)
+        if ref.kind in ("dout", "dabove") or (tensor.stride(-1) != 1 and ref.kind in STRIDED):
+            return tensor.contiguous()
+        return tensor
+
+
+class WholeRunner(Runner):
+    """The same with the whole loop in one kernel, where a member's matrices are small enough."""
+
+    def __init__(self, where: Places, above: frozenset[int]) -> None:
+        super().__init__(where, above)
+        self.loops = whole.loops(where.lay.plan, above, self.dtype)
+        self.units = max(LEAST, _power(where.lay.hidden))
+        self.kernels = _functions(where.lay.plan, self.loops.text, self.interpreted)
+
+    def fits(self, loop: whole.Loop) -> bool:
+        """Whether a program can hold the matrices; on a GPU tiles are multiplied in float32 alone."""
+        return loop.fits(self.units) and (self.interpreted or self.dtype == "float32")
+
+    def forward_loop(self) -> None:
+        """All steps."""
+        self._whole(self.loops.forward) if self.fits(self.loops.forward) else super().forward_loop()
+
+    def backward_loop(self) -> None:
+        """All steps backward; the result lies in `where.old`."""
+        self._whole(self.loops.backward) if self.fits(self.loops.backward) else super().backward_loop()
+
+    def _whole(self, loop: whole.Loop) -> None:
+        where, lay = self.where, self.where.lay
+        tensors = [self._array(ref) for ref in loop.arrays]
+        offsets = [lay.products[index] for index in loop.products]
+        options: dict[str, Any] = {"R": LEAST, "W": self.units, "EXACT": toolchain.precision()}
+        options["T"] = where.steps_count
+        if not self.interpreted:
+            options |= {"enable_fp_fusion": True, "num_warps": 8}
+        kernel = self.kernels[loop.name][(where.members, -(-where.batch // LEAST))]
+        with toolchain.on(where.row.device):
+            kernel(
+                *tensors, *self._strides(loop.arrays, tensors), *offsets, where.batch, lay.hidden, **options
+            )
+
+
+def _power(n: int) -> int:
+    """The smallest power of two that is at least n."""
+    return 1 << (n - 1).bit_length()

@@ -1,0 +1,103 @@
+"""From a plan to the text of Triton kernels, one for each stage.
+
+All kernels of a stage become one function: what one of them stores and a later one reads stays in registers.
+A program computes a tile of R rows (members and sequences of one step, or of all steps outside the loop) and
+W units. The tensors of a layer are arguments as whole arrays: pointers, and strides only where they do not
+follow from the sizes K, T, B and H, so that a kernel is compiled for few kinds of sizes rather than for each.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cellsearch.compiler.engines.triton.writer import PARTS, Writer, helpers
+from cellsearch.compiler.plan import kernels
+from cellsearch.compiler.plan.backward import backward_kernels
+from cellsearch.compiler.plan.kernels import Kernel, Ref, Store
+from cellsearch.compiler.plan.schedule import Plan
+from cellsearch.compiler.run.kept import kept
+
+
+@dataclass(frozen=True)
+class Function:
+    """A kernel of the text."""
+
+    name: str
+    arrays: tuple[Ref, ...]  # those it touches, in the order of its pointers
+    unspecialized: tuple[str, ...]
+    whole: bool  # a tile must hold all units
+    steps: bool  # its rows are those of all steps
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a plan's kernels; by stage their function, None where a stage has nothing to do."""
+
+    text: str
+    forward_outer: tuple[Function | None, ...]
+    forward_inner: tuple[Function | None, ...]
+    backward_outer: tuple[Function | None, ...]
+    backward_inner: tuple[Function | None, ...]
+
+
+@kept
+def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
+    """The Triton text of a plan whose states `above` are read by the layer above, for float32 or float64."""
+    outer, inner = kernels.forward(plan)
+    back = backward_kernels(plan, above)
+    unread = [s for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
+    cleared = Kernel((), (), tuple(Store(Ref("dold", s), "0") for s in unread))
+    last = len(back.inner) - 1  # the stage that runs first
+    turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
+    parts = [PARTS, helpers(dtype)]
+
+    def functions(
+        name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool
+    ) -> tuple[Function | None, ...]:
+        found: list[Function | None] = []
+        for k, group in enumerate(groups):
+            function, text = stage(plan, dtype, f"{name}{k}", group, steps)
+            found.append(function)
+            parts.append(text)
+        return tuple(found)
+
+    return Source(
+        forward_outer=functions("f_outer", outer, True),
+        forward_inner=functions("f_inner", inner, False),
+        backward_outer=functions("b_outer", back.outer, True),
+        backward_inner=functions("b_inner", turned, False),
+        text="\n".join(parts),
+    )
+
+
+def stage(
+    plan: Plan, dtype: str, name: str, group: Iterable[Kernel], steps: bool
+) -> tuple[Function | None, str]:
+    """The kernels of one stage as one function, and its text; nothing where nothing is stored."""
+    writer = Writer(plan, dtype)
+    for kernel in group:
+        writer.add(kernel)
+    if not writer.stores:
+        return None, ""
+    lines = [
+        "r = tl.program_id(0) * R + tl.arange(0, R)[:, None]",
+        "h = tl.program_id(1) * W + tl.arange(0, W)[None, :]",
+        "b = r % B",
+    ]
+    if steps:
+        lines += ["k = (r // (T * B)).to(tl.int64)", "t = (r // B) % T", "ok = (r < K * T * B) & (h < H)"]
+    else:
+        lines += ["k = (r // B).to(tl.int64)", "ok = (r < K * B) & (h < H)"]
+    lines += ["at = (k * T + t) * B + b", *writer.lines, *writer.storing()]
+    sizes = [*([] if steps else ["t"]), "K", "T", "B"]
+    apart = (*writer.unspecialized(), *sizes)
+    function = Function(name, tuple(writer.arrays), apart, writer.whole, steps)
+    return function, definition(name, [*writer.arguments(), *sizes, "H"], ["R", "W"], apart, lines)
+
+
+def definition(
+    name: str, arguments: Iterable[str], constants: Iterable[str], apart: Iterable[str], lines: Iterable[str]
+) -> str:
+    """The text of a kernel; it is compiled for each value of `constants`, and for no value of `apart`."""
+    given = ", ".join([*arguments, *(f"{c}: tl.constexpr" for c in constants)])
+    marked = ", ".join(f'"{a}"' for a in apart)
+    return "\n".join(["", f"@kernel([{marked}])", f"def {name}({given}):", *(f"    {x}" for x in lines), ""])

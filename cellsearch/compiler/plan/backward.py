@@ -1,0 +1,140 @@
+"""The pointwise kernels of the backward pass, derived from the derivatives in the op table; no tensors.
+
+In: a plan. Out: a `Backward`. A derivative that mentions a value has it loaded from the tape, so what the
+plan keeps is what is read here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cellsearch.compiler.plan.kernels import (
+    Kernel,
+    Let,
+    Reader,
+    Ref,
+    Store,
+    gradient,
+    substitute,
+    weight_index,
+)
+from cellsearch.compiler.plan.schedule import Plan, Stage
+from cellsearch.compiler.run.kept import kept
+from cellsearch.dsl.nodes import Affine, Apply, Input
+from cellsearch.dsl.ops import OPS, names
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The backward pass of one step: for every stage its kernels, in the order in which they run; which
+    gradients get a value at all; and for every product whether its gradient is added to what the kernels and
+    the products before it left (else it is stored)."""
+
+    inner: tuple[tuple[Kernel, ...], ...]  # by stage index; run from the last to the first
+    outer: tuple[tuple[Kernel, ...], ...]
+    adds: dict[int, bool]  # index of the product in plan.products -> add
+    written: frozenset[Ref]
+
+
+@kept
+def backward_kernels(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
+    """The kernels of the backward pass, derived from the op table. `above` are the states whose new values
+    the layer above reads through below(...), so that a gradient comes from there."""
+    writer = _Writer(plan, above)
+    inner_stages = plan.inner or (Stage((), ()),)
+    inner = [
+        writer.stage(inner_stages[k], True, last=k == len(inner_stages) - 1) for k in _down(inner_stages)
+    ]
+    outer = [writer.stage(plan.outer[k], False, last=False) for k in _down(plan.outer)]
+    return Backward(tuple(reversed(inner)), tuple(reversed(outer)), writer.adds, frozenset(writer.written))
+
+
+def _down(stages: Sequence[Stage]) -> range:
+    return range(len(stages) - 1, -1, -1)
+
+
+class _Writer:
+    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was
+    written."""
+
+    def __init__(self, plan: Plan, above: frozenset[int]) -> None:
+        self.plan, self.above = plan, above
+        self.written: set[Ref] = set()
+        self.adds: dict[int, bool] = {}
+
+    def stage(self, stage: Stage, inner: bool, *, last: bool) -> tuple[Kernel, ...]:
+        plan, cell = self.plan, self.plan.cell
+        reader = Reader(plan)  # reads only what was kept
+        mine = {*stage.nodes, *stage.units}
+        gathered: dict[int, list[str]] = {}  # node -> gradients that reach it
+        if inner:
+            self.receive(reader, mine, last, gathered)
+        for i in reversed(stage.nodes):
+            ref = gradient(plan, i)
+            if ref is None:
+                continue
+            if ref in self.written:
+                gathered.setdefault(i, []).append(reader.load(f"e{i}", ref))
+            reader.lets.append(Let(f"g{i}", " + ".join(gathered.pop(i))))
+            self.pass_on(reader, i, gathered)
+            if isinstance(cell.nodes[i], Affine):
+                gathered[-1 - i] = [f"g{i}"]  # stored below, under a key of its own
+        found = [Kernel(tuple(reader.loads.items()), tuple(reader.lets), self.stores(gathered))]
+        for i in reversed(stage.units):
+            reader, gathered = Reader(plan), {}
+            reader.lets.append(Let(f"g{i}", reader.load(f"e{i}", Ref("dnode", i))))
+            self.pass_on(reader, i, gathered)
+            loads, lets = tuple(reader.loads.items()), tuple(reader.lets)
+            found.append(Kernel(loads, lets, self.stores(gathered), units=True))
+        for p in reversed(stage.products):
+            target = gradient(self.plan, p.source)
+            if target is not None:
+                self.adds[plan.index[p]] = target in self.written
+                self.written.add(target)
+        return tuple(found)
+
+    def stores(self, gathered: dict[int, list[str]]) -> tuple[Store, ...]:
+        """What is left over after a kernel goes to where it gathers."""
+        stores = []
+        for key, parts in gathered.items():
+            ref = gradient(self.plan, -1 - key if key < 0 else key)
+            if ref is None:
+                continue
+            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
+            self.written.add(ref)
+        return tuple(stores)
+
+    def receive(self, reader: Reader, mine: set[int], last: bool, gathered: dict[int, list[str]]) -> None:
+        """The gradients that reach new values and the output from outside the step."""
+        plan, cell = self.plan, self.plan.cell
+
+        def here(i: int) -> bool:
+            return i in mine or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input)))
+
+        for s, i in enumerate(cell.new):
+            if here(i) and not plan.is_constant[i]:
+                gathered.setdefault(i, []).append(reader.load(f"n{s}", Ref("dnew", s)))
+                if s in self.above:
+                    gathered[i].append(reader.load(f"u{s}", Ref("dabove", s)))
+        if here(cell.output) and not plan.is_constant[cell.output]:
+            gathered.setdefault(cell.output, []).append(reader.load("o", Ref("dout")))
+
+    def pass_on(self, reader: Reader, i: int, gathered: dict[int, list[str]]) -> None:
+        """Hand the gradient of node i to what it reads, through the derivatives of the table."""
+        cell = self.plan.cell
+        node = cell.nodes[i]
+        if isinstance(node, Affine):
+            for k, c in enumerate(node.connections):
+                if c.peephole and gradient(self.plan, c.source) is not None:
+                    weight = reader.load(f"p{i}_{k}", Ref("weight", weight_index(self.plan, i, k)))
+                    gathered.setdefault(c.source, []).append(f"g{i} * {weight}")
+            return
+        assert isinstance(node, Apply)
+        op = OPS[node.op]
+        for k, (s, derivative) in enumerate(zip(node.args, op.derivatives, strict=True)):
+            if gradient(self.plan, s) is None:
+                continue
+            values = {"g": f"g{i}"}
+            for name in names(derivative) - {"g"}:
+                values[name] = reader.value(i if name == "y" else node.args["ab".index(name)])
+            reader.lets.append(Let(f"d{i}_{k}", substitute(derivative, values)))
+            gathered.setdefault(s, []).append(f"d{i}_{k}")

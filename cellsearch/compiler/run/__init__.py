@@ -1,0 +1,9 @@
+"""A plan with sizes and tensors.
+
+layout       where each weight lies in a member's flat row, by name
+structures   structures of matrices, and first values
+buffers      the tape, and where every value and gradient of a layer lies
+layer        one layer of a population, forward and backward
+stack        layers on top of each other
+kept         results that live as long as the plan or layout they follow from
+"""

@@ -1,0 +1,125 @@
+"""A layer as an operator of torch, for `torch.compile`: not looked into, with known shapes and gradient.
+
+In: what `passes` takes; an operator takes tensors, numbers and text alone, so the cell comes as its text.
+Out: one list of tensors. Without `torch.compile` the class in `autograd` does the same at less cost.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler.plan.schedule import plan
+from cellsearch.compiler.run.layout import Layout, layout, view
+from cellsearch.compiler.torch.layer_function import alone, backward_pass, forward_pass
+from cellsearch.dsl.graph import RECENT
+from cellsearch.dsl.text import parse
+
+_ARGUMENTS = "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
+_GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
+
+
+@lru_cache(maxsize=4 * RECENT)  # a compiled model asks at every call
+def _layout(cell: str, width: int, hidden: int) -> Layout:
+    return layout(plan(parse(cell)), width, hidden)
+
+
+def _forward(
+    cell: str,
+    wanted: str,
+    x: Tensor,
+    start: Tensor,
+    weights: Sequence[Tensor],
+    states: Sequence[Tensor],
+    below: Sequence[Tensor],
+) -> list[Tensor]:
+    """See `passes.forward_pass`: the results, then what is kept. `wanted` are names with spaces between."""
+    lay = _layout(cell, x.shape[-1], states[0].shape[-1])
+    results, kept = forward_pass(lay, wanted.split(), weights, x, start, states, below)
+    return [*results, *kept]
+
+
+def _forward_shapes(
+    cell: str,
+    wanted: str,
+    x: Tensor,
+    start: Tensor,
+    weights: Sequence[Tensor],
+    states: Sequence[Tensor],
+    below: Sequence[Tensor],
+) -> list[Tensor]:
+    steps, batch, width = x.shape
+    hidden = states[0].shape[-1]
+    lay = _layout(cell, width, hidden)
+    lowered = lay.plan.cell
+    sequence = (steps, batch, hidden)
+    shapes = [sequence, *(tuple(s.shape) for s in states), *(sequence for _ in wanted.split())]
+    shapes += [(1, lay.size), (1, steps, batch, lay.plan.slots * hidden)]
+    shapes += [(1, steps + 1, batch, hidden)] * len(lowered.states)
+    shapes += [(1, lowered.past + steps, batch, width)] * bool(lowered.past)
+    shapes += [(1, *sequence)] * bool(lowered.clock)
+    return [x.new_empty(shape) for shape in shapes]
+
+
+def _backward(
+    cell: str,
+    wanted: str,
+    need_x: bool,
+    x: Tensor,
+    below: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+) -> list[Tensor]:
+    """See `passes.backward_pass`; the gradient of x is empty where it is not needed."""
+    lay = _layout(cell, x.shape[-1], gradients[0].shape[-1])
+    d_row, d_x, others = backward_pass(lay, wanted.split(), x, below, kept, gradients, need_x)
+    return [d_row, x.new_empty(0) if d_x is None else alone(d_x), *(alone(d) for d in others)]
+
+
+def _backward_shapes(
+    cell: str,
+    wanted: str,
+    need_x: bool,
+    x: Tensor,
+    below: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+) -> list[Tensor]:
+    states = gradients[1 : len(gradients) - len(wanted.split())]
+    like = [kept[0], x if need_x else x.new_empty(0), *states, *below]
+    return [torch.empty_like(v, memory_format=torch.contiguous_format) for v in like]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    ctx.cell, ctx.wanted, x, _, weights, states, below = inputs
+    ctx.counts = len(weights), len(states), len(below)
+    ctx.save_for_backward(x, *below, *output[1 + len(states) + len(ctx.wanted.split()) :])
+
+
+def _gradients(ctx: Any, gradients: Sequence[Tensor]) -> Any:
+    x, *rest = ctx.saved_tensors
+    weights, states, below = ctx.counts
+    results = list(gradients[: 1 + states + len(ctx.wanted.split())])
+    d_row, d_x, *others = torch.ops.cellsearch.layer_backward(
+        ctx.cell, ctx.wanted, ctx.needs_input_grad[2], x, rest[:below], rest[below:], results
+    )
+    lay = _layout(ctx.cell, x.shape[-1], results[0].shape[-1])
+    d_weights = [view(lay, d_row, k)[0] for k in range(weights)]
+    d_x = d_x if ctx.needs_input_grad[2] else None
+    return None, None, d_x, None, d_weights, others[:states], others[states:]
+
+
+def _define(name: str, arguments: str, function: Any, shapes: Any) -> None:
+    torch.library.define(name, f"({arguments}) -> Tensor[]")
+    torch.library.impl(name, "default", function)
+    torch.library.register_fake(name, shapes)
+
+
+_define("cellsearch::layer", _ARGUMENTS, _forward, _forward_shapes)
+_define("cellsearch::layer_backward", _GRADIENT, _backward, _backward_shapes)
+torch.library.register_autograd("cellsearch::layer", _gradients, setup_context=_keep)
+
+#: `layer(cell, wanted, x, start, weights, states, below)`; differentiable.
+layer = torch.ops.cellsearch.layer

@@ -1,0 +1,300 @@
+"""`Recurrent`: a cell as an nn.Module with the calling convention of torch.nn.LSTM.
+
+In: a cell or a list of cells, widths; sequences and states as torch.nn.LSTM takes them. Out: outputs and last
+states. `sequences` and `carried` hold the convention, `autograd` runs a layer.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from cellsearch.compiler.plan.schedule import plan
+from cellsearch.compiler.run.layout import Layout, layout, view
+from cellsearch.compiler.run.stack import check_stack, first, reads_below
+from cellsearch.compiler.run.structures import initialise
+from cellsearch.compiler.torch import sequences, states
+from cellsearch.compiler.torch.autograd import run
+from cellsearch.compiler.torch.layer_function import autocast_is_on, plain
+from cellsearch.dsl.graph import Cell, uses_raw_x
+from cellsearch.dsl.text import show
+from cellsearch.errors import CellError
+
+_RESERVED = {"project", "reverse"}
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What one layer is, beside its weights."""
+
+    lay: Layout  # of each direction
+    text: str  # of its cell
+    width: int  # of what comes in
+    read_above: tuple[str, ...]  # the states that the next layer reads
+
+    @property
+    def projects(self) -> bool:
+        return self.width != self.lay.width
+
+
+@dataclass(frozen=True)
+class _Derived:
+    """What follows from cells and widths."""
+
+    levels: tuple[_Level, ...]
+    form: states.Form
+
+
+def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool) -> _Derived:
+    levels = []
+    for k, cell in enumerate(cells):
+        lay = layout(plan(cell), hidden if uses_raw_x(cell) else width, hidden)
+        read_above = tuple(reads_below(cells[k + 1])) if k + 1 < len(cells) else ()
+        levels.append(_Level(lay, show(cell), width, read_above))
+        width = hidden * (1 + bidirectional)
+    lowered = [level.lay.plan.cell for level in levels]
+    looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
+    names = tuple(s.name for s in cells[0].states)
+    return _Derived(tuple(levels), states.Form(names, looks, any(c.clock for c in cells)))
+
+
+class Recurrent(nn.Module):
+    """Layers of one cell, or of a list of cells (bottom first), called as torch.nn.LSTM is.
+
+        rnn = Recurrent(cell, input_size, hidden_size, num_layers=2)
+        output, states = rnn(x)            # x [T, B, D], or [B, T, D] with batch_first, or [T, D]
+        output, states = rnn(x, states)    # output [T, B, H]; the states of the cell, each [layers, B, H]
+
+    **States.** A cell with one state takes and gives a tensor, one with more a tuple in the order of its
+    header. A cell that uses `before(...)` has one more entry in the tuple: for each layer a tuple of what it
+    looks back at. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be left
+    out: they then start at zero. For x [T, D] nothing has an axis B.
+
+    **Both directions.** With `bidirectional=True` every layer has a second set of weights that reads the
+    sequence from its end; outputs are [T, B, 2H], forward first, and states [2 * layers, B, H]: layer 0
+    forward, layer 0 reverse, layer 1 forward, … Clocks and `before(...)` of the reverse direction count from
+    the end of the sequence. `below(c)` reads the state of the same direction of the layer below, at the same
+    step; what comes as x from there are the outputs of both.
+
+    **Sequences of several lengths** come as a PackedSequence, sorted or not, and go out as one. States,
+    clocks and what is looked back at are those of each sequence alone, in the caller's order. Nothing is
+    computed behind the end of a sequence.
+
+    **Dropout** with this probability is applied in training mode to the outputs of every layer but the top
+    one.
+
+    A cell that uses x outside brackets gets a projection in front where the width of x differs from
+    hidden_size: `layers.0.project.weight`, shared by the directions. A layer computes in the dtype of its
+    weights, also under autocast. Gradients are exact; second derivatives are refused.
+
+    Weights are found by the names of the language: `layers.0.i.x` is [D, H], `layers.0.reverse.i.x` that of
+    the reverse direction. Matrices and peepholes start in U[-1/sqrt(H), 1/sqrt(H)], as those of torch.nn.LSTM
+    do; biases at what the cell says.
+
+    Raises CellError for a call that does not fit, here and in `forward`.
+    """
+
+    def __init__(
+        self,
+        cell: Cell | Sequence[Cell],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.cells = _cells(cell, num_layers)
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise CellError(f"{name} must be a whole number of at least 1, not {size!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+            raise CellError(f"dropout must be a probability from 0 to 1, not {dropout!r}")
+        if dropout and len(self.cells) == 1:
+            warnings.warn(
+                f"dropout={dropout} has no effect: it lies between layers, and there is one", stacklevel=2
+            )
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, len(self.cells)
+        self.batch_first, self.bidirectional = bool(batch_first), bool(bidirectional)
+        self.dropout = float(dropout)
+        self._derived = _derive(self.cells, input_size, hidden_size, self.bidirectional)
+        kind: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.layers = nn.ModuleList()
+        for level in self._derived.levels:
+            module = _parameters(level.lay, kind)
+            if self.bidirectional:
+                module.add_module("reverse", _parameters(level.lay, kind))
+            if level.projects:
+                module.add_module("project", nn.Linear(level.width, hidden_size, bias=False, **kind))
+            self.layers.append(module)
+        self.reset_parameters()
+
+    @property
+    def projects(self) -> bool:
+        """Whether a projection stands in front of a layer."""
+        return any(level.projects for level in self._derived.levels)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for level, module in zip(self._derived.levels, self.layers, strict=True):
+            for part in _directions(module):
+                row = torch.empty(1, level.lay.size, dtype=torch.float64)
+                initialise(level.lay, row, bound)
+                for k, parameter in enumerate(_weights(level.lay, part)):
+                    parameter.copy_(view(level.lay, row, k)[0])
+            if "project" in module._modules:
+                nn.init.uniform_(module.project.weight, -bound, bound)  # type: ignore[union-attr,arg-type]
+
+    def flatten_parameters(self) -> None:
+        """Does nothing; for code that calls it on torch.nn.LSTM."""
+
+    def forward(self, x: Tensor | PackedSequence, states: Any = None) -> tuple[Any, Any]:
+        """Outputs and last states; see the class."""
+        try:
+            given, begun, start = self._read(x, states)
+        except CellError as error:
+            raise CellError(f"{self!r}: {error}") from None
+        with plain(given.rows.device):
+            rows, last = self._run(given, begun, start)
+        return given.outputs(rows), states.give(self._derived.form, last, start, given)
+
+    def _read(self, x: Any, states: Any) -> tuple[sequences.Sequences, list[list[Tensor]], Tensor]:
+        """The input, where each layer and direction starts, and the number of the first step, [B]."""
+        given = sequences.read(x, self.input_size, self.batch_first)
+        weight = next(self.parameters(), None)
+        if weight is not None:
+            if autocast_is_on(given.rows.device):
+                given = replace(given, rows=given.rows.to(weight.dtype))
+                states = states.cast(states, weight.dtype)
+            states.check_like("the input", given.rows, weight, "the weights")
+        begun = [
+            [v[0] for v in first(level.lay, 1, given.batch, given.rows)]
+            for level in self._derived.levels
+            for _ in range(1 + self.bidirectional)
+        ]
+        return given, *states.read(self._derived.form, states, begun, given)
+
+    def _run(
+        self, given: sequences.Sequences, begun: list[list[Tensor]], start: Tensor
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Outputs [N, H] or [N, 2H], and the last states of each layer and direction."""
+        rows = given.rows
+        around = given.backwards() if self.bidirectional else None
+        below: list[dict[str, Tensor]] = [{}, {}]  # of each direction, in its own order of time
+        last: list[list[Tensor]] = []
+        for k, (level, module) in enumerate(zip(self._derived.levels, self.layers, strict=True)):
+            if k > 0 and self.dropout:
+                rows = nn.functional.dropout(rows, self.dropout, self.training)
+            if level.projects:
+                rows = module.project(rows)  # type: ignore[operator]
+            outputs = []
+            for d, part in enumerate(_directions(module)):
+                turn = around if d == 1 else None
+                found = run(
+                    level.lay,
+                    level.text,
+                    _weights(level.lay, part),
+                    rows if turn is None else rows.index_select(0, turn),
+                    given.segments,
+                    begun[len(last)],
+                    below[d],
+                    start,
+                    level.read_above,
+                )
+                last.append(found.last)
+                below[d] = found.new
+                outputs.append(found.outputs if turn is None else found.outputs.index_select(0, turn))
+            rows = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        return rows, last
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: plans are not copied but found again, with all that is cached for
+        them."""
+        return {name: value for name, value in self.__dict__.items() if name != "_derived"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._derived = _derive(self.cells, self.input_size, self.hidden_size, self.bidirectional)
+
+    def extra_repr(self) -> str:
+        """What `print` shows beside the weights."""
+        parts = [*dict.fromkeys(c.name for c in self.cells), str(self.input_size), str(self.hidden_size)]
+        parts.append(f"num_layers={self.num_layers}")
+        parts += [f"x projected to {self.hidden_size}"] * self.projects
+        parts += ["batch_first=True"] * self.batch_first + ["bidirectional=True"] * self.bidirectional
+        parts += [f"dropout={self.dropout}"] * (self.dropout > 0)
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"Recurrent({self.extra_repr()})"
+
+
+def _cells(cell: Any, num_layers: int) -> tuple[Cell, ...]:
+    """The cell of each layer, bottom first."""
+    if isinstance(num_layers, bool) or not isinstance(num_layers, int) or num_layers < 1:
+        raise CellError(f"num_layers must be a whole number of at least 1, not {num_layers!r}")
+    if isinstance(cell, Cell):
+        return (cell,) * num_layers
+    cells = tuple(cell) if isinstance(cell, (list, tuple)) else ()
+    if not cells or not all(isinstance(c, Cell) for c in cells):
+        raise CellError(
+            f"Recurrent takes a cell as load('gru') and parse(text) give, or a list of them, not {cell!r:.80}"
+        )
+    if num_layers not in (1, len(cells)):
+        raise CellError(f"{len(cells)} cells make {len(cells)} layers: leave num_layers={num_layers} out")
+    check_stack(cells)
+    names = [", ".join(s.name for s in c.states) for c in cells]
+    for k, other in enumerate(names):
+        if other != names[0]:
+            raise CellError(
+                f"all cells of a stack must have the same states: layer 0 ({cells[0].name}) has {names[0]}, "
+                f"layer {k} ({cells[k].name}) has {other}"
+            )
+    return cells
+
+
+def _parameters(lay: Layout, kind: dict[str, Any]) -> nn.Module:
+    """A module that holds the weights of a layer: one submodule for each bracket.
+
+    The names are the user's, so they are put into the module's own tables: a bracket may be called `train`.
+    """
+    root = nn.Module()
+    for w in lay.weights:
+        bracket, _, name = w.name.partition(".")
+        if bracket in _RESERVED:
+            raise CellError(
+                f"cell {lay.plan.cell.cell.name}: an equation with weights cannot be called {bracket!r} here"
+            )
+        owner = root._modules.setdefault(bracket, nn.Module())
+        assert owner is not None
+        owner._parameters[name] = nn.Parameter(torch.empty(w.shape(lay.width, lay.hidden), **kind))
+    return root
+
+
+def _weights(lay: Layout, module: nn.Module) -> list[Tensor]:
+    """The weights of a layer in one direction, in the order of `lay.weights`."""
+    found = []
+    for w in lay.weights:
+        bracket, _, name = w.name.partition(".")
+        owner = module._modules[bracket]
+        assert owner is not None
+        # A weight that somebody has parametrised is no parameter any more, but still an attribute.
+        parameter = owner._parameters.get(name)
+        found.append(getattr(owner, name) if parameter is None else parameter)
+    return found
+
+
+def _directions(module: nn.Module) -> list[nn.Module]:
+    """The modules that hold the weights of each direction of a layer: forward, then reverse."""
+    reverse = module._modules.get("reverse")
+    return [module] if reverse is None else [module, reverse]

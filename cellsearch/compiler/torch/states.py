@@ -1,0 +1,120 @@
+"""The states that `Recurrent` takes and gives, as torch.nn.LSTM has them.
+
+In: what a caller gave, or nothing. Out: for each layer and direction where it starts, in the order of the
+rows of `Sequences`; and back.
+
+A caller has a tuple: the states of the cell in the order of its header, each [layers * directions, B, H];
+then `earlier` where a cell uses `before(...)`: for each layer and direction a tuple of what is looked back
+at, B second to last; then `steps` where a cell has a clock, int64 [B].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellsearch.compiler.torch.sequences import Sequences
+from cellsearch.errors import CellError
+
+
+@dataclass(frozen=True)
+class Form:
+    """What stands in the tuple."""
+
+    names: tuple[str, ...]  # the states of the cell
+    earlier: bool
+    steps: bool
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """What stands behind the states."""
+        return ("earlier",) * self.earlier + ("steps",) * self.steps
+
+
+def read(
+    form: Form, given: Any, fresh: list[list[Tensor]], sequences: Sequences
+) -> tuple[list[list[Tensor]], Tensor]:
+    """Where each layer and direction starts, as `fresh` has it, and the number of the first step, int64 [B].
+
+    `fresh` is what stands for states that were not given. CellError where what was given does not fit.
+    """
+    like = sequences.rows
+    start = torch.zeros(sequences.batch, dtype=torch.int64, device=like.device)
+    if given is None:
+        return fresh, start
+    values = [given] if isinstance(given, Tensor) else list(given) if isinstance(given, (tuple, list)) else []
+    count = len(form.names)
+    if len(values) not in (count, count + len(form.extras)):
+        names = ", ".join([*form.names, *form.extras])
+        what = f"{len(values)}" if isinstance(given, (Tensor, tuple, list)) else f"a {type(given).__name__}"
+        raise CellError(f"it has {count + len(form.extras)} states ({names}), not {what}")
+    hidden = fresh[0][0].shape[-1]
+    shape = (len(fresh), hidden) if sequences.single else (len(fresh), sequences.batch, hidden)
+    own = []
+    for name, value in zip(form.names, values, strict=False):
+        _check(f"state {name}", value, shape, like, "[layers * directions, B, H]")
+        own.append(sequences.to_rows(value.unsqueeze(1) if sequences.single else value, 1))
+    extra = dict(zip(form.extras, values[count:], strict=False))
+    if "steps" in extra:
+        steps = extra["steps"]
+        _check("state steps", steps, () if sequences.single else (sequences.batch,), start, "[B]")
+        start = sequences.to_rows(steps.reshape(-1), 0)
+    earlier = [layer[count:] for layer in fresh]
+    if "earlier" in extra:
+        earlier = _earlier(extra["earlier"], earlier, sequences)
+    return [[*(v[k] for v in own), *looked] for k, looked in enumerate(earlier)], start
+
+
+def give(form: Form, last: Sequence[Sequence[Tensor]], start: Tensor, sequences: Sequences) -> Any:
+    """The last states as a caller has them: a tensor where it is one, else a tuple."""
+    count = len(form.names)
+
+    def out(value: Tensor, axis: int) -> Tensor:
+        value = sequences.to_caller(value, axis)
+        return value.squeeze(axis) if sequences.single else value
+
+    packed: list[Any] = [out(torch.stack([layer[k] for layer in last]), 1) for k in range(count)]
+    if form.earlier:
+        packed.append(tuple(tuple(out(v, -2) for v in layer[count:]) for layer in last))
+    if form.steps:
+        packed.append(out(start + sequences.lengths().to(start.device), 0))
+    return packed[0] if len(packed) == 1 else tuple(packed)
+
+
+def _earlier(given: Any, fresh: list[list[Tensor]], sequences: Sequences) -> list[list[Tensor]]:
+    fits = isinstance(given, (tuple, list)) and len(given) == len(fresh)
+    if not fits or any(len(g) != len(f) for g, f in zip(given, fresh, strict=True)):
+        raise CellError("state earlier must be what a call gave: a tuple for each layer and direction")
+    single = sequences.single
+    found = []
+    for values, wanted in zip(given, fresh, strict=True):
+        for value, like in zip(values, wanted, strict=True):
+            shape = (*like.shape[:-2], *like.shape[-1 if single else -2 :])
+            _check("a tensor of state earlier", value, shape, sequences.rows, "[..., B, width]")
+        found.append([sequences.to_rows(v.unsqueeze(-2) if single else v, -2) for v in values])
+    return found
+
+
+def _check(what: str, value: Any, shape: tuple[int, ...], like: Tensor, axes: str) -> None:
+    if not isinstance(value, Tensor):
+        raise CellError(f"{what} must be a tensor {list(shape)}, not a {type(value).__name__}")
+    if tuple(value.shape) != shape:
+        raise CellError(f"{what} must be {list(shape)}, which is {axes}, not {list(value.shape)}")
+    check_like(what, value, like, "the input")
+
+
+def check_like(what: str, value: Tensor, like: Tensor, other: str) -> None:
+    """CellError unless two tensors have one dtype and lie on one device."""
+    for name, found, wanted in (("dtype", value.dtype, like.dtype), ("device", value.device, like.device)):
+        if found != wanted:
+            argument = wanted if name == "dtype" else repr(str(wanted))
+            raise CellError(f"the {name} of {what} is {found}, that of {other} {wanted}: use .to({argument})")
+
+
+def cast(given: Any, dtype: torch.dtype) -> Any:
+    """States with all numbers in `dtype`; whole numbers stay."""
+    if isinstance(given, Tensor):
+        return given.to(dtype) if given.is_floating_point() else given
+    return [cast(v, dtype) for v in given] if isinstance(given, (tuple, list)) else given

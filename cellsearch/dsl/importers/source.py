@@ -1,0 +1,160 @@
+"""A text of another program with places in it, and the names that its parts get here."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from cellsearch import files
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.limits import MAX_NAME, check_name
+from cellsearch.errors import ForeignError, Place, printable
+
+MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
+MAX_BYTES_OF_PYTHON = 2**20
+MAX_CELLS = 20_000
+
+PYTHON, JSON = ".py", ".json"
+_PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
+_PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
+_FEW = 8  # names that a note lists
+_LINE = 1_000  # characters of its line that a kept error keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The cells of a file in its order, and an error for each of its recipes or genotypes that is refused."""
+
+    cells: tuple[Cell, ...]
+    refused: tuple[ForeignError, ...]
+
+
+def kept(error: ForeignError) -> ForeignError:
+    """An error to keep: its message is made, so the line goes, which may be the whole file."""
+    if error.place is not None:
+        error.place = replace(error.place, text=error.place.text[:_LINE])
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text, and the name under which errors show it. Places in it are offsets in characters."""
+
+    file: str
+    text: str
+
+    @property
+    def stem(self) -> str:
+        """What cells without a name of their own are named after."""
+        return Path(self.file).stem
+
+    @property
+    def title(self) -> str:
+        """How descriptions call the file."""
+        return printable(Path(self.file).name)
+
+    def error(self, message: str, start: int, end: int, remedy: str = "") -> ForeignError:
+        """An error about the characters from `start` to `end`."""
+        begins = _lines(self.text)
+        number = bisect_right(begins, start)
+        line = begins[number - 1]
+        text = self.text[line : begins[number] - 1 if number < len(begins) else None]
+        length = max(1, min(end - start, line + len(text) - start))
+        place = Place(self.file, number, start - line + 1, text, length)
+        return ForeignError(message, place, remedy)
+
+
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[int]:
+    """Where the lines of a text begin. A file of thousands of recipes can have as many errors."""
+    return [0, *(match.end() for match in re.finditer("\n", text))]
+
+
+def open_source(path: Path) -> Source:
+    """The text in a file. ForeignError unless it is a regular one, UTF-8, up to 16 MiB (1 MiB of Python)."""
+    shown = printable(str(path))
+    most = MAX_BYTES_OF_PYTHON if path.suffix.lower() == PYTHON else MAX_BYTES
+    try:
+        data = files.read(path, most)
+    except files.NotRegularError:
+        raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file") from None
+    except FileNotFoundError:
+        raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
+    except (OSError, ValueError) as error:
+        raise ForeignError(
+            f"cannot read {shown}: {files.reason(error)}", remedy="name a file that can be read"
+        ) from None
+    _refuse(path, data, most, shown)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ForeignError(
+            f"{shown} is not UTF-8 (byte 0x{data[error.start]:02X} at offset {error.start:,})",
+            remedy="save it as UTF-8",
+        ) from None
+    return Source(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _refuse(path: Path, data: bytes, most: int, shown: str) -> None:
+    if path.suffix.lower() in _PICKLES or _PICKLED.match(data):
+        raise ForeignError(
+            f"{shown} is a pickle or may hold one, and to read a pickle is to run the program in it: refused",
+            remedy="write the recipe as JSON where it was made: json.dump(recipe, file)",
+        )
+    if path.suffix.lower() == ".cell":
+        raise ForeignError(f"{shown} is a cell already", remedy=f"look at it: cellsearch show {shown}")
+    if len(data) > most:
+        raise ForeignError(
+            f"{shown} is larger than {most // 2**20} MiB", remedy="split it into several files"
+        )
+    if not data.strip():
+        raise ForeignError(f"{shown} is empty", remedy="is this the right file?")
+
+
+class Names:
+    """Gives out legal names of the language, each once, as near as can be to those that are wanted: words of
+    the language and `reserved` ones get a _, names that were given out before a number."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._reserved = frozenset(reserved)
+        self._taken = set(self._reserved)
+        self._next: dict[str, int] = {}
+
+    def fresh(self, wanted: str, spare: str, count: int = 1) -> str:
+        """`wanted`, with _ for what no name may have, for an equation with `count` brackets. `spare` begins a
+        name that would begin with a digit."""
+        base = re.sub(r"[^A-Za-z0-9_]", "_", wanted[: 2 * MAX_NAME])
+        if not base.strip("_") or base[0].isdigit():
+            base = f"{spare}_{base}".rstrip("_")
+        base = base[:MAX_NAME]
+        if check_name(base) or base in self._reserved:
+            base = f"{base[: MAX_NAME - 1]}_"
+        name = base
+        number = self._next.get(base, 2)
+        while not self._free(name, count):
+            name = f"{base[: MAX_NAME - 8].rstrip('_')}_{number}"
+            number += 1
+            self._next[base] = number
+        self._taken.update(brackets(name, count))
+        return name
+
+    def _free(self, name: str, count: int) -> bool:
+        return not check_name(name) and self._taken.isdisjoint(brackets(name, count))
+
+
+def brackets(name: str, count: int) -> list[str]:
+    """What weights of an equation are named after: itself, and each of its brackets where it has several."""
+    return [name, *(f"{name}_{k}" for k in range(1, count + 1) if count > 1)]
+
+
+def quoted(name: str) -> str:
+    """A name of the file in a message."""
+    return f"'{printable(name, MAX_NAME)}'"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a note, the first few of many."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(printable(name, MAX_NAME) for name in names[:_FEW]) + more

@@ -1,0 +1,313 @@
+"""Named edits of a cell: a gate goes, two gates are coupled, peepholes come or go, an activation goes.
+
+In: a cell, and which part by role or name. Out: another cell without dead states (see `reach`), or a
+CellError that says why there is no such part. Greff et al. (2017) made their eight variants of one LSTM by
+such edits; `greff` makes them of any cell.
+
+A gate is called by its equation, by the letter that its role has in the literature (i f o z r d), or by the
+role itself ("input"); which gate is which is found in the graph, see `roles`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.limits import MAX_NAME
+from cellsearch.dsl.nodes import (
+    Affine,
+    Apply,
+    Connection,
+    Constant,
+    Input,
+    Node,
+    State,
+    ancestors,
+    sources,
+    with_sources,
+)
+from cellsearch.dsl.ops import OPS, Kind
+from cellsearch.dsl.parts import name_of
+from cellsearch.dsl.rewriting.reach import hears, without_dead
+from cellsearch.dsl.rewriting.substitute import Rewriting, rewritten
+from cellsearch.dsl.roles import LETTERS, Gate, gates
+from cellsearch.errors import CellError
+
+#: Gates that look at a memory state where there are peepholes, and those that decide about one.
+_SEEING = ("input", "forget", "coupled", "output")
+_WRITING = ("input", "forget", "coupled", "update")
+
+#: Parts besides gates that `without` takes by name.
+PARTS = ("input_activation", "output_activation", "peepholes")
+
+
+def without(cell: Cell, part: str) -> Cell:
+    """The cell without a gate, or without one of `PARTS`. Raises CellError where it has no such part."""
+    if part == "peepholes":
+        return with_peepholes(cell, ())
+    if part in PARTS:
+        return without_activation(cell, part.removesuffix("_activation"))
+    return without_gate(cell, part)
+
+
+def without_gate(cell: Cell, gate: str) -> Cell:
+    """The cell in which a gate is open for good: it is 1, and products with it are what it let through.
+
+    A gate that mixes the old value of a state and a new one (update, coupled) is open where the new one
+    passes: the state takes the new value whole.
+    """
+    found = find_gate(cell, gate)
+    edited = _name(cell, f"without_{found.name or gate}", f"without its {_called(found)}")
+    if found.role not in ("update", "coupled"):
+        opened = rewritten(edited, {found.node: 1.0})
+        if hears(cell) and not hears(opened):
+            raise CellError(f"cell {cell.name}: without its {_called(found)} the input would have no effect")
+        return without_dead(opened)
+    k = [s.name for s in cell.states].index(found.state)
+    both = [rewritten(edited, {found.node: value}) for value in (0.0, 1.0)]
+    taking = [one for one in both if 1 + k not in _leaves(one, one.new[k])]
+    if len(taking) != 1:
+        raise CellError(
+            f"cell {cell.name}: {_called(found)} does not choose between {found.state} and a new value"
+        )
+    return without_dead(taking[0])
+
+
+def couple(cell: Cell, gate: str, by: str) -> Cell:
+    """The cell in which `gate` is 1 - `by`: `couple(lstm, "f", "i")` is the CIFG of Greff et al. (2017)."""
+    one, other = find_gate(cell, gate), find_gate(cell, by)
+    if one.node == other.node:
+        raise CellError(f"cell {cell.name}: {_called(one)} cannot be coupled with itself")
+    if one.node in ancestors(cell.nodes, other.node):
+        raise CellError(f"cell {cell.name}: {_called(other)} is computed from {_called(one)}")
+    names = f"{one.name or gate}_{other.name or by}"
+    edited = _name(cell, f"coupled_{names}", f"with its {_called(one)} coupled: it is 1 - {other.name or by}")
+
+    def coupled(draft: Rewriting) -> int:
+        return draft.put(
+            Apply("sub", (draft.put(Constant(1.0)), draft.use(other.node))), cell.labels[one.node]
+        )
+
+    return without_dead(rewritten(edited, {one.node: coupled}))
+
+
+def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
+    """The cell whose gates in `which` (None: all that can) look at its memory state, and no others: input and
+    forget gates at the last value, output gates at the new one. CellError where nothing would change."""
+    seeing = [g for g in gates(cell) if g.role in _SEEING]
+    if not seeing:
+        raise CellError(f"cell {cell.name} has no gates that peepholes could be for{_listed(cell)}")
+    chosen = seeing if which is None else [find_gate(cell, name) for name in which]
+    for gate in chosen:
+        if gate not in seeing:
+            raise CellError(f"cell {cell.name}: {_called(gate)} is no gate of a memory state")
+    wanted = {gate.node for gate in chosen}
+    changed: dict[int, Node] = {}
+    for gate in seeing:
+        for i in _brackets(cell, gate.node):
+            node = cell.nodes[i]
+            assert isinstance(node, Affine)
+            kept = tuple(c for c in node.connections if not c.peephole or _is_below(cell, c.source))
+            if gate.node not in wanted and len(kept) < len(node.connections):
+                changed[i] = _bracket(cell, gate, node, kept)
+        if gate.node in wanted and not gate.peepholes:
+            i, node = _own_bracket(cell, gate)
+            memory = _memory(cell)
+            source = cell.new[memory] if gate.role == "output" else 1 + memory
+            if i in ancestors(cell.nodes, source):
+                raise CellError(f"cell {cell.name}: {_called(gate)} is needed for what it would look at")
+            changed[i] = replace(node, connections=(*node.connections, Connection(source, peephole=True)))
+    if not changed:
+        raise CellError(f"cell {cell.name} has {'these peepholes already' if wanted else 'no peepholes'}")
+    told = (
+        "on " + ", ".join(sorted(name_of(cell, n) or "an unnamed gate" for n in wanted)) if wanted else "gone"
+    )
+    names = "all" if which is None else "_".join(sorted(which)) or "none"
+    edited = _name(cell, f"peepholes_{names}", f"with peepholes {told}")
+    return without_dead(rewritten(edited, changed))
+
+
+def without_activation(cell: Cell, which: str) -> Cell:
+    """The cell without the activation of its "input" (the candidate, of which gates let a part into a state)
+    or of its "output" (of the new value of a state on its way out)."""
+    taken = {gate.node for gate in gates(cell)}
+    if which == "input":
+        states = {g.state for g in gates(cell) if g.role in _WRITING} or {cell.states[0].name}
+        ends = [new for s, new in zip(cell.states, cell.new, strict=True) if s.name in states]
+        found = {i for end in ends for i in _leaves(cell, end) if i not in taken and _brackets(cell, i)}
+    elif which == "output":
+        news = {new for new in cell.new if new != cell.output and not isinstance(cell.nodes[new], Input)}
+        leaves = _leaves(cell, cell.output) - taken
+        found = {i for i in leaves if _is_activation(cell, i) and news & ancestors(cell.nodes, i)}
+    else:
+        raise CellError(f"there is an input and an output activation, and none called {which!r}")
+    if not found:
+        raise CellError(f"cell {cell.name} has no {which} activation")
+    if len(found) > 1:
+        names = ", ".join(sorted(name_of(cell, i) or "an unnamed one" for i in found))
+        raise CellError(f"cell {cell.name} has more than one {which} activation: {names}")
+    (node,) = found
+
+    def bare(draft: Rewriting) -> int:
+        return draft.use(sources(cell.nodes[node])[0])
+
+    told = f"without its {which} activation {OPS[_op(cell, node)].name}"
+    edited = _name(cell, f"without_{which}_activation", told)
+    return without_dead(rewritten(edited, {node: bare}))
+
+
+def with_gate_recurrence(cell: Cell) -> Cell:
+    """The cell whose gates see the last values of all gates, through full matrices: full gate recurrence, the
+    FGR of Greff et al. (2017). The gates become states."""
+    found = gates(cell)
+    if not found:
+        raise CellError(f"cell {cell.name} has no gates")
+    brackets = [_own_bracket(cell, gate) for gate in found]
+    names = [gate.name.removesuffix("'") or LETTERS[gate.role] for gate in found]
+    known = {cell.input, *(s.name for s in cell.states)}
+    if len(set(names)) < len(names) or "" in names or known & set(names):
+        raise CellError(f"cell {cell.name}: its gates cannot become states of the names {', '.join(names)}")
+    first = 1 + len(cell.states)
+    moved = [i if i < first else i + len(found) for i in range(len(cell.nodes))]
+    nodes = [with_sources(n, [moved[s] for s in sources(n)]) for n in cell.nodes]
+    links = tuple(Connection(first + k) for k in range(len(found)))
+    for i, _ in brackets:
+        node = nodes[i]
+        assert isinstance(node, Affine)
+        nodes[i] = replace(node, connections=node.connections + links)
+    nodes[first:first] = [Input("state", name) for name in names]
+    labels = [*cell.labels[:first], *[""] * len(found), *cell.labels[first:]]
+    edited = _name(cell, "gate_recurrence", "with full gate recurrence")
+    recurrent = build(
+        edited.name,
+        (*cell.states, *(State(name) for name in names)),
+        nodes,
+        labels,
+        [*(moved[i] for i in cell.new), *(moved[gate.node] for gate in found)],
+        moved[cell.output],
+        cell.clock,
+        edited.description,
+    )
+    return without_dead(recurrent)
+
+
+#: The eight variants of Greff et al. (2017) as edits, by the paper's names.
+GREFF: Mapping[str, Callable[[Cell], Cell]] = {
+    "NIG": lambda cell: without_gate(cell, "input"),
+    "NFG": lambda cell: without_gate(cell, "forget"),
+    "NOG": lambda cell: without_gate(cell, "output"),
+    "NIAF": lambda cell: without_activation(cell, "input"),
+    "NOAF": lambda cell: without_activation(cell, "output"),
+    "NP": lambda cell: with_peepholes(cell, ()),
+    "CIFG": lambda cell: couple(cell, "forget", "input"),
+    "FGR": with_gate_recurrence,
+}
+
+
+def greff(cell: Cell) -> dict[str, Cell | CellError]:
+    """The eight variants of Greff et al. (2017) of any cell, or the error that says which part it lacks."""
+    found: dict[str, Cell | CellError] = {}
+    for name, edit in GREFF.items():
+        try:
+            found[name] = edit(cell)
+        except CellError as error:
+            found[name] = error
+    return found
+
+
+def find_gate(cell: Cell, word: str) -> Gate:
+    """The gate of this name, letter or role. Raises CellError where there is none, or more than one."""
+    every = gates(cell)
+    for fits in (
+        [g for g in every if word and g.name == word],
+        [g for g in every if word and word in (g.role, LETTERS[g.role])],
+    ):
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            names = ", ".join(g.name or "an unnamed one" for g in fits)
+            raise CellError(f"cell {cell.name} has more than one gate {word}: {names}; name one of them")
+    raise CellError(f"cell {cell.name} has no gate {word}{_listed(cell)}")
+
+
+def _listed(cell: Cell) -> str:
+    named = ", ".join(f"{g.name or 'unnamed'} ({g.role})" for g in gates(cell))
+    return f"; it has {named}" if named else "; it has no gates"
+
+
+def _called(gate: Gate) -> str:
+    return f"{gate.role} gate {gate.name}".rstrip() if gate.role != "gate" else f"gate {gate.name}".rstrip()
+
+
+def _name(cell: Cell, suffix: str, told: str) -> Cell:
+    """The cell under a name that tells the edit, with a description that begins with it."""
+    suffix = suffix.replace("'", "")
+    name = f"{cell.name}_{suffix}"
+    about = f"{cell.name} {told}." + (f"\n\n{cell.name}: {cell.description}" if cell.description else "")
+    return replace(cell, name=name if len(name) <= MAX_NAME else cell.name, description=about)
+
+
+def _op(cell: Cell, i: int) -> str:
+    node = cell.nodes[i]
+    return node.op if isinstance(node, Apply) else ""
+
+
+def _is_activation(cell: Cell, i: int) -> bool:
+    op = OPS.get(_op(cell, i))
+    return op is not None and op.arity == 1 and not op.symbol and op.kind is not Kind.UNITS
+
+
+def _is_below(cell: Cell, i: int) -> bool:
+    node = cell.nodes[i]
+    return isinstance(node, Input) and node.kind == "below"
+
+
+def _leaves(cell: Cell, root: int) -> frozenset[int]:
+    """What the sums and products that a node is made of begin with."""
+    found, stack = set(), [root]
+    while stack:
+        i = stack.pop()
+        if _op(cell, i) in ("add", "sub", "mul"):
+            stack += sources(cell.nodes[i])
+        else:
+            found.add(i)
+    return frozenset(found)
+
+
+def _brackets(cell: Cell, activation: int) -> list[int]:
+    """The brackets in the sum under an activation, as they stand there."""
+    if not _is_activation(cell, activation):
+        return []
+    found, stack = [], list(sources(cell.nodes[activation]))
+    while stack:
+        i = stack.pop()
+        node = cell.nodes[i]
+        if isinstance(node, Affine):
+            found.append(i)
+        elif _op(cell, i) in ("add", "sub"):
+            stack.extend(reversed(sources(node)))
+    return found
+
+
+def _own_bracket(cell: Cell, gate: Gate) -> tuple[int, Affine]:
+    """The bracket of a gate that can take one more connection: one that the gate alone uses."""
+    for i in _brackets(cell, gate.node):
+        node = cell.nodes[i]
+        if isinstance(node, Affine) and not node.scalar and len(cell.users[i]) == 1 and i not in cell.new:
+            return i, node
+    raise CellError(f"cell {cell.name}: the {_called(gate)} has no bracket of its own for another connection")
+
+
+def _bracket(cell: Cell, gate: Gate, node: Affine, kept: tuple[Connection, ...]) -> Affine:
+    if not kept and node.bias is None:
+        raise CellError(f"cell {cell.name}: nothing would be left of the {_called(gate)}")
+    return replace(node, connections=kept)
+
+
+def _memory(cell: Cell) -> int:
+    """The state that peepholes look at: the one that gates write to and that is not given out."""
+    names = {g.state for g in gates(cell) if g.role in ("input", "forget", "coupled")}
+    found = [k for k, s in enumerate(cell.states) if s.name in names and cell.new[k] != cell.output]
+    if len(found) != 1:
+        told = "more than one memory state" if found else "no memory state beside its output"
+        raise CellError(f"cell {cell.name} has {told}, so it is not clear what peepholes would look at")
+    return found[0]

@@ -1,0 +1,139 @@
+"""How much memory training a population takes at its peak, before it is trained; and into how many batches a
+population is cut that must not take more than a bound.
+
+In: a shape, members, window. Out: a `Memory`, in bytes, or sizes of batches. The numbers follow from the
+plan:
+
+    weights     rows and gradient of all members
+    tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
+                before; of the members that go through a window at once
+    output      logits of a block of members (in C of one), with what is computed from them
+    backward    of one layer at a time: gradients of its slots and of what it reads
+
+It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and
+the data; the recorded steps of a GPU hold more, which is not counted. On a CPU the growth of a process was
+measured for 40 shapes of two cells (1 to 640 members, 32 to 512 units, 17 to 280 steps, up to 4 layers, 2 to
+430 MB; results/bench): from 50 MB on the prediction is 0.88 to 1.17 of it, once 0.63; below it is higher by
+what it allows for the allocator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cellsearch.compiler.engines.native.output import room
+from cellsearch.compiler.plan.backward import backward_kernels
+from cellsearch.compiler.plan.input_table import copied
+from cellsearch.compiler.plan.schedule import is_vector
+from cellsearch.compiler.run.layer import IN_C, choose_engine
+from cellsearch.compiler.run.layout import Layout
+from cellsearch.compiler.run.stack import reads_below
+from cellsearch.compiler.run.structures import makes
+from cellsearch.train import model
+from cellsearch.train.grouping import blocks
+from cellsearch.train.model import Shape
+from cellsearch.train.output import LOGITS_BLOCK, LOGITS_BLOCK_GPU
+from cellsearch.train.settings import Training
+
+BYTES = {"float32": 4, "float64": 8}
+INDEX = 8  # bytes of an index that torch computes
+DRAWN = 3 * 8  # bytes of a number while it is drawn, in float64
+KEPT = 16 << 20  # what a C allocator keeps of what was freed: 2 to 40 MB were measured, 100 of 580 once
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes at the peak."""
+
+    weights: int
+    tape: int
+    output: int
+    backward: int
+    kept: int  # by the allocator of a CPU
+    first: int  # while the first weights are drawn, beside them: nothing else is there by then
+
+    @property
+    def total(self) -> int:
+        """Output and backward follow one another, and so do the first weights and all else."""
+        rows, window = self.weights // 2, self.tape + max(self.output, self.backward)
+        return max(self.weights + window + self.kept, rows + self.first)
+
+
+def memory(shape: Shape, members: int, training: Training, device: str | None = None) -> Memory:
+    """Of training so many members at once, every position of a window being scored.
+
+    On a `device` of this machine; without one on whichever takes most: where all members go through a window
+    at once, as on a GPU.
+    """
+    real, hidden = BYTES[training.dtype], shape.hidden
+    positions = training.steps * training.batch
+    like = torch.empty(0, dtype=getattr(torch, training.dtype))
+    in_c = device == "cpu" and choose_engine("auto", like) in IN_C
+    some = max(blocks.sizes(shape.stack, members, positions, real)) if in_c else members
+    table = device == "cpu" and model.by_symbol(shape, positions, like)
+    values = some * positions * hidden  # of one value for all steps: [K, T, B, H]
+    states = some * (training.steps + 1) * training.batch * hidden
+    # Of the window before, views of its last states keep all of them; those of blocks on a CPU are copies.
+    earlier = states if device != "cpu" else members * training.batch * hidden
+
+    def tape(lay: Layout) -> int:
+        cell = lay.plan.cell
+        inputs = some * (training.steps + cell.past) * training.batch * hidden if cell.past else 0
+        of_states = len(cell.states) * (states + earlier) + 2 * inputs
+        return lay.plan.slots * values + of_states + (some * lay.size if makes(lay) else 0)
+
+    layers = shape.stack.layers
+    tapes = 2 * values + sum(map(tape, layers))  # the embedded inputs, and the gradient of the outputs
+    backward = [_backward(lay, values, states, k < len(layers) - 1) for k, lay in enumerate(layers)]
+    if table:  # a row of the outer part for each symbol, and inputs only where the loop reads them
+        plan = layers[0].plan
+        tapes += some * shape.vocabulary * plan.slots * hidden
+        tapes -= 0 if copied(plan).x else values
+        backward[0] += some * shape.vocabulary * (len(plan.affines) + 1) * hidden - values
+    if in_c:
+        output = room(positions, hidden, shape.vocabulary) * real
+    else:
+        numbers = LOGITS_BLOCK if device == "cpu" else LOGITS_BLOCK_GPU
+        block = min(some, max(1, numbers // (positions * shape.vocabulary)))
+        logits = block * positions * shape.vocabulary * real
+        output = logits + block * positions * (2 * hidden * real + INDEX + 3 * real)
+    return Memory(
+        weights=2 * members * shape.size * real,
+        tape=tapes * real,
+        output=output,
+        backward=max(backward) * real,
+        kept=KEPT if device in (None, "cpu") else 0,
+        first=DRAWN * max(shape.embedding, hidden * hidden),
+    )
+
+
+def _backward(lay: Layout, values: int, states: int, above: bool) -> int:
+    """Numbers that the backward pass of a layer holds beside the tape; `above`: a layer lies on it."""
+    plan, cell = lay.plan, lay.plan.cell
+    read = reads_below(cell.cell)  # a stack is of one cell: what it reads below, the layer above reads here
+    names = [s.name for s in cell.states]
+    code = backward_kernels(plan, frozenset(names.index(n) for n in read) if above else frozenset())
+    whole = {ref for ref in code.written if ref.kind in ("dpast", "dbelow")}
+    whole |= {ref for ref in code.written if ref.kind == "dnode" and plan.is_outer[ref.index]}
+    count = len(plan.affines) + len(whole) + 1  # the gradient of x is there even where nothing reads x
+    count += sum(is_vector(node) for node in cell.nodes)  # a learned vector has a gradient for every step
+    count += any(w.kind == "peephole" for w in lay.weights)  # a product that is summed up
+    count += above * (1 + len(read))  # what came from the layer above
+    return count * values + (2 * states if cell.past else 0)
+
+
+def batches(shape: Shape, members: int, training: Training, bound: float) -> Sequence[int]:
+    """Sizes of batches that take at most `bound` bytes each, as few as possible and as even. Empty where
+    not even one member fits. They are the same on every machine."""
+    low, high = 0, members + 1  # low fits, high does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if memory(shape, middle, training).total <= bound:
+            low = middle
+        else:
+            high = middle
+    if low == 0:
+        return ()
+    count = -(-members // low)
+    return [members // count + (k < members % count) for k in range(count)]
