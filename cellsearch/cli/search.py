@@ -27,7 +27,7 @@ from cellsearch.study.space import load_space
 from cellsearch.study.studies import RESULTS
 from cellsearch.study.tables.database import shown
 from cellsearch.study.workers import agent
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 from cellsearch.study.workers.run import Options, default_url
 from cellsearch.train.resources import devices
 
@@ -182,7 +182,7 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.tell(
         f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends this and gives back what was begun"
     )
-    posting = Posting(args.name, storage, str(RESULTS), args.data, there, args.workers)
+    posting = AgentConfig(args.name, storage, str(RESULTS), args.data, there, args.workers)
     code = agent.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
     terminal.tell("ended; what was begun is done by others" if code else "nothing is left to do")
     return code

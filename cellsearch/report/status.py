@@ -36,7 +36,7 @@ class Standing:
     passed: Sequence[Passed] = ()  # the seeds in the filter
     sieves: Sequence[Sieve] = ()  # while no mutant is ranked: where they were filtered
     failure: str = ""  # and the last cause of a failure
-    spooled: int = 0  # stages that wait for the database
+    outbox: int = 0  # stages that wait for the database
     scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
     left: Range | None = None  # seconds until the target is met, with so many workers, from and to
 
@@ -69,7 +69,7 @@ def standing(study: Study) -> Standing:
         filter_share.passed(store, study.space),
         diagnostics.sieves(store, study.space, study.facts.units) if barren else (),
         diagnostics.last_failure(store) if barren and status.counts.failed else "",
-        diagnostics.spooled(RESULTS, store.name),
+        diagnostics.waiting_stages(RESULTS, store.name),
         diagnostics.scarce(store, RESULTS),
         _left(study, len(living)),
     )
@@ -108,7 +108,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "abandoned": standing.abandoned,
         "seeds_filter": [asdict(seed) for seed in standing.passed],
         "filtered": [asdict(sieve) for sieve in standing.sieves],
-        "spooled": standing.spooled,
+        "outbox": standing.outbox,
         "scarce": [{"folder": folder, "free": free} for folder, free in standing.scarce],
         "best": leaderboard.as_json(s.best),
     }
@@ -183,10 +183,10 @@ def _warnings(standing: Standing) -> list[str]:
     if standing.state == "not running" and not standing.status.stopped:
         name = printable(standing.status.name, 100)
         told.append(f"nobody is at work; give the `cellsearch search` again, or `cellsearch worker {name}`")
-    if standing.spooled:
-        many = standing.spooled > 1
-        waits = f"{standing.spooled:,} trained stages wait" if many else "1 trained stage waits"
-        told.append(f"{waits} in the spool of this machine until the database answers")
+    if standing.outbox:
+        many = standing.outbox > 1
+        waits = f"{standing.outbox:,} trained stages wait" if many else "1 trained stage waits"
+        told.append(f"{waits} in the outbox of this machine until the database answers")
     for folder, free in standing.scarce:
         told.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB are free on that disk; make room")
     return told

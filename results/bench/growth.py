@@ -252,7 +252,7 @@ def draw_memory(report: dict[str, Any], pyplot: Any) -> None:
             ax.set_ylim(0)
     legend(flat[4], [("lstm", COLOURS["lstm"], "-", "o"), ("mut1", COLOURS["mut1"], "-", "o")])
     size = "K = 20, H = 64, T = 35, B = 20, one layer,\n50 symbols, float32."
-    what = "Points: growth of a process that trains.\nLines: predicted beforehand (train/resources/memory.py)."
+    what = "Points: growth of a process that trains.\nLines: predicted (train/resources/memory.py)."
     note(flat[4], f"{what}\nWhat does not vary:\n{size}")
     flat[5].axis("off")
     save(figure, "growth-memory.svg")

@@ -5,7 +5,7 @@ from cli.conftest import Run
 
 from cellsearch.cli import numbers
 from cellsearch.study.workers import agent
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 
 
 @pytest.mark.parametrize("on", ["slurm", "ray"])
@@ -39,9 +39,9 @@ def test_devices_are_read(run: Run) -> None:
 def test_a_worker_goes_to_the_devices_that_are_named(
     run: Run, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Posting] = []
+    seen: list[AgentConfig] = []
 
-    def join(posting: Posting, tell: object) -> int:
+    def join(posting: AgentConfig, tell: object) -> int:
         seen.append(posting)
         return 0
 

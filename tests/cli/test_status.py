@@ -314,17 +314,17 @@ def test_a_thousand_workers_are_not_a_thousand_lines(run: Run, tmp_path: Path) -
     store.engine.dispose()
 
 
-def test_a_full_disk_and_a_spool_are_told(
+def test_a_full_disk_and_an_outbox_are_told(
     run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = tmp_path / "results" / study / "spool"
-    spool.mkdir()
-    (spool / "3-abc.json").write_text("{}")
+    outbox = tmp_path / "results" / study / "outbox"
+    outbox.mkdir()
+    (outbox / "3-abc.json").write_text("{}")
     monkeypatch.setattr(diagnostics.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_400_000))
     told = run("status", study, "--json").json
-    assert told["spooled"] == 1 and told["scarce"][0]["free"] == 3_400_000
+    assert told["outbox"] == 1 and told["scarce"][0]["free"] == 3_400_000
     out = run("status", study).out
-    assert "1 trained stage waits in the spool of this machine" in out
+    assert "1 trained stage waits in the outbox of this machine" in out
     assert "3 MB are free on that disk; make room" in out
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,13 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellsearchError
 from cellsearch.study.space import Space
-from cellsearch.study.storage import heartbeat
-from cellsearch.study.storage.heartbeat import Heart, Watch
 from cellsearch.study.strategies import Propose
-from cellsearch.study.tables import database
-from cellsearch.study.workers import agent, retry
+from cellsearch.study.system.timing import TIMING, Timing
+from cellsearch.study.workers import agent
 from cellsearch.study.workers import main as worker_main
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 from cellsearch.study.workers.evaluator import Say
-from cellsearch.study.workers.pool import Orders
+from cellsearch.study.workers.pool import WorkerConfig
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import DIGESTS, SEEDS, Scripted, one_of, uniform
 
@@ -47,7 +45,7 @@ class Wrong:
     seconds: float = 0.0  # a stage takes as long, give or take a half
     mutants: int = MUTANTS
     join: str = ""  # a storage URL
-    results: str = ""  # where a command `worker` has its logs and its spool
+    results: str = ""  # where a command `worker` has its logs and its outbox
     data: str = ""  # a file whose bytes are the data of xml
     memory: int = 0  # megabytes that one cell in five wants, under a limit of `limit`
     limit: int = 0
@@ -56,18 +54,19 @@ class Wrong:
     stop: str = (
         ""  # a file: the first to remove it stops itself, as SIGSTOP does, within the record of a stage
     )
-    beat: float = heartbeat.BEAT_SECONDS
-    silent: int = heartbeat.SILENT
-    busy: float = database.BUSY_SECONDS
-    patience: float = retry.PATIENCE_SECONDS
+    beat: float = TIMING.beat
+    silent: int = TIMING.silent
+    busy: float = TIMING.busy
+    patience: float = TIMING.patience
+
+    @property
+    def timing(self) -> Timing:
+        return replace(TIMING, beat=self.beat, silent=self.silent, busy=self.busy, patience=self.patience)
 
 
 def read(words: Sequence[str]) -> Wrong:
-    """What a command line says, put into effect where it is about time."""
+    """What a command line says."""
     wrong = Wrong(**json.loads(words[1])) if len(words) > 1 else Wrong()
-    database.BUSY_SECONDS, retry.PATIENCE_SECONDS = wrong.busy, wrong.patience
-    worker_main.Heart = partial(Heart, seconds=wrong.beat)  # type: ignore[misc,assignment]
-    heartbeat.Watch = partial(Watch, silent=wrong.silent)  # type: ignore[misc,assignment]
     if wrong.stop:
         event.listen(Engine, "after_cursor_execute", partial(_stop, Path(wrong.stop)))
     return wrong
@@ -111,7 +110,7 @@ def main(words: Sequence[str]) -> int:
     if wrong.limit:
         resource.setrlimit(resource.RLIMIT_AS, (wrong.limit << 20, wrong.limit << 20))
 
-    def lab(space: Space, seed: int, orders: Orders) -> Scripted:
+    def lab(space: Space, seed: int, orders: WorkerConfig) -> Scripted:
         return Misbehaving(wrong)
 
     def propose(space: Space) -> Propose:
@@ -120,11 +119,11 @@ def main(words: Sequence[str]) -> int:
     if wrong.join:
         command = (sys.executable, __file__, json.dumps(json.loads(words[1]) | {"join": ""}))
         try:
-            return agent.join(Posting("s", wrong.join, wrong.results), tell, command)
+            return agent.join(AgentConfig("s", wrong.join, wrong.results), tell, command, wrong.timing)
         except CellsearchError as error:
             tell(str(error))
             return error.exit_code
-    return worker_main.serve(lab, propose)
+    return worker_main.serve(lab, propose, wrong.timing)
 
 
 def tell(message: str) -> None:

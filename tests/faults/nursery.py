@@ -23,7 +23,7 @@ from cellsearch.study.space import Space
 from cellsearch.study.storage import driver, sampler  # loaded once, not in each worker
 from cellsearch.study.strategies import Propose
 from cellsearch.study.workers import main as worker_main
-from cellsearch.study.workers.pool import Orders
+from cellsearch.study.workers.pool import WorkerConfig
 from tests.faults import lab
 from tests.study.scripted import Scripted, one_of
 
@@ -64,14 +64,14 @@ def work(orders: dict[str, Any]) -> int:
     """The worker: what `serve` does, without its standard input."""
     wrong = lab.read(["", json.dumps(orders["wrong"])])
 
-    def make_lab(space: Space, seed: int, orders: Orders) -> Scripted:
+    def make_lab(space: Space, seed: int, orders: WorkerConfig) -> Scripted:
         return lab.Misbehaving(wrong)
 
     def propose(space: Space) -> Propose:
         return one_of(wrong.mutants)
 
     try:
-        worker_main._work(Orders("s", orders["url"], "cpu", None), make_lab, propose)
+        worker_main._work(WorkerConfig("s", orders["url"], "cpu", None), make_lab, propose, wrong.timing)
     except CellsearchError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

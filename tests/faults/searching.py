@@ -8,8 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cellsearch.errors import CellsearchError
 from cellsearch.study.space import parse_space
-from cellsearch.study.workers import supervisor
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.workers.run import Options, search
 from tests.faults import lab
 from tests.study.scripted import DIGESTS, TEXT, space_of
@@ -38,7 +37,7 @@ class Orders:
     space: Mapping[str, Any] = field(default_factory=dict)  # changes of the strategy
     replace: Mapping[str, str] = field(default_factory=dict)  # changes of the text of the space
     wrong: Mapping[str, Any] = field(default_factory=dict)
-    backup: float = supervisor.BACKUP_SECONDS
+    backup: float = TIMING.backup
     file_limit: int = 0  # bytes that a file may have; 0: as many as it wants
     at: float = 0.0  # of the monotonic clock: all that have the same begin together
 
@@ -46,15 +45,11 @@ class Orders:
 def main(words: list[str]) -> int:
     orders = Orders(**json.loads(words[1]))
     wrong = json.dumps(dict(orders.wrong))
-    lab.read(["", json.dumps(dict(orders.wrong) | {"stop": ""})])
     known = lab.Wrong(**orders.wrong)
-    supervisor.BEAT_SECONDS = known.beat
-    supervisor.PATIENCE_SECONDS = known.patience
-    supervisor.BACKUP_SECONDS = orders.backup
-    supervisor.Watch = partial(supervisor.Watch, silent=known.silent)  # type: ignore[misc,assignment]
     options = Options(
         storage=orders.storage, workers=orders.workers, trials=orders.trials, seconds=orders.limit,
         results=Path(orders.folder), command=(sys.executable, str(LAB), wrong),
+        timing=replace(known.timing, backup=orders.backup),
     )  # fmt: skip
     if orders.file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (orders.file_limit, resource.RLIM_INFINITY))

@@ -76,16 +76,16 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
     monkeypatch.setattr(trials, "commit", refuse)
     for _ in range(50):
         heart = Heart(store, heartbeat.myself("worker"), 10)
-        kept = outbox.spool(folder / "spool", records.facts(store))
+        kept = outbox.outbox(folder / "outbox", records.facts(store))
         try:
-            worker.work(store, space_of(), lab, one_of(40), heart, spool=kept)
+            worker.work(store, space_of(), lab, one_of(40), heart, outbox=kept)
             break
         except RunError:
-            assert len(list((folder / "spool").iterdir())) == 1
+            assert len(list((folder / "outbox").iterdir())) == 1
             heartbeat.leave(store, [heart.worker.id], heart.worker.id, failures=10)
     assert len(refusals) > 4
     assert len(set(lab.runs)) == len(lab.runs) == queries.counts(store).settings
-    assert not list((folder / "spool").iterdir())
+    assert not list((folder / "outbox").iterdir())
     store.engine.dispose()
     assert board(store.url) == undisturbed(folder, 2)
 

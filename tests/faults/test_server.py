@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from cellsearch.study.storage import heartbeat
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.database import Unavailable
 from tests.faults.processes import ROOT, Search, end, torment, until
@@ -72,7 +72,7 @@ def cut(folder: Path, url: str, proxy: Proxy, cuts: list[tuple[int, Callable[[],
     witness.look()
     accounts(url, 12)
     assert board(url) == undisturbed(folder, 12)
-    assert not list((folder / "s" / "spool").glob("*"))
+    assert not list((folder / "s" / "outbox").glob("*"))
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(folder: Path, url: str, proxy: Proxy) -> None:
@@ -123,7 +123,7 @@ def test_a_worker_that_is_cut_off_for_longer_than_the_lease(folder: Path, url: s
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_cut_off_for_two_minutes(folder: Path, url: str, proxy: Proxy) -> None:
-    partitioned(folder, url, proxy, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 4.0)
+    partitioned(folder, url, proxy, {}, TIMING.silent * TIMING.beat, 4.0)
 
 
 def test_a_password_that_is_changed_ends_the_search_with_a_word_and_loses_nothing(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cellsearch.study.tables import schema
-from cellsearch.study.workers.pool import GRACE_SECONDS
+from cellsearch.study.system.timing import TIMING
 from tests.faults.processes import ROOT, Search, end, gone, until
 from tests.faults.witness import Witness, accounts
 from tests.study.scripted import Scripted, one_of, searched, space_of
@@ -27,7 +27,7 @@ def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     assert end(process) == (130, "")
-    assert time.monotonic() - began < 2 * GRACE_SECONDS
+    assert time.monotonic() - began < 2 * TIMING.grace
     assert not search.workers() and search.running() == 0
     assert all(row["attempts"] == 0 for row in search.rows(schema.items))  # it was nobody's fault
 

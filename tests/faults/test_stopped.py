@@ -11,6 +11,7 @@ import pytest
 from cellsearch.study.storage import endings, heartbeat, queue
 from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.heartbeat import Worker
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import schema
 from tests.faults.processes import Process, Search, end, stop, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
@@ -78,7 +79,7 @@ def test_a_worker_that_comes_back_late_neither_counts_twice_nor_crashes(folder: 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_stopped_for_two_minutes(folder: Path) -> None:
-    late(folder, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 4.0)
+    late(folder, {}, TIMING.silent * TIMING.beat, 4.0)
 
 
 def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) -> None:
@@ -106,7 +107,7 @@ def test_a_sleep_of_everybody_takes_no_trial_away(folder: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_sleep_of_two_minutes(folder: Path) -> None:
-    asleep(folder, {}, heartbeat.SILENT * heartbeat.BEAT_SECONDS, 6.0)
+    asleep(folder, {}, TIMING.silent * TIMING.beat, 6.0)
 
 
 @pytest.mark.long

@@ -147,7 +147,7 @@ def test_a_database_that_another_program_holds_is_waited_for(folder: Path) -> No
 
 def test_a_database_that_is_held_for_longer_than_a_write_waits_is_asked_again(folder: Path) -> None:
     held(folder, 3.0, trials=40, busy=0.2)
-    assert not list((folder / "s" / "spool").glob("*"))
+    assert not list((folder / "s" / "outbox").glob("*"))
 
 
 @pytest.mark.long

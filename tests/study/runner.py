@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -19,11 +20,11 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import DataError
 from cellsearch.study.space import Space
 from cellsearch.study.strategies import Propose
-from cellsearch.study.system import stage_timeout
-from cellsearch.study.workers.agent import Posting, join
+from cellsearch.study.system.timing import TIMING
+from cellsearch.study.workers.agent import AgentConfig, join
 from cellsearch.study.workers.evaluator import Say
 from cellsearch.study.workers.main import serve
-from cellsearch.study.workers.pool import Orders
+from cellsearch.study.workers.pool import WorkerConfig
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import SEEDS, Scripted, one_of
 
@@ -50,7 +51,7 @@ class Slow(Scripted):
         return super().evaluate(cell, task, settings, seed, say)
 
 
-def lab(space: Space, seed: int, orders: Orders) -> Scripted:
+def lab(space: Space, seed: int, orders: WorkerConfig) -> Scripted:
     return Slow()
 
 
@@ -59,9 +60,16 @@ def propose(space: Space) -> Propose:
 
 
 if __name__ == "__main__":
-    stage_timeout.GRACE_SECONDS = 0.5
+    timing = replace(TIMING, overdue=0.5)
     if len(sys.argv) > 3:
         folder = tempfile.mkdtemp(dir=Path(sys.argv[3].partition("///")[2]).parent)
         command = (sys.executable, __file__, *sys.argv[1:3])
-        sys.exit(join(Posting("s", sys.argv[3], folder), lambda said: print(said, file=sys.stderr), command))
-    sys.exit(serve(lab, propose))
+        sys.exit(
+            join(
+                AgentConfig("s", sys.argv[3], folder),
+                lambda said: print(said, file=sys.stderr),
+                command,
+                timing,
+            )
+        )
+    sys.exit(serve(lab, propose, timing))

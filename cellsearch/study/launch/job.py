@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-STATION = (sys.executable, "-m", "cellsearch.study.workers.agent")
+AGENT = (sys.executable, "-m", "cellsearch.study.workers.agent")
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 25.0  # for a station to give back what its workers have begun; Slurm waits for 30
 
 
 def started(orders: str, command: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
     """A station that has its orders, one line of JSON. `command` is for tests: another one."""
-    process = subprocess.Popen(command or STATION, stdin=subprocess.PIPE)
+    process = subprocess.Popen(command or AGENT, stdin=subprocess.PIPE)
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
         process.stdin.write(orders.encode() + b"\n")

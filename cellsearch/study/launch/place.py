@@ -9,7 +9,7 @@ from types import ModuleType
 from cellsearch.errors import RunError, UsageError
 from cellsearch.study.tables import database
 from cellsearch.study.tables.database import shown
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Places:
         return self.workers * max(1, self.gpus)
 
 
-def posting(name: str, storage: str, places: Places, results: Path, data: str | None) -> Posting:
+def posting(name: str, storage: str, places: Places, results: Path, data: str | None) -> AgentConfig:
     """The orders of every station. Paths in them are absolute: a job may start elsewhere."""
     devices = ("all",) if places.gpus else ("cpu",)
     where = str(Path(data).absolute()) if data else None
-    return Posting(name, storage, str(results.absolute()), where, devices, places.workers)
+    return AgentConfig(name, storage, str(results.absolute()), where, devices, places.workers)
 
 
 def check(storage: str) -> None:

@@ -16,7 +16,7 @@ from cellsearch.errors import RunError, printable
 from cellsearch.study.launch import job, place
 from cellsearch.study.launch.place import Places
 from cellsearch.study.system.signals import Signals
-from cellsearch.study.workers.agent import Posting, Tell
+from cellsearch.study.workers.agent import AgentConfig, Tell
 
 
 def station(orders: str, command: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def station(orders: str, command: Sequence[str]) -> int:
         raise
 
 
-def launch(posting: Posting, places: Places, signals: Signals, tell: Tell) -> int:
+def launch(posting: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
     """Places the stations and waits for them. Returns 0, or 128 + the number of the signal that ended it.
 
     RunError where Ray is missing or cannot be reached, and where no station could work.
@@ -50,7 +50,7 @@ def launch(posting: Posting, places: Places, signals: Signals, tell: Tell) -> in
         ray.shutdown()
 
 
-def _placed(ray: Any, posting: Posting, places: Places, signals: Signals, tell: Tell) -> int:
+def _placed(ray: Any, posting: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
     memory = {} if places.memory is None else {"memory": int(places.memory * 2**30)}
     task = ray.remote(num_cpus=places.cores, num_gpus=places.gpus, max_retries=-1, **memory)(station)
     orders = json.dumps(asdict(posting))

@@ -24,7 +24,7 @@ from cellsearch.errors import RunError, printable
 from cellsearch.files import own_folder
 from cellsearch.study.launch import job, place
 from cellsearch.study.launch.place import Places
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 
 REQUEUES = 1_000  # of a job whose time is up
 LINGER_SECONDS = 120.0  # for a scheduler that has asked a job to end, until it ends it
@@ -66,7 +66,7 @@ class Job:
             os.kill(self._pid, number)
 
 
-def launch(posting: Posting, places: Places, cluster: str = "slurm") -> list[Any]:
+def launch(posting: AgentConfig, places: Places, cluster: str = "slurm") -> list[Any]:
     """Submits the jobs, and gives them as submitit does. `cluster` is "local" for processes of this machine.
 
     RunError where submitit is missing, or Slurm, or where Slurm refuses.
@@ -95,7 +95,7 @@ def launch(posting: Posting, places: Places, cluster: str = "slurm") -> list[Any
         ) from error
 
 
-def written(folder: Path, posting: Posting) -> Path:
+def written(folder: Path, posting: AgentConfig) -> Path:
     """A file with the orders of every station, which its owner alone can read."""
     file = folder / f"orders-{secrets.token_hex(6)}.json"
     try:

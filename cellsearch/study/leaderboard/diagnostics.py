@@ -71,10 +71,10 @@ def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
         return sum(worker not in living for worker in connection.execute(query).scalars())
 
 
-def spooled(results: Path, name: str) -> int:
+def waiting_stages(results: Path, name: str) -> int:
     """How many stages that are trained wait on this machine until the database takes them."""
     try:
-        return sum(file.suffix == ".json" for file in (results / name / "spool").iterdir())
+        return sum(file.suffix == ".json" for file in (results / name / "outbox").iterdir())
     except OSError:
         return 0
 

@@ -7,6 +7,7 @@ tells the trial in the end.
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -21,6 +22,7 @@ from cellsearch.study.space import Space
 from cellsearch.study.storage.attributes import RECORD, distributions, record_of, structure, within
 from cellsearch.study.storage.pruner import steps
 from cellsearch.study.storage.rdb import CellStorage, delete_trials, prepare
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.records import Identity, Seed, Target
 from cellsearch.study.tables.schema import Store
@@ -28,13 +30,20 @@ from cellsearch.train.settings import keys
 
 
 def create(
-    url: str, name: str, space: Space, identity: Identity, program: str, target: Target, seeds: Sequence[Seed]
+    url: str,
+    name: str,
+    space: Space,
+    identity: Identity,
+    program: str,
+    target: Target,
+    seeds: Sequence[Seed],
+    timing: Timing = TIMING,
 ) -> Store:
     """A new study; a piece of a seed is `strategy.settings` settings of one task. A RunError where there is a
     study of that name."""
-    engine = database.connect(url)
+    engine = database.connect(url, busy=timing.busy)
     prepare(engine, url)
-    store = Store(engine, url, 0, name)
+    store = Store(engine, url, 0, name, timing)
     storage = CellStorage(store, "")
     with schema.apart(store) as connection, storage.joined(connection):
         study = bind(connection, storage, space, identity, program, target)
@@ -73,7 +82,7 @@ def bind(
     row |= {"trials": target.trials, "proposals": target.proposals}
     made = connection.execute(insert(schema.studies).values(row)).inserted_primary_key
     assert made is not None
-    bound = Store(store.engine, store.url, int(made[0]), store.name)
+    bound = replace(store, study=int(made[0]))
     storage.store = bound
     return bound, study_id
 

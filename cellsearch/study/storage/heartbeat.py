@@ -1,9 +1,9 @@
 """Which workers live: their rows, their heartbeats, and whose trials may be adopted.
 
 On this machine a dead process is known at once by its id and the time it started. For other machines there
-is a counter that a living worker raises: who has seen the same number for `SILENT` of its own beats holds
-the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops steal no
-trial.
+is a counter that a living worker raises: a process that sees the same number for `Timing.silent` of its own
+beats takes the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops
+steal no trial.
 
 A thousand workers must not keep a database busy by living. A beat writes the worker's own row and waits for
 nobody; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
@@ -21,18 +21,16 @@ from sqlalchemy import delete, func, select, update
 from cellsearch.errors import RunError
 from cellsearch.study.storage import endings
 from cellsearch.study.system import processes
+from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.system.stage_timeout import Deadline
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables.schema import Store, alone, reading, unless_there, workers
 
-BEAT_SECONDS = 2.0
-SILENT = 30  # beats
 BEATS_A_SECOND = (
     50.0  # of all workers together, where that leaves each of them `LEAST` beats before it is silent
 )
 LEAST = 3
 NEIGHBOURS = 16  # that a worker watches: those that follow it in the order of their ids
-ORPHAN_SECONDS = 5.0
-OVERDUE = 6  # exit code of a process that gave a stage up which did not end: the trial has failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def beat(store: Store, worker: Worker, doing: str) -> None:
         register(store, worker)
 
 
-def pace(everyone: int, seconds: float = BEAT_SECONDS, silent: int = SILENT) -> float:
+def pace(everyone: int, seconds: float = TIMING.beat, silent: int = TIMING.silent) -> float:
     """Seconds between two beats of a worker among so many, where `seconds` are those of one alone."""
     return min(max(seconds, everyone / BEATS_A_SECOND), max(seconds, seconds * silent / LEAST))
 
@@ -152,13 +150,14 @@ def end_orphans(store: Store, command: Sequence[str]) -> None:
     rows = [worker for worker in listed(store) if worker.host == host]
     searches = {worker.id for worker in rows if worker.kind == "search" and alive(worker)}
     orphans = [worker for worker in rows if worker.parent and worker.parent not in searches]
-    _await(orphans)
-    _await([w for w in orphans if processes.kill_recorded(w.pid, w.started, command)])
+    _await(orphans, store.timing.orphans)
+    killed = [w for w in orphans if processes.kill_recorded(w.pid, w.started, command)]
+    _await(killed, store.timing.orphans)
 
 
-def _await(orphans: Sequence[Worker]) -> None:
-    """Waits until these have ended; bounded."""
-    end = time.monotonic() + ORPHAN_SECONDS
+def _await(orphans: Sequence[Worker], seconds: float) -> None:
+    """Waits until these have ended, at most `seconds`."""
+    end = time.monotonic() + seconds
     while any(alive(worker) for worker in orphans) and time.monotonic() < end:
         time.sleep(0.05)
 
@@ -166,7 +165,7 @@ def _await(orphans: Sequence[Worker]) -> None:
 class Watch:
     """Finds the workers whose counter stands still. Call `look` once per own beat."""
 
-    def __init__(self, silent: int = SILENT) -> None:
+    def __init__(self, silent: int = TIMING.silent) -> None:
         self.silent = silent
         self._seen: dict[str, tuple[int, int]] = {}  # id -> its counter, how often seen unchanged
 
@@ -194,14 +193,14 @@ class Heart:
         store: Store,
         worker: Worker,
         failures: int,
-        seconds: float = BEAT_SECONDS,
-        end: Callable[[], None] = lambda: os._exit(OVERDUE),
+        end: Callable[[], None] = lambda: os._exit(ExitCode.OVERDUE),
     ) -> None:
-        self.store, self.worker, self.failures, self.seconds, self.end = store, worker, failures, seconds, end
+        self.store, self.worker, self.failures, self.end = store, worker, failures, end
+        self.seconds = store.timing.beat
         self.doing = "starting"
         self.missed = 0  # beats in a row that did not reach the database
         self.deadline: Deadline | None = None  # of the stage at work
-        self._watch = Watch()
+        self._watch = Watch(store.timing.silent)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 

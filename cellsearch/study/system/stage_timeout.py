@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from cellsearch.study.system.timing import TIMING
 from cellsearch.train.outcome import Outcome
-
-GRACE_SECONDS = 30.0  # between the time being up and the end of the process
 
 
 class Overdue(BaseException):
@@ -24,8 +23,14 @@ class Deadline:
     """`with Deadline(...)`: from entering to leaving at most `seconds`; `give_up` records, `end` does not
     return. Leaving raises Overdue where giving up has begun and could not be recorded."""
 
-    def __init__(self, seconds: float, give_up: Callable[[], None], end: Callable[[], None]) -> None:
-        self.seconds, self.give_up, self.end = seconds, give_up, end
+    def __init__(
+        self,
+        seconds: float,
+        give_up: Callable[[], None],
+        end: Callable[[], None],
+        grace: float = TIMING.overdue,
+    ) -> None:
+        self.seconds, self.give_up, self.end, self.grace = seconds, give_up, end, grace
         self._lock = threading.Lock()  # either the stage is recorded as it ended, or it is given up
         self._until: float | None = None
         self._given_up = False
@@ -50,7 +55,7 @@ class Deadline:
     def enforce(self) -> None:
         """Gives the stage up and ends the process when the time is up for long."""
         with self._lock:
-            if self._until is not None and time.monotonic() > self._until + GRACE_SECONDS:
+            if self._until is not None and time.monotonic() > self._until + self.grace:
                 self._given_up = True
                 self.give_up()
                 self.end()

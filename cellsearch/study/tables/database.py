@@ -19,9 +19,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import sqlite_files
 
-BUSY_SECONDS = 60.0  # how long a write waits for another program's lock
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
 
@@ -64,11 +64,11 @@ def driven(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if bare else parsed
 
 
-def engine_options(url: str) -> dict[str, Any]:
+def engine_options(url: str, busy: float = TIMING.busy) -> dict[str, Any]:
     """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
-        return {"connect_args": {"timeout": BUSY_SECONDS, "factory": sqlite_files.Connection}}
+        return {"connect_args": {"timeout": busy, "factory": sqlite_files.Connection}}
     # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
     # Servers allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
@@ -81,17 +81,18 @@ def engine_options(url: str) -> dict[str, Any]:
     return options
 
 
-def connect(url: str, *, read_only: bool = False) -> Engine:
+def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> Engine:
     """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
     RunError.
 
-    With `read_only` every write fails, and an SQLite file is opened without the right to change it.
+    A lock is waited for at most `busy` seconds. With `read_only` every write fails, and an SQLite file is
+    opened without the right to change it.
     """
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
         if (file := file_of(url)) is not None:
             sqlite_files.check(file)
-        options = engine_options(url)
+        options = engine_options(url, busy)
         if read_only and driven(url).get_backend_name() == "postgresql":
             options["execution_options"] = {"postgresql_readonly": True}
         engine = create_engine(_opened(driven(url), read_only), **options)

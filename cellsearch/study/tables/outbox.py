@@ -16,11 +16,12 @@ from cellsearch.study.tables.records import Facts
 from cellsearch.study.tables.work_items import Item, outcomes_of
 from cellsearch.train.outcome import Outcome
 
+OUTBOX = "outbox"  # the folder, in that of a search
 MOST = 1 << 26  # bytes of a file
 
 
 @dataclass(frozen=True, slots=True)
-class Spool:
+class Outbox:
     """The files of one study in `folder`, which is made when it is needed."""
 
     folder: Path
@@ -67,7 +68,7 @@ def _digest(text: str, seconds: float) -> str:
     return sha256(f"{seconds!r} {text}".encode()).hexdigest()
 
 
-def spool(folder: Path, known: Facts) -> Spool:
-    """The spool of a study."""
+def outbox(folder: Path, known: Facts) -> Outbox:
+    """The outbox of a study."""
     facts = [known.name, known.space, known.numerics, known.seed, sorted(known.data.items())]
-    return Spool(folder, sha256(json.dumps(facts).encode()).hexdigest())
+    return Outbox(folder, sha256(json.dumps(facts).encode()).hexdigest())

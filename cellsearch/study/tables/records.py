@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, Engine, func, inspect, select, update
 
 from cellsearch.errors import RunError, printable
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.schema import Store, reading, writing
 
@@ -98,21 +99,21 @@ class Identity:
     numerics: int = NUMERICS
 
 
-def find(url: str, name: str, *, read_only: bool = False) -> Store | None:
+def find(url: str, name: str, *, read_only: bool = False, timing: Timing = TIMING) -> Store | None:
     """The study of that name, or None where it, its tables or its file are not there."""
-    engine = database.connect(url, read_only=read_only)
+    engine = database.connect(url, read_only=read_only, busy=timing.busy)
     known = bound(engine, url)
-    return Store(engine, url, known[name], name) if name in known else None
+    return Store(engine, url, known[name], name, timing) if name in known else None
 
 
-def open_study(url: str, name: str, *, read_only: bool = False) -> Store:
+def open_study(url: str, name: str, *, read_only: bool = False, timing: Timing = TIMING) -> Store:
     """The study of that name; a RunError with the known names where there is none."""
-    engine = database.connect(url, read_only=read_only)
+    engine = database.connect(url, read_only=read_only, busy=timing.busy)
     known = bound(engine, url)
     if name not in known:
         there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"
         raise RunError(f"no study {printable(name)!r} in {database.shown(url)}\n{there}")
-    return Store(engine, url, known[name], name)
+    return Store(engine, url, known[name], name, timing)
 
 
 def bound(engine: Engine, url: str) -> dict[str, int]:

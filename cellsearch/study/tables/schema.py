@@ -42,6 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cellsearch.errors import RunError
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database
 from cellsearch.study.tables.database import translated
 
@@ -236,6 +237,7 @@ class Store:
     url: str
     study: int  # id in `studies`, not Optuna's
     name: str
+    timing: Timing = TIMING
 
 
 def version_of(connection: Connection) -> int:
@@ -275,7 +277,7 @@ def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambd
 
 def _use_log(engine: Engine) -> None:
     """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
-    end = time.monotonic() + database.BUSY_SECONDS
+    end = time.monotonic() + TIMING.busy
     with engine.connect() as connection:  # of the driver: this cannot be within a transaction
         cursor = connection.connection.cursor()
         while True:
@@ -320,7 +322,7 @@ def _begun(store: Store, *first: str) -> Iterator[Connection]:
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         if store.engine.dialect.name == "postgresql":
             names = ("lock_timeout", "idle_in_transaction_session_timeout")
-            bounds = [f"SET LOCAL {name} = '{database.BUSY_SECONDS:.0f}s'" for name in names]
+            bounds = [f"SET LOCAL {name} = '{store.timing.busy:.0f}s'" for name in names]
             connection.exec_driver_sql("; ".join([*bounds, *first]))  # one way to the server and back
         yield connection
 

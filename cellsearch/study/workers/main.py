@@ -1,8 +1,8 @@
-"""The process around a worker: orders in, exit code out. `search` and agents start it as
+"""The process around a worker: configuration in, exit code out. `search` and agents start it as
 `python -m cellsearch.study.workers.main`.
 
-It reads its orders as one line of JSON from standard input and ends with it: its end means that whoever
-started it is gone.
+It reads its configuration as one line of JSON from standard input and exits with it: its end means that the
+parent process exited.
 """
 
 import json
@@ -14,60 +14,68 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from cellsearch.errors import CellsearchError, RunError
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.strategies import Propose
+from cellsearch.study.system.exit_codes import ExitCode
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import records
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.outbox import spool
+from cellsearch.study.tables.outbox import outbox
 from cellsearch.study.workers.evaluator import Lab, RealLab, real_propose
-from cellsearch.study.workers.pool import AWAY, FATAL, GONE, UNTOLD, Orders
+from cellsearch.study.workers.pool import WorkerConfig
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.worker import CRASHES, work
 from cellsearch.train.resources import devices
 from cellsearch.train.resources.devices import Gone
 
-MakeLab = Callable[[Space, int, Orders], Lab]  # the space, the seed of the study
+T = TypeVar("T")
+MakeLab = Callable[[Space, int, WorkerConfig], Lab]  # the space, the seed of the study
 MakePropose = Callable[[Space], Propose]
-CRASHED = 3  # exit code
 
 
-def real_lab(space: Space, seed: int, orders: Orders) -> Lab:
+def real_lab(space: Space, seed: int, config: WorkerConfig) -> Lab:
     """Data and training on this machine."""
-    devices.check(orders.device)  # before a trial is taken
-    return RealLab(space, seed, Path(orders.data) if orders.data else None, orders.device)
+    devices.check(config.device)  # before a trial is taken
+    return RealLab(space, seed, Path(config.data) if config.data else None, config.device)
 
 
-def serve(make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose) -> int:
+def serve(
+    make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose, timing: Timing = TIMING
+) -> int:
     """A worker process. Returns the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the coordinator decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
     line = _first_line()
     threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
     try:
-        orders = Orders(**json.loads(line))
-        _work(orders, make_lab, make_propose)
+        config = WorkerConfig(**json.loads(line))
+        _work(config, make_lab, make_propose, timing)
     except CellsearchError as error:
-        told = FATAL
+        code = ExitCode.FATAL
         try:
             print(error, file=sys.stderr, flush=True)
         except OSError:  # the log is on a full disk: the exit code is all there is to say it with
-            told = UNTOLD
+            code = ExitCode.UNLOGGED
         if isinstance(error, Unavailable):
-            return AWAY
-        return GONE if isinstance(error, Gone) else told
+            return ExitCode.AWAY
+        return ExitCode.DEVICE_GONE if isinstance(error, Gone) else code
     except Exception:
         with suppress(OSError):
             traceback.print_exc()
-        return CRASHED
+        return ExitCode.CRASHED
     return 0
 
 
-def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
-    store = patiently(lambda: records.open_study(orders.storage, orders.name))
-    known = patiently(lambda: records.facts(store))
+def _work(config: WorkerConfig, make_lab: MakeLab, make_propose: MakePropose, timing: Timing) -> None:
+    def keep_trying(call: Callable[[], T]) -> T:
+        return patiently(call, timing)
+
+    store = keep_trying(lambda: records.open_study(config.storage, config.name, timing=timing))
+    known = keep_trying(lambda: records.facts(store))
     if known.numerics != records.NUMERICS:
         raise RunError(
             f"the study {known.name!r} was made by a cellsearch whose results differ "
@@ -76,15 +84,15 @@ def _work(orders: Orders, make_lab: MakeLab, make_propose: MakePropose) -> None:
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")
     failures = space.strategy.failures
-    me = heartbeat.myself("worker", orders.parent)
-    patiently(lambda: heartbeat.recover(store, me.id, failures))
-    patiently(lambda: heartbeat.register(store, me))
+    me = heartbeat.myself("worker", config.parent)
+    keep_trying(lambda: heartbeat.recover(store, me.id, failures))
+    keep_trying(lambda: heartbeat.register(store, me))
     with Heart(store, me, failures) as heart:
         try:
-            lab = make_lab(space, known.seed, orders)
+            lab = make_lab(space, known.seed, config)
             # after an error on an accelerator nothing that this process runs there can be trusted
-            crashes = CRASHES if orders.device == "cpu" else 1
-            files = spool(Path(orders.spool), known) if orders.spool else None
+            crashes = CRASHES if config.device == "cpu" else 1
+            files = outbox(Path(config.outbox), known) if config.outbox else None
             work(store, space, lab, make_propose(space), heart, crashes, files)
         finally:  # the trial is free at once, or else once this process is found dead
             with suppress(Unavailable):
@@ -96,7 +104,7 @@ def _first_line() -> bytes:
     while not line.endswith(b"\n"):
         read = os.read(0, 65_536)
         if not read:
-            os._exit(CRASHED)  # the coordinator went before it gave orders
+            os._exit(ExitCode.CRASHED)  # the parent process exited before it wrote a line
         line += read
     return line
 
@@ -104,7 +112,7 @@ def _first_line() -> bytes:
 def _end_with_input() -> None:
     while os.read(0, 4_096):
         pass
-    os._exit(CRASHED)  # nobody waits for the code; the trial is adopted as that of a dead process
+    os._exit(ExitCode.CRASHED)  # nobody waits for the code; the trial is adopted as that of a dead process
 
 
 if __name__ == "__main__":

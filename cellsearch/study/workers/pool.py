@@ -1,7 +1,7 @@
-"""The worker processes of one `search`: started with their orders on standard input, watched, ended.
+"""The worker processes of one supervisor: started with their configuration on standard input, watched, ended.
 
-A worker reads one line of JSON and then waits for the end of its standard input: that comes when the
-coordinator is gone, however it went, and then the worker ends too. (Orders do not stand on the command line:
+A worker reads one line of JSON and then waits for the end of its standard input: that comes when the parent
+process exits, in whatever way, and then the worker exits too. (The configuration is not on the command line:
 a storage URL may hold a password, and every user of a machine sees command lines.)
 """
 
@@ -21,30 +21,25 @@ from cellsearch.files import NotRegularError, open_own, open_regular
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.system import processes
+from cellsearch.study.system.timing import TIMING, Timing
 
 WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
-GRACE_SECONDS = 3.0  # between asking a worker to end and ending it
 POLL_SECONDS = 0.02
-MUTE_SECONDS = 300.0  # until a worker has told the records that it is there; loading torch takes a while
-AWAY = 5  # exit code of a worker whose database did not answer for long: no trial's fault
-FATAL = 4  # exit code of a worker that met an error for people: to start it again would not help
-UNTOLD = 8  # likewise, and the error could not be written to its log
-GONE = 7  # exit code of a worker whose device does not answer
 MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
 STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class WorkerConfig:
     """What a worker has to know."""
 
     name: str
     storage: str
     device: str
     data: str | None
-    spool: str = ""  # folder for what is trained while the database is away
-    parent: str = ""  # id of the search that gives the orders; without it the worker ends
+    outbox: str = ""  # folder for stages that are trained while the database is away
+    parent: str = ""  # id of the search that started it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +65,21 @@ class Exit:
     device: str
 
 
-class Crew:
+class Pool:
     """Up to `size` worker processes, one for each of `devices`, where one may stand more than once. Their
     logs are called `log` and a number."""
 
     def __init__(
-        self, devices: Sequence[str], orders: Orders, command: Sequence[str], logs: Path, log: str = "worker"
+        self,
+        devices: Sequence[str],
+        config: WorkerConfig,
+        command: Sequence[str],
+        logs: Path,
+        log: str = "worker",
+        timing: Timing = TIMING,
     ) -> None:
-        self.devices, self.orders, self.command = tuple(devices), orders, tuple(command)
-        self.logs, self.log = logs, log
+        self.devices, self.config, self.command = tuple(devices), config, tuple(command)
+        self.logs, self.log, self.timing = logs, log, timing
         self.children: list[Child] = []
         self.strikes: dict[int, int] = {}  # place -> workers in a row whose device did not answer
 
@@ -107,7 +108,7 @@ class Crew:
 
     def _start(self, place: int) -> Child:
         log = self.logs / f"{self.log}-{place}.log"
-        line = json.dumps(asdict(replace(self.orders, device=self.devices[place - 1]))) + "\n"
+        line = json.dumps(asdict(replace(self.config, device=self.devices[place - 1]))) + "\n"
         try:
             with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
                 start = file.tell()
@@ -119,7 +120,7 @@ class Crew:
                 f"cannot start a worker (its log is {printable(str(log))}): {error.strerror}\n"
                 "free some space, or change the permissions, then give the same command again"
             ) from error
-        worker = heartbeat.identity("worker", process.pid, self.orders.parent)
+        worker = heartbeat.identity("worker", process.pid, self.config.parent)
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
             process.stdin.write(line.encode())
@@ -129,7 +130,7 @@ class Crew:
     def end_mute(self, known: Collection[str]) -> None:
         """Ends the workers that are not among the `known` ones long after they were started."""
         for child in self.children:
-            if child.worker.id not in known and time.monotonic() - child.since > MUTE_SECONDS:
+            if child.worker.id not in known and time.monotonic() - child.since > self.timing.mute:
                 child.process.kill()
 
     def end_silent(self, silent: Collection[str]) -> None:
@@ -140,7 +141,7 @@ class Crew:
 
     def end_stopped(self) -> int:
         """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold
-        a lock for which everybody waits."""
+        a lock that everybody waits for."""
         stopped = [child for child in self.children if processes.stopped(child.process.pid)]
         for child in stopped:
             child.process.kill()
@@ -157,14 +158,14 @@ class Crew:
         so; tells their ids. They finish nothing: what is not recorded is run again."""
         for child in self.children:
             child.process.terminate()
-        limit = time.monotonic() + GRACE_SECONDS
+        limit = time.monotonic() + self.timing.grace
         while any(child.process.poll() is None for child in self.children):
             if at_once() or time.monotonic() > limit:
                 break
             time.sleep(POLL_SECONDS)
         for child in self.children:
             child.process.kill()
-        limit = time.monotonic() + GRACE_SECONDS
+        limit = time.monotonic() + self.timing.grace
         for child in self.children:
             with suppress(subprocess.TimeoutExpired):  # the system itself does not let it go
                 child.process.wait(max(0.0, limit - time.monotonic()))

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables.database import Unavailable
-
-PATIENCE_SECONDS = 300.0  # how long a result is kept and offered again
 
 T = TypeVar("T")
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """`call()`, again and again while the database does not answer: what it records is complete already."""
-    end = time.monotonic() + PATIENCE_SECONDS
+def patiently(call: Callable[[], T], timing: Timing = TIMING) -> T:
+    """`call()`, retried for at most `timing.patience` seconds while the database does not answer: what it
+    records is complete already."""
+    end = time.monotonic() + timing.patience
     pause = 0.5
     while True:
         try:

@@ -1,9 +1,8 @@
-"""A search on this machine: makes or continues the study, keeps its workers running, tells how it goes, ends
+"""A search on this machine: makes or continues the study, keeps its workers running, shows progress, ends
 cleanly.
 
-In: a space and the options of `cellsearch search`. Out: the exit code; everything else is in the records.
-The coordinator trains nothing and decides nothing: killed together with its workers or without them, it
-loses nothing.
+Everything but the exit code is in the records. The supervisor trains nothing and decides nothing: killed
+together with its workers or without them, it loses nothing.
 """
 
 import re
@@ -22,11 +21,13 @@ from cellsearch.study.space import Space, check_seeds, difference, parse_space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.system import processes
 from cellsearch.study.system.signals import listening
+from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, integrity, records
+from cellsearch.study.tables.outbox import OUTBOX
 from cellsearch.study.tables.records import Identity, Seed, Target
 from cellsearch.study.tables.schema import Store
-from cellsearch.study.workers.pool import WORKER, Crew, Orders, places
-from cellsearch.study.workers.supervisor import Coordinator
+from cellsearch.study.workers.pool import WORKER, Pool, WorkerConfig, places
+from cellsearch.study.workers.search_supervisor import SearchSupervisor
 from cellsearch.version import version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
@@ -48,7 +49,8 @@ class Options:
     proposals: int | None = None
     seconds: float | None = None
     results: Path = Path("results")
-    command: Sequence[str] = WORKER  # a process that takes its orders from standard input
+    command: Sequence[str] = WORKER  # a process that reads its configuration from standard input
+    timing: Timing = TIMING
 
 
 def directory(results: Path, name: str) -> Path:
@@ -83,17 +85,19 @@ def search(
     folder = directory(options.results, name)
     for own in (folder, folder / "cells", folder / "logs"):
         own_folder(own)
-    written = (folder / one for one in ("spool", "space.yaml", "study.db", f"logs/{events.NAME}"))
+    written = (folder / one for one in (OUTBOX, "space.yaml", "study.db", f"logs/{events.NAME}"))
     refuse_links(*written)  # the rest says so when it is opened
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
         try:
             write_text(folder / "space.yaml", records.facts(store).space)
             me = heartbeat.myself("search")
-            orders = Orders(name, store.url, "cpu", options.data, str(folder / "spool"), me.id)
-            crew = Crew(places(options.devices, options.workers), orders, options.command, folder / "logs")
+            config = WorkerConfig(name, store.url, "cpu", options.data, str(folder / OUTBOX), me.id)
+            where, logs = places(options.devices, options.workers), folder / "logs"
+            pool = Pool(where, config, options.command, logs, timing=options.timing)
             with listening() as signals:
-                return Coordinator(store, space, me, crew, folder, options.seconds, progress).run(signals)
+                supervisor = SearchSupervisor(store, space, me, pool, folder, options.seconds, progress)
+                return supervisor.run(signals)
         finally:
             database.settle(store.engine)
 
@@ -101,7 +105,7 @@ def search(
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:
     """The study: a new one, or the one that is there if it was made under the same conditions."""
     url = options.storage or default_url(options.results, name)
-    store = records.find(url, name)
+    store = records.find(url, name, timing=options.timing)
     target = target_of(space, options)
     if store is None:
         # here: it loads Optuna, which readers of a study do without
@@ -109,7 +113,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
 
         chosen = seed if seed is not None else 1
         identity = Identity(space.text, chosen, digests(chosen))
-        return create(url, name, space, identity, version(), target, seeds_of(space))
+        return create(url, name, space, identity, version(), target, seeds_of(space), options.timing)
     integrity.intact(store)
     known = records.facts(store)
     chosen = seed if seed is not None else known.seed

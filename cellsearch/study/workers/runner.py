@@ -35,7 +35,7 @@ from cellsearch.study.system.failpoint import failpoint
 from cellsearch.study.system.stage_timeout import Deadline, Overdue, overdue
 from cellsearch.study.tables import cellrecords, costs, queries, work_items
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.records import Facts, freeze
 from cellsearch.study.tables.schema import Superseded
 from cellsearch.study.tables.table_view import Offered, TableView
@@ -57,7 +57,7 @@ class TrialRunner:
     lab: Lab
     heart: Heart
     look: Callable[[], TableView]  # of the study as it stands when an item is begun
-    spool: Spool | None = None
+    outbox: Outbox | None = None
     offered: Offered | None = None
 
     def run(self, item: Item) -> None:
@@ -181,14 +181,14 @@ class TrialRunner:
         choose = chooser(self.driver.store, self.space, view.facts, item, task, count)
         if self.offered is not None:
             choose = among(self.offered(item.fingerprint, task), grids(self.space)[task], choose)
-        claimed = patiently(lambda: trials.claim(self.driver, item, task, choose))
+        claimed = patiently(lambda: trials.claim(self.driver, item, task, choose), self.driver.store.timing)
         failpoint("after-claim")
         label = f"{label_of(item)} {cell.name} on {task}"
         outcomes: tuple[Outcome, ...] = ()
         seconds = 0.0
         if claimed:
             self.heart.doing = f"{label}: {len(claimed)} setting{'s' * (len(claimed) > 1)}"
-            kept = self.spool.find(item, task, claimed) if self.spool else None
+            kept = self.outbox.find(item, task, claimed) if self.outbox else None
             outcomes, seconds = kept or self.train(item, trial, cell, task, claimed, label, view.facts)
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
@@ -210,7 +210,10 @@ class TrialRunner:
         hours = self.space.budget.stage_hours
         lost = overdue(claimed, hours)
         deadline = Deadline(
-            3600 * hours, lambda: self.give_up(item, trial, task, lost, 3600 * hours), self.heart.end
+            3600 * hours,
+            lambda: self.give_up(item, trial, task, lost, 3600 * hours),
+            self.heart.end,
+            self.driver.store.timing.overdue,
         )
 
         def say(text: str) -> None:
@@ -237,7 +240,7 @@ class TrialRunner:
         seconds: float,
         label: str,
     ) -> float | None:
-        """Commits a stage and reports it, once the database answers; until then it is in the spool. It stays
+        """Commits a stage and reports it, once the database answers; until then it is in the outbox. It stays
         there where the database refuses (its disk is full, the password was changed): the next worker finds
         it. Returns the best accuracy of the cell on the task so far."""
 
@@ -252,17 +255,17 @@ class TrialRunner:
             best = commit()
         except RunError as error:
             self.heart.doing = f"{label}: trained; the database is away"
-            if self.spool is not None:
+            if self.outbox is not None:
                 try:
-                    self.spool.keep(item, task, outcomes, seconds)
+                    self.outbox.keep(item, task, outcomes, seconds)
                 except RunError as failure:  # it is still in memory
                     with suppress(OSError):  # standard error may be on the same full disk
                         print(f"{error}\n{failure}", file=sys.stderr, flush=True)
             if not isinstance(error, Unavailable):
                 raise
-            best = patiently(commit)
-        if self.spool is not None:
-            self.spool.forget(item, task)
+            best = patiently(commit, self.driver.store.timing)
+        if self.outbox is not None:
+            self.outbox.forget(item, task)
         return best
 
     def give_up(
@@ -297,7 +300,8 @@ class TrialRunner:
                 cause=cause,
                 score=score,
                 failures=failures,
-            )
+            ),
+            self.driver.store.timing,
         )
         failpoint("after-finish")
 

@@ -22,7 +22,7 @@ from cellsearch.study.storage.sampler import MutationSampler
 from cellsearch.study.strategies import Propose
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.records import Facts, facts
 from cellsearch.study.tables.schema import Store, Superseded, reading
 from cellsearch.study.tables.table_view import Offered, TableView
@@ -42,10 +42,10 @@ def work(
     propose: Propose,
     heart: Heart,
     crashes_allowed: int = CRASHES,
-    spool: Spool | None = None,
+    outbox: Outbox | None = None,
     offered: Offered | None = None,
 ) -> None:
-    """Works on trials until there is none left to take. Stages that cannot be recorded are kept in `spool`.
+    """Works on trials until there is none left to take. Stages that cannot be recorded are kept in `outbox`.
 
     `offered` limits the settings that a cell can be run with, for a laboratory that has no others; None: all.
 
@@ -54,7 +54,7 @@ def work(
     raised.
     """
     me, failures = heart.worker.id, space.strategy.failures
-    known = patiently(lambda: facts(store))
+    known = patiently(lambda: facts(store), store.timing)
     check_data(known, lab)
     costs = Costs(store, space.strategy.cost, space.limits.width)
 
@@ -66,13 +66,13 @@ def work(
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
     sampler = MutationSampler(space, seed=known.seed, propose=propose)
-    patiently(lambda: check_optuna(store))
-    driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)))
-    runner = TrialRunner(driver, sampler, space, lab, heart, look, spool, offered)
+    patiently(lambda: check_optuna(store), store.timing)
+    driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)), store.timing)
+    runner = TrialRunner(driver, sampler, space, lab, heart, look, outbox, offered)
     crashes = 0
     while True:
         heart.doing = "looking for a trial"
-        taken = patiently(lambda: queue.take(driver, COHORT))
+        taken = patiently(lambda: queue.take(driver, COHORT), store.timing)
         if taken is Idle.DONE:
             return
         if isinstance(taken, Idle):
@@ -81,10 +81,10 @@ def work(
             continue
         try:
             for item in taken:
-                patiently(lambda: runner.run(item))  # noqa: B023  (called at once)
+                patiently(lambda: runner.run(item), store.timing)  # noqa: B023  (called at once)
             crashes = 0
         except Superseded:  # this worker was silent for too long, and its trial went to another one
-            patiently(lambda: register(store, heart.worker))
+            patiently(lambda: register(store, heart.worker), store.timing)
         except CellsearchError:
             raise
         except Exception as error:
@@ -106,7 +106,7 @@ def wait(store: Store, worker: str) -> None:
     pause, most = WAIT_SECONDS
     while True:
         time.sleep(pause * random.uniform(0.75, 1.25))
-        if not patiently(lambda: queue.waiting(store, worker)):
+        if not patiently(lambda: queue.waiting(store, worker), store.timing):
             return
         pause = min(1.5 * pause, most)
 

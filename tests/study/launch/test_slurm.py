@@ -18,7 +18,7 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.schema import Store
-from cellsearch.study.workers.agent import Posting
+from cellsearch.study.workers.agent import AgentConfig
 from tests.study.scripted import new_study, space_of
 
 STATIONING = Path(__file__).with_name("stationing.py")
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Store:
     return new_study(tmp_path / "s", SPACE, trials=6)
 
 
-def posting(store: Store, tmp_path: Path, places: Places) -> Posting:
+def posting(store: Store, tmp_path: Path, places: Places) -> AgentConfig:
     return place.posting("s", store.url, places, tmp_path, None)
 
 

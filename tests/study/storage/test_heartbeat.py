@@ -15,6 +15,7 @@ from cellsearch.study.storage import endings, heartbeat
 from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.heartbeat import Heart, Watch, Worker
 from cellsearch.study.system import processes
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import queries, records
 from tests.study.scripted import Scripted, drivers, new_study, one_of, space_of, take_one, work
 
@@ -79,11 +80,8 @@ def test_the_trials_of_a_dead_process_of_this_machine_are_free_at_once(tmp_path:
     assert queries.counts(store).running == 2
 
 
-def test_orphans_are_waited_for_and_stopped_ones_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(heartbeat, "ORPHAN_SECONDS", 0.3)
-    store = new_study(tmp_path, SPACE)
+def test_orphans_are_waited_for_and_stopped_ones_killed(tmp_path: Path) -> None:
+    store = replace(new_study(tmp_path, SPACE), timing=replace(TIMING, orphans=0.3))
     mine = heartbeat.myself("search")
     heartbeat.register(store, mine)
     orphan, other, free = sleeper(), sleeper(), sleeper()
@@ -100,11 +98,10 @@ def test_orphans_are_waited_for_and_stopped_ones_killed(
 
 
 def test_a_heart_beats_shows_and_takes_over(tmp_path: Path) -> None:
-    store = new_study(tmp_path, SPACE)
+    store = replace(new_study(tmp_path, SPACE), timing=replace(TIMING, beat=0.01, silent=3))
     heartbeat.register(store, worker("silent"))
     take_one(open_driver(store, "silent"))
-    heart = Heart(store, heartbeat.myself("worker"), 9, seconds=0.01)
-    heart._watch = Watch(silent=3)
+    heart = Heart(store, heartbeat.myself("worker"), 9)
     with heart:
         heart.doing = "trial 7"
         limit = time.monotonic() + 10

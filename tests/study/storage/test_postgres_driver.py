@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -20,12 +21,13 @@ from cellsearch.dsl.describe import describe
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import database, queries, records, schema
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.integrity import damages
 from cellsearch.study.tables.records import Identity, Target
 from cellsearch.study.tables.schema import Store
-from cellsearch.study.workers import retry, worker
+from cellsearch.study.workers import worker
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.run import seeds_of
 from tests.postgres import administer, new_database
@@ -173,9 +175,8 @@ def test_a_worker_needs_one_connection(postgres: str, monkeypatch: pytest.Monkey
     for each other."""
     options = database.engine_options
     one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1.0}
-    monkeypatch.setattr(database, "engine_options", lambda url: options(url) | one)
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.0)
-    store = made(postgres, Target(8))
+    monkeypatch.setattr(database, "engine_options", lambda url, busy: options(url, busy) | one)
+    store = replace(made(postgres, Target(8)), timing=replace(TIMING, patience=0.0))
     work(store, SPACE, Scripted(), one_of(9))
     counts = queries.counts(store)
     assert (counts.trials, counts.failed, counts.running, counts.free) == (8, 0, 0, 0)

@@ -12,6 +12,7 @@ from cellsearch.study.storage.create import create
 from cellsearch.study.storage.driver import Driver, open_driver
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.storage.queue import Idle
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import database, records, schema
 from cellsearch.study.tables.records import Identity, Target
 from cellsearch.study.tables.schema import Store
@@ -148,4 +149,4 @@ def test_the_ring_is_whole_and_beats_slow_down(store: Store) -> None:
     assert set(seen) == {f"w{k}" for k in range(10) if k != 5} and everyone == 10
     paces = [heartbeat.pace(count) for count in (1, 100, 300, 1_000, 100_000)]
     assert paces == [2.0, 2.0, 6.0, 20.0, 20.0]
-    assert all(heartbeat.SILENT * heartbeat.BEAT_SECONDS / pace >= heartbeat.LEAST for pace in paces)
+    assert all(TIMING.silent * TIMING.beat / pace >= heartbeat.LEAST for pace in paces)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.system import processes
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.workers.pool import WORKER
 from tests.study.scripted import new_study, space_of
 
@@ -182,10 +184,9 @@ def test_without_descriptors_of_processes_the_same_holds(
 
 
 def test_orphans_that_records_make_up_are_left_alone(
-    tmp_path: Path, group: "subprocess.Popen[bytes]", signals: list[Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, group: "subprocess.Popen[bytes]", signals: list[Any]
 ) -> None:
-    monkeypatch.setattr(heartbeat, "ORPHAN_SECONDS", 0.1)
-    store = new_study(tmp_path, space_of())
+    store = replace(new_study(tmp_path, space_of()), timing=replace(TIMING, orphans=0.1))
     host, began = processes.machine(), processes.started(group.pid)
     rows = [
         (-group.pid, ""),

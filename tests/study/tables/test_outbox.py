@@ -13,7 +13,7 @@ from cellsearch.study.storage import heartbeat, trials
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.tables import outbox, records
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner, worker
@@ -35,8 +35,8 @@ class Killed(BaseException):
 
 def work_on(store: Store, lab: Scripted, folder: Path) -> None:
     heart = Heart(store, heartbeat.myself("worker"), 10)
-    kept = outbox.spool(folder, records.facts(store))
-    worker.work(store, SPACE, lab, one_of(20), heart, spool=kept)
+    kept = outbox.outbox(folder, records.facts(store))
+    worker.work(store, SPACE, lab, one_of(20), heart, outbox=kept)
 
 
 def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_worker(
@@ -65,7 +65,7 @@ def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_wo
     monkeypatch.setattr(trials, "commit", away)
     for _ in range(100):
         try:
-            work_on(store, lab, tmp_path / "spool")
+            work_on(store, lab, tmp_path / "outbox")
             break
         except Killed:
             deaths += 1
@@ -73,11 +73,11 @@ def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_wo
     assert deaths > 5
     assert lab.runs == whole.runs  # nothing was trained twice
     assert board.leaderboard(store, SPACE, every=True) == board.leaderboard(expected, SPACE, every=True)
-    assert not list((tmp_path / "spool").iterdir())
+    assert not list((tmp_path / "outbox").iterdir())
 
 
 def test_a_stage_comes_out_as_it_went_in(tmp_path: Path) -> None:
-    kept = Spool(tmp_path / "made", "s")
+    kept = Outbox(tmp_path / "made", "s")
     assert kept.find(ITEM, "xml", SETTINGS) is None
     kept.keep(ITEM, "xml", OUTCOMES, 2.5)
     assert kept.find(ITEM, "xml", SETTINGS) == (OUTCOMES, 2.5)
@@ -100,12 +100,12 @@ def test_a_stage_comes_out_as_it_went_in(tmp_path: Path) -> None:
 def test_a_stage_of_something_else_is_none(
     tmp_path: Path, study: str, item: Item, task: str, settings: Sequence[str]
 ) -> None:
-    Spool(tmp_path, "s").keep(ITEM, "xml", OUTCOMES, 2.5)
-    assert Spool(tmp_path, study).find(item, task, settings) is None
+    Outbox(tmp_path, "s").keep(ITEM, "xml", OUTCOMES, 2.5)
+    assert Outbox(tmp_path, study).find(item, task, settings) is None
 
 
 def test_a_damaged_file_is_none(tmp_path: Path) -> None:
-    kept = Spool(tmp_path, "s")
+    kept = Outbox(tmp_path, "s")
     kept.keep(ITEM, "xml", OUTCOMES, 2.5)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_none(tmp_path: Path) -> None:
     assert kept.find(ITEM, "xml", SETTINGS) is None
 
 
-def test_a_spool_that_cannot_be_written_is_an_error_for_people(tmp_path: Path) -> None:
+def test_an_outbox_that_cannot_be_written_is_an_error_for_people(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot make"):
-        Spool(tmp_path / "file", "s").keep(ITEM, "xml", OUTCOMES, 2.5)
+        Outbox(tmp_path / "file", "s").keep(ITEM, "xml", OUTCOMES, 2.5)

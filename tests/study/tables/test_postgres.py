@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cellsearch.study.storage.create import create
 from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.storage.queue import Idle
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import cellrecords, database, queries, records, schema
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.integrity import damages
@@ -290,12 +292,10 @@ def test_a_server_out_of_connections_is_asked_again(url: str) -> None:
     store.engine.dispose()
 
 
-def test_who_was_stopped_within_a_transaction_keeps_no_lock(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 1.0)
-    store = made(url, 3)
-    stopped = records.open_study(url, "s")
+def test_who_was_stopped_within_a_transaction_keeps_no_lock(url: str) -> None:
+    timing = replace(TIMING, busy=1.0)
+    store = replace(made(url, 3), timing=timing)
+    stopped = records.open_study(url, "s", timing=timing)
     driver = open_driver(store, "me")
     with pytest.raises(Unavailable), schema.writing(stopped) as connection:
         began = time.monotonic()

@@ -15,11 +15,11 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.events import Journal, JournalError, events
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database, records
-from cellsearch.study.tables.outbox import Spool
+from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import run
-from cellsearch.study.workers.agent import Posting, join
-from cellsearch.study.workers.pool import Crew, Orders
+from cellsearch.study.workers.agent import AgentConfig, join
+from cellsearch.study.workers.pool import Pool, WorkerConfig
 from cellsearch.study.workers.run import Options
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of
@@ -35,7 +35,7 @@ FILES = (
     "study.db-shm",
     "study.db-journal",
 )
-FOLDERS = (".", "cells", "logs", "spool")
+FOLDERS = (".", "cells", "logs", "outbox")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_nobody_joins_where_a_folder_leads_elsewhere(tmp_path: Path, outside: Pa
     path = tmp_path / "results" / "s" / name
     path.parent.mkdir(parents=True)
     path.symlink_to(outside.parent)
-    refused(lambda: join(Posting("s", url, str(tmp_path / "results")), lambda _: None, ("false",)), path)
+    refused(lambda: join(AgentConfig("s", url, str(tmp_path / "results")), lambda _: None, ("false",)), path)
     assert tree(outside.parent) == {"precious": PRECIOUS}
 
 
@@ -144,9 +144,9 @@ def test_locks_and_logs_are_not_written_through_links(tmp_path: Path, outside: P
     refused(lambda: Journal(path).append("message", {"text": "hello"}), path, JournalError)
     log = tmp_path / "worker-1.log"
     TRAPS[trap](log, outside)
-    crew = Crew(("cpu",), Orders("s", "sqlite:///none", "cpu", None), ("false",), tmp_path)
-    refused(lambda: crew.fill(1), log)
-    assert crew.children == []
+    pool = Pool(("cpu",), WorkerConfig("s", "sqlite:///none", "cpu", None), ("false",), tmp_path)
+    refused(lambda: pool.fill(1), log)
+    assert pool.children == []
     assert tree(outside.parent) == {"precious": PRECIOUS}
 
 
@@ -200,8 +200,8 @@ def test_what_is_kept_for_later_stays_in_the_folder(tmp_path: Path, outside: Pat
     outcomes = (Outcome("rate=3", "done", 0.5, 0.5, 3, 8, 100),)
     (tmp_path / "link").symlink_to(outside.parent)
     path = tmp_path / "link"
-    refused(lambda: Spool(path, "s").keep(item, "xml", outcomes, 1.0), path)
-    kept = Spool(tmp_path / "spool", "s")
+    refused(lambda: Outbox(path, "s").keep(item, "xml", outcomes, 1.0), path)
+    kept = Outbox(tmp_path / "outbox", "s")
     kept.folder.mkdir()
     TRAPS[trap](kept._path(item, "xml"), outside)
     assert kept.find(item, "xml", ["rate=3"]) is None  # at once
@@ -214,7 +214,7 @@ def test_orders_are_not_written_through_links(tmp_path: Path, outside: Path) -> 
     path = tmp_path / "s" / "launch"
     path.parent.mkdir()
     path.symlink_to(outside.parent)
-    refused(lambda: slurm.written(path, Posting("s", "sqlite:///s.db")), path)
+    refused(lambda: slurm.written(path, AgentConfig("s", "sqlite:///s.db")), path)
     assert tree(outside.parent) == {"precious": PRECIOUS}
 
 

@@ -13,6 +13,7 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.space import parse_space
 from cellsearch.study.storage import rdb
 from cellsearch.study.storage.create import create
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import database, queries, records, schema
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.records import Identity, Target
@@ -182,11 +183,9 @@ def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
     assert (folder / "s" / "study.db").exists()
 
 
-def test_a_lock_held_too_long_is_unavailable_and_not_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
-    store = new_study(tmp_path, SPACE)
+def test_a_lock_held_too_long_is_unavailable_and_not_lost(tmp_path: Path) -> None:
+    url = new_study(tmp_path, SPACE).url
+    store = records.open_study(url, "s", timing=replace(TIMING, busy=0.1))
     other = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
     other.execute("begin immediate")
     with pytest.raises(Unavailable, match="another program holds it"):

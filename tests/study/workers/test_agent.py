@@ -15,11 +15,12 @@ import pytest
 from cellsearch.errors import RunError
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import heartbeat
+from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.schema import Store
-from cellsearch.study.workers import agent, exit_codes, pool
-from cellsearch.study.workers.agent import Posting, Station
-from cellsearch.study.workers.pool import AWAY, FATAL, GONE, STRIKES, UNTOLD, Crew, Exit, Orders, places
+from cellsearch.study.workers import agent, pool, worker_exits
+from cellsearch.study.workers.agent import Agent, AgentConfig
+from cellsearch.study.workers.pool import STRIKES, Exit, Pool, WorkerConfig, places
 from tests.study.scripted import new_study, space_of
 
 SPACE = space_of()
@@ -41,13 +42,13 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def echoing(tmp_path: Path, devices: tuple[str, ...], code: int = 0) -> Crew:
+def echoing(tmp_path: Path, devices: tuple[str, ...], code: int = 0) -> Pool:
     """Workers that say what their orders are and end."""
     command = (*ECHO[:2], ECHO[2] % code)
-    return Crew(devices, Orders("s", "sqlite:///none", "cpu", None), command, tmp_path)
+    return Pool(devices, WorkerConfig("s", "sqlite:///none", "cpu", None), command, tmp_path)
 
 
-def all_gone(some: Crew) -> list[Exit]:
+def all_gone(some: Pool) -> list[Exit]:
     until(lambda: all(child.process.poll() is not None for child in some.children))
     return some.reap()
 
@@ -77,20 +78,20 @@ def test_each_worker_has_its_device_in_its_orders_and_keeps_it(tmp_path: Path) -
 
 
 def test_a_device_that_is_gone_is_left_out_and_no_trial_pays_for_it(tmp_path: Path, store: Store) -> None:
-    some = echoing(tmp_path, ("cuda:0", "cuda:1"), GONE)
+    some = echoing(tmp_path, ("cuda:0", "cuda:1"), ExitCode.DEVICE_GONE)
     for strike in range(1, STRIKES + 1):
         some.fill(2)
         gone = {one.place: one for one in all_gone(some)}
-        found = exit_codes.bury(store, "me", some, SPACE, gone[1])
+        found = worker_exits.handle_exit(store, "me", some, SPACE, gone[1])
         assert not found.crash
-        assert ("its worker is started again" in found.told) == (strike < STRIKES)
+        assert ("its worker is started again" in found.message) == (strike < STRIKES)
         assert some.strikes.get(2, 0) == 0
-    assert "left out" in found.told
+    assert "left out" in found.message
     assert some.places == [2]
     assert some.size == 1
     some.strikes[2] = STRIKES - 1
     with pytest.raises(RunError, match="no device is left"):
-        exit_codes.bury(store, "me", some, SPACE, gone[2])
+        worker_exits.handle_exit(store, "me", some, SPACE, gone[2])
 
 
 def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: Store) -> None:
@@ -98,7 +99,7 @@ def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: 
     some.strikes[1] = STRIKES - 1
     some.fill(1)
     (gone,) = all_gone(some)
-    assert exit_codes.bury(store, "me", some, SPACE, gone).done
+    assert worker_exits.handle_exit(store, "me", some, SPACE, gone).done
     assert not some.strikes
 
 
@@ -108,28 +109,28 @@ def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: 
         (0, "", ""),
         (-signal.SIGTERM, "", ""),
         (-signal.SIGUSR2, "", ""),
-        (heartbeat.OVERDUE, "longer than 2 hours", ""),
-        (AWAY, "gave the database up: last line", ""),
-        (GONE, "last line", ""),
+        (ExitCode.OVERDUE, "longer than 2 hours", ""),
+        (ExitCode.AWAY, "gave the database up: last line", ""),
+        (ExitCode.DEVICE_GONE, "last line", ""),
         (-signal.SIGKILL, "a worker ended with signal 9: last line", "signal 9: last line"),
         (3, "a worker ended with exit code 3: last line", "exit code 3: last line"),
     ],
 )
 def test_what_follows_from_an_exit(code: int, told: str, crash: str) -> None:
-    found = exit_codes.verdict(Exit("w", code, "first\nlast line", 1, "cuda:0"), 2)
-    assert told in found.told
+    found = worker_exits.verdict(Exit("w", code, "first\nlast line", 1, "cuda:0"), 2)
+    assert told in found.message
     assert found.crash == crash
     assert found.done == (code == 0)
 
 
 def test_an_error_for_people_is_told_whole() -> None:
     with pytest.raises(RunError, match="the data is gone\nbring it back"):
-        exit_codes.verdict(Exit("w", FATAL, "the data is gone\nbring it back", 1, "cpu"), 2)
+        worker_exits.verdict(Exit("w", ExitCode.FATAL, "the data is gone\nbring it back", 1, "cpu"), 2)
 
 
 def test_an_error_that_could_not_be_written_down_is_told_with_a_remedy() -> None:
     with pytest.raises(RunError, match=r"could not write to its log\nfree some space"):
-        exit_codes.verdict(Exit("w", UNTOLD, "", 1, "cpu"), 2)
+        worker_exits.verdict(Exit("w", ExitCode.UNLOGGED, "", 1, "cpu"), 2)
 
 
 def start(store: Store, folder: Path, seconds: float, workers: int) -> "subprocess.Popen[bytes]":
@@ -139,7 +140,7 @@ def start(store: Store, folder: Path, seconds: float, workers: int) -> "subproce
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=RUNNER.parents[2]
     )
     assert process.stdin is not None
-    posting = Posting("s", store.url, str(folder), workers=workers)
+    posting = AgentConfig("s", store.url, str(folder), workers=workers)
     process.stdin.write(json.dumps(asdict(posting)).encode() + b"\n")
     process.stdin.flush()
     return process
@@ -184,7 +185,7 @@ def test_a_database_that_is_away_is_waited_for(
 ) -> None:
     some = echoing(tmp_path, ("cpu",), 3)
     told: list[str] = []
-    at = Station(store, SPACE, some, told.append)
+    at = Agent(store, SPACE, some, told.append)
     some.fill(1)
     until(lambda: all(child.process.poll() is not None for child in some.children))
 
@@ -196,19 +197,19 @@ def test_a_database_that_is_away_is_waited_for(
         for _ in range(2):
             with pytest.raises(agent.Unavailable):
                 at.step()
-    assert len(at.unburied) == 1
+    assert len(at.exits) == 1
     at.step()
-    assert not at.unburied
+    assert not at.exits
     assert any("ended with exit code 3" in line for line in told)
     some.end()
 
 
 def test_workers_that_end_again_and_again_end_the_station(store: Store, tmp_path: Path) -> None:
     some = echoing(tmp_path, ("cpu",), 3)
-    at = Station(store, SPACE, some, lambda message: None)
+    at = Agent(store, SPACE, some, lambda message: None)
     with pytest.raises(RunError, match="again and again"):
         for _ in range(10_000):
             at.step()
             time.sleep(0.01)
-    assert at.starts <= exit_codes.RESTARTS + 3
+    assert at.starts <= worker_exits.RESTARTS + 3
     some.end()

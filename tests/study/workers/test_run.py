@@ -20,8 +20,8 @@ from cellsearch.study.storage.heartbeat import Watch
 from cellsearch.study.system.signals import Signals
 from cellsearch.study.tables import queries, records
 from cellsearch.study.tables.schema import Store, items, reading
-from cellsearch.study.workers.pool import Crew, Orders
-from cellsearch.study.workers.supervisor import Coordinator
+from cellsearch.study.workers.pool import Pool, WorkerConfig
+from cellsearch.study.workers.search_supervisor import SearchSupervisor
 from tests.faults.processes import stop
 from tests.study.scripted import SEEDS, TEXT, new_study, space_of
 
@@ -305,15 +305,15 @@ def test_an_error_for_people_in_a_worker_ends_the_search_with_it(tmp_path: Path)
 
 
 def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
-    assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
+    assert end(start(tmp_path, 1, 500, 0.05, "", "8")) == (0, "")
     store = store_of(tmp_path)
     status = board.status(store, SPACE)
     assert status.halted
-    assert 1.8 < status.seconds < 10
+    assert 7.5 < status.seconds < 30
     assert 0 < status.counts.settings
     assert (status.counts.running, status.finished) == (0, False)
     began = time.monotonic()
-    assert end(start(tmp_path, 1, 500, 0.05, "", "2")) == (0, "")
+    assert end(start(tmp_path, 1, 500, 0.05, "", "8")) == (0, "")
     assert time.monotonic() - began < 10
     assert board.status(store, SPACE).counts.settings == status.counts.settings
 
@@ -326,18 +326,18 @@ def test_a_worker_that_does_not_beat_is_ended_and_replaced(
     store = new_study(tmp_path / "s", SPACE, trials=2)
     runner = (sys.executable, str(COORDINATING.with_name("runner.py")), "0.2")
     me = heartbeat.myself("search")
-    crew = Crew(["cpu"], Orders("s", store.url, "cpu", None, parent=me.id), runner, tmp_path)
-    coordinator = Coordinator(store, SPACE, me, crew, tmp_path / "s", None, None)
+    pool = Pool(["cpu"], WorkerConfig("s", store.url, "cpu", None, parent=me.id), runner, tmp_path)
+    supervisor = SearchSupervisor(store, SPACE, me, pool, tmp_path / "s", None, None)
     heartbeat.register(store, me)
-    assert crew.fill(1) == 1
+    assert pool.fill(1) == 1
     until(lambda: running(tmp_path) == 1)
-    (child,) = crew.children
+    (child,) = pool.children
     stop(child.process.pid, store.url)
-    monkeypatch.setattr(coordinator, "_watch", Watch(silent=1))
-    coordinator.beat()
-    coordinator.beat()
+    monkeypatch.setattr(supervisor, "_watch", Watch(silent=1))
+    supervisor.beat()
+    supervisor.beat()
     assert child.process.wait(10) == -signal.SIGKILL
-    assert any("heartbeat stopped" in message for message in coordinator.messages)
+    assert any("heartbeat stopped" in message for message in supervisor.messages)
     assert queries.counts(store).free == OPEN  # its item is there for the next
-    assert coordinator.run(Signals()) == 0
+    assert supervisor.run(Signals()) == 0
     assert board.status(store, SPACE).finished

@@ -19,7 +19,6 @@ from cellsearch.study.leaderboard import board, filter_share
 from cellsearch.study.leaderboard.filter_share import Passed
 from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
-from cellsearch.study.system import stage_timeout
 from cellsearch.study.system.stage_timeout import Deadline, Overdue
 from cellsearch.study.tables import cellrecords, records, schema
 from cellsearch.study.tables.database import Unavailable
@@ -556,28 +555,27 @@ def stages(store: Store) -> list[Any]:
         return list(connection.execute(select(schema.stages)))
 
 
-def test_a_stage_ends_in_one_way_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_timeout, "GRACE_SECONDS", 0.0)
+def test_a_stage_ends_in_one_way_only() -> None:
     done: list[str] = []
 
     def away() -> None:
         raise Unavailable("the database is away")
 
-    with Deadline(60.0, lambda: done.append("given up"), lambda: done.append("ended")) as one:
+    with Deadline(60.0, lambda: done.append("given up"), lambda: done.append("ended"), 0.0) as one:
         one.check()
         one.enforce()
     one.enforce()  # after it has ended
     assert done == []
-    with Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("ended")) as one:
+    with Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("ended"), 0.0) as one:
         with pytest.raises(Overdue):
             one.check()
     assert done == []
-    with pytest.raises(Overdue), Deadline(-1.0, away, lambda: done.append("ended")) as one:
+    with pytest.raises(Overdue), Deadline(-1.0, away, lambda: done.append("ended"), 0.0) as one:
         with pytest.raises(Unavailable):
             one.enforce()  # it may be recorded by now: what comes out of training counts no more
     with (
         pytest.raises(Overdue),
-        Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("end")) as one,
+        Deadline(-1.0, lambda: done.append("given up"), lambda: done.append("end"), 0.0) as one,
     ):
         one.enforce()
     assert done == ["given up", "end"]

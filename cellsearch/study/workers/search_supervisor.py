@@ -1,0 +1,201 @@
+"""The supervisor of `cellsearch search`: workers on this machine, live display, files, log, a clean end."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cellsearch.errors import RunError
+from cellsearch.files import write_text
+from cellsearch.study.leaderboard import board
+from cellsearch.study.leaderboard.events import FORMAT, NAME, Journal, JournalError
+from cellsearch.study.leaderboard.progress import Meter, Progress
+from cellsearch.study.space import Space
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Watch, Worker
+from cellsearch.study.system.signals import Signals
+from cellsearch.study.tables import cellrecords, queries, records, sqlite_files
+from cellsearch.study.tables.database import file_of
+from cellsearch.study.tables.queries import Counts
+from cellsearch.study.tables.records import Facts
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.workers.pool import Exit, Pool
+from cellsearch.study.workers.supervisor import Supervisor
+
+
+class SearchSupervisor(Supervisor):
+    """One `search` at work on a study. `limit` is in seconds over all searches on it."""
+
+    def __init__(
+        self,
+        store: Store,
+        space: Space,
+        me: Worker,
+        pool: Pool,
+        folder: Path,
+        limit: float | None,
+        show: Callable[[Progress], None] | None,
+    ) -> None:
+        super().__init__(store, space, pool, me.id)
+        self.me, self.folder, self.limit, self.show = me, folder, limit, show
+        self.meter = Meter(store, space, limit)
+        self.messages: list[str] = []
+        self.journal = Journal(folder / "logs" / NAME)
+        self.spent = records.facts(store).seconds  # before this search
+        self.began = self.accounted = time.monotonic()
+        self.seen = (-1, -1)  # items ended, trials ranked at the last look
+        self.written: set[str] = set()  # cells that have their file
+        self.damaged: sqlite_files.Damaged | None = None
+        self.backed_up = 0  # items ended at the last backup
+        self._silent = Watch(self.timing.silent)
+
+    def run(self, signals: Signals) -> int:
+        """Until the target, the time limit, a signal, or an error."""
+        heartbeat.register(self.store, self.me)
+        known = records.facts(self.store)
+        counts = queries.counts(self.store)
+        targets = {
+            "ended": counts.baseline + counts.trials, "trials": known.trials, "proposals": known.proposals,
+            "seconds": self.limit,
+        }  # fmt: skip
+        program = {"format": FORMAT, "program": known.program, "devices": list(self.pool.devices)}
+        self.log(lambda: self.journal.append("start", program | targets))
+        heartbeat.end_orphans(self.store, self.pool.command)
+        heartbeat.recover(self.store, self.me.id, self.failures)
+        code = self.watch(signals)
+        if self.damaged:
+            raise self.damaged
+        self.log(lambda: self.journal.append("end", {"code": code}))
+        if not signals.got and (known := records.facts(self.store)).stopped:
+            raise RunError(known.stopped)
+        return code
+
+    def step(self) -> bool:
+        """One look at everything; False when there is nothing left to do."""
+        if self.limit is not None and self.spent + time.monotonic() - self.began >= self.limit:
+            records.halt(self.store)
+            return False
+        self.handle_exits()
+        if self.due("beat", self.timing.beat):
+            self.beat()
+        counts, known = queries.counts(self.store), records.facts(self.store)
+        ended = counts.baseline + counts.trials
+        if (ended, counts.ranked) != self.seen:
+            if known.baseline is not None:
+                self.write_cells()
+            self.log(lambda: self.follow(known))
+        self.seen = (ended, counts.ranked)
+        todo = left(counts, known)
+        # once the units are frozen each seed is told, whatever happens
+        seeding = known.baseline is not None and counts.told < counts.seeds
+        over = (bool(known.stopped) and not seeding) or known.halted or todo <= 0
+        if not over:
+            self.fill(todo - counts.running)
+        if self.due("backup", self.timing.backup, first=self.timing.backup):
+            self.back_up()
+        if self.show and self.due("show", self.timing.show):
+            self.show(self.look())
+        return not over
+
+    def fill(self, free: int) -> None:
+        """Starts workers for `free` items that nobody works on."""
+        started = self.pool.fill(len(self.pool.children) + free)
+        self.starts += started
+        for child in self.pool.children[len(self.pool.children) - started :]:
+            self.log_worker("started", child.worker.id, self.pool.devices[child.place - 1])
+
+    def follow(self, known: Facts) -> None:
+        """Brings the log up to date."""
+        leader = next((row for row in board.top(self.store, self.space, 1)[0] if row.rank == 1), None)
+        self.journal.follow(self.store, known, leader)
+
+    def after_exit(self, gone: Exit, *, done: bool) -> None:
+        self.log_worker("ended", gone.worker, gone.device, gone.code)
+
+    def log_worker(self, state: str, worker: str, device: str, code: int | None = None) -> None:
+        """Writes that a worker of this search has started or ended."""
+        values = {"state": state, "worker": worker, "device": device, "code": code}
+        self.log(lambda: self.journal.append("worker", values))
+
+    def log(self, write: Callable[[], None]) -> None:
+        """Writes to the log; nothing is read from it: where writing fails, the search goes on."""
+        try:
+            write()
+        except JournalError as error:
+            self.tell(str(error))
+
+    def look(self) -> Progress:
+        """What the live display shows."""
+        return self.meter.look(time.monotonic() - self.began, self.pool.size, self.messages)
+
+    def beat(self) -> None:
+        """Sends a heartbeat, adds up the time, and gives up workers that are silent."""
+        heartbeat.beat(self.store, self.me, "")
+        now = time.monotonic()
+        records.spend(self.store, now - self.accounted)
+        self.accounted = now
+        mine = {child.worker.id for child in self.pool.children} | {one.worker for one in self.exits}
+        heartbeat.recover(self.store, self.me.id, self.failures, crash="its process has ended", spare=mine)
+        everyone = heartbeat.listed(self.store)
+        self.pool.end_mute({worker.id for worker in everyone})
+        silent = self._silent.look({w.id: w.beat for w in everyone}, self.me.id)
+        if silent:
+            self.tell(f"heartbeat stopped, given up: {', '.join(silent)}")
+            crash = "its heartbeat stopped"
+            heartbeat.leave(self.store, silent, self.me.id, crash=crash, failures=self.failures)
+            self.pool.end_silent(silent)
+
+    def write_cells(self) -> None:
+        """A file for each ranked cell; a file that is there is whole."""
+        new = [mark for mark in board.ranked(self.store, self.space) if mark not in self.written]
+        for cell in cellrecords.recorded_cells(self.store, new):
+            path = self.folder / "cells" / f"{cell.fingerprint[:12]}.cell"
+            if not os.path.lexists(path):  # an error where one may not even look: writing says so
+                write_text(path, cell.text)
+            self.written.add(cell.fingerprint)
+
+    def back_up(self) -> None:
+        """Writes the backup of the database where something was recorded since the last one; where that
+        fails, the search goes on."""
+        file, ended = file_of(self.store.url), self.seen[0]
+        if file is None or ended in (-1, self.backed_up):
+            return
+        try:
+            sqlite_files.back_up(file)
+            self.backed_up = ended
+        except sqlite_files.Damaged:
+            raise
+        except RunError as error:
+            self.tell(str(error))
+
+    def tell(self, message: str) -> None:
+        if not self.messages or self.messages[-1] != message:
+            self.messages.append(message)
+            with suppress(JournalError):  # it may be of the log itself
+                self.journal.append("message", {"text": message})
+
+    def close(self, signals: Signals) -> None:
+        """Ends the workers, releases their trials, and brings everything written up to date; bounded."""
+        try:
+            self.end_workers(signals)
+            records.spend(self.store, time.monotonic() - self.accounted)
+            self.log(lambda: self.follow(records.facts(self.store)))
+            heartbeat.leave(self.store, [self.me.id], self.me.id, failures=self.failures)
+            if len(signals.got) <= 1:
+                self.back_up()
+        except sqlite_files.Damaged as error:
+            self.damaged = error
+        except RunError as error:
+            self.tell(str(error))  # the next `search` finds its processes dead and does the same
+        if self.show:
+            self.show(self.look())
+
+
+def left(counts: Counts, known: Facts) -> int:
+    """How many work items have not ended, with those that the targets still leave room for."""
+    seeds = counts.pieces - counts.baseline + counts.seeds - counts.told
+    trials = counts.running + counts.free - seeds
+    targets = [(known.trials, counts.trials), (known.proposals, counts.proposals)]
+    more = min((target - ended for target, ended in targets if target is not None), default=0)
+    return seeds + max(trials, more)
