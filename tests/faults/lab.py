@@ -58,10 +58,18 @@ class Wrong:
     silent: int = TIMING.silent
     busy: float = TIMING.busy
     patience: float = TIMING.patience
+    grace: float = TIMING.grace
 
     @property
     def timing(self) -> Timing:
-        return replace(TIMING, beat=self.beat, silent=self.silent, busy=self.busy, patience=self.patience)
+        return replace(
+            TIMING,
+            beat=self.beat,
+            silent=self.silent,
+            busy=self.busy,
+            patience=self.patience,
+            grace=self.grace,
+        )
 
 
 def read(words: Sequence[str]) -> Wrong:

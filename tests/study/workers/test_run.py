@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from sqlalchemy import select
 from cellsearch.study.leaderboard import board, events
 from cellsearch.study.space import parse_space
 from cellsearch.study.storage import heartbeat
-from cellsearch.study.storage.heartbeat import Watch
 from cellsearch.study.system.signals import Signals
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import queries, records
 from cellsearch.study.tables.schema import Store, items, reading
 from cellsearch.study.workers.pool import Pool, WorkerConfig
@@ -319,25 +320,24 @@ def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="stops a process and looks at it")
-def test_a_worker_that_does_not_beat_is_ended_and_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_does_not_beat_is_ended_and_replaced(tmp_path: Path) -> None:
     (tmp_path / "s" / "cells").mkdir(parents=True)
     store = new_study(tmp_path / "s", SPACE, trials=2)
+    impatient = replace(store, timing=replace(TIMING, silent=1))
     runner = (sys.executable, str(COORDINATING.with_name("runner.py")), "0.2")
     me = heartbeat.myself("search")
     pool = Pool(["cpu"], WorkerConfig("s", store.url, "cpu", None, parent=me.id), runner, tmp_path)
-    supervisor = SearchSupervisor(store, SPACE, me, pool, tmp_path / "s", None, None)
+    supervisor = SearchSupervisor(impatient, SPACE, me, pool, tmp_path / "s", None, None)
     heartbeat.register(store, me)
     assert pool.fill(1) == 1
     until(lambda: running(tmp_path) == 1)
     (child,) = pool.children
     stop(child.process.pid, store.url)
-    monkeypatch.setattr(supervisor, "_watch", Watch(silent=1))
     supervisor.beat()
     supervisor.beat()
     assert child.process.wait(10) == -signal.SIGKILL
     assert any("heartbeat stopped" in message for message in supervisor.messages)
     assert queries.counts(store).free == OPEN  # its item is there for the next
+    supervisor = SearchSupervisor(store, SPACE, me, pool, tmp_path / "s", None, None)
     assert supervisor.run(Signals()) == 0
     assert board.status(store, SPACE).finished
