@@ -15,6 +15,7 @@ from sqlalchemy import select
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.study.space import Space, grids
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.schema import Store, items, reading, stages
 from cellsearch.study.tables.work_items import outcomes_of
@@ -103,28 +104,30 @@ def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
     """The trials that have ended, in the order of their numbers (with one worker, that of time)."""
     spent = _costs(store, space, data)
     with reading(store.engine, store.url) as connection:
-        query = select(items).where(items.c.study == store.study, items.c.outcome != "")
+        query = select(items).where(items.c.study == store.study, items.c.outcome != Ending.OPEN)
         rows = connection.execute(query.order_by(items.c.trial)).all()
     seeds = {record.fingerprint for record in cellrecords.recorded_cells(store, seeds=True)}
     points: list[Point] = []
     total, best = 0, None
-    ended = {"ranked": 0, "filtered": 0}
+    ended = {Ending.RANKED: 0, Ending.FILTERED: 0}
     for row in rows:
-        if row.kind in ("baseline", "seed"):
+        if row.kind in (Kind.BASELINE, Kind.SEED):
             continue
         here = spent.get(row.trial, 0)
         total += here
         if row.outcome in ended:
             ended[row.outcome] += 1
-        if row.outcome == "ranked" and row.score is not None and row.fingerprint not in seeds:
+        if row.outcome == Ending.RANKED and row.score is not None and row.fingerprint not in seeds:
             best = max(row.score, -1.0 if best is None else best)
         points.append(
             Point(
                 row.trial, row.kind, row.outcome, row.fingerprint, here, total, row.score, best,
-                ended["ranked"], ended["filtered"],
+                ended[Ending.RANKED], ended[Ending.FILTERED],
             )
         )  # fmt: skip
-    baseline = sum(spent.get(number, 0) for number in {row.trial for row in rows if row.kind == "baseline"})
+    baseline = sum(
+        spent.get(number, 0) for number in {row.trial for row in rows if row.kind == Kind.BASELINE}
+    )
     return Curve(space.strategy.name, seed, baseline, tuple(points))
 
 

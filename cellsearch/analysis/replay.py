@@ -33,6 +33,7 @@ from cellsearch.errors import CellError, RunError
 from cellsearch.study import strategies
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.space.model import grids
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart
@@ -43,7 +44,7 @@ from cellsearch.study.tables.schema import items, reading, stages
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.study.workers.evaluator import Say
 from cellsearch.study.workers.worker import work
-from cellsearch.train.outcome import Outcome
+from cellsearch.train.outcome import Outcome, Status
 
 MEMORY = "sqlite://"
 ENDLESS = 1_000_000_000  # trials: what ends a replay is its cost
@@ -101,12 +102,12 @@ def table(study: Study) -> Table:
         for row in connection.execute(query.where(stages.c.study == store.study).order_by(stages.c.trial)):
             here = outcomes.setdefault((row.fingerprint, row.task), {})
             here.update({outcome.setting: outcome for outcome in outcomes_of(row.outcomes)})
-        made = items.c.kind.in_(("propose", "refine"))
+        made = items.c.kind.in_((Kind.PROPOSE, Kind.REFINE))
         trials = select(items).where(items.c.study == store.study, made)
         for row in connection.execute(trials.order_by(items.c.trial)):
-            if row.kind == "propose" and row.fingerprint not in own:
+            if row.kind == Kind.PROPOSE and row.fingerprint not in own:
                 children.setdefault(row.parent, {})[row.fingerprint] = None
-            if row.outcome == "ranked" and row.score is not None and row.fingerprint not in own:
+            if row.outcome == Ending.RANKED and row.score is not None and row.fingerprint not in own:
                 ranked.append(row.score)
     return Table(
         cells, seeds, {parent: tuple(marks) for parent, marks in children.items()}, outcomes,
@@ -149,7 +150,7 @@ class Player:
         """What was recorded, and its cost added up; that of the seeds is common to all."""
         mark = fingerprint(cell)
         known = self.table.outcomes.get((mark, task), {})
-        missing = Outcome("", "failed", None, None, 0, 0, 0, "not in the recording")
+        missing = Outcome("", Status.FAILED, None, None, 0, 0, 0, "not in the recording")
         found = [known.get(setting, replace(missing, setting=setting)) for setting in settings]
         self.left[mark] = self.left.get(mark, 0) - len(found)
         if mark not in self.seeds:

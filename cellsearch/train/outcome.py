@@ -1,9 +1,15 @@
 """What training one setting came to. Torch-free: records and leaderboards read it without loading torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-Status = Literal["done", "diverged", "failed"]
+
+class Status(StrEnum):
+    """How the training of a setting ended."""
+
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

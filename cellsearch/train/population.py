@@ -44,7 +44,7 @@ class Member:
 class Result:
     """What has become of one member."""
 
-    status: Status = "done"
+    status: Status = Status.DONE
     accuracy: float | None = None
     loss: float | None = None
     epochs: int = 0  # of the best accuracy
@@ -133,10 +133,10 @@ class Population:
             best = self.results[i]
             if not finite[k]:
                 cause = f"{'gradient' if broken[k] else 'loss'} not finite in epoch {self.epoch}"
-                self.results[i] = Result("diverged", None, None, self.epoch, cause, self.epoch)
+                self.results[i] = Result(Status.DIVERGED, None, None, self.epoch, cause, self.epoch)
             elif best.accuracy is None or accuracy[k] > best.accuracy:
                 found = float(accuracy[k]), float(loss[k])
-                self.results[i] = Result("done", *found, self.epoch, trained=self.epoch)
+                self.results[i] = Result(Status.DONE, *found, self.epoch, trained=self.epoch)
             else:
                 self.results[i] = replace(best, trained=self.epoch)
         plan = schedule.after_epoch(self._plan, np.where(finite, loss, np.inf), self.training)

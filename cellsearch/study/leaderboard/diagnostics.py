@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from cellsearch.study.space import Space
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Ending
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.system import processes
@@ -38,7 +39,7 @@ def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve
     query = (
         select(items.c.task, func.count(items.c.trial.distinct()), func.max(stages.c.accuracy))
         .join(stages, same & (items.c.task == stages.c.task), isouter=True)
-        .where(items.c.study == store.study, items.c.outcome == "filtered")
+        .where(items.c.study == store.study, items.c.outcome == Ending.FILTERED)
         .group_by(items.c.task)
     )
     with reading(store.engine, store.url) as connection:
@@ -50,7 +51,7 @@ def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve
 
 def last_failure(store: Store) -> str:
     """The cause of the last failed trial, "" where none has failed."""
-    query = select(items.c.cause).where(items.c.study == store.study, items.c.outcome == "failed")
+    query = select(items.c.cause).where(items.c.study == store.study, items.c.outcome == Ending.FAILED)
     with reading(store.engine, store.url) as connection:
         return str(connection.execute(query.order_by(items.c.trial.desc()).limit(1)).scalar() or "")
 
@@ -65,7 +66,7 @@ def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
     """How many work items belong to workers that are dead, or not listed any more."""
     gone = {worker.id for worker in dead(everyone)}
     living = [worker.id for worker in everyone if worker.id not in gone]
-    open_ = (items.c.study == store.study, items.c.outcome == "", items.c.owner != "")
+    open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner != "")
     query = select(items.c.owner).where(*open_)
     with reading(store.engine, store.url) as connection:
         return sum(worker not in living for worker in connection.execute(query).scalars())

@@ -18,6 +18,7 @@ from sqlalchemy import Row, func, select
 
 from cellsearch.study.space import Space
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.strategies import refining
 from cellsearch.study.tables.schema import Store, items, reading
 
@@ -84,8 +85,8 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a item of a kind takes: expected, the variance of that expectation, and that of one item."""
+class Duration:
+    """What an item of a kind takes: expected, the variance of that expectation, and that of one item."""
 
     mean: float
     doubt: float
@@ -106,19 +107,19 @@ class Kind:
         return Amount(count * left, count * left**2 / 3)
 
 
-def _known(tally: Tally, guess: float, doubt: float) -> Kind:
+def _known(tally: Tally, guess: float, doubt: float) -> Duration:
     """From its items, or else from a guess that may be off by `doubt`."""
     if not tally.count:
-        return Kind(guess, doubt**2, (guess / 2) ** 2)
-    return Kind(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
+        return Duration(guess, doubt**2, (guess / 2) ** 2)
+    return Duration(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
 
 
-def _either(a: Kind, b: Kind, share: float, doubt: float = 0.0) -> Kind:
+def _either(a: Duration, b: Duration, share: float, doubt: float = 0.0) -> Duration:
     """Of `share` of the items b, of the others a; `doubt` is the variance of the share."""
     mean = (1 - share) * a.mean + share * b.mean
     square = (1 - share) * a.square + share * b.square
     of_mean = (1 - share) ** 2 * a.doubt + share**2 * b.doubt + doubt * (b.mean - a.mean) ** 2
-    return Kind(mean, of_mean, max(0.0, square - mean**2))
+    return Duration(mean, of_mean, max(0.0, square - mean**2))
 
 
 def estimate(history: History, target: int, workers: int, space: Space) -> Range | None:
@@ -139,7 +140,7 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
     return max(0.1 * middle, middle - wide), middle + wide
 
 
-def _stages(history: History, space: Space) -> dict[str, Kind]:
+def _stages(history: History, space: Space) -> dict[str, Duration]:
     """A item of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
     others by the size of its models and of its data."""
     tallies: dict[str, Tally] = {}
@@ -155,9 +156,9 @@ def _stages(history: History, space: Space) -> dict[str, Kind]:
     return {task: _known(tally, guesses[task], guesses[task]) for task, tally in tallies.items()}
 
 
-def _baseline(history: History, stages: Mapping[str, Kind]) -> tuple[Amount, float]:
+def _baseline(history: History, stages: Mapping[str, Duration]) -> tuple[Amount, float]:
     """What is left of it, and how long its last item may take."""
-    every, begun = sum(history.left.values()), history.begun.get("baseline", 0)
+    every, begun = sum(history.left.values()), history.begun.get(Kind.BASELINE, 0)
     share = (
         min(1.0, begun / every) if every else 0.0
     )  # of each kind; they are begun in turn, which is near enough
@@ -170,7 +171,7 @@ def _baseline(history: History, stages: Mapping[str, Kind]) -> tuple[Amount, flo
     return amount, longest
 
 
-def _whole(history: History, stages: Mapping[str, Kind]) -> float:
+def _whole(history: History, stages: Mapping[str, Duration]) -> float:
     """Seconds of a stage on every task that is kept: a item of the baseline is as large as one."""
     return sum(stage.mean for task, stage in stages.items() if not history.kept or task in history.kept)
 
@@ -180,7 +181,7 @@ def _trials(history: History, whole: float, target: int, space: Space) -> tuple[
     refined = _known(history.refined, whole, whole / 2)
     passed = _known(history.passed, 0.7 * whole, whole / 2)  # most fail at one of the tasks
     stopped = _known(history.stopped, CHEAP * whole, CHEAP * whole)
-    to_refine, proposing = (history.begun.get(kind, 0) for kind in ("refine", "propose"))
+    to_refine, proposing = (history.begun.get(kind, 0) for kind in (Kind.REFINE, Kind.PROPOSE))
     proposed = history.stopped.count + history.passed.count
     if space.filter is None and not history.stopped.count:
         share, doubt = 1.0, 0.0
@@ -205,12 +206,12 @@ def history(store: Store, space: Space, kept: Collection[str]) -> History:
         func.count().label("n"), func.sum(items.c.seconds).label("s"),
         func.sum(items.c.seconds * items.c.seconds).label("q"),
     )  # fmt: skip
-    open_ = items.c.outcome == ""
+    open_ = items.c.outcome == Ending.OPEN
     state = (open_.label("open"), (open_ & (items.c.owner != "")).label("running"))
     by_seed = (items.c.fingerprint, items.c.task)
     by_kind = (items.c.kind, items.c.outcome, items.c.task)
-    mine, is_seed = items.c.study == store.study, items.c.kind == "baseline"
-    is_trial = items.c.kind.in_(("propose", "refine", ""))
+    mine, is_seed = items.c.study == store.study, items.c.kind == Kind.BASELINE
+    is_trial = items.c.kind.in_(OF_TRIALS)
     with reading(store.engine, store.url) as connection:
         grouped = select(*by_seed, *state, *sums).where(mine, is_seed).group_by(*by_seed, *state)
         parts = connection.execute(grouped).all()
@@ -226,12 +227,16 @@ def history(store: Store, space: Space, kept: Collection[str]) -> History:
     kinds = {"refined": Tally(), "stopped": Tally(), "passed": Tally()}
     for row in trials:
         if not row.open:
-            at_once = row.outcome == "filtered" and row.task == first
-            kinds["refined" if row.kind == "refine" else "stopped" if at_once else "passed"] += _tally(row)
-    begun = {"baseline": sum(row.n for row in parts if row.running), "refine": 0, "propose": 0}
+            at_once = row.outcome == Ending.FILTERED and row.task == first
+            kinds["refined" if row.kind == Kind.REFINE else "stopped" if at_once else "passed"] += _tally(row)
+    begun: dict[str, int] = {
+        Kind.BASELINE: sum(row.n for row in parts if row.running),
+        Kind.REFINE: 0,
+        Kind.PROPOSE: 0,
+    }
     for row in trials:
         if row.running:
-            begun["refine" if row.kind == "refine" else "propose"] += row.n
+            begun[Kind.REFINE if row.kind == Kind.REFINE else Kind.PROPOSE] += row.n
     return History(baseline, left, begun, kept=frozenset(kept), **kinds)
 
 

@@ -30,6 +30,7 @@ from sqlalchemy import func, select
 from cellsearch.errors import RunError, printable
 from cellsearch.files import NotRegularError, UnsafeError, open_own, open_regular, reason
 from cellsearch.study.leaderboard.board import Row
+from cellsearch.study.states import Ending
 from cellsearch.study.tables.records import Facts
 from cellsearch.study.tables.schema import Store, items, reading
 
@@ -110,9 +111,11 @@ class Journal:
         the same moment."""
         names = ("trial", "piece", "kind", "outcome", "task", "cause", "score", "seconds")
         ended = select(*(items.c[name] for name in names), items.c.fingerprint.label("cell")).where(
-            items.c.study == store.study, items.c.outcome != "", items.c.trial >= self._before
+            items.c.study == store.study, items.c.outcome != Ending.OPEN, items.c.trial >= self._before
         )
-        open_ = select(func.min(items.c.trial)).where(items.c.study == store.study, items.c.outcome == "")
+        open_ = select(func.min(items.c.trial)).where(
+            items.c.study == store.study, items.c.outcome == Ending.OPEN
+        )
         with reading(store.engine, store.url) as connection:
             rows = connection.execute(ended.order_by(items.c.trial, items.c.piece)).mappings().all()
             first = connection.execute(open_).scalar()

@@ -19,6 +19,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.study.space import Space
+from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import RECORD, distributions, record_of, structure, within
 from cellsearch.study.storage.pruner import steps
 from cellsearch.study.storage.rdb import CellStorage, delete_trials, prepare
@@ -113,8 +114,8 @@ def plan(
     claims: list[dict[str, Any]] = []
     for seed, cell in zip(seeds, parsed, strict=True):
         pieces = pieces_of(space)
-        items = [{"piece": k, "kind": "baseline", "task": task} for k, (task, _) in enumerate(pieces)]
-        items.append({"piece": len(items), "kind": "seed", "task": ""})
+        items = [{"piece": k, "kind": Kind.BASELINE, "task": task} for k, (task, _) in enumerate(pieces)]
+        items.append({"piece": len(items), "kind": Kind.SEED, "task": ""})
         storage.planned = [item | {"fingerprint": seed.fingerprint, "owner": ""} for item in items]
         made = storage.create_new_trial(study_id, of_seed(seed, cell, ranges))
         number = storage.get_trial_number_from_id(made)
@@ -150,5 +151,5 @@ def of_seed(seed: Seed, cell: Cell, ranges: Any) -> FrozenTrial:
         state=TrialState.RUNNING,
         params=params,
         distributions={name: ranges[name] for name in params},
-        user_attrs={RECORD: record_of("seed", cell, seed.fingerprint)},
+        user_attrs={RECORD: record_of(Kind.SEED, cell, seed.fingerprint)},
     )

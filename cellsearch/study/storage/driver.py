@@ -4,7 +4,7 @@ A plain client of Optuna may have ended one of our trials, or deleted the study.
 a report that comes after such an end is left out, and a study that is gone is an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +16,18 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState, create_trial
 from sqlalchemy import Connection
 
+from cellsearch.study.states import Ending
 from cellsearch.study.storage.attributes import RESULT
 from cellsearch.study.storage.rdb import CellStorage, deleted, direct
 from cellsearch.study.tables import schema
 from cellsearch.study.tables.database import translated
 from cellsearch.study.tables.schema import Store
 
-STATES = {"ranked": TrialState.COMPLETE, "filtered": TrialState.PRUNED, "failed": TrialState.FAIL}
+STATES: Mapping[str, TrialState] = {
+    Ending.RANKED: TrialState.COMPLETE,
+    Ending.FILTERED: TrialState.PRUNED,
+    Ending.FAILED: TrialState.FAIL,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.storage.trials import locked, set_item
 from cellsearch.study.tables.schema import Store, cells, items, reading, studies, writing
 from cellsearch.study.tables.work_items import Item, item_of
@@ -39,7 +40,7 @@ def finish(
     this failure does not count.
     """
     store, values = driver.store, _ended(item, outcome, task, cause, score)
-    if outcome == "failed" and failures is not None:
+    if outcome == Ending.FAILED and failures is not None:
         with driver.writing() as connection:
             _end(connection, driver, item, values, trial)
             _count_failure(connection, store, cause, failures)
@@ -69,7 +70,7 @@ def _end(
         result = {key: values[key] for key in ("outcome", "task", "cause")}
         tell(trial, values["outcome"], values["score"], result | {"seconds": round(row.seconds, 3)})
     set_item(connection, store, item, **values)
-    if values["score"] is not None and values["outcome"] == "ranked":
+    if values["score"] is not None and values["outcome"] == Ending.RANKED:
         cell = (cells.c.study == store.study, cells.c.fingerprint == item.fingerprint)
         connection.execute(update(cells).where(*cell).values(score=values["score"]))
 
@@ -88,7 +89,7 @@ def _count_failure(connection: Connection, store: Store, cause: str, failures: i
 def holders(store: Store) -> list[str]:
     """The workers that have an item."""
     query = select(items.c.owner).where(
-        items.c.study == store.study, items.c.outcome == "", items.c.owner != ""
+        items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner != ""
     )
     with reading(store.engine, store.url) as connection:
         return list(connection.execute(query.distinct()).scalars())
@@ -102,7 +103,7 @@ def release(store: Store, workers: Sequence[str], by: str, *, crash: str = "", f
     has failed.
     """
     query = select(items).where(
-        items.c.study == store.study, items.c.outcome == "", items.c.owner.in_(list(workers))
+        items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner.in_(list(workers))
     )
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(query).all()
@@ -123,11 +124,11 @@ def _give_up(store: Store, by: str, row: Row[Any], cause: str, failures: int) ->
     from cellsearch.study.storage.driver import open_driver
 
     item, driver = item_of(row), open_driver(store, by)
-    trial = driver.trial(item.trial_id) if item.kind != "baseline" else None
+    trial = driver.trial(item.trial_id) if item.kind != Kind.BASELINE else None
     with driver.writing() as connection:
         here = (items.c.study == store.study, items.c.trial == item.trial, items.c.piece == item.piece)
-        change = update(items).where(*here, items.c.owner == row.owner, items.c.outcome == "")
+        change = update(items).where(*here, items.c.owner == row.owner, items.c.outcome == Ending.OPEN)
         if connection.execute(change.values(owner=by)).rowcount == 1:
-            values = _ended(item, "failed", "", cause, None) | {"attempts": row.attempts + 1}
+            values = _ended(item, Ending.FAILED, "", cause, None) | {"attempts": row.attempts + 1}
             _end(connection, driver, item, values, trial)
             _count_failure(connection, store, cause, failures)

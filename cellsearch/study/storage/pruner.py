@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 
 from cellsearch.study.space import Space, load_space
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import RECORD
 
 
@@ -52,4 +53,4 @@ class StagePruner(BasePruner):
 def judged(record: Mapping[str, object]) -> bool:
     """Whether stages judge the cell of a record: a proposal that is none of the seeds. A trial without a
     record is judged too: its objective has cells of its own."""
-    return record.get("kind", "propose") == "propose" and "seed" not in record
+    return record.get("kind", Kind.PROPOSE) == Kind.PROPOSE and "seed" not in record

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, func, select, update
 
+from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
 from cellsearch.study.tables.work_items import Item, item_of
 
@@ -38,7 +39,7 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
     while True:
         known, found = _next(store, driver.owner, count)
         if known.stopped or known.halted:  # a seed is told also where the baseline has learned nothing
-            found = [row for row in found if row.kind == "seed" and known.stopped]
+            found = [row for row in found if row.kind == Kind.SEED and known.stopped]
             if not found:
                 return Idle.DONE
         if found:
@@ -58,8 +59,8 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
 def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
     """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
     the answer was lost) or else the first that are free."""
-    open_ = (items.c.study == store.study, items.c.outcome == "")
-    made = items.c.kind.in_(("propose", "refine", ""))
+    open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN)
+    made = items.c.kind.in_(OF_TRIALS)
 
     def number(*which: Any) -> Any:
         return select(func.count()).select_from(items).where(*which).scalar_subquery()
@@ -67,11 +68,11 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
     facts = select(
         studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
         bound(store.study).label("bound"),
-        number(*open_, items.c.kind == "baseline").label("pieces"),
-        number(*open_, items.c.kind.in_(("baseline", "seed"))).label("seeding"),
+        number(*open_, items.c.kind == Kind.BASELINE).label("pieces"),
+        number(*open_, items.c.kind.in_((Kind.BASELINE, Kind.SEED))).label("seeding"),
         number(*open_, items.c.kind == "").label("undecided"),
         number(items.c.study == store.study, made).label("made"),
-        number(items.c.study == store.study, items.c.kind == "propose").label("proposed"),
+        number(items.c.study == store.study, items.c.kind == Kind.PROPOSE).label("proposed"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
@@ -83,14 +84,16 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
             return known, rows
         free = select(items).where(*open_, items.c.owner == "").order_by(*order).limit(count)
         if known.pieces:
-            free = free.where(items.c.kind != "seed")
+            free = free.where(items.c.kind != Kind.SEED)
         return known, connection.execute(free).all()
 
 
 def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
     """Makes `worker` the owner of a free item, unless another one was faster."""
     here = (items.c.study == store.study, items.c.trial == row.trial, items.c.piece == row.piece)
-    change = update(items).where(*here, items.c.owner == "", items.c.outcome == "").values(owner=worker)
+    change = (
+        update(items).where(*here, items.c.owner == "", items.c.outcome == Ending.OPEN).values(owner=worker)
+    )
     with alone(store) as connection:
         return connection.execute(change).rowcount == 1
 

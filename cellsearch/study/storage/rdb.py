@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
+from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.storage.attributes import Distributions
 from cellsearch.study.tables import schema
 from cellsearch.study.tables.database import shown
@@ -170,13 +171,13 @@ def room(session: Session | Connection, study: int) -> bool:
     totals = select(studies.c.trials, studies.c.proposals)
     target = session.execute(totals.where(studies.c.id == study)).one()
     made = select(func.count()).select_from(items).where(items.c.study == study)
-    trial = made.where(items.c.kind.in_(("propose", "refine", "")))
+    trial = made.where(items.c.kind.in_(OF_TRIALS))
     if target.trials is not None and session.execute(trial).scalar_one() >= target.trials:
         return False
     if target.proposals is None:
         return True
-    proposal = made.where(items.c.kind == "propose")
-    open_ = made.where(items.c.kind == "", items.c.outcome == "")
+    proposal = made.where(items.c.kind == Kind.PROPOSE)
+    open_ = made.where(items.c.kind == "", items.c.outcome == Ending.OPEN)
     return bool(
         session.execute(proposal).scalar_one() + session.execute(open_).scalar_one() < target.proposals
     )

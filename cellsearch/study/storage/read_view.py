@@ -10,12 +10,13 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from cellsearch.errors import RunError
+from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import PREFIX, RECORD, RESULT
 from cellsearch.study.storage.rdb import CellStorage
 from cellsearch.study.tables.database import translated
 from cellsearch.study.tables.schema import STUDY_KEY, Store
 
-KINDS = {"seed": "seed", "propose": "proposal", "refine": "refinement"}
+KINDS = {Kind.SEED: "seed", Kind.PROPOSE: "proposal", Kind.REFINE: "refinement"}
 LETTERS = 12  # of a fingerprint
 WIDTH = 90  # letters of an attribute that a page shows beside its key
 NOTE = """\

@@ -41,6 +41,7 @@ from cellsearch.study.mutation.mutate import breed
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.study.space import Space, check_seeds, load_space
 from cellsearch.study.space.model import Strategy
+from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import (
     PREFIX,
     RECORD,
@@ -125,7 +126,7 @@ class MutationSampler(BaseSampler):
             view.read(study)
             unmet = next((seed for seed in self.seeds if fingerprint(seed) not in view.met), None)
             if unmet is not None:
-                decision = Decision("seed", unmet, fingerprint(unmet), "")
+                decision = Decision(Kind.SEED, unmet, fingerprint(unmet), "")
             else:
                 decision = named(strategies.decide(self.strategy, view, propose, rng), number)
             view.met.setdefault(decision.fingerprint, number)
@@ -205,6 +206,6 @@ def suggest_cell(trial: BaseTrial) -> Cell:
 
 def named(decision: Decision, number: int) -> Decision:
     """A proposal called after its trial; fingerprints ignore names."""
-    if decision.kind != "propose":
+    if decision.kind != Kind.PROPOSE:
         return decision
     return replace(decision, cell=replace(decision.cell, name=f"m{number}"))

@@ -23,6 +23,7 @@ from cellsearch.study.mutation.spec import Limits
 from cellsearch.study.scoring import fronts
 from cellsearch.study.scoring.ranking import Origin, Standing
 from cellsearch.study.space.model import Strategy
+from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import RECORD
 
 
@@ -77,7 +78,7 @@ class TrialView:
             if value is not None and math.isfinite(value):
                 before = self._found[mark].value if mark in self._found else -math.inf
                 self._found[mark] = Entry(max(sign * value, before), self.met[mark], record["cell"])
-                if record.get("kind") != "refine":
+                if record.get("kind") != Kind.REFINE:
                     self._entered.append((trial.number, mark, sign * value))
 
     def listed(self) -> list[str]:

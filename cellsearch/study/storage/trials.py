@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cellsearch.errors import RunError
+from cellsearch.study.states import Ending
 from cellsearch.study.tables.cellrecords import known_in, trained_in
 from cellsearch.study.tables.schema import (
     Store,
@@ -167,7 +168,7 @@ def commit(
 def locked(connection: Connection, driver: "Driver", item: Item) -> Row[Any]:
     """The row of an open item that this worker has, locked."""
     here = (items.c.study == driver.store.study, items.c.trial == item.trial, items.c.piece == item.piece)
-    mine = (items.c.owner == driver.owner, items.c.outcome == "")
+    mine = (items.c.owner == driver.owner, items.c.outcome == Ending.OPEN)
     row = connection.execute(select(items).where(*here, *mine).with_for_update()).first()
     if row is None:
         raise Superseded(f"trial {item.trial}")

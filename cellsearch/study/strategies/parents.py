@@ -16,6 +16,7 @@ from cellsearch.errors import CellError
 from cellsearch.study.scoring.fronts import fronts
 from cellsearch.study.scoring.ranking import Standing
 from cellsearch.study.space import Strategy
+from cellsearch.study.states import Kind
 from cellsearch.study.strategies.view import Decision, NothingLeft, Propose, View
 
 NO_SEED = "every seed has failed, so that there is no cell to mutate; `cellsearch status` has the cause"
@@ -144,7 +145,7 @@ def of_chance(strategy: Strategy, view: View, propose: Propose, rng: np.random.G
 
 def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> Decision:
     chosen = refinable[int(rng.integers(len(refinable)))]
-    return Decision("refine", view.cell(chosen), chosen, chosen)
+    return Decision(Kind.REFINE, view.cell(chosen), chosen, chosen)
 
 
 def _fresh(view: View, draw: Callable[[], Mutant]) -> Decision | str:
@@ -158,7 +159,7 @@ def _fresh(view: View, draw: Callable[[], Mutant]) -> Decision | str:
             continue
         fingerprint = view.counts_as(child)
         if view.runnable(fingerprint):
-            return Decision("propose", child, fingerprint, parent, tuple(edits))
+            return Decision(Kind.PROPOSE, child, fingerprint, parent, tuple(edits))
     return reason
 
 

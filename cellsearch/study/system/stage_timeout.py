@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from cellsearch.study.system.timing import TIMING
-from cellsearch.train.outcome import Outcome
+from cellsearch.train.outcome import Outcome, Status
 
 
 class Overdue(BaseException):
@@ -64,4 +64,4 @@ class Deadline:
 def overdue(settings: Sequence[str], hours: float) -> tuple[Outcome, ...]:
     """What is recorded of a stage that took longer than `hours`."""
     cause = f"the stage took longer than {hours:g} hours (budget.stage_hours)"
-    return tuple(Outcome(setting, "failed", None, None, 0, 0, 0, cause) for setting in settings)
+    return tuple(Outcome(setting, Status.FAILED, None, None, 0, 0, 0, cause) for setting in settings)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Table, literal, select
 
 from cellsearch.study.scoring.ranking import Origin
+from cellsearch.study.states import Kind
 from cellsearch.study.tables.schema import Store, cells, equivalents, functions, items, reading
 
 
@@ -47,7 +48,7 @@ def recorded_cells(
     """These cells (all where None; the seeds alone), in the order in which they were met."""
     where: list[ColumnElement[bool]] = [cells.c.study == store.study]
     if seeds:  # found by their items, of which there is an index
-        baseline = select(items.c.fingerprint).where(items.c.study == store.study, items.c.kind == "seed")
+        baseline = select(items.c.fingerprint).where(items.c.study == store.study, items.c.kind == Kind.SEED)
         where += [cells.c.seed, cells.c.fingerprint.in_(baseline)]
     query = select(*CELL).order_by(cells.c.trial, cells.c.fingerprint)
     with reading(store.engine, store.url) as connection:

@@ -18,6 +18,7 @@ from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space import parse_space
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import database, records, sqlite_files
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.queries import SUMMARY
@@ -36,10 +37,13 @@ from cellsearch.study.tables.schema import (
 )
 from cellsearch.study.tables.work_items import Item, outcomes_of, summary
 
-STATES = {"": "RUNNING", "ranked": "COMPLETE", "filtered": "PRUNED", "failed": "FAIL"}
+STATES = {
+    Ending.OPEN: "RUNNING",
+    Ending.RANKED: "COMPLETE",
+    Ending.FILTERED: "PRUNED",
+    Ending.FAILED: "FAIL",
+}
 MOST = 20  # damages that are told; where there are more, it makes no difference
-KINDS = ("", "baseline", "seed", "propose", "refine")
-OUTCOMES = ("", "baseline", "ranked", "filtered", "failed")
 REMEDY = (
     "restore a copy of the database; without one, start anew under another --name.\n"
     "`sqlite3 FILE .recover` saves what can be read, to look at; do not go on with it"
@@ -114,11 +118,11 @@ def _damages(store: Store) -> Iterator[str]:
                 yield f"cell {equivalent.name}: it counts as {equivalent.cell[:12]}, which is not there"
         trained: set[tuple[int, int]] = set()  # (trial, piece) that has ended with all its results
         for item in connection.execute(select(items).where(items.c.study == store.study)):
-            if item.outcome not in ("", "failed"):
+            if item.outcome not in (Ending.OPEN, Ending.FAILED):
                 trained.add((item.trial, item.piece))
             if item.fingerprint not in marks or item.parent not in marks:
                 yield f"trial {item.trial}: its cell or the parent of it is not there"
-            if item.kind not in KINDS or item.outcome not in OUTCOMES:
+            if item.kind not in set(Kind) or item.outcome not in set(Ending):
                 yield f"trial {item.trial}: {item.kind!r} is no kind, or {item.outcome!r} no outcome"
         claimed: dict[tuple[int, int, str], list[str]] = {}
         columns = (claims.c.trial, claims.c.piece, claims.c.task, claims.c.setting)
@@ -150,14 +154,14 @@ def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
         select(items.c.trial, items.c.outcome, items.c.score, optuna_trials.c.state, value)
         .join(optuna_trials, optuna_trials.c.trial_id == items.c.trial_id, isouter=True)
         .join(optuna_values, optuna_values.c.trial_id == items.c.trial_id, isouter=True)
-        .where(items.c.study == store.study, items.c.kind != "baseline")
+        .where(items.c.study == store.study, items.c.kind != Kind.BASELINE)
     )
     for row in connection.execute(query.order_by(items.c.trial)):
         if row.state is None:
             yield f"trial {row.trial}: Optuna has no such trial"
         elif STATES.get(row.outcome) != row.state:
             yield f"trial {row.trial}: it is {row.outcome or 'open'}, and {row.state} in Optuna"
-        elif row.outcome == "ranked" and row.value != row.score:
+        elif row.outcome == Ending.RANKED and row.value != row.score:
             yield f"trial {row.trial}: its score is {row.score}, and {row.value} in Optuna"
 
 
@@ -181,7 +185,7 @@ def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
     reports = (
         select(items.c.trial, items.c.fingerprint, optuna_reports.c.step, optuna_reports.c.intermediate_value)
         .join(optuna_reports, optuna_reports.c.trial_id == items.c.trial_id)
-        .where(items.c.study == store.study, items.c.kind != "baseline")
+        .where(items.c.study == store.study, items.c.kind != Kind.BASELINE)
     )
     for number, mark, step, value in connection.execute(reports.order_by(items.c.trial)):
         if value not in ratios.get((mark, step), ()):

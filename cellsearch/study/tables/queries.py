@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import ENDED, OF_TRIALS, Ending, Kind
 from cellsearch.study.tables.cellrecords import parts
 from cellsearch.study.tables.schema import Store, cells, claims, equivalents, items, reading, stages
 from cellsearch.study.tables.work_items import outcomes_of
@@ -104,7 +105,7 @@ def scores(
 
 def _in_work(connection: Connection, store: Store) -> frozenset[str]:
     """The cells of items that have not ended: an index has these few, a join would read all stages."""
-    open_ = (items.c.study == store.study, items.c.outcome == "", items.c.fingerprint != "")
+    open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.fingerprint != "")
     query = select(items.c.fingerprint).where(*open_).distinct()
     return frozenset(str(row.fingerprint) for row in connection.execute(query))
 
@@ -141,7 +142,7 @@ def _scores(
 
 def _finished(query: Select[Any]) -> Select[Any]:
     """The same, of stages whose item has ended."""
-    return query.join(items, _SAME).where(items.c.outcome != "")
+    return query.join(items, _SAME).where(items.c.outcome != Ending.OPEN)
 
 
 def best_cells(store: Store, count: int) -> list[str]:
@@ -188,9 +189,9 @@ def entered(store: Store, count: int) -> list[str]:
         select(items.c.fingerprint)
         .where(
             items.c.study == store.study,
-            items.c.outcome.in_(("ranked", "filtered")),
-            items.c.kind == "propose",
-            (items.c.outcome != "filtered") | (items.c.task != FILTER),
+            items.c.outcome.in_((Ending.RANKED, Ending.FILTERED)),
+            items.c.kind == Kind.PROPOSE,
+            (items.c.outcome != Ending.FILTERED) | (items.c.task != FILTER),
         )
         .order_by(items.c.trial.desc())
         .limit(count)
@@ -208,7 +209,7 @@ def taken(store: Store, fingerprint: str, task: str) -> frozenset[str]:
 
 def counts(store: Store) -> Counts:
     """How far the study is."""
-    open_, free = items.c.outcome == "", items.c.owner == ""
+    open_, free = items.c.outcome == Ending.OPEN, items.c.owner == ""
     grouped = (
         select(items.c.kind, items.c.outcome, (open_ & free).label("free"), func.count().label("n"))
         .where(items.c.study == store.study)
@@ -223,24 +224,24 @@ def counts(store: Store) -> Counts:
         same = select(func.count()).where(equivalents.c.study == store.study)
         doubles = connection.execute(same).scalar_one()
 
-    def total(*kinds: str, outcome: Sequence[str] = ("ranked", "filtered", "failed", "baseline")) -> int:
+    def total(*kinds: str, outcome: Sequence[str] = ENDED) -> int:
         return sum(row.n for row in rows if row.kind in kinds and row.outcome in outcome)
 
-    trial = ("propose", "refine", "")
+    trial = OF_TRIALS
     return Counts(
-        seeds=total("seed") + total("seed", outcome=[""]),
-        told=total("seed"),
-        pieces=total("baseline") + total("baseline", outcome=[""]),
-        baseline=total("baseline"),
+        seeds=total(Kind.SEED) + total(Kind.SEED, outcome=[Ending.OPEN]),
+        told=total(Kind.SEED),
+        pieces=total(Kind.BASELINE) + total(Kind.BASELINE, outcome=[Ending.OPEN]),
+        baseline=total(Kind.BASELINE),
         trials=total(*trial),
         running=sum(row.n for row in rows if not row.outcome and not row.free),
         free=sum(row.n for row in rows if row.free),
-        proposals=total("propose"),
-        refinements=total("refine"),
-        undecided=total(""),
-        ranked=total(*trial, outcome=["ranked"]),
-        filtered=total(*trial, outcome=["filtered"]),
-        failed=total(*trial, "seed", outcome=["failed"]),
+        proposals=total(Kind.PROPOSE),
+        refinements=total(Kind.REFINE),
+        undecided=total(Kind.UNDECIDED),
+        ranked=total(*trial, outcome=[Ending.RANKED]),
+        filtered=total(*trial, outcome=[Ending.FILTERED]),
+        failed=total(*trial, Kind.SEED, outcome=[Ending.FAILED]),
         settings=settings or 0,
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
@@ -264,7 +265,7 @@ def epochs(store: Store, tasks: Sequence[str]) -> dict[str, float]:
 def reached(store: Store, tasks: Sequence[str]) -> dict[str, float]:
     """Settings of each task for a proposal, the mean over those that have ended, however early; empty where
     none has."""
-    ended = (items.c.study == store.study, items.c.kind == "propose", items.c.outcome != "")
+    ended = (items.c.study == store.study, items.c.kind == Kind.PROPOSE, items.c.outcome != Ending.OPEN)
     sums = select(stages.c.task, func.sum(stages.c.settings).label("settings")).join(items, _SAME)
     with reading(store.engine, store.url) as connection:
         count = connection.execute(select(func.count()).where(*ended)).scalar_one()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cellsearch.train.outcome import Outcome
+from cellsearch.train.outcome import Outcome, Status
 
 
 class Broken(Exception):
@@ -18,25 +18,31 @@ class Broken(Exception):
 
 def judged(task: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     """The same; Broken where every setting failed: such a cell was not judged, so it is not filtered."""
-    if outcomes and all(outcome.status == "failed" for outcome in outcomes):
+    if outcomes and all(outcome.status == Status.FAILED for outcome in outcomes):
         raise Broken(task, first_cause(outcomes))
     return outcomes
 
 
 def checked(outcome: Outcome) -> Outcome:
     """A number that is not finite is a status, never a score."""
-    if outcome.status == "done" and (outcome.accuracy is None or not math.isfinite(outcome.accuracy)):
-        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="accuracy is not finite")
-    if outcome.status != "done" and (outcome.accuracy is not None or outcome.loss is not None):
-        return replace(outcome, accuracy=None, loss=None)
-    if outcome.loss is not None and not math.isfinite(outcome.loss):
-        return replace(outcome, status="diverged", accuracy=None, loss=None, cause="loss is not finite")
+    numbers = {"accuracy": outcome.accuracy, "loss": outcome.loss}
+    if outcome.status != Status.DONE:
+        return (
+            replace(outcome, accuracy=None, loss=None)
+            if any(n is not None for n in numbers.values())
+            else outcome
+        )
+    numbers["accuracy"] = math.nan if outcome.accuracy is None else outcome.accuracy
+    for name, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            cause = f"{name} is not finite"
+            return replace(outcome, status=Status.DIVERGED, accuracy=None, loss=None, cause=cause)
     return outcome
 
 
 def first_cause(outcomes: Sequence[Outcome]) -> str:
     """Why the first setting without an accuracy has none; "" where all have one."""
     for outcome in outcomes:
-        if outcome.status != "done":
+        if outcome.status != Status.DONE:
             return f"{outcome.status}: {outcome.cause}" if outcome.cause else outcome.status
     return ""

@@ -23,6 +23,7 @@ from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Origin
 from cellsearch.study.space import Space, grids
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.storage import endings, trials
 from cellsearch.study.storage.attributes import record_of
 from cellsearch.study.storage.driver import Driver, report
@@ -62,12 +63,12 @@ class TrialRunner:
 
     def run(self, item: Item) -> None:
         """From wherever the trial stands to the end of its item."""
-        trial = self.driver.trial(item.trial_id) if item.kind != "baseline" else None
+        trial = self.driver.trial(item.trial_id) if item.kind != Kind.BASELINE else None
         view = self.look()
         try:
             if trial is None:
                 self.piece(item, view)
-            elif item.kind == "seed":
+            elif item.kind == Kind.SEED:
                 self.seed(item, trial)
             elif item.kind:
                 self.stages(item, trial, view, work_items.recorded(self.driver.store, item))
@@ -76,9 +77,9 @@ class TrialRunner:
                 failpoint("after-decide")
                 self.stages(item, trial, view, {})
         except Broken as broken:
-            self.finish(item, trial, "failed", task=broken.task, cause=broken.cause)
+            self.finish(item, trial, Ending.FAILED, task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
-            self.finish(item, trial, "failed", cause=str(error))
+            self.finish(item, trial, Ending.FAILED, cause=str(error))
 
     def piece(self, item: Item, view: TableView) -> None:
         """A seed on a piece of the grid of one task."""
@@ -87,7 +88,7 @@ class TrialRunner:
             self.stage(item, None, view, item.task, 0, view.cell(item.fingerprint))
             done = work_items.recorded(self.driver.store, item)
         outcomes = judged(item.task, done[item.task])
-        self.finish(item, None, "baseline", task=item.task, cause=first_cause(outcomes))
+        self.finish(item, None, Ending.BASELINE, task=item.task, cause=first_cause(outcomes))
 
     def seed(self, item: Item, trial: Trial) -> None:
         """Measures the share of its settings with which a seed passes the filter, freezes the units after the
@@ -106,12 +107,12 @@ class TrialRunner:
             for task, unit in known.units.items():
                 report(trial, steps(self.space)[task], ratio(best.get(task, Best()).accuracy, unit))
         if not known.units:
-            self.finish(item, trial, "failed", cause="no task is kept", counts=False)
+            self.finish(item, trial, Ending.FAILED, cause="no task is kept", counts=False)
         elif standing.place:
             cause = f"every setting diverged or failed on {standing.place}"
-            self.finish(item, trial, "failed", task=standing.place, cause=cause, counts=False)
+            self.finish(item, trial, Ending.FAILED, task=standing.place, cause=cause, counts=False)
         else:
-            self.finish(item, trial, "ranked", score=standing.score)
+            self.finish(item, trial, Ending.RANKED, score=standing.score)
 
     def decide(self, item: Item, trial: Trial, view: TableView) -> Item:
         """The cell of a trial, from the sampler; recorded before anything runs."""
@@ -133,7 +134,7 @@ class TrialRunner:
         """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
         cell = decision.cell if text == proposed.text else parse(text)
         more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
-        if about in view.seeds and decision.kind == "propose":
+        if about in view.seeds and decision.kind == Kind.PROPOSE:
             more["seed"] = cell.name
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
         self.sampler.write(trial, record, cell)
@@ -145,7 +146,7 @@ class TrialRunner:
         a proposal."""
         cell, known = view.cell(item.fingerprint), view.known(item.fingerprint)
         counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
-        if item.kind == "propose" and not view.admitted(known):
+        if item.kind == Kind.PROPOSE and not view.admitted(known):
             assert self.space.filter is not None
             counts = {FILTER: self.space.filter.settings} | counts
         order = list(counts)
@@ -159,12 +160,12 @@ class TrialRunner:
             if done.keys() & set(order[place + 1 :]):
                 continue  # an earlier worker went on from here
             if self.driver.prunes(trial, steps(self.space)[task], ratio(best, view.units.get(task, 1.0))):
-                self.finish(item, trial, "filtered", task=task, cause=first_cause(outcomes))
+                self.finish(item, trial, Ending.FILTERED, task=task, cause=first_cause(outcomes))
                 return
-        if item.kind == "propose":
+        if item.kind == Kind.PROPOSE:
             costs.note(self.driver.store, item.fingerprint, cell, self.space.limits.width)
         score = ranking.score(self.best(item.fingerprint), view.units)
-        outcome = "failed" if score is None else "ranked"
+        outcome = Ending.FAILED if score is None else Ending.RANKED
         self.finish(item, trial, outcome, score=score, cause=first_cause(trained))
 
     def best(self, fingerprint: str) -> dict[str, Best]:
@@ -274,8 +275,8 @@ class TrialRunner:
         """Records that a stage failed which does not end, from the thread of the heartbeat."""
         with suppress(Superseded):  # then another worker has the trial by now
             trials.commit(self.driver, item, task, lost, seconds)
-            if item.kind != "seed":  # the filter is measured on seeds; whether they pass decides nothing
-                self.finish(item, trial, "failed", task=task, cause=first_cause(lost))
+            if item.kind != Kind.SEED:  # the filter is measured on seeds; whether they pass decides nothing
+                self.finish(item, trial, Ending.FAILED, task=task, cause=first_cause(lost))
 
     def finish(
         self,
@@ -313,4 +314,4 @@ def ratio(accuracy: float | None, unit: float) -> float:
 
 def label_of(item: Item) -> str:
     """How a trial is called while it runs."""
-    return f"seed {item.trial}:" if item.kind == "baseline" else f"trial {item.trial}: {item.kind}"
+    return f"seed {item.trial}:" if item.kind == Kind.BASELINE else f"trial {item.trial}: {item.kind}"

@@ -11,6 +11,7 @@ import numpy as np
 from cellsearch.study import strategies
 from cellsearch.study.space import Space, grids
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Kind
 from cellsearch.study.strategies import STRATEGIES, Pools, Result
 from cellsearch.study.tables import cellrecords, queries
 from cellsearch.study.tables.records import Facts
@@ -25,7 +26,7 @@ def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, cou
     """How `count` settings of a stage are chosen."""
     strategy, grid = space.strategy, grids(space)[task]
     seed = (known.seed, item.trial, 1 + list(grids(space)).index(task))
-    if item.kind not in ("propose", "refine") or task == FILTER or strategy.sampler == "chance":
+    if item.kind not in (Kind.PROPOSE, Kind.REFINE) or task == FILTER or strategy.sampler == "chance":
         pools, settings = _pools(store, space, item, task), list(keys(grid))
         return lambda taken: strategies.draw(count, settings, pools, taken, np.random.default_rng(seed))
     # here: it loads Optuna, which chance does not need
@@ -52,7 +53,7 @@ def among(offered: Collection[str], grid: Grid, choose: Choose) -> Choose:
 def _history(store: Store, space: Space, item: Item, task: str) -> list[Result]:
     """The results that a sampler gets: those of the cell, and of its parent where those are passed on."""
     cells = [item.fingerprint]
-    if item.kind == "propose" and STRATEGIES[space.strategy.name].inherits:
+    if item.kind == Kind.PROPOSE and STRATEGIES[space.strategy.name].inherits:
         cells.append(item.parent)
     return queries.results(store, cells, task)
 
@@ -60,7 +61,7 @@ def _history(store: Store, space: Space, item: Item, task: str) -> list[Result]:
 def _pools(store: Store, space: Space, item: Item, task: str) -> Pools:
     """Where the settings of a proposal come from; those of the filter and of a refinement are random."""
     strategy = space.strategy
-    if item.kind != "propose" or task == FILTER or not STRATEGIES[strategy.name].inherits:
+    if item.kind != Kind.PROPOSE or task == FILTER or not STRATEGIES[strategy.name].inherits:
         return ()
     seeds = [seed.fingerprint for seed in cellrecords.recorded_cells(store, seeds=True)]
     parent = queries.results(store, [item.parent], task)

@@ -19,6 +19,7 @@ import torch
 from cellsearch.errors import printable
 from cellsearch.train.grouping.cohort import Turns, finish
 from cellsearch.train.model import Shape
+from cellsearch.train.outcome import Status
 from cellsearch.train.population import Member, Population, Progress, Result
 from cellsearch.train.resources import memory
 from cellsearch.train.settings import Training
@@ -83,7 +84,7 @@ class Batch:
         if len(left) == 1:
             cause = f"out of memory, alone in its batch (H={population.shape.hidden}): {failure}"
             self.failed[left[0].index] = Result(
-                "failed", epochs=population.epoch, cause=cause, trained=population.epoch
+                Status.FAILED, epochs=population.epoch, cause=cause, trained=population.epoch
             )
             return []
         middle = len(left) // 2
@@ -115,7 +116,7 @@ def cut(
             f"one setting of {what} takes about {needed / 1e9:.3g} GB to be trained, and "
             f"{max(bound or 0, 0) / 1e9:.3g} GB is all it may take (budget.memory_gb)"
         )
-        return Batch([], {m.index: Result("failed", cause=cause) for m in members})
+        return Batch([], {m.index: Result(Status.FAILED, cause=cause) for m in members})
     populations, first = [], 0
     for size in sizes:
         part = members[first : first + size]
