@@ -18,7 +18,7 @@ while True:
     for text in texts: write_whole(target, text)
 """
 EXPORT = """\
-import sys; from cellsearch.dsl import zoo; from cellsearch.export.write import export
+import sys; from cellsearch.dsl import zoo; from cellsearch.exporters.write import export
 cells = [zoo.load(name) for name in ("lstm", "mut1")]
 for cell in cells: export(cell, sys.argv[2], ["torch", "latex"], name="mine", overwrite=True)
 print(flush=True)

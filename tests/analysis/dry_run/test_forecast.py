@@ -41,7 +41,7 @@ def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
     def pace(populations: Sequence[tuple[object, int]], *_: object) -> Pace:
         return Pace(0.75 * sum(members for _, members in populations), 0.25 * sum(m for _, m in populations))
 
-    monkeypatch.setattr("cellsearch.train.pace.pace", pace)
+    monkeypatch.setattr("cellsearch.train.resources.pace.pace", pace)
 
 
 @pytest.fixture(scope="module")

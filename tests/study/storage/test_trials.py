@@ -12,7 +12,7 @@ from cellsearch.study.storage import endings, heartbeat, queue, trials
 from cellsearch.study.storage.driver import Driver
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.storage.trials import Proposed
-from cellsearch.study.tables import cellrecords, queries, records
+from cellsearch.study.tables import cellrecords, queries, records, work_items
 from cellsearch.study.tables.records import Target
 from cellsearch.study.tables.schema import Store, Superseded
 from cellsearch.study.tables.work_items import Item
@@ -124,7 +124,7 @@ def test_an_adopted_trial_keeps_number_decision_claims_and_stages(tmp_path: Path
     assert release(store, "me") == [item.trial]
     again = take_one(you)
     assert again == item
-    assert list(trials.recorded(store, again)) == ["filter"]
+    assert list(work_items.recorded(store, again)) == ["filter"]
     claimed = trials.claim(you, again, "xml", lambda taken: pytest.fail("drawn before"))
     assert claimed == tuple(keys(9, 2, 7))
 
@@ -174,7 +174,7 @@ def test_a_worker_that_lost_a_trial_records_nothing(tmp_path: Path) -> None:
     trials.commit(you, again, "filter", outcomes(5), 1.0)
     with pytest.raises(Superseded):
         trials.commit(me, item, "filter", outcomes(5), 1.0)
-    assert len(trials.recorded(store, again)) == 1
+    assert len(work_items.recorded(store, again)) == 1
 
 
 def test_a_commit_whose_answer_was_lost_may_be_given_again(tmp_path: Path) -> None:
