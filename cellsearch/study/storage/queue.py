@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Row, func, select, update
 
-from cellsearch.study.states import OF_TRIALS, Ending, Kind
+from cellsearch.study.states import Ending, Kind
+from cellsearch.study.storage.rdb import room, totals
 from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
 from cellsearch.study.tables.work_items import Item, item_of
 
@@ -48,7 +49,7 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
                 return [item_of(row) for row in mine]
         elif _waits(known):
             return Idle.WAIT
-        elif not _room(known):
+        elif not room(known):
             return Idle.DONE
         elif created := _create(driver, count):
             return created
@@ -60,19 +61,15 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
     """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
     the answer was lost) or else the first that are free."""
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN)
-    made = items.c.kind.in_(OF_TRIALS)
 
     def number(*which: Any) -> Any:
         return select(func.count()).select_from(items).where(*which).scalar_subquery()
 
     facts = select(
-        studies.c.stopped, studies.c.halted, studies.c.trials, studies.c.proposals,
-        bound(store.study).label("bound"),
+        *totals(store.study),
+        studies.c.stopped, studies.c.halted, bound(store.study).label("bound"),
         number(*open_, items.c.kind == Kind.BASELINE).label("pieces"),
         number(*open_, items.c.kind.in_((Kind.BASELINE, Kind.SEED))).label("seeding"),
-        number(*open_, items.c.kind == "").label("undecided"),
-        number(items.c.study == store.study, made).label("made"),
-        number(items.c.study == store.study, items.c.kind == Kind.PROPOSE).label("proposed"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
@@ -124,13 +121,7 @@ def _waits(known: Any) -> bool:
     out to be no proposal."""
     trials = known.trials is None or known.made < known.trials
     proposals = known.proposals is None or known.proposed < known.proposals
-    return bool(known.seeding or (trials and proposals and known.undecided and not _room(known)))
-
-
-def _room(known: Any) -> bool:
-    """`rdb.room` by the facts of a moment ago."""
-    trials = known.trials is None or known.made < known.trials
-    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
+    return bool(known.seeding or (trials and proposals and known.undecided and not room(known)))
 
 
 def waiting(store: Store, worker: str) -> bool:

@@ -142,7 +142,7 @@ class CellStorage(RDBStorage):
     ) -> models.TrialModel:
         if session.execute(select(schema.bound(self.store.study))).scalar() != study_id:
             raise schema.gone(self.store)
-        if not self.planned and not room(session, self.store.study):
+        if not self.planned and not has_room(session, self.store.study):
             raise Full
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
         row = {"study": self.store.study, "trial": trial.number, "trial_id": trial.trial_id}
@@ -165,22 +165,32 @@ def deleted(store: Store) -> Iterator[None]:
         raise schema.gone(store) from error
 
 
-def room(session: Session | Connection, study: int) -> bool:
-    """Whether the targets of a study leave room for one more trial. One that is not decided yet may become a
-    proposal, so it counts as one."""
-    totals = select(studies.c.trials, studies.c.proposals)
-    target = session.execute(totals.where(studies.c.id == study)).one()
-    made = select(func.count()).select_from(items).where(items.c.study == study)
-    trial = made.where(items.c.kind.in_(OF_TRIALS))
-    if target.trials is not None and session.execute(trial).scalar_one() >= target.trials:
-        return False
-    if target.proposals is None:
-        return True
-    proposal = made.where(items.c.kind == Kind.PROPOSE)
-    open_ = made.where(items.c.kind == "", items.c.outcome == Ending.OPEN)
-    return bool(
-        session.execute(proposal).scalar_one() + session.execute(open_).scalar_one() < target.proposals
+def totals(study: int) -> tuple[Any, ...]:
+    """Columns of a query of `studies`: the targets of a study, and its items that count towards them."""
+    mine = (items.c.study == study,)
+
+    def number(name: str, *which: Any) -> Any:
+        return select(func.count()).select_from(items).where(*mine, *which).scalar_subquery().label(name)
+
+    return (
+        studies.c.trials,
+        studies.c.proposals,
+        number("made", items.c.kind.in_(OF_TRIALS)),
+        number("proposed", items.c.kind == Kind.PROPOSE),
+        number("undecided", items.c.kind == Kind.UNDECIDED, items.c.outcome == Ending.OPEN),
     )
+
+
+def has_room(session: Session | Connection, study: int) -> bool:
+    """Whether one more trial may be created now."""
+    return room(session.execute(select(*totals(study)).where(studies.c.id == study)).one())
+
+
+def room(known: Any) -> bool:
+    """Whether the targets leave room for one more trial, by a row of `totals`. An undecided one may become a
+    proposal, so it counts as one."""
+    trials = known.trials is None or known.made < known.trials
+    return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
 
 
 def _delegate(name: str) -> Callable[..., Any]:
