@@ -5,7 +5,7 @@ program.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_WORD = 100  # characters of a word that are compared with others
@@ -79,7 +79,19 @@ class TextError(LocatedError):
 
 
 class SpaceError(LocatedError):
-    """A search space (YAML) that is not one."""
+    """A search space (YAML) that is not one: an error, or all errors of a file in the order of their places.
+
+    `parts` are the single errors; message, place and remedy are those of the first.
+    """
+
+    def __init__(
+        self, message: str, place: Place | None = None, remedy: str = "", parts: Sequence["SpaceError"] = ()
+    ) -> None:
+        super().__init__(message, place, remedy)
+        self.parts = tuple(parts) or (self,)
+        if len(self.parts) > 1:
+            told = [*map(str, self.parts), f"{len(self.parts)} errors"]
+            self.args = ("\n\n".join(told),)
 
 
 class ForeignError(LocatedError):

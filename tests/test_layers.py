@@ -38,6 +38,7 @@ LAYERS = (
     "tasks",
     "files",
     "version",
+    "options",
     "errors",
 )
 FACE = ("__init__", "__main__")  # the two modules above all layers

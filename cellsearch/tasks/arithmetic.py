@@ -21,8 +21,9 @@ from string import ascii_lowercase, digits
 import numpy as np
 from numpy.typing import NDArray
 
+from cellsearch.options import option
 from cellsearch.tasks.data import Part
-from cellsearch.tasks.options import option, size
+from cellsearch.tasks.options import size
 from cellsearch.tasks.streams import Examples, pack, parts
 
 SYMBOLS = tuple(ascii_lowercase + digits + "+-=.")

@@ -11,8 +11,9 @@ from string import ascii_lowercase
 
 import numpy as np
 
+from cellsearch.options import option
 from cellsearch.tasks.data import Part
-from cellsearch.tasks.options import option, size
+from cellsearch.tasks.options import size
 from cellsearch.tasks.streams import Examples, parts
 
 SEPARATOR = "^"

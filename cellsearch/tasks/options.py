@@ -1,48 +1,20 @@
-"""Options of tasks: declared once as fields of a frozen dataclass, checked and listed from there.
+"""Options of tasks: a mapping in, from a YAML file or a Python call, the task's options dataclass out.
 
-In: a mapping as it came from a YAML file or a command line. Out: the task's options dataclass with every
-field filled in, or a DataError that names the key, what was found, what is allowed and the nearest right
+Every field is filled in. A DataError names the key, the value found, the values allowed and the nearest right
 word.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from cellsearch.errors import DataError, did_you_mean, printable
+from cellsearch.options import Refused, admitted, fields_of, option
 
 MAX_SYMBOLS = 100_000_000  # per part; such a part takes 1.6 GB, and enwik8 and text8 just fit
 MAX_TEXT = 4096  # characters of an option that is a text; paths are not longer
 
 Options = TypeVar("Options")
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option, as people read it."""
-
-    name: str
-    default: object
-    allowed: str
-    about: str
-
-
-def option(
-    default: Any,
-    about: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    hashed: bool = True,
-) -> Any:
-    """A dataclass field with its help and its range (both ends allowed) or its choices.
-
-    `hashed=False` marks an option that says where data lies; it stays out of the data set's digest.
-    """
-    metadata = {"about": about, "low": low, "high": high, "choices": choices, "hashed": hashed}
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 def size(default: int, about: str) -> Any:
@@ -55,20 +27,9 @@ def cap(about: str) -> Any:
     return option(None, about, low=1, high=MAX_SYMBOLS)
 
 
-def fields_of(kind: type[Any]) -> tuple[Option, ...]:
-    """The options of a dataclass `kind` in order, for listings."""
-    hints = get_type_hints(kind)
-    return tuple(
-        Option(
-            field.name, field.default, _allowed(hints[field.name], field.metadata), field.metadata["about"]
-        )
-        for field in dataclasses.fields(kind)
-    )
-
-
-def unhashed(kind: type[Any]) -> frozenset[str]:
-    """The names of the options that stay out of the digest."""
-    return frozenset(field.name for field in dataclasses.fields(kind) if not field.metadata["hashed"])
+def paths(kind: type[Any]) -> frozenset[str]:
+    """The names of the options that say where data lies; they stay out of the data set's digest."""
+    return frozenset(name for name, field in fields_of(kind).items() if field.metadata["path"])
 
 
 def parse(kind: type[Options], mapping: Mapping[str, object], task: str) -> Options:
@@ -78,7 +39,7 @@ def parse(kind: type[Options], mapping: Mapping[str, object], task: str) -> Opti
             f"the options of task '{task}' must be pairs of name and value, not {shown(mapping)}."
             " Write {} to take all defaults."
         )
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = fields_of(kind)
     hints = get_type_hints(kind)
     values: dict[str, object] = {}
     for key, value in mapping.items():
@@ -101,31 +62,22 @@ def suggestion(word: object, known: tuple[str, ...]) -> str:
 
 def _checked(value: object, hint: Any, metadata: Mapping[str, Any], name: str) -> object:
     """`value` as the type of `hint`, within its range; DataError else."""
-    kinds = get_args(hint) or (hint,)
-    if value is None and type(None) in kinds:
-        return None
-    if str in kinds:
-        return _checked_text(value, metadata["choices"], name)
-    # bool is a kind of int in Python, but `train: yes` is a mistake
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"{name} must be {_allowed(hint, metadata)}, not {shown(value)}.")
-    number: int | float = value
-    if int in kinds and isinstance(number, float) and number.is_integer():
-        number = int(number)  # 1e6 is how people write a million
-    if int in kinds and not isinstance(number, int):
-        raise DataError(f"{name} must be {_allowed(hint, metadata)}, not {shown(value)}.")
-    low, high = metadata["low"], metadata["high"]
-    # before float(): an int of 400 digits does not fit in one; written so that NaN fails too
-    if not low <= number <= high:
-        raise DataError(f"{name} is {shown(value)}; it must be {_allowed(hint, metadata)}.")
-    return number if int in kinds else float(number)
+    if str in (get_args(hint) or (hint,)) and not metadata["choices"]:
+        return None if value is None and NoneType in get_args(hint) else _text(value, name)
+    try:
+        return admitted(value, hint, metadata)
+    except Refused as refused:
+        if known := metadata["choices"]:
+            hint = suggestion(value, known)
+            message = f"{name} is {shown(value)}; it must be one of {', '.join(known)}.{hint}"
+        elif refused.in_range:
+            message = f"{name} is {shown(value)}; it must be {refused.allowed}."
+        else:
+            message = f"{name} must be {refused.allowed}, not {shown(value)}."
+        raise DataError(message) from None
 
 
-def _checked_text(value: object, choices: tuple[str, ...], name: str) -> str:
-    if choices and value not in choices:
-        raise DataError(
-            f"{name} is {shown(value)}; it must be one of {', '.join(choices)}.{suggestion(value, choices)}"
-        )
+def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{name} must be a text, not {shown(value)}.")
     if not value or len(value) > MAX_TEXT or "\0" in value:
@@ -133,19 +85,6 @@ def _checked_text(value: object, choices: tuple[str, ...], name: str) -> str:
             f"{name} must be a text of 1 to {MAX_TEXT} characters without NUL, not {shown(value)}."
         )
     return value
-
-
-def _allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
-    """What a value may be, in words."""
-    kinds = get_args(hint) or (hint,)
-    if metadata["choices"]:
-        return " | ".join(metadata["choices"])
-    if str in kinds:
-        words = "a text"
-    else:
-        noun = "a whole number" if int in kinds else "a number"
-        words = f"{noun} from {metadata['low']:,} to {metadata['high']:,}"
-    return f"{words}, or null" if type(None) in kinds else words
 
 
 def shown(value: object) -> str:

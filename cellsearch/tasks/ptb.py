@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellsearch.errors import DataError, printable
+from cellsearch.options import option
 from cellsearch.tasks.corpus import END, fold, limit, lines, number
 from cellsearch.tasks.data import Part
 from cellsearch.tasks.files import directory, exists, read_text
-from cellsearch.tasks.options import cap, option
+from cellsearch.tasks.options import cap
 
 PARTS = ("train", "valid", "test")
 

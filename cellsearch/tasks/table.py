@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cellsearch.errors import DataError
+from cellsearch.options import Option, listed
 from cellsearch.tasks import arithmetic, memorize, ptb, text, xml
 from cellsearch.tasks.data import Dataset, Measure, Part, assemble
-from cellsearch.tasks.options import Option, fields_of, parse, shown, suggestion, unhashed
+from cellsearch.tasks.options import parse, paths, shown, suggestion
 
 MAX_BATCH = 100_000
 
@@ -33,7 +34,7 @@ class Task:
     @property
     def listed(self) -> tuple[Option, ...]:
         """The options with default, range and help."""
-        return fields_of(self.options)
+        return listed(self.options)
 
 
 JOZEFOWICZ = (
@@ -123,4 +124,4 @@ def build(name: str, options: Mapping[str, object], *, batch: int, seed: int, da
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise DataError(f"the seed must be a whole number from 0 to 2^64 - 1, not {shown(seed)}.")
     symbols, parts = row.build(parsed, batch, seed, data)
-    return assemble(name, asdict(parsed), symbols, parts, row.measure(parsed), unhashed(row.options))
+    return assemble(name, asdict(parsed), symbols, parts, row.measure(parsed), paths(row.options))

@@ -15,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 
 from cellsearch.errors import DataError
+from cellsearch.options import option
 from cellsearch.tasks.corpus import END, fold, limit, lines, number
 from cellsearch.tasks.data import Part
 from cellsearch.tasks.files import located, read_text
-from cellsearch.tasks.options import cap, option
+from cellsearch.tasks.options import cap
 
 # words with their apostrophes, marks one by one, and what is written like <unk> as one token
 TOKEN = re.compile(r"<\w+>|\w+(?:['\u2019]\w+)*|[^\w\s]")
@@ -36,7 +37,11 @@ class Text:
         "file: the file named by path; python-docs: the topics of Python's help()",
         choices=("file", "python-docs"),
     )
-    path: str | None = option(None, "the file, absolute or relative to the data directory", hashed=False)
+    path: str | None = option(
+        None,
+        "the file: absolute, or relative to the folder of the YAML file, or else to the data directory",
+        path=True,
+    )
     level: str = option("character", "what a symbol is", choices=("character", "word"))
     split: str = option(
         "marks",

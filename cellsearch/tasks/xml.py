@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellsearch.errors import DataError
+from cellsearch.options import option
 from cellsearch.tasks.data import Part
-from cellsearch.tasks.options import option, size
+from cellsearch.tasks.options import size
 from cellsearch.tasks.streams import Examples, parts
 
 SYMBOLS = tuple(ascii_lowercase + "<>/")

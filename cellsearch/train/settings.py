@@ -9,6 +9,8 @@ from functools import lru_cache
 from math import prod
 from types import MappingProxyType
 
+from cellsearch.options import option
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -29,11 +31,24 @@ class Grid:
     fastest.
     """
 
-    init_scale: tuple[float, ...]
-    learning_rate: tuple[float, ...]
-    max_norm: tuple[float, ...]
-    layers: tuple[int, ...]
-    parameters: tuple[int, ...]
+    # The defaults are those of the bundled space `quick`: six settings whose rates and scales work for small
+    # models and short epochs, so that a space that names its tasks alone gives a result within minutes.
+    init_scale: tuple[float, ...] = option(
+        (1.0, 1.4), "s: initial weights are drawn from U[-s/sqrt(H), s/sqrt(H)]", low=1e-6, high=1e3
+    )
+    learning_rate: tuple[float, ...] = option(
+        (0.25, 0.5, 1.0), "learning rate of plain SGD before the first halving", low=1e-9, high=1e3
+    )
+    max_norm: tuple[float, ...] = option(
+        (2.5,), "largest norm of a gradient; longer ones are scaled down to it", low=1e-6, high=1e9
+    )
+    layers: tuple[int, ...] = option((1,), "layers of the cell, stacked", low=1, high=64)
+    parameters: tuple[int, ...] = option(
+        (10_000,),
+        "target size of the whole model, embedding and output included; the width follows by bisection",
+        low=100,
+        high=1e10,
+    )
 
     def __len__(self) -> int:
         return prod(len(getattr(self, f.name)) for f in fields(self))
@@ -66,19 +81,40 @@ def keys(grid: Grid) -> Mapping[str, int]:
 class Training:
     """How a model is trained (Jozefowicz et al. 2015, sections 3.6 and 3.7)."""
 
-    batch: int = 20  # B, parallel streams
-    steps: int = 35  # T, the window of truncated backpropagation
-    patience: int = 3  # epochs without improvement on the validation part before the rate is lowered
-    # Then the rate is multiplied by `factor` at every epoch, this many times, and training stops.
-    halvings: int = 4
-    factor: float = 0.5
-    max_epochs: int | None = None  # the paper has no limit; small spaces have one
-    # What "gradient divided by minibatch size" (section 3.7) means for a window of T steps of B streams: the
-    # `sum` of the losses divided by B, or their `mean` over the positions that are scored. Rates and norms
-    # mean different things under each: where all are scored, the gradients differ by the factor T.
-    gradient: str = "sum"
-    dtype: str = "float32"
-    # Not of the paper: after each of these epochs only the best share `keep` of the settings that are still
-    # in training goes on (`halving`). Without them every setting is trained to its end.
-    rungs: tuple[int, ...] = ()
-    keep: float = 0.5
+    batch: int = option(20, "parallel sequences of a minibatch (section 3.7)", low=1, high=100_000)
+    steps: int = option(
+        35, "steps of a window of truncated backpropagation (section 3.7)", low=1, high=100_000
+    )
+    patience: int = option(
+        3,
+        "epochs without a lower validation loss before the learning rate is lowered (section 3.6)",
+        low=1,
+        high=10_000,
+    )
+    halvings: int = option(
+        4,
+        "epochs with a lowered rate, each lower than the one before; then training ends",
+        low=0,
+        high=10_000,
+    )
+    factor: float = option(0.5, "factor of the learning rate at each halving", low=1e-6, high=1)
+    max_epochs: int | None = option(
+        None, "largest number of epochs; the paper has none, small spaces do", low=1, high=1_000_000
+    )
+    gradient: str = option(
+        "sum",
+        "reading of 'gradient divided by minibatch size' (section 3.7): the sum of the losses of a window "
+        "divided by `batch`, or their mean over the scored positions. Rates and norms mean different things "
+        "under each: where all positions are scored, the gradients differ by the factor `steps`",
+        choices=("sum", "mean"),
+    )
+    dtype: str = option("float32", "floating-point type of training", choices=("float32", "float64"))
+    rungs: tuple[int, ...] = option(
+        (),
+        "successive halving: epochs after which only the best share `keep` of a trial's settings goes on; "
+        "without them every setting is trained to its end (not of the paper)",
+        low=1,
+        high=1_000_000,
+        allowed="a list of whole numbers from 1 to 1,000,000 in ascending order; it may be empty",
+    )
+    keep: float = option(0.5, "share of the settings that go on after a rung", low=0, high=1)

@@ -1,8 +1,9 @@
 """How cells are mutated and how large a mutant may be: two parts of a search space, with their defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from cellsearch.options import option
 from cellsearch.study.mutation.table import MUTATIONS
 from cellsearch.study.mutation.templates import BIASES, CLOCK, STRUCTURED
 
@@ -11,35 +12,74 @@ from cellsearch.study.mutation.templates import BIASES, CLOCK, STRUCTURED
 class MutationSpec:
     """How cells are mutated (Jozefowicz et al. 2015, section 3.2)."""
 
-    # The paper has two sentences: `strength` is "p ~ U[0, 1], and independently with probability p at each
-    # node", `edits` is "we apply 1-3 of these transformations", with the two numbers of the key `edits`.
-    size: str = "strength"
-    edits: tuple[int, int] = (1, 3)
-    weights: Mapping[str, float] = field(default_factory=lambda: {m.name: float(m.weight) for m in MUTATIONS})
-    activations: tuple[str, ...] = (
-        "tanh", "sigmoid", "relu", "linear(0)", "linear(1)", "linear(0.9)", "linear(1.1)",
-    )  # fmt: skip
-    operations: tuple[str, ...] = ("mul", "add", "sub")
-    # Of the rows beyond the paper's six: initial values, structures of matrices, and the clock of a cell that
-    # has none.
-    biases: tuple[str, ...] = BIASES
-    structures: tuple[str, ...] = STRUCTURED
-    clock: tuple[int, ...] = CLOCK
+    size: str = option(
+        "strength",
+        "how many edits make a child. strength: the paper's procedure in full, p ~ U[0, 1] and each node "
+        "edited with probability p; edits: its other sentence, 'we apply 1-3 of these transformations'",
+        choices=("strength", "edits"),
+    )
+    edits: tuple[int, int] = option(
+        (1, 3),
+        "with size: edits, fewest and most edits of a child",
+        low=1,
+        high=100,
+        allowed="[fewest, most], 1 to 100",
+    )
+    weights: Mapping[str, float] = option(
+        about="odds of each mutation; those left out keep their default, which is 0 beyond the paper's six",
+        factory=lambda: {m.name: float(m.weight) for m in MUTATIONS},
+        low=0,
+        high=1_000_000,
+        allowed="a mapping of mutations to numbers from 0 to 1,000,000, one of them above 0",
+    )
+    activations: tuple[str, ...] = option(
+        ("tanh", "sigmoid", "relu", "linear(0)", "linear(1)", "linear(0.9)", "linear(1.1)"),
+        "activations that a mutation can insert or swap in",
+        allowed="a list of activations: ops of one argument, and linear(a)",
+    )
+    operations: tuple[str, ...] = option(
+        ("mul", "add", "sub"),
+        "operations of two arguments that a mutation can insert or swap in",
+        allowed="a list of ops of two arguments",
+    )
+    biases: tuple[str, ...] = option(
+        BIASES,
+        "initial biases that set_bias chooses from",
+        allowed="a list of numbers, none, uniform(a, b), normal(a, b)",
+    )
+    structures: tuple[str, ...] = option(
+        STRUCTURED,
+        "matrix structures that set_structure chooses from",
+        allowed="a list of structures, as after @ in a cell: eye(1), rank(8), …",
+    )
+    clock: tuple[int, ...] = option(
+        CLOCK, "periods that add_clock gives a cell without a clock", low=1, high=1_000_000
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a child may become. The paper has no limit; without one a few giants take all the time.
+    """How large a mutant may become; seeds may be larger. The paper has no limit, but without one a few
+    giants take all the time. A limit that is None does not apply.
 
-    Those that are None do not limit. They hold for mutants: the seeds are whatever they are.
+    parameters and multiply_adds are those of one layer of `width` units with as many inputs, in one step: in
+    a search x has the width of the layer, and that follows from the number of parameters.
     """
 
-    nodes: int = 64
-    matrices: int = 24  # of size H x H
-    depth: int | None = None  # nodes that wait for one another in a step
-    products: int | None = None  # matrix products that do
-    # What one layer of `width` units has or does in a step, with inputs of that width too: in a search x has
-    # the width of the layer, and a width has to be fixed, for there it follows from the number of parameters.
-    parameters: int | None = None
-    multiply_adds: int | None = None
-    width: int = 100
+    nodes: int = option(64, "largest number of nodes of a mutant", low=1, high=1_000)
+    matrices: int = option(24, "largest number of matrices of size H x H", low=1, high=1_000)
+    depth: int | None = option(
+        None, "largest number of nodes that depend on one another within a step", low=1, high=1_000
+    )
+    products: int | None = option(
+        None, "largest number of matrix products that depend on one another within a step", low=1, high=1_000
+    )
+    parameters: int | None = option(
+        None, "largest number of parameters of a layer with `width` units", low=1, high=1e12
+    )
+    multiply_adds: int | None = option(
+        None, "largest number of multiply-adds of a layer with `width` units in a step", low=1, high=1e12
+    )
+    width: int = option(
+        100, "units of the layer in which parameters and multiply-adds are counted", low=1, high=100_000
+    )

@@ -1,10 +1,13 @@
 """A search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
 
 load         a name or a file -> `Space`; what differs between two
-model        the parts of a space as frozen values, with their defaults and rules
+model        the parts of a space as frozen values, each key with default, range and reason
+keys         the table of all keys
 sections     a parsed document -> the parts
+stages       the filter and the tasks
 overrides    `--set budget.trials=20`
 validators   ranges and words; the nearest right word
+faults       all errors of a file at once
 yaml_text    text -> nodes with places
 yaml_emit    values -> text
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
 from cellsearch.errors import CellsearchError, SpaceError, printable
+from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.model import FILTER, Space, plain
 from cellsearch.study.space.overrides import override
 from cellsearch.study.space.sections import label, read_space
@@ -21,7 +22,7 @@ from cellsearch.study.space.validators import nearest
 from cellsearch.study.space.yaml_emit import flow
 from cellsearch.study.space.yaml_text import Plain, parse, read_text
 from cellsearch.tasks import TASKS
-from cellsearch.tasks.options import unhashed
+from cellsearch.tasks.options import paths
 
 #: Keys that no result depends on: a study may be continued with other values of them.
 MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.stage_hours")
@@ -56,7 +57,7 @@ def load_space(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = 
     """
     given = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and not given.endswith(SUFFIXES) and not set(given) & {"/", os.sep}:
-        return parse_space(source_of(given), f"{given}.yaml", overrides, check=True)
+        return parse_space(source_of(given), f"{given}.yaml", overrides, Path(), check=True)
     path = Path(given)
     return parse_space(read_text(path), given, overrides, path.parent, check=True)
 
@@ -68,14 +69,19 @@ def parse_space(
     folder: Path | None = None,
     check: bool = False,
 ) -> Space:
-    """The space in `text`. Paths of seeds are relative to `folder`; `check`: are the cells there to be read.
+    """The space in `text`. Paths are relative to `folder`; `check`: are the seeds there to be read.
 
-    Raises SpaceError.
+    Without `folder`, as for the text of a study, paths are not looked up. Raises SpaceError with all errors
+    of the text and of the overrides, but those of the text alone where it is not YAML.
     """
+    faults = Faults()
     root = parse(text, file)
     for change in overrides:
-        root = override(root, change)
-    return read_space(root, text, folder or Path(), check)
+        root = faults.take(root, override, root, change)
+    space = faults.take(None, read_space, root, text, file, folder, check)
+    faults.check()
+    assert space is not None
+    return space
 
 
 def check_seeds(space: Space) -> dict[str, Cell]:
@@ -109,7 +115,7 @@ def _leaves(space: Space) -> dict[str, str]:
     if space.filter:
         stages[FILTER] = space.filter.task
     skipped = {
-        f"{path}.options.{name}" for path, task in stages.items() for name in unhashed(TASKS[task].options)
+        f"{path}.options.{name}" for path, task in stages.items() for name in paths(TASKS[task].options)
     }
 
     def walk(value: Plain, path: str) -> Iterator[tuple[str, str]]:

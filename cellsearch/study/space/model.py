@@ -1,111 +1,216 @@
-"""What a search space consists of: frozen values whose fields are the keys of the YAML, with their defaults.
+"""What a search space consists of: frozen values whose fields are the keys of the YAML.
 
-The defaults of `Strategy`, `MutationSpec`, `Filter` and `Training` are those of Jozefowicz et al. 2015;
-where the paper is silent the reason stands beside them. Torch-free.
+Each field has its default, its range or choices, and its reason beside it; reading, listing and checking
+take them from here. The defaults are those of Jozefowicz et al. (2015), numbers in brackets its sections;
+where the paper is silent the reason says so. Torch-free.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 
+from cellsearch.options import option
 from cellsearch.study.mutation.spec import Limits, MutationSpec
-from cellsearch.study.space.validators import Rule
 from cellsearch.study.space.yaml_emit import emit
 from cellsearch.study.space.yaml_text import Plain
+from cellsearch.tasks import TASKS
 from cellsearch.train.settings import Grid, Training
 
 FILTER = "filter"  # its stage has this name, so no task's stage may
-SEEDS, BASELINE = ("lstm", "gru"), "gru"  # section 3.1
+FILTER_TASK = "memorize"  # [3.1]
+SEEDS, BASELINE = ("lstm", "gru"), "gru"  # [3.1]
+MANY = 1_000_000  # an end of a range that keeps out nonsense alone
+
+SECTION = "a mapping; its keys are listed under its name"
+STAGE_KEYS = {
+    "options": "options of the task: cellsearch tasks NAME",
+    "parameters": "sizes of the models of this stage",
+    "training": "training of this stage; keys left out are those of the section training",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How the search chooses (Jozefowicz et al. 2015, sections 3.1 and 3.3, unless it says otherwise)."""
+    """How the search chooses."""
 
-    # Or `evolution` (regularised evolution of Real et al. 2019), or `random`: the parents of new cells. What
-    # cells have to pass, and what they score, is the same for all.
-    name: str = "jozefowicz2015"
-    list: int = 100  # so many best cells are refined and mutated
-    # The paper does not say how often it refines rather than mutates: even odds. (It announces three kinds of
-    # steps and describes these two.)
-    refine: float = 0.5
-    settings: int = 20  # of each task, in one trial
-    threshold: float = 0.9  # of the baseline's best accuracy; a proposal goes on to the next task above it
-    baseline: str = "frozen"  # or live: a seed that improves moves all scores
-    enough: int = 420  # a parent with more settings than this on a task gives its best ones to its children
-    best: int = 100  # so many of them
-    # Not of the paper: a task counts only where the baseline's accuracy is greater by more than this than
-    # that of a predictor without memory (else it ranks nothing); so many failures in a row end a search.
-    margin: float = 0.02
-    failures: int = 10
-    # Of `evolution` alone: the last so many cells that passed the filter; the best of a sample of so many of
-    # them is mutated. P and S of Real et al. (2019), as they searched with.
-    population: int = 100
-    sample: int = 25
-    # Of `random` alone: a seed is mutated so many times, fewest and most.
-    walk: tuple[int, int] = (1, 8)
-    # Not of the paper: where the settings come from. Chance is the paper's rule; else a sampler of Optuna
-    # that knows what the cell and its parent came to.
-    sampler: str = "chance"
-    # Not of the paper: the list by score alone, or by fronts of score and cost.
-    rank: str = "score"
-    cost: str = "parameters"  # what is counted of a layer, as `limits` counts it
+    name: str = option(
+        "jozefowicz2015",
+        "where new cells come from. jozefowicz2015: refine or mutate one of the best [3.1]; evolution: "
+        "regularised evolution (Real et al. 2019); random: mutate the seeds without choosing",
+        choices=("jozefowicz2015", "evolution", "random"),
+    )
+    list: int = option(100, "number of best cells that are refined and mutated [3.1]", low=1, high=MANY)
+    refine: float = option(
+        0.23,
+        "share of trials that refine a cell instead of mutating one. Not said; the totals of [3.4] imply 0.21"
+        " to 0.25: 220,000 settings of 1,000 cells past the filter, 20 to 60 for a new cell and 60 for a "
+        "refinement, make 2,500 to 3,300 refinements beside 10,000 proposals",
+        low=0,
+        high=1,
+    )
+    settings: int = option(20, "settings of each task in one trial [3.1]", low=1, high=MANY)
+    threshold: float = option(
+        0.9,
+        "share of the baseline's best accuracy above which a new cell goes on to the next task [3.1]",
+        low=0,
+        high=1,
+    )
+    baseline: str = option(
+        "frozen",
+        "frozen: the unit of scores stays once the baseline's settings are done; live: a seed that improves "
+        "moves all scores. Not said; frozen, so that a score that was shown does not move",
+        choices=("frozen", "live"),
+    )
+    enough: int = option(
+        420,
+        "settings on a task above which a parent passes its best ones on to its children [3.3]",
+        low=1,
+        high=MANY,
+    )
+    best: int = option(100, "number of best settings that a parent passes on [3.3]", low=1, high=MANY)
+    margin: float = option(
+        0.02,
+        "a task is dropped unless the baseline's accuracy is above that of a predictor without memory by more"
+        " than this, because it would rank nothing (not of the paper)",
+        low=-1,
+        high=1,
+    )
+    failures: int = option(
+        10, "failed trials in a row that end a search (not of the paper)", low=1, high=MANY
+    )
+    population: int = option(
+        100, "of evolution: the most recent cells past the filter, P of Real et al. (2019)", low=1, high=MANY
+    )
+    sample: int = option(
+        25,
+        "of evolution: size of the sample whose best cell is mutated, S of Real et al. (2019)",
+        low=1,
+        high=MANY,
+    )
+    walk: tuple[int, int] = option(
+        (1, 8),
+        "of random: fewest and most mutations of a seed",
+        low=1,
+        high=1_000,
+        allowed="[fewest, most], whole numbers from 1 to 1,000",
+    )
+    sampler: str = option(
+        "chance",
+        "source of settings. chance is the paper's rule [3.3]; the others are samplers of Optuna that know "
+        "the results of the cell and its parent",
+        choices=("chance", "tpe", "tpe_independent"),
+    )
+    rank: str = option(
+        "score",
+        "order of the list. score [3.1]; pareto: fronts of score and cost, the best front first",
+        choices=("score", "pareto"),
+    )
+    cost: str = option(
+        "parameters",
+        "cost of a cell: a count of one layer of limits.width units",
+        choices=("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a new cell has to pass before it is evaluated (Jozefowicz et al. 2015, section 3.1)."""
+    """The test that a new cell passes before the tasks. Without this section there is none."""
 
-    task: str
-    options: Mapping[str, Plain]  # all of the task's
-    grid: Grid
-    training: Training
-    settings: int = 1
-    accuracy: float = 0.95
+    task: str = option(about="task of the filter [3.1]", choices=tuple(TASKS), otherwise=FILTER_TASK)
+    options: Mapping[str, Plain] = option(
+        about=STAGE_KEYS["options"], allowed="a mapping", otherwise="defaults of the task"
+    )  # all of the task's
+    grid: Grid = option(
+        about=STAGE_KEYS["parameters"], allowed="as in grid", otherwise="as in grid", key="parameters"
+    )
+    training: Training = option(about=STAGE_KEYS["training"], allowed=SECTION, otherwise="as in training")
+    settings: int = option(1, "random settings of the grid that are tried [3.1]", low=1, high=MANY)
+    accuracy: float = option(0.95, "least accuracy that passes [3.1]", low=0, high=1)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStage:
-    """One task of the search, with everything that its results depend on. `name` is that of the stage."""
+    """One task of the list `tasks`, with everything that its results depend on; `name` is the stage's."""
 
-    name: str
-    task: str
-    options: Mapping[str, Plain]  # all of the task's
-    grid: Grid
-    training: Training
+    name: str = option(
+        about="name of the stage", allowed="letters, digits, '-', '_', '.'", otherwise="that of the task"
+    )
+    task: str = option(about="the task: cellsearch tasks", choices=tuple(TASKS), otherwise="the name")
+    options: Mapping[str, Plain] = option(
+        about=STAGE_KEYS["options"], allowed="a mapping", otherwise="defaults of the task"
+    )  # all of the task's
+    grid: Grid = option(
+        about=STAGE_KEYS["parameters"], allowed="as in grid", otherwise="as in grid", key="parameters"
+    )
+    training: Training = option(about=STAGE_KEYS["training"], allowed=SECTION, otherwise="as in training")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a search ends, unless its command line says otherwise, and when a stage does."""
+    """When a search ends, unless its command line says otherwise, and when a stage does.
 
-    # Totals; the search ends at the first that is met. Without both it makes 40 trials.
-    trials: int | None = None  # proposals and refinements
-    proposals: int | None = None  # proposals alone
-    # What one cell on one task may take, all its settings together; then it has failed. It bounds what hangs,
-    # not what is slow: a bound that is met makes results depend on the machine. A day, then.
-    stage_hours: float = 24.0
-    # What settings of a stage may take that train at once: more of them train one after another, and one that
-    # takes more alone has failed. Which these are follows from the cell and the settings, not from what is
-    # free; so it stays as it is while a study lasts. Seeds of the shipped spaces take a tenth of it at most.
-    memory_gb: float = 16.0
+    trials and proposals are totals; the search ends at the first that is met. Without both it makes 40
+    trials.
+    """
+
+    trials: int | None = option(None, "total of proposals and refinements", low=0, high=1_000_000_000)
+    proposals: int | None = option(None, "total of proposals (new cells)", low=0, high=1_000_000_000)
+    stage_hours: float = option(
+        24.0,
+        "hours that one cell may take on one task, all its settings together; then it has failed. A day: it "
+        "bounds what hangs, not what is slow, since a bound that is met makes results depend on the machine",
+        low=1e-6,
+        high=1e6,
+    )
+    memory_gb: float = option(
+        16.0,
+        "gigabytes for the settings of a stage that train at once: more of them train one after another, and "
+        "one that takes more alone has failed. It follows from the cell and the settings, not from what is "
+        "free. Seeds of the bundled spaces take a tenth of it at most",
+        low=1e-6,
+        high=1e6,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
     """A search space. Seeds are zoo names or absolute paths of `.cell` files; the baseline is one's label."""
 
-    name: str
-    tasks: tuple[TaskStage, ...]
-    grid: Grid
-    about: str = ""
-    seeds: tuple[str, ...] = SEEDS
-    baseline: str = BASELINE
-    strategy: Strategy = Strategy()
-    mutation: MutationSpec = field(default_factory=MutationSpec)
-    limits: Limits = field(default_factory=Limits)
-    filter: Filter | None = None
-    training: Training = field(default_factory=Training)
-    budget: Budget = Budget()
+    name: str = option(
+        about="name of the space, and of a search of it", allowed="letters, digits, '-', '_', '.'",
+        otherwise="that of the file",
+    )  # fmt: skip
+    tasks: tuple[TaskStage, ...] = option(
+        about="tasks in the order in which a cell meets them [3.1]", allowed="a list of mappings; their keys "
+        "are listed under tasks", otherwise="required",
+    )  # fmt: skip
+    grid: Grid = option(
+        about="values of each hyperparameter; their product is the grid [3.7]", factory=Grid, allowed=SECTION,
+        otherwise="six settings",
+    )  # fmt: skip
+    about: str = option("", "description of the space", allowed="a text")
+    seeds: tuple[str, ...] = option(
+        SEEDS,
+        "cells that the search starts from, evaluated on the whole grid first [3.1]. Files count from the "
+        "folder of the YAML file",
+        allowed="a list of zoo names and .cell files",
+    )
+    baseline: str = option(
+        BASELINE, "seed whose best accuracy on a task is the unit of scores [3.1]", allowed="one of the seeds"
+    )
+    strategy: Strategy = option(Strategy(), "how the search chooses", allowed=SECTION, otherwise="defaults")
+    mutation: MutationSpec = option(
+        about="how cells are mutated [3.2]", factory=MutationSpec, allowed=SECTION, otherwise="defaults"
+    )
+    limits: Limits = option(
+        about="how large a mutant may become", factory=Limits, allowed=SECTION, otherwise="defaults"
+    )
+    filter: Filter | None = option(
+        None, "test that a new cell passes before the tasks [3.1]; null: none", allowed=SECTION
+    )
+    training: Training = option(
+        about="schedule of training [3.6, 3.7]", factory=Training, allowed=SECTION, otherwise="defaults"
+    )
+    budget: Budget = option(Budget(), "when a search ends", allowed=SECTION, otherwise="defaults")
     source: str = field(default="", compare=False, repr=False)  # the YAML it was read from
 
     @property
@@ -147,39 +252,3 @@ def plain(value: object) -> Plain:
         return [plain(item) for item in value]
     assert value is None or isinstance(value, bool | int | float | str)
     return value
-
-
-# What each value may be: a range with both ends allowed, or words. Ends that only keep nonsense out are wide.
-# fmt: off
-RULES: Mapping[type, Mapping[str, Rule]] = {
-    Strategy: {
-        "name": ("jozefowicz2015", "evolution", "random"), "list": (1, 1_000_000), "refine": (0, 1),
-        "settings": (1, 1_000_000), "threshold": (0, 1), "baseline": ("frozen", "live"),
-        "enough": (1, 1_000_000), "best": (1, 1_000_000), "margin": (-1, 1), "failures": (1, 1_000_000),
-        "population": (1, 1_000_000), "sample": (1, 1_000_000), "walk": (1, 1_000),
-        "sampler": ("chance", "tpe", "tpe_independent"), "rank": ("score", "pareto"),
-        "cost": ("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
-    },
-    MutationSpec: {
-        "size": ("strength", "edits"), "edits": (1, 100), "weights": (0, 1_000_000), "clock": (1, 1_000_000),
-    },
-    Limits: {
-        "nodes": (1, 1_000), "matrices": (1, 1_000), "depth": (1, 1_000), "products": (1, 1_000),
-        "parameters": (1, 1e12), "multiply_adds": (1, 1e12), "width": (1, 100_000),
-    },
-    Filter: {"settings": (1, 1_000_000), "accuracy": (0, 1)},
-    Budget: {
-        "trials": (0, 1_000_000_000), "proposals": (0, 1_000_000_000), "stage_hours": (1e-6, 1e6),
-        "memory_gb": (1e-6, 1e6),
-    },
-    Grid: {
-        "init_scale": (1e-6, 1e3), "learning_rate": (1e-9, 1e3), "max_norm": (1e-6, 1e9), "layers": (1, 64),
-        "parameters": (100, 1e10),
-    },
-    Training: {
-        "batch": (1, 100_000), "steps": (1, 100_000), "patience": (1, 10_000), "halvings": (0, 10_000),
-        "factor": (1e-6, 1), "max_epochs": (1, 1_000_000), "gradient": ("sum", "mean"),
-        "dtype": ("float32", "float64"), "rungs": (1, 1_000_000), "keep": (0, 1),
-    },
-}
-# fmt: on

@@ -1,20 +1,20 @@
 """From nodes of a YAML text to checked values: numbers in a range, words of a list, mappings as dataclasses.
 
 In: a `Node` and what is allowed there. Out: the value, or a SpaceError at the place of what is wrong, with
-the nearest right word. Keys are the fields of a dataclass, and its defaults are those of the YAML.
+the nearest right word. Keys are the fields of a dataclass made by `option`; defaults, ranges and choices are
+read from there.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from cellsearch import options
 from cellsearch.errors import did_you_mean, printable
+from cellsearch.options import Range, Refused, between, fields_of
+from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.yaml_text import FORBIDDEN, Node, error
 
 T = TypeVar("T")
-
-Range = tuple[float, float]  # both ends allowed
-Rule = Range | tuple[str, ...]  # or the words allowed
 
 MAX_TEXT, MAX_ITEMS = 10_000, 1_000  # characters of a text, items of a list
 
@@ -39,24 +39,27 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f"{did_you_mean(word, known)}({', '.join(known)})"
 
 
-def mapping(node: Node, what: str, known: Sequence[str], required: Sequence[str] = ()) -> dict[str, Node]:
-    """The pairs of a mapping whose keys are all in `known`. Nothing at all is an empty mapping."""
+def mapping(
+    node: Node, what: str, known: Sequence[str], faults: Faults, required: Sequence[str] = ()
+) -> dict[str, Node]:
+    """The pairs of a mapping whose keys are in `known`; other keys and missing ones are faults. Nothing at
+    all is an empty mapping."""
     pairs = {} if node.content is None else node.content
     if not isinstance(pairs, dict):
-        raise error(
-            node.span, f"{named(what)} is {shown(node)}, not a mapping", f"its keys are {', '.join(known)}"
-        )
+        remedy = f"its keys are {', '.join(known)}"
+        faults.add(error(node.span, f"{named(what)} is {shown(node)}, not a mapping", remedy))
+        return {}
     for key, value in pairs.items():
         if key not in known:
-            raise error(value.key or value.span, f"unknown key '{printable(key, 60)}'", nearest(key, known))
+            at = value.key or value.span
+            faults.add(error(at, f"unknown key '{printable(key, 60)}'", nearest(key, known)))
     for key in required:
         if key not in pairs:
-            raise error(
-                node.key or node.span,
-                f"'{key}' is missing in {named(what)}",
-                f"it must have {', '.join(required)}",
+            at = node.key or node.span
+            faults.add(
+                error(at, f"'{key}' is missing in {named(what)}", f"it must have {', '.join(required)}")
             )
-    return pairs
+    return {key: value for key, value in pairs.items() if key in known}
 
 
 def items(node: Node, what: str) -> tuple[Node, ...]:
@@ -77,12 +80,18 @@ def items(node: Node, what: str) -> tuple[Node, ...]:
 def distinct(node: Node, what: str, read: Callable[[Node, str], T]) -> tuple[T, ...]:
     """The items of a list, each read by `read`; twice the same is an error."""
     found: list[T] = []
+    faults = Faults()
     for item in items(node, what):
-        value = read(item, what)
-        if value in found:
-            raise error(item.span, f"{shown(item)} stands twice in {named(what)}", "remove one of the two")
-        found.append(value)
+        faults.take(None, _distinct, item, what, read, found)
+    faults.check()
     return tuple(found)
+
+
+def _distinct(item: Node, what: str, read: Callable[[Node, str], T], found: list[T]) -> None:
+    value = read(item, what)
+    if value in found:
+        raise error(item.span, f"{shown(item)} stands twice in {named(what)}", "remove one of the two")
+    found.append(value)
 
 
 def text(node: Node, what: str) -> str:
@@ -106,66 +115,56 @@ def word(node: Node, what: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def number(node: Node, what: str, limits: Range, noun: str = "a number") -> float:
+def number(node: Node, what: str, limits: Range) -> float:
     """A number within `limits`."""
-    value, (low, high) = node.content, limits
-    allowed = f"write {noun} from {low:,g} to {high:,g}"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise error(node.span, f"{named(what)} is {shown(node)}, not {noun}", allowed)
-    if not low <= value <= high:
-        raise error(node.span, f"{named(what)} is {shown(node)}, out of range", allowed)
-    return float(value)
+    return float(_number(node, what, "a number", options.number, limits, False, between(False, limits)))
 
 
 def whole(node: Node, what: str, limits: Range) -> int:
     """A whole number within `limits`; 5e6 is one."""
-    noun = "a whole number"
-    value = number(node, what, limits, noun)
-    if not value.is_integer():
-        low, high = limits
-        raise error(
-            node.span,
-            f"{named(what)} is {shown(node)}, not {noun}",
-            f"write {noun} from {low:,g} to {high:,g}",
-        )
-    return int(value)
+    return int(_number(node, what, "a whole number", options.number, limits, True, between(True, limits)))
+
+
+def _number(node: Node, what: str, noun: str, read: Callable[..., Any], *rest: object) -> Any:
+    try:
+        return read(node.content, *rest)
+    except Refused as refused:
+        wrong = "out of range" if refused.in_range else f"not {noun}"
+        message = f"{named(what)} is {shown(node)}, {wrong}"
+        raise error(node.span, message, f"write {refused.allowed}") from None
 
 
 def record(
     kind: type[T],
     node: Node,
     what: str,
-    rules: Mapping[str, Rule],
     base: T | None = None,
     readers: Mapping[str, Callable[[Node, str], object]] | None = None,
 ) -> T:
     """A mapping as a dataclass `kind`. Keys left out have the value of `base`, or the default of the field.
 
-    A field is read by its type and its rule (a range, or the words allowed), or by its own reader.
+    A field is read by its type and its range or choices, or by its own reader.
     """
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
-    needed = [
-        f.name for f in fields if base is None and f.default is f.default_factory is dataclasses.MISSING
-    ]
-    pairs = mapping(node, what, [f.name for f in fields], needed)
-    hints = get_type_hints(kind)
-    values: dict[str, Any] = {} if base is None else {f.name: getattr(base, f.name) for f in fields}
-    for key, value in pairs.items():
-        reader = (readers or {}).get(key)
+    faults = Faults()
+    fields, hints = fields_of(kind), get_type_hints(kind)
+    values: dict[str, Any] = {} if base is None else {name: getattr(base, name) for name in fields}
+    for key, value in mapping(node, what, list(fields), faults).items():
         path = f"{what}.{key}" if what else key
-        values[key] = reader(value, path) if reader else typed(value, path, hints[key], rules[key])
+        if reader := (readers or {}).get(key):
+            values[key] = faults.take(None, reader, value, path)
+        else:
+            values[key] = faults.take(None, typed, value, path, hints[key], fields[key].metadata)
+    faults.check()
     return kind(**values)
 
 
-def typed(node: Node, what: str, hint: Any, rule: Rule) -> Any:
+def typed(node: Node, what: str, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """A value of the type `hint`: int, float, str, a tuple of these, or one of them or None."""
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
-        return distinct(node, what, lambda item, name: typed(item, name, inner, rule))
+        return distinct(node, what, lambda item, name: typed(item, name, inner, metadata))
     kinds = get_args(hint) or (hint,)
-    if node.content is None and type(None) in kinds:
-        return None
-    if isinstance(rule[0], str):
-        return word(node, what, [str(allowed) for allowed in rule])
-    limits = (float(rule[0]), float(rule[1]))
-    return whole(node, what, limits) if int in kinds else number(node, what, limits)
+    if metadata["choices"]:
+        return word(node, what, metadata["choices"])
+    noun = "a whole number" if int in kinds else "a number"
+    return _number(node, what, noun, options.admitted, hint, metadata)

@@ -17,6 +17,7 @@ import yaml
 
 from cellsearch import files
 from cellsearch.errors import Place, SpaceError, printable
+from cellsearch.study.space.faults import Faults
 
 MAX_BYTES, MAX_DEPTH, MAX_DIGITS = 1 << 20, 64, 40
 
@@ -114,7 +115,8 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:
-    """The one document in `text`. `shown` is the text in which errors point, where it is not what is read."""
+    """The one document in `text`; a SpaceError holds all errors up to the first after which no reading is
+    possible. `shown` is the text in which errors point, where it is not what is read."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise SpaceError(f"{printable(file)} is longer than {MAX_BYTES >> 20} MiB", remedy="shorten it")
     text = text.removeprefix("\ufeff")
@@ -130,17 +132,26 @@ def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:
         )
     if found := DIRECTIVE.search(text):
         raise error(_at(source, text, found.start()), "directives are not allowed", "remove the line")
+    faults = Faults()
     try:
-        return _document(text, source)
+        root = _document(text, source, faults)
+    except SpaceError as failure:
+        fatal: SpaceError = failure
     except yaml.MarkedYAMLError as failure:
         problem = failure.problem or failure.context or "it cannot be read"
         mark = failure.problem_mark or failure.context_mark
         remedy = next((help for part, help in REMEDIES if part in problem), "")
         context = f" ({failure.context})" if failure.context and failure.problem else ""
         span = source.span(mark.line, mark.column) if mark else source.span(0, 0)
-        raise error(span, f"not YAML: {printable(problem)}{printable(context)}", remedy) from None
+        fatal = error(span, f"not YAML: {printable(problem)}{printable(context)}", remedy)
     except yaml.YAMLError as failure:
-        raise error(source.span(0, 0), f"not YAML: {printable(str(failure))}") from None
+        fatal = error(source.span(0, 0), f"not YAML: {printable(str(failure))}")
+    else:
+        faults.check()
+        return root
+    faults.add(fatal)
+    faults.check()
+    raise fatal
 
 
 def _at(source: Source, text: str, offset: int) -> Span:
@@ -158,7 +169,7 @@ class _Open:
         self.waiting: tuple[str, Span] | None = None  # a key whose value comes next
 
 
-def _document(text: str, source: Source) -> Node:
+def _document(text: str, source: Source, faults: Faults) -> Node:
     stack: list[_Open] = []
     root: Node | None = None
     for event in yaml.parse(text, Loader=LOADER):
@@ -169,10 +180,16 @@ def _document(text: str, source: Source) -> Node:
         if not isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
             continue
         if isinstance(event, yaml.NodeEvent):
-            _refuse(event, span)
+            faults.take(None, _refuse, event, span)
         is_key = top is not None and top.kind == "mapping" and top.waiting is None
-        if is_key and top and not isinstance(event, yaml.MappingEndEvent):
-            top.waiting = _key(event, span, top)
+        if is_key and top and isinstance(event, yaml.NodeEvent):
+            if isinstance(event, yaml.CollectionStartEvent):
+                raise error(
+                    span,
+                    "a key that is a list or a mapping",
+                    "keys are words; is a quote or a bracket missing?",
+                )
+            top.waiting = faults.take(("", span), _key, event, span, top)
             continue
         if isinstance(event, yaml.CollectionStartEvent):
             if len(stack) >= MAX_DEPTH:
@@ -180,10 +197,11 @@ def _document(text: str, source: Source) -> Node:
             kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
             stack.append(_Open(kind, span, top.waiting[1] if top and top.waiting else None))
             continue
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             key = top.waiting[1] if top and top.waiting else None
-            shown = key if key and not event.value and not event.style else span  # nothing: show its key
-            node = Node(_scalar(event, span), shown, key)
+            empty = isinstance(event, yaml.ScalarEvent) and not event.value and not event.style
+            shown = key if key and empty else span  # nothing: show its key
+            node = Node(faults.take(None, _scalar, event, span), shown, key)
         else:
             done = stack.pop()
             node = Node(done.pairs if done.kind == "mapping" else tuple(done.items), done.span, done.key)
@@ -220,11 +238,9 @@ def _refuse(event: yaml.NodeEvent, span: Span) -> None:
         raise error(span, "tags are not allowed", "remove the '!' word; put text in quotes")
 
 
-def _key(event: yaml.Event, span: Span, mapping: _Open) -> tuple[str, Span]:
-    if not isinstance(event, yaml.ScalarEvent):
-        raise error(
-            span, "a key that is a list or a mapping", "keys are words; is a quote or a bracket missing?"
-        )
+def _key(event: yaml.NodeEvent, span: Span, mapping: _Open) -> tuple[str, Span]:
+    if not isinstance(event, yaml.ScalarEvent):  # an alias, which was refused
+        return "", span
     if event.value == "<<" and not event.style:
         raise error(span, "merge keys are not allowed", "write the pairs out")
     key = _scalar(event, span)
@@ -239,7 +255,9 @@ def _key(event: yaml.Event, span: Span, mapping: _Open) -> tuple[str, Span]:
     return key, span
 
 
-def _scalar(event: yaml.ScalarEvent, span: Span) -> Scalar:
+def _scalar(event: yaml.NodeEvent, span: Span) -> Scalar:
+    if not isinstance(event, yaml.ScalarEvent):  # an alias, which was refused
+        return None
     if not event.style:
         return resolve(event.value, span)
     if surrogate := re.search("[\ud800-\udfff]", event.value):

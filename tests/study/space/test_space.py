@@ -4,12 +4,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.errors import SpaceError
+from cellsearch.options import admitted, choices, fields_of
 from cellsearch.study.mutation.table import MUTATIONS
 from cellsearch.study.space import (
     MAY_CHANGE,
@@ -25,7 +27,7 @@ from cellsearch.study.space import (
     parse_space,
     source_of,
 )
-from cellsearch.study.space.model import RULES
+from cellsearch.study.space.keys import sections
 from cellsearch.study.space.yaml_text import parse
 from cellsearch.train.settings import Grid, Training
 
@@ -45,10 +47,10 @@ def with_line(line: str) -> str:
 # fmt: off
 # What is said; the text; the line and column it is said of.
 BAD = [
-    ("'name' is missing in the search space",     "", 1, 1),
+    ("'tasks' is missing in the search space",    "", 1, 1),
     ("the search space is 'a b', not a mapping",  "a b", 1, 1),
     ("the search space is a list, not a mapping", "[1]", 1, 1),
-    ("'grid' is missing in the search space",     "name: a\ntasks: [{name: xml}]\n", 1, 1),
+    ("'tasks' is missing in the search space",    "name: a\n", 1, 1),
     ("unknown key 'tusks'",                       with_line("tusks: 1\n"), 6, 1),
     ("'1 2' cannot be a name",                    SMALL.replace("name: small", "name: 1 2"), 1, 7),
     ("'../up' cannot be a name",                  SMALL.replace("name: small", "name: ../up"), 1, 7),
@@ -63,7 +65,7 @@ BAD = [
     ("'task' cannot be 'arithmetics'",            SMALL.replace("name: xml", "name: a\n    task: arithmetics"), 4, 11),
     ("a task cannot be called 'filter'",          SMALL.replace("name: xml", "name: filter\n    task: xml"), 3, 11),
     ("two tasks are called 'xml'",                SMALL.replace("tasks:\n", "tasks:\n  - name: xml\n"), 4, 11),
-    ("'name' is missing in 'tasks.0'",            SMALL.replace("name: xml", "task: xml"), 3, 5),
+    ("'name' is missing in 'tasks.0'",            SMALL.replace("name: xml", "parameters: [1000]"), 3, 5),
     ("unknown key 'opts'",                        SMALL.replace("options:", "opts:"), 4, 5),
     ("unknown option 'trian'",                    SMALL.replace("{train:", "{trian:"), 4, 15),
     ("option 'train' of task 'xml'",              SMALL.replace("train: 1000", "train: many"), 4, 22),
@@ -75,7 +77,6 @@ BAD = [
     ("'tasks.0.parameters' is 'big', not a list", SMALL.replace("options:", "parameters: big\n    options:"), 4, 17),
     ("'tasks.0.training.batch' is 0",             SMALL.replace("options:", "training: {batch: 0}\n    options:"), 4, 23),
     # grid and training
-    ("'layers' is missing in 'grid'",             SMALL.replace(", layers: [1, 2]", ""), 5, 1),
     ("'grid.learning_rate' is 'fast', not a",     SMALL.replace("1e-3", "fast"), 5, 46),
     ("'grid.learning_rate' is true, not a",       SMALL.replace("1e-3", "true"), 5, 46),
     ("'grid.learning_rate' is -1",                SMALL.replace("1e-3", "-1"), 5, 46),
@@ -136,7 +137,7 @@ BAD = [
     ("unknown key 'states'",                      with_line("limits: {states: 2}\n"), 6, 10),
     ("'budget.trials' is -1",                     with_line("budget: {trials: -1}\n"), 6, 18),
     # filter
-    ("'task' is missing in 'filter'",             with_line("filter: {settings: 1}\n"), 6, 1),
+    ("'task' cannot be 'memorise'",               with_line("filter: {task: memorise}\n"), 6, 16),
     ("'filter.accuracy' is 95",                   with_line("filter: {task: memorize, accuracy: 95}\n"), 6, 36),
     ("unknown option 'length'",                   with_line("filter: {task: memorize, options: {length: 3}}\n"), 6, 36),
     ("unknown key 'grid'",                        with_line("filter: {task: memorize, grid: {}}\n"), 6, 26),
@@ -186,6 +187,68 @@ def test_the_nearest_right_word_is_named() -> None:
     assert remedy.startswith("did you mean 'threshold'? (name, list, refine, ")
 
 
+def test_all_errors_of_a_file_are_told_at_once_in_the_order_of_their_places() -> None:
+    text = (
+        "nam: a\n"
+        "tasks:\n"
+        "  - {name: xml, options: {trian: 5, valid: 0}, training: {batch: 0, stepps: 3}}\n"
+        "  - {name: xlm}\n"
+        "  - {task: ptb, name: filter}\n"
+        "grid: {layers: [0, 1, 1.5], parameters: [1, 1000]}\n"
+        "seeds: [gruu, lstm, lstm]\n"
+        "strategy: {refine: 2}\n"
+        "mutation: {weights: {swap: 1, remove_node: -1}, activations: [sigmod, tanh, tanhh]}\n"
+        "budget: {trials: many}\n"
+    )
+    with pytest.raises(SpaceError) as caught:
+        parse_space(text, "x.yaml", ["limits.nodes=0", "budget.proposal=3"])
+    places = [(e.place.file, e.place.line, e.place.column) for e in caught.value.parts if e.place]
+    assert places == sorted(places, key=lambda place: (place[0] == "--set", place[1:]))
+    assert [place[1] for place in places if place[0] == "x.yaml"] == [
+        1, 3, 3, 3, 3, 4, 5, 6, 6, 6, 7, 7, 8, 9, 9, 9, 9, 10,
+    ]  # fmt: skip
+    told = str(caught.value)
+    assert told.endswith("20 errors") and told.count("^\n") == 20
+    assert caught.value.message == "unknown key 'nam'"
+    assert "did you mean 'name'?" in caught.value.remedy
+
+
+def test_errors_of_the_text_itself_are_told_at_once_too() -> None:
+    with pytest.raises(SpaceError) as caught:
+        parse("a: 017\nb: &x 1\nb: .inf\nc: !!int 3\nd: *x\ne: ]\n")
+    assert [(e.place.line, e.message.split(" ")[0]) for e in caught.value.parts if e.place] == [
+        (1, "a"), (2, "anchors"), (3, "duplicate"), (3, ".inf"), (4, "tags"), (5, "aliases"), (6, "not"),
+    ]  # fmt: skip
+
+
+def test_a_file_needs_its_tasks_alone(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("a line of text\n" * 100)
+    path = tmp_path / "my tasks.yaml"
+    path.write_text("tasks: [{task: text, options: {path: log.txt}}]\n")
+    space = load_space(path)
+    (stage,) = space.tasks
+    assert (space.name, stage.name) == ("my-tasks", "text")
+    assert stage.options["path"] == str(tmp_path / "log.txt")
+    quick = load_space("quick")
+    assert space.grid == Grid() == quick.grid
+    assert space == Space("my-tasks", space.tasks)
+    assert parse_space(space.text) == space
+    with_filter = parse_space("tasks: [{name: xml}]\nfilter: {accuracy: 0.5}\n", "é.yaml")
+    assert with_filter.filter and with_filter.filter.task == "memorize"
+    assert with_filter.name == "space"
+
+
+def test_the_text_of_an_older_study_reads_as_it_was_run() -> None:
+    """Its text names every value of that time, so that no default of today enters."""
+    text = load_space("quick", ["strategy.refine=0.5"]).text
+    assert "refine: 0.5" in text
+    assert parse_space(text).strategy.refine == 0.5
+    for key in sections()[1:]:
+        given = parse(text).plain[key.name]  # type: ignore[index,call-overload]
+        (given,) = given[:1] if isinstance(given, list) else (given,)
+        assert set(given) == {option.name for option in key.keys}, key.name
+
+
 def test_defaults_are_those_of_the_dataclasses() -> None:
     space = parse_space(SMALL)
     assert space == Space(
@@ -209,14 +272,18 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
 
 
 def test_defaults_keep_the_rules() -> None:
-    for kind in (Strategy, Limits, Budget, Training):
-        for key, rule in RULES[kind].items():
-            value = getattr(kind(), key)
+    checked = 0
+    for kind in (Strategy, MutationSpec, Limits, Budget, Grid, Training):
+        hints = get_type_hints(kind)
+        for key, field in fields_of(kind).items():
+            value, hint = getattr(kind(), key), hints[key]
+            if (field.metadata["low"] is None and not field.metadata["choices"]) or key == "weights":
+                continue
+            inner = get_args(hint)[0] if isinstance(value, tuple) else hint
             for one in value if isinstance(value, tuple) else (value,):
-                if isinstance(one, str):
-                    assert one in rule
-                elif one is not None:
-                    assert rule[0] <= one <= rule[1]
+                assert admitted(one, inner, field.metadata) == one
+                checked += 1
+    assert checked > 40
 
 
 def test_rungs_are_inherited_as_far_as_a_stage_goes() -> None:
@@ -304,7 +371,7 @@ def test_overrides() -> None:
 
 
 @pytest.mark.parametrize("name", names())
-@pytest.mark.parametrize("strategy", RULES[Strategy]["name"])
+@pytest.mark.parametrize("strategy", choices(Strategy, "name"))
 def test_any_space_takes_any_strategy_by_an_override(name: str, strategy: str) -> None:
     changed = load_space(name, [f"strategy.name={strategy}", "strategy.walk=[2, 3]", "limits.parameters=5e4"])
     assert changed.strategy.name == strategy

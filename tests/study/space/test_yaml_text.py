@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cellsearch.errors import SpaceError
 from cellsearch.study.space import yaml_text
+from cellsearch.study.space.faults import MOST
 from cellsearch.study.space.yaml_emit import emit
 from cellsearch.study.space.yaml_text import MAX_BYTES, MAX_DEPTH, parse, read_text
 
@@ -155,7 +156,7 @@ def test_hostile_texts_end_soon(name: str) -> None:
     try:
         parse(HOSTILE[name])
     except SpaceError as error:
-        assert len(str(error)) < 2_000
+        assert len(str(error)) < 2_000 * len(error.parts) and len(error.parts) <= MOST
     assert time.monotonic() - start < 10
 
 

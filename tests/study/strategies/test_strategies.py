@@ -16,11 +16,12 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import CellError
+from cellsearch.options import choices
 from cellsearch.study import strategies
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.scoring.ranking import Best, Origin, Standing
 from cellsearch.study.space import Limits, Space, Strategy, parse_space
-from cellsearch.study.space.model import FILTER, RULES
+from cellsearch.study.space.model import FILTER
 from cellsearch.study.strategies import STRATEGIES, NothingLeft
 from cellsearch.study.strategies.tpe import SAMPLERS
 from cellsearch.study.tables.costs import Costs
@@ -343,7 +344,7 @@ def test_a_strategy_pays_for_what_it_reads_alone() -> None:
 
 
 def test_the_words_of_the_space_are_those_of_the_tables() -> None:
-    assert RULES[Strategy]["name"] == tuple(STRATEGIES)
-    assert RULES[Strategy]["sampler"] == ("chance", *SAMPLERS)
-    assert set(RULES[Strategy]["cost"]) == set(MEASURES)
+    assert choices(Strategy, "name") == tuple(STRATEGIES)
+    assert choices(Strategy, "sampler") == ("chance", *SAMPLERS)
+    assert set(choices(Strategy, "cost")) == set(MEASURES)
     assert {field.name for field in fields(Limits)} == {*MEASURES, "width"}

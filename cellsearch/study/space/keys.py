@@ -1,0 +1,31 @@
+"""All keys that the YAML of a search space can have, from the fields that declare them."""
+
+from dataclasses import dataclass
+
+from cellsearch.options import Option, fields_of, listed
+from cellsearch.study.mutation.spec import Limits, MutationSpec
+from cellsearch.study.space.model import Budget, Filter, Space, Strategy, TaskStage
+from cellsearch.train.settings import Grid, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A mapping of the YAML: its key ("" for the whole), what it is for, and its keys in order."""
+
+    name: str
+    about: str
+    keys: tuple[Option, ...]
+
+
+KINDS: dict[str, type] = {
+    "": Space, "tasks": TaskStage, "grid": Grid, "training": Training, "filter": Filter, "strategy": Strategy,
+    "mutation": MutationSpec, "limits": Limits, "budget": Budget,
+}  # fmt: skip
+
+
+def sections() -> tuple[Section, ...]:
+    """The whole, then each section; `tasks` has the keys of one item of its list."""
+    about = {name: field.metadata["about"] for name, field in fields_of(Space).items()}
+    return tuple(
+        Section(name, about.get(name, "keys of the file"), listed(kind)) for name, kind in KINDS.items()
+    )
