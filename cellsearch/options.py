@@ -6,6 +6,7 @@ stand, and words the refusal for its place (a Python call, or a line of a YAML f
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from types import NoneType
@@ -26,12 +27,13 @@ class Refused(CellsearchError):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, as people read it. `default` is a value, or words where it follows from other options."""
+    """One option, as people read it."""
 
     name: str
     default: object
     allowed: str
     about: str
+    follows: bool = False  # whether `default` is no value but says in words what it follows from
 
 
 def option(
@@ -71,16 +73,14 @@ def fields_of(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 def listed(kind: type[Any]) -> tuple[Option, ...]:
     """The options of a dataclass `kind` in order."""
     hints = get_type_hints(kind)
-    return tuple(
-        Option(name, _default(field), allowed(hints[field.name], field.metadata), field.metadata["about"])
-        for name, field in fields_of(kind).items()
-    )
-
-
-def _default(field: dataclasses.Field[Any]) -> object:
-    if field.metadata["otherwise"]:
-        return field.metadata["otherwise"]
-    return field.default if field.default_factory is MISSING else field.default_factory()
+    found = []
+    for name, field in fields_of(kind).items():
+        metadata = field.metadata
+        value = field.default if field.default_factory is MISSING else field.default_factory()
+        default = metadata["otherwise"] or value
+        words = allowed(hints[field.name], metadata)
+        found.append(Option(name, default, words, metadata["about"], bool(metadata["otherwise"])))
+    return tuple(found)
 
 
 def limits(kind: type[Any], name: str) -> Range:
@@ -147,4 +147,4 @@ def between(whole: bool, limits: Range) -> str:
 
 def _number(value: float) -> str:
     whole = float(value).is_integer() and abs(value) < 1e9
-    return f"{int(value):,}" if whole else f"{value:g}"
+    return f"{int(value):,}" if whole else re.sub(r"e\+?(-?)0*", r"e\1", f"{value:g}")

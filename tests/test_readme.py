@@ -65,3 +65,12 @@ def test_the_python_of_the_readme_runs() -> None:
     scope: dict[str, object] = {}
     exec(re.sub(r"(?m)^    ", "", code[1]), scope)
     assert scope["output"].shape == (35, 20, 64)  # type: ignore[attr-defined]
+
+
+def test_the_space_of_the_readme_is_a_whole_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = re.search(r"`(tasks: \[.*\])` is a whole space", README)
+    assert found is not None
+    (tmp_path / "my.yaml").write_text(f"{found[1]}\n")
+    (tmp_path / "my.log").write_text("to be or not to be\n" * 500)
+    assert main(["check", str(tmp_path / "my.yaml")]) == 0
+    assert "data of text" in capsys.readouterr().out

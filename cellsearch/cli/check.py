@@ -23,6 +23,7 @@ from cellsearch.report import space as report
 from cellsearch.report.cell import SHORT
 from cellsearch.report.words import plural
 from cellsearch.study import space as spaces
+from cellsearch.study.space.data import looks
 
 
 def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -32,19 +33,28 @@ def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.file.endswith(spaces.SUFFIXES) or (
         args.file in spaces.names() and not os.path.lexists(args.file)
     ):
-        found = spaces.load_space(args.file)
-        if args.json:
-            terminal.json({"kind": "space", "ok": True, **report.as_json(found)})
-        else:
-            terminal.print(
-                [
-                    _good(f"{args.file}: a search space without errors"),
-                    *report.lines(found, terminal.out.width),
-                    *(Text(f"note: {warning}", "yellow") for warning in report.warnings(found)),
-                ]
-            )
-        return 0
+        return _space(args, terminal)
     return _cell(args, terminal, load(args.file))
+
+
+def _space(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The space in short, and the data of each stage."""
+    found = spaces.load_space(args.file)
+    file = args.file if args.file.endswith(spaces.SUFFIXES) else f"{args.file}.yaml"
+    data = looks(found, file, Path(args.data) if args.data else None)
+    if args.json:
+        terminal.json({"kind": "space", "ok": True, **report.as_json(found), "data": report.data_json(data)})
+        return 0
+    terminal.print(
+        [
+            _good(f"{args.file}: a search space without errors"),
+            *report.lines(found, terminal.out.width),
+            Text(""),
+            *report.data_lines(data, terminal.out.width),
+            *(Text(f"note: {warning}", "yellow") for warning in report.warnings(found)),
+        ]
+    )
+    return 0
 
 
 def _studies(args: argparse.Namespace, terminal: Terminal) -> int:

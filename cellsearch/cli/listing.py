@@ -1,6 +1,7 @@
 """`cellsearch cells`, `tasks` and `spaces`: what there is."""
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
@@ -12,9 +13,13 @@ from cellsearch.dsl.describe import describe
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
-from cellsearch.errors import RunError, printable
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.options import Option
 from cellsearch.report.columns import Column, cut, table, text, width_of, wrapped
 from cellsearch.study import space as spaces
+from cellsearch.study.space.keys import sections
+from cellsearch.study.space.model import plain
+from cellsearch.study.space.yaml_emit import flow
 from cellsearch.tasks import TASKS, Task
 
 
@@ -108,17 +113,47 @@ def _task(task: Task, width: int, options: bool) -> list[Text]:
     ]
     if not options:
         return [*lines, *wrapped(f"options: {', '.join(o.name for o in task.listed)}", width, "  ")]
-    for option in task.listed:
-        default = "null" if option.default is None else str(option.default)
-        head = text(f"  {option.name}", "bold")
-        head.append(f" = {default}", "green")
+    return lines + [line for option in task.listed for line in (text(""), *_option(option, width))]
+
+
+def _option(option: Option, width: int) -> list[Text]:
+    """Name, default and range or choices of an option, and under them its reason."""
+    head = text(f"  {option.name}", "bold")
+    head.append(f" = {option.default if option.follows else flow(plain(option.default))}", "green")
+    if len(head) + len(option.allowed) + 3 > width:
+        allowed = wrapped(option.allowed, width, "      ", "dim")
+    else:
         head.append(f"   {option.allowed}", "dim")
-        lines += [text(""), cut(head, width), *wrapped(option.about, width, "      ")]
-    return lines
+        allowed = []
+    return [cut(head, width), *allowed, *wrapped(option.about, width, "      ")]
+
+
+def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
+    """All keys that the YAML of a space can have, by section."""
+    if args.json:
+        listed = [
+            {
+                "section": section.name, "about": section.about,
+                "keys": [{**asdict(key), "default": plain(key.default)} for key in section.keys],
+            }
+            for section in sections()
+        ]  # fmt: skip
+        terminal.json({"sections": listed})
+        return 0
+    for section in sections():
+        head = text(section.name or "(top level)", "bold underline").append(f"   {section.about}", "dim")
+        terminal.print([text("")] * bool(section.name) + [cut(head, terminal.out.width)])
+        terminal.print([line for key in section.keys for line in _option(key, terminal.out.width)])
+    _hint(terminal, "options of a task: cellsearch tasks NAME; a start: cellsearch spaces quick > my.yaml")
+    return 0
 
 
 def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The spaces that come along, or the YAML of one."""
+    """The bundled spaces, the YAML of one, or all keys that a space can have."""
+    if args.keys:
+        if args.name is not None:
+            raise UsageError("--keys lists the keys of all spaces\nleave SPACE out, or --keys")
+        return _keys(args, terminal)
     if args.name is not None:
         source = spaces.source_of(args.name)
         if args.json:
@@ -135,7 +170,7 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
         head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")
         terminal.print([text("")] * (k > 0) + [head, *wrapped(space.about.strip(), terminal.out.width, "  ")])
     _hint(
-        terminal, "a space of your own: cellsearch spaces quick > my.yaml; its cost: cellsearch check my.yaml"
+        terminal, "a space of your own: cellsearch spaces quick > my.yaml; its keys: cellsearch spaces --keys"
     )
     return 0
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from cellsearch.cli.arguments import parse
 from cellsearch.cli.terminal import Terminal, hush, open_terminal
 from cellsearch.cli.verbs import VERBS
-from cellsearch.errors import CellsearchError, LocatedError, printable
+from cellsearch.errors import CellsearchError, LocatedError, SpaceError, printable
 
 INTERRUPTED = 130
 
@@ -96,7 +96,10 @@ def _damaged(args: argparse.Namespace) -> CellsearchError | None:
 
 
 def _told(error: CellsearchError) -> Text:
-    """An error for a terminal: its first line stands out."""
+    """An error for a terminal: its first line stands out, or that of each error of a file."""
+    if isinstance(error, SpaceError) and len(error.parts) > 1:
+        count = Text(f"{len(error.parts)} errors", "bold")
+        return Text("\n\n").join([*(_told(part) for part in error.parts), count])
     first, _, rest = str(error).partition("\n")
     located = isinstance(error, LocatedError) and error.place is not None
     told = Text() if located else Text().append("error: ", "bold red")

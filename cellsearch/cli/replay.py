@@ -13,7 +13,7 @@ from cellsearch.study.strategies import STRATEGIES
 from cellsearch.study.workers.evaluator import RealLab
 from cellsearch.study.workers.worker import check_data
 
-SEARCHING = ("name", "time", "workers")  # options of a search that say nothing in a replay
+SEARCHING = ("name", "text", "time", "workers")  # options of a search that say nothing in a replay
 
 
 def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:

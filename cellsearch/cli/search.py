@@ -45,7 +45,13 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
     for option, without in (("json", False), ("strategies", None)):
         if getattr(args, option) != without and not (option == "json" and args.dry_run):
             raise UsageError(f"--{option} is of a replay: `cellsearch search --replay NAME`")
-    space = load_space(args.space, args.set)
+    space = load_space(args.space, args.set, args.text)
+    if args.text is not None and (most := space.tasks[0].options["train"]):
+        terminal.tell(
+            f"{printable(args.text, 300)}: at most {most:,} symbols to train on; all of them: "
+            "--set tasks.0.options.train=null",
+            "dim",
+        )
     name = args.name or space.name
     options = Options(
         storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,

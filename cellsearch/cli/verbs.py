@@ -60,7 +60,12 @@ def _devices(parser: Parser) -> None:
 
 
 def _data(parser: Parser) -> None:
-    parser.add_argument("--data", metavar="DIR", help="directory with the files that tasks need (ptb)")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="directory with the files that tasks need (ptb, and text where its file "
+        "is not in the folder of the YAML file)",
+    )
 
 
 def _rows(parser: Parser) -> None:
@@ -75,8 +80,14 @@ def _search(parser: Parser) -> None:
         "space", metavar="SPACE", nargs="?", help="a name (see `cellsearch spaces`) or a .yaml file"
     )
     parser.add_argument(
-        "--name", help="name of the search and of its folder in results/ (default: that of the space)"
-    )
+        "--text", metavar="FILE",
+        help="search on a UTF-8 text of your own: replaces the tasks of the space by the next character of "
+        "this file; the filter stays",
+    )  # fmt: skip
+    parser.add_argument(
+        "--name", help="name of the search and of its folder in results/ (default: that of the space; with "
+        "--text, of the file and the space)",
+    )  # fmt: skip
     parser.add_argument(
         "--trials", type=numbers.whole(0), metavar="N",
         help="total number of trials, that is proposals and refinements (default: the budget of the space)",
@@ -253,6 +264,7 @@ def _check(parser: Parser) -> None:
         metavar="FILE",
         help="a .cell or .yaml file, or the name of a cell or of a space, or the database of a search",
     )
+    _data(parser)
     _json(parser)
 
 
@@ -272,6 +284,9 @@ def _tasks(parser: Parser) -> None:
 def _spaces(parser: Parser) -> None:
     parser.add_argument(
         "name", metavar="SPACE", nargs="?", help="its YAML, to be copied and changed (default: a list)"
+    )
+    parser.add_argument(
+        "--keys", action="store_true", help="list every key of a space: default, allowed values and reason"
     )
     _json(parser)
 
@@ -347,6 +362,8 @@ def _bench(parser: Parser) -> None:
 VERBS = (
     Verb("search", "start a search, or go on with it", "search", _search,
          "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h\n"
+         "cellsearch search quick --text my.log\n"
+         "cellsearch search quick --set tasks.2.options.level=word --set budget.trials=80 --name words\n"
          "cellsearch search --replay quick",
          "Stopped in whatever way, the same command goes on where it stood; nothing that was shown is lost. "
          "Everything is in results/NAME."),
@@ -377,8 +394,8 @@ VERBS = (
          "cellsearch show lstm --without i --peepholes f,o"),
     Verb("check", "a .cell or .yaml file: errors with their place, gradients", "check", _check,
          "cellsearch check my.cell\ncellsearch check my.yaml\ncellsearch check results/quick/study.db",
-         "A cell is compiled and compared with the plain loop over its equations, gradients included; of a "
-         "space it is told what a search would cost; of a database, whether all is as it was recorded."),
+         "A cell is compiled and compared with the plain loop over its equations, gradients included; the "
+         "data of a space is opened, and a search's cost estimated; the records of a database are verified."),
     Verb("export", "a cell as files that work without cellsearch", "export", _export,
          "cellsearch export quick:1 --to torch,latex --out winner",
          "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written."),
@@ -394,5 +411,5 @@ VERBS = (
     Verb("cells", "the cells of the zoo", "listing", _cells, "cellsearch cells\ncellsearch cells --check"),
     Verb("tasks", "the tasks and their options", "listing", _tasks, "cellsearch tasks arithmetic"),
     Verb("spaces", "the search spaces that come along", "listing", _spaces,
-         "cellsearch spaces quick > my.yaml\ncellsearch search my.yaml --name mine"),
+         "cellsearch spaces quick > my.yaml\ncellsearch spaces --keys\ncellsearch check my.yaml"),
 )  # fmt: skip

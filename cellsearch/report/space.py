@@ -5,7 +5,7 @@ operations at 6 per parameter and symbol (forward and backward, a multiplication
 gradient).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from cellsearch.study.space import Filter, Space, TaskStage, check_seeds
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.strategies import STRATEGIES, refining
 from cellsearch.study.workers.run import budget_of
+from cellsearch.tasks.look import Look
 
 OPERATIONS = 6
 
@@ -144,6 +145,34 @@ def lines(space: Space, width: int) -> list[Text]:
         ("budget", _budget(space, baseline, trial)),
     ]
     return [*shown, text(""), *facts(steps, width)]
+
+
+def data_json(looks: Mapping[str, Look]) -> dict[str, Any]:
+    """The data of each stage as plain values."""
+    return {
+        name: {
+            "symbols": dict(look.sizes),
+            "vocabulary": look.vocabulary,
+            "bytes": look.size,
+            "note": look.note,
+        }
+        for name, look in looks.items()
+    }
+
+
+def data_lines(looks: Mapping[str, Look], width: int) -> list[Text]:
+    """The data of each stage in `width` columns."""
+    return facts([(f"data of {name}", _data(look)) for name, look in looks.items()], width)
+
+
+def _data(look: Look) -> str:
+    parts = [f"{size:,} {part}" for part, size in look.sizes.items()]
+    told = [f"{' · '.join(parts)} symbols"] if parts else []
+    if look.vocabulary is not None:
+        told.append(f"{look.vocabulary:,} different ones")
+    if look.size:
+        told.append(f"{look.size:,} bytes")
+    return ", ".join([*told, look.note] if look.note else told)
 
 
 def _size(stage: Filter | TaskStage) -> str:

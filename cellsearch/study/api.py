@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cellsearch.errors import UsageError
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.board import Row
@@ -30,17 +31,22 @@ def search(
     storage: str | None = None,
     results: str | os.PathLike[str] = RESULTS,
     overrides: Sequence[str] = (),
+    text: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Row]:
     """Starts or continues the search `name` (default: that of the space), and returns its leaderboard.
 
     `space` is a name, a YAML file or a `Space`; `trials`, `proposals` and `seconds` are totals, not more;
-    `overrides` change the space, as in "tasks.0.options.train=1000"; `progress` is called with every look at
-    the search. `workers` are processes of their own, so many on each device; `device` is one, or several with
-    commas between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
-    KeyboardInterrupt where it is told to end before it is done.
+    `overrides` change the space, as in "tasks.0.options.train=1000"; `text` is a UTF-8 file that takes the
+    place of its tasks; `progress` is called with every look at the search. `workers` are processes of their
+    own, so many on each device; `device` is one, or several with commas between them, or "all": each GPU.
+    Raises CellsearchError where it cannot start or go on, and KeyboardInterrupt where it is told to end
+    before it is done.
     """
-    chosen = space if isinstance(space, Space) else load_space(space, overrides)
+    own = None if text is None else os.fspath(text)
+    if isinstance(space, Space) and own is not None:
+        raise UsageError("a text takes the place of tasks in a space by name or file, not in a Space")
+    chosen = space if isinstance(space, Space) else load_space(space, overrides, own)
     options = Options(
         storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
         proposals=proposals, seconds=seconds, results=Path(results),

@@ -3,7 +3,7 @@
 Listings, search spaces and training read this table; a new task is a new row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cellsearch.tasks.data import Dataset, Measure, Part, assemble
 from cellsearch.tasks.options import parse, paths, shown, suggestion
 
 MAX_BATCH = 100_000
+PARTS = ("train", "valid", "test")
 
 Built = tuple[tuple[str, ...], dict[str, Part]]  # symbols; train, valid, test
 
@@ -30,6 +31,8 @@ class Task:
     measure: Callable[[Any], Measure]
     build: Callable[[Any, int, int, Path | None], Built]  # options, batch, seed, data directory
     check: Callable[[Any], None] = lambda options: None  # DataError for options that contradict each other
+    files: Callable[[Any, Path | None], Sequence[Path]] = lambda options, data: ()  # that it reads
+    directory: bool = False  # whether its files are in a data directory alone
 
     @property
     def listed(self) -> tuple[Option, ...]:
@@ -74,6 +77,8 @@ _ROWS = (
         ptb.Ptb,
         lambda options: "perplexity",
         lambda o, batch, seed, data: ptb.load(o, batch=batch, data=data),
+        files=lambda options, data: list(ptb.files(data).values()),
+        directory=True,
     ),
     Task(
         "text",
@@ -83,6 +88,7 @@ _ROWS = (
         lambda options: "perplexity" if options.level == "word" else "bits",
         lambda o, batch, seed, data: text.load(o, batch=batch, data=data),
         text.check,
+        text.files,
     ),
 )
 

@@ -75,10 +75,15 @@ def check(options: Text) -> None:
         )
 
 
+def files(options: Text, data: Path | None) -> list[Path]:
+    """The file, where the text is in one. DataError where its directory is not known."""
+    return [] if options.path is None else [located(options.path, data, "text")]
+
+
 def read(options: Text, data: Path | None) -> str:
     """The whole text."""
-    if options.path is not None:
-        return read_text(located(options.path, data, "text"), "the text of task 'text'")
+    for path in files(options, data):
+        return read_text(path, "the text of task 'text'")
     return python_docs()
 
 

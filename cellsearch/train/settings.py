@@ -81,13 +81,11 @@ def keys(grid: Grid) -> Mapping[str, int]:
 class Training:
     """How a model is trained (Jozefowicz et al. 2015, sections 3.6 and 3.7)."""
 
-    batch: int = option(20, "parallel sequences of a minibatch (section 3.7)", low=1, high=100_000)
-    steps: int = option(
-        35, "steps of a window of truncated backpropagation (section 3.7)", low=1, high=100_000
-    )
+    batch: int = option(20, "parallel sequences of a minibatch [3.7]", low=1, high=100_000)
+    steps: int = option(35, "steps of a window of truncated backpropagation [3.7]", low=1, high=100_000)
     patience: int = option(
         3,
-        "epochs without a lower validation loss before the learning rate is lowered (section 3.6)",
+        "epochs without a lower validation loss before the learning rate is lowered [3.6]",
         low=1,
         high=10_000,
     )

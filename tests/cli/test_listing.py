@@ -1,5 +1,6 @@
 """`cellsearch cells`, `tasks`, `spaces` and `check`: what there is, and whether a file is right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from cli.conftest import Run
 
 from cellsearch.dsl import zoo
 from cellsearch.study.space import load_space, names, source_of
+from cellsearch.study.space.yaml_text import parse
 from cellsearch.tasks import TASKS
 
 
@@ -28,11 +30,68 @@ def test_tasks_lists_all_and_one_with_its_options(run: Run) -> None:
     ]
 
 
-def test_spaces_lists_all_and_prints_one_that_can_be_read_again(run: Run, tmp_path: Path) -> None:
+def test_spaces_lists_all(run: Run) -> None:
     assert all(name in run("spaces").out for name in names())
     assert [space["name"] for space in run("spaces", "--json").json["spaces"]] == names()
-    (tmp_path / "my.yaml").write_text(run("spaces", "quick").out)
-    assert load_space(tmp_path / "my.yaml") == load_space("quick")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_copy_of_a_bundled_space_is_a_commented_start(run: Run, tmp_path: Path, name: str) -> None:
+    """It checks, its name is that of its own file, and so a search of it meets none of the bundled space."""
+    yaml = run("spaces", name).out
+    assert yaml.count("#") > 5
+    (tmp_path / "my.yaml").write_text(yaml)
+    done = run("check", "my.yaml")
+    assert done.code == 0, done.err
+    assert done.out.startswith("ok  my.yaml: a search space without errors\nmy\n")
+    mine = load_space(tmp_path / "my.yaml")
+    assert mine.name == "my" and mine == replace(load_space(name), name="my")
+
+
+def test_keys_lists_every_key_with_its_default(run: Run) -> None:
+    done = run("spaces", "--keys")
+    assert done.code == 0
+    assert "refine = 0.23   a number from 0 to 1\n      share of trials that refine" in done.out
+    assert max(map(len, done.out.splitlines())) <= 100
+    told = {section["section"]: section for section in run("spaces", "--keys", "--json").json["sections"]}
+    assert all(key["about"] and key["allowed"] for section in told.values() for key in section["keys"])
+    budget = {key["name"]: key["default"] for key in told["budget"]["keys"]}
+    assert budget == parse(load_space("gates", ["budget.proposals=null"]).text).plain["budget"]  # type: ignore[index,call-overload]
+    assert run("spaces", "quick", "--keys").code == 2
+
+
+def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "log.txt").write_text("GET /index 200\n" * 500)
+    space = tmp_path / "in" / "my.yaml"
+    space.write_text("tasks: [{name: text, options: {path: log.txt}}, {name: ptb}]\n")
+    done = run("check", "in/my.yaml")
+    assert done.code == 0, done.err
+    assert (
+        "data of text  5,980 train · 740 valid · 740 test symbols, 13 different ones, 7,500 bytes" in done.out
+    )
+    assert "data of ptb   not looked at: its files are in a data directory (--data DIR)" in done.out
+    told = run("check", "in/my.yaml", "--json").json["data"]
+    assert told["text"]["symbols"] == {"train": 5980, "valid": 740, "test": 740}
+    assert (told["text"]["vocabulary"], told["ptb"]["vocabulary"]) == (13, None)
+
+    (tmp_path / "data").mkdir()
+    space.write_text(
+        "tasks:\n  - {name: text, options: {path: lag.txt}}\n  - {name: ptb}\n"
+        "  - {name: short, task: memorize, options: {valid: 5}}\n"
+    )
+    done = run("check", "in/my.yaml", "--data", "data")
+    assert done.code == 1 and done.out == ""
+    assert [line for line in done.err.splitlines() if line.startswith("in/")] == [
+        "in/my.yaml:2:34: data/lag.txt: the text of task 'text' is not there. Check the path and --data DIR.",
+        next(
+            line
+            for line in done.err.splitlines()
+            if line.startswith("in/my.yaml:3:5: no ptb.train.txt in data")
+        ),
+        "in/my.yaml:4:35: option 'valid' of task 'memorize' is 5 symbols: too few for 20 rows. Raise it, or lower the batch.",
+    ]
+    assert done.err.endswith("\n3 errors\n")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def test_what_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes(b"caf\xe9 au lait")
     refused(path, "not UTF-8", "0xe9", "offset 3", "iconv")
+    path.write_bytes(b"\xef\xbb\xbfcaf\xe9")
+    refused(path, "not UTF-8", "0xe9", "offset 6")
     path.write_bytes("wide".encode("utf-16"))
     refused(path, "not UTF-8")
 
@@ -116,7 +118,7 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
 
 def test_the_data_directory(tmp_path: Path) -> None:
     options = {"path": "x.txt"}
-    with pytest.raises(DataError, match=r"relative to the data directory, and none is given.*--data DIR"):
+    with pytest.raises(DataError, match=r"no 'x.txt' in the folder of the search space, .*--data DIR"):
         build("text", options, batch=2, seed=0, data=None)
     with pytest.raises(DataError, match="the data directory of task 'text' is not there"):
         build("text", options, batch=2, seed=0, data=tmp_path / "no")
@@ -127,3 +129,28 @@ def test_the_data_directory(tmp_path: Path) -> None:
     relative = build("text", options, batch=2, seed=0, data=tmp_path)
     absolute = build("text", {"path": str(tmp_path / "x.txt")}, batch=2, seed=0, data=None)
     assert relative.digest == absolute.digest
+
+
+def test_a_file_that_moved_is_found_in_the_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("abcdefghij" * 10)
+    there = build("text", {"path": str(tmp_path / "x.txt")}, batch=2, seed=0, data=None)
+    gone = {"path": str(tmp_path / "gone" / "x.txt")}
+    assert build("text", gone, batch=2, seed=0, data=tmp_path).digest == there.digest
+    for data in (None, tmp_path.parent):
+        with pytest.raises(DataError, match=r"gone/x\.txt: the text of task 'text' is not there"):
+            build("text", gone, batch=2, seed=0, data=data)
+
+
+def test_a_look_at_a_file_reads_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    for content, size in (("é" * 40_000, 80_000), ("", 0), ("x" * files.PROBE + "é", files.PROBE + 2)):
+        path.write_text(content)
+        assert files.probe(path, "the text") == size
+    path.write_bytes(b"x" * 100 + b"\xff")
+    with pytest.raises(DataError, match=r"the text is not UTF-8 .*offset 100"):
+        files.probe(path, "the text")
+    path.write_bytes(b"")
+    with path.open("r+b") as file:
+        file.truncate(files.MAX_BYTES + 1)
+    with pytest.raises(DataError, match="larger than 128 MiB"):
+        files.probe(path, "the text")

@@ -5,8 +5,10 @@ model        the parts of a space as frozen values, each key with default, range
 keys         the table of all keys
 sections     a parsed document -> the parts
 stages       the filter and the tasks
+own_text     `--text my.log`
 overrides    `--set budget.trials=20`
 validators   ranges and words; the nearest right word
+data         sizes of the data of each stage
 faults       all errors of a file at once
 yaml_text    text -> nodes with places
 yaml_emit    values -> text

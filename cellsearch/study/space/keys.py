@@ -27,5 +27,10 @@ def sections() -> tuple[Section, ...]:
     """The whole, then each section; `tasks` has the keys of one item of its list."""
     about = {name: field.metadata["about"] for name, field in fields_of(Space).items()}
     return tuple(
-        Section(name, about.get(name, "keys of the file"), listed(kind)) for name, kind in KINDS.items()
+        Section(
+            name,
+            about.get(name, "keys of the file; numbers in brackets are sections of Jozefowicz et al. (2015)"),
+            listed(kind),
+        )
+        for name, kind in KINDS.items()
     )

@@ -17,6 +17,7 @@ from cellsearch.errors import CellsearchError, SpaceError, printable
 from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.model import FILTER, Space, plain
 from cellsearch.study.space.overrides import override
+from cellsearch.study.space.own_text import text_overrides
 from cellsearch.study.space.sections import label, read_space
 from cellsearch.study.space.validators import nearest
 from cellsearch.study.space.yaml_emit import flow
@@ -50,11 +51,16 @@ def shipped() -> Traversable:
     return inside if inside.is_dir() else Path(__file__).parents[3] / "search_spaces"  # in a working copy
 
 
-def load_space(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Space:
+def load_space(
+    name_or_path: str | os.PathLike[str], overrides: Sequence[str] = (), own_text: str | None = None
+) -> Space:
     """The space of this name or in this file (which ends in .yaml), with `overrides` like `budget.trials=20`.
 
-    Its seeds are read too. Raises SpaceError.
+    `own_text` is the path of a text that takes the place of its tasks, before the overrides. Its seeds are
+    read too. Raises SpaceError, and DataError for the text.
     """
+    if own_text is not None:
+        overrides = [*text_overrides(load_space(name_or_path), own_text), *overrides]
     given = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and not given.endswith(SUFFIXES) and not set(given) & {"/", os.sep}:
         return parse_space(source_of(given), f"{given}.yaml", overrides, Path(), check=True)

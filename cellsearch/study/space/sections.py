@@ -1,7 +1,6 @@
 """The sections of a search space: the tree of its YAML in, checked values or a located SpaceError out."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +23,7 @@ from cellsearch.study.space.model import (
     Space,
     Strategy,
 )
-from cellsearch.study.space.stages import NAME, Stages, filter_of, name_of, tasks_of, training_of
+from cellsearch.study.space.stages import Stages, filter_of, name_of, named_after, tasks_of, training_of
 from cellsearch.study.space.validators import (
     distinct,
     items,
@@ -63,7 +62,9 @@ def read_space(root: Node, source: str, file: str, folder: Path | None, check: b
     grid = read(Grid, "grid", Grid())
     training = faults.take(Training(), training_of, section("training"), "training", None)
     seeds, baseline = faults.take((SEEDS, BASELINE), _seeds, pairs, folder or Path(), check)
-    name = faults.take("", name_of, section("name"), "name") if "name" in pairs else _named_after(file)
+    name = (
+        faults.take("", name_of, section("name"), "name") if "name" in pairs else named_after(Path(file).stem)
+    )
     about = faults.take("", text, section("about"), "about") if "about" in pairs else ""
     strategy = faults.take(Strategy(), _strategy, section("strategy"))
     mutation = faults.take(MutationSpec(), _mutation, section("mutation"))
@@ -88,12 +89,6 @@ def read_space(root: Node, source: str, file: str, folder: Path | None, check: b
         budget,
         source,
     )
-
-
-def _named_after(file: str) -> str:
-    """The name of a space in this file."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file).stem).strip("-_.")[:99]
-    return name if NAME.match(name) else "space"
 
 
 def label(seed: str) -> str:

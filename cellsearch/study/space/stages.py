@@ -49,6 +49,12 @@ def name_of(node: Node, what: str) -> str:
     return value
 
 
+def named_after(word: str) -> str:
+    """The nearest name to `word`."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip("-_.")[:99]
+    return name if NAME.match(name) else "space"
+
+
 def training_of(node: Node, path: str, base: Training | None) -> Training:
     """The schedule. Rungs that stand here come before its last epoch; of those of `base` the ones that do are
     taken."""

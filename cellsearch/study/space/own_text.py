@@ -1,0 +1,46 @@
+"""A space on a text of one's own: a bundled or own space in, overrides out that put the text in place of its
+tasks."""
+
+from pathlib import Path
+
+from cellsearch.errors import DataError, printable
+from cellsearch.study.space.model import Space
+from cellsearch.study.space.stages import named_after
+from cellsearch.study.space.yaml_emit import flow
+from cellsearch.study.space.yaml_text import Plain
+from cellsearch.tasks.files import exists, read_text
+
+LEAST = 10_000  # characters; a fifth of them to validate on gives an accuracy a standard error of 0.01
+VALID = 5_000  # characters to validate on, where a text has enough: a standard error of 0.007
+SHARES = (0.1, 0.2)  # of a text to validate on, and to test on, at least and at most
+
+
+def text_overrides(space: Space, path: str) -> list[str]:
+    """Overrides of `space` that replace its tasks by the task `text` on the file `path`, and its name.
+
+    Parts are as long as those of the space's longest task, so that a search takes as long as one of `space`,
+    and shorter where the text is. Raises DataError where the text is missing, binary or too short.
+    """
+    shown = printable(path, 300)
+    if not path or not exists(Path(path)):
+        raise DataError(f"there is no file {shown or 'without a name'}\ncheck the path after --text")
+    text = read_text(Path(path), "the text after --text")
+    if "\0" in text:
+        raise DataError(f"{shown} is a binary file: it holds NUL characters\ngive --text a text in UTF-8")
+    if len(text) < LEAST:
+        raise DataError(
+            f"{shown} has {len(text):,} characters, too few to rank cells on\ngive --text at least {LEAST:,}"
+        )
+    share = round(min(SHARES[1], max(SHARES[0], VALID / len(text))), 3)
+    options: dict[str, Plain] = {
+        "path": str(Path(path).absolute()), "valid_fraction": share, "test_fraction": share,
+        **{part: _longest(space, part) for part in ("train", "valid", "test")},
+    }  # fmt: skip
+    name = named_after(f"{Path(path).stem[:60]}-{space.name[:38]}")
+    return [f"tasks={flow([{'name': 'text', 'options': options}])}", f"name={flow(name)}"]
+
+
+def _longest(space: Space, part: str) -> Plain:
+    """The greatest size that a task of the space gives to a part; None where none names one."""
+    sizes = [stage.options[part] for stage in space.tasks]
+    return max((size for size in sizes if isinstance(size, int)), default=None)
