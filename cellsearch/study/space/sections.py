@@ -23,7 +23,15 @@ from cellsearch.study.space.model import (
     Space,
     Strategy,
 )
-from cellsearch.study.space.stages import Stages, filter_of, name_of, named_after, tasks_of, training_of
+from cellsearch.study.space.stages import (
+    Stages,
+    countable,
+    filter_of,
+    name_of,
+    named_after,
+    tasks_of,
+    training_of,
+)
 from cellsearch.study.space.validators import (
     distinct,
     items,
@@ -60,6 +68,7 @@ def read_space(root: Node, source: str, file: str, folder: Path | None, check: b
         return faults.take(base, record, kind, section(key), key)
 
     grid = read(Grid, "grid", Grid())
+    faults.take(None, countable, section("grid"), "grid", grid)
     training = faults.take(Training(), training_of, section("training"), "training", None)
     seeds, baseline = faults.take((SEEDS, BASELINE), _seeds, pairs, folder or Path(), check)
     name = (

@@ -6,6 +6,7 @@ In: nodes of the YAML. Out: checked values, or a SpaceError that holds all error
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -38,6 +39,7 @@ from cellsearch.tasks.options import paths
 from cellsearch.train.settings import Grid, Training
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?\Z", re.ASCII)  # a file name everywhere
+MOST_SETTINGS = 1_000_000  # of a grid; the paper's has 1,680
 
 
 def name_of(node: Node, what: str) -> str:
@@ -68,6 +70,14 @@ def training_of(node: Node, path: str, base: Training | None) -> Training:
         because = f"no setting is trained beyond epoch {last} (max_epochs)"
         raise error(at.span, f"the rung at epoch {late} decides nothing: {because}", "remove it")
     return replace(found, rungs=tuple(rung for rung in found.rungs if rung < last))
+
+
+def countable(node: Node, what: str, grid: Grid) -> None:
+    """A SpaceError where a grid has more settings than a study records in reasonable time."""
+    size = prod(len(getattr(grid, field.name)) for field in fields(grid))
+    if size > MOST_SETTINGS:
+        message = f"{named(what)} makes a grid of {size:,} settings"
+        raise error(node.span, message, f"leave values out: at most {MOST_SETTINGS:,} settings")
 
 
 def _rungs(node: Node, what: str) -> tuple[int, ...]:
@@ -101,6 +111,7 @@ class Stages:
             name = f"{path}.parameters"
             sizes = faults.take((), typed, pairs["parameters"], name, tuple[int, ...], own)
             grid = replace(grid, parameters=sizes)
+            faults.take(None, countable, pairs["parameters"], name, grid)
         if "training" in pairs:
             training = faults.take(training, training_of, pairs["training"], f"{path}.training", training)
         return task, options, grid, training

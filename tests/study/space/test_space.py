@@ -82,6 +82,8 @@ BAD = [
     ("'grid.learning_rate' is -1",                SMALL.replace("1e-3", "-1"), 5, 46),
     ("0.5 stands twice in 'grid.learning_rate'",    SMALL.replace("1e-3", "0.50"), 5, 46),
     ("'grid.layers' is 1.5, not a whole number",  SMALL.replace("[1, 2]", "[1, 1.5]"), 5, 80),
+    ("'grid' makes a grid of 16,000,000 settings", with_line("").replace("init_scale: [1], learning_rate: [0.5, 1e-3], max_norm: [5]", f"init_scale: {[*range(1, 401)]}, learning_rate: {[*range(1, 101)]}, max_norm: {[*range(1, 201)]}"), 5, 7),
+    ("'tasks.0.parameters' makes a grid of 4,000,000", SMALL.replace("options:", f"parameters: {[*range(1000, 2000)]}\n    options:").replace("init_scale: [1]", f"init_scale: {[*range(1, 1001)]}"), 4, 17),
     ("'grid.layers' is empty",                    SMALL.replace("[1, 2]", "[]"), 5, 76),
     ("'grid.layers' has more than 1,000 items",   SMALL.replace("[1, 2]", str(list(range(1001)))), 5, 76),
     ("'training.dtype' cannot be 'float16'",      with_line("training: {dtype: float16}\n"), 6, 19),

@@ -1,0 +1,107 @@
+"""Random command lines: each ends with 0, 1 or 2, a message where it is not 0, and within bounded time.
+
+Verbs that train, listen or place workers are replaced: of them the words alone are read.
+"""
+
+import argparse
+import importlib
+import shlex
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.conftest import Run
+
+from cellsearch.cli.arguments import _parser
+from cellsearch.cli.verbs import VERBS
+from cellsearch.errors import RunError
+from cellsearch.study.space import source_of
+
+SECONDS = 2.0  # of CPU time for one command
+READING = (
+    "status",
+    "leaderboard",
+    "show",
+    "check",
+    "export",
+    "import",
+    "migrate",
+    "cells",
+    "tasks",
+    "spaces",
+)
+SEARCHING = ("api.run", "run_forecast", "run_replay", "agent.join")  # of the module of search and worker
+WORDS = [
+    "gru", "lstm", "mut1", "quick", "gates", "quik", "s", "s:1", "s:99", "s:m3", "nosuch:1", "cafe", "0123456789ab",
+    "my.yaml", "bad.yaml", "my.cell", "bad.cell", "gone.cell", ".", "..", "/", "/dev/null", "results", "results/s/study.db",
+    "sqlite:///results/s/study.db", "sqlite:///gone.db", "postgresql://user:secret@localhost:1/x", "mysql://x", "://",
+    "xml", "text", "0", "1", "-1", "10", "1e9", "1e99", "2h", "0s", "1.5", "all", "cpu", "cuda:99", "torch,latex", "torch,",
+    "i", "f,i", "none", "parameters", "nodes", "=", "a=b", "budget.trials=3", "tasks.0.options.train=10", "a.b.c=[", "",
+    " ", "-", "--", "-h", "--help", "--version", "--jsn", "é", "\x1b[31mred", "\u202e", "x" * 5_000, "a\0b", "%s{}",
+]  # fmt: skip
+TEXTS = {
+    "my.cell": "cell my(x; h)\nh' = tanh[x, h]\n",
+    "bad.cell": "cell bad(x; h)\nh' = tan[x, h]\n",
+    "my.yaml": "tasks: [{name: xml, options: {train: 2000, valid: 500, test: 500}}]\n",
+    "bad.yaml": "tasks: [{name: xlm}]\nbudget: {trials: -1}\n",
+}
+
+
+def drawn(rng: np.random.Generator, options: dict[str, list[str]]) -> list[str]:
+    """A verb with a few of its options, and words where values may stand."""
+    verb = str(rng.choice(sorted(options)))
+    words = [verb] if rng.random() < 0.97 else []
+    for _ in range(int(rng.integers(0, 4))):
+        words.append(WORDS[rng.integers(len(WORDS))])
+    for _ in range(int(rng.integers(0, 4))):
+        at = int(rng.integers(len(words) + 1)) if rng.random() < 0.2 else len(words)
+        words.insert(at, str(rng.choice(options[verb])))
+        if rng.random() < 0.6:
+            words.insert(at + 1, WORDS[rng.integers(len(WORDS))])
+    return words
+
+
+@pytest.mark.parametrize(
+    ("commands", "seed"),
+    [(200, 1), *(pytest.param(500, seed, marks=pytest.mark.long) for seed in range(2, 6))],
+)
+def test_any_command_line_ends_cleanly(
+    commands: int, seed: int, run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for verb in VERBS:
+        module = importlib.import_module(f"cellsearch.cli.{verb.module}")
+        if verb.name not in (*READING, "search", "worker"):
+            monkeypatch.setattr(module, f"run_{verb.name}", lambda args, terminal: 0)
+
+    def refuse(*_: object, **__: object) -> int:
+        raise RunError("not started in this test")
+
+    for name in SEARCHING:
+        monkeypatch.setattr(f"cellsearch.cli.search.{name}", refuse)
+    monkeypatch.setattr("cellsearch.cli.listing._agreements", lambda terminal: ({}, 0.0))
+    for name, text in TEXTS.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "my2.yaml").write_text(source_of("quick"))
+    for words in (["check", "my.cell"], ["export", "gru"], ["show", "s:1"], ["check", "my.yaml"], ["status"]):
+        assert run(*words).code == 0  # what is loaded once
+    _, parsers = _parser()
+    options = {
+        name: sorted(option for action in parser._actions for option in action.option_strings)
+        for name, parser in parsers.items()
+    }
+    assert isinstance(parsers["search"], argparse.ArgumentParser)
+    rng = np.random.default_rng(seed)
+    codes = {0: 0, 1: 0, 2: 0}
+    for _ in range(commands):
+        words = drawn(rng, options)
+        shown = shlex.join(words)
+        begin = time.process_time()
+        done = run(*words)
+        assert time.process_time() - begin < SECONDS, shown
+        assert done.code in codes, shown
+        codes[done.code] += 1
+        assert "Traceback" not in done.err and "defect" not in done.err, f"{shown}\n{done.err}"
+        assert done.code == 0 or done.err.strip(), shown
+        assert "\x1b" not in done.out + done.err and "secret" not in done.out + done.err, shown
+    assert min(codes.values()) > commands / 20
