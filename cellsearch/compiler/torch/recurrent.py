@@ -18,7 +18,8 @@ from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run.layout import Layout, layout, view
 from cellsearch.compiler.run.stack import check_stack, first, reads_below
 from cellsearch.compiler.run.structures import initialise
-from cellsearch.compiler.torch import sequences, states
+from cellsearch.compiler.torch import sequences
+from cellsearch.compiler.torch import states as carried
 from cellsearch.compiler.torch.autograd import run
 from cellsearch.compiler.torch.layer_function import autocast_is_on, plain
 from cellsearch.dsl.graph import Cell, uses_raw_x
@@ -47,7 +48,7 @@ class _Derived:
     """What follows from cells and widths."""
 
     levels: tuple[_Level, ...]
-    form: states.Form
+    form: carried.Form
 
 
 def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool) -> _Derived:
@@ -60,7 +61,7 @@ def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool)
     lowered = [level.lay.plan.cell for level in levels]
     looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
     names = tuple(s.name for s in cells[0].states)
-    return _Derived(tuple(levels), states.Form(names, looks, any(c.clock for c in cells)))
+    return _Derived(tuple(levels), carried.Form(names, looks, any(c.clock for c in cells)))
 
 
 class Recurrent(nn.Module):
@@ -166,7 +167,7 @@ class Recurrent(nn.Module):
             raise CellError(f"{self!r}: {error}") from None
         with plain(given.rows.device):
             rows, last = self._run(given, begun, start)
-        return given.outputs(rows), states.give(self._derived.form, last, start, given)
+        return given.outputs(rows), carried.give(self._derived.form, last, start, given)
 
     def _read(self, x: Any, states: Any) -> tuple[sequences.Sequences, list[list[Tensor]], Tensor]:
         """The input, where each layer and direction starts, and the number of the first step, [B]."""
@@ -175,14 +176,14 @@ class Recurrent(nn.Module):
         if weight is not None:
             if autocast_is_on(given.rows.device):
                 given = replace(given, rows=given.rows.to(weight.dtype))
-                states = states.cast(states, weight.dtype)
-            states.check_like("the input", given.rows, weight, "the weights")
+                states = carried.cast(states, weight.dtype)
+            carried.check_like("the input", given.rows, weight, "the weights")
         begun = [
             [v[0] for v in first(level.lay, 1, given.batch, given.rows)]
             for level in self._derived.levels
             for _ in range(1 + self.bidirectional)
         ]
-        return given, *states.read(self._derived.form, states, begun, given)
+        return given, *carried.read(self._derived.form, states, begun, given)
 
     def _run(
         self, given: sequences.Sequences, begun: list[list[Tensor]], start: Tensor
