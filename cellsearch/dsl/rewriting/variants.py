@@ -30,7 +30,7 @@ from cellsearch.dsl.parts import name_of
 from cellsearch.dsl.rewriting.reach import hears, without_dead
 from cellsearch.dsl.rewriting.substitute import Rewriting, rewritten
 from cellsearch.dsl.roles import LETTERS, Gate, gates
-from cellsearch.errors import CellError
+from cellsearch.errors import CellError, printable
 
 #: Gates that look at a memory state where there are peepholes, and those that decide about one.
 _SEEING = ("input", "forget", "coupled", "output")
@@ -225,8 +225,10 @@ def find_gate(cell: Cell, word: str) -> Gate:
             return fits[0]
         if fits:
             names = ", ".join(g.name or "an unnamed one" for g in fits)
-            raise CellError(f"cell {cell.name} has more than one gate {word}: {names}; name one of them")
-    raise CellError(f"cell {cell.name} has no gate {word}{_listed(cell)}")
+            raise CellError(
+                f"cell {cell.name} has more than one gate {printable(word, 40)}: {names}; name one of them"
+            )
+    raise CellError(f"cell {cell.name} has no gate {printable(word, 40)}{_listed(cell)}")
 
 
 def _listed(cell: Cell) -> str:
