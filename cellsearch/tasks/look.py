@@ -8,10 +8,11 @@ from typing import Any
 from cellsearch.tasks.files import probe
 from cellsearch.tasks.table import PARTS, build, parse_options, task
 
-MOST_SYMBOLS = 4_000_000  # generated in full; of larger tasks a sample is generated: 0.4 s of CPU time
+MOST_SYMBOLS = 4_000_000  # generated in full, within 0.4 s of CPU time; of larger tasks a sample is generated
+ROW = 1_000  # symbols of a row of a sample, so that it has whole examples
 MOST_BYTES = (
     16 * 2**20
-)  # read in full; larger files are opened and their start is read: 2.5 s for one of words
+)  # read in full, as words within 2.5 s; larger files are opened and their start is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def look(name: str, options: Mapping[str, object], *, batch: int, seed: int, dat
     size = sum(probe(path, f"the text of task '{name}'") for path in row.files(parsed, data))
     if size > MOST_BYTES:
         return Look({}, None, size, "opened, and read in full by a search alone")
-    chosen = parsed if row.files(parsed, data) else _smaller(parsed)
+    chosen = parsed if row.files(parsed, data) else _smaller(parsed, batch)
     found = build(name, asdict(chosen), batch=batch, seed=seed, data=data)
     sizes = {part: getattr(found, part).inputs.size for part in PARTS}
     if chosen == parsed:
@@ -43,11 +44,10 @@ def look(name: str, options: Mapping[str, object], *, batch: int, seed: int, dat
     return Look(sizes, found.vocabulary, 0, "a sample, since the whole is large")
 
 
-def _smaller(options: Any) -> Any:
-    """The options with parts of at most MOST_SYMBOLS together."""
+def _smaller(options: Any, batch: int) -> Any:
+    """The options with parts of at most MOST_SYMBOLS together, or of ROW symbols a row."""
     wanted = {part: getattr(options, part) for part in PARTS}
     if not all(isinstance(value, int) for value in wanted.values()) or sum(wanted.values()) <= MOST_SYMBOLS:
         return options
-    return replace(
-        options, **{part: min(value, MOST_SYMBOLS // len(PARTS)) for part, value in wanted.items()}
-    )
+    most = max(MOST_SYMBOLS // len(PARTS), ROW * batch)
+    return replace(options, **{part: min(value, most) for part, value in wanted.items()})

@@ -1,5 +1,6 @@
 """`cellsearch cells`, `tasks`, `spaces` and `check`: what there is, and whether a file is right."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
         "in/my.yaml:4:35: option 'valid' of task 'memorize' is 5 symbols: too few for 20 rows. Raise it, or lower the batch.",
     ]
     assert done.err.endswith("\n3 errors\n")
+
+    many = "".join(f"  - {{name: t{k}, task: xml, options: {{train: 90000000}}}}\n" for k in range(100))
+    space.write_text(f"tasks:\n{many}")
+    begin = time.process_time()
+    told = run("check", "in/my.yaml", "--json").json["data"]
+    assert time.process_time() - begin < 10
+    assert "a sample" in told["t0"]["note"] and "not looked at" in told["t99"]["note"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.model import FILTER, Filter, Space, TaskStage
 from cellsearch.study.space.yaml_text import parse
 from cellsearch.tasks import TASKS
-from cellsearch.tasks.look import Look, look
+from cellsearch.tasks.look import MOST_BYTES, MOST_SYMBOLS, Look, look
 from cellsearch.tasks.options import paths
 
+MOST = 2 * (MOST_SYMBOLS + MOST_BYTES)  # symbols and bytes; of a space with more the rest is not looked at
 SEED = 1  # of generated data, whose sizes do not depend on it
 
 
@@ -21,10 +22,15 @@ def looks(space: Space, file: str, data: Path | None) -> Mapping[str, Look]:
     first: dict[str, Filter | TaskStage] = {FILTER: space.filter} if space.filter else {}
     stages = first | {f"tasks.{k}": task for k, task in enumerate(space.tasks)}
     found = {}
+    spent = 0
     for key, stage in stages.items():
         name = stage.name if isinstance(stage, TaskStage) else FILTER
+        if spent > MOST:
+            found[name] = Look({}, None, 0, "not looked at, because those before are large")
+            continue
         try:
             found[name] = look(stage.task, stage.options, batch=stage.training.batch, seed=SEED, data=data)
+            spent += sum(found[name].sizes.values()) + found[name].size
         except DataError as error:
             given = [option for option in paths(TASKS[stage.task].options) if stage.options[option]]
             place = place_of(space.source, file, ".".join([key, "options", *given[:1]]))
