@@ -67,6 +67,7 @@ def test_of_a_text_that_is_none_there_is_one_message(run: Run, tmp_path: Path, b
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * LEAST)
     (tmp_path / "short.txt").write_text("x" * (LEAST - 1))
     (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "new\nline.txt").write_text(LINE * 1_000)
     for file, what, remedy in (
         ("gone.txt", "there is no file gone.txt", "check the path after --text"),
         ("", "there is no file", "check the path"),
@@ -75,6 +76,7 @@ def test_of_a_text_that_is_none_there_is_one_message(run: Run, tmp_path: Path, b
         ("latin.txt", "is not UTF-8 (byte 0xe9 at offset 3)", "iconv"),
         ("short.txt", "short.txt has 9,999 characters, too few", "give --text at least 10,000"),
         ("empty.txt", "is empty", "Give a file with text"),
+        ("new\nline.txt", r"new\nline.txt: a space cannot hold this name", "rename it"),
     ):
         done = run("search", "quick", "--text", file)
         assert (done.code, done.out) == (1, "")

@@ -24,6 +24,10 @@ def text_overrides(space: Space, path: str) -> list[str]:
     shown = printable(path, 300)
     if not path or not exists(Path(path)):
         raise DataError(f"there is no file {shown or 'without a name'}\ncheck the path after --text")
+    if not path.isprintable():
+        raise DataError(
+            f"{shown}: a space cannot hold this name of a file\nrename it, without odd characters"
+        )
     text = read_text(Path(path), "the text after --text")
     if "\0" in text:
         raise DataError(f"{shown} is a binary file: it holds NUL characters\ngive --text a text in UTF-8")
