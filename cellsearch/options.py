@@ -1,8 +1,8 @@
 """Options: declared once as fields of a frozen dataclass, checked and listed from there.
 
 A field made by `option` carries its default, its range or choices, and the reason as metadata. The options of
-tasks and the keys of a search space are such fields; whoever reads them asks `admitted` whether a value may
-stand, and words the refusal for its place (a Python call, or a line of a YAML file).
+tasks and the keys of a search space are such fields. Their readers ask `admitted` whether a value is allowed,
+and word the refusal for its place: a Python call, or a line of a YAML file.
 """
 
 import dataclasses
@@ -18,11 +18,14 @@ Range = tuple[float, float]  # both ends allowed
 
 
 class Refused(CellsearchError):
-    """A value that an option does not admit; `allowed` says in words what it does."""
+    """A value that an option does not admit; `allowed` says in words what it does.
 
-    def __init__(self, allowed: str, in_range: bool) -> None:
+    `out_of_range`: the value is of the right kind, but is not in the range or not among the choices.
+    """
+
+    def __init__(self, allowed: str, out_of_range: bool) -> None:
         super().__init__(f"allowed: {allowed}")
-        self.allowed, self.in_range = allowed, in_range  # in_range: the kind of the value is wrong
+        self.allowed, self.out_of_range = allowed, out_of_range
 
 
 @dataclass(frozen=True, slots=True)

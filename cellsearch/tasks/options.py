@@ -70,7 +70,7 @@ def _checked(value: object, hint: Any, metadata: Mapping[str, Any], name: str) -
         if known := metadata["choices"]:
             hint = suggestion(value, known)
             message = f"{name} is {shown(value)}; it must be one of {', '.join(known)}.{hint}"
-        elif refused.in_range:
+        elif refused.out_of_range:
             message = f"{name} is {shown(value)}; it must be {refused.allowed}."
         else:
             message = f"{name} must be {refused.allowed}, not {shown(value)}."

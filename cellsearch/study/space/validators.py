@@ -129,7 +129,7 @@ def _number(node: Node, what: str, noun: str, read: Callable[..., Any], *rest: o
     try:
         return read(node.content, *rest)
     except Refused as refused:
-        wrong = "out of range" if refused.in_range else f"not {noun}"
+        wrong = "out of range" if refused.out_of_range else f"not {noun}"
         message = f"{named(what)} is {shown(node)}, {wrong}"
         raise error(node.span, message, f"write {refused.allowed}") from None
 
