@@ -2,11 +2,12 @@
 
 Each folder imports only from those above it in this list:
 
+    states       kinds of work items and how they end
     system       processes and signals of the operating system
     mutation     children of a cell
-    space        a search space: YAML text -> a frozen `Space`
     scoring      scores of cells, and Pareto fronts
     strategies   what a trial evaluates: refine or propose, which parent, which settings
+    space        a search space: YAML text -> a frozen `Space`
     tables       our tables beside Optuna's: the database, records of cells, stages and work items
     storage      the Optuna side: storage, sampler, pruner, and a trial from `ask` to `tell`
     migrations   studies of earlier versions

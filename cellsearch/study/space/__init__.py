@@ -31,10 +31,10 @@ from cellsearch.study.space.model import (
     Budget,
     Filter,
     Space,
-    Strategy,
     TaskStage,
     grids,
 )
+from cellsearch.study.strategies.parents import Strategy
 
 __all__ = [
     "FILTER",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from cellsearch.options import Option, fields_of, listed
 from cellsearch.study.mutation.spec import Limits, MutationSpec
-from cellsearch.study.space.model import Budget, Filter, Space, Strategy, TaskStage
+from cellsearch.study.space.model import Budget, Filter, Space, TaskStage
+from cellsearch.study.strategies import Strategy
 from cellsearch.train.settings import Grid, Training
 
 

@@ -12,6 +12,7 @@ from cellsearch.options import option
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.study.space.yaml_emit import emit
 from cellsearch.study.space.yaml_text import Plain
+from cellsearch.study.strategies.parents import Strategy
 from cellsearch.tasks import TASKS
 from cellsearch.train.settings import Grid, Training
 
@@ -26,89 +27,6 @@ STAGE_KEYS = {
     "parameters": "sizes of the models of this stage",
     "training": "training of this stage; keys left out are those of the section training",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """How the search chooses."""
-
-    name: str = option(
-        "jozefowicz2015",
-        "where new cells come from. jozefowicz2015: refine or mutate one of the best [3.1]; evolution: "
-        "regularised evolution (Real et al. 2019); random: mutate the seeds without choosing",
-        choices=("jozefowicz2015", "evolution", "random"),
-    )
-    list: int = option(100, "number of best cells that are refined and mutated [3.1]", low=1, high=MANY)
-    refine: float = option(
-        0.23,
-        "share of trials that refine a cell instead of mutating one. Not said; the totals of [3.4] imply 0.21"
-        " to 0.25: 220,000 settings of 1,000 cells past the filter, 20 to 60 for a new cell and 60 for a "
-        "refinement, make 2,500 to 3,300 refinements beside 10,000 proposals",
-        low=0,
-        high=1,
-    )
-    settings: int = option(20, "settings of each task in one trial [3.1]", low=1, high=MANY)
-    threshold: float = option(
-        0.9,
-        "share of the baseline's best accuracy above which a new cell goes on to the next task [3.1]",
-        low=0,
-        high=1,
-    )
-    baseline: str = option(
-        "frozen",
-        "frozen: the unit of scores stays once the baseline's settings are done; live: a seed that improves "
-        "moves all scores. Not said; frozen, so that a score that was shown does not move",
-        choices=("frozen", "live"),
-    )
-    enough: int = option(
-        420,
-        "settings on a task above which a parent passes its best ones on to its children [3.3]",
-        low=1,
-        high=MANY,
-    )
-    best: int = option(100, "number of best settings that a parent passes on [3.3]", low=1, high=MANY)
-    margin: float = option(
-        0.02,
-        "a task is dropped unless the baseline's accuracy is above that of a predictor without memory by more"
-        " than this, because it would rank nothing (not of the paper)",
-        low=-1,
-        high=1,
-    )
-    failures: int = option(
-        10, "failed trials in a row that end a search (not of the paper)", low=1, high=MANY
-    )
-    population: int = option(
-        100, "of evolution: the most recent cells past the filter, P of Real et al. (2019)", low=1, high=MANY
-    )
-    sample: int = option(
-        25,
-        "of evolution: size of the sample whose best cell is mutated, S of Real et al. (2019)",
-        low=1,
-        high=MANY,
-    )
-    walk: tuple[int, int] = option(
-        (1, 8),
-        "of random: fewest and most mutations of a seed",
-        low=1,
-        high=1_000,
-        allowed="[fewest, most], whole numbers from 1 to 1,000",
-    )
-    sampler: str = option(
-        "chance",
-        "source of settings. chance is the paper's rule [3.3]; the others are samplers of Optuna that know "
-        "the results of the cell and its parent",
-        choices=("chance", "tpe", "tpe_independent"),
-    )
-    rank: str = option(
-        "score",
-        "order of the list. score [3.1]; pareto: fronts of score and cost, the best front first",
-        choices=("score", "pareto"),
-    )
-    cost: str = option(
-        "parameters",
-        "cost of a cell: a count of one layer of limits.width units",
-        choices=("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
-    )
 
 
 @dataclass(frozen=True, slots=True)

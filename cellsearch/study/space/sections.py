@@ -21,7 +21,6 @@ from cellsearch.study.space.model import (
     SEEDS,
     Budget,
     Space,
-    Strategy,
 )
 from cellsearch.study.space.stages import (
     Stages,
@@ -46,6 +45,7 @@ from cellsearch.study.space.validators import (
     word,
 )
 from cellsearch.study.space.yaml_text import Node, error
+from cellsearch.study.strategies.parents import Strategy
 from cellsearch.train.settings import Grid, Training
 
 T = TypeVar("T")

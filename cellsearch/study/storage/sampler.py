@@ -40,7 +40,6 @@ from cellsearch.study import strategies
 from cellsearch.study.mutation.mutate import breed
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.study.space import Space, check_seeds, load_space
-from cellsearch.study.space.model import Strategy
 from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import (
     PREFIX,
@@ -52,7 +51,7 @@ from cellsearch.study.storage.attributes import (
     write,
 )
 from cellsearch.study.storage.trial_view import TrialView
-from cellsearch.study.strategies import Decision, NothingLeft, Propose, View
+from cellsearch.study.strategies import Decision, NothingLeft, Propose, Strategy, View
 
 
 def breeding(mutation: MutationSpec, limits: Limits) -> Propose:

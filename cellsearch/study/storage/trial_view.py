@@ -22,9 +22,9 @@ from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.mutation.spec import Limits
 from cellsearch.study.scoring import fronts
 from cellsearch.study.scoring.ranking import Origin, Standing
-from cellsearch.study.space.model import Strategy
 from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import RECORD
+from cellsearch.study.strategies import Strategy
 
 
 class Entry(NamedTuple):

@@ -4,7 +4,7 @@
 Nothing here evaluates or records.
 """
 
-from cellsearch.study.strategies.parents import DRAWS, STRATEGIES, Way, decide, refining
+from cellsearch.study.strategies.parents import DRAWS, STRATEGIES, Strategy, Way, decide, refining
 from cellsearch.study.strategies.settings import Pools, Result, draw, sources, top
 from cellsearch.study.strategies.view import Decision, NothingLeft, Propose, View
 
@@ -16,6 +16,7 @@ __all__ = [
     "Pools",
     "Propose",
     "Result",
+    "Strategy",
     "View",
     "Way",
     "decide",

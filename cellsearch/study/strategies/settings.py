@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from cellsearch.study.space import Strategy
+from cellsearch.study.strategies.parents import Strategy
 
 Result = tuple[str, float | None]  # a setting and its accuracy; None: it diverged
 Pools = Sequence[tuple[int, Sequence[str]]]  # numbers of settings, and the settings they are drawn from

@@ -16,7 +16,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import CellError
-from cellsearch.options import choices
+from cellsearch.options import choices, listed
 from cellsearch.study import strategies
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.scoring.ranking import Best, Origin, Standing
@@ -348,3 +348,12 @@ def test_the_words_of_the_space_are_those_of_the_tables() -> None:
     assert choices(Strategy, "sampler") == ("chance", *SAMPLERS)
     assert set(choices(Strategy, "cost")) == set(MEASURES)
     assert {field.name for field in fields(Limits)} == {*MEASURES, "width"}
+
+
+def test_a_row_of_the_table_is_all_that_a_strategy_needs() -> None:
+    """The option, its help and its choices follow from the table; so do what refines and what inherits."""
+    assert choices(Strategy, "name") == tuple(STRATEGIES)
+    (name,) = (option for option in listed(Strategy) if option.name == "name")
+    for word, way in STRATEGIES.items():
+        assert f"{word}: {way.about}" in name.about
+        assert (strategies.refining(Strategy(name=word, refine=0.5)) > 0) == way.refines
