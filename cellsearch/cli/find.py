@@ -23,6 +23,7 @@ from cellsearch.report.words import plural
 from cellsearch.study.mutation.operators import words_of
 
 if TYPE_CHECKING:
+    from cellsearch.study.leaderboard.board import Row
     from cellsearch.study.tables.cellrecords import Record
     from cellsearch.study.tables.schema import Store
 
@@ -40,6 +41,8 @@ class Found:
     provenance: Mapping[str, object] = field(default_factory=dict)  # what a search knows of it
     parent: str = ""  # in the search, by name
     edits: tuple[str, ...] = ()  # of the parent, in words
+    row: "Row | None" = None  # of the leaderboard of its search
+    study: str = ""  # the name of that
 
 
 def find_cell(word: str, storage: str | None = None) -> Found:
@@ -65,7 +68,6 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
     from cellsearch.report.provenance import provenance
     from cellsearch.study import studies
     from cellsearch.study.leaderboard import board
-    from cellsearch.study.tables import cellrecords
 
     study = studies.opened(name, storage)
     row, ranks = board.find(study.store, study.space, place)
@@ -75,11 +77,9 @@ def _ranked(name: str, place: str, storage: str | None) -> Found:
             f"the search '{name}' has no cell {printable(place, 60)}\n"
             f"{there}; see `cellsearch leaderboard {name} --all`"
         )
-    standing = f"rank {row.rank}" if row.rank is not None else row.status
     known = provenance(row, study.facts, study.space)
-    (record,) = cellrecords.recorded_cells(study.store, [row.fingerprint])
-    found = Found(parse(row.text, f"{name}:{place}"), f"{standing} in {name}", known)
-    return replace(found, **_descent(study.store, record))
+    cell, origin = parse(row.text, f"{name}:{place}"), f"{row.standing} in {name}"
+    return Found(cell, origin, known, row.parent_name, row.edits, row)
 
 
 def _descent(store: "Store", record: "Record") -> dict[str, Any]:
@@ -98,7 +98,10 @@ def _by_letters(letters: str, storage: str | None) -> Found:
     for mark, candidate in _in_studies(letters, storage).items():
         found.setdefault(mark, candidate)
     if len(found) == 1:
-        return next(iter(found.values()))
+        ((mark, one),) = found.items()
+        ranked = _ranked(one.study, one.cell.name, storage) if one.study else one
+        same = ranked.row is not None and ranked.row.fingerprint == mark  # else it counts as another cell
+        return ranked if same else one
     if not found:
         raise RunError(
             f"no cell has a fingerprint that begins with {letters}\n"
@@ -119,6 +122,6 @@ def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for store in studies.stores(storage):
         for record in cellrecords.matching(store, letters):
-            one = Found(parse(record.text), f"in {store.name}")
+            one = Found(parse(record.text), f"in {store.name}", study=store.name)
             found.setdefault(record.fingerprint, replace(one, **_descent(store, record)))
     return found

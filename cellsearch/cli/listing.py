@@ -1,6 +1,7 @@
 """`cellsearch cells`, `tasks` and `spaces`: what there is."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,8 @@ from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.options import Option
-from cellsearch.report.columns import Column, cut, table, text, width_of, wrapped
+from cellsearch.report.columns import Column, column, cut, table, text, width_of, wrapped
+from cellsearch.report.equations import in_short
 from cellsearch.study import space as spaces
 from cellsearch.study.space.keys import sections
 from cellsearch.study.space.model import plain
@@ -40,6 +42,22 @@ def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
             for name, cell, entry in found
         ]  # fmt: skip
         terminal.json({"cells": rows})
+        return 1 if wrong else 0
+    if args.format:
+        described = [describe(cell) for _, cell, _ in found]
+        columns = [
+            column("cell", [name for name, _, _ in found]),
+            column("year", [entry.year for _, _, entry in found]),
+            column("authors", [entry.authors for _, _, entry in found]),
+            column("states", [len(cell.states) for _, cell, _ in found]),
+            column("matrices", [d.matrices for d in described]),
+            column("gates", [len(d.gates) for d in described]),
+            column("peepholes", [len(d.peepholes) for d in described]),
+            *([column("difference", [worst[name] for name, _, _ in found], ".0e")] if args.check else []),
+            column("checked", [", ".join(entry.checked) for _, _, entry in found]),
+            column("equations", [in_short(show(cell)) for _, cell, _ in found], code=True),
+        ]
+        terminal.table(columns, args.format)
         return 1 if wrong else 0
     columns = [
         Column("cell", [text(name, "bold") for name, _, _ in found]),
@@ -91,11 +109,38 @@ def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         terminal.json({"tasks": [_task_json(task) for task in chosen]})
         return 0
+    if args.format:
+        terminal.table(_task_columns(chosen, options=args.name is not None), args.format)
+        return 0
     for k, task in enumerate(chosen):
         terminal.print([text("")] * (k > 0) + _task(task, terminal.out.width, options=args.name is not None))
     if args.name is None:
         _hint(terminal, "with every default and range: cellsearch tasks NAME")
     return 0
+
+
+def _task_columns(tasks: Sequence[Task], options: bool) -> list[Column]:
+    """The tasks as a table, or the options of one."""
+    if not options:
+        names = [", ".join(option.name for option in task.listed) for task in tasks]
+        facts = {"task": [t.name for t in tasks], "about": [t.about for t in tasks]}
+        facts |= {"source": [t.source for t in tasks], "options": names}
+        return [column(title, said) for title, said in facts.items()]
+    return _option_columns([option for task in tasks for option in task.listed])
+
+
+def _option_columns(options: Sequence[Option]) -> list[Column]:
+    """Options as a table."""
+    return [
+        column("option", [option.name for option in options]),
+        column("default", [_default(option) for option in options]),
+        column("allowed", [option.allowed for option in options]),
+        column("about", [option.about for option in options]),
+    ]
+
+
+def _default(option: Option) -> str:
+    return str(option.default) if option.follows else flow(plain(option.default))
 
 
 def _task_json(task: Task) -> dict[str, Any]:
@@ -119,7 +164,7 @@ def _task(task: Task, width: int, options: bool) -> list[Text]:
 def _option(option: Option, width: int) -> list[Text]:
     """Name, default and range or choices of an option, and under them its reason."""
     head = text(f"  {option.name}", "bold")
-    head.append(f" = {option.default if option.follows else flow(plain(option.default))}", "green")
+    head.append(f" = {_default(option)}", "green")
     if len(head) + len(option.allowed) + 3 > width:
         allowed = wrapped(option.allowed, width, "      ", "dim")
     else:
@@ -140,6 +185,11 @@ def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
         ]  # fmt: skip
         terminal.json({"sections": listed})
         return 0
+    if args.format:
+        keys = [(section.name, key) for section in sections() for key in section.keys]
+        columns = [column("section", [name for name, _ in keys]), *_option_columns([key for _, key in keys])]
+        terminal.table(columns, args.format)
+        return 0
     for section in sections():
         head = text(section.name or "(top level)", "bold underline").append(f"   {section.about}", "dim")
         terminal.print([text("")] * bool(section.name) + [cut(head, terminal.out.width)])
@@ -155,6 +205,8 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
             raise UsageError("--keys lists the keys of all spaces\nleave SPACE out, or --keys")
         return _keys(args, terminal)
     if args.name is not None:
+        if args.format:
+            raise UsageError("--format is of the list of spaces; one of them is printed as its YAML")
         source = spaces.source_of(args.name)
         if args.json:
             terminal.json({"name": args.name, "yaml": source})
@@ -165,6 +217,14 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         listed = [{"name": name, "about": s.about, "tasks": [t.name for t in s.tasks]} for name, s in found]
         terminal.json({"spaces": listed})
+        return 0
+    if args.format:
+        columns = [
+            column("space", [name for name, _ in found]),
+            column("tasks", [", ".join(task.name for task in space.tasks) for _, space in found]),
+            column("about", [space.about.strip() for _, space in found]),
+        ]
+        terminal.table(columns, args.format)
         return 0
     for k, (name, space) in enumerate(found):
         head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")

@@ -15,7 +15,8 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
     found = find_cell(args.cell, args.storage)
     cell = edited(found.cell, args)
     origin = found.origin if cell is found.cell else f"{found.origin}, edited"
-    page = report.page(cell, origin, args.input, args.hidden, found.parent, found.edits)
+    row = found.row if cell is found.cell else None  # what an edited cell would score is not known
+    page = report.page(cell, origin, args.input, args.hidden, found.parent, found.edits, row)
     if args.json:
         terminal.json(report.as_json(page))
     else:

@@ -26,6 +26,8 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
         standing = report.standing(studies.opened(args.name, args.storage))
         if args.json:
             terminal.json(report.as_json(standing))
+        elif args.format:
+            terminal.table(report.columns([standing]), args.format)
         else:
             terminal.print(report.lines(standing, terminal.out.width))
         return 0
@@ -33,6 +35,8 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
     standings = [report.standing(studies.opened(name, args.storage)) for name in names]
     if args.json:
         terminal.json({"searches": [report.as_json(standing) for standing in standings]})
+    elif args.format:
+        terminal.table(report.columns(standings), args.format)
     elif len(standings) == 1:
         terminal.print(report.lines(standings[0], terminal.out.width))
     else:
@@ -50,6 +54,8 @@ def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
     found = importance.importances(study.store, study.space)
     if args.json:
         terminal.json({"name": name, "importance": found})
+    elif args.format:
+        terminal.table(importances.columns(found), args.format)
     else:
         terminal.print(importances.lines(found, terminal.out.width))
     return 0
@@ -69,13 +75,19 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
         front = board.front(study.store, study.space, args.pareto)
         if args.json:
             terminal.json({"name": name, **leaderboard.front_json(front)})
+        elif args.format:
+            terminal.table(leaderboard.front_columns(front, args.format == "csv"), args.format)
         else:
             terminal.print(leaderboard.front_lines(front, terminal.out.width))
         return 0
-    if args.json:
+    if args.json or args.format:
         rows = _rows(study, args.rows, args.all)[0]
-        counts, lost = queries.counts(study.store), _dropped(study)
         chosen = rows if args.all else leaderboard.chosen(rows, args.rows)
+    if args.format:
+        terminal.table(leaderboard.columns(chosen, args.format == "csv"), args.format)
+        return 0
+    if args.json:
+        counts, lost = queries.counts(study.store), _dropped(study)
         terminal.json(
             {
                 "name": name, "seed": study.facts.seed, "target": asdict(study.facts.target),

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -17,7 +17,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-PIPE_WIDTH = 120  # columns where nothing says how wide: files, pipes
+from cellsearch.report.columns import FORMATS, WHOLE, Column
+
 _PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×", "|-+.>#*o<~--.=\"\"''x")  # noqa: RUF001
 
 
@@ -58,6 +59,10 @@ class Terminal:
         """Data as one JSON document, in ASCII: control characters in it stay escaped."""
         self.out.file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
+    def table(self, columns: Sequence[Column], form: str) -> None:
+        """Data as a table in one of `FORMATS`."""
+        self.out.file.write(FORMATS[form](columns))
+
     def tell(self, message: str | Text, style: str = "") -> None:
         """A message."""
         show(self.err, [message if isinstance(message, Text) else Text(message, style)])
@@ -84,7 +89,7 @@ def _console(stream: TextIO | None) -> Console:
     given = os.environ.get("COLUMNS", "").isdigit() and int(os.environ["COLUMNS"]) > 0
     console = _Console(file=stream, markup=False, emoji=False, highlight=False)
     if not terminal and not given:
-        console.width = PIPE_WIDTH
+        console.width = WHOLE
     return console
 
 

@@ -36,6 +36,15 @@ def _json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
+def _table(parser: Parser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    which.add_argument(
+        "--format", choices=("csv", "markdown"),
+        help="the table as CSV, with numbers in full, or as Markdown",
+    )  # fmt: skip
+
+
 def _storage(parser: Parser) -> None:
     parser.add_argument(
         "--storage", metavar="URL", help="database of the search (default: results/NAME/study.db)"
@@ -196,7 +205,7 @@ def _status(parser: Parser) -> None:
         "--settings", action="store_true", help="instead: which hyperparameters matter, on each task"
     )
     _storage(parser)
-    _json(parser)
+    _table(parser)
 
 
 def _leaderboard(parser: Parser) -> None:
@@ -210,7 +219,7 @@ def _leaderboard(parser: Parser) -> None:
         "matrices, nodes, depth or products (default: the cost that the space names)",
     )  # fmt: skip
     _storage(parser)
-    _json(parser)
+    _table(parser)
 
 
 def _dashboard(parser: Parser) -> None:
@@ -273,12 +282,12 @@ def _cells(parser: Parser) -> None:
         "--check", action="store_true",
         help="compare every compiled cell with the plain loop over its equations, gradients included",
     )  # fmt: skip
-    _json(parser)
+    _table(parser)
 
 
 def _tasks(parser: Parser) -> None:
     parser.add_argument("name", metavar="TASK", nargs="?", help="with all its options (default: all tasks)")
-    _json(parser)
+    _table(parser)
 
 
 def _spaces(parser: Parser) -> None:
@@ -288,7 +297,7 @@ def _spaces(parser: Parser) -> None:
     parser.add_argument(
         "--keys", action="store_true", help="list every key of a space: default, allowed values and reason"
     )
-    _json(parser)
+    _table(parser)
 
 
 def _export(parser: Parser) -> None:

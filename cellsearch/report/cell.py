@@ -18,7 +18,9 @@ from cellsearch.report.columns import Column, cut, facts, table, text, width_of,
 from cellsearch.report.drawing import LEGEND, draw
 from cellsearch.report.equations import paint
 from cellsearch.report.formulas import formulas
+from cellsearch.report.leaderboard import results_json
 from cellsearch.report.words import plural
+from cellsearch.study.leaderboard.rows import Row, TaskResult
 
 SHORT = 12  # letters of a fingerprint that are shown
 
@@ -37,10 +39,17 @@ class Page:
     hidden: int  # H
     parent: str = ""  # of which a search made it, by name
     edits: tuple[str, ...] = ()  # how, in words
+    row: Row | None = None  # what a search has measured
 
 
 def page(
-    cell: Cell, origin: str, width: int, hidden: int, parent: str = "", edits: tuple[str, ...] = ()
+    cell: Cell,
+    origin: str,
+    width: int,
+    hidden: int,
+    parent: str = "",
+    edits: tuple[str, ...] = (),
+    row: Row | None = None,
 ) -> Page:
     """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
     return Page(
@@ -54,6 +63,7 @@ def page(
         hidden,
         parent,
         edits,
+        row,
     )
 
 
@@ -66,6 +76,8 @@ def as_json(p: Page) -> dict[str, Any]:
         "origin": p.origin,
         "parent": p.parent,
         "edits": list(p.edits),
+        "score": p.row and p.row.score,
+        "results": results_json(p.row.tasks) if p.row else [],
         "description": p.cell.description,
         "text": show(p.cell),
         "formulas": formulas(p.cell),
@@ -100,6 +112,7 @@ def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
     shown = [cut(head, width)]
     shown += _description(p.cell.description, width)
     shown += _descent(p, width)
+    shown += _results(p, width)
     shown += [text(""), *_equations(p.cell, width), text("")]
     if unicode:
         shown += [*(cut(text(f"  {line}", "cyan"), width) for line in formulas(p.cell)), text("")]
@@ -115,6 +128,27 @@ def _descent(p: Page, width: int) -> list[Text]:
         return []
     edits = [("edits" if k == 0 else "", printable(edit, 1_000)) for k, edit in enumerate(p.edits)]
     return [text(""), *facts([("parent", printable(p.parent)), *edits], width)]
+
+
+def _results(p: Page, width: int) -> list[Text]:
+    """The score, and on each task the best setting by value with what it reached."""
+    if p.row is None:
+        return []
+    pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the least of the ratios")]
+    pairs += [(printable(r.task, 40), reached(r)) for r in p.row.tasks if r.accuracy is not None]
+    return [text(""), *facts(pairs, width)] if pairs else []
+
+
+def reached(r: TaskResult) -> str:
+    """The best result of a cell on a task, and the setting that gave it, by value."""
+    ratio = "" if r.ratio is None else f"ratio {r.ratio:.4f}, "
+    loss = "" if r.loss is None else f", loss {r.loss:.4f}"
+    of = f"{r.epochs} of " if r.trained and r.trained != r.epochs else ""
+    epochs = "" if r.epochs is None else f" after {of}{plural(r.trained or r.epochs, 'epoch')}"
+    model = f"{r.hidden:,} units, {r.parameters:,} parameters" if r.hidden and r.parameters else ""
+    values = " ".join(f"{name}={value:g}" for name, value in r.values.items() if name != "parameters")
+    tried = f"best of {plural(r.settings, 'setting')}"
+    return f"{ratio}accuracy {r.accuracy:.2%}{loss}{epochs}; {values}; {model}; {tried}"
 
 
 def _description(description: str, width: int) -> list[Text]:

@@ -1,9 +1,12 @@
-"""Tables of text that fit a terminal. In: columns of cells and a width. Out: lines.
+"""Tables of text that fit a terminal, and the same as CSV or Markdown. In: columns of cells and a width. Out:
+lines.
 
 No frames and no wrapping: what does not fit is left out by the caller or cut with an ellipsis, so that a row
-stays a row, in a terminal, in a file and in grep.
+stays a row, in a terminal and in grep. In `WHOLE` columns, the width of files and pipes, nothing is cut.
 """
 
+import csv
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +15,10 @@ from functools import cached_property
 from rich.text import Span, Text
 
 GAP = 2  # spaces between columns
+WHOLE = 1_000_000  # columns of a file or a pipe
+PROSE = 120  # columns of prose there
+
+Value = str | int | float | None
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Column:
     title: str
     cells: Sequence[Text]
     right: bool = False
+    values: Sequence[Value] | None = None  # the cells as plain values, where they are not texts
+    code: bool = False  # source text, which Markdown does not read
 
     @cached_property
     def widths(self) -> list[int]:
@@ -40,6 +49,45 @@ def text(content: object, style: str = "") -> Text:
     if style:
         words.spans.append(Span(0, len(words), style))
     return words
+
+
+def column(
+    title: str, values: Sequence[Value], form: str = "", style: str = "", *, code: bool = False
+) -> Column:
+    """A column of plain values, numbers in the format `form` and to the right; None is an empty cell."""
+    numbers = any(isinstance(value, int | float) for value in values)
+    cells = ["" if v is None else v if isinstance(v, str) else format(v, form) for v in values]
+    return Column(title, [text(cell, style) for cell in cells], numbers, values, code)
+
+
+def as_csv(columns: Sequence[Column]) -> str:
+    """The table as CSV (RFC 4180, lines end with \n), titles first; numbers are not rounded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([c.title.replace(" ", "_") for c in columns])
+    plain = [c.values if c.values is not None else [cell.plain for cell in c.cells] for c in columns]
+    writer.writerows(zip(*plain, strict=True))
+    return out.getvalue()
+
+
+def as_markdown(columns: Sequence[Column]) -> str:
+    """The table in GitHub's Markdown, numbers as they are shown."""
+    rows = [[c.title for c in columns], ["---:" if c.right else "---" for c in columns]]
+    marked = [[_marked(cell.plain, c.code) for cell in c.cells] for c in columns]
+    rows += [list(row) for row in zip(*marked, strict=True)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _marked(said: str, code: bool) -> str:
+    """A cell of Markdown: a bar in it would end it, whatever it stands in."""
+    line = " ".join(said.split())
+    if code and line:
+        return f"`{line.replace('|', chr(92) + '|')}`"
+    return "".join(f"\\{c}" if c in "\\|<`*[" else c for c in line)
+
+
+#: What `--format` takes -> how a table is written.
+FORMATS = {"csv": as_csv, "markdown": as_markdown}
 
 
 def width_of(columns: Sequence[Column]) -> int:
@@ -87,6 +135,7 @@ def wrapped(
 ) -> list[Text]:
     """Prose in lines of at most `width` columns; `hanging` is the indent from the second line on."""
     later = indent if hanging is None else hanging
+    width = PROSE if width > WHOLE // 2 else width  # a part of WHOLE, beside a margin
     filled = textwrap.wrap(
         prose,
         max(width, len(later) + 12),

@@ -37,6 +37,11 @@ def lines(text: str) -> list[str]:
     return body[1:]  # without the header
 
 
+def comment(text: str) -> str:
+    """The comment above the header: description and citation."""
+    return " ".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
+
+
 def in_short(text: str) -> str:
     """The equations of a cell's text in one line."""
     return "; ".join(lines(text))

@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from cellsearch.errors import printable
-from cellsearch.report.columns import Column, table, text, wrapped
+from cellsearch.report.columns import Column, column, table, text, wrapped
 
 ABOUT = (
     "how much of the difference between the best settings of a cell and the others is due to each "
     "hyperparameter (PED-ANOVA), over all trained settings"
 )
+
+
+def columns(found: Mapping[str, Mapping[str, float]]) -> list[Column]:
+    """The table for another program: shares from 0 to 1."""
+    names = list(dict.fromkeys(name for shares in found.values() for name in shares))
+    shared = [column(task, [shares.get(name) for name in names], ".2f") for task, shares in found.items()]
+    return [column("hyperparameter", names), *shared]
 
 
 def lines(found: Mapping[str, Mapping[str, float]], width: int) -> list[Text]:

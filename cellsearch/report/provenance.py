@@ -7,9 +7,8 @@ from cellsearch.study.tables.records import Facts
 
 def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:
     """The search, the standing in it, and the best result on each task with the setting that gave it."""
-    standing = f"rank {row.rank}" if row.rank is not None else row.status
     found: dict[str, object] = {
-        "search": f"{facts.name}, {standing}, seed {facts.seed}, cellsearch {facts.program}"
+        "search": f"{facts.name}, {row.standing}, seed {facts.seed}, cellsearch {facts.program}"
     }
     if row.score is not None:
         found["score"] = f"{row.score:.6g}, the least of the ratios to {space.baseline}"

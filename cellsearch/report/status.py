@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cellsearch.errors import printable
 from cellsearch.report import leaderboard, totals
-from cellsearch.report.columns import Column, cut, facts, table, text
+from cellsearch.report.columns import Column, column, cut, facts, table, text
 from cellsearch.report.filter import shares, unfair
 from cellsearch.report.words import between, duration, plural
 from cellsearch.study.leaderboard import board, diagnostics, eta, filter_share
@@ -23,6 +23,7 @@ from cellsearch.study.strategies import refining
 from cellsearch.study.studies import RESULTS, Study
 
 FEW = 10  # workers that are listed one by one
+COUNTED = ("trials", "proposals", "refinements", "ranked", "filtered", "failed", "settings", "diverged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,23 @@ def several(standings: Sequence[Standing], width: int) -> list[Text]:
         Column("time", [text(duration(s.status.seconds), "dim") for s in standings], right=True),
     ]
     return table(columns, width)
+
+
+def columns(standings: Sequence[Standing]) -> list[Column]:
+    """The same for another program, with one number a column."""
+    best = [next((row for row in s.status.best if row.rank == 1), None) for s in standings]
+    found = [
+        column("search", [s.status.name for s in standings]),
+        column("state", [s.state for s in standings]),
+        column("best", [row.name if row else None for row in best]),
+        column("score", [row.score if row else None for row in best], ".3f"),
+        column("seconds", [s.status.seconds for s in standings], ",.0f"),
+        column("target trials", [s.status.target.trials for s in standings], ","),
+        column("target proposals", [s.status.target.proposals for s in standings], ","),
+    ]
+    for name in COUNTED:
+        found.append(column(name, [getattr(s.status.counts, name) for s in standings], ","))
+    return [*found, column("workers", [len(s.workers) for s in standings], ",")]
 
 
 def _of_target(s: Status) -> str:

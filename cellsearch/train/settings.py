@@ -71,6 +71,13 @@ def key(setting: Setting) -> str:
     return " ".join(f"{name}={int(v) if kind is int else float(v)!r}" for name, kind, v in values)
 
 
+def values(key: str) -> dict[str, float | int]:
+    """The values of a setting by name, from its canonical text."""
+    kinds = {f.name: f.type for f in fields(Setting)}
+    pairs = (word.partition("=") for word in key.split())
+    return {name: int(v) if kinds.get(name) is int else float(v) for name, _, v in pairs}
+
+
 @lru_cache(maxsize=64)
 def keys(grid: Grid) -> Mapping[str, int]:
     """The key of each setting of a grid and its index, in the order of the grid."""

@@ -143,9 +143,14 @@ class Entry:
     checked: tuple[str, ...]
 
 
+def cited(description: str) -> re.Match[str] | None:
+    """Authors and year at the beginning of a description; None where it does not begin with them."""
+    return _FIRST.match(" ".join(description.split()))
+
+
 def entry(name: str) -> Entry:
     """The entry of one cell. Raises TextError where the zoo has none of this name."""
-    found = _FIRST.match(" ".join(load(name).description.split()))
+    found = cited(load(name).description)
     assert found, f"the comment of {name}.cell does not begin with authors and (year)"
     return Entry(name, found[1], int(found[2]), CHECKED.get(name, ()))
 

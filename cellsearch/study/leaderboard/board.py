@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from cellsearch.study.leaderboard.rows import Row as Row
+from cellsearch.study.leaderboard.rows import TaskResult as TaskResult
+from cellsearch.study.leaderboard.rows import detailed
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Origin, Stage
 from cellsearch.study.space import Space
@@ -19,45 +22,6 @@ from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Facts, Target, dropped, facts
 from cellsearch.study.tables.schema import Store
-
-
-@dataclass(frozen=True, slots=True)
-class TaskResult:
-    """A cell on one task."""
-
-    task: str
-    ratio: (
-        float | None
-    )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
-    accuracy: float | None
-    loss: float | None
-    setting: str | None  # the best one, by its values
-    parameters: int | None  # of the whole model at that setting
-    hidden: int | None
-    settings: int  # tried, the diverged ones too
-    kept: bool  # False: the task was dropped after the baseline
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the leaderboard."""
-
-    rank: int | None  # among the ranked; None for a cell that is not
-    name: str
-    fingerprint: str
-    score: float | None
-    tasks: tuple[TaskResult, ...]
-    parameters: int | None  # of the largest of the models at its best settings
-    settings: int  # tried on all tasks and the filter
-    status: str  # seed, ranked, filtered at TASK, in work
-    parent: str
-    trial: int  # the first of it
-    text: str
-    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that count as this one
-
-    @property
-    def seed(self) -> bool:
-        return self.status == "seed"
 
 
 def rows_of(
@@ -143,7 +107,8 @@ def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
     units = units_of(store, known, space, [cell for cell in cells if cell.seed])
     tasks = [task.name for task in space.tasks]
     stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
-    return rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
+    rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
+    return detailed(store, rows, {cell.fingerprint: cell for cell in cells})
 
 
 def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
@@ -172,7 +137,7 @@ def _of(
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
-    return _placed(rows, scores)
+    return detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:

@@ -1,0 +1,161 @@
+"""A line of the leaderboard, and what is looked up for lines that are shown: parents, changes, epochs,
+failures.
+
+`repr` of a row is one line; its fields are complete.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from cellsearch.dsl.text.changes import changes
+from cellsearch.study.mutation.operators import words_of
+from cellsearch.study.space.model import FILTER
+from cellsearch.study.tables import cellrecords
+from cellsearch.study.tables.cellrecords import Record
+from cellsearch.study.tables.schema import Store, items, reading, stages
+from cellsearch.study.tables.work_items import outcomes_of
+from cellsearch.train.settings import values
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TaskResult:
+    """A cell on one task."""
+
+    task: str
+    ratio: (
+        float | None
+    )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
+    accuracy: float | None
+    loss: float | None
+    setting: str | None  # the best one, by its values
+    parameters: int | None  # of the whole model at that setting
+    hidden: int | None
+    settings: int  # tried, the diverged ones too
+    kept: bool  # False: the task was dropped after the baseline
+    epochs: int | None = None  # of the best setting: the one with that accuracy
+    trained: int | None = None  # its epochs in all; None in records that do not have it
+
+    @property
+    def values(self) -> dict[str, float | int]:
+        """The best setting by name: init_scale, learning_rate, …; empty where there is none."""
+        return {} if self.setting is None else values(self.setting)
+
+    def __repr__(self) -> str:
+        if self.accuracy is None:
+            return f"<{self.task}: no accuracy>"
+        ratio = "" if self.ratio is None else f"{self.ratio:.3f}, "
+        return f"<{self.task}: {ratio}accuracy {self.accuracy:.4f}; {self.setting}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """A line of the leaderboard."""
+
+    rank: int | None  # among the ranked; None for a cell that is not
+    name: str
+    fingerprint: str
+    score: float | None
+    tasks: tuple[TaskResult, ...]
+    parameters: int | None  # of the largest of the models at its best settings
+    settings: int  # tried on all tasks and the filter
+    status: str  # seed, ranked, filtered at STAGE, failed at STAGE, failed, in work
+    parent: str
+    trial: int  # the first of it
+    text: str
+    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that count as this one
+    parent_name: str = ""
+    edits: tuple[str, ...] = ()  # that made it from its parent, in words
+    changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
+
+    @property
+    def seed(self) -> bool:
+        return self.status == "seed"
+
+    @property
+    def standing(self) -> str:
+        """The rank, or the status of a cell that has none, in words."""
+        return self.status.removesuffix(f" at {FILTER}") if self.rank is None else f"rank {self.rank}"
+
+    def __repr__(self) -> str:
+        score = "" if self.score is None else f", score {self.score:.3f}"
+        return f"<Row {self.name}: {self.standing}{score}>"
+
+
+def detailed(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:
+    """The rows with parents, changes, epochs and failures. `records` are those of the rows."""
+    parents = _parents(store, rows, records)
+    epochs = _epochs(store, rows)
+    failures = _failures(store, rows)
+    found = []
+    for row in rows:
+        parent = parents.get(row.parent)
+        tasks = []
+        for result in row.tasks:
+            at, trained = epochs.get((row.fingerprint, result.task), (None, None))
+            tasks.append(replace(result, epochs=at, trained=trained))
+        found.append(
+            replace(
+                row,
+                tasks=tuple(tasks),
+                status=failures.get(row.fingerprint, row.status),
+                parent_name=parent.name if parent else row.parent[:12],
+                edits=tuple(words_of(json.loads(records[row.fingerprint].edits or "[]"))),
+                changes=changes(parent.text, row.text) if parent else (),
+            )
+        )
+    return found
+
+
+def _parents(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> dict[str, Record]:
+    """Fingerprint -> record, of the parents of the rows."""
+    wanted = dict.fromkeys(row.parent for row in rows if row.parent)
+    found = {mark: records[mark] for mark in wanted if mark in records}
+    missing = [mark for mark in wanted if mark not in found]
+    others = cellrecords.recorded_cells(store, missing) if missing else []
+    return found | {record.fingerprint: record for record in others}
+
+
+def _epochs(store: Store, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int | None, int | None]]:
+    """(fingerprint, task) -> epochs of the best setting: of its accuracy, and in all."""
+    best = {
+        (row.fingerprint, result.task, result.setting)
+        for row in rows
+        for result in row.tasks
+        if result.setting
+    }
+    query = select(stages.c.fingerprint, stages.c.task, stages.c.setting, stages.c.outcomes)
+    found: dict[tuple[str, str], tuple[int | None, int | None]] = {}
+    with reading(store.engine, store.url) as connection:
+        for part in cellrecords.parts(sorted({mark for mark, _, _ in best})):
+            here = (stages.c.study == store.study, stages.c.fingerprint.in_(part))
+            for mark, task, setting, outcomes in connection.execute(query.where(*here)):
+                if (mark, task, setting) in best:
+                    one = next((o for o in outcomes_of(outcomes) if o.setting == setting), None)
+                    found[mark, task] = (one.epochs, one.trained or None) if one else (None, None)
+    return found
+
+
+def _failures(store: Store, rows: Sequence[Row]) -> dict[str, str]:
+    """Fingerprint -> failed at STAGE, of the cells that are not ranked and whose last trial has failed."""
+    wanted = {row.fingerprint for row in rows if row.status.startswith(("filtered", "in work"))}
+    if not wanted:
+        return {}
+    query = (
+        select(items.c.fingerprint, items.c.outcome, items.c.task)
+        .where(
+            items.c.study == store.study,
+            items.c.kind.in_(("propose", "refine")),
+            items.c.outcome.in_(("", "filtered", "failed")),
+        )
+        .order_by(items.c.trial)
+    )
+    with reading(store.engine, store.url) as connection:
+        last = {mark: (outcome, task) for mark, outcome, task in connection.execute(query) if mark in wanted}
+    return {
+        mark: f"failed at {task}" if task else "failed"
+        for mark, (outcome, task) in last.items()
+        if outcome == "failed"
+    }
