@@ -29,6 +29,22 @@ def test_a_cell_is_read_and_shown() -> None:
         cs.load("gruu")
 
 
+def test_what_a_notebook_shows_is_short(tmp_path: Path) -> None:
+    cell = cs.load("gru")
+    assert repr(cell) == "<Cell gru(x; h): 5 equations>"
+    assert (
+        cell._repr_html_().startswith("<pre># Cho et al.") and "Zaremba &amp; Sutskever" in cell._repr_html_()
+    )
+    assert all(len(repr(cs.load(name))) < 120 for name in cs.zoo.names())
+    searched(tmp_path / "s", Scripted(), space_of(), one_of(40), trials=4).engine.dispose()
+    rows = cs.leaderboard("s", results=tmp_path, every=True)
+    assert rows and all(len(repr(row)) < 120 for row in rows)
+    first = next(row for row in rows if row.rank == 1)
+    assert repr(first) == f"<Row {first.name}: rank 1, score {first.score:.3f}>"
+    result = first.tasks[0]
+    assert result.values["learning_rate"] in (0.1, 0.2, 0.5) and str(result.setting) in repr(result)
+
+
 def test_search_and_export_are_functions_with_their_own_help() -> None:
     for function, word in ((cs.search, "workers"), (cs.export, "directory"), (cs.leaderboard, "rows")):
         assert inspect.isfunction(function)

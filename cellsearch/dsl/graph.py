@@ -11,6 +11,7 @@ in `invariants`. Two nodes that look alike are two nodes: equal brackets own dif
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 from cellsearch.dsl.invariants import check
 from cellsearch.dsl.limits import KEYWORDS
@@ -28,7 +29,7 @@ from cellsearch.dsl.nodes import (
     with_sources,
 )
 from cellsearch.dsl.ops import OPS
-from cellsearch.dsl.parts import Parts
+from cellsearch.dsl.parts import Parts, equations
 from cellsearch.dsl.printer import show
 from cellsearch.errors import CellError
 
@@ -36,7 +37,7 @@ from cellsearch.errors import CellError
 RECENT = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cell(Parts):
     """A recurrent cell. Construct it with `build` or `cellsearch.parse`; the constructor refuses what is
     malformed."""
@@ -49,6 +50,15 @@ class Cell(Parts):
 
     def __str__(self) -> str:
         return show(self)
+
+    def __repr__(self) -> str:
+        states = ", ".join(state.name for state in self.states)
+        count = sum(1 for _ in equations(self))
+        return f"<Cell {self.name}({self.input}; {states}): {count} equation{'s' * (count != 1)}>"
+
+    def _repr_html_(self) -> str:
+        """The text of the cell, for notebooks."""
+        return f"<pre>{escape(show(self), quote=False)}</pre>"
 
 
 def uses_raw_x(cell: Cell) -> bool:
