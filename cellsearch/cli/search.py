@@ -6,10 +6,12 @@ leaderboard, on stdout.
 
 import argparse
 import shlex
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -25,13 +27,15 @@ from cellsearch.study import api, studies
 from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.space import load_space
 from cellsearch.study.studies import RESULTS
+from cellsearch.study.system import processes
 from cellsearch.study.tables.database import shown
-from cellsearch.study.workers import agent
+from cellsearch.study.workers import agent, pool
 from cellsearch.study.workers.agent import AgentConfig
 from cellsearch.study.workers.run import Options, default_url
 from cellsearch.train.resources import devices
 
 LOG_SECONDS = 15.0  # between two lines of a log
+REFRESHES = 2  # of the display, in a second
 
 
 def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -57,20 +61,31 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
         storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,
         trials=args.trials, proposals=args.proposals, seconds=args.time,
     )  # fmt: skip
+    _limited(args.workers, options.devices, terminal)
     if args.dry_run:
         return run_forecast(space, name, options, args, terminal)
     with _Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
     if code:
-        terminal.tell(
-            f"stopped; nothing that was shown is lost. Go on with:\n  {_command(args.words, args.storage)}"
-        )
+        terminal.tell(f"stopped; all results are saved. To continue:\n  {_command(args.words, args.storage)}")
         return code
     study = studies.opened(name, args.storage)
     print_board(study, terminal, args.rows, args.storage)
     for line in _ending(args, watcher, study.facts.halted):
         terminal.tell(line)
     return 0
+
+
+def _limited(workers: int | None, where: Sequence[str], terminal: Terminal) -> None:
+    """Reports a number of workers that is more than this machine starts."""
+    most = pool.most_workers()
+    if workers and workers > most and "cpu" in where:
+        cores = plural(processes.cores(), "core")
+        terminal.tell(
+            f"--workers {workers:,}: starting {most}, the maximum for {cores}; "
+            "each worker takes a few hundred megabytes",
+            "yellow",
+        )
 
 
 def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list[str]:
@@ -130,18 +145,31 @@ class _Watcher:
         self._logged = (-LOG_SECONDS, "", False)  # when, the best cell, whether the baseline was done
         self._told = 0  # messages
         self._live: Live | None = None
+        self._looked = time.monotonic()  # last, or since when there has been nothing to see
 
     def __enter__(self) -> "_Watcher":
-        waiting = Text(f"{printable(self.name)}: getting the data ready …", "dim")
         if self.terminal.live:
             self._live = Live(
-                waiting, console=self.terminal.err, auto_refresh=False, transient=True, redirect_stdout=False,
-                redirect_stderr=False, vertical_overflow="crop",
+                get_renderable=self._shown, console=self.terminal.err, refresh_per_second=REFRESHES,
+                transient=True, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop",
             )  # fmt: skip
             self._live.start(refresh=True)
         else:
-            self.terminal.tell(waiting)
+            self.terminal.tell(self._waiting())
         return self
+
+    def _waiting(self) -> Text:
+        """Before the first look."""
+        return Text(f"{printable(self.name)}: preparing the data", "dim")
+
+    def _shown(self) -> RenderableType:
+        """The display now. Its clock goes on between two looks."""
+        p, since = self.last, time.monotonic() - self._looked
+        if p is None:
+            return self._waiting().append(f"  {duration(since)}")
+        size = self.terminal.err.size
+        now = replace(p, spent=p.spent + since)
+        return Group(*report.screen(now, size.width, size.height, self._speed(p)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -150,13 +178,11 @@ class _Watcher:
             self._live.stop()
 
     def __call__(self, p: Progress) -> None:
-        self.first, self.last = self.first or p, p
+        self.first, self.last, self._looked = self.first or p, p, time.monotonic()
         if self._live is None:
             self._log(p)
-            return
-        size = self.terminal.err.size
-        lines = report.screen(p, size.width, size.height, self._speed(p))
-        self._live.update(Group(*lines), refresh=True)
+        else:
+            self._live.refresh()
 
     def _speed(self, p: Progress) -> float | None:
         """Settings a minute since this search began."""
@@ -172,7 +198,7 @@ class _Watcher:
         when, best, based = self._logged
         now = (p.best.fingerprint if p.best else "", p.counts.told >= p.counts.seeds)
         for message in p.messages[self._told :]:
-            self.terminal.tell(f"{duration(p.elapsed):>7}  {printable(message, 1_000)}", "yellow")
+            self.terminal.tell(f"{duration(p.spent):>7}  {printable(message, 1_000)}", "yellow")
         self._told = len(p.messages)
         if p.elapsed - when >= LOG_SECONDS or now != (best, based):
             self._logged = (p.elapsed, *now)
@@ -184,11 +210,12 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
     storage = args.storage or default_url(RESULTS, args.name)
     studies.opened(args.name, args.storage)  # says at once where there is no such search
     there = devices.chosen(args.devices)
-    where = plural(args.workers * len(there), "worker")
+    _limited(args.workers, there, terminal)
+    where = plural(len(pool.places(there, args.workers)), "worker")
     terminal.tell(
-        f"{where} at work on {args.name} ({', '.join(there)}); Ctrl-C ends this and gives back what was begun"
+        f"{where} on {args.name} ({', '.join(there)}); Ctrl-C stops and returns open trials to the queue"
     )
     posting = AgentConfig(args.name, storage, str(RESULTS), args.data, there, args.workers)
     code = agent.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
-    terminal.tell("ended; what was begun is done by others" if code else "nothing is left to do")
+    terminal.tell("stopped; open trials were returned to the queue" if code else "nothing is left to do")
     return code

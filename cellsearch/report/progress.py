@@ -49,8 +49,12 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     word, done, of = phase(p)
     head = text(p.name, "bold").append(f"  {word}")
     left = f", about {between(*p.left)} left" if p.left is not None and done < of else ""
-    head.append(f"  {duration(p.elapsed)}{left}", "dim")
-    above = [cut(head, width), _bar(done, of, width), text("")]
+    clock = text(f"{duration(p.spent)}{left}", "dim")
+    if head.cell_len + 2 + clock.cell_len <= width:
+        above = [head.append("  ").append_text(clock)]
+    else:
+        above = [cut(head, width), cut(clock, width)]
+    above += [_bar(done, of, width), text("")]
     table = _best(p, width)
     below = [text(""), *wrapped(_counts(p, settings), width, style="dim")]
     below += [cut(text(f"not used: {printable(line, 300)}", "yellow"), width) for line in p.dropped]
@@ -112,7 +116,7 @@ def line(p: Progress, settings: float | None) -> str:
     parts.append(_counts(p, settings))
     if p.left is not None and done < of:
         parts.append(f"about {between(*p.left)} left")
-    return f"{duration(p.elapsed):>7}  {'; '.join(parts)}"
+    return f"{duration(p.spent):>7}  {'; '.join(parts)}"
 
 
 def _short(row: Row) -> str:

@@ -6,8 +6,9 @@ weights from the seed, the cell, the task and the setting, never from its place 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from cellsearch.train.resources import cost, memory
 from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data
 from cellsearch.train.windows import Window
+
+T = TypeVar("T")
 
 
 def on_device(dataset: Dataset, steps: int, device: str) -> Data:
@@ -78,10 +81,22 @@ def evaluate(
 
     `stop_at` ends a member once its validation accuracy reaches it, for filters that ask no more than that.
     `memory` is a bound in bytes, see `memory.memory`: what would take more is trained in several batches, and
-    a setting that would take more alone has failed.
+    a setting that would take more alone has failed. `progress` is called with 0 epochs when training has
+    begun, then after each epoch.
     """
     request = Request(cell, dataset, grid, indices, training, seed, stop_at, memory, progress)
-    return finish(evaluation(request, device))
+    return finish(_started(evaluation(request, device), lambda: progress and progress(0, len(indices))))
+
+
+def _started(training: Turns[T], tell: Callable[[], object]) -> Turns[T]:
+    """The same training, with a call when its first window is done, and its kernels compiled."""
+    try:
+        next(training)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    tell()
+    return (yield from training)
 
 
 def evaluate_together(requests: Sequence[Request], device: str) -> list[list[Outcome] | CellsearchError]:

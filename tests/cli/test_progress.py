@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cli.conftest import Run
+from rich.console import Group
 
 from cellsearch.cli.search import _command, _ending, _Watcher, duration_option
 from cellsearch.cli.terminal import open_terminal
@@ -32,7 +33,7 @@ def row(name: str, rank: int | None, score: float | None, seed: bool = False) ->
 
 def progress(**changes: Any) -> Progress:
     p = Progress(
-        name="quick", workers=(("host:1", "trial 13: propose m13 on xml: epoch 3, 3 of 3 settings"), ("host:2", "")),
+        name="quick", workers=(("host:1", "trial 13: new cell m13 on xml: epoch 3, 3 of 3 settings"), ("host:2", "")),
         counts=COUNTS, target=Target(30), best=row("m7", 1, 1.042), seeds=(row("gru", 2, 1.0, True), row("lstm", 3, 0.98, True)),
         dropped=(), messages=(), elapsed=65.0, spent=70.0, per_hour=410.0, left=(170.0, 320.0),
     )  # fmt: skip
@@ -42,11 +43,11 @@ def progress(**changes: Any) -> Progress:
 def test_the_screen_shows_what_a_watcher_asks_for() -> None:
     lines = [line.plain for line in report.screen(progress(), 80, 24, 46.0)]
     shown = "\n".join(lines)
-    assert lines[0] == "quick  12 of 30 trials  1:05, about 3 to 5 min left"
+    assert lines[0] == "quick  12 of 30 trials  1:10, about 3 to 5 min left"
     assert lines[1].count("━") == 32 and len(lines[1]) == 80
     assert [line.split()[1] for line in lines if line[:1].isdigit()][:3] == ["m7", "gru", "lstm"]
     assert "m7: h' = tanh[x, h]" in shown
-    assert "worker 1  trial 13: propose m13 on xml" in shown and "worker 2  starting" in shown
+    assert "worker 1  trial 13: new cell m13 on xml" in shown and "worker 2  starting" in shown
     assert (
         "9 proposals, 3 refinements; 4 ranked, 7 filtered, 1 failed; 120 settings trained, 3 diverged; "
         "46 settings/min, 6.8 trials/min" in " ".join(lines)
@@ -64,15 +65,15 @@ def test_the_screen_shows_what_a_watcher_asks_for() -> None:
 )
 def test_both_targets_are_shown(target: Target, said: str, filled: int) -> None:
     lines = [line.plain for line in report.screen(progress(target=target), 80, 24, None)]
-    assert lines[0].startswith(f"quick  {said}  1:05")
+    assert lines[0].startswith(f"quick  {said}  1:10")
     assert lines[1].count("━") == filled
-    assert report.line(progress(target=target), None).startswith(f"   1:05  {said}; m7")
+    assert report.line(progress(target=target), None).startswith(f"   1:10  {said}; m7")
 
 
 def test_during_the_baseline_its_parts_are_counted() -> None:
     p = progress(counts=replace(COUNTS, told=0, baseline=3, trials=0), best=None, per_hour=None, left=None)
     lines = [line.plain for line in report.screen(p, 80, 24, None)]
-    assert lines[0] == "quick  baseline: 0 of 2 seeds, 3 of 8 parts  1:05"
+    assert lines[0] == "quick  baseline: 0 of 2 seeds, 3 of 8 parts  1:10"
     assert lines[1].count("━") == 30
     assert "ranked" in "".join(lines)
     fresh = report.screen(
@@ -84,7 +85,7 @@ def test_during_the_baseline_its_parts_are_counted() -> None:
 @pytest.mark.parametrize("width", [1, 10, 40, 80, 200])
 @pytest.mark.parametrize("height", [1, 10, 24, 64])
 def test_the_screen_fits_any_terminal(width: int, height: int) -> None:
-    many = tuple((f"host{k % 3}:{k}", f"trial {k}: refine m{k}") for k in range(40))
+    many = tuple((f"host{k % 3}:{k}", f"trial {k}: more settings of m{k}") for k in range(40))
     lines = report.screen(
         progress(workers=many, dropped=("xml: no use",) * 2, messages=("a",) * 9), width, height, 9.5
     )
@@ -104,9 +105,33 @@ def test_names_of_others_are_no_markup_and_no_escapes() -> None:
     assert "[bold]x\\x1b]0;t\\x07" in shown and "[link=x]\\x1b[2J" in shown and "\x1b" not in shown
 
 
+def test_a_clock_that_has_no_room_gets_a_line_of_its_own() -> None:
+    lines = [line.plain for line in report.screen(progress(), 40, 24, None)]
+    assert lines[:2] == ["quick  12 of 30 trials", "1:10, about 3 to 5 min left"]
+
+
+def test_the_clock_goes_on_between_looks_and_from_earlier_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("cellsearch.cli.search.time.monotonic", lambda: now[0])
+    watcher = _Watcher(open_terminal(), "quick")
+    now[0] += 12
+    assert str(watcher._shown()) == "quick: preparing the data  0:12"
+    watcher(progress(elapsed=0.5, spent=600.5))
+    now[0] += 5
+
+    def head() -> str:
+        shown = watcher._shown()
+        assert isinstance(shown, Group)
+        return str(shown.renderables[0])
+
+    assert "  10:06" in head()
+    now[0] += 60
+    assert "  11:06" in head()
+
+
 def test_a_log_line_says_it_all() -> None:
     assert report.line(progress(), 46.0) == (
-        "   1:05  12 of 30 trials; m7 1.042, gru 1.000, lstm 0.980; 9 proposals, 3 refinements; "
+        "   1:10  12 of 30 trials; m7 1.042, gru 1.000, lstm 0.980; 9 proposals, 3 refinements; "
         "4 ranked, 7 filtered, 1 failed; 120 settings trained, 3 diverged; 46 settings/min, 6.8 trials/min; about 3 to 5 min left"
     )
 
@@ -115,11 +140,18 @@ def test_a_log_has_a_line_every_so_often_and_for_what_is_new(capsys: pytest.Capt
     with _Watcher(open_terminal(), "quick") as watcher:
         for k in range(120):  # two looks a second for a minute
             messages = ("a worker ended; another one takes over",) if k >= 50 else ()
-            watcher(progress(elapsed=k / 2, messages=messages, best=row("m7", 1, 1.042) if k >= 70 else None))
+            watcher(
+                progress(
+                    elapsed=k / 2,
+                    spent=k / 2,
+                    messages=messages,
+                    best=row("m7", 1, 1.042) if k >= 70 else None,
+                )
+            )
     said = capsys.readouterr()
     lines = said.err.splitlines()
     assert said.out == "" and "\x1b" not in said.err
-    assert lines[0] == "quick: getting the data ready …"
+    assert lines[0] == "quick: preparing the data"
     assert sum("another one takes over" in line for line in lines) == 1
     assert sum("m7 1.042" in line for line in lines) == 2  # at once, and 15 s later
     assert 5 <= len(lines) <= 9

@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         query = "SELECT count(*) FROM trials WHERE state = 'COMPLETE' OR state = 'PRUNED'"
         assert file.execute(query).fetchone() == (4,)  # two seeds too, in the file itself and not in its log
     file.close()
-    assert "tiny: getting the data ready" in err and "2 of 2 trials (" in err
+    assert "tiny: preparing the data" in err and "2 of 2 trials (" in err
     assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
     return folder
 
@@ -94,11 +94,18 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert err.endswith(
-        "stopped; nothing that was shown is lost. Go on with:\n"
+        "stopped; all results are saved. To continue:\n"
         "  cellsearch search tiny.yaml --workers 1 --trials 100000\n"
     )
     assert "Traceback" not in err and out == ""
     assert trials(folder)["running"] == 0
+
+
+def test_more_workers_than_cores_can_use_are_told(folder: Path) -> None:
+    code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1000", "--dry-run")
+    assert code == 0
+    assert "--workers 1,000: starting " in err and "the maximum for " in err
+    assert "--workers" not in run(folder, "search", "tiny.yaml", "--workers", "2", "--dry-run")[2]
 
 
 @pytest.mark.parametrize(

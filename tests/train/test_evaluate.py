@@ -1,6 +1,7 @@
 """Training a batch of settings: learning, divergence, early ends, and independence from the neighbours."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,29 @@ def test_members_that_end_early_leave_without_a_trace(
     assert [o.epochs for o in left] == [o.epochs for o in stayed]
     assert [o.accuracy for o in left] == [o.accuracy for o in stayed]
     assert np.allclose([o.loss for o in left], [o.loss for o in stayed], rtol=1e-9)
+
+
+def test_progress_begins_when_the_first_window_is_trained(
+    memorize: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes before is compilation, which may take long."""
+    seen: list[tuple[int, int]] = []
+    trained = 0
+    train = populations.Steps.train
+
+    def counted(steps: Any, rate: Any) -> Any:
+        nonlocal trained
+        for _ in train(steps, rate):
+            trained += 1
+            yield
+
+    def tell(epochs: int, members: int) -> None:
+        seen.append((epochs, members))
+        assert trained == 1 or epochs
+
+    monkeypatch.setattr(populations.Steps, "train", counted)
+    evaluate(zoo.load("gru"), memorize, GRID, [0, 8], SHORT, seed=1, progress=tell)
+    assert [epochs for epochs, _ in seen] == [0, 1, 2, 3] and seen[0] == (0, 2)
 
 
 def test_a_window_without_targets_still_moves_the_states_on() -> None:

@@ -46,6 +46,7 @@ class Meter:
         self._since_trials: tuple[int, float] | None = (
             None  # trials then, elapsed then: when the baseline was done
         )
+        self.before = facts(store).seconds  # of earlier searches on this study
         self._table: tuple[int, list[Row]] = (-1, [])
         self._history: tuple[int, History] | None = None  # items that had ended
 
@@ -70,7 +71,7 @@ class Meter:
             dropped=tuple(dropped(known.baseline or {}, self.space.strategy.margin)),
             messages=tuple(messages),
             elapsed=elapsed,
-            spent=known.seconds,
+            spent=self.before + elapsed,
             per_hour=None if rate is None else 3600 * rate,
             left=self._left(counts, known, max(1, workers, len(everyone))),
         )

@@ -83,14 +83,17 @@ class RealLab:
         from cellsearch.train.resources.threads import one_thread
 
         one_thread()
-        stage = self.stage(task)
+        stage, dataset = self.stage(task), self.dataset(task)
         place = keys(stage.grid)
+        say("compiling")  # until the first window is trained
         return evaluate(
-            cell, self.dataset(task), stage.grid, [place[s] for s in settings], stage.training,
+            cell, dataset, stage.grid, [place[s] for s in settings], stage.training,
             seed=seed, device=self.device,
             stop_at=stage.accuracy if isinstance(stage, Filter) else None,
             memory=1e9 * self.space.budget.memory_gb,
-            progress=lambda epoch, members: say(f"epoch {epoch}, {members} of {len(settings)} settings"),
+            progress=lambda epochs, members: say(
+                f"epoch {epochs + 1}, {members} of {len(settings)} settings"
+            ),
         )  # fmt: skip
 
 

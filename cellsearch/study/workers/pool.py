@@ -27,6 +27,7 @@ WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 POLL_SECONDS = 0.02
 MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
+MOST_PER_CORE = 4
 STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
 
 
@@ -187,9 +188,21 @@ class Pool:
         return Exit(child.worker.id, ended, said, child.place, self.devices[child.place - 1])
 
 
+def most_workers() -> int:
+    """How many workers the CPU of this machine gets at most: more of them take memory and no work is done
+    sooner."""
+    return max(MOST_WORKERS, MOST_PER_CORE * processes.cores())
+
+
 def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
-    """The device of each worker: so many `workers` on each device, or as many as fit where None."""
-    fit = {device: min(MOST_WORKERS, processes.cores()) if device == "cpu" else 1 for device in devices}
-    most = {device: workers or fit[device] for device in devices}
+    """The device of each worker: so many `workers` on each device, on the CPU at most `most_workers`; as many
+    as fit where None."""
+    cores = min(MOST_WORKERS, processes.cores())
+    most = {}
+    for device in devices:
+        if device == "cpu":
+            most[device] = min(workers or cores, most_workers())
+        else:
+            most[device] = workers or 1
     rounds = range(max(most.values()))
     return tuple(device for k in rounds for device in devices if k < most[device])

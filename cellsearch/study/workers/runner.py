@@ -188,7 +188,7 @@ class TrialRunner:
         outcomes: tuple[Outcome, ...] = ()
         seconds = 0.0
         if claimed:
-            self.heart.doing = f"{label}: {len(claimed)} setting{'s' * (len(claimed) > 1)}"
+            self.heart.doing = f"{label}: preparing"  # until the laboratory reports more
             kept = self.outbox.find(item, task, claimed) if self.outbox else None
             outcomes, seconds = kept or self.train(item, trial, cell, task, claimed, label, view.facts)
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
@@ -313,5 +313,6 @@ def ratio(accuracy: float | None, unit: float) -> float:
 
 
 def label_of(item: Item) -> str:
-    """How a trial is called while it runs."""
-    return f"seed {item.trial}:" if item.kind == Kind.BASELINE else f"trial {item.trial}: {item.kind}"
+    """What a worker does, for the live display and `status`."""
+    kinds = {Kind.PROPOSE: "new cell", Kind.REFINE: "more settings of"}
+    return f"trial {item.trial}: {kinds.get(item.kind, item.kind)}"

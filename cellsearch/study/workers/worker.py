@@ -71,7 +71,7 @@ def work(
     runner = TrialRunner(driver, sampler, space, lab, heart, look, outbox, offered)
     crashes = 0
     while True:
-        heart.doing = "looking for a trial"
+        heart.doing = "taking the next trial"
         taken = patiently(lambda: queue.take(driver, COHORT), store.timing)
         if taken is Idle.DONE:
             return
