@@ -8,17 +8,20 @@ import codecs
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from cellsearch.report.columns import FORMATS, WHOLE, Column
 
+_WORD = re.compile(r"\S+")
 _PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×", "|-+.>#*o<~--.=\"\"''x")  # noqa: RUF001
 
 
@@ -64,8 +67,23 @@ class Terminal:
         self.out.file.write(FORMATS[form](columns))
 
     def tell(self, message: str | Text, style: str = "") -> None:
-        """A message."""
-        show(self.err, [message if isinstance(message, Text) else Text(message, style)])
+        """A message; on a terminal its lines break between words."""
+        lines = (message if isinstance(message, Text) else Text(message, style)).split("\n", allow_blank=True)
+        show(self.err, (part for line in lines for part in self._broken(line)))
+
+    def _broken(self, line: Text) -> list[Text]:
+        """A line in as many as the terminal needs. What is indented is an excerpt or a command, and stays."""
+        if not self.err.is_terminal or line.plain.startswith(" ") or line.cell_len <= self.err.width:
+            return [line]
+        breaks, start = [], 0
+        for word in _WORD.finditer(line.plain):
+            if word.start() > start and cell_len(line.plain[start : word.end()]) > self.err.width:
+                start = word.start()
+                breaks.append(start)
+        parts = list(line.divide(breaks))
+        for part in parts:
+            part.rstrip()
+        return parts
 
 
 def show(console: Console, lines: Iterable[Text]) -> None:
