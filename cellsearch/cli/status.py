@@ -66,7 +66,7 @@ def run_leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.pareto and args.pareto not in MEASURES:
         known = ", ".join(MEASURES)
         raise UsageError(
-            f"'{printable(args.pareto, 40)}' is nothing to hold against scores\n"
+            f"'{printable(args.pareto, 40)}' is not a cost\n"
             f"{nearest(args.pareto, list(MEASURES))}({known}); the name of a search comes before --pareto"
         )
     name = args.name or _newest(args.storage, terminal)

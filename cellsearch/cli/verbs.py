@@ -212,7 +212,7 @@ def _leaderboard(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="of a search (default: the newest)")
     _rows(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--all", action="store_true", help="cells that were filtered or are in work too")
+    which.add_argument("--all", action="store_true", help="filtered, failed and running cells too")
     which.add_argument(
         "--pareto", nargs="?", const="", metavar="COST",
         help="only cells that no other one beats in score without costing more: parameters, multiply_adds, "

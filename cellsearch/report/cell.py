@@ -134,7 +134,7 @@ def _results(p: Page, width: int) -> list[Text]:
     """The score, and on each task the best setting by value with what it reached."""
     if p.row is None:
         return []
-    pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the least of the ratios")]
+    pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the smallest of the ratios")]
     pairs += [(printable(r.task, 40), reached(r)) for r in p.row.tasks if r.accuracy is not None]
     return [text(""), *facts(pairs, width)] if pairs else []
 

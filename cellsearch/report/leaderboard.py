@@ -267,7 +267,7 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
     else:
         shown += wrapped(
             f"ratio: best accuracy divided by that of {printable(baseline)}; "
-            "score: the least of a cell's ratios",
+            "score: the smallest of a cell's ratios",
             width, style="dim",
         )  # fmt: skip
     shown += wrapped(ended(counts, target), width)

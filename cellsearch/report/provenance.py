@@ -11,7 +11,7 @@ def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:
         "search": f"{facts.name}, {row.standing}, seed {facts.seed}, cellsearch {facts.program}"
     }
     if row.score is not None:
-        found["score"] = f"{row.score:.6g}, the least of the ratios to {space.baseline}"
+        found["score"] = f"{row.score:.6g}, the smallest of the ratios to {space.baseline}"
     for result in row.tasks:
         if result.accuracy is not None and result.setting is not None:
             found[result.task] = f"{_reached(result)}; {result.setting}"

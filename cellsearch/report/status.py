@@ -28,7 +28,7 @@ COUNTED = ("trials", "proposals", "refinements", "ranked", "filtered", "failed",
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A search, and who is at work on it."""
+    """A search and its workers."""
 
     status: Status
     workers: Sequence[tuple[str, str]]  # living ones: where, what it does
@@ -51,7 +51,7 @@ class Standing:
             return "running"
         if s.stopped:
             return "failed"
-        return "time is up" if s.halted else "not running"
+        return "time limit reached" if s.halted else "not running"
 
 
 def standing(study: Study) -> Standing:
@@ -77,7 +77,7 @@ def standing(study: Study) -> Standing:
 
 
 def _left(study: Study, workers: int) -> Range | None:
-    """None where nobody is at work, or nothing has ended yet."""
+    """None without workers, or before anything has ended."""
     if not workers:
         return None
     known = eta.history(study.store, study.space, study.facts.units)
@@ -122,10 +122,10 @@ def lines(standing: Standing, width: int) -> list[Text]:
     quick = _per_minute(s)
     rate = f"; {quick:,.1f} settings/min" if quick else ""
     left = f"; about {between(*standing.left)} left" if standing.left and not s.finished else ""
-    then = "; proposals start when all are done" if c.told < c.seeds else ""
+    then = "; proposals start when it is done" if c.told < c.seeds else ""
     of = "" if s.target.trials is None else f" of {s.target.trials:,}"
     pairs = [
-        ("seeds", f"{c.told:,} of {c.seeds:,} ({totals.total(c.baseline, c.pieces, 'part')}){then}"),
+        ("baseline", f"{totals.baseline(c)} of their grids{then}"),
         ("trials", f"{c.trials:,}{of} ({totals.kinds(c, s.target)})"),
         ("outcomes", totals.outcomes(c)),
         ("settings", totals.trained(c)),
@@ -136,7 +136,7 @@ def lines(standing: Standing, width: int) -> list[Text]:
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
     pairs += _beside("filtered", [*map(sieved, standing.sieves), *_failed(standing)])
     pairs += _beside("workers", _at_work(standing.workers))
-    pairs += _beside("look", _warnings(standing))
+    pairs += _beside("warning", _warnings(standing))
     shown = [cut(head, width), *facts(pairs, width)]
     if s.best:
         shown += [text(""), *leaderboard.lines(s.best, width, equations=False)]
@@ -156,7 +156,7 @@ def sieved(sieve: Sieve) -> str:
 
 def _failed(standing: Standing) -> list[str]:
     cause = standing.failure.partition("\n")[0]
-    return [f"the last that failed: {printable(cause, 300)}"] if cause else []
+    return [f"last failure: {printable(cause, 300)}"] if cause else []
 
 
 def _at_work(workers: Sequence[tuple[str, str]]) -> list[str]:
@@ -172,24 +172,26 @@ def _warnings(standing: Standing) -> list[str]:
     """What a person has to know, and what to do about it."""
     told = unfair(standing.passed)
     told += [
-        f"{printable(name, 40)} is dead ({printable(doing or 'starting', 120)}); the log of its search or "
-        "worker, in results/NAME/logs, may say why"
+        f"worker {printable(name, 40)} has died ({printable(doing or 'starting', 120)}); see its log in "
+        f"results/{printable(standing.status.name, 100)}/logs"
         for name, doing in standing.dead[:FEW]
     ]
     if standing.abandoned:
-        what = (
-            "what a dead worker had begun is" if standing.abandoned == 1 else "what dead workers had begun is"
-        )
-        told.append(f"{what} not lost: the next worker that looks for work on this machine goes on with it")
+        many = standing.abandoned > 1
+        kept = f"{standing.abandoned:,} trials of dead workers are" if many else "1 trial of a dead worker is"
+        told.append(f"{kept} not lost: the next worker on this machine continues {'them' if many else 'it'}")
     if standing.state == "not running" and not standing.status.stopped:
         name = printable(standing.status.name, 100)
-        told.append(f"nobody is at work; give the `cellsearch search` again, or `cellsearch worker {name}`")
+        told.append(
+            "no worker is running: repeat the `cellsearch search` command, or start "
+            f"`cellsearch worker {name}`"
+        )
     if standing.outbox:
         many = standing.outbox > 1
         waits = f"{standing.outbox:,} trained stages wait" if many else "1 trained stage waits"
-        told.append(f"{waits} in the outbox of this machine until the database answers")
+        told.append(f"{waits} in the outbox of this machine for the database")
     for folder, free in standing.scarce:
-        told.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB are free on that disk; make room")
+        told.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB left on this disk; free some space")
     return told
 
 

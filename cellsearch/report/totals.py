@@ -39,5 +39,5 @@ def settings(c: Counts) -> str:
 
 
 def baseline(c: Counts) -> str:
-    """1 of 2 seeds, 5 of 8 parts."""
+    """1 of 2 seeds, 5 of 8 parts (of their grids)."""
     return f"{total(c.told, c.seeds, 'seed')}, {total(c.baseline, c.pieces, 'part')}"

@@ -85,6 +85,22 @@ def test_a_found_cell_is_shown_with_its_parent_and_its_edits(run: Run, study: st
     assert (seed["parent"], seed["edits"]) == ("", [])
 
 
+def test_a_found_cell_is_shown_with_its_best_settings(run: Run, study: str) -> None:
+    row = run("leaderboard", study, "--json").json["rows"][0]
+    for word in (f"{study}:1", row["fingerprint"][:16]):
+        told = run("show", word, "--json").json
+        assert (told["score"], told["results"]) == (row["score"], row["tasks"])
+        out = " ".join(run("show", word).out.split())
+        assert f"score {row['score']:.4f}, the smallest of the ratios" in out
+        for result in row["tasks"]:
+            values = " ".join(f"{name}={result['setting'][name]:g}" for name in ("learning_rate", "max_norm"))
+            assert f"accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f} after 3 epochs; " in out
+            assert values in out
+    edited = run("show", f"{study}:gru", "--without", "r", "--json").json
+    assert (edited["score"], edited["results"]) == (None, [])
+    assert run("show", "gru", "--json").json["results"] == []
+
+
 def test_a_rank_a_name_and_letters_find_the_same_cell(run: Run, study: str) -> None:
     rows = run("leaderboard", study, "--json", "--all").json["rows"]
     first = next(row for row in rows if row["rank"] == 1)

@@ -63,7 +63,7 @@ def test_the_table_says_what_json_says(run: Run, study: str) -> None:
     c = run("leaderboard", study, "--json").json["counts"]
     kinds = f"{plural(c['proposals'], 'proposal')}, {plural(c['refinements'], 'refinement')}"
     assert f"20 of 20 trials ({kinds}): {c['ranked']} ranked, " in done.out
-    assert "score: the least of a cell's ratios" in done.out
+    assert "score: the smallest of a cell's ratios" in done.out
 
 
 @pytest.mark.parametrize("columns", [1, 20, 40, 60, 80, 100, 140, 300])
@@ -73,8 +73,9 @@ def test_a_row_stays_a_row_at_every_width(run: Run, study: str, columns: int) ->
     table = done.out.split("\n\n")[0].splitlines()
     assert all(len(line) <= columns for line in table)
     if columns >= 40:
-        assert sum("gru" in line for line in table) == 1
-        assert sum("sigmoid[x, h]" in line for line in table) >= 2  # the equations of the seeds
+        assert sum(line.split()[1] == "gru" for line in table) == 1
+        assert "Cho et al. (2014): z = sigmoid[x, h]" in " ".join(done.out.split())
+        assert " with h' = tanh[x, h, bias=" in " ".join(done.out.split())  # where a mutant differs
 
 
 def test_rows_chooses_how_many(run: Run, study: str) -> None:
@@ -143,7 +144,7 @@ def test_pareto_tells_what_it_takes(run: Run, study: str) -> None:
     for word in ("matrces", study):
         done = run("leaderboard", study, "--pareto", word)
         assert (done.code, done.out) == (2, "")
-        assert f"'{word}' is nothing to hold against scores" in done.err
+        assert f"'{word}' is not a cost" in done.err
         assert "name of a search comes before --pareto" in done.err
     assert "did you mean 'matrices'?" in run("leaderboard", study, "--pareto", "matrces").err
     assert "not allowed with" in run("leaderboard", study, "--pareto", "--all").err
@@ -156,7 +157,7 @@ def test_before_the_baseline_is_done_there_is_no_front(run: Run, tmp_path: Path)
     new_study(tmp_path / "results/s", space_of()).engine.dispose()
     done = run("leaderboard", "s", "--pareto")
     assert done.code == 0
-    assert "the front comes once the baseline is done" in done.out
+    assert "the front is known when the baseline is done" in done.out
     assert "lstm" in done.out
 
 
@@ -210,7 +211,7 @@ def test_status_tells_numbers_of_records(run: Run, study: str) -> None:
     assert c["proposals"] + c["refinements"] == 20 and c["proposals"] and c["refinements"]
     assert done.out.startswith(f"{study}  finished\n")
     assert done.out.splitlines()[1:5] == [
-        f"seeds     2 of 2 ({c['baseline']} of {c['pieces']} parts)",
+        f"baseline  2 of 2 seeds, {c['baseline']} of {c['pieces']} parts of their grids",
         f"trials    20 of 20 ({plural(c['proposals'], 'proposal')}, {plural(c['refinements'], 'refinement')})",
         f"outcomes  {c['ranked']} ranked, {c['filtered']} filtered, {c['failed']} failed",
         f"settings  {c['settings']} trained, {c['diverged']} diverged",
@@ -274,7 +275,7 @@ def test_failures_of_all_cells_tell_the_last_cause(run: Run, tmp_path: Path) -> 
 
     searched(tmp_path / "results" / "s", Broken(), space_of(), one_of(40), trials=3).engine.dispose()
     assert run("status", "s", "--json").json["counts"]["failed"] == 3
-    assert "the last that failed: failed: out of memory" in run("status", "s").out
+    assert "last failure: failed: out of memory" in run("status", "s").out
 
 
 def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> None:
@@ -296,9 +297,13 @@ def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> 
         {"name": f"{worker.host.partition('#')[0]}:{process.pid}", "doing": "baseline: lstm on xml"}
     ]
     out = " ".join(run("status", "s").out.split())
-    assert f":{process.pid} is dead (baseline: lstm on xml)" in out
-    assert "what a dead worker had begun is not lost" in out
-    assert "nobody is at work; give the `cellsearch search` again, or `cellsearch worker s`" in out
+    assert f":{process.pid} has died (baseline: lstm on xml); see its log in results/s/logs" in " ".join(
+        out.split()
+    )
+    assert "1 trial of a dead worker is not lost" in out
+    assert (
+        "no worker is running: repeat the `cellsearch search` command, or start `cellsearch worker s`" in out
+    )
     store.engine.dispose()
 
 
@@ -324,8 +329,8 @@ def test_a_full_disk_and_an_outbox_are_told(
     told = run("status", study, "--json").json
     assert told["outbox"] == 1 and told["scarce"][0]["free"] == 3_400_000
     out = run("status", study).out
-    assert "1 trained stage waits in the outbox of this machine" in out
-    assert "3 MB are free on that disk; make room" in out
+    assert "1 trained stage waits in the outbox of this machine for the database" in out
+    assert "3 MB left on this disk; free some space" in out
 
 
 def test_a_storage_url_is_told_without_its_password(run: Run) -> None:

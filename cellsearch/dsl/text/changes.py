@@ -30,7 +30,8 @@ def _lines(text: str) -> dict[str, str]:
         if line.startswith("cell "):
             inside, _, output = line.partition(" -> ")
             found["states"] = inside.partition(";")[2].strip(" )")
-            found |= {"output": output} if output else {}
+            first = found["states"].split(",")[0].split("=")[0]
+            found["output"] = output or f"{first}'"  # as the language has it where none is named
         elif line.startswith("clock "):
             found["clock"] = line.removeprefix("clock ")
         elif equals:

@@ -77,9 +77,9 @@ def _row(
     elif rank is not None:
         status = "ranked"
     elif not any(task in found for task in tasks):
-        status = f"filtered at {FILTER}" if FILTER in found else "in work"
+        status = f"filtered at {FILTER}" if FILTER in found else "running"
     else:
-        status = f"filtered at {standing.place}" if standing.place in found else "in work"
+        status = f"filtered at {standing.place}" if standing.place in found else "running"
     tried = sum(best.settings for best in found.values())
     score = ranking.score(found, units)
     parameters = standing.parameters or max((r.parameters or 0 for r in results), default=0) or None

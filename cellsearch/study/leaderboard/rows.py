@@ -46,7 +46,7 @@ class TaskResult:
     def __repr__(self) -> str:
         if self.accuracy is None:
             return f"<{self.task}: no accuracy>"
-        ratio = "" if self.ratio is None else f"{self.ratio:.3f}, "
+        ratio = "" if self.ratio is None else f"ratio {self.ratio:.3f}, "
         return f"<{self.task}: {ratio}accuracy {self.accuracy:.4f}; {self.setting}>"
 
 
@@ -61,7 +61,7 @@ class Row:
     tasks: tuple[TaskResult, ...]
     parameters: int | None  # of the largest of the models at its best settings
     settings: int  # tried on all tasks and the filter
-    status: str  # seed, ranked, filtered at STAGE, failed at STAGE, failed, in work
+    status: str  # seed, ranked, filtered at STAGE, failed at STAGE, failed, running
     parent: str
     trial: int  # the first of it
     text: str
@@ -140,7 +140,7 @@ def _epochs(store: Store, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[in
 
 def _failures(store: Store, rows: Sequence[Row]) -> dict[str, str]:
     """Fingerprint -> failed at STAGE, of the cells that are not ranked and whose last trial has failed."""
-    wanted = {row.fingerprint for row in rows if row.status.startswith(("filtered", "in work"))}
+    wanted = {row.fingerprint for row in rows if row.status.startswith(("filtered", "running"))}
     if not wanted:
         return {}
     query = (

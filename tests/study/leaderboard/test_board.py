@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.study.leaderboard import board
+from cellsearch.study.leaderboard.rows import detailed
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space import Space
@@ -100,7 +101,7 @@ def test_the_others_come_when_asked_for_and_say_where_they_stopped() -> None:
     assert [(row.name, row.rank, row.status) for row in rows[3:]] == [
         ("b", None, "filtered at filter"),
         ("c", None, "filtered at arithmetic"),
-        ("d", None, "in work"),
+        ("d", None, "running"),
     ]
 
 
@@ -149,7 +150,8 @@ def plain(store: Store, space: Space) -> list[board.Row]:
     """The table, from everything there is."""
     cells = cellrecords.recorded_cells(store)
     units = board.units_of(store, records.facts(store), space, [cell for cell in cells if cell.seed])
-    return board.rows_of(queries.recorded_stages(store), cells, units, TASKS, space.strategy.threshold)
+    rows = board.rows_of(queries.recorded_stages(store), cells, units, TASKS, space.strategy.threshold)
+    return detailed(store, rows, {cell.fingerprint: cell for cell in cells})
 
 
 @pytest.mark.parametrize("digits", [1, 2, 9])  # with few of them there are many equal scores
