@@ -13,6 +13,7 @@ from sqlalchemy import select
 from cellsearch.dsl.text.changes import changes
 from cellsearch.study.mutation.operators import words_of
 from cellsearch.study.space.model import FILTER
+from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.schema import Store, items, reading, stages
@@ -147,8 +148,8 @@ def _failures(store: Store, rows: Sequence[Row]) -> dict[str, str]:
         select(items.c.fingerprint, items.c.outcome, items.c.task)
         .where(
             items.c.study == store.study,
-            items.c.kind.in_(("propose", "refine")),
-            items.c.outcome.in_(("", "filtered", "failed")),
+            items.c.kind.in_((Kind.PROPOSE, Kind.REFINE)),
+            items.c.outcome.in_(("", Ending.FILTERED, Ending.FAILED)),
         )
         .order_by(items.c.trial)
     )
@@ -157,5 +158,5 @@ def _failures(store: Store, rows: Sequence[Row]) -> dict[str, str]:
     return {
         mark: f"failed at {task}" if task else "failed"
         for mark, (outcome, task) in last.items()
-        if outcome == "failed"
+        if outcome == Ending.FAILED
     }

@@ -314,5 +314,5 @@ def ratio(accuracy: float | None, unit: float) -> float:
 
 def label_of(item: Item) -> str:
     """What a worker does, for the live display and `status`."""
-    kinds = {Kind.PROPOSE: "new cell", Kind.REFINE: "more settings of"}
+    kinds: dict[str, str] = {Kind.PROPOSE: "new cell", Kind.REFINE: "more settings of"}
     return f"trial {item.trial}: {kinds.get(item.kind, item.kind)}"
