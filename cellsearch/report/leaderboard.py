@@ -7,7 +7,7 @@ tasks. Of a mutant the equations are those in which it differs from its parent.
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
@@ -51,12 +51,20 @@ def chosen(rows: Sequence[Row], count: int) -> list[Row]:
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as plain values; `text` is the cell's `.cell` file, `setting` the best setting by name."""
-    return [{**asdict(row), "tasks": results_json(row.tasks), "seed": row.seed} for row in rows]
+    names = [f.name for f in fields(Row)]
+    return [
+        {name: getattr(row, name) for name in names} | {"tasks": results_json(row.tasks), "seed": row.seed}
+        for row in rows
+    ]
 
 
 def results_json(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
     """The results on each task as plain values, the best setting by name."""
-    return [asdict(result) | {"setting": result.values or None} for result in results]
+    names = [f.name for f in fields(TaskResult)]
+    return [
+        {name: getattr(result, name) for name in names} | {"setting": result.values or None}
+        for result in results
+    ]
 
 
 def columns(rows: Sequence[Row], every: bool) -> list[Column]:
@@ -164,10 +172,12 @@ def _packed(items: Sequence[str], room: int) -> list[str]:
     parts = [""]
     for k, item in enumerate(items):
         said = item + ";" * (k < len(items) - 1)
-        if parts[-1] and len(parts[-1]) + 1 + len(said) > room:
-            parts.append("")
-        *full, last = textwrap.wrap(f"{parts.pop()} {said}".strip(), room, break_on_hyphens=False)
-        parts += [*full, last]
+        longer = f"{parts[-1]} {said}" if parts[-1] else said
+        if len(longer) <= room:
+            parts[-1] = longer
+        else:
+            parts[-1:] = [part for part in parts[-1:] if part]
+            parts += textwrap.wrap(said, room, break_on_hyphens=False)
     return parts
 
 
@@ -290,7 +300,7 @@ def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[T
     if first is None:
         return []
     given = f" --storage {printable(storage, 400)}" if storage else ""
-    ahead = f"no mutant is ahead of {printable(first.name, 40)} yet; export it: "
-    line = text(ahead if first.seed else "export the winner: ", "dim")
+    line = text("export it: " if first.seed else "export the winner: ", "dim")
     line.append(f"cellsearch export {name}:1 --to torch,latex{given}", "bold")
-    return [line]
+    ahead = [text(f"no mutant is ahead of {printable(first.name, 40)} yet", "dim")] if first.seed else []
+    return [*ahead, line]

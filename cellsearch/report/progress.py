@@ -11,7 +11,7 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import cut, text, wrapped
-from cellsearch.report.equations import in_short, paint
+from cellsearch.report.equations import paint
 from cellsearch.report.words import between, duration, plural
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
@@ -76,9 +76,9 @@ def _best(p: Progress, width: int) -> list[Text]:
         return []
     lines = leaderboard.lines(rows, width, equations=False)
     if p.best:
-        lines.append(
-            cut(text(f"{printable(p.best.name)}: ", "dim").append_text(paint(in_short(p.best.text))), width)
-        )
+        head, said = leaderboard.described(p.best)
+        name = text(f"{printable(p.best.name)}: {head}", "dim")
+        lines.append(cut(name.append_text(paint(said)), width))
     return [*lines, text("")]
 
 

@@ -105,6 +105,12 @@ def test_names_of_others_are_no_markup_and_no_escapes() -> None:
     assert "[bold]x\\x1b]0;t\\x07" in shown and "[link=x]\\x1b[2J" in shown and "\x1b" not in shown
 
 
+def test_the_best_mutant_is_shown_by_its_difference_from_its_parent() -> None:
+    best = replace(row("m7", 1, 1.042), parent_name="gru", changes=("n: tanh -> relu", "without rh"))
+    shown = [line.plain for line in report.screen(progress(best=best), 80, 24, None)]
+    assert "m7: gru with n: tanh -> relu; without rh" in shown
+
+
 def test_a_clock_that_has_no_room_gets_a_line_of_its_own() -> None:
     lines = [line.plain for line in report.screen(progress(), 40, 24, None)]
     assert lines[:2] == ["quick  12 of 30 trials", "1:10, about 3 to 5 min left"]
