@@ -48,5 +48,5 @@ def test_a_worker_goes_to_the_devices_that_are_named(
     monkeypatch.setattr(agent, "join", join)
     for option in ("--devices", "--device"):
         done = run("worker", study, option, "cpu", "--workers", "3")
-        assert done.code == 0 and "3 workers at work on s (cpu)" in done.err
+        assert done.code == 0 and "3 workers on s (cpu)" in done.err
     assert [(posting.devices, posting.workers) for posting in seen] == [(("cpu",), 3)] * 2
