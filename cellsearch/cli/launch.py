@@ -37,10 +37,12 @@ def run_launch(args: argparse.Namespace, terminal: Terminal) -> int:
             "shows what they do"
         )
         return 0
-    terminal.tell(f"{plural(args.count, 'station')} on Ray; Ctrl-C ends them and gives back what was begun")
+    terminal.tell(
+        f"{plural(args.count, 'station')} on Ray; Ctrl-C stops them and returns open trials to the queue"
+    )
     with listening() as signals:
         code = ray.launch(
             posting, places, signals, lambda message: terminal.tell(printable(message, 1_000), "yellow")
         )
-    terminal.tell("ended; what was begun is done by others" if code else "nothing is left to do")
+    terminal.tell("stopped; open trials were returned to the queue" if code else "nothing is left to do")
     return code
