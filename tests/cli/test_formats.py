@@ -88,6 +88,9 @@ def test_what_there_is_as_tables(run: Run) -> None:
     options = read(run("tasks", "xml", "--format", "csv").out)
     assert [row["option"] for row in options] == [o.name for o in TASKS["xml"].listed]
     assert [row["space"] for row in read(run("spaces", "--format", "csv").out)] == names()
+    keys = read(run("spaces", "--keys", "--format", "csv").out)
+    known = run("spaces", "--keys", "--json").json["sections"]
+    assert [row["option"] for row in keys] == [key["name"] for part in known for key in part["keys"]]
     assert len(cells_of(run("spaces", "--format", "markdown").out)) == 2 + len(names())
 
 
