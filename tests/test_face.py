@@ -46,7 +46,7 @@ def test_what_a_notebook_shows_is_short(tmp_path: Path) -> None:
 
 
 def test_search_and_export_are_functions_with_their_own_help() -> None:
-    for function, word in ((cs.search, "workers"), (cs.export, "directory"), (cs.leaderboard, "rows")):
+    for function, word in ((cs.search, "workers"), (cs.export, "directory"), (cs.leaderboard, "name")):
         assert inspect.isfunction(function)
         assert word in str(inspect.signature(function)) + str(inspect.getdoc(function))
     with pytest.raises(cs.CellsearchError, match="nosuch"):
