@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_WORD = 100  # characters of a word that are compared with others
+#: Letters and signs of Unicode that show nothing: fillers, joiners, an empty pattern of Braille.
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,21 @@ class Place:
         return f"{printable(self.file)}:{self.line}:{self.column}"
 
 
+def escaped(text: str) -> str:
+    """`text` with control characters, those that change the direction of writing, and invisible ones as
+    escapes: `\\x1b`, `\\u202e`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _visible(c: str) -> bool:
+    return c.isprintable() and c not in INVISIBLE and not "\ufe00" <= c <= "\ufe0f" and c < "\U000e0000"
+
+
 def printable(text: str, limit: int = 160) -> str:
-    """`text` with control and invisible characters escaped and cut at `limit`: safe for a terminal or a
-    log."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    """`text` with what no terminal or log should get as escapes, and cut at `limit`."""
+    shown = escaped(text[: limit + 1])
     return shown[:limit] + "…" if len(shown) > limit else shown
 
 

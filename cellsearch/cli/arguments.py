@@ -114,8 +114,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         first = rest[0].partition("=")[0]
         what = "option" if first.startswith("-") else "argument"
         hint = nearest(first, options) if what == "option" else ""
+        told = first if what == "option" else rest[0]  # a value may be a password
         raise UsageError(
-            f"{parser.prog} has no {what} '{printable(rest[0], 60)}'\n{hint}see `{parser.prog} --help`"
+            f"{parser.prog} has no {what} '{printable(told, 60)}'\n{hint}see `{parser.prog} --help`"
         )
     args.words = list(argv)
     if args.verb is None:

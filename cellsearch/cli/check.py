@@ -25,10 +25,12 @@ from cellsearch.report.words import plural
 from cellsearch.study import space as spaces
 from cellsearch.study.space.data import looks
 
+_LIBPQ = re.compile(r"(host|hostaddr|port|dbname|user|password|service)\s*=")
+
 
 def run_check(args: argparse.Namespace, terminal: Terminal) -> int:
     """Checks a cell, a space or a study; errors in the first two are raised where they are found."""
-    if args.file.endswith(".db") or "://" in args.file:
+    if args.file.endswith(".db") or _is_url(args.file):
         return _studies(args, terminal)
     if args.file.endswith(spaces.SUFFIXES) or (
         args.file in spaces.names() and not os.path.lexists(args.file)
@@ -57,14 +59,20 @@ def _space(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def _is_url(word: str) -> bool:
+    """Whether it is the URL of a database, or what libpq calls one: `host=… password=…`."""
+    return "://" in word or (_LIBPQ.match(word) is not None and not os.path.lexists(word))
+
+
 def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
     """Whether all searches in a database are as they were recorded."""
     # here: cells are checked without them
     from cellsearch.study import studies
     from cellsearch.study.tables import database, integrity, queries
 
-    url = args.file if "://" in args.file else database.url_of(Path(args.file))
-    told = printable(database.shown(url) if "://" in args.file else args.file)
+    given = _is_url(args.file)
+    url = args.file if given else database.url_of(Path(args.file))
+    told = printable(database.shown(url) if given else args.file)
     stores = studies.stores(url)
     if not stores:
         raise RunError(

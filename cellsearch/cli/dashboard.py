@@ -23,7 +23,7 @@ def run_dashboard(args: argparse.Namespace, terminal: Terminal) -> int:
         if args.host not in LOCAL:
             terminal.tell("everyone who reaches this machine can read it; it has no password", "yellow")
         terminal.tell(f"dashboard of {printable(store.name)}, read-only; Ctrl-C ends it")
-        terminal.out.file.write(f"{url}\n")
+        terminal.text(f"{url}\n")
         terminal.out.file.flush()
         if args.open:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -41,7 +41,7 @@ def _import(args: argparse.Namespace, terminal: Terminal, found: importers.Found
     elif args.to is not None:
         terminal.print([Text(printable(str(file), 4_000)) for file in files])
     else:
-        terminal.out.file.write("\n".join(texts.values()))
+        terminal.text("\n".join(texts.values()))
 
 
 def _report(terminal: Terminal, found: importers.Found) -> None:

@@ -211,7 +211,7 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
         if args.json:
             terminal.json({"name": args.name, "yaml": source})
         else:
-            terminal.out.file.write(source)
+            terminal.text(source)
         return 0
     found = [(name, spaces.load_space(name)) for name in spaces.names()]
     if args.json:

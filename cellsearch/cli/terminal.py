@@ -1,7 +1,9 @@
 """The two streams of the command line: data to stdout, messages to stderr; and what either can show.
 
-Text goes out as it is, without markup. On a stream that is not UTF-8 lines and signs become ASCII ones of the
-same width; a reader that has gone away is no error.
+All text passes one filter: names, equations and messages may come from others. Control and invisible
+characters become escapes; user and password of a URL become `…`. Text is never read as markup. On a stream
+that is not UTF-8 lines and signs become ASCII ones of the same width; a reader that has gone away is no
+error.
 """
 
 import codecs
@@ -16,12 +18,18 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from cellsearch.errors import escaped
 from cellsearch.report.columns import FORMATS, WHOLE, Column
 
 _WORD = re.compile(r"\S+")
+_SECRETS = re.compile(  # user and password before the @ of a URL; and the option of one, or of libpq
+    r"(:/{1,2})[^\s/:'\"]*:[^\s'\"]*(?=@)|(passw(?:or)?d=)[^\s&'\"]+", re.IGNORECASE
+)
+_SECRETS_IN = re.compile(":/|passw", re.IGNORECASE)
 _PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×", "|-+.>#*o<~--.=\"\"''x")  # noqa: RUF001
 
 
@@ -35,8 +43,19 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("cellsearch.plainly", _plainly)
 
 
+def safe(text: str) -> str:
+    """`text` as a terminal may get it: lines of visible characters, without the password of a URL."""
+    if not (text.isascii() and text.isprintable()):
+        text = "\n".join(map(escaped, text.split("\n")))
+    return _SECRETS.sub(r"\1\2…", text) if _SECRETS_IN.search(text) else text
+
+
 class _Console(Console):
-    """A console that leaves a broken pipe to whoever started the verb."""
+    """A console with the filter, which leaves a broken pipe to the parent process."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else safe(text), style, control)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -64,7 +83,11 @@ class Terminal:
 
     def table(self, columns: Sequence[Column], form: str) -> None:
         """Data as a table in one of `FORMATS`."""
-        self.out.file.write(FORMATS[form](columns))
+        self.text(FORMATS[form](columns))
+
+    def text(self, text: str) -> None:
+        """Data that is a text of several lines."""
+        self.out.file.write(safe(text))
 
     def tell(self, message: str | Text, style: str = "") -> None:
         """A message; on a terminal its lines break between words."""
@@ -92,7 +115,7 @@ def show(console: Console, lines: Iterable[Text]) -> None:
         for line in lines:
             console.print(line, soft_wrap=True)
     else:  # no colours, and for long tables a tenth of the time
-        console.file.write("".join(f"{line.plain}\n" for line in lines))
+        console.file.write("".join(f"{safe(line.plain)}\n" for line in lines))
         console.file.flush()
 
 

@@ -5,6 +5,7 @@ SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds
 
 import json
 import os
+import re
 import sqlite3
 import warnings
 import weakref
@@ -20,33 +21,65 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import sqlite_files
+from cellsearch.study.tables import driver_errors, sqlite_files
 
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
+WRITTEN = (
+    "write postgresql://USER@HOST:PORT/DATABASE, an IPv6 address as [::1]; in USER, a password and options "
+    "'@' is %40, ':' %3A and '/' %2F"
+)
 
 
 class Unavailable(RunError):
     """The database cannot be reached or is locked now; the same call may work later."""
 
 
-def shown(url: str) -> str:
-    """`url` without its password."""
+def parsed(url: str) -> URL:
+    """`url` in its parts. RunError where it is no URL of a database."""
     try:
-        parsed = make_url(url)
-        hidden = {name: "hidden" for name in parsed.query if "password" in name}
-        return printable(parsed.update_query_dict(hidden).render_as_string(hide_password=True))
+        found = make_url(url)
     except ArgumentError:
-        scheme, colon, _ = url.partition(":")
-        return printable(scheme + (":…" if colon else ""))
+        raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from None
+    except ValueError:
+        raise RunError(f"{shown(url)}: its port is not a number\n{WRITTEN}") from None
+    if found.get_backend_name() == "sqlite":
+        return found
+    if "@" in f"{found.host}{found.database}":
+        raise RunError(f"{shown(url)}: it has an '@' too many\n{WRITTEN}")
+    if found.port is not None and not 0 < found.port < 2**16:
+        raise RunError(f"{shown(url)}: its port is not a number from 1 to 65535\n{WRITTEN}")
+    return found
+
+
+def shown(url: str) -> str:
+    """Scheme, host, port and database of `url`, and `…` for a user, a password and options: they are never
+    printed. Of a URL that cannot be read with certainty only the scheme."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or not re.fullmatch(r"[A-Za-z0-9+_]{1,40}", scheme):
+        return url if re.fullmatch(r"[\w.-]{1,40}", url, re.ASCII) else "the given storage"
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        return f"{scheme}://…"
+    if found.get_backend_name() == "sqlite":
+        return printable(f"{scheme}://{'' if found.database is None else f'/{found.database}'}", 400)
+    if rest.count("@") > 1 or "@" in f"{found.host}{found.database}":  # where does the password end?
+        return f"{scheme}://…"
+    host = f"[{found.host}]" if ":" in (found.host or "") else found.host or ""
+    user = "…@" if found.username or found.password else ""
+    port = "" if found.port is None else f":{found.port}"
+    return printable(
+        f"{scheme}://{user}{host}{port}/{found.database or ''}{'?…' if found.query else ''}", 400
+    )
 
 
 def file_of(url: str) -> Path | None:
     """The file of an SQLite URL; None for a server and for a database in memory."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+    found = parsed(url)
+    if found.get_backend_name() != "sqlite" or found.database in (None, "", ":memory:"):
         return None
-    return Path(str(parsed.database))
+    return Path(str(found.database))
 
 
 def url_of(file: Path) -> str:
@@ -59,9 +92,9 @@ def url_of(file: Path) -> str:
 
 def driven(url: str) -> URL:
     """`url` with the driver of ours, psycopg, where it names a PostgreSQL server and no driver."""
-    parsed = make_url(url)
-    bare = parsed.drivername in ("postgresql", "postgres")
-    return parsed.set(drivername="postgresql+psycopg") if bare else parsed
+    found = parsed(url)
+    bare = found.drivername in ("postgresql", "postgres")
+    return found.set(drivername="postgresql+psycopg") if bare else found
 
 
 def engine_options(url: str, busy: float = TIMING.busy) -> dict[str, Any]:
@@ -200,71 +233,32 @@ def translated(url: str) -> Iterator[None]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RunError(
             f"{shown(url)}: what was recorded cannot be read ({error})\n"
-            f"{sqlite_files.remedy(file_of(url), DAMAGED)}"
+            f"{sqlite_files.remedy(file_of(url), driver_errors.DAMAGED)}"
         ) from error
 
 
-DAMAGED = (
-    "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
-    "`sqlite3 FILE .recover` saves what can be read"
-)
-ELSE = "this file is something else, or was destroyed; move it away or choose another --name"
-REMEDIES = (  # what the driver says -> what to do about it
-    ("database is locked", "another program holds it; close that program, then give the same command again"),
-    ("lock timeout", "another program holds it; close that program, then give the same command again"),
-    ("too many clients", "start fewer workers, or raise max_connections of the server"),
-    ("too many connections", "start fewer workers, or raise the connection limit of this user or database"),
-    ("connection slots", "start fewer workers, or raise max_connections of the server"),
-    ("password", "check user and password"),
-    ('role "', "check user and password"),
-    ("pg_hba", "the server does not let this user or this machine in; ask who runs it"),
-    ('database "', "is its name right? an empty one is made with `createdb`"),
-    ("permission denied", "this user may not do that there; ask who runs the server"),
-    ("full", "the disk is full; free some space, then give the same command again: nothing recorded is lost"),
-    (
-        "no space",
-        "the disk is full; free some space, then give the same command again: nothing recorded is lost",
-    ),
-    ("unable to open", "is there such a directory, with space left in it, and may you write there?"),
-    ("read-only", "it was opened for reading alone"),
-    ("readonly", "it cannot be written to; change its permissions or those of its directory"),
-    ("not a database", ELSE),
-    ("malformed", DAMAGED),
-    ("could not decode", DAMAGED),
-    ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
-    ("constraint", "it contradicts what is recorded there; `cellsearch check` says whether that is damaged"),
-    ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),
-    ("does not exist", "no search was started there; start one with `cellsearch search SPACE`"),
-)
-# Of a server: it is cut off, starting or ending, full of connections, or asks for the transaction again.
-PASSING = ("08", "57P", "53300", "40", "55P03", "25P03")
-BUSY = ("database is locked", "too many connections")  # the latter of a user or a database; it has no state
-LASTING = ("password", 'role "', "pg_hba", 'database "', "ssl", "certificate")  # to ask again is no use
-
-
 def said(url: str, error: BaseException) -> str:
-    """The first line of what a driver says, without the password."""
+    """The first line of what a driver says, without a user name, a password or an option of `url`."""
     text = str(error).strip() or type(error).__name__
-    parsed = make_url(url)
-    for secret in (parsed.password, *(parsed.query[name] for name in parsed.query if "password" in name)):
+    found = parsed(url)
+    plain = ("host", "port", "dbname")
+    options = [value for name in found.query if name.lower() not in plain for value in _values(found, name)]
+    for secret in (found.password, *options):
         text = text.replace(str(secret), "***") if secret else text
+    if found.username:
+        text = text.replace(f'"{found.username}"', '"***"')
     return printable(text.splitlines()[0])
+
+
+def _values(url: URL, name: str) -> list[str]:
+    """The values of an option that may stand in a message; a short one is replaced where it is a password."""
+    given = url.query[name]
+    values = [given] if isinstance(given, str) else list(given)
+    return [value for value in values if len(value) > 3 or "pass" in name.lower()]
 
 
 def _explained(url: str, error: DBAPIError) -> RunError:
     assert error.orig is not None
     line = said(url, error.orig)
-    lower = line.lower()
-    remedy = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
-    if remedy in (DAMAGED, ELSE):
-        remedy = sqlite_files.remedy(file_of(url), remedy)
-    return (Unavailable if _passing(error, lower) else RunError)(f"{shown(url)}: {line}\n{remedy}")
-
-
-def _passing(error: DBAPIError, lower: str) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    if error.connection_invalidated or any(word in lower for word in BUSY):
-        return True
-    if state is not None:
-        return str(state).startswith(PASSING)
-    return "connection" in lower and not any(word in lower for word in LASTING)
+    kind = Unavailable if driver_errors.passing(error, line) else RunError
+    return kind(f"{shown(url)}: {line}\n{driver_errors.remedy(line, file_of(url))}")
