@@ -74,7 +74,9 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
     module = importlib.import_module(f"cellsearch.cli.{verb.module}")
     try:
         code = getattr(module, f"run_{verb.name}")(args, terminal)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+    ) as error:  # fmt: skip
         if found := _damaged(args):
             raise found from error
         raise

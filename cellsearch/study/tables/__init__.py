@@ -1,6 +1,8 @@
 """Our tables beside Optuna's. Nothing here loads Optuna.
 
 database       a storage URL -> an engine; errors of drivers as messages
+driver_errors  what a driver says -> what to do about it
+sqlite_guard   what an SQLite file may hold, and how much work it may make
 sqlite_files   the files of an SQLite database: opened safely, backed up
 schema         the tables, transactions, the version
 records        the facts of a study: created once, checked when it continues

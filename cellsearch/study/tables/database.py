@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import driver_errors, sqlite_files
+from cellsearch.study.tables import driver_errors, sqlite_files, sqlite_guard
 
 CONNECT_SECONDS = 10
 SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
@@ -131,8 +131,11 @@ def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> 
         engine = create_engine(_opened(driven(url), read_only), **options)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
+            if file is not None:
+                event.listen(engine, "connect", lambda raw, _record: sqlite_guard.refuse_foreign(raw, file))
             if read_only:
                 event.listen(engine, "connect", _query_only)
+                event.listen(engine, "begin", lambda connection: _bounded(connection, file))
             event.listen(engine, "begin", _begin)
             sqlite_files.watch(engine)
         elif engine.dialect.name == "postgresql":
@@ -206,6 +209,11 @@ def _query_only(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _bounded(connection: Connection, file: Path | None) -> None:
+    raw: Any = connection.connection.driver_connection
+    sqlite_guard.begin(raw, 0 if file is None else sqlite_guard.size(file))
+
+
 def _begin(connection: Connection) -> None:
     sqlite_files.look(connection)  # SQLite would go on in a file that nobody can see
     immediate = connection.get_execution_options().get("immediate", False)
@@ -230,7 +238,7 @@ def translated(url: str) -> Iterator[None]:
         raise Unavailable(f"{shown(url)}: all connections of this process are in use") from error
     except DBAPIError as error:
         raise _explained(url, error) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunError(
             f"{shown(url)}: what was recorded cannot be read ({error})\n"
             f"{sqlite_files.remedy(file_of(url), driver_errors.DAMAGED)}"

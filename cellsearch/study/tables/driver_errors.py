@@ -14,6 +14,7 @@ DAMAGED = (
     "`sqlite3 FILE .recover` saves what can be read"
 )
 ELSE = "this file is something else, or was destroyed; move it away or choose another --name"
+FOREIGN = "it holds more than a search writes: damaged, or not made by cellsearch; restore a copy"
 REMEDIES = (  # what the driver says -> what to do about it
     ("database is locked", "another program holds it; close that program, then give the same command again"),
     ("lock timeout", "another program holds it; close that program, then give the same command again"),
@@ -36,6 +37,8 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("not a database", ELSE),
     ("malformed", DAMAGED),
     ("could not decode", DAMAGED),
+    ("too big", FOREIGN),
+    ("interrupted", FOREIGN),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
     ("constraint", "it contradicts what is recorded there; `cellsearch check` says whether that is damaged"),
     ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),

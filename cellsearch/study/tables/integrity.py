@@ -44,6 +44,8 @@ STATES = {
     Ending.FAILED: "FAIL",
 }
 MOST = 20  # damages that are told; where there are more, it makes no difference
+# What those raise who read a text that was recorded: JSON, a space, equations.
+UNREADABLE = (CellsearchError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 REMEDY = (
     "restore a copy of the database; without one, start anew under another --name.\n"
     "`sqlite3 FILE .recover` saves what can be read, to look at; do not go on with it"
@@ -170,7 +172,7 @@ def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
     try:
         known = records.facts_in(connection, store)
         space = parse_space(known.space)
-    except (CellsearchError, ValueError, TypeError):  # `_of_facts` says so
+    except UNREADABLE:  # `_of_facts` says so
         return
     if space.strategy.baseline == "live":  # then units change while a search goes on
         return
@@ -196,7 +198,7 @@ def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
     try:
         cell = parse(text)
         json.loads(edits)
-    except (CellsearchError, ValueError) as error:
+    except UNREADABLE as error:
         yield f"cell {name}: its equations or its mutations cannot be read: {str(error).splitlines()[0]}"
         return
     if fingerprint(cell) != mark or cell.name != name or show(cell) != text:
@@ -210,7 +212,7 @@ def _of_stage(stage: Stage, text: str, claimed: list[str]) -> Iterator[str]:
         found = summary(
             Item(stage.trial, stage.piece, 0, "", stage.fingerprint, "", ""), stage.task, outcomes
         )
-    except (ValueError, TypeError, AttributeError):
+    except UNREADABLE:
         yield f"{where}: its outcomes cannot be read"
         return
     if found != stage:
@@ -224,7 +226,7 @@ def _of_facts(store: Store) -> Iterator[str]:
     try:
         known = records.facts(store)
         space = parse_space(known.space)
-    except (CellsearchError, ValueError, TypeError) as error:
+    except UNREADABLE as error:
         yield f"what the study remembers about itself cannot be read: {str(error).splitlines()[0]}"
         return
     if known.baseline is None:

@@ -128,9 +128,10 @@ def bound(engine: Engine, url: str) -> dict[str, int]:
         studies, theirs, attributes = schema.studies, schema.optuna_studies, schema.optuna_attributes
         key = (attributes.c.key == schema.STUDY_KEY, attributes.c.study_id == theirs.c.study_id)
         query = select(theirs.c.study_name, attributes.c.value_json).where(*key)
-        ids = {row.uuid: row.id for row in connection.execute(select(studies.c.uuid, studies.c.id))}
-        named = ((row.study_name, json.loads(row.value_json)) for row in connection.execute(query))
-        return {name: ids[uuid] for name, uuid in named if uuid in ids}
+        own = connection.execute(select(studies.c.uuid, studies.c.id))
+        ids = {f'"{row.uuid}"': row.id for row in own}  # as JSON
+        named = connection.execute(query).all()
+        return {row.study_name: ids[row.value_json] for row in named if row.value_json in ids}
 
 
 def optuna_id(store: Store) -> int:

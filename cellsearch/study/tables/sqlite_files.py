@@ -31,6 +31,7 @@ from sqlalchemy import Engine, event
 
 from cellsearch.errors import RunError, printable
 from cellsearch.files import create, reason, refuse_links, sync_folder
+from cellsearch.study.tables import sqlite_guard
 
 SIDES = ("-wal", "-shm")  # there while a database is open
 JOURNAL = "-journal"  # there where a file system has no use for the other two
@@ -129,6 +130,7 @@ class Connection(sqlite3.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        sqlite_guard.limit(self)
         path = str(self.execute("PRAGMA database_list").fetchone()[2])
         if path and (found := _identity(path)):
             self.main = (path, found)
