@@ -73,7 +73,7 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
     given = _is_url(args.file)
     url = args.file if given else database.url_of(Path(args.file))
     told = printable(database.shown(url) if given else args.file)
-    stores = studies.stores(url)
+    stores = studies.in_storage(url)
     if not stores:
         raise RunError(
             f"there is no search in {told}\nname the database of one, as in results/quick/study.db"

@@ -18,7 +18,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
-from cellsearch.errors import RunError, printable
+from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.report.words import plural
 from cellsearch.study.mutation.operators import words_of
 
@@ -95,7 +95,8 @@ def _descent(store: "Store", record: "Record") -> dict[str, Any]:
 def _by_letters(letters: str, storage: str | None) -> Found:
     marks = {name: fingerprint(zoo.load(name)) for name in zoo.names()}
     found = {mark: Found(zoo.load(name), "zoo") for name, mark in marks.items() if mark.startswith(letters)}
-    for mark, candidate in _in_studies(letters, storage).items():
+    others, unread = _in_studies(letters, storage)
+    for mark, candidate in others.items():
         found.setdefault(mark, candidate)
     if len(found) == 1:
         ((mark, one),) = found.items()
@@ -106,6 +107,7 @@ def _by_letters(letters: str, storage: str | None) -> Found:
         raise RunError(
             f"no cell has a fingerprint that begins with {letters}\n"
             "searched: the zoo, and the searches in results/ (or the one in --storage)"
+            + "".join(f"\nnot read: {line}" for line in unread[:FEW])
         )
     listed = [f"  {mark[:16]}  {c.cell.name}, {c.origin}" for mark, c in sorted(found.items())]
     more = f"\n  and {len(listed) - FEW} more" if len(listed) > FEW else ""
@@ -115,13 +117,19 @@ def _by_letters(letters: str, storage: str | None) -> Found:
     )  # fmt: skip
 
 
-def _in_studies(letters: str, storage: str | None) -> dict[str, Found]:
+def _in_studies(letters: str, storage: str | None) -> tuple[dict[str, Found], list[str]]:
+    """The cells of searches by fingerprint; and a line for each search that cannot be read."""
     from cellsearch.study import studies  # here: as above
     from cellsearch.study.tables import cellrecords
 
+    there = studies.found() if storage is None else studies.Searches(tuple(studies.in_storage(storage)), ())
     found: dict[str, Found] = {}
-    for store in studies.stores(storage):
-        for record in cellrecords.matching(store, letters):
-            one = Found(parse(record.text), f"in {store.name}", study=store.name)
-            found.setdefault(record.fingerprint, replace(one, **_descent(store, record)))
-    return found
+    unread = list(there.unread)
+    for store in there.stores:
+        try:
+            for record in cellrecords.matching(store, letters):
+                one = Found(parse(record.text), f"in {store.name}", study=store.name)
+                found.setdefault(record.fingerprint, replace(one, **_descent(store, record)))
+        except CellsearchError as error:
+            unread.append(studies.line_of(store.name, error))
+    return found, unread

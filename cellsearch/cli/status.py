@@ -1,11 +1,12 @@
 """`cellsearch status` and `cellsearch leaderboard`: how a search stands, and what it has found."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
-from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.errors import CellsearchError, RunError, UsageError, printable
 from cellsearch.report import leaderboard
 from cellsearch.report import status as report
 from cellsearch.report.columns import text
@@ -13,8 +14,8 @@ from cellsearch.study import studies
 from cellsearch.study.leaderboard import board, diagnostics
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.mutation.sizes import MEASURES
-from cellsearch.study.studies import RESULTS, Study
-from cellsearch.study.tables import queries, records
+from cellsearch.study.studies import RESULTS, Searches, Study
+from cellsearch.study.tables import integrity, queries, records
 from cellsearch.study.tables.database import shown
 
 
@@ -31,17 +32,42 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
         else:
             terminal.print(report.lines(standing, terminal.out.width))
         return 0
-    names = _names(args.storage)
-    standings = [report.standing(studies.opened(name, args.storage)) for name in names]
+    there = _searches(args.storage)
+    unread, standings = list(there.unread), []
+    for store in there.stores:
+        try:
+            standings.append(report.standing(studies.read(store)))
+        except integrity.UNREADABLE as error:
+            unread.append(studies.line_of(store.name, _reason(error, store.name, args.storage)))
+    if not standings:
+        raise _nothing(args.storage, unread)
     if args.json:
-        terminal.json({"searches": [report.as_json(standing) for standing in standings]})
+        listed = [report.as_json(standing) for standing in standings]
+        terminal.json({"searches": listed, "unread": unread})
     elif args.format:
         terminal.table(report.columns(standings), args.format)
     elif len(standings) == 1:
         terminal.print(report.lines(standings[0], terminal.out.width))
     else:
         terminal.print(report.several(standings, terminal.out.width))
+    if not args.json:
+        _tell(unread, terminal)
     return 0
+
+
+def _reason(error: Exception, name: str, storage: str | None) -> CellsearchError:
+    """Why a search cannot be read: what is damaged there. Else the error is a defect, and raised."""
+    found = error if isinstance(error, CellsearchError) else studies.suspected(name, storage)
+    if found is None:
+        raise error
+    return found
+
+
+def _tell(unread: Sequence[str], terminal: Terminal) -> None:
+    for line in unread[: studies.FEW]:
+        terminal.tell(f"not read: {line}", "yellow")
+    if len(unread) > studies.FEW:
+        terminal.tell(f"not read: {len(unread) - studies.FEW:,} more", "yellow")
 
 
 def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -136,19 +162,27 @@ def _dropped(study: Study) -> list[str]:
     return records.dropped(study.facts.baseline or {}, study.space.strategy.margin)
 
 
-def _names(storage: str | None) -> list[str]:
-    """The names of all searches; a RunError where there is none."""
+def _searches(storage: str | None) -> Searches:
+    """All searches; a RunError where there is none."""
+    there = studies.found() if storage is None else Searches(tuple(studies.in_storage(storage)), ())
+    if not there.stores:
+        raise _nothing(storage, there.unread)
+    return there
+
+
+def _nothing(storage: str | None, unread: Sequence[str]) -> RunError:
     if storage is None:
-        return studies.listed() or [studies.newest()]
-    names = [store.name for store in studies.stores(storage)]
-    if not names:
-        raise RunError(f"there is no search in {shown(storage)}\nstart one with `cellsearch search SPACE`")
-    return names
+        return studies.nothing(RESULTS, unread)
+    listed = "".join(f"\n  {line}" for line in unread[: studies.FEW])
+    return RunError(
+        f"there is no search in {shown(storage)}{listed}\nstart one with `cellsearch search SPACE`"
+    )
 
 
 def _newest(storage: str | None, terminal: Terminal) -> str:
     """The search that is meant where none is named: the newest in results/, or the only one in a database."""
-    newest, *others = _names(storage)
+    there = _searches(storage)
+    newest, *others = (store.name for store in there.stores)
     if others and storage is not None:
         raise UsageError(
             f"there are several searches; name one of {printable(', '.join([newest, *others]), 400)}"

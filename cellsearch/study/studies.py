@@ -5,10 +5,12 @@ In: a name and, where its database is not the usual file, a storage URL. Out: an
 with the names that there are.
 """
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellsearch.errors import RunError, UsageError, did_you_mean, printable
+from cellsearch.errors import CellsearchError, RunError, UsageError, did_you_mean, printable
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.tables import database, integrity, records
 from cellsearch.study.tables.records import Facts
@@ -16,6 +18,7 @@ from cellsearch.study.tables.schema import Store
 from cellsearch.study.workers.run import default_url, directory
 
 RESULTS = Path("results")
+FEW = 10  # folders that are listed one by one
 _FILES = ("study.db", "study.db-wal")  # SQLite writes to the second first
 
 
@@ -28,71 +31,127 @@ class Study:
     space: Space
 
 
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """What there is: open searches, the one that was written to last first; and for each other folder that
+    has a database one line, why it was not read."""
+
+    stores: tuple[Store, ...]
+    unread: tuple[str, ...]
+
+
 def listed(results: Path = RESULTS) -> list[str]:
-    """The names of the searches in `results`, the one that was written to last first."""
+    """The names of the folders in `results` that have a database, the one that was written to last first."""
+    return [name for _, name in sorted(_databases(results)) if _directory(results, name)]
+
+
+def _databases(results: Path) -> list[tuple[float, str]]:
+    """Folders that have something called study.db: a number that grows with its age, and the name."""
     found = []
     try:
         for folder in results.iterdir():
-            known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
-            times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
-            if times and folder.joinpath(_FILES[0]).is_file():
-                found.append((-max(times), folder.name))
+            if os.path.lexists(folder / _FILES[0]):
+                known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
+                times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
+                found.append((-max(times, default=0.0), folder.name))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot read {printable(str(results))}: {error.strerror}") from error
-    return [name for _, name in sorted(found)]
+    return found
 
 
-def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:
-    """The search called `name`."""
-    if storage is None:
-        there = listed(results)
-        folder = _directory(results, name)
-        if name not in there:
-            hint = did_you_mean(name, there)
-            known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
-            elsewhere = (
-                " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
-            )
-            where = printable(str(results.absolute()))
-            raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
-    store = records.open_study(storage or default_url(results, name), name, read_only=True)
-    facts = records.facts(store)
-    return Study(store, facts, parse_space(facts.space, f"{name}/space.yaml"))
+def found(results: Path = RESULTS) -> Searches:
+    """The searches in `results`. A folder that is none does not keep the others from being read."""
+    stores, unread = [], []
+    for _, name in sorted(_databases(results)):
+        try:
+            if _directory(results, name) is None:
+                raise RunError("this folder cannot be that of a search; rename it")
+            stores.append(_in_folder(results, name))
+        except CellsearchError as error:
+            unread.append(line_of(str(results / name), error))
+    return Searches(tuple(stores), tuple(unread))
 
 
-def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:
-    """All searches: those in a database, or those in `results`."""
-    if storage is None:
-        found = [records.find(default_url(results, name), name, read_only=True) for name in listed(results)]
-        return [store for store in found if store is not None]
+def in_storage(storage: str) -> list[Store]:
+    """All searches in a database."""
     engine = database.connect(storage, read_only=True)
     known = records.bound(engine, storage)
     return [Store(engine, storage, id, name) for name, id in known.items()]
 
 
+def line_of(where: str, error: CellsearchError) -> str:
+    """One line of what is wrong at a place."""
+    told = str(error).partition("\n")[0]
+    for known in (f"sqlite:///{where}/{_FILES[0]}: ", f"{where}/"):
+        told = told.removeprefix(known)
+    return f"{printable(where)}: {printable(told, 300)}"
+
+
+def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:
+    """The search called `name`."""
+    if storage is None:
+        return read(_in_folder(results, name))
+    return read(records.open_study(storage, name, read_only=True))
+
+
+def read(store: Store) -> Study:
+    """An open search with its space."""
+    facts = records.facts(store)
+    return Study(store, facts, parse_space(facts.space, f"{store.name}/space.yaml"))
+
+
+def _in_folder(results: Path, name: str) -> Store:
+    """The search of a folder of `results`; a RunError where there is none, or another one."""
+    folder = _directory(results, name)
+    if folder is None or not os.path.lexists(folder / _FILES[0]):
+        there = listed(results)
+        hint = did_you_mean(name, there)
+        known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
+        elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+        where = printable(str(results.absolute()))
+        raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
+    url = default_url(results, name)
+    engine = database.connect(url, read_only=True)
+    bound = records.bound(engine, url)
+    if name in bound:
+        return Store(engine, url, bound[name], name)
+    engine.dispose()
+    records.refuse_copy(url, name, bound)
+    file = printable(str(folder / _FILES[0]))
+    raise RunError(
+        f"{file} holds no search\nremove it, or start one: `cellsearch search SPACE --name {name}`"
+    )
+
+
 def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:
     """For a program that met what it cannot explain while it read the search `name`, or any: what is damaged
     there, as an error to tell instead. None where nothing is."""
-    for store in stores(storage, results):
-        if name in (None, store.name) and (found := integrity.damages(store)):
+    for store in found(results).stores if storage is None else in_storage(storage):
+        if name in (None, store.name) and (damages := integrity.damages(store)):
             return integrity.damaged(
-                f"{database.shown(store.url)}: the search {store.name}", found, store.url
+                f"{database.shown(store.url)}: the search {store.name}", damages, store.url
             )
     return None
 
 
 def newest(results: Path = RESULTS) -> str:
     """The name of the search that was written to last."""
-    there = listed(results)
-    if not there:
-        where = printable(str(results.absolute()))
-        raise RunError(
-            f"there is no search in {where}\n"
-            "start one with `cellsearch search quick`, or say where one is by --storage"
-        )
-    return there[0]
+    there = found(results)
+    if not there.stores:
+        raise nothing(results, there.unread)
+    return there.stores[0].name
+
+
+def nothing(results: Path, unread: Sequence[str]) -> RunError:
+    """The error where no search can be read."""
+    where = printable(str(results.absolute()))
+    listed = "".join(f"\n  {line}" for line in unread[:FEW])
+    return RunError(
+        f"there is no search in {where}{' that can be read:' if listed else ''}{listed}\n"
+        "start one with `cellsearch search quick`, or say where one is by --storage"
+    )
 
 
 def _directory(results: Path, name: str) -> Path | None:

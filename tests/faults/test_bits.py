@@ -167,7 +167,7 @@ def test_what_a_program_stumbles_over_in_damaged_records_is_no_defect_of_it(
 def torn(file: Path) -> bool:
     """Whether SQLite finds the damage when it looks at everything."""
     try:
-        (store,) = studies.stores(url_of(file))
+        (store,) = studies.in_storage(url_of(file))
         found = integrity.torn(store)
         store.engine.dispose()
     except CellsearchError:

@@ -4,7 +4,7 @@ Work on a study (trials, stages, claims) is in `storage.trials`, the processes t
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, Engine, func, inspect, select, update
@@ -114,6 +114,22 @@ def open_study(url: str, name: str, *, read_only: bool = False, timing: Timing =
         there = f"there: {', '.join(sorted(known))}" if known else "start one with `cellsearch search SPACE`"
         raise RunError(f"no study {printable(name)!r} in {database.shown(url)}\n{there}")
     return Store(engine, url, known[name], name, timing)
+
+
+def refuse_copy(url: str, name: str, known: Collection[str] | None = None) -> None:
+    """RunError where the database of the folder `name` holds the study of another folder, and none of its
+    own: the folder was copied or renamed. `known` are the studies in it, if they were read."""
+    if known is None:
+        engine = database.connect(url, read_only=True)
+        known = bound(engine, url)
+        engine.dispose()
+    if known and name not in known:
+        held = printable(", ".join(sorted(known)))
+        raise RunError(
+            f"{database.shown(url)}: this is the search {held}, in a folder that was copied or renamed\n"
+            f"rename the folder, or read it under its own name: cellsearch status {min(known)} --storage "
+            f"{database.shown(url)}"
+        )
 
 
 def bound(engine: Engine, url: str) -> dict[str, int]:

@@ -16,6 +16,7 @@ import os
 import secrets
 import shlex
 import sqlite3
+import stat
 import threading
 import time
 import weakref
@@ -30,7 +31,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine, event
 
 from cellsearch.errors import RunError, printable
-from cellsearch.files import create, reason, refuse_links, sync_folder
+from cellsearch.files import NotRegularError, create, reason, refuse_links, sync_folder
 from cellsearch.study.tables import sqlite_guard
 
 SIDES = ("-wal", "-shm")  # there while a database is open
@@ -50,9 +51,14 @@ class Damaged(RunError):
 
 
 def check(file: Path) -> None:
-    """Before a database is opened. UnsafeError where a file beside it leads elsewhere; Damaged where -wal was
-    deleted under a search."""
+    """Before a database is opened. RunError where it is no file; UnsafeError where a file beside it leads
+    elsewhere; Damaged where -wal was deleted under a search."""
     with suppress(ValueError):  # no system has such a path: opening it says so
+        if not stat.S_ISREG(mode := _mode(file)):  # a FIFO would be waited for
+            kind = NotRegularError(mode).kind
+            raise RunError(
+                f"{printable(str(file))} is {kind}, not a database\nremove it, or name another one"
+            )
         real = os.path.realpath(file)  # SQLite looks beside the file that a link leads to
         refuse_links(*(Path(real + side) for side in (*SIDES, JOURNAL)))
         if (rescued := Path(real + RESCUED)).is_file():
@@ -68,6 +74,14 @@ def check(file: Path) -> None:
                 f"end all processes of the search; to go on with what is left, `rm {shlex.quote(str(shm))}`\n"
                 f"{remedy(Path(real), otherwise)}"
             )
+
+
+def _mode(file: Path) -> int:
+    """What a path leads to; that of a file where that is not known, or nothing is there."""
+    try:
+        return file.stat().st_mode
+    except OSError:
+        return stat.S_IFREG
 
 
 def backup_of(file: Path) -> Path | None:

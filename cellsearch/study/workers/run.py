@@ -5,8 +5,10 @@ Everything but the exit code is in the records. The supervisor trains nothing an
 together with its workers or without them, it loses nothing.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from cellsearch.study.workers.search_supervisor import SearchSupervisor
 from cellsearch.version import version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
+LOCK = "search.lock"
 
 
 TRIALS = 40  # of a search without a budget
@@ -83,12 +86,18 @@ def search(
     cannot start or go on.
     """
     folder = directory(options.results, name)
-    for own in (folder, folder / "cells", folder / "logs"):
-        own_folder(own)
+    own = (options.results, folder, folder / "cells", folder / "logs")
+    new = [one for one in own if not os.path.lexists(one)]
+    for one in own[1:]:
+        own_folder(one)
     written = (folder / one for one in (OUTBOX, "space.yaml", "study.db", f"logs/{events.NAME}"))
     refuse_links(*written)  # the rest says so when it is opened
-    with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
-        store = start(space, name, digests, options, seed)
+    with processes.exclusive(folder / LOCK, f"the search {name!r}"):
+        try:
+            store = start(space, name, digests, options, seed)
+        except BaseException:
+            _remove(new)
+            raise
         try:
             write_text(folder / "space.yaml", records.facts(store).space)
             me = heartbeat.myself("search")
@@ -102,12 +111,24 @@ def search(
             database.settle(store.engine)
 
 
+def _remove(new: Sequence[Path]) -> None:
+    """Removes the folders that a search has made which did not start; what is in use, or holds something,
+    stays."""
+    for folder in reversed(new):
+        with suppress(OSError):
+            if [one.name for one in folder.iterdir()] == [LOCK]:  # it is held here
+                (folder / LOCK).unlink()
+            folder.rmdir()
+
+
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:
     """The study: a new one, or the one that is there if it was made under the same conditions."""
     url = options.storage or default_url(options.results, name)
     store = records.find(url, name, timing=options.timing)
     target = target_of(space, options)
     if store is None:
+        if options.storage is None:  # a folder that was copied holds a study of another name
+            records.refuse_copy(url, name)
         # here: it loads Optuna, which readers of a study do without
         from cellsearch.study.storage.create import create
 
