@@ -17,6 +17,6 @@ def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.name is None and args.storage is None:
         raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")
     url = args.storage or default_url(RESULTS, args.name)
-    changed = migrate(url, lambda line: terminal.tell(printable(line, 1_000), "dim"))
+    changed = migrate(url, lambda line: terminal.tell(line, "dim"))
     terminal.tell(f"{printable(shown(url))}: {'migrated' if changed else 'up to date'}")
     return 0

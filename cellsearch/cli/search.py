@@ -198,7 +198,8 @@ class _Watcher:
         when, best, based = self._logged
         now = (p.best.fingerprint if p.best else "", p.counts.told >= p.counts.seeds)
         for message in p.messages[self._told :]:
-            self.terminal.tell(f"{duration(p.spent):>7}  {printable(message, 1_000)}", "yellow")
+            lines = message.replace("\n", "\n         ")
+            self.terminal.tell(f"{duration(p.spent):>7}  {lines}", "yellow")
         self._told = len(p.messages)
         if p.elapsed - when >= LOG_SECONDS or now != (best, based):
             self._logged = (p.elapsed, *now)
@@ -216,6 +217,6 @@ def run_worker(args: argparse.Namespace, terminal: Terminal) -> int:
         f"{where} on {args.name} ({', '.join(there)}); Ctrl-C stops and returns open trials to the queue"
     )
     posting = AgentConfig(args.name, storage, str(RESULTS), args.data, there, args.workers)
-    code = agent.join(posting, lambda message: terminal.tell(printable(message, 1_000), "yellow"))
+    code = agent.join(posting, lambda message: terminal.tell(message, "yellow"))
     terminal.tell("stopped; open trials were returned to the queue" if code else "nothing is left to do")
     return code

@@ -58,7 +58,8 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     table = _best(p, width)
     below = [text(""), *wrapped(_counts(p, settings), width, style="dim")]
     below += [cut(text(f"not used: {printable(line, 300)}", "yellow"), width) for line in p.dropped]
-    below += [cut(text(printable(line, 300), "yellow"), width) for line in p.messages[-MESSAGES:]]
+    told = [line for message in p.messages[-MESSAGES:] for line in message.splitlines()]
+    below += [cut(text(printable(line, 300), "yellow"), width) for line in told[-MESSAGES:]]
     room = max(2, height - len(above) - len(table) - len(below) - 2)
     return [*above, *table, *_workers(p.workers, width, room), *below]
 

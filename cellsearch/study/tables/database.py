@@ -38,7 +38,12 @@ class Unavailable(RunError):
 def parsed(url: str) -> URL:
     """`url` in its parts. RunError where it is no URL of a database."""
     try:
+        url.encode()  # a driver would fail in it
         found = make_url(url)
+    except UnicodeEncodeError:
+        raise RunError(
+            f"{shown(url)}: it has bytes that are not UTF-8\nuse another directory or name"
+        ) from None
     except ArgumentError:
         raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from None
     except ValueError:
