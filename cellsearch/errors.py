@@ -5,12 +5,14 @@ program.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_WORD = 100  # characters of a word that are compared with others
-#: Letters and signs of Unicode that show nothing: fillers, joiners, an empty pattern of Braille.
-INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: What shows nothing, though Unicode calls it printable: fillers, joiners, an empty pattern of Braille,
+#: selectors of variants, tags.
+INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,13 @@ class Place:
 def escaped(text: str) -> str:
     """`text` with control characters, those that change the direction of writing, and invisible ones as
     escapes: `\\x1b`, `\\u202e`."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable() and (text.isascii() or not INVISIBLE.search(text)):
         return text
     return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def _visible(c: str) -> bool:
-    return c.isprintable() and c not in INVISIBLE and not "\ufe00" <= c <= "\ufe0f" and c < "\U000e0000"
+    return c.isprintable() and not INVISIBLE.match(c)
 
 
 def printable(text: str, limit: int = 160) -> str:

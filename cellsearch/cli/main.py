@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from cellsearch.cli.arguments import parse
-from cellsearch.cli.interrupts import INTERRUPTED
 from cellsearch.cli.terminal import Terminal, hush, open_terminal
 from cellsearch.cli.verbs import VERBS
 from cellsearch.errors import CellsearchError, LocatedError, SpaceError, printable
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:

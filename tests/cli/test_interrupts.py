@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.cli.interrupts import ended_in_imports
+from cellsearch.__main__ import ended_in_imports
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = """
