@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellsearch.compiler.engines.native import toolchain
+from cellsearch.compiler.engines.native import cache, toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.functional import functional
 from cellsearch.study.mutation.mutate import mutate
@@ -55,7 +55,7 @@ def taken() -> int:
 
 def loaded() -> int:
     """How many compiled kernels are mapped."""
-    folder = f"{toolchain.cache()}/"
+    folder = f"{cache.opened().path}/"
     maps = (line.partition(folder)[2].strip() for line in Path("/proc/self/maps").read_text().splitlines())
     return len({name for name in maps if name})
 

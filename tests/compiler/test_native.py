@@ -107,43 +107,6 @@ def test_a_kernel_that_does_not_compile_is_one_clear_error() -> None:
         toolchain.library("this is not C", "float32")
 
 
-def test_the_cache_is_used_only_where_nobody_else_may_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CELLSEARCH_CACHE", str(tmp_path / "mine"))
-    toolchain.cache.cache_clear()
-    try:
-        assert toolchain.cache() == tmp_path / "mine" / "kernels"
-        assert (tmp_path / "mine" / "kernels").stat().st_mode & 0o777 == 0o700
-        (tmp_path / "mine" / "kernels").chmod(0o777)
-        toolchain.cache.cache_clear()
-        assert tmp_path not in toolchain.cache().parents
-        (tmp_path / "file").write_text("")
-        monkeypatch.setenv("CELLSEARCH_CACHE", str(tmp_path / "file"))
-        toolchain.cache.cache_clear()
-        assert toolchain.cache().is_dir()
-    finally:
-        toolchain.cache.cache_clear()
-
-
-@needs_compiler
-def test_a_library_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CELLSEARCH_CACHE", str(tmp_path))
-    toolchain.cache.cache_clear()
-    toolchain._loaded.clear()
-    try:
-        toolchain.library("int answer(void) { return 42; }", "float32")
-        made = list((tmp_path / "kernels").iterdir())
-        assert [p.suffix for p in made] == [".so"]
-        before = made[0].stat().st_mtime_ns
-        toolchain._loaded.clear()
-        assert toolchain.library("int answer(void) { return 42; }", "float32").answer() == 42
-        assert made[0].stat().st_mtime_ns == before
-    finally:
-        toolchain.cache.cache_clear()
-        toolchain._loaded.clear()
-
-
 #: Products that read what has no value of its own for every step, sequence or unit.
 ODD = (
     "cell a(x; h)\nclock 1, 2\nn = tanh[x, h, tick]\nh' = h + tick * (n - h)",

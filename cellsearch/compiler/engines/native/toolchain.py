@@ -1,8 +1,7 @@
 """From C text to a loaded library, compiled once and cached on disk.
 
-The cache lies in the user's own cache directory (`CELLSEARCH_CACHE` moves it) and is used only where it
-belongs to the user and nobody else may write to it. A library's name is the hash of its text, its flags and
-the compiler, so that a changed one is another file; files appear whole, by renaming.
+`cache` says where. A library's name is the hash of its text, its flags and the compiler, so that a changed
+one is another file.
 """
 
 import _ctypes
@@ -11,7 +10,6 @@ import hashlib
 import os
 import platform
 import shutil
-import stat
 import subprocess
 import tempfile
 from functools import lru_cache
@@ -20,7 +18,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary, finalize
 
-from cellsearch.errors import RunError
+from cellsearch.compiler.engines.native import cache
+from cellsearch.compiler.engines.native.cache import Cache
+from cellsearch.errors import RunError, printable
 
 FLAGS = (
     "-O3",
@@ -100,24 +100,33 @@ def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
     found = _loaded.get(key)
     if found is not None:
         return found
-    directory = cache()
-    target = directory / f"{key}.so"
-    if not target.exists():
-        _compile(cc, text, headers, flags, target)
-    try:
-        library = ctypes.CDLL(str(target))
-    except OSError as error:
-        raise RunError(
-            f"a compiled kernel cannot be loaded: {error}; remove {target} and try again"
-        ) from error
+    here, name = cache.opened(), f"{key}.so"
+    for last in (False, True):
+        path = cache.find(here, name)
+        if path is None:
+            _compile(cc, text, headers, flags, here, name)
+            path = cache.find(here, name)
+        try:
+            library = ctypes.CDLL(path or str(here.path / name))
+            break
+        except OSError as error:  # cut off by a crash of the machine, or removed since by another process
+            cache.remove(here, name)
+            if last:
+                raise RunError(
+                    f"a compiled kernel cannot be loaded: {printable(str(error), 400)}\n"
+                    f"is the disk of {printable(str(here.path))} full, or mounted noexec? choose another "
+                    "CELLSEARCH_CACHE"
+                ) from error
     # ctypes never unloads. Not at the end of the process: other threads may still run it.
     finalize(library, _ctypes.dlclose, library._handle).atexit = False
     _loaded[key] = library
     return library
 
 
-def _compile(cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...], target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="making-") as name:
+def _compile(
+    cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...], here: Cache, target: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir=here.path, prefix=cache.MAKING) as name:
         folder = Path(name)
         (folder / "kernel.c").write_text(text)
         for header, content in headers.items():
@@ -131,34 +140,7 @@ def _compile(cc: str, text: str, headers: dict[str, str], flags: tuple[str, ...]
             raise RunError(f"the C compiler did not run: {error}") from error
         if done.returncode != 0:
             raise RunError(f"{cc} could not compile a kernel:\n{done.stderr.strip()[:2000]}")
-        (folder / "kernel.so").replace(target)
-
-
-@lru_cache(maxsize=1)
-def cache() -> Path:
-    """The directory of compiled kernels; it belongs to the user, and nobody else may write to it."""
-    base = os.environ.get("CELLSEARCH_CACHE") or os.path.join(  # noqa: PTH118  # may be unset or relative
-        os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"), "cellsearch"
-    )
-    directory = Path(base) / "kernels"
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = directory.stat()
-        safe = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if safe and os.access(directory, os.W_OK):
-            return directory
-    except OSError:
-        pass  # no home, or a read-only one: a directory for this process alone
-    return _temporary()
-
-
-def _temporary() -> Path:
-    """A directory that goes with the process."""
-    import atexit
-
-    directory = tempfile.mkdtemp(prefix="cellsearch-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return Path(directory)
+        cache.put(here, folder / "kernel.so", target)
 
 
 @lru_cache(maxsize=8)
