@@ -33,14 +33,15 @@ def run_status(args: argparse.Namespace, terminal: Terminal) -> int:
             terminal.print(report.lines(standing, terminal.out.width))
         return 0
     there = _searches(args.storage)
-    unread, standings = list(there.unread), []
+    unread, standings, failed = list(there.unread), [], []
     for store in there.stores:
         try:
             standings.append(report.standing(studies.read(store)))
         except integrity.UNREADABLE as error:
-            unread.append(studies.line_of(store.name, _reason(error, store.name, args.storage)))
+            failed.append(_reason(error, store.name, args.storage))
+            unread.append(studies.line_of(store.name, failed[-1]))
     if not standings:
-        raise _nothing(args.storage, unread)
+        raise failed[0] if len(unread) == 1 else _nothing(args.storage, unread)
     if args.json:
         listed = [report.as_json(standing) for standing in standings]
         terminal.json({"searches": listed, "unread": unread})
@@ -174,9 +175,8 @@ def _nothing(storage: str | None, unread: Sequence[str]) -> RunError:
     if storage is None:
         return studies.nothing(RESULTS, unread)
     listed = "".join(f"\n  {line}" for line in unread[: studies.FEW])
-    return RunError(
-        f"there is no search in {shown(storage)}{listed}\nstart one with `cellsearch search SPACE`"
-    )
+    what = f" that can be read:{listed}" if listed else ""
+    return RunError(f"there is no search in {shown(storage)}{what}\nstart one with `cellsearch search SPACE`")
 
 
 def _newest(storage: str | None, terminal: Terminal) -> str:

@@ -105,7 +105,7 @@ VERBS = (
     ("status",), ("status", "s"), ("status", "s", "--json"), ("leaderboard", "s"), ("leaderboard", "s", "--all"),
     ("leaderboard", "s", "--json"), ("leaderboard", "s", "--pareto"), ("show", "s:1"), ("show", "s:1", "--json"),
     ("show", "s:m3"), ("check", "results/s/study.db"), ("check", "results/s/study.db", "--json"),
-    ("export", "s:1", "--to", "latex", "--force"), ("search", "quick", "--name", "s"),
+    ("export", "s:1", "--to", "latex", "--force"),
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import driver_errors, sqlite_files, sqlite_guard
 
 CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 120  # of a verb that reads; on 20,000 trials none takes one
 SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
 WRITTEN = (
     "write postgresql://USER@HOST:PORT/DATABASE, an IPv6 address as [::1]; in USER, a password and options "
@@ -145,6 +146,8 @@ def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> 
             sqlite_files.watch(engine)
         elif engine.dialect.name == "postgresql":
             _close_with(engine)
+            if read_only:
+                event.listen(engine, "begin", _timed)
         return engine
 
 
@@ -217,6 +220,11 @@ def _query_only(connection: Any, _record: Any) -> None:
 def _bounded(connection: Connection, file: Path | None) -> None:
     raw: Any = connection.connection.driver_connection
     sqlite_guard.begin(raw, 0 if file is None else sqlite_guard.size(file))
+
+
+def _timed(connection: Connection) -> None:
+    """A view may stand where a table is expected, and compute without end."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
 
 
 def _begin(connection: Connection) -> None:

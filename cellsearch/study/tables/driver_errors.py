@@ -39,6 +39,10 @@ REMEDIES = (  # what the driver says -> what to do about it
     ("could not decode", DAMAGED),
     ("too big", FOREIGN),
     ("interrupted", FOREIGN),
+    (
+        "statement timeout",
+        "is the server overloaded? else it holds more than a search writes",
+    ),
     ("disk i/o", "the disk does not write; free some space or check it, then give the same command again"),
     ("constraint", "it contradicts what is recorded there; `cellsearch check` says whether that is damaged"),
     ("no such table", "no search was started there; start one with `cellsearch search SPACE`"),

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from cellsearch.errors import RunError
+from cellsearch.study.storage.create import create
 from cellsearch.study.tables import database, queries, records, schema, sqlite_guard
+from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.workers.run import seeds_of
 from tests.faults.witness import command
-from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
+from tests.postgres import new_database
+from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of
 
 SPACE = space_of()
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
@@ -21,7 +25,7 @@ VERBS = (
     ("status",), ("status", "s"), ("status", "s", "--json"), ("leaderboard", "s"),
     ("leaderboard", "s", "--all", "--json"), ("leaderboard", "s", "--pareto"), ("show", "s:1"), ("show", "0a0b0c"),
     ("check", "results/s/study.db"), ("check", "--json", "results/s/study.db"), ("search", "--replay", "s"),
-    ("search", "quick", "--name", "s"), ("export", "s:1"),
+    ("export", "s:1", "--to", "latex"),
 )  # fmt: skip
 
 
@@ -101,7 +105,8 @@ def test_what_else_computes_is_refused(file: Path, kind: str) -> None:
     ],
 )
 def test_a_giant_value_is_not_read(file: Path, table: str, column: str) -> None:
-    change(file, f"UPDATE {table} SET {column} = hex(zeroblob(20000000))")
+    one = f"WHERE rowid IN (SELECT rowid FROM {table} LIMIT 1)"
+    change(file, f"UPDATE {table} SET {column} = hex(zeroblob(9000000)) {one}")
     with closing(sqlite3.connect(file)) as connection:
         if not connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]:
             pytest.skip("it has no row")
@@ -172,3 +177,16 @@ def test_what_sqlite_computes_of_a_file_itself_is_off(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA trusted_schema").scalar() == 0
         assert connection.exec_driver_sql("PRAGMA cell_size_check").scalar() == 1
     store.engine.dispose()
+
+
+def test_a_view_on_a_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
+    with new_database() as url:
+        store = create(url, "s", SPACE, Identity(SPACE.text, 1, DIGESTS), "test", Target(3), seeds_of(SPACE))
+        with store.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE cellsearch_item RENAME TO kept")
+            endless = ENDLESS.replace("SELECT i FROM n", "SELECT kept.* FROM n, kept")
+            connection.exec_driver_sql(f"CREATE VIEW cellsearch_item AS {endless}")
+        store.engine.dispose()
+        for words in (("status", "s"), ("leaderboard", "s", "--all"), ("status",)):
+            refused((*words, "--storage", url), "it holds more than a search writes")
