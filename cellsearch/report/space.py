@@ -79,6 +79,7 @@ def as_json(space: Space) -> dict[str, Any]:
         "baseline": space.baseline,
         "trials": space.budget.trials,
         "proposals": space.budget.proposals,
+        "patience": space.budget.patience,
         "strategy": space.strategy.name,
         "warnings": warnings(space),
         "stages": [
@@ -196,4 +197,6 @@ def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
     if operations:
         each = " in each epoch" if baseline.open or trial.open else ""
         said += f" and {operations:.1e} operations{each}; most cells are filtered long before"
+    if (patience := space.budget.patience) is not None:
+        said += f"; it ends after {plural(patience, 'proposal')} in a row without a better score"
     return said

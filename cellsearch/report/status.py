@@ -92,18 +92,19 @@ def _named(worker: Worker) -> tuple[str, str]:
 
 def as_json(standing: Standing) -> dict[str, Any]:
     """The status as plain values."""
-    s = standing.status
+    s, c = standing.status, standing.status.counts
     return {
         "name": s.name,
         "state": standing.state,
         "seed": s.seed,
         "target": asdict(s.target),
-        "counts": asdict(s.counts),
+        "counts": asdict(c),
         "seconds": s.seconds,
         "settings_per_minute": _per_minute(s),
         "left": standing.left,
         "dropped": list(s.dropped),
         "stopped": s.stopped,
+        "plateau": {"proposals": c.stale, "patience": s.patience, "reached": s.plateau},
         "workers": [{"name": name, "doing": doing} for name, doing in standing.workers],
         "dead": [{"name": name, "doing": doing} for name, doing in standing.dead],
         "abandoned": standing.abandoned,
@@ -131,6 +132,7 @@ def lines(standing: Standing, width: int) -> list[Text]:
         ("settings", totals.trained(c)),
         ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
+    pairs += [("plateau", totals.plateau(c, s.patience))] if s.plateau else []
     pairs += [("filter", shares(standing.passed))] if standing.passed else []
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
