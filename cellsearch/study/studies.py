@@ -33,6 +33,8 @@ def listed(results: Path = RESULTS) -> list[str]:
     found = []
     try:
         for folder in results.iterdir():
+            if folder.name.startswith("."):  # no search is called so: a file of the system, or temporary
+                continue
             known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
             times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
             if times and folder.joinpath(_FILES[0]).is_file():
@@ -47,19 +49,23 @@ def listed(results: Path = RESULTS) -> list[str]:
 def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:
     """The search called `name`."""
     if storage is None:
-        there = listed(results)
-        folder = _directory(results, name)
-        if name not in there:
-            hint = did_you_mean(name, there)
-            known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
-            elsewhere = (
-                " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
-            )
-            where = printable(str(results.absolute()))
-            raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
+        located(name, results)
     store = records.open_study(storage or default_url(results, name), name, read_only=True)
     facts = records.facts(store)
     return Study(store, facts, parse_space(facts.space, f"{name}/space.yaml"))
+
+
+def located(name: str, results: Path = RESULTS) -> None:
+    """RunError with the names that there are where `results` has no search `name`."""
+    there = listed(results)
+    if name in there:
+        return
+    folder = _directory(results, name)
+    hint = did_you_mean(name, there)
+    known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
+    elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+    where = printable(str(results.absolute()))
+    raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
 
 
 def stores(storage: str | None = None, results: Path = RESULTS) -> list[Store]:

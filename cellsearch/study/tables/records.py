@@ -223,6 +223,19 @@ def spend(store: Store, seconds: float) -> None:
     _update(store, {"seconds": schema.studies.c.seconds + seconds})
 
 
+def rename(connection: Connection, store: Store, name: str) -> None:
+    """Gives a study another name, within a transaction of `writing`. Our tables do not hold it; they are
+    bound to the study by a uuid. RunError where a study has that name."""
+    theirs = schema.optuna_studies
+    if connection.execute(select(theirs.c.study_id).where(theirs.c.study_name == name)).first():
+        raise RunError(
+            f"{database.shown(store.url)}: there is a study {printable(name)!r}\nchoose another name"
+        )
+    here = theirs.c.study_id == schema.bound(store.study)
+    if connection.execute(update(theirs).where(here).values(study_name=name)).rowcount != 1:
+        raise schema.gone(store)
+
+
 def _update(store: Store, values: Mapping[str, object]) -> None:
     with writing(store) as connection:
         connection.execute(update(schema.studies).where(schema.studies.c.id == store.study).values(**values))

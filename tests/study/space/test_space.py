@@ -528,7 +528,13 @@ def test_texts_of_the_tree_and_the_space_agree() -> None:
     pairs = parse(load_space("quick").text).plain
     assert isinstance(pairs, dict)
     assert next(iter(pairs)) == "name"
-    assert pairs["budget"] == {"trials": 40, "proposals": None, "patience": None, "stage_hours": 24.0, "memory_gb": 16.0}
+    assert pairs["budget"] == {
+        "trials": 40,
+        "proposals": None,
+        "patience": None,
+        "stage_hours": 24.0,
+        "memory_gb": 16.0,
+    }
 
 
 def test_no_torch_is_loaded() -> None:
