@@ -86,7 +86,10 @@ def _rows(parser: Parser) -> None:
 
 def _search(parser: Parser) -> None:
     parser.add_argument(
-        "space", metavar="SPACE", nargs="?", help="a name (see `cellsearch spaces`) or a .yaml file"
+        "space",
+        metavar="SPACE",
+        nargs="?",
+        help="a name (see `cellsearch spaces`), a .yaml file, or the name of a search that is there",
     )
     parser.add_argument(
         "--text", metavar="FILE",

@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert file.execute(query).fetchone() == (4,)  # two seeds too, in the file itself and not in its log
     file.close()
     assert "tiny: preparing the data" in err and "2 of 2 trials (" in err
-    assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "cellsearch search tiny --workers 1 --trials 10" in err
     return folder
 
 
@@ -78,7 +78,7 @@ def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) ->
     before = trials(folder)
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0 and "gru" in out and "rnn" in out
-    assert "; to go on:\n  cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "; to go on:\n  cellsearch search tiny --workers 1 --trials 10" in err
     assert "already finished: 2 of 2 trials (" in err
     assert trials(folder) == before
 
@@ -95,7 +95,7 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     assert process.returncode == code, err
     assert err.endswith(
         "stopped; all results are saved. To continue:\n"
-        "  cellsearch search tiny.yaml --workers 1 --trials 100000\n"
+        "  cellsearch search tiny --workers 1 --trials 100000\n"
     )
     assert "Traceback" not in err and out == ""
     assert trials(folder)["running"] == 0

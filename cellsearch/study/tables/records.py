@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Engine, func, inspect, select, update
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from cellsearch.errors import RunError, printable
 from cellsearch.study.system.timing import TIMING, Timing
@@ -221,6 +221,32 @@ def halt(store: Store, stopped: str = "") -> None:
 def spend(store: Store, seconds: float) -> None:
     """Adds to the time that searching has taken."""
     _update(store, {"seconds": schema.studies.c.seconds + seconds})
+
+
+def remember(store: Store, words: Sequence[str]) -> None:
+    """Records the words of the command that starts a search. They hold no password."""
+    theirs, value = schema.optuna_attributes, json.dumps(list(words))
+    with writing(store) as connection:
+        study = connection.execute(select(schema.bound(store.study))).scalar()
+        if study is None:
+            raise schema.gone(store)
+        key = {"study_id": study, "key": schema.COMMAND_KEY}
+        here = (theirs.c.study_id == study, theirs.c.key == schema.COMMAND_KEY)
+        if not connection.execute(update(theirs).where(*here).values(value_json=value)).rowcount:
+            connection.execute(insert(theirs).values(**key, value_json=value))
+
+
+def command(store: Store) -> list[str]:
+    """The words of the command that started a search last; empty where none are recorded."""
+    theirs = schema.optuna_attributes
+    here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == schema.COMMAND_KEY)
+    with reading(store.engine, store.url) as connection:
+        value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
+    try:
+        words = json.loads(value or "[]")
+    except ValueError:
+        return []
+    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def rename(connection: Connection, store: Store, name: str) -> None:

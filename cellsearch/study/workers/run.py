@@ -51,6 +51,7 @@ class Options:
     results: Path = Path("results")
     command: Sequence[str] = WORKER  # a process that reads its configuration from standard input
     timing: Timing = TIMING
+    given: Sequence[str] = ()  # the words of the command, without a password; recorded
 
 
 def directory(results: Path, name: str) -> Path:
@@ -90,6 +91,8 @@ def search(
     with processes.exclusive(folder / "search.lock", f"the search {name!r}"):
         store = start(space, name, digests, options, seed)
         try:
+            if options.given:
+                records.remember(store, options.given)
             write_text(folder / "space.yaml", records.facts(store).space)
             me = heartbeat.myself("search")
             config = WorkerConfig(name, store.url, "cpu", options.data, str(folder / OUTBOX), me.id)
