@@ -102,7 +102,7 @@ def _ending(words: Sequence[str], watcher: "_Watcher", halted: bool) -> list[str
         return [f"time limit reached after {duration(last.spent)}: {made}; to go on:\n  {further}"]
     if (patience := last.patience) is not None and (ended < of and last.counts.stale >= patience):
         said = f"{totals.plateau(last.counts, patience)}: {totals.trials(last.counts, target)}"
-        further = commands.line([*words, "--set", f"budget.patience={2 * patience}"])
+        further = commands.line([*words, "--set", f"budget.patience={2 * last.counts.stale}"])
         return [f"{said} in {duration(last.spent)}; to go on:\n  {further}"]
     for option, total in (("--trials", target.trials), ("--proposals", target.proposals)):
         if total is not None:

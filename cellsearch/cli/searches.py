@@ -1,4 +1,4 @@
-"""`cellsearch searches`, `rename`, `delete`, `archive` and `restore`: searches as a whole."""
+"""`cellsearch searches`, `rename`, `delete`, `archive`, `restore` and `migrate`: searches as a whole."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ from cellsearch.study.manage import listing
 from cellsearch.study.studies import RESULTS
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.database import shown
+from cellsearch.study.workers.run import default_url
 
 
 def run_searches(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -107,6 +108,18 @@ def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
         f"{restored.name}: {many}, {size(restored.contents.bytes)}; go on with it:\n"
         f"  cellsearch search {restored.name}"
     )
+    return 0
+
+
+def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Migrates the database of a search of an earlier version, or of all searches in a storage."""
+    from cellsearch.study.migrations.migrate import migrate  # here: it loads Optuna
+
+    if args.name is None and args.storage is None:
+        raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")
+    url = args.storage or default_url(RESULTS, args.name)
+    changed = migrate(url, _teller(terminal))
+    terminal.tell(f"{printable(shown(url))}: {'migrated' if changed else 'up to date'}")
     return 0
 
 

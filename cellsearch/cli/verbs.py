@@ -444,7 +444,7 @@ VERBS = (
          "cellsearch restore quick.tar.gz\ncellsearch restore quick.tar.gz --name again",
          "An archive is checked before a search appears: regular files that a search has, with the sizes and "
          "checksums of its list of contents, and a database with one study. Nothing in it is executed."),
-    Verb("migrate", "bring a search of an earlier version up to date", "migrate", _migrate,
+    Verb("migrate", "bring a search of an earlier version up to date", "searches", _migrate,
          "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
          "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
          "file is copied beside itself first."),

@@ -210,7 +210,7 @@ def test_the_end_of_a_plateau_raises_the_patience() -> None:
     watcher(ended)
     assert _ending(["search", "quick"], watcher, halted=False) == [
         "6 proposals in a row without a better score (budget.patience: 5): 12 of 30 trials (9 proposals, 3 "
-        "refinements) in 1:10; to go on:\n  cellsearch search quick --set budget.patience=10"
+        "refinements) in 1:10; to go on:\n  cellsearch search quick --set budget.patience=12"
     ]
     watcher(replace(ended, patience=7))
     assert "budget.patience" not in _ending(["search", "quick"], watcher, halted=False)[0]

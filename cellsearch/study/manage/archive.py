@@ -33,7 +33,8 @@ from cellsearch.study.manage.members import (
     written,
 )
 from cellsearch.study.tables import database, sqlite_files
-from cellsearch.study.workers.run import directory, program
+from cellsearch.study.workers.run import directory
+from cellsearch.version import version
 
 SUFFIX = ".tar.gz"
 CHUNK = 1 << 20
@@ -71,7 +72,7 @@ def archive(name: str, file: Path | None, results: Path, force: bool, tell: Tell
                 files = {DATABASE: copy, **files}
                 members = {path: _member(source, path) for path, source in files.items()}
                 made = datetime.now(UTC).isoformat(timespec="seconds")
-                contents = Contents(name, program(), made, members)
+                contents = Contents(name, version(), made, members)
                 size = _write(target, contents, files)
         except (OSError, sqlite3.Error, tarfile.TarError) as error:
             told = reason(error) if isinstance(error, OSError) else str(error)

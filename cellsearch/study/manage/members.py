@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cellsearch.errors import RunError, printable
+from cellsearch.study.tables.outbox import MOST, OUTBOX
 from cellsearch.study.workers.run import NAME
 
 FORMAT = 1  # raised when an archive would be read in another way
@@ -26,10 +27,10 @@ FILES = (  # paths in the folder of a search -> bytes of one, at most; ustar kno
     (r"space\.yaml", 1 << 20),
     (rf"cells/{_PART}\.cell", 1 << 16),
     (rf"logs/{_PART}\.(?:jsonl|log)", (1 << 33) - 1),
-    (rf"spool/{_PART}\.json", 1 << 26),
+    (rf"{OUTBOX}/{_PART}\.json", MOST),
     (rf"(?:exports|models)(?:/{_PART}){{1,{DEPTH}}}", (1 << 33) - 1),
 )
-FOLDERS = ("cells", "logs", "spool", "exports", "models")  # of a search
+FOLDERS = ("cells", "logs", OUTBOX, "exports", "models")  # of a search
 _LIMITS = tuple((re.compile(rf"{pattern}\Z", re.ASCII), most) for pattern, most in FILES)
 
 
