@@ -35,15 +35,20 @@ def listed(results: Path = RESULTS) -> list[str]:
         for folder in results.iterdir():
             if folder.name.startswith("."):  # no search is called so: a file of the system, or temporary
                 continue
-            known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
-            times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
-            if times and folder.joinpath(_FILES[0]).is_file():
-                found.append((-max(times), folder.name))
+            if (time := written(folder)) is not None:
+                found.append((-time, folder.name))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot read {printable(str(results))}: {error.strerror}") from error
     return [name for _, name in sorted(found)]
+
+
+def written(folder: Path) -> float | None:
+    """When the database in a folder was written to last, by the clock of files; None where there is none."""
+    known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
+    times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
+    return max(times) if times and folder.joinpath(_FILES[0]).is_file() else None
 
 
 def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:

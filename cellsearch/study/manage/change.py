@@ -31,7 +31,8 @@ def rename(old: str, new: str, storage: str | None, results: Path, tell: Tell) -
             raise RunError(f"{printable(str(target))} is there already\nchoose another name")
         if search.inside:
             only(search.store)
-        _renamed(search, new)
+        if recorded != new:
+            _renamed(search, new)
         database.settle(search.store.engine)
         if search.files:
             try:

@@ -61,10 +61,9 @@ def _opened(store: Store) -> Study:
 def _entry(name: str, opened: Callable[[], Study], folder: Path | None = None) -> Entry:
     size, written = None, None
     if folder is not None:
-        files = list(_files(folder))
-        size = sum(file.st_size for file in files)
-        times = [file.st_mtime for file in files if file.st_size]
-        written = datetime.fromtimestamp(max(times), UTC) if times else None
+        size = sum(file.st_size for file in _files(folder))
+        time = studies.written(folder)
+        written = None if time is None else datetime.fromtimestamp(time, UTC)
     try:
         study = opened()
     except CellsearchError as error:
