@@ -81,13 +81,13 @@ def read_contents(data: bytes, file: str) -> Contents:
             )
         name, files = value["name"], value["files"]
         if found != FORMAT or not NAME.match(name) or name.endswith("."):
-            raise ValueError("format or name")
+            raise ValueError("its format or its name")
         if "study.db" not in files or len(files) > MOST_FILES:
-            raise ValueError("files")
+            raise ValueError("no study.db, or too many files")
         checked = {path: _member(path, about) for path, about in files.items()}
         contents = Contents(name, str(value["program"]), str(value["made"]), checked)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise no_archive(file, "its list of contents is none") from None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise no_archive(file, f"its list of contents is not valid ({error})") from None
     if contents.bytes > MOST_BYTES:
         raise no_archive(file, f"its files would be {contents.bytes:,} bytes, the most is {MOST_BYTES:,}")
     return contents
@@ -96,9 +96,9 @@ def read_contents(data: bytes, file: str) -> Contents:
 def _member(path: str, about: Mapping[str, object]) -> Member:
     size, digest, most = about["bytes"], about["sha256"], limit(path)
     if most is None or type(size) is not int or not 0 <= size <= most:
-        raise ValueError("a path or a size")
+        raise ValueError(f"{path}: no search has such a file, or one of {size} bytes")
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ValueError("a digest")
+        raise ValueError(f"{path}: no SHA-256")
     return Member(size, digest)
 
 

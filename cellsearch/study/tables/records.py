@@ -238,7 +238,7 @@ def remember(store: Store, words: Sequence[str]) -> None:
 
 def command(store: Store) -> list[str]:
     """The words of the command that started a search last; empty where none are recorded."""
-    theirs = schema.optuna_attributes
+    theirs = schema.optuna_attributes.alias()  # the table itself would be that of `bound`
     here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == schema.COMMAND_KEY)
     with reading(store.engine, store.url) as connection:
         value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
