@@ -153,14 +153,16 @@ class _Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._live.stop()
+            with self.terminal.messages():
+                self._live.stop()
 
     def __call__(self, p: Progress) -> None:
         self.first, self.last, self._looked = self.first or p, p, time.monotonic()
         if self._live is None:
             self._log(p)
         else:
-            self._live.refresh()
+            with self.terminal.messages():
+                self._live.refresh()
 
     def _speed(self, p: Progress) -> float | None:
         """Settings a minute since this search began."""

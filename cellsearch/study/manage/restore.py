@@ -37,6 +37,7 @@ from cellsearch.study.manage.members import (
     read_contents,
 )
 from cellsearch.study.space import parse_space
+from cellsearch.study.states import Ending
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database, integrity, records, schema
 from cellsearch.study.workers.run import directory
@@ -202,7 +203,7 @@ def _opened(file: Path, recorded: str, name: str, shown: str) -> None:
                 if name != recorded:
                     records.rename(connection, store, name)
                 mine = schema.items.c.study == store.study
-                open_ = update(schema.items).where(mine, schema.items.c.outcome == "")
+                open_ = update(schema.items).where(mine, schema.items.c.outcome == Ending.OPEN)
                 connection.execute(open_.values(owner=""))
                 connection.execute(delete(schema.workers).where(schema.workers.c.study == store.study))
         finally:
