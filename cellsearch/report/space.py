@@ -192,11 +192,11 @@ def _told(cost: Cost) -> str:
 def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
     trials = budget_of(space).expected(refining(space.strategy))
     runs = baseline.runs + trials * trial.runs
-    said = f"{plural(trials, 'trial')}: at most {plural(runs, 'training run')}"
+    patience = space.budget.patience
+    early = "" if patience is None else f", or {plural(patience, 'proposal')} in a row without a better score"
+    said = f"{plural(trials, 'trial')}{early}: at most {plural(runs, 'training run')}"
     operations = baseline.operations + trials * trial.operations
     if operations:
         each = " in each epoch" if baseline.open or trial.open else ""
         said += f" and {operations:.1e} operations{each}; most cells are filtered long before"
-    if (patience := space.budget.patience) is not None:
-        said += f"; it ends after {plural(patience, 'proposal')} in a row without a better score"
     return said

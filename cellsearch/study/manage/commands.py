@@ -4,6 +4,7 @@ options of the command that started it which say how and where it runs."""
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from cellsearch.errors import SpaceError, did_you_mean, printable
 from cellsearch.study import space as spaces
@@ -20,7 +21,11 @@ OTHERS = ("--name", "--set", "--seed", "--storage", "--replay", "--strategies", 
 
 
 def meant(
-    word: str | None, name: str | None, overrides: Sequence[str] = (), storage: str | None = None
+    word: str | None,
+    name: str | None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    results: Path = RESULTS,
 ) -> tuple[Space, str]:
     """The space and the name of the search that `cellsearch search WORD --name NAME` is about, one of the two
     at least.
@@ -31,15 +36,15 @@ def meant(
     asked = word or name or ""
     file = word is not None and (word.endswith(SUFFIXES) or bool(set(word) & {"/", os.sep}))
     bundled = word in spaces.names()
-    known = None if file or name not in (None, asked) else _recorded(asked, storage)
+    known = None if file or name not in (None, asked) else _recorded(asked, storage, results)
     if known is not None:
         found = parse_space(known, f"{asked}/space.yaml", overrides)
         if not bundled or not difference(load_space(asked, overrides), found):
             return found, asked
     if word is None:
-        studies.opened(asked, storage)  # says which ones are there
+        studies.opened(asked, storage, results)  # says which ones are there
         raise AssertionError("it has just not been found")
-    if not (file or bundled or storage) and (there := studies.listed()):
+    if not (file or bundled or storage) and (there := studies.listed(results)):
         hint = did_you_mean(word, [*spaces.names(), *there])
         known_words = f"spaces: {', '.join(spaces.names())}; searches: {printable(', '.join(there), 400)}"
         told = f"there is no search space and no search '{printable(word, 60)}'"
@@ -48,11 +53,11 @@ def meant(
     return space, name or space.name
 
 
-def _recorded(name: str, storage: str | None) -> str | None:
+def _recorded(name: str, storage: str | None, results: Path) -> str | None:
     """The text of the space of a search, where it is there."""
     if not NAME.match(name) or name.endswith("."):
         return None
-    store = records.find(storage or default_url(RESULTS, name), name, read_only=True)
+    store = records.find(storage or default_url(results, name), name, read_only=True)
     if store is None:
         return None
     try:

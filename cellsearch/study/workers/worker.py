@@ -76,7 +76,7 @@ def work(
         if taken is Idle.DONE:
             return
         if isinstance(taken, Idle):
-            heart.doing = "waiting for the baseline"
+            heart.doing = "waiting for other workers"
             wait(store, me, patience)
             continue
         try:

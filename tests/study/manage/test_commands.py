@@ -85,6 +85,14 @@ def test_the_name_of_a_search_goes_on_with_its_space(here: Path) -> None:
     same(commands.meant("mine", None, ["budget.trials=3"]), space_with("budget.trials=3"), "mine")
 
 
+def test_the_searches_of_another_folder_are_found(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "empty").mkdir()
+    monkeypatch.chdir(here / "empty")
+    same(commands.meant("mine", None, results=here / "results"), SPACE, "mine")
+    with pytest.raises(SpaceError):
+        commands.meant("mine", None)
+
+
 def space_with(change: str) -> Space:
     return parse_space(SPACE.text, overrides=[change])
 
