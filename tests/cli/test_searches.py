@@ -265,6 +265,19 @@ def test_links_are_not_followed(run: Run, study: str, tmp_path: Path) -> None:
     assert (outside / "precious").read_text() == "keep"
 
 
+def test_the_database_of_another_search_is_not_taken_for_ones_own(
+    run: Run, study: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "results" / "other"
+    other.mkdir()
+    (other / "study.db").symlink_to(tmp_path / "results" / study / "study.db")
+    before = board(run, study)
+    for words in (["rename", "other", "t"], ["delete", "other", "--yes"], ["archive", "other"]):
+        done = run(*words)
+        assert done.code == 1 and "results/other/study.db is a symbolic link" in done.err
+    assert board(run, study) == before and not (tmp_path / "other.tar.gz").exists()
+
+
 def test_what_a_killed_command_left_is_removed(run: Run, study: str, tmp_path: Path) -> None:
     for name in (".deleting-1", ".restoring-2"):
         (tmp_path / "results" / name).mkdir()

@@ -54,7 +54,7 @@ def held(
     """The search `name`, whose database calls it `recorded` where that differs. RunError where there is no
     such search, or where a search or a worker runs on it."""
     folder = directory(results, name)
-    refuse_links(folder)
+    refuse_links(folder, folder / DATABASE)
     if storage is None:
         studies.located(name, results)
     url = storage or default_url(results, name)
