@@ -192,9 +192,12 @@ def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -
             found.append(f"data of {task}: the study has {was[:12]}, here is {now[:12]}")
     if found:
         listed = "\n".join(f"  {line}" for line in found)
+        own = f"\nwith its own space it goes on by: cellsearch search --name {known.name}"
         raise RunError(
             f"the study {known.name!r} was made under other conditions:\n{listed}\n"
             "results of both must not be mixed: choose another --name, or go back to those conditions"
+            + own
+            * (len(found) == len(differences))
         )
 
 
