@@ -127,7 +127,7 @@ def _ask(driver: "Driver", count: int) -> list[int]:
 def _waits(known: Any) -> bool:
     """Whether something else has to come first: the seeds, a trial that is not decided yet and may turn out
     to be no proposal, or, where no better score was found for long, one that may bring it."""
-    if known.plateau and known.trying:
+    if known.plateau and known.trying and room(known):
         return True
     trials = known.trials is None or known.made < known.trials
     proposals = known.proposals is None or known.proposed < known.proposals
