@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from cellsearch.errors import SpaceError, did_you_mean, printable
+from cellsearch.errors import SpaceError, UsageError, did_you_mean, printable
 from cellsearch.study import space as spaces
 from cellsearch.study import studies
 from cellsearch.study.space import Space, difference, load_space, parse_space
@@ -17,7 +17,8 @@ from cellsearch.study.tables.database import shown
 from cellsearch.study.workers.run import NAME, default_url
 
 KEPT = ("--trials", "--proposals", "--time", "--workers", "--devices", "--device", "--data", "--rows")
-OTHERS = ("--name", "--set", "--seed", "--storage", "--replay", "--strategies", "--repeats")  # with a value
+# dropped, with their values
+OTHERS = ("--name", "--set", "--seed", "--storage", "--text", "--replay", "--strategies", "--repeats")
 
 
 def meant(
@@ -26,13 +27,20 @@ def meant(
     overrides: Sequence[str] = (),
     storage: str | None = None,
     results: Path = RESULTS,
+    own_text: str | None = None,
 ) -> tuple[Space, str]:
     """The space and the name of the search that `cellsearch search WORD --name NAME` is about, one of the two
     at least.
 
     A search that is there goes on with its own space, where `word` is its name and no other space is called
-    so, or where `name` stands alone. Else `word` is a space. CellsearchError where there is none.
+    so, or where `name` stands alone. Else `word` is a space, with `own_text` as for `load_space`.
+    CellsearchError where there is none.
     """
+    if own_text is not None:
+        if word is None:
+            raise UsageError("--text takes a SPACE, too, as in `cellsearch search quick --text FILE`")
+        chosen = load_space(word, overrides, own_text)
+        return chosen, name or chosen.name
     asked = word or name or ""
     file = word is not None and (word.endswith(SUFFIXES) or bool(set(word) & {"/", os.sep}))
     bundled = word in spaces.names()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cellsearch.errors import CellsearchError, RunError, SpaceError
+from cellsearch.errors import CellsearchError, RunError, SpaceError, UsageError
 from cellsearch.study.manage import commands
 from cellsearch.study.space import Space, load_space, parse_space
 from cellsearch.study.studies import opened
@@ -29,6 +29,7 @@ SPACE = space_of()
         (["search", "--device", "cuda:1", "q", "--trials", "9"], "--device cuda:1 --trials 9"),
         (["search", "--devices", "all", "q", "--proposals", "9"], "--devices all --proposals 9"),
         (["search", "q", "--storage", "sqlite:///other.db"], ""),
+        (["search", "q", "--text", "--rows", "--workers", "2"], "--workers 2"),
     ],
 )
 def test_options_that_say_how_it_runs_are_kept(given: list[str], further: str) -> None:
@@ -110,6 +111,15 @@ def test_a_file_is_a_file(here: Path) -> None:
     assert commands.meant("./mine.yaml", "mine") == (load_space("mine.yaml"), "mine")
     with pytest.raises(SpaceError):
         commands.meant("results/mine", None)
+
+
+def test_a_text_takes_a_space(here: Path) -> None:
+    (here / "own.txt").write_text("a text of one's own\n" * 500)
+    space, name = commands.meant("quick", None, own_text="own.txt")
+    assert space == load_space("quick", (), "own.txt") and name == space.name != "quick"
+    assert commands.meant("quick", "mine", own_text="own.txt")[1] == "mine"
+    with pytest.raises(UsageError, match="--text takes a SPACE"):
+        commands.meant(None, "mine", own_text="own.txt")
 
 
 def test_the_space_of_another_search_is_not_taken_over(here: Path) -> None:
