@@ -100,13 +100,12 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert err.endswith(
-        "stopped; all results are saved. To continue:\n"
-        "  cellsearch search tiny --workers 1 --trials 100000\n"
+        "stopped; all results are saved. To continue:\n  cellsearch search tiny --workers 1 --trials 100000\n"
     )
     assert "Traceback" not in err and out == ""
     assert trials(folder)["running"] == 0
     command = "cellsearch search tiny --workers 1 --trials 100000"
-    assert re.search(rf"^go on +{command}$", run(folder, "status", "tiny")[1], re.MULTILINE)
+    assert re.search(rf"^continue +{command}$", run(folder, "status", "tiny")[1], re.MULTILINE)
     told = json.loads(run(folder, "status", "tiny", "--json")[1])
     assert told["command"] == command and told["given"][:2] == ["search", "tiny.yaml"]
 
