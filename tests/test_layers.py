@@ -24,6 +24,7 @@ FOLDERS = (
     "workers",
     "launch",
     "studies",
+    "manage",
     "api",
 )  # of the search, the lowest first
 LAYERS = (

@@ -178,6 +178,7 @@ def play(
         MEMORY, study.facts.name, space, identity, study.facts.program, Target(trials), found.seeds
     )
     player = Player(found, space, data, limit, lambda: records.halt(store))
+    space = replace(space, budget=replace(space.budget, patience=None))  # cost alone ends a replay
     heart = Heart(store, heartbeat.myself("worker"), space.strategy.failures)
     try:
         work(store, space, player, player.propose, heart, offered=player.offered)

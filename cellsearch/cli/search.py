@@ -5,7 +5,6 @@ leaderboard, on stdout.
 """
 
 import argparse
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,10 +24,9 @@ from cellsearch.report import totals
 from cellsearch.report.words import duration, plural
 from cellsearch.study import api, studies
 from cellsearch.study.leaderboard.progress import Progress
-from cellsearch.study.space import load_space
+from cellsearch.study.manage import commands
 from cellsearch.study.studies import RESULTS
 from cellsearch.study.system import processes
-from cellsearch.study.tables.database import shown
 from cellsearch.study.workers import agent, pool
 from cellsearch.study.workers.agent import AgentConfig
 from cellsearch.study.workers.run import Options, default_url
@@ -42,36 +40,38 @@ def run_search(args: argparse.Namespace, terminal: Terminal) -> int:
     """Starts a search or goes on with it, and shows what it found. Or replays one."""
     if args.replay is not None:
         return run_replay(args, terminal)
-    if args.space is None:
+    if args.space is None and args.name is None:
         raise UsageError(
-            "the following arguments are required: SPACE, or --replay NAME\nsee `cellsearch search --help`"
+            "the following arguments are required: SPACE, --name NAME or --replay NAME\n"
+            "see `cellsearch search --help`"
         )
     for option, without in (("json", False), ("strategies", None)):
         if getattr(args, option) != without and not (option == "json" and args.dry_run):
             raise UsageError(f"--{option} is of a replay: `cellsearch search --replay NAME`")
-    space = load_space(args.space, args.set, args.text)
+    space, name = commands.meant(args.space, args.name, args.set, args.storage, own_text=args.text)
     if args.text is not None and (most := space.tasks[0].options["train"]):
         terminal.tell(
             f"{printable(args.text, 300)}: at most {most:,} symbols to train on; all of them: "
             "--set tasks.0.options.train=null",
             "dim",
         )
-    name = args.name or space.name
     options = Options(
         storage=args.storage, workers=args.workers, devices=devices.chosen(args.devices), data=args.data,
         trials=args.trials, proposals=args.proposals, seconds=args.time,
+        given=commands.public(args.words, args.storage),
     )  # fmt: skip
     _limited(args.workers, options.devices, terminal)
     if args.dry_run:
         return run_forecast(space, name, options, args, terminal)
+    further = commands.continuing(args.words, name, space, args.storage)
     with _Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
     if code:
-        terminal.tell(f"stopped; all results are saved. To continue:\n  {_command(args.words, args.storage)}")
+        terminal.tell(f"stopped; all results are saved. To continue:\n  {commands.line(further)}")
         return code
     study = studies.opened(name, args.storage)
     print_board(study, terminal, args.rows, args.storage)
-    for line in _ending(args, watcher, study.facts.halted):
+    for line in _ending(further, watcher, study.facts.halted):
         terminal.tell(line)
     return 0
 
@@ -88,51 +88,29 @@ def _limited(workers: int | None, where: Sequence[str], terminal: Terminal) -> N
         )
 
 
-def _ending(args: argparse.Namespace, watcher: "_Watcher", halted: bool) -> list[str]:
-    """How to go on where a search has come to its end."""
+def _ending(words: Sequence[str], watcher: "_Watcher", halted: bool) -> list[str]:
+    """How to go on where a search has come to its end; `words` are those of the command that goes on."""
     first, last = watcher.first, watcher.last
     if first is None or last is None:
         return []
     target = last.target
     _, ended, of = target.nearest(last.counts.trials, last.counts.proposals)
     if halted and ended < of:
-        further = _command(args.words, args.storage, "--time", duration_option(2 * last.spent))
+        longer = commands.changed(words, "--time", commands.duration_option(2 * last.spent))
         made = totals.trials(last.counts, target)
+        further = commands.line(longer)
         return [f"time limit reached after {duration(last.spent)}: {made}; to go on:\n  {further}"]
-    words = [*args.words]
+    if (patience := last.patience) is not None and (ended < of and last.counts.stale >= patience):
+        said = f"{totals.plateau(last.counts, patience)}: {totals.trials(last.counts, target)}"
+        further = commands.line([*words, "--set", f"budget.patience={2 * last.counts.stale}"])
+        return [f"{said} in {duration(last.spent)}; to go on:\n  {further}"]
     for option, total in (("--trials", target.trials), ("--proposals", target.proposals)):
         if total is not None:
-            words = _with(words, option, str(max(2 * total, 10)))
+            words = commands.changed(words, option, str(max(2 * total, 10)))
     done = first.counts == last.counts
     said = "already finished: " if done else ""
     said += f"{totals.trials(last.counts, target)} in {duration(last.spent)}"
-    return [f"{said}; to go on:\n  {_command(words, args.storage)}"]
-
-
-def duration_option(seconds: float) -> str:
-    """A time limit as one writes it: 90s, 15m, 2h."""
-    if seconds < 600:
-        return f"{max(1, round(seconds))}s"
-    return f"{round(seconds / 60)}m" if seconds < 7_200 else f"{round(seconds / 3_600)}h"
-
-
-def _command(words: Sequence[str], storage: str | None, option: str = "", value: str = "") -> str:
-    """The command that was given, with another value of `option`, and without a password."""
-    changed = _with(words, option, value) if option else words
-    kept = [word if storage is None else word.replace(storage, shown(storage)) for word in changed]
-    return printable(shlex.join(["cellsearch", *kept]), 1_000)
-
-
-def _with(words: Sequence[str], option: str, value: str) -> list[str]:
-    """The words with another value of `option`, at their end."""
-    kept: list[str] = []
-    skip = False
-    for word in words:
-        if skip or word == option or word.startswith(f"{option}="):
-            skip = word == option and not skip
-            continue
-        kept.append(word)
-    return [*kept, option, value]
+    return [f"{said}; to go on:\n  {commands.line(words)}"]
 
 
 class _Watcher:
@@ -175,14 +153,16 @@ class _Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            self._live.stop()
+            with self.terminal.messages():
+                self._live.stop()
 
     def __call__(self, p: Progress) -> None:
         self.first, self.last, self._looked = self.first or p, p, time.monotonic()
         if self._live is None:
             self._log(p)
         else:
-            self._live.refresh()
+            with self.terminal.messages():
+                self._live.refresh()
 
     def _speed(self, p: Progress) -> float | None:
         """Settings a minute since this search began."""

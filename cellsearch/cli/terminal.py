@@ -12,8 +12,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -90,9 +90,21 @@ class Terminal:
         self.out.file.write(safe(text))
 
     def tell(self, message: str | Text, style: str = "") -> None:
-        """A message; on a terminal its lines break between words."""
+        """A message; on a terminal its lines break between words. Where it cannot be written, it is lost."""
         lines = (message if isinstance(message, Text) else Text(message, style)).split("\n", allow_blank=True)
-        show(self.err, (part for line in lines for part in self._broken(line)))
+        with self.messages():
+            show(self.err, (part for line in lines for part in self._broken(line)))
+
+    @contextmanager
+    def messages(self) -> Iterator[None]:
+        """Around everything that is written to stderr: a terminal that is gone, or a full disk, ends no
+        search. From then on messages go nowhere."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError:
+            hush(sys.stderr)
 
     def _broken(self, line: Text) -> list[Text]:
         """A line in as many as the terminal needs. What is indented is an excerpt or a command, and stays."""
@@ -138,9 +150,10 @@ def _console(stream: TextIO | None) -> Console:
     return console
 
 
-def hush() -> None:
-    """Nobody reads stdout any more: what is still in its buffer goes nowhere, without a complaint at exit."""
+def hush(stream: TextIO | None = None) -> None:
+    """Nobody reads a stream (stdout) any more: what is still in its buffer goes nowhere, without a complaint
+    at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, (stream or sys.stdout).fileno())
         os.close(nowhere)

@@ -86,7 +86,10 @@ def _rows(parser: Parser) -> None:
 
 def _search(parser: Parser) -> None:
     parser.add_argument(
-        "space", metavar="SPACE", nargs="?", help="a name (see `cellsearch spaces`) or a .yaml file"
+        "space",
+        metavar="SPACE",
+        nargs="?",
+        help="a name (see `cellsearch spaces`), a .yaml file, or the name of a search that is there",
     )
     parser.add_argument(
         "--text", metavar="FILE",
@@ -220,6 +223,38 @@ def _leaderboard(parser: Parser) -> None:
     )  # fmt: skip
     _storage(parser)
     _table(parser)
+
+
+def _searches(parser: Parser) -> None:
+    parser.add_argument(
+        "--storage", metavar="URL", help="list the searches of this database (default: those in results/)"
+    )
+    _json(parser)
+
+
+def _rename(parser: Parser) -> None:
+    parser.add_argument("name", metavar="OLD", help="name of the search")
+    parser.add_argument("new", metavar="NEW", help="new name of the search and of its folder in results/")
+    _storage(parser)
+
+
+def _delete(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the search")
+    parser.add_argument("--yes", action="store_true", help="delete without a question")
+    _storage(parser)
+
+
+def _archive(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of a search in results/")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="file to write (default: NAME.tar.gz)")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    _json(parser)
+
+
+def _restore(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an archive, made by `cellsearch archive`")
+    parser.add_argument("--name", help="name of the search (default: the one in the archive)")
+    _json(parser)
 
 
 def _dashboard(parser: Parser) -> None:
@@ -389,7 +424,27 @@ VERBS = (
     Verb("status", "show the progress of a search", "status", _status, "cellsearch status quick"),
     Verb("leaderboard", "the ranked cells beside LSTM and GRU", "status", _leaderboard,
          "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'"),
-    Verb("migrate", "bring a search of an earlier version up to date", "migrate", _migrate,
+    Verb("searches", "list the searches", "searches", _searches,
+         "cellsearch searches\ncellsearch searches --storage postgresql://user@host/db --json",
+         "State (running, stopped, done), trials, best score of a cell that is no seed, space, size on disk "
+         "and the time of the last write. A search that cannot be read is listed with the reason."),
+    Verb("rename", "rename a search", "searches", _rename,
+         "cellsearch rename quick first\n"
+         "cellsearch rename big paper --storage postgresql://user@host/db",
+         "Refused while the search or one of its workers is running."),
+    Verb("delete", "delete a search: records, trials and files", "searches", _delete,
+         "cellsearch delete quick\ncellsearch delete quick --yes",
+         "Asks first on a terminal, and needs --yes elsewhere. Refused while the search or one of its "
+         "workers is running."),
+    Verb("archive", "write a search into one file", "searches", _archive,
+         "cellsearch archive quick\ncellsearch archive quick backup/quick.tar.gz --force",
+         "The archive has a consistent copy of the database, the space, cells, logs, exports and models, and "
+         "a list of its contents with checksums. Refused while the search or one of its workers is running."),
+    Verb("restore", "make a search of an archive", "searches", _restore,
+         "cellsearch restore quick.tar.gz\ncellsearch restore quick.tar.gz --name again",
+         "An archive is checked before a search appears: regular files that a search has, with the sizes and "
+         "checksums of its list of contents, and a database with one study. Nothing in it is executed."),
+    Verb("migrate", "bring a search of an earlier version up to date", "searches", _migrate,
          "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
          "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
          "file is copied beside itself first."),

@@ -79,6 +79,7 @@ def as_json(space: Space) -> dict[str, Any]:
         "baseline": space.baseline,
         "trials": space.budget.trials,
         "proposals": space.budget.proposals,
+        "patience": space.budget.patience,
         "strategy": space.strategy.name,
         "warnings": warnings(space),
         "stages": [
@@ -191,7 +192,9 @@ def _told(cost: Cost) -> str:
 def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
     trials = budget_of(space).expected(refining(space.strategy))
     runs = baseline.runs + trials * trial.runs
-    said = f"{plural(trials, 'trial')}: at most {plural(runs, 'training run')}"
+    patience = space.budget.patience
+    early = "" if patience is None else f", or {plural(patience, 'proposal')} in a row without a better score"
+    said = f"{plural(trials, 'trial')}{early}: at most {plural(runs, 'training run')}"
     operations = baseline.operations + trials * trial.operations
     if operations:
         each = " in each epoch" if baseline.open or trial.open else ""

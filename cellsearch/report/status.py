@@ -16,6 +16,7 @@ from cellsearch.study.leaderboard.board import Row, Status
 from cellsearch.study.leaderboard.diagnostics import Sieve
 from cellsearch.study.leaderboard.eta import Range
 from cellsearch.study.leaderboard.filter_share import Passed
+from cellsearch.study.manage import commands
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
@@ -40,6 +41,8 @@ class Standing:
     outbox: int = 0  # stages that wait for the database
     scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
     left: Range | None = None  # seconds until the target is met, with so many workers, from and to
+    given: Sequence[str] = ()  # words of the command that started it last
+    command: str = ""  # that goes on with it
 
     @property
     def state(self) -> str:
@@ -73,6 +76,8 @@ def standing(study: Study) -> Standing:
         diagnostics.waiting_stages(RESULTS, store.name),
         diagnostics.scarce(store, RESULTS),
         _left(study, len(living)),
+        commands.given(study),
+        commands.of(study),
     )
 
 
@@ -92,18 +97,19 @@ def _named(worker: Worker) -> tuple[str, str]:
 
 def as_json(standing: Standing) -> dict[str, Any]:
     """The status as plain values."""
-    s = standing.status
+    s, c = standing.status, standing.status.counts
     return {
         "name": s.name,
         "state": standing.state,
         "seed": s.seed,
         "target": asdict(s.target),
-        "counts": asdict(s.counts),
+        "counts": asdict(c),
         "seconds": s.seconds,
         "settings_per_minute": _per_minute(s),
         "left": standing.left,
         "dropped": list(s.dropped),
         "stopped": s.stopped,
+        "plateau": {"proposals": c.stale, "patience": s.patience, "reached": s.plateau},
         "workers": [{"name": name, "doing": doing} for name, doing in standing.workers],
         "dead": [{"name": name, "doing": doing} for name, doing in standing.dead],
         "abandoned": standing.abandoned,
@@ -111,6 +117,8 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "filtered": [asdict(sieve) for sieve in standing.sieves],
         "outbox": standing.outbox,
         "scarce": [{"folder": folder, "free": free} for folder, free in standing.scarce],
+        "given": list(standing.given),
+        "command": standing.command,
         "best": leaderboard.as_json(s.best),
     }
 
@@ -131,10 +139,13 @@ def lines(standing: Standing, width: int) -> list[Text]:
         ("settings", totals.trained(c)),
         ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
+    pairs += [("plateau", totals.plateau(c, s.patience))] if s.plateau else []
     pairs += [("filter", shares(standing.passed))] if standing.passed else []
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
     pairs += _beside("filtered", [*map(sieved, standing.sieves), *_failed(standing)])
+    idle = standing.state not in ("finished", "running")
+    pairs += [("continue", standing.command)] if idle and standing.command else []
     pairs += _beside("workers", _at_work(standing.workers))
     pairs += _beside("warning", _warnings(standing))
     shown = [cut(head, width), *facts(pairs, width)]
@@ -182,10 +193,7 @@ def _warnings(standing: Standing) -> list[str]:
         told.append(f"{kept} not lost: the next worker on this machine continues {'them' if many else 'it'}")
     if standing.state == "not running" and not standing.status.stopped:
         name = printable(standing.status.name, 100)
-        told.append(
-            "no worker is running: repeat the `cellsearch search` command, or start "
-            f"`cellsearch worker {name}`"
-        )
+        told.append(f"no worker is running; to start one on this machine: `cellsearch worker {name}`")
     if standing.outbox:
         many = standing.outbox > 1
         waits = f"{standing.outbox:,} trained stages wait" if many else "1 trained stage waits"

@@ -23,6 +23,14 @@ def trials(c: Counts, target: Target) -> str:
     return f"{total(c.trials, target.trials, 'trial')} ({kinds(c, target)})"
 
 
+def plateau(c: Counts, patience: int | None) -> str:
+    """Why a search has ended before its total: 20 proposals in a row without a better score
+    (budget.patience: 20); "" where that is not so."""
+    if patience is None or c.stale < patience:
+        return ""
+    return f"{plural(c.stale, 'proposal')} in a row without a better score (budget.patience: {patience:,})"
+
+
 def outcomes(c: Counts) -> str:
     """4 ranked, 7 filtered, 1 failed."""
     return f"{c.ranked:,} ranked, {c.filtered:,} filtered, {c.failed:,} failed"

@@ -63,6 +63,14 @@ def large(number: float) -> str:
     return f"{round(number):,}"
 
 
+def size(count: int) -> str:
+    """Bytes: 850 B, 12.3 kB, 4.5 MB, 1.2 GB."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:.1f} {unit}"
+    return f"{count} B"
+
+
 def rate(per_hour: float) -> str:
     """A speed in trials: 410 trials/h, 3.2 trials/h."""
     return f"{per_hour:,.0f} trials/h" if per_hour >= 10 else f"{per_hour:.1f} trials/h"

@@ -16,5 +16,6 @@ Each folder imports only from those above it in this list:
     launch       workers on Slurm and Ray
 
     studies      the searches there are, by name
+    manage       searches as a whole: list, rename, delete, archive, restore, go on
     api          `cellsearch.search` and `cellsearch.leaderboard`
 """

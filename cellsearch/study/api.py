@@ -9,6 +9,7 @@ from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.manage import commands
 from cellsearch.study.space import Space, load_space
 from cellsearch.study.studies import RESULTS
 from cellsearch.study.workers.evaluator import RealLab
@@ -36,17 +37,20 @@ def search(
 ) -> list[Row]:
     """Starts or continues the search `name` (default: that of the space), and returns its leaderboard.
 
-    `space` is a name, a YAML file or a `Space`; `trials`, `proposals` and `seconds` are totals, not more;
-    `overrides` change the space, as in "tasks.0.options.train=1000"; `text` is a UTF-8 file that takes the
-    place of its tasks; `progress` is called with every look at the search. `workers` are processes of their
-    own, so many on each device; `device` is one, or several with commas between them, or "all": each GPU.
-    Raises CellsearchError where it cannot start or go on, and KeyboardInterrupt where it is told to end
-    before it is done.
+    `space` is a name (also that of a search that is there), a YAML file or a `Space`; `trials`, `proposals`
+    and `seconds` are totals, not more; `overrides` change the space, as in "tasks.0.options.train=1000";
+    `text` is a UTF-8 file that takes the place of its tasks; `progress` is called with every look at the
+    search. `workers` are processes of their own, so many on each device; `device` is one, or several with
+    commas between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
+    KeyboardInterrupt where it is told to end before it is done.
     """
     own = None if text is None else os.fspath(text)
     if isinstance(space, Space) and own is not None:
         raise UsageError("a text takes the place of tasks in a space by name or file, not in a Space")
-    chosen = space if isinstance(space, Space) else load_space(space, overrides, own)
+    if isinstance(space, str):
+        chosen, name = commands.meant(space, name, overrides, storage, Path(results), own)
+    else:
+        chosen = space if isinstance(space, Space) else load_space(space, overrides, own)
     options = Options(
         storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
         proposals=proposals, seconds=seconds, results=Path(results),

@@ -50,15 +50,22 @@ def _databases(results: Path) -> list[tuple[float, str]]:
     found = []
     try:
         for folder in results.iterdir():
+            if folder.name.startswith("."):  # no search is called so: a file of the system, or temporary
+                continue
             if os.path.lexists(folder / _FILES[0]):
-                known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
-                times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
-                found.append((-max(times, default=0.0), folder.name))
+                found.append((-(written(folder) or 0.0), folder.name))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise RunError(f"cannot read {printable(str(results))}: {error.strerror}") from error
     return found
+
+
+def written(folder: Path) -> float | None:
+    """When the database in a folder was written to last, by the clock of files; None where there is none."""
+    known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
+    times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
+    return max(times) if times and folder.joinpath(_FILES[0]).is_file() else None
 
 
 def found(results: Path = RESULTS) -> Searches:
@@ -102,16 +109,22 @@ def read(store: Store) -> Study:
     return Study(store, facts, parse_space(facts.space, f"{store.name}/space.yaml"))
 
 
+def located(name: str, results: Path = RESULTS) -> Path:
+    """The folder of the search `name`; a RunError with the names that there are where there is none."""
+    folder = _directory(results, name)
+    if folder is not None and os.path.lexists(folder / _FILES[0]):
+        return folder
+    there = listed(results)
+    hint = did_you_mean(name, there)
+    known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
+    elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
+    where = printable(str(results.absolute()))
+    raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
+
+
 def _in_folder(results: Path, name: str) -> Store:
     """The search of a folder of `results`; a RunError where there is none, or another one."""
-    folder = _directory(results, name)
-    if folder is None or not os.path.lexists(folder / _FILES[0]):
-        there = listed(results)
-        hint = did_you_mean(name, there)
-        known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
-        elsewhere = " (its database is elsewhere: give --storage URL)" if folder and folder.is_dir() else ""
-        where = printable(str(results.absolute()))
-        raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
+    folder = located(name, results)
     url = default_url(results, name)
     engine = database.connect(url, read_only=True)
     bound = records.bound(engine, url)

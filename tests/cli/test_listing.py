@@ -205,3 +205,12 @@ def test_check_tells_the_place_of_an_error_in_a_space(run: Run, tmp_path: Path) 
     assert (
         done.err.startswith(f"my.yaml:{line}:3: unknown key 'refin'") and "did you mean 'refine'?" in done.err
     )
+
+
+def test_check_tells_when_a_search_would_end_early(run: Run, tmp_path: Path) -> None:
+    text = run("spaces", "quick").out
+    (tmp_path / "early.yaml").write_text(text.replace("{trials: 40}", "{trials: 40, patience: 12}"))
+    out = " ".join(run("check", "early.yaml").out.split())
+    assert "40 trials, or 12 proposals in a row without a better score: at most" in out
+    assert run("check", "early.yaml", "--json").json["patience"] == 12
+    assert run("check", "quick", "--json").json["patience"] is None

@@ -4,15 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cli.conftest import Run
 from rich.console import Group
 
-from cellsearch.cli.search import _command, _ending, _Watcher, duration_option
+from cellsearch.cli.search import _ending, _Watcher
 from cellsearch.cli.terminal import open_terminal
 from cellsearch.report import progress as report
 from cellsearch.report import words
 from cellsearch.study.leaderboard.board import Row, TaskResult
 from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.manage import commands
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Target
 
@@ -163,26 +163,20 @@ def test_a_log_has_a_line_every_so_often_and_for_what_is_new(capsys: pytest.Capt
     assert 5 <= len(lines) <= 9
 
 
-def arguments(run: Run, *words: str) -> Any:
-    from cellsearch.cli.arguments import parse
-
-    return parse(words)
-
-
-def test_the_end_tells_how_to_go_on(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    args = arguments(run, "search", "quick", "--trials", "30", "--set", "a b=1")
+def test_the_end_tells_how_to_go_on() -> None:
+    args = ["search", "quick", "--trials", "30", "--data", "a b"]
     watcher = _Watcher(open_terminal(), "quick")
     assert _ending(args, watcher, halted=False) == []
     done = replace(COUNTS, trials=30, proposals=21, refinements=9)
     watcher(progress())
     watcher(progress(counts=done))
     assert _ending(args, watcher, halted=False) == [
-        "30 of 30 trials (21 proposals, 9 refinements) in 1:10; to go on:\n  cellsearch search quick --set 'a b=1' --trials 60"
+        "30 of 30 trials (21 proposals, 9 refinements) in 1:10; to go on:\n  cellsearch search quick --data 'a b' --trials 60"
     ]
     assert _ending(args, watcher, halted=True) == _ending(args, watcher, halted=False)
     watcher(progress())
     assert _ending(args, watcher, halted=True) == [
-        "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to go on:\n  cellsearch search quick --trials 30 --set 'a b=1' --time 140s"
+        "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to go on:\n  cellsearch search quick --trials 30 --data 'a b' --time 140s"
     ]
     again = _Watcher(open_terminal(), "quick")
     again(progress(counts=done))
@@ -195,12 +189,12 @@ def test_the_end_tells_how_to_go_on(run: Run, capsys: pytest.CaptureFixture[str]
     [
         (["--proposals", "15"], Target(None, 15), "--proposals 30"),
         (["--proposals=15", "--trials", "30"], Target(30, 15), "--trials 60 --proposals 30"),
-        (["--set", "budget.proposals=4"], Target(None, 4), "--set budget.proposals=4 --proposals 10"),
+        (["--workers", "3"], Target(None, 4), "--workers 3 --proposals 10"),
         ([], Target(30), "--trials 60"),
     ],
 )
-def test_the_end_raises_every_target(run: Run, words: list[str], target: Target, further: str) -> None:
-    args = arguments(run, "search", "quick", *words)
+def test_the_end_raises_every_target(words: list[str], target: Target, further: str) -> None:
+    args = ["search", "quick", *words]
     watcher = _Watcher(open_terminal(), "quick")
     watcher(progress(target=target))
     watcher(progress(target=target, counts=replace(COUNTS, trials=30, proposals=target.proposals or 0)))
@@ -209,10 +203,17 @@ def test_the_end_raises_every_target(run: Run, words: list[str], target: Target,
     assert target.proposals is None or f"{target.proposals} of {target.proposals} proposals" in told
 
 
-def test_a_command_is_repeated_without_its_password() -> None:
-    url = "postgresql://me:geheim@host/db"
-    told = _command(["search", "quick", "--storage", url, "--time=2h"], url, "--time", "4h")
-    assert told == "cellsearch search quick --storage 'postgresql://…@host/db' --time 4h"
+def test_the_end_of_a_plateau_raises_the_patience() -> None:
+    watcher = _Watcher(open_terminal(), "quick")
+    watcher(progress())
+    ended = progress(counts=replace(COUNTS, stale=6), patience=5)
+    watcher(ended)
+    assert _ending(["search", "quick"], watcher, halted=False) == [
+        "6 proposals in a row without a better score (budget.patience: 5): 12 of 30 trials (9 proposals, 3 "
+        "refinements) in 1:10; to go on:\n  cellsearch search quick --set budget.patience=12"
+    ]
+    watcher(replace(ended, patience=7))
+    assert "budget.patience" not in _ending(["search", "quick"], watcher, halted=False)[0]
 
 
 def test_times_and_counts_read_well() -> None:
@@ -232,7 +233,7 @@ def test_times_and_counts_read_well() -> None:
     assert [words.read_duration(t) for t in ("90s", "15m", "2h", "1h30m", "0.5h", "1d")] == [
         90, 900, 7_200, 5_400, 1_800, 86_400,
     ]  # fmt: skip
-    assert [duration_option(s) for s in (0.2, 140, 900, 7_300)] == ["1s", "140s", "15m", "2h"]
+    assert [commands.duration_option(s) for s in (0.2, 140, 900, 7_300)] == ["1s", "140s", "15m", "2h"]
     assert [words.large(n) for n in (850, 9_999, 12_345, 3.4e6, 1.2e9, 6e12)] == [
         "850", "9,999", "12 thousand", "3.4 million", "1.2 billion", "6.0 trillion",
     ]  # fmt: skip

@@ -63,13 +63,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert file.execute(query).fetchone() == (4,)  # two seeds too, in the file itself and not in its log
     file.close()
     assert "tiny: preparing the data" in err and "2 of 2 trials (" in err
-    assert "cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "cellsearch search tiny --workers 1 --trials 10" in err
     return folder
 
 
 def trials(folder: Path) -> dict[str, int]:
     """The counts of the search."""
-    _, out, _ = run(folder, "status", "tiny", "--json")
+    return trials_of(folder, "tiny")
+
+
+def trials_of(folder: Path, name: str) -> dict[str, int]:
+    _, out, _ = run(folder, "status", name, "--json")
     counts: dict[str, int] = json.loads(out)["counts"]
     return counts
 
@@ -78,12 +82,14 @@ def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) ->
     before = trials(folder)
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0 and "gru" in out and "rnn" in out
-    assert "; to go on:\n  cellsearch search tiny.yaml --workers 1 --trials 10" in err
+    assert "; to go on:\n  cellsearch search tiny --workers 1 --trials 10" in err
     assert "already finished: 2 of 2 trials (" in err
     assert trials(folder) == before
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number: int, code: int) -> None:
     process = start(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000")
     assert process.stderr is not None
@@ -94,11 +100,73 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert err.endswith(
-        "stopped; all results are saved. To continue:\n"
-        "  cellsearch search tiny.yaml --workers 1 --trials 100000\n"
+        "stopped; all results are saved. To continue:\n  cellsearch search tiny --workers 1 --trials 100000\n"
     )
     assert "Traceback" not in err and out == ""
     assert trials(folder)["running"] == 0
+    command = "cellsearch search tiny --workers 1 --trials 100000"
+    assert re.search(rf"^continue +{command}$", run(folder, "status", "tiny")[1], re.MULTILINE)
+    told = json.loads(run(folder, "status", "tiny", "--json")[1])
+    assert told["command"] == command and told["given"][:2] == ["search", "tiny.yaml"]
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_search_whose_terminal_is_gone_ends_in_order(folder: Path, term: str) -> None:
+    leader, follower = pty.openpty()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "TERM": term,
+    }
+    words = ["search", "tiny.yaml", "--name", f"lost-{term}", "--workers", "1", "--trials", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cellsearch", *words],
+        cwd=folder, env=environment, stdin=follower, stdout=follower, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    said = b""
+    while b"100,000 trials" not in said:
+        said += os.read(leader, 4_096)
+    os.close(leader)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 129
+    told = json.loads(run(folder, "status", f"lost-{term}", "--json")[1])
+    assert told["state"] == "not running" and told["workers"] == [] and told["counts"]["running"] == 0
+    assert told["command"] == f"cellsearch search lost-{term} --workers 1 --trials 100000"
+
+
+def test_a_search_goes_on_by_its_name(folder: Path) -> None:
+    words = ("--name", "named", "--workers", "1", "--set", "training.max_epochs=2")
+    assert run(folder, "search", "tiny.yaml", *words)[0] == 0
+    code, out, err = run(folder, "search", "named", "--workers", "1", "--trials", "3")
+    assert code == 0 and "3 of 3 trials" in out, err
+    assert "cellsearch search named --workers 1 --trials 10" in err
+    told = json.loads(run(folder, "status", "named", "--json")[1])
+    assert told["counts"]["trials"] == 3 and told["given"][:2] == ["search", "named"]
+    code, out, err = run(folder, "search", "named", "--set", "training.max_epochs=4")
+    assert code == 1 and "training.max_epochs: 2 before, 4 now" in err
+    code, out, err = run(folder, "search", "--name", "nosuch")
+    assert code == 1 and "there is no search 'nosuch'" in err and "named" in err
+    assert run(folder, "search")[0] == 2
+
+
+def test_a_plateau_ends_a_search_with_its_reason(folder: Path) -> None:
+    words = ("--workers", "1", "--trials", "500", "--set", "budget.patience=2")
+    code, _, err = run(folder, "search", "tiny.yaml", "--name", "flat", *words)
+    assert code == 0, err
+    found = re.search(r"(\d+) proposals in a row without a better score \(budget.patience: 2\): ", err)
+    assert found and int(found[1]) >= 2
+    more = f"cellsearch search flat --workers 1 --trials 500 --set budget.patience={2 * int(found[1])}"
+    assert err.splitlines()[-1] == f"  {more}"
+    told = json.loads(run(folder, "status", "flat", "--json")[1])
+    assert told["state"] == "finished" and told["counts"]["trials"] < 500
+    assert told["plateau"] == {"proposals": int(found[1]), "patience": 2, "reached": True}
+    assert re.search(r"^plateau +\d+ proposals in a row", run(folder, "status", "flat")[1], re.MULTILINE)
+    assert "already" not in err
+    before = trials_of(folder, "flat")
+    assert run(folder, "search", "flat", "--workers", "1", "--trials", "500")[0] == 0
+    assert trials_of(folder, "flat") == before
 
 
 def test_more_workers_than_cores_can_use_are_told(folder: Path) -> None:

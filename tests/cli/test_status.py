@@ -301,9 +301,8 @@ def test_a_dead_worker_and_nobody_at_work_are_told(run: Run, tmp_path: Path) -> 
         out.split()
     )
     assert "1 trial of a dead worker is not lost" in out
-    assert (
-        "no worker is running: repeat the `cellsearch search` command, or start `cellsearch worker s`" in out
-    )
+    assert "no worker is running; to start one on this machine: `cellsearch worker s`" in out
+    assert "continue cellsearch search s " in out
     store.engine.dispose()
 
 

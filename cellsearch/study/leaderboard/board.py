@@ -225,13 +225,19 @@ class Status:
     stopped: str  # why it stopped, "" where it did not
     halted: bool  # its time was up
     best: tuple[Row, ...]  # the first rows of the leaderboard and the seeds
+    patience: int | None = None  # proposals in a row without a better score after which it ends
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do before the target is raised."""
         c = self.counts
         _, ended, of = self.target.nearest(c.trials, c.proposals)
-        return c.told == c.seeds and ended >= of and not c.running and not c.free
+        return c.told == c.seeds and (ended >= of or self.plateau) and not c.running and not c.free
+
+    @property
+    def plateau(self) -> bool:
+        """Whether the last `patience` proposals brought no better score."""
+        return self.patience is not None and self.counts.stale >= self.patience
 
 
 def status(store: Store, space: Space, rows: int = 3) -> Status:
@@ -241,5 +247,5 @@ def status(store: Store, space: Space, rows: int = 3) -> Status:
     lost = tuple(dropped(known.baseline or {}, space.strategy.margin))
     return Status(
         known.name, known.seed, known.target, queries.counts(store), known.seconds, lost, known.stopped,
-        known.halted, best,
+        known.halted, best, space.budget.patience,
     )  # fmt: skip

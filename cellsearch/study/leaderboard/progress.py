@@ -36,6 +36,7 @@ class Progress:
     spent: float  # seconds of all `search` commands on this study
     per_hour: float | None  # trials, measured in this `search`
     left: Range | None  # seconds, from and to; None before anything is known
+    patience: int | None = None  # proposals in a row without a better score after which it ends
 
 
 class Meter:
@@ -74,6 +75,7 @@ class Meter:
             spent=self.before + elapsed,
             per_hour=None if rate is None else 3600 * rate,
             left=self._left(counts, known, max(1, workers, len(everyone))),
+            patience=self.space.budget.patience,
         )
 
     def _rate(self, counts: Counts, elapsed: float) -> float | None:

@@ -26,7 +26,7 @@ from cellsearch.tasks import TASKS
 from cellsearch.tasks.options import paths
 
 #: Keys that no result depends on: a study may be continued with other values of them.
-MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.stage_hours")
+MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.patience", "budget.stage_hours")
 
 SUFFIXES = (".yaml", ".yml")
 

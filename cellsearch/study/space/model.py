@@ -72,6 +72,12 @@ class Budget:
 
     trials: int | None = option(None, "total of proposals and refinements", low=0, high=1_000_000_000)
     proposals: int | None = option(None, "total of proposals (new cells)", low=0, high=1_000_000_000)
+    patience: int | None = option(
+        None,
+        "proposals in a row without a better score after which a search ends. Not of the paper",
+        low=1,
+        high=1_000_000_000,
+    )
     stage_hours: float = option(
         24.0,
         "hours that one cell may take on one task, all its settings together; then it has failed. A day: it "

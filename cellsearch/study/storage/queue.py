@@ -11,10 +11,11 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, false, func, select, update
 
-from cellsearch.study.states import Ending, Kind
+from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.storage.rdb import room, totals
+from cellsearch.study.tables.queries import stale
 from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
 from cellsearch.study.tables.work_items import Item, item_of
 
@@ -29,16 +30,16 @@ class Idle(Enum):
     DONE = "everything is done, or was stopped"
 
 
-def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
+def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[Item] | Idle:
     """Up to `count` trials for the worker of `driver`, in this order: those it has, those without an owner,
-    new ones while the target is not met.
+    new ones while the target is not met and the last `patience` proposals have brought a better score.
 
     The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
     created when every seed is told. A worker that meets another one at an item tries again a little later.
     """
     store, pause = driver.store, 0.02
     while True:
-        known, found = _next(store, driver.owner, count)
+        known, found = _next(store, driver.owner, count, patience)
         if known.stopped or known.halted:  # a seed is told also where the baseline has learned nothing
             found = [row for row in found if row.kind == Kind.SEED and known.stopped]
             if not found:
@@ -49,7 +50,7 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
                 return [item_of(row) for row in mine]
         elif _waits(known):
             return Idle.WAIT
-        elif not room(known):
+        elif known.plateau or not room(known):
             return Idle.DONE
         elif created := _create(driver, count):
             return created
@@ -57,7 +58,7 @@ def take(driver: "Driver", count: int = 1) -> list[Item] | Idle:
         pause = min(2 * pause, 2.0)
 
 
-def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
+def _next(store: Store, worker: str, count: int, patience: int | None = None) -> tuple[Any, Sequence[Any]]:
     """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
     the answer was lost) or else the first that are free."""
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN)
@@ -70,6 +71,8 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
         studies.c.stopped, studies.c.halted, bound(store.study).label("bound"),
         number(*open_, items.c.kind == Kind.BASELINE).label("pieces"),
         number(*open_, items.c.kind.in_((Kind.BASELINE, Kind.SEED))).label("seeding"),
+        number(*open_, items.c.kind.in_(OF_TRIALS)).label("trying"),
+        _plateau(store, patience).label("plateau"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
@@ -83,6 +86,11 @@ def _next(store: Store, worker: str, count: int) -> tuple[Any, Sequence[Any]]:
         if known.pieces:
             free = free.where(items.c.kind != Kind.SEED)
         return known, connection.execute(free).all()
+
+
+def _plateau(store: Store, patience: int | None) -> Any:
+    """Whether as many proposals in a row have brought no better score; the query costs nothing without."""
+    return false() if patience is None else stale(store.study) >= patience
 
 
 def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
@@ -117,14 +125,16 @@ def _ask(driver: "Driver", count: int) -> list[int]:
 
 
 def _waits(known: Any) -> bool:
-    """Whether something else has to come first: the seeds, or a trial that is not decided yet and may turn
-    out to be no proposal."""
+    """Whether something else has to come first: the seeds, a trial that is not decided yet and may turn out
+    to be no proposal, or, where no better score was found for long, one that may bring it."""
+    if known.plateau and known.trying and room(known):
+        return True
     trials = known.trials is None or known.made < known.trials
     proposals = known.proposals is None or known.proposed < known.proposals
     return bool(known.seeding or (trials and proposals and known.undecided and not room(known)))
 
 
-def waiting(store: Store, worker: str) -> bool:
+def waiting(store: Store, worker: str, patience: int | None = None) -> bool:
     """Whether `take` would return WAIT: a look that locks nothing."""
-    known, found = _next(store, worker, 1)
+    known, found = _next(store, worker, 1, patience)
     return not found and not known.stopped and not known.halted and _waits(known)

@@ -223,6 +223,22 @@ def delete_trials(connection: Connection, study_id: int) -> None:
     connection.execute(delete(optuna_trials).where(optuna_trials.c.study_id == study_id))
 
 
+def remove(store: Store) -> None:
+    """Deletes a study with all that belongs to it, our rows and Optuna's, in one transaction. RunError where
+    it is gone already."""
+    with schema.writing(store) as connection:
+        study_id = connection.execute(select(schema.bound(store.study))).scalar()
+        if study_id is None:
+            raise schema.gone(store)
+        for ours in schema.OURS:
+            key = ours.c.id if ours is studies else ours.c.study
+            connection.execute(delete(ours).where(key == store.study))
+        delete_trials(connection, study_id)
+        for table in reversed(models.BaseModel.metadata.sorted_tables):
+            if "study_id" in table.c:
+                connection.execute(delete(table).where(table.c.study_id == study_id))
+
+
 def prepare(engine: Engine, url: str) -> None:
     """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
     several connections for it, and fail where two processes do it at one instant. A RunError where those that

@@ -70,5 +70,5 @@ def _digest(text: str, seconds: float) -> str:
 
 def outbox(folder: Path, known: Facts) -> Outbox:
     """The outbox of a study."""
-    facts = [known.name, known.space, known.numerics, known.seed, sorted(known.data.items())]
+    facts = [known.space, known.numerics, known.seed, sorted(known.data.items())]
     return Outbox(folder, sha256(json.dumps(facts).encode()).hexdigest())

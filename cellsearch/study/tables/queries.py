@@ -58,6 +58,7 @@ class Counts:
     diverged: int  # of those, the ones without an accuracy
     seconds: float  # spent in stages, over all workers
     equivalents: int = 0  # cells that were proposed and count as an equivalent one
+    stale: int = 0  # proposals that have ended since the best score: see `stale`
 
 
 def recorded_stages(
@@ -207,6 +208,23 @@ def taken(store: Store, fingerprint: str, task: str) -> frozenset[str]:
         return frozenset(connection.execute(select(claims.c.setting).where(*here)).scalars())
 
 
+def stale(study: int) -> Any:
+    """A scalar subquery: how many proposals have ended whose trial follows the first one with the best score.
+    The order is that of trial numbers, so that it depends on records alone; every step is by an index."""
+    best = select(func.max(cells.c.score)).where(cells.c.study == study).scalar_subquery()
+    marks = select(cells.c.fingerprint).where(cells.c.study == study, cells.c.score == best)
+    first = (
+        select(func.min(items.c.trial))
+        .join(stages, _SAME)
+        .where(stages.c.study == study, stages.c.fingerprint.in_(marks))
+        .where(items.c.outcome == Ending.RANKED, items.c.score == best)
+        .scalar_subquery()
+    )
+    ended = (items.c.kind == Kind.PROPOSE, items.c.outcome.in_(ENDED))
+    query = select(func.count()).select_from(items).where(items.c.study == study, *ended)
+    return query.where(items.c.trial > func.coalesce(first, -1)).scalar_subquery()
+
+
 def counts(store: Store) -> Counts:
     """How far the study is."""
     open_, free = items.c.outcome == Ending.OPEN, items.c.owner == ""
@@ -223,6 +241,7 @@ def counts(store: Store) -> Counts:
         settings, trained, seconds = connection.execute(sums).one()
         same = select(func.count()).where(equivalents.c.study == store.study)
         doubles = connection.execute(same).scalar_one()
+        since = connection.execute(select(stale(store.study))).scalar_one()
 
     def total(*kinds: str, outcome: Sequence[str] = ENDED) -> int:
         return sum(row.n for row in rows if row.kind in kinds and row.outcome in outcome)
@@ -246,6 +265,7 @@ def counts(store: Store) -> Counts:
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
         equivalents=doubles,
+        stale=since,
     )
 
 

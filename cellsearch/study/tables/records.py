@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Engine, func, inspect, select, update
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, update
 
 from cellsearch.errors import RunError, printable
 from cellsearch.study.system.timing import TIMING, Timing
@@ -209,9 +209,12 @@ def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -
             found.append(f"data of {task}: the study has {was[:12]}, here is {now[:12]}")
     if found:
         listed = "\n".join(f"  {line}" for line in found)
+        own = f"\nwith its own space it goes on by: cellsearch search --name {known.name}"
         raise RunError(
             f"the study {known.name!r} was made under other conditions:\n{listed}\n"
             "results of both must not be mixed: choose another --name, or go back to those conditions"
+            + own
+            * (len(found) == len(differences))
         )
 
 
@@ -238,6 +241,45 @@ def halt(store: Store, stopped: str = "") -> None:
 def spend(store: Store, seconds: float) -> None:
     """Adds to the time that searching has taken."""
     _update(store, {"seconds": schema.studies.c.seconds + seconds})
+
+
+def remember(store: Store, words: Sequence[str]) -> None:
+    """Records the words of the command that starts a search. They hold no password."""
+    theirs, value = schema.optuna_attributes, json.dumps(list(words))
+    with writing(store) as connection:
+        study = connection.execute(select(schema.bound(store.study))).scalar()
+        if study is None:
+            raise schema.gone(store)
+        key = {"study_id": study, "key": schema.COMMAND_KEY}
+        here = (theirs.c.study_id == study, theirs.c.key == schema.COMMAND_KEY)
+        if not connection.execute(update(theirs).where(*here).values(value_json=value)).rowcount:
+            connection.execute(insert(theirs).values(**key, value_json=value))
+
+
+def command(store: Store) -> list[str]:
+    """The words of the command that started a search last; empty where none are recorded."""
+    theirs = schema.optuna_attributes.alias()  # the table itself would be that of `bound`
+    here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == schema.COMMAND_KEY)
+    with reading(store.engine, store.url) as connection:
+        value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
+    try:
+        words = json.loads(value or "[]")
+    except ValueError:
+        return []
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def rename(connection: Connection, store: Store, name: str) -> None:
+    """Gives a study another name, within a transaction of `writing`. Our tables do not hold it; they are
+    bound to the study by a uuid. RunError where a study has that name."""
+    theirs = schema.optuna_studies
+    if connection.execute(select(theirs.c.study_id).where(theirs.c.study_name == name)).first():
+        raise RunError(
+            f"{database.shown(store.url)}: there is a study {printable(name)!r}\nchoose another name"
+        )
+    here = theirs.c.study_id == schema.bound(store.study)
+    if connection.execute(update(theirs).where(here).values(study_name=name)).rowcount != 1:
+        raise schema.gone(store)
 
 
 def _update(store: Store, values: Mapping[str, object]) -> None:

@@ -297,8 +297,7 @@ def back_up(file: Path, ending: str = BACKUP) -> Path:
     the database do not wait for it. RunError where that fails; Damaged where the database is damaged, and
     then an older backup stays."""
     try:
-        with closing(_opened(file, "mode=ro")) as source:
-            return _copy(source, file.with_name(file.name + ending))
+        return copy(file, file.with_name(file.name + ending))
     except (OSError, sqlite3.Error) as error:
         told = reason(error) if isinstance(error, OSError) else str(error)
         if "malformed" in told or "not a database" in told:
@@ -308,6 +307,13 @@ def back_up(file: Path, ending: str = BACKUP) -> Path:
             f"cannot write a backup of {printable(str(file))}: {printable(told)}\n"
             "free some space, or change permissions; the search goes on without it"
         ) from error
+
+
+def copy(file: Path, target: Path) -> Path:
+    """A consistent copy of a database that may be in use, sound, whole or absent. Raises OSError,
+    sqlite3.Error, and Damaged where the database is damaged."""
+    with closing(_opened(file, "mode=ro")) as source:
+        return _copy(source, target)
 
 
 def _copy(source: sqlite3.Connection, target: Path) -> Path:

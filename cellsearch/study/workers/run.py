@@ -54,6 +54,7 @@ class Options:
     results: Path = Path("results")
     command: Sequence[str] = WORKER  # a process that reads its configuration from standard input
     timing: Timing = TIMING
+    given: Sequence[str] = ()  # the words of the command, without a password; recorded
 
 
 def directory(results: Path, name: str) -> Path:
@@ -99,6 +100,8 @@ def search(
             _remove(new)
             raise
         try:
+            if options.given:
+                records.remember(store, options.given)
             write_text(folder / "space.yaml", records.facts(store).space)
             me = heartbeat.myself("search")
             config = WorkerConfig(name, store.url, "cpu", options.data, str(folder / OUTBOX), me.id)

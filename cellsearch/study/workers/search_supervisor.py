@@ -86,7 +86,7 @@ class SearchSupervisor(Supervisor):
                 self.write_cells()
             self.log(lambda: self.follow(known))
         self.seen = (ended, counts.ranked)
-        todo = left(counts, known)
+        todo = left(counts, known, self.space.budget.patience)
         # once the units are frozen each seed is told, whatever happens
         seeding = known.baseline is not None and counts.told < counts.seeds
         over = (bool(known.stopped) and not seeding) or known.halted or todo <= 0
@@ -192,10 +192,13 @@ class SearchSupervisor(Supervisor):
             self.show(self.look())
 
 
-def left(counts: Counts, known: Facts) -> int:
-    """How many work items have not ended, with those that the targets still leave room for."""
+def left(counts: Counts, known: Facts, patience: int | None = None) -> int:
+    """How many work items have not ended, with those that the targets still leave room for, unless the last
+    `patience` proposals brought no better score."""
     seeds = counts.pieces - counts.baseline + counts.seeds - counts.told
     trials = counts.running + counts.free - seeds
     targets = [(known.trials, counts.trials), (known.proposals, counts.proposals)]
     more = min((target - ended for target, ended in targets if target is not None), default=0)
+    if patience is not None and counts.stale >= patience:
+        more = 0
     return seeds + max(trials, more)

@@ -53,7 +53,7 @@ def work(
     exception gives the trials back, as a crash of the worker does; the last of `crashes_allowed` in a row is
     raised.
     """
-    me, failures = heart.worker.id, space.strategy.failures
+    me, failures, patience = heart.worker.id, space.strategy.failures, space.budget.patience
     known = patiently(lambda: facts(store), store.timing)
     check_data(known, lab)
     costs = Costs(store, space.strategy.cost, space.limits.width)
@@ -72,12 +72,12 @@ def work(
     crashes = 0
     while True:
         heart.doing = "taking the next trial"
-        taken = patiently(lambda: queue.take(driver, COHORT), store.timing)
+        taken = patiently(lambda: queue.take(driver, COHORT, patience), store.timing)
         if taken is Idle.DONE:
             return
         if isinstance(taken, Idle):
-            heart.doing = "waiting for the baseline"
-            wait(store, me)
+            heart.doing = "waiting for other workers"
+            wait(store, me, patience)
             continue
         try:
             for item in taken:
@@ -101,12 +101,12 @@ def check_optuna(store: Store) -> None:
         compatible(connection, store.url)
 
 
-def wait(store: Store, worker: str) -> None:
+def wait(store: Store, worker: str, patience: int | None = None) -> None:
     """Until there may be a trial. Looks grow rarer with time: a thousand workers may wait."""
     pause, most = WAIT_SECONDS
     while True:
         time.sleep(pause * random.uniform(0.75, 1.25))
-        if not patiently(lambda: queue.waiting(store, worker), store.timing):
+        if not patiently(lambda: queue.waiting(store, worker, patience), store.timing):
             return
         pause = min(1.5 * pause, most)
 

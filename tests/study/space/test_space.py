@@ -420,7 +420,7 @@ def test_differences_are_named_as_overrides_name_them() -> None:
 
 def test_of_the_budget_only_what_no_result_depends_on_may_change() -> None:
     before = parse_space(SMALL)
-    changes = ["budget.trials=9", "budget.stage_hours=1", "budget.memory_gb=2"]
+    changes = ["budget.trials=9", "budget.patience=5", "budget.stage_hours=1", "budget.memory_gb=2"]
     lines = difference(before, parse_space(SMALL, overrides=changes))
     assert lines == ["budget.memory_gb: 16.0 before, 2.0 now"]
 
@@ -528,7 +528,13 @@ def test_texts_of_the_tree_and_the_space_agree() -> None:
     pairs = parse(load_space("quick").text).plain
     assert isinstance(pairs, dict)
     assert next(iter(pairs)) == "name"
-    assert pairs["budget"] == {"trials": 40, "proposals": None, "stage_hours": 24.0, "memory_gb": 16.0}
+    assert pairs["budget"] == {
+        "trials": 40,
+        "proposals": None,
+        "patience": None,
+        "stage_hours": 24.0,
+        "memory_gb": 16.0,
+    }
 
 
 def test_no_torch_is_loaded() -> None:

@@ -55,7 +55,7 @@ def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_wo
             raise Unavailable("the database is away")
         return commit(*arguments)
 
-    def dies(call: Any) -> Any:
+    def dies(call: Any, _timing: Any) -> Any:
         """The process ends while it waits for the database with a result in hand."""
         if call.__name__ == "commit":
             raise Killed

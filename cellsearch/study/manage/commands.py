@@ -1,0 +1,144 @@
+"""The command that goes on with a search: by its name, with the space and the seed that it has, and with the
+options of the command that started it which say how and where it runs."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellsearch.errors import SpaceError, UsageError, did_you_mean, printable
+from cellsearch.study import space as spaces
+from cellsearch.study import studies
+from cellsearch.study.space import Space, difference, load_space, parse_space
+from cellsearch.study.space.load import SUFFIXES
+from cellsearch.study.studies import RESULTS, Study
+from cellsearch.study.tables import records
+from cellsearch.study.tables.database import shown
+from cellsearch.study.workers.run import NAME, default_url
+
+KEPT = ("--trials", "--proposals", "--time", "--workers", "--devices", "--device", "--data", "--rows")
+# dropped, with their values
+OTHERS = ("--name", "--set", "--seed", "--storage", "--text", "--replay", "--strategies", "--repeats")
+
+
+def meant(
+    word: str | None,
+    name: str | None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    results: Path = RESULTS,
+    own_text: str | None = None,
+) -> tuple[Space, str]:
+    """The space and the name of the search that `cellsearch search WORD --name NAME` is about, one of the two
+    at least.
+
+    A search that is there goes on with its own space, where `word` is its name and no other space is called
+    so, or where `name` stands alone. Else `word` is a space, with `own_text` as for `load_space`.
+    CellsearchError where there is none.
+    """
+    if own_text is not None:
+        if word is None:
+            raise UsageError("--text takes a SPACE, too, as in `cellsearch search quick --text FILE`")
+        chosen = load_space(word, overrides, own_text)
+        return chosen, name or chosen.name
+    asked = word or name or ""
+    file = word is not None and (word.endswith(SUFFIXES) or bool(set(word) & {"/", os.sep}))
+    bundled = word in spaces.names()
+    known = None if file or name not in (None, asked) else _recorded(asked, storage, results)
+    if known is not None:
+        found = parse_space(known, f"{asked}/space.yaml", overrides)
+        if not bundled or not difference(load_space(asked, overrides), found):
+            return found, asked
+    if word is None:
+        studies.opened(asked, storage, results)  # says which ones are there
+        raise AssertionError("it has just not been found")
+    if not (file or bundled or storage) and (there := studies.listed(results)):
+        hint = did_you_mean(word, [*spaces.names(), *there])
+        known_words = f"spaces: {', '.join(spaces.names())}; searches: {printable(', '.join(there), 400)}"
+        told = f"there is no search space and no search '{printable(word, 60)}'"
+        raise SpaceError(told, remedy=f"{hint}{known_words}\nthe path of a file ends in .yaml")
+    space = load_space(word, overrides)
+    return space, name or space.name
+
+
+def _recorded(name: str, storage: str | None, results: Path) -> str | None:
+    """The text of the space of a search, where it is there."""
+    if not NAME.match(name) or name.endswith("."):
+        return None
+    store = records.find(storage or default_url(results, name), name, read_only=True)
+    if store is None:
+        return None
+    try:
+        return records.facts(store).space
+    finally:
+        store.engine.dispose()
+
+
+def public(words: Sequence[str], storage: str | None) -> list[str]:
+    """The words of a command without the password of its storage URL."""
+    return [word if storage is None else word.replace(storage, shown(storage)) for word in words]
+
+
+def continuing(words: Sequence[str], name: str, space: Space, storage: str | None) -> list[str]:
+    """The words of the command that goes on with the search `name`, which was started by the command
+    `words`."""
+    named = ["search", name] if by_name(name, space) else ["search", "--name", name]
+    place = [] if storage is None else ["--storage", shown(storage)]
+    return [*named, *_kept(words), *place]
+
+
+def by_name(name: str, space: Space) -> bool:
+    """Whether `cellsearch search NAME` means the search of that name: no other space and no file is called
+    so."""
+    if name.endswith(SUFFIXES):
+        return False
+    return name not in spaces.names() or not difference(load_space(name), space)
+
+
+def _kept(words: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        option, equals, _ = word.partition("=")
+        value = [] if equals or option not in (*KEPT, *OTHERS) else [next(rest, "")]
+        kept += [word, *value] if option in KEPT else []
+    return kept
+
+
+def changed(words: Sequence[str], option: str, value: str) -> list[str]:
+    """The words with another value of `option`, at their end."""
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == option:
+            next(rest, None)
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return [*kept, option, value]
+
+
+def duration_option(seconds: float) -> str:
+    """A time limit as one writes it: 90s, 15m, 2h."""
+    if seconds < 600:
+        return f"{max(1, round(seconds))}s"
+    return f"{round(seconds / 60)}m" if seconds < 7_200 else f"{round(seconds / 3_600)}h"
+
+
+def line(words: Sequence[str]) -> str:
+    """A command as one line for a shell."""
+    return printable(shlex.join(["cellsearch", *words]), 1_000)
+
+
+def given(study: Study) -> list[str]:
+    """The words of the command that started a search last; none where it was started from Python."""
+    return records.command(study.store)
+
+
+def of(study: Study) -> str:
+    """The command that goes on with a search; with a longer time where that was up."""
+    store = study.store
+    storage = None if store.url == default_url(RESULTS, store.name) else store.url
+    words = continuing(given(study), store.name, study.space, storage)
+    if study.facts.halted and any(word.partition("=")[0] == "--time" for word in words):
+        words = changed(words, "--time", duration_option(2 * study.facts.seconds))
+    return line(words)

@@ -1,0 +1,115 @@
+"""The hold on a search that changes as a whole: while it lasts, no search and no worker runs on it.
+
+On this machine the lock of the search tells, and the start times of its workers. Workers of other machines
+are known by their heartbeats: a counter that changes is a worker at work.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.errors import RunError, printable
+from cellsearch.files import refuse_links
+from cellsearch.study import studies
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.system import processes
+from cellsearch.study.system.timing import TIMING, Timing
+from cellsearch.study.tables import database, records
+from cellsearch.study.tables.schema import Store
+from cellsearch.study.workers.run import default_url, directory
+
+LOOK_SECONDS = 0.5
+TEMPORARY = (".restoring-", ".deleting-")  # folders in results/ that no search has as its name
+DATABASE, LOCK = "study.db", "search.lock"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A search that nothing runs on."""
+
+    store: Store
+    folder: Path  # of its files; it may be missing where the database is elsewhere
+    inside: bool  # its database is in that folder
+
+    @property
+    def files(self) -> bool:
+        """Whether the folder is there and belongs to this search alone."""
+        return self.folder.is_dir() and (self.inside or not (self.folder / DATABASE).exists())
+
+
+@contextmanager
+def held(
+    name: str,
+    storage: str | None,
+    results: Path,
+    tell: Tell,
+    recorded: str | None = None,
+    timing: Timing = TIMING,
+) -> Iterator[Held]:
+    """The search `name`, whose database calls it `recorded` where that differs. RunError where there is no
+    such search, or where a search or a worker runs on it."""
+    folder = directory(results, name)
+    refuse_links(folder, folder / DATABASE)
+    if storage is None:
+        studies.located(name, results)
+    url = storage or default_url(results, name)
+    lock = processes.exclusive(folder / LOCK, f"the search {name!r}") if folder.is_dir() else nullcontext()
+    with lock:
+        store = records.open_study(url, recorded or name, timing=timing)
+        try:
+            idle(store, tell)
+            yield Held(store, folder, same(database.file_of(url), folder / DATABASE))
+        finally:
+            store.engine.dispose()
+
+
+def idle(store: Store, tell: Tell) -> None:
+    """RunError where a worker or a search runs on a study. Waits for heartbeats from other machines, no
+    longer than it takes to give one up; `tell` says so."""
+    wait = store.timing.silent * store.timing.beat
+    here, everyone = processes.machine(), heartbeat.listed(store)
+    living = [worker for worker in everyone if worker.host == here and heartbeat.alive(worker)]
+    beats = {worker.id: worker.beat for worker in everyone if worker.host != here}
+    if beats and not living:
+        tell(f"waiting up to {wait:.0f} s for heartbeats of {len(beats):,} workers on other machines")
+    end = time.monotonic() + wait
+    while beats and not living and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+        living = [w for w in heartbeat.listed(store) if w.host != here and beats.get(w.id) != w.beat]
+    if living:
+        names = [f"{worker.host.partition('#')[0]}:{worker.pid}" for worker in living]
+        more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+        raise RunError(
+            f"the search {store.name!r} is running: {printable(', '.join(names[:5]), 400)}{more}\n"
+            "stop it first; `cellsearch status` shows its workers"
+        )
+
+
+def only(store: Store) -> None:
+    """RunError where other searches are in the database of this one."""
+    others = sorted(records.bound(store.engine, store.url).keys() - {store.name})
+    if others:
+        raise RunError(
+            f"{database.shown(store.url)} has other searches, too: {printable(', '.join(others), 400)}\n"
+            f"name the database: --storage {database.shown(store.url)}"
+        )
+
+
+def same(file: Path | None, other: Path) -> bool:
+    """Whether two paths are one file."""
+    with suppress(OSError):
+        return file is not None and file.samefile(other)
+    return False
+
+
+def sweep(results: Path) -> None:
+    """Removes the temporary folders of processes that were killed."""
+    for folder in results.iterdir() if results.is_dir() else ():
+        if folder.name.startswith(TEMPORARY) and folder.is_dir() and not folder.is_symlink():
+            with suppress(RunError, OSError), processes.exclusive(folder / LOCK, "it"):
+                shutil.rmtree(folder)
