@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cellsearch.cli.main import main
-from cellsearch.cli.verbs import VERBS
+from cellsearch.cli.table import VERBS
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.zoo.catalogue import CHECKED

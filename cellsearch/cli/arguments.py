@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from cellsearch.cli.numbers import nearest
-from cellsearch.cli.verbs import VERBS, Verb
+from cellsearch.cli.table import VERBS, Verb
 from cellsearch.errors import UsageError, printable
 from cellsearch.version import version as own
 

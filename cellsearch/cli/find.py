@@ -19,7 +19,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellsearchError, RunError, printable
-from cellsearch.report.words import plural
+from cellsearch.report.formatting import plural
 from cellsearch.study.mutation.operators import words_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def find_cell(word: str, storage: str | None = None) -> Found:
 
 def _ranked(name: str, place: str, storage: str | None) -> Found:
     # here: the database is not needed for a zoo cell
-    from cellsearch.report.provenance import provenance
+    from cellsearch.report.cells.origin import provenance
     from cellsearch.study import studies
     from cellsearch.study.leaderboard import board
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from cellsearch.cli.arguments import parse
+from cellsearch.cli.table import VERBS
 from cellsearch.cli.terminal import Terminal, hush, open_terminal
-from cellsearch.cli.verbs import VERBS
 from cellsearch.errors import CellsearchError, LocatedError, SpaceError, printable
 
 INTERRUPTED = 130
@@ -71,7 +71,7 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
     if not args.verb:
         return 0
     verb = next(verb for verb in VERBS if verb.name == args.verb)
-    module = importlib.import_module(f"cellsearch.cli.{verb.module}")
+    module = importlib.import_module(f"cellsearch.cli.verbs.{verb.module}")
     try:
         code = getattr(module, f"run_{verb.name}")(args, terminal)
     except (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from cellsearch.errors import UsageError, did_you_mean, printable
-from cellsearch.report.words import read_duration
+from cellsearch.report.formatting import read_duration
 
 _WHOLE = re.compile(r"\+?[0-9][0-9_,]*(?:e\+?[0-9]{1,2})?\Z", re.ASCII)
 _DEVICE = re.compile(r"(?:cpu|cuda(?::[0-9]{1,2})?)\Z", re.ASCII)

@@ -13,7 +13,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.cli.arguments import _parser
-from cellsearch.cli.verbs import VERBS
+from cellsearch.cli.table import VERBS
 from cellsearch.dsl import zoo
 from cellsearch.errors import RunError
 from cellsearch.study.space import source_of
@@ -78,9 +78,9 @@ def test_any_command_line_ends_cleanly(
         raise RunError("not started in this test")
 
     for name in SEARCHING:
-        monkeypatch.setattr(f"cellsearch.cli.search.{name}", refuse)
+        monkeypatch.setattr(f"cellsearch.cli.verbs.search.{name}", refuse)
     monkeypatch.setattr(
-        "cellsearch.cli.listing._agreements", lambda terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0)
+        "cellsearch.cli.verbs.listing._agreements", lambda terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0)
     )
     for name, text in TEXTS.items():
         (tmp_path / name).write_text(text)

@@ -25,7 +25,7 @@ from cli.conftest import Run
 from sqlalchemy import select
 
 from cellsearch.errors import RunError
-from cellsearch.report import dashboard
+from cellsearch.report.searches import dashboard
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage.read_view import WIDTH, view

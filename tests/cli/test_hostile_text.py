@@ -13,8 +13,8 @@ from cli.conftest import Ended, Run
 from rich.text import Text
 
 from cellsearch.cli import terminal
-from cellsearch.cli.search import _Watcher
 from cellsearch.cli.terminal import Terminal, open_terminal, safe
+from cellsearch.cli.verbs.search import _Watcher
 from cellsearch.errors import escaped, printable
 from cellsearch.study.space import source_of
 from cellsearch.study.tables import schema

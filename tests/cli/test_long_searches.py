@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
-from cellsearch.cli.verbs import VERBS
+from cellsearch.cli.table import VERBS
 from cellsearch.study import studies
 from cellsearch.study.tables import database, integrity
 from tests.study.bulk import long_study

@@ -9,7 +9,7 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.cli.numbers import device, whole
-from cellsearch.cli.verbs import VERBS, Verb
+from cellsearch.cli.table import VERBS, Verb
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +89,7 @@ def test_a_defect_is_told_as_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> int:
         raise ValueError("nobody expects [this]")
 
-    monkeypatch.setattr("cellsearch.cli.show.run_show", broken)
+    monkeypatch.setattr("cellsearch.cli.verbs.show.run_show", broken)
     done = run("show", "gru")
     assert done.code == 1
     assert "ValueError: nobody expects [this]" in done.err and "a defect of cellsearch" in done.err
@@ -99,7 +99,7 @@ def test_an_interrupt_ends_with_its_own_code(run: Run, monkeypatch: pytest.Monke
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cellsearch.cli.show.run_show", interrupted)
+    monkeypatch.setattr("cellsearch.cli.verbs.show.run_show", interrupted)
     done = run("show", "gru")
     assert done.code == 130 and done.err == "interrupted\n"
 

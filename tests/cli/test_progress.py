@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Group
 
-from cellsearch.cli.search import _ending, _Watcher
 from cellsearch.cli.terminal import open_terminal
-from cellsearch.report import progress as report
-from cellsearch.report import words
+from cellsearch.cli.verbs.search import _ending, _Watcher
+from cellsearch.report import formatting
+from cellsearch.report.searches import progress as report
 from cellsearch.study.leaderboard.board import Row, TaskResult
 from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.manage import commands
@@ -118,7 +118,7 @@ def test_a_clock_that_has_no_room_gets_a_line_of_its_own() -> None:
 
 def test_the_clock_goes_on_between_looks_and_from_earlier_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000.0]
-    monkeypatch.setattr("cellsearch.cli.search.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cellsearch.cli.verbs.search.time.monotonic", lambda: now[0])
     watcher = _Watcher(open_terminal(), "quick")
     now[0] += 12
     assert str(watcher._shown()) == "quick: preparing the data  0:12"
@@ -217,26 +217,27 @@ def test_the_end_of_a_plateau_raises_the_patience() -> None:
 
 
 def test_times_and_counts_read_well() -> None:
-    assert [words.duration(s) for s in (0, 7.4, 760, 11_100, 200_000)] == [
+    assert [formatting.duration(s) for s in (0, 7.4, 760, 11_100, 200_000)] == [
         "0:00",
         "0:07",
         "12:40",
         "3:05:00",
         "2d 7h",
     ]
-    assert [words.about(s) for s in (1, 44, 100, 4_000, 10_000, 500_000)] == [
+    assert [formatting.about(s) for s in (1, 44, 100, 4_000, 10_000, 500_000)] == [
         "10 s", "40 s", "2 min", "67 min", "3 h", "6 d",
     ]  # fmt: skip
-    assert [words.between(*pair) for pair in ((1, 9), (44, 100), (130, 320), (3_000, 9_000))] == [
+    assert [formatting.between(*pair) for pair in ((1, 9), (44, 100), (130, 320), (3_000, 9_000))] == [
         "10 s", "40 s to 2 min", "2 to 5 min", "50 min to 2 h",
     ]  # fmt: skip
-    assert [words.read_duration(t) for t in ("90s", "15m", "2h", "1h30m", "0.5h", "1d")] == [
+    assert [formatting.read_duration(t) for t in ("90s", "15m", "2h", "1h30m", "0.5h", "1d")] == [
         90, 900, 7_200, 5_400, 1_800, 86_400,
     ]  # fmt: skip
     assert [commands.duration_option(s) for s in (0.2, 140, 900, 7_300)] == ["1s", "140s", "15m", "2h"]
-    assert [words.large(n) for n in (850, 9_999, 12_345, 3.4e6, 1.2e9, 6e12)] == [
+    assert [formatting.large(n) for n in (850, 9_999, 12_345, 3.4e6, 1.2e9, 6e12)] == [
         "850", "9,999", "12 thousand", "3.4 million", "1.2 billion", "6.0 trillion",
     ]  # fmt: skip
     assert (
-        words.plural(1, "trial") == "1 trial" and words.plural(1200, "matrix", "matrices") == "1,200 matrices"
+        formatting.plural(1, "trial") == "1 trial"
+        and formatting.plural(1200, "matrix", "matrices") == "1,200 matrices"
     )

@@ -8,7 +8,7 @@ from cli.conftest import Run
 from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
-from cellsearch.report.drawing import draw
+from cellsearch.report.cells.drawing import draw
 
 GRU = """\
   cell gru(x; h)              x h

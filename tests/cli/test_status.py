@@ -14,7 +14,7 @@ from cli.conftest import Run
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
-from cellsearch.report.words import plural
+from cellsearch.report.formatting import plural
 from cellsearch.study.leaderboard import diagnostics
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.storage import heartbeat, queue

@@ -5,7 +5,7 @@ import pytest
 from cells import random_cell
 
 from cellsearch.dsl import zoo
-from cellsearch.report.formulas import formulas
+from cellsearch.report.cells.formulas import formulas
 
 GOLDEN = {
     "peephole_lstm": [

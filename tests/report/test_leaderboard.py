@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cellsearch.dsl import zoo
-from cellsearch.report import leaderboard
+from cellsearch.report.searches import leaderboard
 from cellsearch.study.leaderboard.board import Row, TaskResult
 
 TEXTS = tuple(str(zoo.load(name)) for name in ("lstm", "gru", "mut1"))

@@ -11,7 +11,7 @@ import pytest
 from cellsearch.analysis.dry_run import forecast
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.zoo import load
-from cellsearch.report import forecast as report
+from cellsearch.report.searches import dry_run as report
 from cellsearch.study.leaderboard.filter_share import Passed
 from cellsearch.study.space import load_space, parse_space
 from cellsearch.study.tables import queries, records

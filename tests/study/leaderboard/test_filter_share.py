@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cellsearch.report.filter import shares, unfair
+from cellsearch.report.searches.filter import shares, unfair
 from cellsearch.study.leaderboard.filter_share import FAIR, Passed, digest, measured
 from cellsearch.study.space import check_seeds, load_space, names
 

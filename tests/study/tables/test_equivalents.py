@@ -15,7 +15,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
-from cellsearch.report import leaderboard
+from cellsearch.report.searches import leaderboard
 from cellsearch.study.leaderboard import board
 from cellsearch.study.space import parse_space
 from cellsearch.study.storage import endings, trials

@@ -7,7 +7,7 @@ from cellsearch.cli.terminal import Terminal
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
 from cellsearch.errors import UsageError, printable
-from cellsearch.report import cell as report
+from cellsearch.report.cells import cell as report
 
 
 def run_show(args: argparse.Namespace, terminal: Terminal) -> int:

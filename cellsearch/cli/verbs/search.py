@@ -14,14 +14,14 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from cellsearch.cli.forecast import run_forecast
-from cellsearch.cli.replay import run_replay
-from cellsearch.cli.status import print_board
 from cellsearch.cli.terminal import Terminal
+from cellsearch.cli.verbs.dry_run import run_forecast
+from cellsearch.cli.verbs.replay import run_replay
+from cellsearch.cli.verbs.status import print_board
 from cellsearch.errors import UsageError, printable
-from cellsearch.report import progress as report
-from cellsearch.report import totals
-from cellsearch.report.words import duration, plural
+from cellsearch.report.formatting import duration, plural
+from cellsearch.report.searches import progress as report
+from cellsearch.report.searches import totals
 from cellsearch.study import api, studies
 from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.manage import commands

@@ -6,7 +6,7 @@ import webbrowser
 
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import printable
-from cellsearch.report.dashboard import Server, application
+from cellsearch.report.searches.dashboard import Server, application
 from cellsearch.study import studies
 from cellsearch.study.tables import records
 

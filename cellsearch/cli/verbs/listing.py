@@ -16,8 +16,8 @@ from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.options import Option
+from cellsearch.report.cells.equations import in_short
 from cellsearch.report.columns import Column, column, cut, table, text, width_of, wrapped
-from cellsearch.report.equations import in_short
 from cellsearch.study import space as spaces
 from cellsearch.study.space.keys import sections
 from cellsearch.study.space.model import plain

@@ -4,7 +4,7 @@ import argparse
 
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
-from cellsearch.report.words import HOUR, plural
+from cellsearch.report.formatting import HOUR, plural
 from cellsearch.study import studies
 from cellsearch.study.launch import place, ray, slurm
 from cellsearch.study.launch.place import Places

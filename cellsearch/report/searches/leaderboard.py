@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cellsearch.dsl.zoo.catalogue import cited
 from cellsearch.errors import printable
-from cellsearch.report import totals
+from cellsearch.report.cells.equations import comment, in_short, paint
 from cellsearch.report.columns import (
     GAP,
     WHOLE,
@@ -27,8 +27,8 @@ from cellsearch.report.columns import (
     width_of,
     wrapped,
 )
-from cellsearch.report.equations import comment, in_short, paint
-from cellsearch.report.words import plural
+from cellsearch.report.formatting import plural
+from cellsearch.report.searches import totals
 from cellsearch.study.leaderboard.board import Front, Row, TaskResult
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.tables.queries import Counts

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
-from cellsearch.report import searches as report
-from cellsearch.report.words import plural, size
+from cellsearch.report.formatting import plural, size
+from cellsearch.report.searches import overview as report
 from cellsearch.study import studies
 from cellsearch.study.manage import listing
 from cellsearch.study.studies import RESULTS

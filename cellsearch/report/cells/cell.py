@@ -14,12 +14,12 @@ from cellsearch.dsl.roles import Gate
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.errors import printable
+from cellsearch.report.cells.drawing import LEGEND, draw
+from cellsearch.report.cells.equations import paint
+from cellsearch.report.cells.formulas import formulas
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
-from cellsearch.report.drawing import LEGEND, draw
-from cellsearch.report.equations import paint
-from cellsearch.report.formulas import formulas
-from cellsearch.report.leaderboard import results_json
-from cellsearch.report.words import plural
+from cellsearch.report.formatting import plural
+from cellsearch.report.searches.leaderboard import results_json
 from cellsearch.study.leaderboard.rows import Row, TaskResult
 
 SHORT = 12  # letters of a fingerprint that are shown

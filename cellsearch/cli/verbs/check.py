@@ -19,9 +19,9 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
 from cellsearch.errors import RunError, printable
-from cellsearch.report import space as report
-from cellsearch.report.cell import SHORT
-from cellsearch.report.words import plural
+from cellsearch.report.cells.cell import SHORT
+from cellsearch.report.formatting import plural
+from cellsearch.report.searches import space as report
 from cellsearch.study import space as spaces
 from cellsearch.study.space.data import looks
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import CellsearchError, RunError, UsageError, printable
-from cellsearch.report import leaderboard
-from cellsearch.report import status as report
 from cellsearch.report.columns import text
+from cellsearch.report.searches import leaderboard
+from cellsearch.report.searches import status as report
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board, diagnostics
 from cellsearch.study.leaderboard.board import Row
@@ -73,7 +73,7 @@ def _tell(unread: Sequence[str], terminal: Terminal) -> None:
 
 def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
     # here: it loads Optuna
-    from cellsearch.report import importance as importances
+    from cellsearch.report.searches import importance as importances
     from cellsearch.study.leaderboard import importance
 
     name = args.name or _newest(args.storage, terminal)

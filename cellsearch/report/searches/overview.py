@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, table, text
-from cellsearch.report.words import size
+from cellsearch.report.formatting import size
 from cellsearch.study.manage.archive import Archived
 from cellsearch.study.manage.listing import Entry
 

@@ -7,10 +7,10 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.errors import printable
-from cellsearch.report import leaderboard, totals
 from cellsearch.report.columns import Column, column, cut, facts, table, text
-from cellsearch.report.filter import shares, unfair
-from cellsearch.report.words import between, duration, plural
+from cellsearch.report.formatting import between, duration, plural
+from cellsearch.report.searches import leaderboard, totals
+from cellsearch.report.searches.filter import shares, unfair
 from cellsearch.study.leaderboard import board, diagnostics, eta, filter_share
 from cellsearch.study.leaderboard.board import Row, Status
 from cellsearch.study.leaderboard.diagnostics import Sieve

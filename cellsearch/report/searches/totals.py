@@ -1,7 +1,7 @@
 """Totals of a study in words, the same in `status`, below a leaderboard, in the live display and at the end
 of a search."""
 
-from cellsearch.report.words import plural
+from cellsearch.report.formatting import plural
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Target
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
-from cellsearch.report.words import large, plural
+from cellsearch.report.formatting import large, plural
 from cellsearch.study.mutation.sizes import MEASURES, over
 from cellsearch.study.space import Filter, Space, TaskStage, check_seeds
 from cellsearch.study.space.model import FILTER

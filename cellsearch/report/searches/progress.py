@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from cellsearch.errors import printable
-from cellsearch.report import leaderboard, totals
+from cellsearch.report.cells.equations import paint
 from cellsearch.report.columns import cut, text, wrapped
-from cellsearch.report.equations import paint
-from cellsearch.report.words import between, duration, plural
+from cellsearch.report.formatting import between, duration, plural
+from cellsearch.report.searches import leaderboard, totals
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
 

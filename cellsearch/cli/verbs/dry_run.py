@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellsearch.analysis.dry_run import forecast
 from cellsearch.cli.terminal import Terminal
-from cellsearch.report import forecast as report
+from cellsearch.report.searches import dry_run as report
 from cellsearch.study.space import Space, check_seeds, difference, parse_space
 from cellsearch.study.tables import records
 from cellsearch.study.tables.records import Identity

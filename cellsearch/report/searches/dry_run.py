@@ -7,10 +7,10 @@ from rich.text import Text
 
 from cellsearch.analysis.dry_run.forecast import Forecast, Stage
 from cellsearch.analysis.dry_run.spans import Span
-from cellsearch.report import totals
 from cellsearch.report.columns import Column, table, text, wrapped
-from cellsearch.report.filter import shares, unfair
-from cellsearch.report.words import about, large, plural
+from cellsearch.report.formatting import about, large, plural
+from cellsearch.report.searches import totals
+from cellsearch.report.searches.filter import shares, unfair
 from cellsearch.study.space.model import FILTER
 
 NONE = "-"

@@ -7,7 +7,7 @@ from cellsearch.analysis import cost_curve, replay
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
-from cellsearch.report import replay as report
+from cellsearch.report.searches import replay as report
 from cellsearch.study import studies
 from cellsearch.study.strategies import STRATEGIES
 from cellsearch.study.workers.evaluator import RealLab

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from cellsearch.analysis.replay import Replay
 from cellsearch.report.columns import Column, table, text, wrapped
-from cellsearch.report.words import large, plural
+from cellsearch.report.formatting import large, plural
 
 NONE = "-"
 SHARES = (0.1, 0.25, 0.5, 1.0)  # of what all recorded evaluations cost

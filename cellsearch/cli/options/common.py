@@ -1,0 +1,57 @@
+"""Arguments of several verbs."""
+
+from argparse import ArgumentParser as Parser
+
+from cellsearch.cli import numbers
+
+
+def json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def table(parser: Parser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    which.add_argument(
+        "--format", choices=("csv", "markdown"),
+        help="the table as CSV, with numbers in full, or as Markdown",
+    )  # fmt: skip
+
+
+def storage(parser: Parser) -> None:
+    parser.add_argument(
+        "--storage", metavar="URL", help="database of the search (default: results/NAME/study.db)"
+    )
+
+
+def device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device",
+        type=numbers.device,
+        default="cpu",
+        help="where to train: cpu, cuda, cuda:1 (default: cpu)",
+    )
+
+
+def devices(parser: Parser) -> None:
+    parser.add_argument(
+        "--devices", "--device", type=numbers.devices, default=["cpu"], metavar="WHERE",
+        help="where to train: cpu, cuda, cuda:1, several with commas between them, or all: a worker on each "
+        "GPU (default: cpu)",
+    )  # fmt: skip
+
+
+def data(parser: Parser) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="directory with the files that tasks need (ptb, and text where its file "
+        "is not in the folder of the YAML file)",
+    )
+
+
+def rows(parser: Parser) -> None:
+    parser.add_argument(
+        "--rows", type=numbers.whole(0), default=10, metavar="N",
+        help="how many cells the leaderboard shows (default: 10), and the seeds, LSTM and GRU, besides",
+    )  # fmt: skip
