@@ -107,6 +107,18 @@ def test_a_kernel_that_does_not_compile_is_one_clear_error() -> None:
         toolchain.library("this is not C", "float32")
 
 
+@needs_compiler
+def test_a_compilation_is_bounded_in_cpu_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the clock: a machine with too many programs makes it wait, and a search must not end for that."""
+    endless = tmp_path / "cc"
+    endless.write_text('#!/bin/sh\n[ "$1" = --version ] && exec cc --version\nwhile :; do :; done\n')
+    endless.chmod(0o755)
+    monkeypatch.setattr(toolchain, "compiler", lambda: str(endless))
+    monkeypatch.setattr(toolchain, "BOUNDED", (*toolchain.BOUNDED[:3], "1"))
+    with pytest.raises(RunError, match="s of CPU time for a kernel"):
+        toolchain.library("int endless;", "float32")
+
+
 #: Products that read what has no value of its own for every step, sequence or unit.
 ODD = (
     "cell a(x; h)\nclock 1, 2\nn = tanh[x, h, tick]\nh' = h + tick * (n - h)",

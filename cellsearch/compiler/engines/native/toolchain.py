@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 from functools import lru_cache
@@ -34,7 +35,11 @@ FLAGS = (
 )
 REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
 HEADERS = ("pointwise.h", "layer.h")
-TIMEOUT = 120  # seconds for one compilation
+CPU_SECONDS = 120  # of one compilation; usual is 0.2
+# On the clock, for what hangs. On a machine with too many programs a compilation waits: that is no error, and
+# must not end a search, or move it to another engine, whose numbers differ in the last bits.
+TIMEOUT = 1_800
+BOUNDED = ("/bin/sh", "-c", 'ulimit -t "$0"; exec "$@"', str(CPU_SECONDS))
 
 #: The libraries that are in use, by name. A function of a library holds it; it is unloaded with the last one.
 _loaded: WeakValueDictionary[str, ctypes.CDLL] = WeakValueDictionary()
@@ -54,7 +59,8 @@ def compiler() -> str | None:
 def _version(path: str) -> str:
     """What the compiler says of itself and of this processor; "" where it does not run."""
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+        command = [path, "--version"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return f"{said.stdout.splitlines()[0]} {_processor()}" if said.returncode == 0 and said.stdout else ""
@@ -131,13 +137,15 @@ def _compile(
         (folder / "kernel.c").write_text(text)
         for header, content in headers.items():
             (folder / header).write_text(content)
-        command = [cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
+        command = [*BOUNDED, cc, *flags, "-o", "kernel.so", "kernel.c", "-lm"]
         try:
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise RunError(f"the C compiler did not run: {error}") from error
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL, 128 + signal.SIGXCPU):
+            raise RunError(f"{cc} took more than {CPU_SECONDS} s of CPU time for a kernel, or was killed")
         if done.returncode != 0:
             raise RunError(f"{cc} could not compile a kernel:\n{done.stderr.strip()[:2000]}")
         cache.put(here, folder / "kernel.so", target)
