@@ -9,6 +9,8 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded
 settings.register_profile("cellsearch", deadline=None)
 settings.load_profile("cellsearch")
+# before they are loaded, by whichever test
+pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

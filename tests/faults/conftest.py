@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")  # before they are loaded
-
-from tests.faults.processes import clear  # noqa: E402
-from tests.faults.shim import Shim, build  # noqa: E402
+from tests.faults.processes import clear
+from tests.faults.shim import Shim, build
 
 MEMORY = Path("/dev/shm")
 
