@@ -1,38 +1,20 @@
-"""A search space in short: its stages, how many settings each has, and what a search would cost at most.
-
-In: a `Space`. Out: lines, or values for JSON. Costs are counted, not measured: training runs, symbols, and
-operations at 6 per parameter and symbol (forward and backward, a multiplication and an addition each, and the
-gradient).
-"""
+"""A search space in short: its stages, their settings, and its data. What a search costs is measured by
+`search --dry-run`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
 
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, facts, table, text, width_of, wrapped
-from cellsearch.report.formatting import large, plural
+from cellsearch.report.formatting import plural
 from cellsearch.study.mutation.sizes import MEASURES, over
 from cellsearch.study.space import Filter, Space, TaskStage, check_seeds
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.strategies import STRATEGIES, refining
 from cellsearch.study.workers.run import budget_of
 from cellsearch.tasks.look import Look
-
-OPERATIONS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a part of a search takes at most. `symbols` and `operations` are for one epoch of each run where a
-    stage has no limit of epochs (`open`), and 0 where the size of its data is not in the space."""
-
-    runs: int
-    symbols: float
-    operations: float
-    open: bool
 
 
 def stages(space: Space) -> Iterator[tuple[str, Filter | TaskStage]]:
@@ -43,35 +25,19 @@ def stages(space: Space) -> Iterator[tuple[str, Filter | TaskStage]]:
         yield task.name, task
 
 
-def baseline_cost(space: Space) -> Cost:
-    """The seeds on the whole grid of every task."""
-    return _sum([_cost(task, len(space.seeds) * len(task.grid)) for task in space.tasks])
+def baseline_runs(space: Space) -> int:
+    """Settings trained for the seeds: the whole grid of every task."""
+    return len(space.seeds) * sum(len(task.grid) for task in space.tasks)
 
 
-def trial_cost(space: Space) -> Cost:
-    """A proposal that passes every stage."""
-    costs = [_cost(task, min(space.strategy.settings, len(task.grid))) for task in space.tasks]
-    return _sum(costs + ([_cost(space.filter, space.filter.settings)] if space.filter else []))
-
-
-def _cost(stage: Filter | TaskStage, runs: int) -> Cost:
-    train = stage.options.get("train")
-    size = float(train) if isinstance(train, int | float) else 0.0
-    symbols = runs * size * (stage.training.max_epochs or 1)
-    mean = sum(stage.grid.parameters) / len(stage.grid.parameters)
-    return Cost(runs, symbols, OPERATIONS * mean * symbols, stage.training.max_epochs is None)
-
-
-def _sum(costs: list[Cost]) -> Cost:
-    return Cost(
-        sum(c.runs for c in costs), sum(c.symbols for c in costs), sum(c.operations for c in costs),
-        any(c.open for c in costs),
-    )  # fmt: skip
+def trial_runs(space: Space) -> int:
+    """Settings trained in a proposal that passes every stage."""
+    found = sum(min(space.strategy.settings, len(task.grid)) for task in space.tasks)
+    return found + (space.filter.settings if space.filter else 0)
 
 
 def as_json(space: Space) -> dict[str, Any]:
     """The summary as plain values."""
-    baseline, trial = baseline_cost(space), trial_cost(space)
     return {
         "name": space.name,
         "about": space.about,
@@ -89,10 +55,7 @@ def as_json(space: Space) -> dict[str, Any]:
             }
             for name, stage in stages(space)
         ],
-        "cost": {
-            what: {"runs": c.runs, "symbols": c.symbols, "operations": c.operations, "per_epoch": c.open}
-            for what, c in (("baseline", baseline), ("trial", trial))
-        },
+        "runs": {"baseline": baseline_runs(space), "trial": trial_runs(space)},
     }  # fmt: skip
 
 
@@ -137,13 +100,13 @@ def lines(space: Space, width: int) -> list[Text]:
     while len(columns) > 3 and 2 + width_of(columns) > width:
         columns.pop()
     shown += [Text("  ").append_text(line) for line in table(columns, width - 2)]
-    baseline, trial = baseline_cost(space), trial_cost(space)
+    each = plural(space.strategy.settings, "setting")
     steps = [
         ("strategy", _strategy(space)),
         ("seeds", f"{', '.join(map(printable, space.seeds))}; the baseline is {printable(space.baseline)}"),
-        ("baseline", f"{_told(baseline)}, before anything is judged"),
-        ("a trial", f"at most {_told(trial)} ({plural(space.strategy.settings, 'setting')} of each task)"),
-        ("budget", _budget(space, baseline, trial)),
+        ("baseline", f"{plural(baseline_runs(space), 'training run')}, before anything is judged"),
+        ("a trial", f"at most {plural(trial_runs(space), 'training run')} ({each} of each task)"),
+        ("budget", _budget(space)),
     ]
     return [*shown, text(""), *facts(steps, width)]
 
@@ -181,22 +144,9 @@ def _size(stage: Filter | TaskStage) -> str:
     return f"{train:,}" if isinstance(train, int) else "all"
 
 
-def _told(cost: Cost) -> str:
-    runs = plural(cost.runs, "training run")
-    if not cost.symbols:
-        return runs
-    each = " in each epoch" if cost.open else ""
-    return f"{runs}, {large(cost.symbols)} symbols{each}"
-
-
-def _budget(space: Space, baseline: Cost, trial: Cost) -> str:
+def _budget(space: Space) -> str:
     trials = budget_of(space).expected(refining(space.strategy))
-    runs = baseline.runs + trials * trial.runs
     patience = space.budget.patience
     early = "" if patience is None else f", or {plural(patience, 'proposal')} in a row without a better score"
-    said = f"{plural(trials, 'trial')}{early}: at most {plural(runs, 'training run')}"
-    operations = baseline.operations + trials * trial.operations
-    if operations:
-        each = " in each epoch" if baseline.open or trial.open else ""
-        said += f" and {operations:.1e} operations{each}; most cells are filtered long before"
-    return said
+    estimate = "`cellsearch search SPACE --dry-run` estimates cost, memory and time"
+    return f"{plural(trials, 'trial')}{early}; {estimate}"
