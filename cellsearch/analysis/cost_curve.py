@@ -19,7 +19,7 @@ from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.schema import Store, items, reading, stages
 from cellsearch.study.tables.work_items import outcomes_of
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.resources.cost import of_training
 from cellsearch.train.settings import Grid, keys
@@ -78,11 +78,11 @@ class Curve:
         return point.best if point else None
 
 
-def amounts(lab: RealLab) -> dict[str, Amount]:
+def amounts(evaluator: TorchEvaluator) -> dict[str, Amount]:
     """Those of the data on this machine."""
     found = {}
-    for name in lab.digests():
-        data = lab.dataset(name)
+    for name in evaluator.digests():
+        data = evaluator.dataset(name)
         found[name] = Amount(data.vocabulary, data.train.inputs.size, data.valid.inputs.size)
     return found
 

@@ -1,6 +1,6 @@
 """How much of a score is chance, and what several searches came to together.
 
-In: curves of searches, or a laboratory and cells that it trains again. Out: spreads, as arrays and frozen
+In: curves of searches, or a evaluator and cells that it trains again. Out: spreads, as arrays and frozen
 values. Chance is measured, never assumed: the same cell is trained with many seeds on the whole grid, and
 "the best of so many settings" is drawn from that.
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cellsearch.analysis.cost_curve import Curve
 from cellsearch.dsl.graph import Cell
 from cellsearch.study.space.model import grids
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.settings import keys
 
 Floats = NDArray[np.float64]
@@ -43,12 +43,12 @@ def spread(draws: Floats) -> Spread:
     return Spread(float(draws.mean()), float(draws.std(ddof=1)), float(low), float(high))
 
 
-def accuracies(lab: RealLab, cell: Cell, task: str, seeds: Iterable[int]) -> Floats:
-    """The accuracy of every setting (N) with every seed of training (S) on the laboratory's data [S, N]."""
-    settings = list(keys(grids(lab.space)[task]))
+def accuracies(evaluator: TorchEvaluator, cell: Cell, task: str, seeds: Iterable[int]) -> Floats:
+    """The accuracy of every setting (N) with every seed of training (S) on the evaluator's data [S, N]."""
+    settings = list(keys(grids(evaluator.space)[task]))
     rows = []
     for seed in seeds:
-        found = lab.evaluate(cell, task, settings, seed, lambda _: None)
+        found = evaluator.evaluate(cell, task, settings, seed, lambda _: None)
         rows.append([NOTHING if o.accuracy is None else o.accuracy for o in found])
     return np.array(rows)
 
@@ -100,13 +100,13 @@ def highest(scores: Floats, count: int, draws: int, rng: np.random.Generator) ->
     return best
 
 
-def again(lab: RealLab, cell: Cell, tasks: Sequence[str], seed: int) -> dict[str, float]:
+def again(evaluator: TorchEvaluator, cell: Cell, tasks: Sequence[str], seed: int) -> dict[str, float]:
     """The best accuracy of a cell on the whole grid of each task, with a fresh `seed` of training.
 
     The same for the baseline gives the ratios: so each runs as many settings, and nobody's best is one of
     more draws.
     """
-    return {task: float(accuracies(lab, cell, task, [seed]).max()) for task in tasks}
+    return {task: float(accuracies(evaluator, cell, task, [seed]).max()) for task in tasks}
 
 
 def band(curves: Sequence[Curve], costs: Sequence[float]) -> tuple[Floats, Floats, Floats]:

@@ -118,7 +118,7 @@ def table(study: Study) -> Table:
 
 @dataclass(slots=True)
 class Player:
-    """A laboratory that looks results up, and the mutation that goes with it."""
+    """A evaluator that looks results up, and the mutation that goes with it."""
 
     table: Table
     space: Space

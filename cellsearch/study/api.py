@@ -12,7 +12,7 @@ from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.manage import commands
 from cellsearch.study.space import Space, load_space
 from cellsearch.study.studies import RESULTS
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import Options
 from cellsearch.study.workers.run import search as run_search
 from cellsearch.train.resources import devices
@@ -66,7 +66,7 @@ def run(
     """`run.search` on real data: its exit code."""
 
     def digests(chosen: int) -> dict[str, str]:
-        return dict(RealLab(space, chosen, Path(options.data) if options.data else None).digests())
+        return dict(TorchEvaluator(space, chosen, Path(options.data) if options.data else None).digests())
 
     return run_search(space, name, digests, options, seed, progress)
 

@@ -11,7 +11,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.zoo import load
 from cellsearch.study.space import parse_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.outcome import Outcome
 
 SPACE = """\
@@ -58,7 +58,7 @@ def test_a_score_is_the_least_of_the_tasks() -> None:
     assert noise.highest(np.array([0.9, 1.0]), 20, 50, rng()).mean() > 0.999
 
 
-class Known(RealLab):
+class Known(TorchEvaluator):
     """A laboratory whose results are known."""
 
     def evaluate(

@@ -8,7 +8,7 @@ from cli.conftest import Run
 from cellsearch.study.space import parse_space
 from cellsearch.study.storage.create import create
 from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import default_url, seeds_of
 from cellsearch.train.settings import keys
 from tests.study.scripted import Scripted, one_of, work
@@ -26,7 +26,7 @@ grid: {init_scale: [1, 2], learning_rate: [0.5, 1], max_norm: [5], layers: [1], 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     space = parse_space(SPACE)
-    digests = dict(RealLab(space, 1).digests())
+    digests = dict(TorchEvaluator(space, 1).digests())
     (tmp_path / "results" / "small").mkdir(parents=True)
     url = default_url(tmp_path / "results", "small")
     identity = Identity(space.text, 1, digests)
@@ -81,6 +81,6 @@ def test_wrong_words(words: list[str], said: str, run: Run) -> None:
 
 def test_other_data_is_refused(small: Path, run: Run) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RealLab, "digests", lambda self: {"filter": "0" * 64, "memorize": "1" * 64})
+        patch.setattr(TorchEvaluator, "digests", lambda self: {"filter": "0" * 64, "memorize": "1" * 64})
         done = run("search", "--replay", "small")
     assert done.code == 1 and "is not what the study 'small' was started on" in done.err

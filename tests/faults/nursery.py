@@ -64,14 +64,16 @@ def work(orders: dict[str, Any]) -> int:
     """The worker: what `serve` does, without its standard input."""
     wrong = lab.read(["", json.dumps(orders["wrong"])])
 
-    def make_lab(space: Space, seed: int, orders: WorkerConfig) -> Scripted:
+    def make_evaluator(space: Space, seed: int, orders: WorkerConfig) -> Scripted:
         return lab.Misbehaving(wrong)
 
     def propose(space: Space) -> Propose:
         return one_of(wrong.mutants)
 
     try:
-        worker_main._work(WorkerConfig("s", orders["url"], "cpu", None), make_lab, propose, wrong.timing)
+        worker_main._work(
+            WorkerConfig("s", orders["url"], "cpu", None), make_evaluator, propose, wrong.timing
+        )
     except CellsearchError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

@@ -12,7 +12,7 @@ import pytest
 
 from cellsearch.errors import DataError, RunError
 from cellsearch.study.space import parse_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import Options, start
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
@@ -110,17 +110,17 @@ def test_the_digest_is_that_of_what_is_trained_on(tmp_path: Path) -> None:
     space = parse_space(text)
     file = tmp_path / "text.txt"
     file.write_text("to be or not to be that is the question\n" * 200)
-    lab = RealLab(space, 1, tmp_path)
+    lab = TorchEvaluator(space, 1, tmp_path)
     digest = lab.digests()["words"]
     symbols = lab.dataset("words").train.inputs.copy()
     file.write_text("to see or not to see that is another question\n" * 200)
     assert lab.digests()["words"] == digest and (lab.dataset("words").train.inputs == symbols).all()
-    assert RealLab(space, 1, tmp_path).digests()["words"] != digest
+    assert TorchEvaluator(space, 1, tmp_path).digests()["words"] != digest
     file.write_text("to be or not to be that is the question\n" * 199)  # cut off
-    assert RealLab(space, 1, tmp_path).digests()["words"] != digest
+    assert TorchEvaluator(space, 1, tmp_path).digests()["words"] != digest
     file.unlink()
     with pytest.raises(DataError, match=r"text\.txt"):
-        RealLab(space, 1, tmp_path).digests()
+        TorchEvaluator(space, 1, tmp_path).digests()
 
 
 @pytest.mark.long

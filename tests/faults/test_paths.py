@@ -9,7 +9,7 @@ import pytest
 
 from cellsearch.study.space import parse_space
 from cellsearch.study.tables.database import url_of
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import Options, start
 from tests.faults.processes import Search
 from tests.faults.witness import accounts, board, command, undisturbed
@@ -55,7 +55,7 @@ def test_a_folder_may_be_called_anything(
     assert (code, err) == (0, "") or (code == 2 and "cannot stand in a database URL" in err)
     code, out, err = command("leaderboard", "s", "--storage", f"sqlite:///{file}", "--json")
     assert code in (0, 1) and "defect" not in err and "Traceback" not in err
-    lab = RealLab(
+    lab = TorchEvaluator(
         parse_space(TEXT.replace("name: arithmetic", "name: t, task: text, options: {path: t.txt}")),
         1,
         inside,

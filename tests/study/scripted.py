@@ -28,7 +28,7 @@ from cellsearch.study.tables.records import Identity, Target, extend, open_study
 from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
-from cellsearch.study.workers.evaluator import Lab, Say
+from cellsearch.study.workers.evaluator import Evaluator, Say
 from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import keys
@@ -75,7 +75,7 @@ def hashed(mark: str, task: str, setting: int) -> float | None:
 
 @dataclass
 class Scripted:
-    """A `Lab` that looks results up and remembers what was run."""
+    """A `Evaluator` that looks results up and remembers what was run."""
 
     accuracy: Accuracy = hashed
     floors: Mapping[str, float] = field(default_factory=lambda: FLOORS)
@@ -187,14 +187,14 @@ def items_of(store: Store, *kinds: str) -> list[Any]:
         return list(connection.execute(query.order_by(items.c.trial, items.c.piece)))
 
 
-def work(store: Store, space: Space, lab: Lab, propose: Propose) -> None:
+def work(store: Store, space: Space, lab: Evaluator, propose: Propose) -> None:
     """One worker in this process, until nothing is left."""
     heart = Heart(store, heartbeat.myself("worker"), space.strategy.failures)
     worker.work(store, space, lab, propose, heart)
 
 
 def searched(
-    folder: Path, lab: Lab, space: Space, propose: Propose, trials: int = 12, seed: int = 1
+    folder: Path, lab: Evaluator, space: Space, propose: Propose, trials: int = 12, seed: int = 1
 ) -> Store:
     """A whole search in this process."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """What a search would do, before it does anything: how much there is to train, what it costs, how much memory
 it takes, and about how long that is on this machine.
 
-In: a space, a laboratory, and the study where there is one. Out: a `Forecast`. Nothing is recorded. The work
+In: a space, a evaluator, and the study where there is one. Out: a `Forecast`. Nothing is recorded. The work
 is counted on the baseline's models; mutants are smaller and larger. Each shape of the baseline's models is
 trained for a few windows, which gives the seconds of an epoch (`measuring`). The least and the most times
 follow from the schedule. Where the study has records, there is a middle: from the mean number of epochs of a
@@ -25,7 +25,7 @@ from cellsearch.study.tables import queries
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Facts, Target
 from cellsearch.study.tables.schema import Store
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.tasks import Dataset
 from cellsearch.train.resources.cost import of_training
 from cellsearch.train.settings import Training
@@ -82,8 +82,8 @@ class Forecast:
 
 
 def forecast(
-    space: Space, name: str, lab: RealLab, cells: Mapping[str, Cell], target: Target, workers: int,
-    study: tuple[Store, Facts] | None = None, tell: Callable[[str], None] = lambda text: None,
+    space: Space, name: str, evaluator: TorchEvaluator, cells: Mapping[str, Cell], target: Target,
+    workers: int, study: tuple[Store, Facts] | None = None, tell: Callable[[str], None] = lambda text: None,
 ) -> Forecast:  # fmt: skip
     """Counts and measures; `cells` are the seeds by name. `tell` is called with the stage that is next."""
     sizes = grids(space)
@@ -92,7 +92,7 @@ def forecast(
     stages = []
     for stage_name in sizes:
         tell(f"measuring {stage_name} …")
-        stage = _stage(space, lab, stage_name, cells[space.baseline])
+        stage = _stage(space, evaluator, stage_name, cells[space.baseline])
         stages.append(replace(stage, trained=trained.get(stage_name), proposed=reached.get(stage_name)))
     counts = queries.counts(study[0]) if study else None
     kept = set(study[1].units) if study and study[1].units else {task.name for task in space.tasks}
@@ -109,23 +109,25 @@ def forecast(
         trial = total([times(1 - odds, proposed), times(odds, refined)])
         rest = times(max(0, trials - done) / workers, trial)
     return Forecast(
-        name, space.seeds, target, trials, workers, lab.device, counts, tuple(stages), seeds, refined,
+        name, space.seeds, target, trials, workers, evaluator.device, counts, tuple(stages), seeds, refined,
         proposed, rest,
         tuple(filter_share.passed(study[0], space) if study else filter_share.measured(space, cells)),
     )  # fmt: skip
 
 
-def _stage(space: Space, lab: RealLab, name: str, baseline: Cell) -> Stage:
-    stage = lab.stage(name)
+def _stage(space: Space, evaluator: TorchEvaluator, name: str, baseline: Cell) -> Stage:
+    stage = evaluator.stage(name)
     settings = stage.settings if isinstance(stage, Filter) else space.strategy.settings
     settings = min(settings, len(stage.grid))
     epochs = _epochs(stage.training, isinstance(stage, Filter))
     found = Stage(name, stage.task, len(stage.grid), settings, epochs, None, None, (), None, "")
     try:
-        data = lab.dataset(name)
+        data = evaluator.dataset(name)
         groups = measuring.groups(stage.grid, settings, baseline, data.vocabulary)
         models = tuple(group.model for group in groups)
-        return replace(found, models=models, data=_measured(stage, settings, groups, data, baseline, lab))
+        return replace(
+            found, models=models, data=_measured(stage, settings, groups, data, baseline, evaluator)
+        )
     except CellsearchError as error:
         return replace(found, missing=str(error))
 
@@ -137,7 +139,12 @@ def _epochs(training: Training, ends_early: bool) -> tuple[int, int | None]:
 
 
 def _measured(
-    stage: Filter | TaskStage, settings: int, groups: Sequence[Group], data: Dataset, cell: Cell, lab: RealLab
+    stage: Filter | TaskStage,
+    settings: int,
+    groups: Sequence[Group],
+    data: Dataset,
+    cell: Cell,
+    evaluator: TorchEvaluator,
 ) -> Data:
     """The cost of an epoch, and what a few windows of it take here."""
     # here: these load torch
@@ -148,14 +155,16 @@ def _measured(
 
     train, valid = data.train.inputs.size, data.valid.inputs.size
     shapes = {g.model: Shape(cell, data.vocabulary, g.model.layers, g.model.hidden) for g in groups}
-    bound = 1e9 * lab.space.budget.memory_gb
+    bound = 1e9 * evaluator.space.budget.memory_gb
     sizes = {m: batches(shape, settings, stage.training, bound) for m, shape in shapes.items()}
     peaks = [
-        memory(shapes[m], size[0], stage.training, lab.device).total for m, size in sizes.items() if size
-    ]  # fmt: skip
+        memory(shapes[m], size[0], stage.training, evaluator.device).total
+        for m, size in sizes.items()
+        if size
+    ]
 
     def epoch(some: Sequence[Group]) -> float:
-        took = pace([(shapes[g.model], g.members) for g in some], data, stage.training, lab.device)
+        took = pace([(shapes[g.model], g.members) for g in some], data, stage.training, evaluator.device)
         return took.train + took.valid
 
     one_thread()
@@ -167,7 +176,7 @@ def _measured(
     return Data(
         data.digest, data.vocabulary, train, valid, cost / settings, max(peaks, default=0),
         max(map(len, sizes.values())), tuple(m for m, size in sizes.items() if not size),
-        measuring.seconds(fit, epoch, side_by_side=lab.device != "cpu"),
+        measuring.seconds(fit, epoch, side_by_side=evaluator.device != "cpu"),
     )  # fmt: skip
 
 

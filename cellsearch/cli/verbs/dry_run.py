@@ -9,7 +9,7 @@ from cellsearch.report.searches import dry_run as report
 from cellsearch.study.space import Space, check_seeds, difference, parse_space
 from cellsearch.study.tables import records
 from cellsearch.study.tables.records import Identity
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.pool import places
 from cellsearch.study.workers.run import Options, default_url, directory, target_of
 
@@ -22,12 +22,12 @@ def run_forecast(
     store = records.find(options.storage or default_url(options.results, name), name, read_only=True)
     known = records.facts(store) if store else None
     seed = args.seed if args.seed is not None else known.seed if known else 1
-    lab = RealLab(space, seed, Path(options.data) if options.data else None, options.devices[0])
+    evaluator = TorchEvaluator(space, seed, Path(options.data) if options.data else None, options.devices[0])
     if known is not None:
         there = Identity(space.text, seed, known.data)  # of the data each stage tells by itself
         records.check_identity(known, there, difference(parse_space(known.space), space))
     found = forecast.forecast(
-        space, name, lab, check_seeds(space),
+        space, name, evaluator, check_seeds(space),
         target_of(space, options),
         len(places(options.devices, options.workers)),
         (store, known) if store and known else None,

@@ -10,7 +10,7 @@ from cellsearch.errors import UsageError, printable
 from cellsearch.report.searches import replay as report
 from cellsearch.study import studies
 from cellsearch.study.strategies import STRATEGIES
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.worker import check_data
 
 SEARCHING = ("name", "text", "time", "workers")  # options of a search that say nothing in a replay
@@ -28,15 +28,15 @@ def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:
             raise UsageError(f"--{option} says how to search; a replay has no use for it")
     names = _strategies(args.strategies)
     study = studies.opened(args.replay, args.storage)
-    lab = RealLab(study.space, study.facts.seed, Path(args.data) if args.data else None)
-    check_data(study.facts, lab)
+    evaluator = TorchEvaluator(study.space, study.facts.seed, Path(args.data) if args.data else None)
+    check_data(study.facts, evaluator)
 
     def tell(name: str, repeat: int) -> None:
         terminal.tell(f"{name}: {repeat} of {args.repeats}", "dim")
 
     first = 1 if args.seed is None else args.seed
     found = replay.replay(
-        study, cost_curve.amounts(lab), names, range(first, first + args.repeats),
+        study, cost_curve.amounts(evaluator), names, range(first, first + args.repeats),
         replay.ENDLESS if args.trials is None else args.trials, args.set, tell,
     )  # fmt: skip
     if args.json:

@@ -1,5 +1,4 @@
-"""What evaluates cells: the protocol `Lab`, and the real one, which has data sets and training by the names
-of a space's stages.
+"""What evaluates cells: the protocol `Evaluator`, and the one that trains, with the data of a space's stages.
 
 The one place of the search that reaches training; torch is loaded only when something is evaluated.
 """
@@ -20,7 +19,7 @@ from cellsearch.train.settings import keys
 Say = Callable[[str], None]
 
 
-class Lab(Protocol):
+class Evaluator(Protocol):
     """What a worker needs of data and training. Stage names are those of the space, and `filter`."""
 
     def digests(self) -> Mapping[str, str]:
@@ -40,7 +39,7 @@ class Lab(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RealLab:
+class TorchEvaluator:
     """Data of the space and training on `device`. `seed` is the study's: generated data follows from it."""
 
     space: Space

@@ -26,7 +26,7 @@ from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import records
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import outbox
-from cellsearch.study.workers.evaluator import Lab, RealLab, real_propose
+from cellsearch.study.workers.evaluator import Evaluator, TorchEvaluator, real_propose
 from cellsearch.study.workers.pool import WorkerConfig
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.worker import CRASHES, work
@@ -34,18 +34,20 @@ from cellsearch.train.resources import devices
 from cellsearch.train.resources.devices import Gone
 
 T = TypeVar("T")
-MakeLab = Callable[[Space, int, WorkerConfig], Lab]  # the space, the seed of the study
+MakeEvaluator = Callable[[Space, int, WorkerConfig], Evaluator]  # the space, the seed of the study
 MakePropose = Callable[[Space], Propose]
 
 
-def real_lab(space: Space, seed: int, config: WorkerConfig) -> Lab:
+def torch_evaluator(space: Space, seed: int, config: WorkerConfig) -> Evaluator:
     """Data and training on this machine."""
     devices.check(config.device)  # before a trial is taken
-    return RealLab(space, seed, Path(config.data) if config.data else None, config.device)
+    return TorchEvaluator(space, seed, Path(config.data) if config.data else None, config.device)
 
 
 def serve(
-    make_lab: MakeLab = real_lab, make_propose: MakePropose = real_propose, timing: Timing = TIMING
+    make_evaluator: MakeEvaluator = torch_evaluator,
+    make_propose: MakePropose = real_propose,
+    timing: Timing = TIMING,
 ) -> int:
     """A worker process. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
@@ -53,7 +55,7 @@ def serve(
     threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
     try:
         config = WorkerConfig(**json.loads(line))
-        _work(config, make_lab, make_propose, timing)
+        _work(config, make_evaluator, make_propose, timing)
     except CellsearchError as error:
         code = ExitCode.FATAL
         try:
@@ -70,7 +72,9 @@ def serve(
     return 0
 
 
-def _work(config: WorkerConfig, make_lab: MakeLab, make_propose: MakePropose, timing: Timing) -> None:
+def _work(
+    config: WorkerConfig, make_evaluator: MakeEvaluator, make_propose: MakePropose, timing: Timing
+) -> None:
     def keep_trying(call: Callable[[], T]) -> T:
         return patiently(call, timing)
 
@@ -89,11 +93,11 @@ def _work(config: WorkerConfig, make_lab: MakeLab, make_propose: MakePropose, ti
     keep_trying(lambda: heartbeat.register(store, me))
     with Heart(store, me, failures) as heart:
         try:
-            lab = make_lab(space, known.seed, config)
+            evaluator = make_evaluator(space, known.seed, config)
             # after an error on an accelerator nothing that this process runs there can be trusted
             crashes = CRASHES if config.device == "cpu" else 1
             files = outbox(Path(config.outbox), known) if config.outbox else None
-            work(store, space, lab, make_propose(space), heart, crashes, files)
+            work(store, space, evaluator, make_propose(space), heart, crashes, files)
         finally:  # the trial is free at once, or else once this process is found dead
             with suppress(Unavailable):
                 heartbeat.leave(store, [me.id], me.id, failures=failures)

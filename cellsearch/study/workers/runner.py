@@ -41,7 +41,7 @@ from cellsearch.study.tables.records import Facts, freeze
 from cellsearch.study.tables.schema import Superseded
 from cellsearch.study.tables.table_view import Offered, TableView
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers.evaluator import Lab
+from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.outcome_checks import Broken, checked, first_cause, judged
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.setting_sampler import among, chooser
@@ -55,7 +55,7 @@ class TrialRunner:
     driver: Driver
     sampler: MutationSampler
     space: Space
-    lab: Lab
+    evaluator: Evaluator
     heart: Heart
     look: Callable[[], TableView]  # of the study as it stands when an item is begun
     outbox: Outbox | None = None
@@ -98,7 +98,7 @@ class TrialRunner:
             self.stage(item, trial, view, FILTER, self.space.strategy.settings, view.cell(item.fingerprint))
         recorded = cellrecords.recorded_cells(self.driver.store, seeds=True)
         baseline = next(seed.fingerprint for seed in recorded if seed.name == self.space.baseline)
-        floors = {task.name: self.lab.floor(task.name) for task in self.space.tasks}
+        floors = {task.name: self.evaluator.floor(task.name) for task in self.space.tasks}
         known = freeze(self.driver.store, baseline, floors, self.space.strategy.margin)
         best, mark = self.best(item.fingerprint), item.fingerprint
         origin, threshold = Origin(item.trial, True), self.space.strategy.threshold
@@ -188,7 +188,7 @@ class TrialRunner:
         outcomes: tuple[Outcome, ...] = ()
         seconds = 0.0
         if claimed:
-            self.heart.doing = f"{label}: preparing"  # until the laboratory reports more
+            self.heart.doing = f"{label}: preparing"  # until the evaluator reports more
             kept = self.outbox.find(item, task, claimed) if self.outbox else None
             outcomes, seconds = kept or self.train(item, trial, cell, task, claimed, label, view.facts)
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
@@ -225,7 +225,7 @@ class TrialRunner:
         self.heart.deadline = deadline
         try:
             with deadline:
-                found = self.lab.evaluate(cell, task, claimed, known.seed, say)
+                found = self.evaluator.evaluate(cell, task, claimed, known.seed, say)
             outcomes = tuple(checked(outcome) for outcome in found)
         except Overdue:
             outcomes = lost

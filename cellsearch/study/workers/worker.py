@@ -26,7 +26,7 @@ from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.records import Facts, facts
 from cellsearch.study.tables.schema import Store, Superseded, reading
 from cellsearch.study.tables.table_view import Offered, TableView
-from cellsearch.study.workers.evaluator import Lab
+from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.runner import TrialRunner
 
@@ -38,7 +38,7 @@ COHORT = 1  # trials that a worker takes at once
 def work(
     store: Store,
     space: Space,
-    lab: Lab,
+    evaluator: Evaluator,
     propose: Propose,
     heart: Heart,
     crashes_allowed: int = CRASHES,
@@ -47,7 +47,7 @@ def work(
 ) -> None:
     """Works on trials until there is none left to take. Stages that cannot be recorded are kept in `outbox`.
 
-    `offered` limits the settings that a cell can be run with, for a laboratory that has no others; None: all.
+    `offered` limits the settings that a cell can be run with, for a evaluator that has no others; None: all.
 
     A user-facing error ends the worker, except a cell that cannot be used: that is a failed trial. Any other
     exception gives the trials back, as a crash of the worker does; the last of `crashes_allowed` in a row is
@@ -55,7 +55,7 @@ def work(
     """
     me, failures, patience = heart.worker.id, space.strategy.failures, space.budget.patience
     known = patiently(lambda: facts(store), store.timing)
-    check_data(known, lab)
+    check_data(known, evaluator)
     costs = Costs(store, space.strategy.cost, space.limits.width)
 
     def look() -> TableView:
@@ -68,7 +68,7 @@ def work(
     sampler = MutationSampler(space, seed=known.seed, propose=propose)
     patiently(lambda: check_optuna(store), store.timing)
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)), store.timing)
-    runner = TrialRunner(driver, sampler, space, lab, heart, look, outbox, offered)
+    runner = TrialRunner(driver, sampler, space, evaluator, heart, look, outbox, offered)
     crashes = 0
     while True:
         heart.doing = "taking the next trial"
@@ -111,9 +111,9 @@ def wait(store: Store, worker: str, patience: int | None = None) -> None:
         pause = min(1.5 * pause, most)
 
 
-def check_data(known: Facts, lab: Lab) -> None:
+def check_data(known: Facts, evaluator: Evaluator) -> None:
     """Refuses data that is not what the study was started on."""
-    for task, digest in lab.digests().items():
+    for task, digest in evaluator.digests().items():
         if known.data.get(task) != digest:
             raise RunError(
                 f"the data of {task} on this machine is not what the study {known.name!r} was started on "

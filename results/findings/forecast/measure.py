@@ -30,7 +30,7 @@ from cellsearch.study.space import Space, check_seeds, load_space
 from cellsearch.study.space.model import grids
 from cellsearch.study.strategies import draw
 from cellsearch.study.tables.records import Target
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.tasks import Dataset
 from cellsearch.tasks.data import Part
 from cellsearch.train.resources import pace
@@ -50,7 +50,7 @@ def first(data: Dataset, train: int, valid: int) -> Dataset:
 
 def trained(space: Space, name: str, cell: Cell, data: Dataset, settings: list[str]) -> float:
     """CPU seconds of an epoch of a stage."""
-    lab = RealLab(space, 1)
+    lab = TorchEvaluator(space, 1)
     lab._built[name] = data
     began = time.process_time()
     lab.evaluate(cell, name, settings, 1, lambda text: None)
@@ -84,7 +84,7 @@ def listening() -> Iterator[dict[tuple[int, int], float]]:
 
 def pair(
     space: Space,
-    lab: RealLab,
+    lab: TorchEvaluator,
     stage: forecast.Stage,
     shapes: Mapping[tuple[int, int], float],
     windows: int,
@@ -142,7 +142,7 @@ def main() -> None:
     if args.show:
         return show([json.loads(line) for line in args.file.read_text().splitlines()])
     space = load_space(args.space)
-    lab = RealLab(space, 1, args.data)
+    lab = TorchEvaluator(space, 1, args.data)
     cell = check_seeds(space)[space.baseline]
     lines = args.file.read_text().splitlines() if args.file.exists() else []
     known = [json.loads(line)["stage"] for line in lines]

@@ -14,7 +14,7 @@ import torch
 
 from cellsearch.dsl.zoo import load
 from cellsearch.study.space import load_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.tasks.data import Part
 from cellsearch.train import model
 from cellsearch.train.evaluate import on_device
@@ -25,7 +25,7 @@ from cellsearch.train.steps import Steps
 SETTINGS = ((1.0, 0.1, 1.0), (2.8, 1.0, 5.0), (2.8, 5.0, 20.0))  # init_scale, learning_rate, max_norm
 
 one_thread()
-full = RealLab(load_space("jozefowicz2015"), 1).dataset("xml")
+full = TorchEvaluator(load_space("jozefowicz2015"), 1).dataset("xml")
 train, valid = (Part(p.inputs[:, :280], p.targets[:, :280]) for p in (full.train, full.valid))
 data = on_device(replace(full, train=train, valid=valid), 35, "cpu")
 shape = Shape(load("gru"), full.vocabulary, 2, 286)

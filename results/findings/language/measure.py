@@ -22,7 +22,7 @@ from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.mutation.language import LANGUAGE
 from cellsearch.study.space import load_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 
 HERE = Path(__file__).parent
 VARIANTS = {
@@ -65,7 +65,9 @@ def fresh(work: tuple[str, int]) -> dict[str, float]:
     """The best accuracy of a cell on each task over all settings, with one seed of training."""
     text, seed = work
     space = load_space(HERE / "space.yaml")
-    return noise.again(RealLab(space, FRESH[0]), parse(text), [task.name for task in space.tasks], seed)
+    return noise.again(
+        TorchEvaluator(space, FRESH[0]), parse(text), [task.name for task in space.tasks], seed
+    )
 
 
 def again(results: Path) -> None:
@@ -74,7 +76,7 @@ def again(results: Path) -> None:
         rows = [row for row in board.leaderboard(study.store, study.space) if not row.seed]
         firsts.append({"variant": variant, "seed": seed, "score": rows[0].score, "text": rows[0].text})
         whole = cost_curve.curve(
-            study.store, study.space, seed, cost_curve.amounts(RealLab(study.space, seed))
+            study.store, study.space, seed, cost_curve.amounts(TorchEvaluator(study.space, seed))
         )
         curves.append({"variant": variant, "seed": seed, "curve": json.loads(cost_curve.as_json(whole))})
     texts = [show(zoo.load("gru")), *(first["text"] for first in firsts)]

@@ -26,7 +26,7 @@ from cellsearch.dsl.text import parse, show
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.space import load_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 
 HERE = Path(__file__).parent
 STRATEGIES, SEEDS = ("jozefowicz2015", "evolution", "random"), (1, 2, 3)
@@ -48,7 +48,7 @@ def write(name: str, value: dict[str, Any]) -> None:
 def noise() -> None:
     """Fixed data (that of seed 1), one cell, sixteen seeds of training."""
     space = load_space(HERE / "space.yaml")
-    lab, gru, rng = RealLab(space, 1), zoo.load("gru"), np.random.default_rng(0)
+    lab, gru, rng = TorchEvaluator(space, 1), zoo.load("gru"), np.random.default_rng(0)
     begun = time.process_time()
     tables = {task.name: chance.accuracies(lab, gru, task.name, TRAINED) for task in space.tasks}
     # the unit of a score is the best of the whole grid, as in a search
@@ -119,7 +119,7 @@ def fresh(work: tuple[str, int]) -> dict[str, float]:
     """A cell again, with one seed of training, in a process of its own."""
     text, seed = work
     space = load_space(HERE / "space.yaml")
-    return chance.again(RealLab(space, FRESH), parse(text), [task.name for task in space.tasks], seed)
+    return chance.again(TorchEvaluator(space, FRESH), parse(text), [task.name for task in space.tasks], seed)
 
 
 def again(results: Path) -> None:
@@ -188,7 +188,7 @@ def gather(results: Path) -> None:
     """Curves and leaderboards."""
     curves, boards = [], []
     for strategy, seed, study in searches(results):
-        amounts = cost_curve.amounts(RealLab(study.space, study.facts.seed))
+        amounts = cost_curve.amounts(TorchEvaluator(study.space, study.facts.seed))
         whole = cost_curve.curve(study.store, study.space, study.facts.seed, amounts)
         curves.append(json.loads(cost_curve.as_json(whole)))
         rows = board.leaderboard(study.store, study.space)[:12]

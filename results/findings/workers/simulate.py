@@ -92,7 +92,7 @@ def outcomes(mark: str, task: str, settings: Sequence[str]) -> list[Outcome]:
 
 
 class Sleeping:
-    """A `Lab` that takes time and does nothing."""
+    """A `Evaluator` that takes time and does nothing."""
 
     def __init__(self, stage: float, stop: threading.Event, rng: np.random.Generator) -> None:
         self.stage, self.stop, self.rng = stage, stop, rng

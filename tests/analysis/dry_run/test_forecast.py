@@ -16,7 +16,7 @@ from cellsearch.study.leaderboard.filter_share import Passed
 from cellsearch.study.space import load_space, parse_space
 from cellsearch.study.tables import queries, records
 from cellsearch.study.tables.records import Target
-from cellsearch.study.workers.evaluator import RealLab, Say
+from cellsearch.study.workers.evaluator import Say, TorchEvaluator
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.resources.cost import of_training
 from cellsearch.train.resources.pace import Pace
@@ -47,7 +47,7 @@ def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def found() -> forecast.Forecast:
     space = load_space("quick", SMALL)
-    return forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
+    return forecast.forecast(space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2)
 
 
 def test_the_stages_are_those_of_the_space_with_the_models_that_are_trained(found: forecast.Forecast) -> None:
@@ -101,7 +101,7 @@ def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
     changes = ["filter.options={train: 4000, valid: 800}", *SMALL[2:6]]
     space = parse_space(TEXT, overrides=[*changes, "training.max_epochs=20"])
     store = new_study(tmp_path, space, trials=12)
-    known, lab = records.facts(store), RealLab(space, 1)
+    known, lab = records.facts(store), TorchEvaluator(space, 1)
 
     def now() -> forecast.Forecast:
         study = (store, records.facts(store))
@@ -141,7 +141,7 @@ def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
 def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path, a_second_each: None) -> None:
     space = load_space("quick", [*SMALL, "tasks.2.name=ptb", "tasks.2.options={}"])
     found = forecast.forecast(
-        space, "quick", RealLab(space, 1, tmp_path), {"gru": load("gru")}, Target(40), 2
+        space, "quick", TorchEvaluator(space, 1, tmp_path), {"gru": load("gru")}, Target(40), 2
     )
     assert [bool(stage.missing) for stage in found.stages] == [False, False, False, True]
     assert "ptb" in found.stages[-1].missing
@@ -150,7 +150,7 @@ def test_data_that_is_not_here_is_named_and_the_rest_is_told(tmp_path: Path, a_s
 
 def test_a_schedule_without_a_limit_has_no_most(a_second_each: None) -> None:
     space = load_space("quick", [*SMALL, "training.max_epochs=null"])
-    found = forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
+    found = forecast.forecast(space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest.most is None
     assert "no most" in plain(found) and "No most: epochs have no limit (training.max_epochs)." in plain(
@@ -163,7 +163,9 @@ def test_what_the_bound_on_memory_does_is_told(a_second_each: None) -> None:
     changes = [*SMALL, "tasks.0.parameters=[10000, 200000]"]
     for bound, batches, unfit in ((16, 1, 0), (0.03, 3, 0), (0.02, 2, 1)):
         space = load_space("quick", [*changes, f"budget.memory_gb={bound}"])
-        found = forecast.forecast(space, "quick", RealLab(space, 1), {"gru": load("gru")}, Target(40), 2)
+        found = forecast.forecast(
+            space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2
+        )
         data = found.stages[1].data
         assert data is not None
         assert (data.batches, len(data.unfit)) == (batches, unfit)
@@ -180,7 +182,7 @@ def test_the_seconds_of_a_stage_are_those_that_training_takes() -> None:
     """CPU time, which other programs on a machine change by up to a factor of 1.6 (hyperthreads, caches);
     results/findings/forecast has how near it is."""
     space = load_space("quick", ["training.max_epochs=1", "filter.training.max_epochs=1"])
-    lab = RealLab(space, 1)
+    lab = TorchEvaluator(space, 1)
     found = forecast.forecast(space, "quick", lab, {"gru": load("gru")}, Target(40), 1)
     for stage in found.stages:
         settings = list(keys(lab.stage(stage.name).grid))[: stage.settings]

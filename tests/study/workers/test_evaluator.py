@@ -2,7 +2,7 @@
 
 from cellsearch.dsl.zoo import load
 from cellsearch.study.space import grids, parse_space
-from cellsearch.study.workers.evaluator import RealLab
+from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.settings import keys
 
 SPACE = """\
@@ -21,6 +21,6 @@ def test_compilation_is_reported_before_the_epochs() -> None:
     space = parse_space(SPACE)
     said: list[str] = []
     settings = list(keys(grids(space)["memorize"]))
-    found = RealLab(space, 1).evaluate(load("rnn"), "memorize", settings, 1, said.append)
+    found = TorchEvaluator(space, 1).evaluate(load("rnn"), "memorize", settings, 1, said.append)
     assert [outcome.trained for outcome in found] == [3, 3]
     assert said[:3] == ["compiling", "epoch 1, 2 of 2 settings", "epoch 2, 2 of 2 settings"]
