@@ -43,6 +43,7 @@ class Found:
     edits: tuple[str, ...] = ()  # of the parent, in words
     row: "Row | None" = None  # of the leaderboard of its search
     study: str = ""  # the name of that
+    recorded: str = ""  # the name of the cell there
 
 
 def find_cell(word: str, storage: str | None = None) -> Found:
@@ -100,7 +101,7 @@ def _by_letters(letters: str, storage: str | None) -> Found:
         found.setdefault(mark, candidate)
     if len(found) == 1:
         ((mark, one),) = found.items()
-        ranked = _ranked(one.study, one.cell.name, storage) if one.study else one
+        ranked = _ranked(one.study, one.recorded, storage) if one.study else one
         same = ranked.row is not None and ranked.row.fingerprint == mark  # else it counts as another cell
         return ranked if same else one
     if not found:
@@ -128,7 +129,7 @@ def _in_studies(letters: str, storage: str | None) -> tuple[dict[str, Found], li
     for store in there.stores:
         try:
             for record in cellrecords.matching(store, letters):
-                one = Found(parse(record.text), f"in {store.name}", study=store.name)
+                one = Found(parse(record.text), f"in {store.name}", study=store.name, recorded=record.name)
                 found.setdefault(record.fingerprint, replace(one, **_descent(store, record)))
         except CellsearchError as error:
             unread.append(studies.line_of(store.name, error))

@@ -32,10 +32,20 @@ READING: dict[str, list[tuple[tuple[str, ...], float]]] = {  # verb -> words, se
         (("show", "s:1"), 4), (("show", "s:1000", "--json"), 4), (("show", "s:m19999"), 4), (("show", MARK), 6),
         (("show", "s:gru"), 4),
     ],
+    "searches": [(("searches",), 4), (("searches", "--json"), 4)],
     "check": [(("check", "results/s/study.db"), 12), (("check", "results/s/study.db", "--json"), 12)],
     "export": [(("export", "s:1", "--to", "latex"), 8)],
 }  # fmt: skip
-OTHERS = ("search", "worker", "launch", "migrate", "dashboard")  # they work on a search, or never end
+OTHERS = (
+    "search",
+    "worker",
+    "launch",
+    "migrate",
+    "dashboard",
+    "rename",
+    "delete",
+    "archive",
+)  # they work on a search, or never end
 
 
 @pytest.fixture(scope="module")
