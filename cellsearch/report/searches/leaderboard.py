@@ -300,7 +300,7 @@ def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[T
     if first is None:
         return []
     given = f" --storage {printable(storage, 400)}" if storage else ""
-    line = text("export it: " if first.seed else "export the winner: ", "dim")
+    line = text(f"export {printable(first.name, 40)}: " if first.seed else "export the winner: ", "dim")
     line.append(f"cellsearch export {name}:1 --to torch,latex{given}", "bold")
     ahead = [text(f"no mutant is ahead of {printable(first.name, 40)} yet", "dim")] if first.seed else []
     return [*ahead, line]
