@@ -246,7 +246,7 @@ class Connection(sqlite3.Connection):
 
 
 _OPEN: "weakref.WeakSet[Connection]" = weakref.WeakSet()
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # a connection may be collected, and look, while this thread holds it
 
 
 def look(transaction: Transaction) -> None:
