@@ -27,9 +27,9 @@ def run_launch(args: argparse.Namespace, terminal: Terminal) -> int:
         args.count, args.workers, args.gpus, args.time and args.time / HOUR, args.memory, args.partition,
         dict(option.split("=", 1) for option in args.option),
     )  # fmt: skip
-    posting = place.posting(args.name, args.storage, places, RESULTS, args.data)
+    config = place.config_of(args.name, args.storage, places, RESULTS, args.data)
     if args.on == "slurm":
-        jobs = slurm.launch(posting, places)
+        jobs = slurm.launch(config, places)
         array = str(jobs[0].job_id).partition("_")[0]
         terminal.tell(
             f"{plural(len(jobs), 'job')} submitted; they work until nothing is left.\n"
@@ -38,11 +38,11 @@ def run_launch(args: argparse.Namespace, terminal: Terminal) -> int:
         )
         return 0
     terminal.tell(
-        f"{plural(args.count, 'station')} on Ray; Ctrl-C stops them and returns open trials to the queue"
+        f"{plural(args.count, 'agent')} on Ray; Ctrl-C stops them and returns open trials to the queue"
     )
     with listening() as signals:
         code = ray.launch(
-            posting, places, signals, lambda message: terminal.tell(printable(message, 1_000), "yellow")
+            config, places, signals, lambda message: terminal.tell(printable(message, 1_000), "yellow")
         )
     terminal.tell("stopped; open trials were returned to the queue" if code else "nothing is left to do")
     return code

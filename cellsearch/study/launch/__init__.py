@@ -1,8 +1,8 @@
-"""Workers on other machines: a launcher places stations there and does nothing else. What a worker works on
+"""Workers on other machines: a launcher places agents there and does nothing else. What a worker works on
 it finds in the database, and a job that is ended gives it back; nothing is decided or recorded here.
 
     slurm     jobs of a Slurm cluster, through submitit; they go on when this command has ended
     ray       tasks of a Ray cluster; they end with this command
     place     what a launcher is told; errors where its package is missing
-    job       the process around a station, on whatever machine it runs
+    job       the process around an agent, on whatever machine it runs
 """

@@ -1,8 +1,8 @@
-"""The process around a station, on whatever machine a launcher has placed it: gives it its orders, waits, and
-ends it in order when it is told to.
+"""The process around an agent, on whatever machine a launcher has placed it: gives it its configuration, waits,
+and ends it in order when it is told to.
 
-The orders go to its standard input: a storage URL may hold a password, and others see command lines. The
-station ends with that pipe too, so it outlives nobody.
+The configuration goes to its standard input: a storage URL may hold a password, and others see command lines.
+The agent exits with that pipe too, so it never outlives its parent.
 """
 
 import os
@@ -15,11 +15,11 @@ from contextlib import suppress
 
 AGENT = (sys.executable, "-m", "cellsearch.study.workers.agent")
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 25.0  # for a station to give back what its workers have begun; Slurm waits for 30
+GRACE_SECONDS = 25.0  # for an agent to give back what its workers have begun; Slurm waits for 30
 
 
 def started(orders: str, command: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
-    """A station that has its orders, one line of JSON. `command` is for tests: another one."""
+    """An agent that has its configuration, one line of JSON. `command` is for tests: another one."""
     process = subprocess.Popen(command or AGENT, stdin=subprocess.PIPE)
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
@@ -29,7 +29,7 @@ def started(orders: str, command: Sequence[str] = ()) -> "subprocess.Popen[bytes
 
 
 def waited(process: "subprocess.Popen[bytes]", look: Callable[[], None] = lambda: None) -> int:
-    """The exit code of a station, 128 + the number of the signal where one ended it. `look` is called again
+    """The exit code of an agent, 128 + the number of the signal where one ended it. `look` is called again
     and again meanwhile."""
     while (code := process.poll()) is None:
         look()
@@ -38,7 +38,7 @@ def waited(process: "subprocess.Popen[bytes]", look: Callable[[], None] = lambda
 
 
 def ended(pid: int) -> None:
-    """Tells a station to end and waits until it has; bounded. Safe within the handler of a signal that has
+    """Tells an agent to end and waits until it has; bounded. Safe within the handler of a signal that has
     interrupted `waited`: nothing of Popen is used, whose lock may be held."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

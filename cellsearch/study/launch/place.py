@@ -14,25 +14,25 @@ from cellsearch.study.workers.agent import AgentConfig
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many stations, and what each of them gets."""
+    """How many agents, and what each of them gets."""
 
     count: int
-    workers: int = 1  # of each station, on each of its devices
-    gpus: int = 0  # of each station; without one it trains on the CPU
+    workers: int = 1  # of each agent, on each of its devices
+    gpus: int = 0  # of each agent; without one it trains on the CPU
     hours: float | None = None  # that one may run (Slurm)
     memory: float | None = None  # GB of each
     partition: str | None = None  # Slurm
     options: Mapping[str, str] = field(default_factory=dict)  # more of Slurm: account, qos, constraint, …
-    command: Sequence[str] = ()  # a station: a process that takes its orders from standard input
+    command: Sequence[str] = ()  # an agent: a process that reads its configuration from standard input
 
     @property
     def cores(self) -> int:
-        """Of each station."""
+        """Of each agent."""
         return self.workers * max(1, self.gpus)
 
 
-def posting(name: str, storage: str, places: Places, results: Path, data: str | None) -> AgentConfig:
-    """The orders of every station. Paths in them are absolute: a job may start elsewhere."""
+def config_of(name: str, storage: str, places: Places, results: Path, data: str | None) -> AgentConfig:
+    """The configuration of every agent. Paths in them are absolute: a job may start elsewhere."""
     devices = ("all",) if places.gpus else ("cpu",)
     where = str(Path(data).absolute()) if data else None
     return AgentConfig(name, storage, str(results.absolute()), where, devices, places.workers)

@@ -1,4 +1,4 @@
-"""Stations as tasks of a Ray cluster: that of $RAY_ADDRESS, else one of this machine alone. They end with
+"""Agents as tasks of a Ray cluster: that of $RAY_ADDRESS, else one of this machine alone. They end with
 this command, which waits for them.
 
 A task whose node dies is started again elsewhere by Ray. The orders are an argument of the task: they travel
@@ -19,8 +19,8 @@ from cellsearch.study.system.signals import Signals
 from cellsearch.study.workers.agent import AgentConfig, Tell
 
 
-def station(orders: str, command: Sequence[str]) -> int:
-    """The task: a station, until nothing is left; told to end where Ray cancels it. Its exit code."""
+def run_agent(orders: str, command: Sequence[str]) -> int:
+    """The task: an agent, until nothing is left; told to end where Ray cancels it. Its exit code."""
     process = job.started(orders, command)
     try:
         return job.waited(process)
@@ -29,10 +29,10 @@ def station(orders: str, command: Sequence[str]) -> int:
         raise
 
 
-def launch(posting: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
-    """Places the stations and waits for them. Returns 0, or 128 + the number of the signal that ended it.
+def launch(config: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
+    """Places the agents and waits for them. Returns 0, or 128 + the number of the signal that ended it.
 
-    RunError where Ray is missing or cannot be reached, and where no station could work.
+    RunError where Ray is missing or cannot be reached, and where no agent could work.
     """
     ray: Any = place.package("ray", "ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
@@ -45,15 +45,15 @@ def launch(posting: AgentConfig, places: Places, signals: Signals, tell: Tell) -
             f"cannot reach Ray ({where}): {printable(first, 300)}\nis RAY_ADDRESS right?"
         ) from error
     try:
-        return _placed(ray, posting, places, signals, tell)
+        return _placed(ray, config, places, signals, tell)
     finally:
         ray.shutdown()
 
 
-def _placed(ray: Any, posting: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
+def _placed(ray: Any, config: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
     memory = {} if places.memory is None else {"memory": int(places.memory * 2**30)}
-    task = ray.remote(num_cpus=places.cores, num_gpus=places.gpus, max_retries=-1, **memory)(station)
-    orders = json.dumps(asdict(posting))
+    task = ray.remote(num_cpus=places.cores, num_gpus=places.gpus, max_retries=-1, **memory)(run_agent)
+    orders = json.dumps(asdict(config))
     pending = [task.remote(orders, tuple(places.command)) for _ in range(places.count)]
     failed = 0
     while pending and not signals.got:
@@ -63,10 +63,10 @@ def _placed(ray: Any, posting: AgentConfig, places: Places, signals: Signals, te
                 code = ray.get(one)
             except ray.exceptions.RayError as error:
                 code, why = 1, (str(error).strip() or type(error).__name__).splitlines()[-1]
-                tell(f"a station was lost: {printable(why, 300)}")
+                tell(f"an agent was lost: {printable(why, 300)}")
             failed += bool(code)
             if code:
-                tell(f"a station ended with exit code {code}; its workers' logs are in {posting.results}")
+                tell(f"an agent ended with exit code {code}; its workers' logs are in {config.results}")
     if signals.got:
         for one in pending:
             ray.cancel(one, force=False)
@@ -74,5 +74,5 @@ def _placed(ray: Any, posting: AgentConfig, places: Places, signals: Signals, te
             ray.wait(pending, num_returns=len(pending), timeout=job.GRACE_SECONDS)
         return 128 + signals.got[0]
     if failed == places.count:
-        raise RunError("no station could work; what they said is above")
+        raise RunError("no agent could work; what they said is above")
     return 0

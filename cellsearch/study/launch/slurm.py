@@ -1,7 +1,7 @@
-"""Stations as jobs of a Slurm cluster, through submitit. This command submits them and ends; the jobs go on.
+"""Agents as jobs of a Slurm cluster, through submitit. This command submits them and ends; the jobs go on.
 
 A job that is preempted, or whose time is nearly up (Slurm sends SIGUSR2 then), gives back what its workers
-have begun and is queued again: a station keeps nothing that would have to be saved. One that is ended with
+have begun and is queued again: an agent keeps nothing that would have to be saved. One that is ended with
 SIGTERM alone gives back too, and then waits to be killed, so that Slurm itself may queue it again.
 
 The orders are in a file that its owner alone can read, under `results/NAME/launch`, which every node has to
@@ -31,7 +31,7 @@ LINGER_SECONDS = 120.0  # for a scheduler that has asked a job to end, until it 
 
 
 class Job:
-    """What submitit runs on a node: a station, until nothing is left. `file` has its orders."""
+    """What submitit runs on a node: an agent, until nothing is left. `file` has its configuration."""
 
     def __init__(self, file: str, command: Sequence[str] = ()) -> None:
         self.file, self.command = file, tuple(command)
@@ -50,7 +50,7 @@ class Job:
         finally:
             signal.signal(signal.SIGTERM, before)
         if code:
-            raise RuntimeError(f"the station ended with exit code {code}; its log says why")
+            raise RuntimeError(f"the agent ended with exit code {code}; its log says why")
         return number
 
     def checkpoint(self, number: int) -> Any:
@@ -66,17 +66,17 @@ class Job:
             os.kill(self._pid, number)
 
 
-def launch(posting: AgentConfig, places: Places, cluster: str = "slurm") -> list[Any]:
+def launch(config: AgentConfig, places: Places, cluster: str = "slurm") -> list[Any]:
     """Submits the jobs, and gives them as submitit does. `cluster` is "local" for processes of this machine.
 
     RunError where submitit is missing, or Slurm, or where Slurm refuses.
     """
     submitit = place.package("submitit", "slurm")
-    folder = Path(posting.results) / posting.name / "launch"
-    file = written(folder, posting)
+    folder = Path(config.results) / config.name / "launch"
+    file = written(folder, config)
     known: dict[str, Any] = {"timeout_min": round(60 * (places.hours or 12.0)), "gpus_per_node": places.gpus}
     known |= {"cpus_per_task": places.cores, "nodes": 1, "tasks_per_node": 1}
-    known |= {"name": f"cellsearch-{posting.name}"[:60], "stderr_to_stdout": True}
+    known |= {"name": f"cellsearch-{config.name}"[:60], "stderr_to_stdout": True}
     if places.memory is not None:
         known["mem_gb"] = places.memory
     if cluster == "slurm":
@@ -95,15 +95,15 @@ def launch(posting: AgentConfig, places: Places, cluster: str = "slurm") -> list
         ) from error
 
 
-def written(folder: Path, posting: AgentConfig) -> Path:
-    """A file with the orders of every station, which its owner alone can read."""
+def written(folder: Path, config: AgentConfig) -> Path:
+    """A file with the configuration of every agent, which its owner alone can read."""
     file = folder / f"orders-{secrets.token_hex(6)}.json"
     try:
         for own in (folder.parent, folder):
             own_folder(own)
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(posting)))
+            stream.write(json.dumps(asdict(config)))
             stream.flush()
             os.fsync(handle)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Stations placed on a Ray of this machine, by a command that is a process of its own."""
+"""Agents placed on a Ray of this machine, by a command that is a process of its own."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.tables import queries
-from tests.study.launch.test_slurm import OPEN, STATIONING, until
+from tests.study.launch.test_slurm import LAUNCHED, OPEN, until
 from tests.study.scripted import new_study, space_of
 
 SPACE = space_of()
@@ -27,7 +27,7 @@ pytestmark = [
 
 def start(folder: Path, url: str, seconds: float) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, str(STATIONING), str(seconds), "ray", "2", url, str(folder)],
+        [sys.executable, str(LAUNCHED), str(seconds), "ray", "2", url, str(folder)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         env={name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Stations placed through submitit: on its local executor, and through an `sbatch` that is a script of the test."""
+"""Agents placed through submitit: on its local executor, and through an `sbatch` that is a script of the test."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from cellsearch.study.tables.schema import Store
 from cellsearch.study.workers.agent import AgentConfig
 from tests.study.scripted import new_study, space_of
 
-STATIONING = Path(__file__).with_name("stationing.py")
+LAUNCHED = Path(__file__).with_name("launched.py")
 SPACE = space_of()
 OPEN = 14  # work items of a new study: 6 pieces of each of two seeds, and one that tells it
 
 
 def command(seconds: float) -> tuple[str, ...]:
-    return (sys.executable, str(STATIONING), str(seconds))
+    return (sys.executable, str(LAUNCHED), str(seconds))
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def store(tmp_path: Path) -> Store:
     return new_study(tmp_path / "s", SPACE, trials=6)
 
 
-def posting(store: Store, tmp_path: Path, places: Places) -> AgentConfig:
-    return place.posting("s", store.url, places, tmp_path, None)
+def config_of(store: Store, tmp_path: Path, places: Places) -> AgentConfig:
+    return place.config_of("s", store.url, places, tmp_path, None)
 
 
 def until(condition: Callable[[], object], seconds: float = 90) -> None:
@@ -74,12 +74,12 @@ def finished(store: Store) -> bool:
 def test_jobs_work_a_search_off_and_one_that_is_preempted_comes_back(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
     places = Places(2, hours=0.1, command=command(0.3))
-    jobs = slurm.launch(posting(store, tmp_path, places), places, cluster="local")
+    jobs = slurm.launch(config_of(store, tmp_path, places), places, cluster="local")
     until(lambda: queries.counts(store).running == 2)
     (task,) = children(jobs[0]._process.pid)  # what Slurm sends goes to the processes of the job
     os.kill(task, signal.SIGUSR2)
     logs = tmp_path / "s" / "logs"
-    until(lambda: len(list(logs.glob("*-1.log"))) == 3)  # queued again, and there again: a third station
+    until(lambda: len(list(logs.glob("*-1.log"))) == 3)  # queued again, and there again: a third agent
     for job in jobs:
         assert job.result() in (0, 1)
     assert finished(store)
@@ -92,7 +92,7 @@ def test_jobs_work_a_search_off_and_one_that_is_preempted_comes_back(store: Stor
 def test_a_job_that_is_ended_gives_back_what_it_has_begun(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
     places = Places(1, workers=2, hours=0.1, command=command(60.0))
-    (job,) = slurm.launch(posting(store, tmp_path, places), places, cluster="local")
+    (job,) = slurm.launch(config_of(store, tmp_path, places), places, cluster="local")
     until(lambda: queries.counts(store).running == 2)
     (task,) = children(job._process.pid)
     os.kill(task, signal.SIGTERM)
@@ -109,12 +109,12 @@ def test_a_job_that_is_ended_gives_back_what_it_has_begun(store: Store, tmp_path
 def test_a_job_that_is_killed_leaves_no_process_behind(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
     places = Places(1, hours=0.1, command=command(60.0))
-    (job,) = slurm.launch(posting(store, tmp_path, places), places, cluster="local")
+    (job,) = slurm.launch(config_of(store, tmp_path, places), places, cluster="local")
     until(lambda: queries.counts(store).running == 1)
     (task,) = children(job._process.pid)
     os.kill(task, signal.SIGKILL)
     until(lambda: not held(store))
-    # the station itself was not killed: it has given back
+    # the agent itself was not killed: it has given back
     until(lambda: queries.counts(store).free == OPEN)
     assert queries.counts(store).failed == 0
     job._process.wait(20)
@@ -141,7 +141,7 @@ def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     options = {"account": "cells", "qos": "low"}
     places = Places(64, 2, 4, hours=12.0, memory=32, partition="gpu", options=options)
     url = "postgresql://user:verysecret@host/db"
-    jobs = slurm.launch(place.posting("big", url, places, tmp_path, None), places)
+    jobs = slurm.launch(place.config_of("big", url, places, tmp_path, None), places)
     assert [job.job_id for job in jobs][::63] == ["42_0", "42_63"]
     said = (tmp_path / "batch.sh").read_text()
     wanted = ("array=0-63%64", "account=cells", "qos=low", "partition=gpu", "time=720", "gpus-per-node=4")
@@ -161,7 +161,7 @@ def test_what_slurm_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     places = Places(1)
     with pytest.raises(RunError, match="does not take the jobs"):
-        slurm.launch(place.posting("s", "postgresql://h/d", places, tmp_path, None), places)
+        slurm.launch(place.config_of("s", "postgresql://h/d", places, tmp_path, None), places)
 
 
 def test_a_file_is_refused_and_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

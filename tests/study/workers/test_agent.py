@@ -134,7 +134,7 @@ def test_an_error_that_could_not_be_written_down_is_told_with_a_remedy() -> None
 
 
 def start(store: Store, folder: Path, seconds: float, workers: int) -> "subprocess.Popen[bytes]":
-    """A station as a launcher starts it, with scripted workers."""
+    """An agent as a launcher starts it, with scripted workers."""
     code = f"import sys; from cellsearch.study.workers import agent; sys.exit(agent.main({(sys.executable, str(RUNNER), str(seconds))!r}))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=RUNNER.parents[2]
@@ -146,7 +146,7 @@ def start(store: Store, folder: Path, seconds: float, workers: int) -> "subproce
     return process
 
 
-def test_a_station_works_a_search_off_and_replaces_who_dies(store: Store, tmp_path: Path) -> None:
+def test_an_agent_works_a_search_off_and_replaces_who_dies(store: Store, tmp_path: Path) -> None:
     process = start(store, tmp_path, 0.2, 2)
     until(lambda: queries.counts(store).running == 2)
     victim = next(w for w in heartbeat.listed(store) if heartbeat.alive(w))
@@ -161,7 +161,7 @@ def test_a_station_works_a_search_off_and_replaces_who_dies(store: Store, tmp_pa
 
 
 @pytest.mark.parametrize("how", ["input", signal.SIGTERM, signal.SIGUSR2])
-def test_a_station_that_is_to_end_gives_back(store: Store, tmp_path: Path, how: str | signal.Signals) -> None:
+def test_an_agent_that_is_to_end_gives_back(store: Store, tmp_path: Path, how: str | signal.Signals) -> None:
     process = start(store, tmp_path, 60.0, 2)
     until(lambda: queries.counts(store).running == 2)
     if isinstance(how, signal.Signals):
@@ -204,7 +204,7 @@ def test_a_database_that_is_away_is_waited_for(
     some.end()
 
 
-def test_workers_that_end_again_and_again_end_the_station(store: Store, tmp_path: Path) -> None:
+def test_workers_that_end_again_and_again_end_the_agent(store: Store, tmp_path: Path) -> None:
     some = echoing(tmp_path, ("cpu",), 3)
     at = Agent(store, SPACE, some, lambda message: None)
     with pytest.raises(RunError, match="again and again"):

@@ -1,7 +1,7 @@
-"""A station whose workers are scripted, and a command that launches it on Ray; both for tests of real processes.
+"""An agent whose workers are scripted, and a command that launches it on Ray; both for tests of real processes.
 
-`python stationing.py SECONDS`: a station; it reads its orders like a real one.
-`python stationing.py SECONDS ray COUNT URL FOLDER`: launches so many of them.
+`python launched.py SECONDS`: an agent; it reads its configuration like a real one.
+`python launched.py SECONDS ray COUNT URL FOLDER`: launches so many of them.
 """
 
 import sys
@@ -23,10 +23,10 @@ def main(words: list[str]) -> int:
         return agent.main((sys.executable, str(RUNNER), words[1]))
     _, seconds, _, count, url, folder = words
     places = Places(int(count), command=(sys.executable, __file__, seconds))
-    posting = place.posting("s", url, places, Path(folder), None)
+    config = place.config_of("s", url, places, Path(folder), None)
     try:
         with listening() as signals:
-            return ray.launch(posting, places, signals, lambda said: print(said, file=sys.stderr, flush=True))
+            return ray.launch(config, places, signals, lambda said: print(said, file=sys.stderr, flush=True))
     except CellsearchError as error:
         print(error, file=sys.stderr)
         return 1
