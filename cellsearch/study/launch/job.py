@@ -1,5 +1,5 @@
-"""The process around an agent, on whatever machine a launcher has placed it: gives it its configuration, waits,
-and ends it in order when it is told to.
+"""The process around an agent, on whatever machine a launcher has placed it: it passes the configuration on,
+waits, and ends the agent in order.
 
 The configuration goes to its standard input: a storage URL may hold a password, and others see command lines.
 The agent exits with that pipe too, so it never outlives its parent.
