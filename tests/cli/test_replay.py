@@ -69,7 +69,7 @@ def test_as_json(small: Path, run: Run) -> None:
         (["--replay", "small", "--workers", "2"], "--workers says how to search; a replay has no use for it"),
         (["--replay", "small", "--strategies", "evolutoin"], "did you mean 'evolution'?"),
         (["--replay", "small", "--strategies", ","], "name at least one of jozefowicz2015"),
-        (["--json"], "required: SPACE, or --replay NAME"),
+        (["--json"], "required: SPACE, --name NAME or --replay NAME"),
         (["quick", "--json"], "--json is of a replay"),
         (["quick", "--strategies", "random"], "--strategies is of a replay"),
     ],
