@@ -59,7 +59,7 @@ def test_one_search_of_a_server_is_renamed_and_deleted(postgres: str, tmp_path: 
     assert c.study == a.study and board.leaderboard(c, SPACE, True) == before["a"]
     assert integrity.damages(c) == []
     command = commands.of(opened("c", url))
-    assert command.startswith("cellsearch search c --workers 3 --storage ") and ":***@" in command
+    assert command.startswith("cellsearch search c --workers 3 --storage ") and "…@" in command
     assert {entry.name: entry.state for entry in listing.searches(url)} == {"b": "done", "c": "done"}
     assert all(entry.written is not None and entry.best for entry in listing.searches(url))
 
