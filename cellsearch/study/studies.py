@@ -45,6 +45,12 @@ def listed(results: Path = RESULTS) -> list[str]:
     return [name for _, name in sorted(_databases(results)) if _directory(results, name)]
 
 
+def folders(results: Path = RESULTS) -> list[str]:
+    """All folders in `results` that have something called study.db, also those no search can have as its
+    name; the one that was written to last first."""
+    return [name for _, name in sorted(_databases(results))]
+
+
 def _databases(results: Path) -> list[tuple[float, str]]:
     """Folders that have something called study.db: a number that grows with its age, and the name."""
     found = []
@@ -114,6 +120,8 @@ def located(name: str, results: Path = RESULTS) -> Path:
     folder = _directory(results, name)
     if folder is not None and os.path.lexists(folder / _FILES[0]):
         return folder
+    if folder is None and os.path.lexists(results / name / _FILES[0]):
+        raise RunError(f"{printable(str(results / name))} cannot be the folder of a search; rename it")
     there = listed(results)
     hint = did_you_mean(name, there)
     known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"

@@ -70,7 +70,7 @@ def test_any_command_line_ends_cleanly(
     commands: int, seed: int, run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for verb in VERBS:
-        module = importlib.import_module(f"cellsearch.cli.{verb.module}")
+        module = importlib.import_module(f"cellsearch.cli.verbs.{verb.module}")
         if verb.name not in (*READING, "search", "worker"):
             monkeypatch.setattr(module, f"run_{verb.name}", lambda args, terminal: 0)
 

@@ -86,10 +86,11 @@ def test_what_cannot_be_read_is_listed_with_the_reason(run: Run, study: str, tmp
     (results / ".hidden" / "study.db").write_bytes(b"x")
     told = {entry["name"]: entry for entry in run("searches", "--json").json["searches"]}
     assert {name: entry["state"] for name, entry in told.items()} == {
-        "random": "unreadable", "copy": "unreadable", "s (copy)": "unreadable", study: "done",
+        "random": "unreadable", "empty": "unreadable", "copy": "unreadable", "s (copy)": "unreadable",
+        study: "done",
     }  # fmt: skip
-    assert "not a database" in told["random"]["error"] and "there: s" in told["copy"]["error"]
-    assert "cannot name a study" in told["s (copy)"]["error"]
+    assert "not a database" in told["random"]["error"] and "this is the search s" in told["copy"]["error"]
+    assert "cannot be the folder of a search" in told["s (copy)"]["error"]
     done = run("searches")
     assert done.code == 0 and "random: " in done.err and "not a database" in done.err
     assert f"\n{study} " in f"\n{done.out}"

@@ -4,6 +4,7 @@ options of the command that started it which say how and where it runs."""
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cellsearch.errors import SpaceError, UsageError, did_you_mean, printable
@@ -137,7 +138,9 @@ def given(study: Study) -> list[str]:
 def of(study: Study) -> str:
     """The command that goes on with a search; with a longer time where that was up."""
     store = study.store
-    storage = None if store.url == default_url(RESULTS, store.name) else store.url
+    storage: str | None = store.url
+    with suppress(UsageError):  # a name that no folder can have
+        storage = None if store.url == default_url(RESULTS, store.name) else store.url
     words = continuing(given(study), store.name, study.space, storage)
     if study.facts.halted and any(word.partition("=")[0] == "--time" for word in words):
         words = changed(words, "--time", duration_option(2 * study.facts.seconds))

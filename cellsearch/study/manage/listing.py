@@ -50,7 +50,7 @@ def searches(storage: str | None = None, results: Path = RESULTS) -> list[Entry]
     else:
         found = [
             _entry(name, lambda name=name: studies.opened(name, None, results), results / name)  # type: ignore[misc]
-            for name in studies.listed(results)
+            for name in studies.folders(results)
         ]
     return sorted(found, key=lambda entry: -entry.written.timestamp() if entry.written else 0.0)
 
