@@ -43,9 +43,9 @@ def test_every_cache_has_a_bound_and_those_of_cells_a_small_one() -> None:
         "cellsearch.dsl.zoo._names", "cellsearch.dsl.zoo.load", "cellsearch.analysis.bench.cells.load"
     }  # fmt: skip
     for name in (
-        "compiler.plan.plan",
-        "compiler.lower.lower",
+        "compiler.plan.schedule.plan",
+        "compiler.plan.delays.lower",
         "dsl.weights.weights",
-        "dsl.functional.function",
+        "dsl.identity.functional.function",
     ):
         assert bounds[f"cellsearch.{name}"] == RECENT
