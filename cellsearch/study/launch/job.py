@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from cellsearch.study.system import parent
+
 AGENT = (sys.executable, "-m", "cellsearch.study.workers.agent")
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 25.0  # for an agent to give back what its workers have begun; Slurm waits for 30
@@ -21,10 +23,7 @@ GRACE_SECONDS = 25.0  # for an agent to give back what its workers have begun; S
 def started(orders: str, command: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
     """An agent that has its configuration, one line of JSON. `command` is for tests: another one."""
     process = subprocess.Popen(command or AGENT, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
-        process.stdin.write(orders.encode() + b"\n")
-        process.stdin.flush()
+    parent.configure(process, orders)
     return process
 
 

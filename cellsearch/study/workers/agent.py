@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cellsearch.errors import CellsearchError
 from cellsearch.files import own_folder
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import heartbeat
+from cellsearch.study.system import parent
 from cellsearch.study.system.signals import Signals, listening
 from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, records
@@ -118,23 +118,18 @@ class Agent(Supervisor):
 
 
 def main(command: Sequence[str] = WORKER) -> int:
-    """WorkerConfig in, exit code out."""
+    """Configuration in, exit code out."""
     signals = Signals()
 
-    def end_with_input() -> None:
-        with suppress(OSError):
-            while os.read(0, 4_096):
-                pass
+    def end() -> None:
         signals.got.append(0)
         signals.event.set()
 
     with listening(signals):
-        line = b""
-        while not line.endswith(b"\n"):
-            if not (read := os.read(0, 65_536)):
-                return 1  # the parent process exited
-            line += read
-        threading.Thread(target=end_with_input, name="parent", daemon=True).start()
+        line = parent.configuration()
+        if line is None:
+            return 1
+        parent.at_exit(end)
 
         def tell(message: str) -> None:
             with suppress(OSError):

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.strategies import Propose
+from cellsearch.study.system import parent
 from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import records
@@ -51,8 +51,11 @@ def serve(
 ) -> int:
     """A worker process. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
-    line = _first_line()
-    threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
+    line = parent.configuration()
+    if line is None:
+        os._exit(ExitCode.CRASHED)
+    # nobody waits for the code; the trial is adopted as that of a dead process
+    parent.at_exit(lambda: os._exit(ExitCode.CRASHED))
     try:
         config = WorkerConfig(**json.loads(line))
         _work(config, make_evaluator, make_propose, timing)
@@ -101,22 +104,6 @@ def _work(
         finally:  # the trial is free at once, or else once this process is found dead
             with suppress(Unavailable):
                 heartbeat.leave(store, [me.id], me.id, failures=failures)
-
-
-def _first_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        read = os.read(0, 65_536)
-        if not read:
-            os._exit(ExitCode.CRASHED)  # the parent process exited before it wrote a line
-        line += read
-    return line
-
-
-def _end_with_input() -> None:
-    while os.read(0, 4_096):
-        pass
-    os._exit(ExitCode.CRASHED)  # nobody waits for the code; the trial is adopted as that of a dead process
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """The worker processes of one supervisor: started with their configuration on standard input, watched, ended.
 
-A worker reads one line of JSON and then waits for the end of its standard input: that comes when the parent
-process exits, in whatever way, and then the worker exits too. (The configuration is not on the command line:
-a storage URL may hold a password, and every user of a machine sees command lines.)
+A worker exits with its parent process: see `system.parent`.
 """
 
 import json
@@ -20,7 +18,7 @@ from cellsearch.errors import RunError, printable
 from cellsearch.files import NotRegularError, open_own, open_regular
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
-from cellsearch.study.system import processes
+from cellsearch.study.system import parent, processes
 from cellsearch.study.system.timing import TIMING, Timing
 
 WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
@@ -109,7 +107,7 @@ class Pool:
 
     def _start(self, place: int) -> Child:
         log = self.logs / f"{self.log}-{place}.log"
-        line = json.dumps(asdict(replace(self.config, device=self.devices[place - 1]))) + "\n"
+        line = json.dumps(asdict(replace(self.config, device=self.devices[place - 1])))
         try:
             with os.fdopen(open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
                 start = file.tell()
@@ -122,10 +120,7 @@ class Pool:
                 "free some space, or change the permissions, then give the same command again"
             ) from error
         worker = heartbeat.identity("worker", process.pid, self.config.parent)
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it ended at once: its exit code tells more
-            process.stdin.write(line.encode())
-            process.stdin.flush()
+        parent.configure(process, line)
         return Child(place, process, worker, log, start, time.monotonic())
 
     def end_mute(self, known: Collection[str]) -> None:
