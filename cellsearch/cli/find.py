@@ -123,7 +123,7 @@ def _in_studies(letters: str, storage: str | None) -> tuple[dict[str, Found], li
     from cellsearch.study import studies  # here: as above
     from cellsearch.study.tables import cellrecords
 
-    there = studies.found() if storage is None else studies.Searches(tuple(studies.in_storage(storage)), ())
+    there = studies.found(storage)
     found: dict[str, Found] = {}
     unread = list(there.unread)
     for store in there.stores:

@@ -42,17 +42,12 @@ class Searches:
 
 def listed(results: Path = RESULTS) -> list[str]:
     """The names of the folders in `results` that have a database, the one that was written to last first."""
-    return [name for _, name in sorted(_databases(results)) if _directory(results, name)]
+    return [name for name in folders(results) if _directory(results, name)]
 
 
 def folders(results: Path = RESULTS) -> list[str]:
     """All folders in `results` that have something called study.db, also those no search can have as its
     name; the one that was written to last first."""
-    return [name for _, name in sorted(_databases(results))]
-
-
-def _databases(results: Path) -> list[tuple[float, str]]:
-    """Folders that have something called study.db: a number that grows with its age, and the name."""
     found = []
     try:
         for folder in results.iterdir():
@@ -64,7 +59,7 @@ def _databases(results: Path) -> list[tuple[float, str]]:
         return []
     except OSError as error:
         raise RunError(f"cannot read {printable(str(results))}: {error.strerror}") from error
-    return found
+    return [name for _, name in sorted(found)]
 
 
 def written(folder: Path) -> float | None:
@@ -74,10 +69,13 @@ def written(folder: Path) -> float | None:
     return max(times) if times and folder.joinpath(_FILES[0]).is_file() else None
 
 
-def found(results: Path = RESULTS) -> Searches:
-    """The searches in `results`. A folder that is none does not keep the others from being read."""
+def found(storage: str | None = None, results: Path = RESULTS) -> Searches:
+    """The searches in a database, or those in `results`. A folder that is none does not keep the others from
+    being read."""
+    if storage is not None:
+        return Searches(tuple(in_storage(storage)), ())
     stores, unread = [], []
-    for _, name in sorted(_databases(results)):
+    for name in folders(results):
         try:
             if _directory(results, name) is None:
                 raise RunError("this folder cannot be that of a search; rename it")
@@ -120,7 +118,7 @@ def located(name: str, results: Path = RESULTS) -> Path:
     folder = _directory(results, name)
     if folder is not None and os.path.lexists(folder / _FILES[0]):
         return folder
-    if folder is None and os.path.lexists(results / name / _FILES[0]):
+    if folder is None and name in folders(results):
         raise RunError(f"{printable(str(results / name))} cannot be the folder of a search; rename it")
     there = listed(results)
     hint = did_you_mean(name, there)
@@ -149,7 +147,7 @@ def _in_folder(results: Path, name: str) -> Store:
 def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:
     """For a program that met what it cannot explain while it read the search `name`, or any: what is damaged
     there, as an error to tell instead. None where nothing is."""
-    for store in found(results).stores if storage is None else in_storage(storage):
+    for store in found(storage, results).stores:
         if name in (None, store.name) and (damages := integrity.damages(store)):
             return integrity.damaged(
                 f"{database.shown(store.url)}: the search {store.name}", damages, store.url
@@ -159,7 +157,7 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
 
 def newest(results: Path = RESULTS) -> str:
     """The name of the search that was written to last."""
-    there = found(results)
+    there = found(results=results)
     if not there.stores:
         raise nothing(results, there.unread)
     return there.stores[0].name

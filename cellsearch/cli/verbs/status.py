@@ -165,7 +165,7 @@ def _dropped(study: Study) -> list[str]:
 
 def _searches(storage: str | None) -> Searches:
     """All searches; a RunError where there is none."""
-    there = studies.found() if storage is None else Searches(tuple(studies.in_storage(storage)), ())
+    there = studies.found(storage)
     if not there.stores:
         raise _nothing(storage, there.unread)
     return there
