@@ -43,7 +43,7 @@ def create(
     """A new study; a piece of a seed is `strategy.settings` settings of one task. A RunError where there is a
     study of that name."""
     engine = database.connect(url, busy=timing.busy)
-    prepare(engine, url)
+    prepare(engine, url, timing.busy)
     store = Store(engine, url, 0, name, timing)
     storage = CellStorage(store, "")
     with schema.apart(store) as connection, storage.joined(connection):

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 from cellsearch.errors import RunError
 from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.storage.attributes import Distributions
+from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import schema
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.schema import Full, Store, Superseded, items, optuna_trials, studies
@@ -239,12 +240,12 @@ def remove(store: Store) -> None:
                 connection.execute(delete(table).where(table.c.study_id == study_id))
 
 
-def prepare(engine: Engine, url: str) -> None:
+def prepare(engine: Engine, url: str, busy: float = TIMING.busy) -> None:
     """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
     several connections for it, and fail where two processes do it at one instant. A RunError where those that
     are there are of another version of Optuna."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    schema.prepare(engine, url, lambda connection: _prepare(connection, url))
+    schema.prepare(engine, url, lambda connection: _prepare(connection, url), busy)
 
 
 def _prepare(connection: Connection, url: str) -> None:

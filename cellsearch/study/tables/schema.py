@@ -261,13 +261,18 @@ def gone(store: Store) -> RunError:
     )
 
 
-def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambda connection: None) -> None:
+def prepare(
+    engine: Engine,
+    url: str,
+    also: Callable[[Connection], None] = lambda connection: None,
+    busy: float = TIMING.busy,
+) -> None:
     """Makes our tables where they are missing, and what `also` makes in the same transaction; on SQLite
-    readers no longer wait for writers (WAL) where that works. One process at a time: two that make the same
-    table would fail."""
+    readers no longer wait for writers (WAL) where that works. A lock is waited for at most `busy` seconds.
+    One process at a time: two that make the same table would fail."""
     with translated(url):
         if engine.dialect.name == "sqlite":
-            _use_log(engine)
+            _use_log(engine, busy)
         with engine.execution_options(immediate=True).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
@@ -276,9 +281,9 @@ def prepare(engine: Engine, url: str, also: Callable[[Connection], None] = lambd
             also(connection)
 
 
-def _use_log(engine: Engine) -> None:
+def _use_log(engine: Engine, busy: float) -> None:
     """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
-    end = time.monotonic() + TIMING.busy
+    end = time.monotonic() + busy
     with engine.connect() as connection:  # of the driver: this cannot be within a transaction
         cursor = connection.connection.cursor()
         while True:
