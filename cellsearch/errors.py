@@ -6,7 +6,7 @@ program.
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_WORD = 100  # characters of a word that are compared with others
@@ -54,6 +54,11 @@ def did_you_mean(word: str, known: Iterable[str], suffix: str = "", cutoff: floa
         if near := difflib.get_close_matches(wanted, names, n=1, cutoff=cutoff):
             return f"did you mean '{printable(near[0])}{suffix}'? "
     return ""
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """A remedy: a question with the nearest of `known`, and all of them."""
+    return f"{did_you_mean(word, known)}({', '.join(known)})"
 
 
 def excerpt(place: Place, width: int = 96) -> str:

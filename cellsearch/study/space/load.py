@@ -13,13 +13,12 @@ from pathlib import Path
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
-from cellsearch.errors import CellsearchError, SpaceError, printable
+from cellsearch.errors import CellsearchError, SpaceError, nearest, printable
 from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.model import FILTER, Space, plain
 from cellsearch.study.space.overrides import override
 from cellsearch.study.space.own_text import text_overrides
 from cellsearch.study.space.sections import label, read_space
-from cellsearch.study.space.validators import nearest
 from cellsearch.study.space.yaml_emit import flow
 from cellsearch.study.space.yaml_text import Plain, parse, read_text
 from cellsearch.tasks import TASKS

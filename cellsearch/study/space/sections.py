@@ -9,7 +9,7 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.printer import initial, matrix
-from cellsearch.errors import CellError, CellsearchError
+from cellsearch.errors import CellError, CellsearchError, nearest
 from cellsearch.options import Range, fields_of, limits
 from cellsearch.study.mutation.paper import layer
 from cellsearch.study.mutation.spec import Limits, MutationSpec
@@ -36,7 +36,6 @@ from cellsearch.study.space.validators import (
     items,
     mapping,
     named,
-    nearest,
     number,
     record,
     shown,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from cellsearch import options
-from cellsearch.errors import did_you_mean, printable
+from cellsearch.errors import nearest, printable
 from cellsearch.options import Range, Refused, between, fields_of
 from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.yaml_text import FORBIDDEN, Node, error
@@ -32,11 +32,6 @@ def shown(node: Node) -> str:
 def named(what: str) -> str:
     """The path of a key as messages show it; that of the whole is empty."""
     return f"'{what}'" if what else "the search space"
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """A question with the nearest of `known`, and all of them."""
-    return f"{did_you_mean(word, known)}({', '.join(known)})"
 
 
 def mapping(

@@ -27,7 +27,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cellsearch.errors import RunError, did_you_mean
+from cellsearch.errors import RunError, nearest
 from cellsearch.study.strategies.settings import Result
 from cellsearch.train.settings import Grid, keys
 
@@ -57,8 +57,7 @@ def suggest(
     one that is not. RunError where there is no such sampler.
     """
     if sampler not in SAMPLERS:
-        near = f"{did_you_mean(sampler, SAMPLERS)}({', '.join(SAMPLERS)})"
-        raise RunError(f"there is no sampler of settings '{sampler}'\n{near}")
+        raise RunError(f"there is no sampler of settings '{sampler}'\n{nearest(sampler, SAMPLERS)}")
     axes = {f.name: len(getattr(grid, f.name)) for f in fields(grid)}
     shape = tuple(axes.values())
     space: dict[str, BaseDistribution] = {name: IntDistribution(0, n - 1) for name, n in axes.items()}

@@ -37,6 +37,7 @@ from cellsearch.study.tables.schema import (
 )
 from cellsearch.study.tables.work_items import Item, outcomes_of, summary
 
+KINDS, ENDINGS = frozenset(Kind), frozenset(Ending)
 STATES = {
     Ending.OPEN: "RUNNING",
     Ending.RANKED: "COMPLETE",
@@ -124,7 +125,7 @@ def _damages(store: Store) -> Iterator[str]:
                 trained.add((item.trial, item.piece))
             if item.fingerprint not in marks or item.parent not in marks:
                 yield f"trial {item.trial}: its cell or the parent of it is not there"
-            if item.kind not in set(Kind) or item.outcome not in set(Ending):
+            if item.kind not in KINDS or item.outcome not in ENDINGS:
                 yield f"trial {item.trial}: {item.kind!r} is no kind, or {item.outcome!r} no outcome"
         claimed: dict[tuple[int, int, str], list[str]] = {}
         columns = (claims.c.trial, claims.c.piece, claims.c.task, claims.c.setting)

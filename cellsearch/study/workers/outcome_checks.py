@@ -25,19 +25,18 @@ def judged(task: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
 
 def checked(outcome: Outcome) -> Outcome:
     """A number that is not finite is a status, never a score."""
-    numbers = {"accuracy": outcome.accuracy, "loss": outcome.loss}
     if outcome.status != Status.DONE:
-        return (
-            replace(outcome, accuracy=None, loss=None)
-            if any(n is not None for n in numbers.values())
-            else outcome
-        )
-    numbers["accuracy"] = math.nan if outcome.accuracy is None else outcome.accuracy
-    for name, value in numbers.items():
-        if value is not None and not math.isfinite(value):
-            cause = f"{name} is not finite"
-            return replace(outcome, status=Status.DIVERGED, accuracy=None, loss=None, cause=cause)
-    return outcome
+        return replace(outcome, accuracy=None, loss=None)
+    accuracy, loss = outcome.accuracy, outcome.loss
+    wrong = ""
+    if accuracy is None or not math.isfinite(accuracy):
+        wrong = "accuracy"
+    elif loss is not None and not math.isfinite(loss):
+        wrong = "loss"
+    if not wrong:
+        return outcome
+    cause = f"{wrong} is not finite"
+    return replace(outcome, status=Status.DIVERGED, accuracy=None, loss=None, cause=cause)
 
 
 def first_cause(outcomes: Sequence[Outcome]) -> str:
