@@ -107,7 +107,7 @@ def bench(parser: Parser) -> None:
     parser.add_argument(
         "--cell", type=lambda text: text.split(","), metavar="CELLS",
         default=["lstm", "gru", "gru_torch", "mut1", "mutant_12", "mutant_24"],
-        help="cells, with commas between them; mutant_12 and mutant_24 are nobody's cells of so many nodes "
+        help="cells, with commas between them; mutant_12 and mutant_24 are random mutants of 12 and 24 nodes "
         "(default: lstm,gru,gru_torch,mut1,mutant_12,mutant_24)",
     )  # fmt: skip
     parser.add_argument(

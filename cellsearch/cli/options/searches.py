@@ -44,7 +44,7 @@ def search(parser: Parser) -> None:
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), metavar="N",
-        help="processes that train, so many on each device (default: one for each core of the CPU, at most "
+        help="processes that train, for each device (default: one for each core of the CPU, at most "
         "8; one on a GPU)",
     )  # fmt: skip
     parser.add_argument(
@@ -85,7 +85,7 @@ def worker(parser: Parser) -> None:
     common.storage(parser)
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
-        help="processes that train, so many on each device (default: 1)",
+        help="processes that train, for each device (default: 1)",
     )  # fmt: skip
     common.devices(parser)
     common.data(parser)
@@ -103,7 +103,7 @@ def launch(parser: Parser) -> None:
     )
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
-        help="processes that train in each, so many on each GPU (default: 1)",
+        help="processes that train in each, for each GPU (default: 1)",
     )  # fmt: skip
     parser.add_argument(
         "--gpus", type=numbers.whole(0, 1024), default=0, metavar="N",
