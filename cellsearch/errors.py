@@ -47,6 +47,11 @@ def printable(text: str, limit: int = 160) -> str:
     return shown[:limit] + "…" if len(shown) > limit else shown
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """1 trial, 12 trials, 12,000 trials."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
 def did_you_mean(word: str, known: Iterable[str], suffix: str = "", cutoff: float = 0.6) -> str:
     """The start of a remedy: a question with the one of `known` that resembles `word`, "" where none does."""
     names = [name for name in known if len(name) <= MAX_WORD]

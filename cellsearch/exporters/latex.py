@@ -184,7 +184,10 @@ def _body(cell: Cell, index: int, ago: int) -> _Formula:
     needs = [_ENCLOSED] * op.arity
     if op.symbol:
         needs = [op.binds] if op.arity == 1 else [op.binds - 1, op.binds]
-    return _Formula(op.latex.format(*(a.within(n) for a, n in zip(args, needs, strict=True))), op.binds)
+    parts = [a.within(n) for a, n in zip(args, needs, strict=True)]
+    if op.symbol and op.arity == 2 and parts[1].startswith("-"):  # two signs would stand side by side
+        parts[1] = rf"\left({parts[1]}\right)"
+    return _Formula(op.latex.format(*parts), op.binds)
 
 
 def _affine(cell: Cell, index: int, node: Affine, ago: int) -> _Formula:
@@ -224,4 +227,4 @@ def _number(value: float) -> _Formula:
         factor = {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa} \cdot ")
         text = f"{factor}10^{{{exponent}}}"
     # A minus before a number would follow another sign, as in a + -1.
-    return _Formula(text, 0 if value < 0 else PRODUCT if e else CALL)
+    return _Formula(text, 0 if value < 0 else PRODUCT if r"\cdot" in text else CALL)

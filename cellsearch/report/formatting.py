@@ -3,6 +3,7 @@
 import re
 
 from cellsearch.errors import UsageError, printable
+from cellsearch.errors import plural as plural  # beside the others
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
@@ -47,11 +48,6 @@ def read_duration(text: str) -> float:
     if not 0 < seconds < 1e10:
         raise UsageError(f"{printable(text, 40)!r} is no time to search for")
     return seconds
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    """1 trial, 12 trials, 12,000 trials."""
-    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def large(number: float) -> str:

@@ -12,7 +12,7 @@ from itertools import repeat
 
 import numpy as np
 
-from cellsearch.errors import DataError
+from cellsearch.errors import DataError, plural
 from cellsearch.tasks.data import Part, Symbols
 from cellsearch.tasks.options import MAX_SYMBOLS
 
@@ -57,7 +57,7 @@ def fold(stream: Symbols, batch: int, what: str) -> Part:
     length = (stream.size - 1) // batch
     if length < 1:
         raise DataError(
-            f"{what} has {stream.size:,} symbols: too few for {batch:,} rows."
+            f"{what} has {plural(stream.size, 'symbol')}: too few for {plural(batch, 'row')}."
             " Take a longer text or a smaller batch."
         )
     used = length * batch

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cellsearch.errors import DataError
+from cellsearch.errors import DataError, plural
 
 IGNORE = -1  # the target of a position that is not scored
 
@@ -72,8 +72,9 @@ def assemble(
     for name, part in parts.items():
         if part.scored == 0:
             raise DataError(
-                f"the {name} part of task '{task}' has no position to score: its {part.inputs.shape[0]} rows"
-                f" have {part.inputs.shape[1]} symbols each. Make the part longer, or the batch smaller."
+                f"the {name} part of task '{task}' has no position to score, in"
+                f" {plural(part.inputs.shape[0], 'row')} of {plural(part.inputs.shape[1], 'symbol')}."
+                " Make the part longer, or the batch smaller."
             )
         for what, least in (("inputs", 0), ("targets", IGNORE)):  # training takes them for addresses
             values = getattr(part, what)

@@ -14,6 +14,15 @@ MAX_BYTES = 128 * 2**20  # of a file; the largest texts in use for this, enwik8 
 
 PROBE = 2**16  # bytes read to learn whether a file is a text
 
+#: How compressed files begin, and what unpacks them.
+COMPRESSED = (
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"PK\x03\x04", "zip", "unzip"),
+)
+
 
 def located(path: str, data: Path | None, task: str) -> Path:
     """`path` itself if absolute, else below the data directory.
@@ -56,7 +65,7 @@ def read_text(path: Path, what: str) -> str:
     text = _decoded(raw, path, what, whole=True)
     if not text.strip():
         raise DataError(f"{_shown(path)}: {what} is empty. Give a file with text in it.")
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def probe(path: Path, what: str) -> int:
@@ -84,6 +93,11 @@ def _decoded(raw: bytes, path: Path, what: str, whole: bool) -> str:
         return codecs.getincrementaldecoder("utf-8")().decode(text, final=whole)
     except UnicodeDecodeError as error:
         at = error.start + len(raw) - len(text)
+        for start, kind, command in COMPRESSED:
+            if raw.startswith(start):
+                raise DataError(
+                    f"{_shown(path)}: {what} is compressed ({kind}). Unpack it first: {command} FILE."
+                ) from None
         remedy = "Save it as UTF-8, or convert it: iconv -f ENCODING -t UTF-8."
         raise DataError(
             f"{_shown(path)}: {what} is not UTF-8 (byte {raw[at]:#04x} at offset {at:,}). {remedy}"

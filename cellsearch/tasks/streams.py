@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cellsearch.errors import DataError
+from cellsearch.errors import DataError, plural
 from cellsearch.tasks.data import IGNORE, Part
 
 FIRST = 256  # examples drawn to learn how long they are on average
@@ -42,8 +42,8 @@ def parts(
     for (name, total), child in zip(sizes.items(), children, strict=True):
         if total < batch:
             raise DataError(
-                f"option '{name}' of task '{task}' is {total:,} symbols: too few for {batch:,} rows."
-                " Raise it, or lower the batch."
+                f"option '{name}' of task '{task}' is {plural(total, 'symbol')}:"
+                f" too few for {plural(batch, 'row')}. Raise it, or lower the batch."
             )
         # PCG64 by name: what default_rng means may change, and with it every digest
         made[name] = lay(draw, longest, batch, total // batch, np.random.Generator(np.random.PCG64(child)))

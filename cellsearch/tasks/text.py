@@ -9,6 +9,7 @@ differs between versions of Python, and so does the digest.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,8 +22,7 @@ from cellsearch.tasks.data import Part
 from cellsearch.tasks.files import located, read_text
 from cellsearch.tasks.options import cap
 
-# words with their apostrophes, marks one by one, and what is written like <unk> as one token
-TOKEN = re.compile(r"<\w+>|\w+(?:['\u2019]\w+)*|[^\w\s]")
+JOINERS = "\u200c\u200d"  # zero-width (non-)joiner: within words of Persian and of Indian languages
 
 # the underline of a heading: rows of one mark that would be predicted for nothing
 RULE = re.compile(r"^([*=~^-])\1{2,}\n", re.MULTILINE)
@@ -105,9 +105,23 @@ def tokens(text: str, options: Text) -> Sequence[str]:
     """The characters of `text`, or its words with `<eos>` after each line that has any."""
     if options.level == "character":
         return text
-    cut = TOKEN.findall if options.split == "marks" else str.split
+    cut = token_pattern(text).findall if options.split == "marks" else str.split
     found = (cut(line) for line in lines(text))
     return [token for line in found if line for token in (*line, END)]
+
+
+def token_pattern(text: str) -> re.Pattern[str]:
+    """Words with their apostrophes, marks one by one, and what is written like <unk> as one token.
+
+    A word is made of letters, numbers, combining marks, connectors and joiners: of the Unicode categories
+    L, N, M and Pc, and of U+200C and U+200D. What combines with a mark or a picture goes with it.
+    """
+    beyond = sorted(c for c in set(text) if not re.match(r"\w|\s", c))  # what \w of Python leaves out
+    combining = "".join(c for c in beyond if unicodedata.category(c)[0] == "M" or c in JOINERS)
+    connecting = "".join(c for c in beyond if unicodedata.category(c) == "Pc")
+    word = rf"\w{combining}{connecting}"
+    alone = rf"[^{word}\s]" + (rf"[{combining}]*" if combining else "")
+    return re.compile(rf"<[{word}]+>|[{word}]+(?:['\u2019][{word}]+)*|{alone}")
 
 
 def load(options: Text, *, batch: int, data: Path | None) -> tuple[tuple[str, ...], dict[str, Part]]:

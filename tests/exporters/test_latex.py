@@ -46,7 +46,9 @@ def test_balanced_and_harmless() -> None:
         rows = text.splitlines()[1:-1]
         assert all(row.count("&=") == 1 for row in rows)
         assert all(row.endswith(r"\\") for row in rows[:-1]) and not rows[-1].endswith(r"\\")
-        assert not re.search(r"_\w*_|\^\{[^}]*\}\^|[-+] -", text), text  # double scripts are errors in TeX
+        assert not re.search(r"_\w*_|\^\{[^}]*\}\^|([-+]|\\odot|\\oslash) -", text), (
+            text
+        )  # double scripts are errors in TeX
 
 
 def test_comments_hold_what_users_write() -> None:
@@ -71,6 +73,10 @@ def test_comments_hold_what_users_write() -> None:
         ("h' = [scalar=2] * [bias=1] * h - (h - 1e-30) * -0.5", [
             r"h_t &= \beta_{h_1} \odot b_{h_2} \odot h_{t-1}"
             r" - \left(h_{t-1} - 10^{-30}\right) \odot \left(-0.5\right)"
+        ]),
+        ("h' = x - (-h) + -x * (-h) - (-0.5) + h * 1e30", [
+            r"h_t &= x_t - \left(-h_{t-1}\right) + \left(-x_t \odot \left(-h_{t-1}\right)\right)"
+            r" - \left(-0.5\right) + h_{t-1} \odot 10^{30}"
         ]),
         ("h' = -(h * h) / (h / 2.5e10)", [
             r"h_t &= -\left(h_{t-1} \odot h_{t-1}\right) \oslash \left(h_{t-1} \oslash \left(2.5 \cdot 10^{10}\right)\right)"

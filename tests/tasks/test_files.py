@@ -1,8 +1,12 @@
 """Texts from disk: what is read, and that everything else is one clear message and never a hang."""
 
+import bz2
+import gzip
+import lzma
 import os
 import signal
 import socket
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +42,23 @@ def test_marks_and_line_ends_of_other_systems(tmp_path: Path) -> None:
     path = tmp_path / "windows.txt"
     path.write_bytes(b"\xef\xbb\xbfone\r\ntw\xc3\xb6\r\n")
     assert read_text(path, "the text") == "one\ntwö\n"
+
+
+def test_a_carriage_return_alone_ends_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "old_mac.txt"
+    path.write_bytes(b"one\rtwo\r\n\rthree\r")
+    assert read_text(path, "the text") == "one\ntwo\n\nthree\n"
+
+
+def test_compressed_files(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    packed = {"gunzip": gzip.compress, "bunzip2": bz2.compress, "unxz": lzma.compress}
+    for command, compress in packed.items():
+        path.write_bytes(compress(b"some text " * 99))
+        refused(path, "compressed", f"{command} FILE")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t.txt", "some text " * 99)
+    refused(path, "compressed", "unzip FILE")
 
 
 def test_what_is_missing(tmp_path: Path) -> None:

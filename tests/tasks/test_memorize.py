@@ -59,6 +59,7 @@ def test_large_alphabets_have_numbered_names() -> None:
 
 def test_rows_too_short_to_reproduce_anything_are_refused() -> None:
     with pytest.raises(
-        DataError, match="the valid part of task 'memorize' has no position to score: its 20 rows"
+        DataError,
+        match="the valid part of task 'memorize' has no position to score, in 20 rows of 45 symbols",
     ):
         build("memorize", {"symbols": 50, "valid": 900}, batch=20, seed=1, data=None)
