@@ -89,7 +89,7 @@ VERBS = (
     Verb("import", "cells of other programs, read as data", "import_", cells.import_,
          "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
          "Nothing in a file is executed, and pickles are refused. A recipe or genotype that cannot be read "
-         "is reported with its place, and the others are imported; the exit code is 1 if none is."),
+         "is reported with its place, the others are imported, and the exit code is then 1."),
     Verb("bench", "a training step beside what else you could do", "bench", cells.bench,
          "cellsearch bench --cell lstm --hidden 64,128\ncellsearch bench --profile --population 1,20\n"
          "cellsearch bench --mix jozefowicz2015 --cell lstm,mut1",

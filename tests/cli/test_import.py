@@ -90,9 +90,9 @@ def test_a_directory_that_is_none_is_told(run: Run, recipes: str) -> None:
         (
             "a.json",
             b'[\n {"h_new_0": {"op": "lineal", "input": ["x"]}}]',
-            "a.json:2:21: recipe 0: node 'h_new_0' has the unknown op 'lineal'",
+            "a.json: recipe 0 → node 'h_new_0' → op: unknown op 'lineal'",
         ),
-        ("a.py", b"A = Genotype([('tahn', 0)], [1])", "a.py:1:16: unknown function 'tahn'"),
+        ("a.py", b"A = Genotype([('tahn', 0)], [1])", "a.py:1:15: unknown function 'tahn'"),
         ("a.pkl", b"\x80\x04N.", "error: a.pkl is a pickle"),
         ("a.cell", b"cell a(x; h)\nh' = x\n", "a.cell is a cell already"),
         ("a.txt", b"\x1b[31m", "neither a recipe nor a genotype"),
@@ -109,13 +109,13 @@ def test_errors_are_told(run: Run, tmp_path: Path, name: str, data: bytes, told:
 def test_what_is_refused_is_reported_and_the_others_are_imported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "g.py").write_text(GENOTYPES + "worst = Genotype([('tahn', 0)], [1])\n")
     done = run("import", "g.py")
-    assert done.code == 0 and len(done.out.split("\n\n")) == 2
-    assert "g.py:3:20: unknown function 'tahn'" in done.err and "did you mean 'tanh'?" in done.err
+    assert done.code == 1 and len(done.out.split("\n\n")) == 2
+    assert "g.py:3:19: unknown function 'tahn'" in done.err and "did you mean 'tanh'?" in done.err
     assert done.err.endswith("imported 2, refused 1\n")
     done = run("import", "g.py", "--to", "here", "--json")
     assert [cell["file"] for cell in done.json["cells"]] == ["here/best.cell", "here/best_2.cell"]
     (refused,) = done.json["refused"]
-    assert (refused["line"], refused["column"]) == (3, 20) and "tahn" in refused["message"]
+    assert (refused["line"], refused["column"]) == (3, 19) and "tahn" in refused["message"]
 
 
 def test_nothing_imported_is_a_failure(run: Run, tmp_path: Path) -> None:

@@ -32,114 +32,121 @@ def refuse_text(folder: Path, text: str, name: str) -> ForeignError:
     return refuse(folder / name)
 
 
-# Text with ¦ where the error is, its message and its remedy. `@` stands for a recipe's one good node.
+# Text with ¦ where the error is, if a message of its kind has a line and a column; its message and its remedy.
+# `@` stands for a recipe's one good node, `A` in a message for the path to node 'a'.
 RECIPES = [
-    ("¦{}", "the recipe: there is no node 'h_new_0'", "new values are h_new_0"),
-    ("¦[]", "an empty list where recipes should stand", "a node is written"),
-    ("[¦3]", "recipe 0: a number where an object of nodes", "a node is written"),
-    ('[{@}, ¦"x"]', "recipe 1: a text where an object of nodes", "a node is written"),
-    ('{@, "a": ¦1}', "node 'a' is a number", "a node is written"),
-    ('{@, "a": ¦null}', "node 'a' is null", "a node is written"),
-    ('{@, "a": ¦{}}', "node 'a' has no 'op'", "a node is written"),
-    ('{@, "a": ¦{"op": "linear"}}', "node 'a' has no 'input'", "a node is written"),
-    ('{@,\n "a": {"op": "linear", ¦"inputs": ["x"]}}', "the unknown key 'inputs'", "did you mean 'input'?"),
-    ('{@,\n "a": {"op": ¦"activation_sigmoid", "input": ["x"]}}', "node 'a' has the unknown op 'activation_sigmoid'", "did you mean 'activation_sigm'? (linear, blend"),
-    ('{@,\n "a": {"op": ¦"conv", "input": ["x"]}}', "unknown op 'conv'", "(linear, blend, elementwise_sum"),
-    ('{@,\n "a": {"op": ¦["linear"], "input": ["x"]}}', "a list as its op", "an op is a name in quotes"),
-    ('{@,\n "a": {"op": "linear", "input": ¦"x"}}', "a text as its input", "the input is a list"),
-    ('{@,\n "a": {"op": "linear", "input": ["x", ¦0]}}', "a number among its inputs", "a name in quotes"),
-    ('{@,\n "a": {"op": "linear", "input": ¦[]}}', "node 'a' has a wrong number of inputs", "linear takes 1 or more, and 0 are given"),
-    ('{@,\n "a": {"op": "blend", "input": ¦["x", "x"]}}', "wrong number of inputs", "blend takes 3, and 2 are given"),
-    ('{@,\n "a": {"op": "elementwise_sum", "input": ¦["x"]}}', "wrong number of inputs", "takes 2 or more, and 1 are given"),
-    ('{@,\n "a": {"op": "activation_tanh", "input": ¦["x", "h_prev_0"]}}', "wrong number", "takes 1, and 2 are given"),
-    ('{@,\n "a": {"op": "linear", "input": [¦"h_new0"]}}', "node 'a' reads 'h_new0', which is not there", "did you mean 'h_new_0'?"),
-    ('{@,\n "a": {"op": "linear", "input": [¦"nothing"]}}', "reads 'nothing'", "add it"),
-    ('{@,\n "a": {"op": "linear", "input": [¦"h_prev_1"]}}', "node 'a' reads 'h_prev_1', and there is no 'h_new_1'", "every state needs a new value"),
-    ('¦{@,\n "h_new_2": {"op": "linear", "input": ["x"]}}', "there is no node 'h_new_1'", "there is h_new_0, h_new_2"),
-    ('{@,\n ¦"h_new_01": {"op": "linear", "input": ["x"]}}', "'h_new_01' has a leading zero", "write h_new_1"),
-    ('{@,\n ¦"h_prev_0": {"op": "linear", "input": ["x"]}}', "'h_prev_0' is an input and no node", "another name"),
-    ('{@,\n ¦"x": {"op": "linear", "input": ["x"]}}', "'x' is an input and no node", "another name"),
-    ("{@, ¦@}", "the key 'h_new_0' stands twice in one object", "remove or rename one"),
-    ('{@, "a": {"op": "linear", ¦"op": "blend", "input": ["x"]}}', "the key 'op' stands twice", "remove"),
-    ('{@,\n "a": {"op": "linear", "input": [¦"a"]}}', "the nodes depend on themselves: 'a' reads 'a'", "h_prev_0"),
-    ('{@,\n "a": {"op": "linear", "input": ["b"]}, "b": {"op": "linear", "input": ["x", ¦"a"]}}', "'a' reads 'b' reads 'a'", "h_prev_0"),
-    ("{@,¦}", "'}' where a key", "remove the comma"),
-    ("[{@},¦]", "']' where a value", "remove the comma"),
-    ("{@¦", "the text ends where ',' or '}' should follow", "is the file whole?"),
-    ("{@} ¦{@}", "'{' where nothing more should stand", "a list of them"),
-    ("{¦'a': 1}", "''' where a key", "double quotes"),
-    ("{@ ¦// why\n}", "'/' where ',' or '}'", "no comments"),
-    ('{"a": ¦nothing}', "'nothing' where a value", "is this JSON?"),
-    ('{"a": ¦01}', "'0' where a value", "is this JSON?"),
-    ('{"a": ¦+1}', "'+' where a value", "is this JSON?"),
-    ('{¦"a\nb": 1}', "a text in quotes does not end on its line", 'put a "'),
-    ('{"a¦\\q": 1}', "not an escape of JSON", "write \\\\"),
-    ('{"a" ¦1}', "'1' where ':' should stand", "is this JSON?"),
-    ("[" * 16 + "¦" + "[" * 100_000, "more than 16 objects and lists in one another", "is this a recipe?"),
-    ('{"a":' * 16 + "¦" + '{"a":' * 100_000, "more than 16 objects", "is this a recipe?"),
-    ('{¦"\x1b[31m": 1}', "a text in quotes does not end", 'put a "'),
-    ('{@, "\\u001b[31m[bold]": ¦1}', "node '\\x1b[31m[bold]' is a number", "a node is written"),
-    ('{@, "\\ud800": ¦1}', "node '\\ud800' is a number", "a node is written"),
+    ("{}", "the recipe: there is no node 'h_new_0'", "new values are h_new_0"),
+    ("[]", "bad.json: an empty list where recipes should stand", "a node is written"),
+    ("[3]", "recipe 0: a number where an object of nodes", "a node is written"),
+    ('[{@}, "x"]', "recipe 1: a text where an object of nodes", "a node is written"),
+    ('{@, "a": 1}', "A: a number where a node", "a node is written"),
+    ('{@, "a": null}', "A: null where a node", "a node is written"),
+    ('{@, "a": NaN}', "A: a number where a node", "a node is written"),
+    ('{@, "a": {}}', "A: there is no 'op'", "a node is written"),
+    ('{@, "a": {"op": "linear"}}', "A: there is no 'input'", "a node is written"),
+    ('{@, "a": {"op": "linear", "inputs": ["x"]}}', "A: unknown key 'inputs'", "did you mean 'input'?"),
+    ('{@, "a": {"op": "activation_sigmoid", "input": ["x"]}}', "A → op: unknown op 'activation_sigmoid'", "did you mean 'activation_sigm'? (linear, blend"),
+    ('{@, "a": {"op": "conv", "input": ["x"]}}', "A → op: unknown op 'conv'", "(linear, blend, elementwise_sum"),
+    ('{@, "a": {"op": ["linear"], "input": ["x"]}}', "A → op: a list where an op", "an op is a name in quotes"),
+    ('{@, "a": {"op": "linear", "input": "x"}}', "A → input: a text where a list", "the input is a list"),
+    ('{@, "a": {"op": "linear", "input": ["x", 0]}}', "A → input[1]: a number where an input", "a name in quotes"),
+    ('{@, "a": {"op": "linear", "input": []}}', "A → input: a wrong number of inputs", "linear takes 1 or more, not 0"),
+    ('{@, "a": {"op": "blend", "input": ["x", "x"]}}', "wrong number of inputs", "blend takes 3, not 2"),
+    ('{@, "a": {"op": "elementwise_sum", "input": ["x"]}}', "wrong number of inputs", "takes 2 or more, not 1"),
+    ('{@, "a": {"op": "activation_tanh", "input": ["x", "h_prev_0"]}}', "wrong number", "takes 1, not 2"),
+    ('{@, "a": {"op": "linear", "input": ["h_new0"]}}', "A → input[0]: there is no 'h_new0'", "did you mean 'h_new_0'?"),
+    ('{@, "a": {"op": "linear", "input": ["nothing"]}}', "A → input[0]: there is no 'nothing'", "add it"),
+    ('{@, "a": {"op": "linear", "input": ["h_prev_1"]}}', "A → input[0]: 'h_prev_1' is read, and there is no 'h_new_1'", "every state needs a new value"),
+    ('{@, "h_new_2": {"op": "linear", "input": ["x"]}}', "the recipe: there is no node 'h_new_1'", "there is h_new_0, h_new_2"),
+    ('{@, "h_new_01": {"op": "linear", "input": ["x"]}}', "node 'h_new_01': its number has a leading zero", "write h_new_1"),
+    ('{@, "h_prev_0": {"op": "linear", "input": ["x"]}}', "node 'h_prev_0': this is the name of an input", "another name"),
+    ('{@, "x": {"op": "linear", "input": ["x"]}}', "node 'x': this is the name of an input", "another name"),
+    ("{@, @}", "the recipe: an object with the key 'h_new_0' twice", "remove or rename one"),
+    ('{@, "a": {"op": "linear", "op": "blend", "input": ["x"]}}', "A: an object with the key 'op' twice", "remove"),
+    ('{@, "a": {"op": "linear", "input": ["a"]}}', "the nodes depend on themselves: 'a' reads 'a'", "h_prev_0"),
+    ('{@, "a": {"op": "linear", "input": ["b"]}, "b": {"op": "linear", "input": ["x", "a"]}}', "'a' reads 'b' reads 'a'", "h_prev_0"),
+    ('{@, "\\u001b[31m[bold]": 1}', "node '\\x1b[31m[bold]': a number", "a node is written"),
+    ('{@, "\\ud800": 1}', "node '\\ud800': a number", "a node is written"),
+    ('{"recepie": {"op": "linear", "input": ["x"]}}', "the recipe: there is no node 'h_new_0'", "new values"),
+    ("[" * 100_000, "bad.json: its objects and lists stand too deep", "is this a recipe?"),
+    ('{"a":' * 100_000, "bad.json: its objects and lists stand too deep", "is this a recipe?"),
+    ("{@,}", "this is not JSON: ", "remove the comma"),
+    ("[{@},]", "this is not JSON: ", "remove the comma"),
+    ("{@¦", "this is not JSON: expecting ',' delimiter", "is the file whole?"),
+    ('{¦"a', "this is not JSON: unterminated string", "is the file whole?"),
+    ("{@} ¦{@}", "this is not JSON: extra data", "a list of them"),
+    ("{¦'a': 1}", "this is not JSON: expecting property name", "double quotes"),
+    ("{@ ¦// why\n}", "this is not JSON: expecting ','", "no comments"),
+    ('{"a":\n ¦nothing}', "this is not JSON: expecting value", "is this JSON?"),
+    ('{"é": ¦+1}', "this is not JSON: expecting value", "is this JSON?"),
+    ('{"a¦\nb": 1}', "this is not JSON: invalid control character", "is this JSON?"),
+    ('{"¦\x1b[31m": 1}', "this is not JSON: invalid control character", "is this JSON?"),
     ("¦true", "neither a recipe nor a genotype", "JSON"),
     ("¦nan", "neither a recipe nor a genotype", "JSON"),
     ("\n\n  ¦cell a(x; h)", "neither a recipe nor a genotype", ".py file"),
-    ('¦{"recepie": {"op": "linear", "input": ["x"]}}', "there is no node 'h_new_0'", "new values"),
 ]  # fmt: skip
 
 GENOTYPES = [
     ("x = 1\n", "holds no genotype in literal form", "write NAME = Genotype("),
-    ("¦A = Genotype()\n", "the genotype has no recurrent", "write NAME"),
-    ("¦A = Genotype([('tanh', 0)])", "the genotype has no concat", "write NAME"),
+    ("A = ¦Genotype()\n", "the genotype has no recurrent", "write NAME"),
+    ("A = ¦Genotype([('tanh', 0)])", "the genotype has no concat", "write NAME"),
     ("A = Genotype([('tanh', 0)], ¦[])", "concat is empty", "at least one node"),
     ("A = Genotype([('tanh', 0)], ¦range(3, 1))", "concat is empty", "at least one node"),
     ("A = Genotype([('tanh', 0)], [¦2])", "concat names node 2, which is not there", "to 1, one for each pair"),
     ("A = Genotype([('tanh', 0)], [¦-1])", "concat names node -1", "to 1, one for each pair"),
-    ("A = Genotype([('tanh', 0)], range(1, 10¦**9))", "'*' where", "write NAME"),
-    ("A = Genotype([('tanh', 0)], ¦range(1, 999999999))", "concat names node 2", "to 1"),
+    ("A = Genotype([('tanh', 0)], [¦True])", "concat names node True", "to 1, one for each pair"),
+    ("A = Genotype([('tanh', 0)], range(1, ¦10**9))", "10**9 is no literal", "write NAME"),
+    ("A = Genotype([('tanh', 0)], ¦range(1, 999999999))", "more than 1,000 values", "fewer nodes"),
     ("A = Genotype([('tanh', 0)], ¦range(1, 2, 0))", "this is no range", "range(1, 9)"),
-    ("A = Genotype([('tanh', ¦1)], [1])", "node 1 reads node 1", "node 1 can read 0 to 0"),
-    ("A = Genotype([('tanh', 0), ('relu', ¦-1)], [1])", "node 2 reads node -1", "0 to 1"),
-    ("A = Genotype([(¦'tahn', 0)], [1])", "unknown function 'tahn'", "did you mean 'tanh'? (tanh, relu"),
-    ("A = Genotype([(¦'none', 0)], [1])", "'none' is no function of a genotype: in DARTS it means no connection", "one of tanh, relu"),
-    ("A = Genotype([(¦tanh, 0)], [1])", "'tanh' where a function in quotes should stand", "(tanh, relu"),
-    ("A = Genotype([(¦f'tanh', 0)], [1])", "where a function in quotes should stand", "(tanh, relu"),
-    ("A = Genotype([('tanh'¦)], [1])", "')' where ',' should stand", "literals alone"),
-    ("A = Genotype([('tanh', 0, ¦1)], [1])", "'1' where ')' should stand", "literals alone"),
-    ("A = Genotype([('tanh', ¦0.5)], [1])", "'0.5' where a whole number should stand", "in digits"),
-    ("A = Genotype([('tanh', ¦0x0)], [1])", "'0x0' where a whole number", "in digits"),
-    ("A = Genotype([('tanh', ¦k)], [1])", "'k' where a whole number", "in digits"),
-    ("A = Genotype(¦gene, [1])", "'gene' where a list of pairs should stand", "literals alone"),
-    ("A = Genotype([('tanh', 0)] ¦* 8, [1])", "'*' where ',' or ')' should stand", "literals alone"),
-    ("A = Genotype([('tanh', 0)], range(¦STEPS))", "'STEPS' where a whole number", "in digits"),
-    ("A = Genotype([('tanh', 0)], concat=¦set([1]))", "'set' where a list of numbers", "literals alone"),
-    ("A = Genotype([('tanh', 0)], [1], ¦[2])", "'[' where ')' should stand", "write NAME"),
-    ("A = Genotype([('tanh', 0)], [1], ¦concat=[1])", "concat is given twice", "remove"),
-    ("A = Genotype([('tanh', 0)], ¦concatt=[1])", "unknown field 'concatt'", "did you mean 'concat'?"),
-    ("A = Genotype(¦normal=[('sep_conv_3x3', 1)], normal_concat=range(2, 6))", "convolutional network", "recurrent ones"),
-    ("A = Genotype([('tanh', 0)], [1])¦._replace(x=1)", "'.' behind the genotype", "write NAME"),
+    ("A = Genotype([¦('tanh', 1)], [1])", "node 1 reads node 1", "node 1 can read 0 to 0"),
+    ("A = Genotype([('tanh', 0), ¦('relu', -1)], [1])", "node 2 reads node -1", "0 to 1"),
+    ("A = Genotype([¦('tahn', 0)], [1])", "unknown function 'tahn'", "did you mean 'tanh'? (tanh, relu"),
+    ("A = Genotype([¦('none', 0)], [1])", "'none' is no function of a genotype: in DARTS it means no connection", "one of tanh, relu"),
+    ("é = Genotype([¦(tanh, 0)], [1])", "(tanh, 0) is no literal", "literals alone"),
+    ("A = Genotype([¦(f'tanh', 0)], [1])", "is no literal", "literals alone"),
+    ("A = Genotype([(¦'tanh')], [1])", "'tanh' where a pair like ('tanh', 0) should stand", "literals alone"),
+    ("A = Genotype([¦('tanh', 0, 1)], [1])", "('tanh', 0, 1) where a pair", "literals alone"),
+    ("A = Genotype([¦('tanh', 0.5)], [1])", "where a pair", "literals alone"),
+    ("A = Genotype([¦('tanh', False)], [1])", "where a pair", "literals alone"),
+    ("A = Genotype([¦('tanh', k)], [1])", "('tanh', k) is no literal", "literals alone"),
+    ("A = Genotype(¦gene, [1])", "gene where a list of pairs should stand", "literals alone"),
+    ("A = Genotype(¦[('tanh', 0)] * 8, [1])", "where a list of pairs should stand", "literals alone"),
+    ("A = Genotype([('tanh', 0)], range(¦STEPS))", "STEPS is no literal", "literals alone"),
+    ("A = Genotype([('tanh', 0)], concat=¦set([1]))", "set([1]) where a list of numbers", "literals alone"),
+    ("A = Genotype([('tanh', 0)], [1], ¦[2])", "a genotype has two fields", "write NAME"),
+    ("A = Genotype([('tanh', 0)], [1], concat=¦[1])", "concat is given twice", "remove"),
+    ("A = Genotype([('tanh', 0)], concatt=¦[1])", "unknown field 'concatt'", "did you mean 'concat'?"),
+    ("A = Genotype(**¦{'concat': [1]})", "unknown field '**'", "write NAME"),
+    ("A = Genotype(normal=¦[('sep_conv_3x3', 1)], normal_concat=range(2, 6))", "convolutional network", "recurrent ones"),
+    ("A = ¦Genotype([('tanh', 0)], [1])._replace(x=1)", "inside of another expression", "write NAME"),
+    ("A = [¦Genotype([('tanh', 0)], [1])]", "inside of another expression", "write NAME"),
     ("¦A = B = Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
     ("¦A += Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
-    ("A = [¦Genotype([('tanh', 0)], [1])]", "inside of another expression", "write NAME"),
+    ("¦a.A = Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
     ("A = Genotype([('tanh', 0)], [1])\n¦A = Genotype([('relu', 0)], [1])", "'A' is assigned twice", "rename"),
-    ("A = Genotype¦([('tanh', 0)], [1]", "'(' is not closed", "is the file whole?"),
-    ("A = Genotype([('tanh', 0)¦), [1])", "')' closes nothing", "is this a Python file?"),
-    ("A = Genotype([(¦'tanh, 0)], [1])", "a string does not end", "is this a Python file?"),
-    ('¦"""Genotype(\n', "a string does not end", "is this a Python file?"),
-    ("A = Genotype(" + "(" * 99_999 + "¦(", "'(' is not closed", "is the file whole?"),
-    (f"A = Genotype([('tanh', 0)], list(¦{'list(' * 50_000}range(1, 2){')' * 50_001})", "'list' where range(1, 9) should stand", "write NAME"),
-    (f"A = Genotype([[¦{'[' * 50_000}{']' * 50_002}, [1])", "'[' where a function in quotes", "(tanh, relu"),
-    (f"x = {'-' * 200_000}1\nA = 1", "holds no genotype", "write NAME"),
-    (f"A = Genotype([('tanh', ¦{'9' * 100_000})], [1])", "where a whole number should stand", "in digits"),
+    ("A = ¦Genotype([('tanh', 0)], [1]", "this Genotype( is not closed", "write NAME"),
+    ("A = Genotype([('tanh', 0)¦), [1])", "this is not Python: ", "write NAME"),
+    ("A = Genotype([(¦'tanh, 0)], [1])", "this is not Python: unterminated string", "write NAME"),
+    ('"""¦Genotype(\n', "this Genotype( is not closed", "write NAME"),
+    ("A = ¦Genotype(" + "(" * 99_999, "this Genotype( is not closed", "write NAME"),
+    ("A = Genotype([('tanh', 0)], ¦list(list(range(1, 2))))", "where a list of numbers", "literals alone"),
+    (f"A = Genotype([[{'[' * 50_000}{']' * 50_002}, [1])", "", "write NAME"),
+    (f"A = ¦Genotype({'-' * 60_000}1)", "this is not Python", "write NAME"),
+    (f"A = Genotype([({'-' * 150}1, 0)], [1])", "is no literal", "literals alone"),
+    (f"x = {'-' * 200_000}1\nA = 1", "this is not Python", "write NAME"),
+    (f"A = Genotype([('tanh', {'9' * 10_000})], [1])", "this is not Python", "write NAME"),
+    (f"A = ¦Genotype([('tanh', {'9' * 100_000})], [1])", "this Genotype( is not closed within 64 KiB", "write NAME"),
     (f"¦A = Genotype({[('tanh', k) for k in range(40)]}, [40])", "more than 100 nodes feed one another", "a smaller genotype"),
     (f"¦A = Genotype({[('tanh', 0)] * 200}, range(1, 201))", "more than 1,000 nodes", "a smaller genotype"),
-    (f"A = Genotype({[('tanh', 0)] * 2000}, [1])", "more than 1,000 nodes", "a cell has"),
-    (f"A = Genotype([('tanh', 0)], {[1] * 2000})", "more than 1,000 numbers", "a cell has"),
+    (f"A = Genotype(¦{[('tanh', 0)] * 2000}, [1])", "more than 1,000 values", "a cell has"),
+    (f"A = Genotype([('tanh', 0)], ¦{[1] * 2000})", "more than 1,000 values", "a cell has"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "message", "remedy"), RECIPES, ids=[row[1][:40] for row in RECIPES])
 def test_recipes(tmp_path: Path, text: str, message: str, remedy: str) -> None:
-    refuse_row(tmp_path / "bad.json", text.replace("@", NODE), message, remedy)
+    text, message = text.replace("@", NODE), message.replace("A", "the recipe → node 'a'", message[0] == "A")
+    refuse_row(tmp_path / "bad.json", text, message, remedy)
 
 
 @pytest.mark.parametrize(("text", "message", "remedy"), GENOTYPES, ids=[row[1][:40] for row in GENOTYPES])
@@ -158,7 +165,7 @@ def refuse_row(path: Path, text: str, message: str, remedy: str) -> None:
 
 def test_errors_in_the_recipe_of_a_log(tmp_path: Path) -> None:
     error = refuse_text(tmp_path, '{"status": "OK",\n"recepie": "{\\"a\\": 3}"}', "log.json")
-    assert str(error).startswith(f"{tmp_path / 'log.json'} (recepie):1:7: the recipe: node 'a' is a number")
+    assert str(error).startswith(f"{tmp_path / 'log.json'} (recepie): the recipe → node 'a': a number")
 
 
 def chain(length: int) -> dict[str, object]:
@@ -181,7 +188,7 @@ def chain(length: int) -> dict[str, object]:
         ([[]] * MAX_CELLS, "recipe 0: a list where an object"),
         ([1] * (MAX_CELLS + 1), "a list of more than 20,000"),
         ({"h_new_0": {"op": "linear", "input": ["h_new_0"]}} | {f"n{k}": {"op": "linear", "input": ["x"] * 300} for k in range(900)}, "the nodes depend on themselves"),
-        ({"h_new_0": {"op": "linear", "input": [f"a{k}" * 3_000 for k in range(900)]}}, "which is not there"),
+        ({"h_new_0": {"op": "linear", "input": [f"a{k}" * 3_000 for k in range(900)]}}, "there is no 'a0a0"),
         ({f"h_new_{k}": {"op": "linear", "input": ["x"]} for k in range(0, 1_600, 2)}, "there is no node 'h_new_1'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -195,7 +202,7 @@ def test_a_million_nodes(tmp_path: Path) -> None:
     some = "{" + ",".join(f'"{k:x}":{node}' for k in range(400_000)) + "}"
     assert "more than 1,000 keys" in refuse_text(tmp_path, some, "some.json").message
     more = "{" + ",".join(f'"{k:x}":{node}' for k in range(1_000_000)) + "}"
-    assert "is larger than 16 MiB" in refuse_text(tmp_path, more, "more.json").message
+    assert "is longer than 16 MiB" in refuse_text(tmp_path, more, "more.json").message
 
 
 @pytest.mark.parametrize(
@@ -204,10 +211,18 @@ def test_a_million_nodes(tmp_path: Path) -> None:
         ("spaces.json", "[" + " " * (MAX_BYTES - 1)),
         ("quotes.json", '["' + "\\\\" * (MAX_BYTES // 2 - 1)),
         ("digits.json", "[" + "1" * (MAX_BYTES - 2)),
-        ("marks.py", ";" * (2**20)),
-        ("names.py", "a;" * (2**18)),
-        ("quotes.py", "'''" + "\\\\''" * (2**18)),
+        ("marks.py", ";" * (2**18)),
+        ("lists.json", "[" + "[]," * (MAX_BYTES // 3 - 2) + "[]]"),
+        ("objects.json", "[" + "{}," * (MAX_BYTES // 3 - 2) + "{}]"),
+        ("escapes.json", '["' + "\\u0041" * (MAX_BYTES // 6 - 2) + '"]'),
+        ("names.py", "a;" * (2**17)),
+        ("names_assigned.py", "a=" * (2**17 - 1) + "1"),
+        ("attributes.py", "a" + ".b" * (2**17 - 1)),
+        ("quotes.py", "'''" + "\\\\''" * (2**16)),
         ("brackets.py", "()" * 2**17),
+        ("calls.py", "Genotype(" * (2**18 // 9)),
+        ("calls.log", "Genotype(" * 20_000 + "(" * 2**20),
+        ("calls_nested.log", ("Genotype(" + "(" * 700 + ")" * 700) * 10_000),
     ],
 )
 def test_the_largest_files_end(tmp_path: Path, name: str, text: str) -> None:
@@ -249,11 +264,11 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "wide.json").write_bytes(("{" + NODE + "}").encode("utf-16"))
     (tmp_path / "a.cell").write_text("cell a(x; h)\nh' = tanh[x, h]\n")
     for name, message in [
-        ("pipe.json", "is not a file"), ("", "is not a file"), ("empty.json", "is empty"), ("wide.json", "is not UTF-8"),
+        ("pipe.json", "is not a regular file"), ("", "is a directory"), ("empty.json", "is empty"), ("wide.json", "is not UTF-8"),
         ("a.cell", "is a cell already"), ("missing.json", "there is no file"), ("a\0b", "cannot read"),
     ]:  # fmt: skip
         assert message in refuse(tmp_path / name).message
-    assert "is not a file" in refuse(Path("/dev/zero")).message
+    assert "is not a regular file" in refuse(Path("/dev/zero")).message
 
 
 def of(words: list[str]) -> "st.SearchStrategy[str]":

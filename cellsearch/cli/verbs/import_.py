@@ -18,14 +18,14 @@ SHOWN = 20  # refused recipes or genotypes that are printed in full
 
 def run_import(args: argparse.Namespace, terminal: Terminal) -> int:
     """Prints all cells of the file, or writes each into a file of its own and names it. Then reports what is
-    refused; the exit code is 1 where nothing is imported."""
+    refused; the exit code is 1 where anything is."""
     found = importers.read_each(args.file)
     if not found.cells and len(found.refused) == 1:
         raise found.refused[0]
     if found.cells:
         _import(args, terminal, found)
     _report(terminal, found)
-    return 0 if found.cells else 1
+    return 1 if found.refused else 0
 
 
 def _import(args: argparse.Namespace, terminal: Terminal, found: importers.Found) -> None:

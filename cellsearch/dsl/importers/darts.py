@@ -12,7 +12,7 @@ leaves it out of every genotype that it derives, and its evaluation has no such 
 
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.importers.genotype import FORM, FUNCTIONS, Genotype, genotypes, logged
-from cellsearch.dsl.importers.source import Found, Names, Source, kept, listed
+from cellsearch.dsl.importers.source import Found, Names, Source, listed
 from cellsearch.dsl.limits import MAX_NODES
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State, ancestors
 from cellsearch.errors import CellError, ForeignError, printable
@@ -25,7 +25,7 @@ def cells(source: Source, log: bool = False) -> Found:
     refused: list[ForeignError] = []
     for genotype in logged(source) if log else genotypes(source):
         if isinstance(genotype, ForeignError):
-            refused.append(kept(genotype))
+            refused.append(genotype)
             continue
         name = names.fresh((genotype.name or source.stem).lower(), "cell")
         try:
@@ -33,7 +33,7 @@ def cells(source: Source, log: bool = False) -> Found:
         except CellError as error:
             remedy = "a smaller genotype can be read"
             message = f"this is no cell: {error}"
-            refused.append(kept(source.error(message, genotype.start, genotype.end, remedy)))
+            refused.append(source.error(message, genotype.start, genotype.end, remedy))
     if not found and not refused:
         raise ForeignError(f"{printable(source.file)} holds no genotype in literal form", remedy=FORM)
     return Found(tuple(found), tuple(refused))

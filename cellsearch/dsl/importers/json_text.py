@@ -1,164 +1,100 @@
-"""JSON in which every value knows its place: a text in, a tree of `Value` or a ForeignError out.
+"""JSON of another program, read by Python's own parser: a text in, an `Item` out, or a ForeignError.
 
-It reads what Python's json module writes (NaN and Infinity are numbers). A key that stands twice in one
-object is an error, and depth and lengths have limits, so that any text is read or refused in bounded time.
+NaN and Infinity are numbers, as Python's json module writes them. A key that stands twice in one object is an
+error where that object is read, and so is an object or a list with more entries than any recipe has.
 """
 
 import json
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from cellsearch.dsl.importers.source import MAX_CELLS, Source, quoted
 from cellsearch.dsl.limits import MAX_NODES
-from cellsearch.errors import ForeignError
+from cellsearch.errors import ForeignError, printable
 
-MAX_DEPTH = 16
-
-_SPACE = re.compile(r"[ \t\n]*+")
-_TOKEN = re.compile(
-    r"""(?P<mark>   [{}\[\]:,])
-      | (?P<string> "[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+")
-      | (?P<number> -?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?(?![\w.]))
-      | (?P<word>   -?[A-Za-z]++(?!\w))""",
-    re.VERBOSE | re.ASCII,
-)
-_WORDS: dict[str, bool | float | None] = {
-    "true": True, "false": False, "null": None,
-    "NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf"),
-}  # fmt: skip
 _KINDS = {str: "a text", dict: "an object", list: "a list", bool: "true or false", float: "a number"}
 
-Content = str | float | bool | list["Value"] | dict[str, "Value"] | None
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """An object with a key that stands twice in it."""
+
+    key: str
 
 
-class Value(NamedTuple):
-    """A value, where it begins and ends in the text, and where its key does, if it has one."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A value, and the path to it that messages show: recipe 3 → node 'i' → input[1]."""
 
-    content: Content
-    start: int
-    end: int
-    key: tuple[int, int] = (0, 0)
+    source: Source
+    value: object
+    path: tuple[str, ...] = ()
 
-    @property
-    def kind(self) -> str:
-        """What it is, for messages."""
-        return _KINDS.get(type(self.content), "null")
+    def error(self, message: str, remedy: str) -> ForeignError:
+        where = ": ".join([printable(self.source.file), *filter(None, [" → ".join(self.path)])])
+        return ForeignError(f"{where}: {message}", remedy=remedy)
+
+    def at(self, step: str, value: object) -> "Item":
+        """A value within this one."""
+        return Item(self.source, value, (*self.path, step))
+
+    def unlike(self, wanted: str, remedy: str) -> ForeignError:
+        """The error that something else should stand here."""
+        kind = _KINDS.get(type(self.value), "null")
+        if isinstance(self.value, _Repeated):
+            kind, remedy = f"an object with the key {quoted(self.value.key)} twice", "remove or rename one"
+        return self.error(f"{kind} where {wanted} should stand", remedy)
+
+    def entries(self, wanted: str, remedy: str) -> dict[str, object]:
+        """The entries of an object."""
+        if not isinstance(self.value, dict):
+            raise self.unlike(wanted, remedy)
+        if len(self.value) > MAX_NODES:
+            raise self.error(f"an object with more than {MAX_NODES:,} keys", "a cell has fewer nodes")
+        return self.value
+
+    def values(self, wanted: str, remedy: str) -> list[object]:
+        """The values of a list."""
+        if not isinstance(self.value, list):
+            raise self.unlike(wanted, remedy)
+        if len(self.value) > MAX_CELLS:
+            raise self.error(f"a list of more than {MAX_CELLS:,}", "split it into several files")
+        return self.value
 
 
-def parse(source: Source) -> Value:
+def parse(source: Source) -> Item:
     """The one value in the text."""
-    reader = _Reader(source)
-    value = reader.value(0)
-    if reader.text:
-        raise reader.unexpected("nothing more", "a file holds one recipe, or a list of them: [{...}, {...}]")
-    return value
+    try:
+        value = json.loads(source.text, object_pairs_hook=_object, parse_int=float)
+    except json.JSONDecodeError as error:
+        problem = re.sub(r"( starting)? at$|:? ?$", "", error.msg)
+        message = f"this is not JSON: {problem[:1].lower()}{problem[1:]}"
+        raise source.error(message, error.pos, error.pos + 1, _remedy(source.text, error)) from None
+    except (RecursionError, MemoryError):
+        message = "its objects and lists stand too deep in one another"
+        raise Item(source, None).error(message, "is this a recipe?") from None
+    return Item(source, value)
 
 
-class _Reader:
-    """The text, token by token: `kind` and `text` of the next one ("" at the end), and where it stands."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.kind, self.text, self.start, self.end = "", "", 0, 0
-        self._advance()
-
-    def _advance(self) -> None:
-        space = _SPACE.match(self.source.text, self.end)
-        assert space is not None
-        self.start = space.end()
-        match = _TOKEN.match(self.source.text, self.start)
-        if match is None:
-            self.kind, self.text, self.end = "", self.source.text[self.start : self.start + 1], self.start + 1
-        else:
-            assert match.lastgroup is not None
-            self.kind, self.text, self.end = match.lastgroup, match[0], match.end()
-
-    def value(self, depth: int, key: tuple[int, int] = (0, 0)) -> Value:
-        """The value that comes next, in `depth` others. Recursion is as deep as MAX_DEPTH allows."""
-        start, end, content = self.start, self.end, self._content(depth)
-        return Value(content, start, end, key)
-
-    def _content(self, depth: int) -> Content:
-        if self.text in ("{", "["):
-            if depth == MAX_DEPTH:
-                raise self._error(
-                    f"more than {MAX_DEPTH} objects and lists in one another", "is this a recipe?"
-                )
-            return self._object(depth + 1) if self.text == "{" else self._list(depth + 1)
-        content: Content
-        if self.kind == "string":
-            content = self._string()
-        elif self.kind == "number":
-            content = float(self.text)
-        elif self.text in _WORDS:
-            content = _WORDS[self.text]
-        else:
-            raise self.unexpected("a value")
-        self._advance()
-        return content
-
-    def _object(self, depth: int) -> dict[str, Value]:
-        self._advance()
-        found: dict[str, Value] = {}
-        while self.text != "}":
-            if found:
-                self._pass(",", "',' or '}'")
-            if self.kind != "string":
-                raise self.unexpected('a key in "quotes"')
-            name, place = self._string(), (self.start, self.end)
-            if name in found:
-                raise self._error(
-                    f"the key {quoted(name)} stands twice in one object", "remove or rename one"
-                )
-            if len(found) == MAX_NODES:
-                raise self._error(
-                    f"an object with more than {MAX_NODES:,} keys", "a cell has at most as many nodes"
-                )
-            self._advance()
-            self._pass(":", "':'")
-            found[name] = self.value(depth, place)
-        self._advance()
+def _object(pairs: list[tuple[str, object]]) -> object:
+    found = dict(pairs)
+    if len(found) == len(pairs):
         return found
+    for key, _ in pairs:
+        if key not in found:
+            break
+        del found[key]
+    return _Repeated(key)
 
-    def _list(self, depth: int) -> list[Value]:
-        self._advance()
-        found: list[Value] = []
-        while self.text != "]":
-            if found:
-                self._pass(",", "',' or ']'")
-            if len(found) == MAX_CELLS:
-                raise self._error(f"a list of more than {MAX_CELLS:,}", "split it into several files")
-            found.append(self.value(depth))
-        self._advance()
-        return found
 
-    def _pass(self, mark: str, wanted: str) -> None:
-        if self.text != mark:
-            raise self.unexpected(wanted)
-        self._advance()
-
-    def _string(self) -> str:
-        try:
-            text = json.loads(self.text)
-        except json.JSONDecodeError as error:
-            at = self.start + error.pos
-            raise self.source.error(
-                "not an escape of JSON", at, at + 1, "write \\\\ for a backslash"
-            ) from None
-        assert isinstance(text, str)
-        return text
-
-    def _error(self, message: str, remedy: str) -> ForeignError:
-        return self.source.error(message, self.start, self.end, remedy)
-
-    def unexpected(self, wanted: str, remedy: str = "") -> ForeignError:
-        """An error that says what should have come next."""
-        if not self.text:
-            return self._error(f"the text ends where {wanted} should follow", remedy or "is the file whole?")
-        if self.text == '"':
-            return self._error("a text in quotes does not end on its line", 'put a " behind it')
-        if self.text in ("'", "/", "#"):
-            remedy = "JSON has double quotes and no comments"
-        elif self.text in ("}", "]"):
-            remedy = "remove the comma before it, or add what is missing"
-        return self._error(f"{quoted(self.text)} where {wanted} should stand", remedy or "is this JSON?")
+def _remedy(text: str, error: json.JSONDecodeError) -> str:
+    sign = text[error.pos : error.pos + 1]
+    if error.msg.startswith("Extra data"):
+        return "a file holds one recipe, or a list of them: [{...}, {...}]"
+    if not sign or error.msg.startswith("Unterminated"):
+        return "is the file whole?"
+    if sign in "'/#":
+        return "JSON has double quotes and no comments"
+    if sign in "}]" or "trailing comma" in error.msg:
+        return "remove the comma before it, or add what is missing"
+    return "is this JSON?"

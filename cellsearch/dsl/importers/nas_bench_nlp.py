@@ -19,18 +19,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.importers.json_text import parse
+from cellsearch.dsl.importers.json_text import Item, parse
 from cellsearch.dsl.importers.recipe import (
     ACTIVATIONS,
     FOLDS,
     NODE_FORM,
-    Recipe,
     Step,
     in_order,
     states_of,
     steps_of,
 )
-from cellsearch.dsl.importers.source import Found, Names, Source, brackets, kept, listed
+from cellsearch.dsl.importers.source import Found, Names, Source, brackets, listed
 from cellsearch.dsl.limits import MAX_NODES, check_name
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, Node, State
 from cellsearch.dsl.rewriting.reach import dead_states, without_dead
@@ -49,30 +48,27 @@ def cells(source: Source) -> Found:
         try:
             found.append(_cell(recipe, name, about))
         except ForeignError as error:
-            refused.append(kept(error))
+            refused.append(error)
     return Found(tuple(found), tuple(refused))
 
 
-def _recipes(source: Source) -> Iterator[tuple[Recipe, str, str]]:
+def _recipes(source: Source) -> Iterator[tuple[Item, str, str]]:
     """Each recipe, the name of its cell, and the beginning of the description."""
-    value = parse(source)
-    if isinstance(value.content, dict) and LOG_KEY in value.content:
-        inside = value.content[LOG_KEY].content
-        if isinstance(inside, str):
-            source = Source(f"{source.file} ({LOG_KEY})", inside)
-            value = parse(source)
-    if isinstance(value.content, dict):
-        yield Recipe(source, value, "the recipe"), source.stem, f"A recipe of NAS-Bench-NLP, {source.title}"
+    whole = parse(source)
+    if isinstance(whole.value, dict) and isinstance(inside := whole.value.get(LOG_KEY), str):
+        whole = parse(Source(f"{source.file} ({LOG_KEY})", inside))
+    if not isinstance(whole.value, list):
+        recipe = Item(whole.source, whole.value, ("the recipe",))
+        yield recipe, source.stem, f"A recipe of NAS-Bench-NLP, {source.title}"
         return
-    if not isinstance(value.content, list) or not value.content:
-        what = "an empty list" if value.content == [] else value.kind
-        raise source.error(f"{what} where recipes should stand", value.start, value.end, NODE_FORM)
-    for k, item in enumerate(value.content):
+    if not whole.value:
+        raise whole.error("an empty list where recipes should stand", NODE_FORM)
+    for k, value in enumerate(whole.values("recipes", NODE_FORM)):
         about = f"Recipe {k} of NAS-Bench-NLP in {source.title}"
-        yield Recipe(source, item, f"recipe {k}"), f"{source.stem[:40]}_{k}", about
+        yield whole.at(f"recipe {k}", value), f"{source.stem[:40]}_{k}", about
 
 
-def _cell(recipe: Recipe, name: str, about: str) -> Cell:
+def _cell(recipe: Item, name: str, about: str) -> Cell:
     steps = steps_of(recipe)
     count = states_of(recipe, steps)
     alive = _alive(steps, count)
@@ -98,9 +94,7 @@ def _cell(recipe: Recipe, name: str, about: str) -> Cell:
         cell = replace(cell, description="\n".join(notes))
         weights(cell)
     except CellError as error:
-        raise recipe.error(
-            f"this is no cell: {error}", recipe.value, "a smaller recipe can be read"
-        ) from None
+        raise recipe.error(f"this is no cell: {error}", "a smaller recipe can be read") from None
     return cell
 
 
@@ -136,7 +130,7 @@ def _labels(
 
 
 def _graph(
-    recipe: Recipe, steps: dict[str, Step], live: list[str], labels: dict[str, str], states: list[State]
+    recipe: Item, steps: dict[str, Step], live: list[str], labels: dict[str, str], states: list[State]
 ) -> tuple[list[Node], list[str], dict[str, int]]:
     """The nodes of the cell, their labels, and which of them each name of the recipe means."""
     nodes: list[Node] = [Input("x", "x"), *(Input("state", state.name) for state in states)]
@@ -144,9 +138,7 @@ def _graph(
 
     def put(node: Node) -> int:
         if len(nodes) == MAX_NODES:
-            raise recipe.error(
-                f"more than {MAX_NODES:,} operations", recipe.value, "a cell has at most as many"
-            )
+            raise recipe.error(f"more than {MAX_NODES:,} operations", "a cell has at most as many")
         nodes.append(node)
         return len(nodes) - 1
 

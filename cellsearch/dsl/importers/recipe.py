@@ -1,18 +1,18 @@
-"""A recipe of NAS-Bench-NLP in its file, checked: every op known, every input there, no cycle.
+"""A recipe of NAS-Bench-NLP, checked: every op known, every input there, no cycle.
 
-In: a JSON value with places. Out: its nodes by name, how many states it has, and an order to compute the
-nodes in; or a ForeignError that names the node and shows its place.
+In: a JSON value with its path. Out: its nodes by name, how many states it has, and an order to compute the
+nodes in; or a ForeignError that names the node.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
-from cellsearch.dsl.importers.json_text import Value
-from cellsearch.dsl.importers.source import Source, listed, quoted
+from cellsearch.dsl.importers.json_text import Item
+from cellsearch.dsl.importers.source import listed, quoted
 from cellsearch.dsl.limits import MAX_NODES
-from cellsearch.errors import ForeignError, did_you_mean
+from cellsearch.errors import did_you_mean, nearest
 
 NODE_FORM = 'a node is written {"op": "linear", "input": ["x", "h_prev_0"]}'
 ACTIVATIONS = {"activation_tanh": "tanh", "activation_sigm": "sigmoid", "activation_leaky_relu": "leaky_relu"}
@@ -30,156 +30,104 @@ _NUMBERED = re.compile(r"h_(prev|new)_([0-9]+)\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node of a recipe, checked: its op, what it reads, and where it stands."""
+    """A node of a recipe, checked: its op, and what it reads."""
 
     op: str
     inputs: tuple[str, ...]
-    value: Value
+    item: Item
 
     @property
     def repeats(self) -> int:
         """How often a linear node reads the value that it reads most often; 1 for other nodes."""
         return max(Counter(self.inputs).values()) if self.op == "linear" else 1
 
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A recipe in its file, and how messages call it."""
-
-    source: Source
-    value: Value
-    called: str
-
-    def error(self, message: str, value: Value, remedy: str = "", *, at_key: bool = False) -> ForeignError:
-        """An error about a value of the recipe, or about the key of one."""
-        start, end = value.key if at_key else (value.start, value.end)
-        return self.source.error(f"{self.called}: {message}", start, end, remedy)
+    def input(self, k: int) -> Item:
+        """Where the k-th input stands."""
+        return self.item.at(f"input[{k}]", self.inputs[k])
 
 
-def steps_of(recipe: Recipe) -> dict[str, Step]:
+def steps_of(recipe: Item) -> dict[str, Step]:
     """The nodes, each right by itself and reading what is there."""
-    content = recipe.value.content
-    if not isinstance(content, dict):
-        raise recipe.error(
-            f"{recipe.value.kind} where an object of nodes should stand", recipe.value, NODE_FORM
-        )
     found: dict[str, Step] = {}
-    for key, value in content.items():
+    for key, value in recipe.entries("an object of nodes", NODE_FORM).items():
+        item = recipe.at(f"node {quoted(key)}", value)
         numbered = _NUMBERED.match(key)
         if key == "x" or (numbered and numbered[1] == "prev"):
-            raise recipe.error(
-                f"{quoted(key)} is an input and no node", value, "give the node another name", at_key=True
-            )
+            raise item.error("this is the name of an input", "give the node another name")
         if numbered and numbered[2] != "0" and numbered[2].startswith("0"):
             plain = f"h_new_{numbered[2].lstrip('0') or '0'}"
-            raise recipe.error(f"{quoted(key)} has a leading zero", value, f"write {plain[:64]}", at_key=True)
-        found[key] = _step(recipe, key, value)
-    for key, step in found.items():
-        for name, item in zip(step.inputs, _items(step), strict=True):
+            raise item.error("its number has a leading zero", f"write {plain[:64]}")
+        found[key] = _step(item)
+    for step in found.values():
+        for k, name in enumerate(step.inputs):
             numbered = _NUMBERED.match(name)
             if name != "x" and name not in found and not (numbered and numbered[1] == "prev"):
                 hint = did_you_mean(name, [*found, "x", "h_prev_0"]) or "add it, or name one that is there"
-                raise recipe.error(f"node {quoted(key)} reads {quoted(name)}, which is not there", item, hint)
+                raise step.input(k).error(f"there is no {quoted(name)}", hint)
     return found
 
 
-def _step(recipe: Recipe, key: str, value: Value) -> Step:
-    node = f"node {quoted(key)}"
-    if not isinstance(value.content, dict):
-        raise recipe.error(f"{node} is {value.kind}", value, NODE_FORM)
-    for word, part in value.content.items():
+def _step(item: Item) -> Step:
+    words = item.entries("a node", NODE_FORM)
+    for word in words:
         if word not in ("op", "input"):
             hint = did_you_mean(word, ("op", "input"))
-            raise recipe.error(
-                f"{node} has the unknown key {quoted(word)}", part, hint + NODE_FORM, at_key=True
-            )
+            raise item.error(f"unknown key {quoted(word)}", hint + NODE_FORM)
     for word in ("op", "input"):
-        if word not in value.content:
-            raise recipe.error(f"{node} has no {word!r}", value, NODE_FORM)
-    op, given = value.content["op"], value.content["input"]
-    if not isinstance(op.content, str) or op.content not in ARITY:
-        known = f"({', '.join(ARITY)})"
-        if not isinstance(op.content, str):
-            raise recipe.error(f"{node} has {op.kind} as its op", op, f"an op is a name in quotes {known}")
-        raise recipe.error(
-            f"{node} has the unknown op {quoted(op.content)}", op, did_you_mean(op.content, ARITY) + known
-        )
-    if not isinstance(given.content, list):
-        raise recipe.error(
-            f"{node} has {given.kind} as its input", given, f"the input is a list: {NODE_FORM}"
-        )
+        if word not in words:
+            raise item.error(f"there is no {word!r}", NODE_FORM)
+    op = item.at("op", words["op"])
+    if not isinstance(op.value, str):
+        raise op.unlike("an op", f"an op is a name in quotes ({', '.join(ARITY)})")
+    if op.value not in ARITY:
+        raise op.error(f"unknown op {quoted(op.value)}", nearest(op.value, ARITY))
     inputs = []
-    for item in given.content:
-        if not isinstance(item.content, str):
-            raise recipe.error(
-                f"{node} has {item.kind} among its inputs", item, "an input is a name in quotes"
-            )
-        inputs.append(item.content)
-    least, most = ARITY[op.content]
+    given = item.at("input", words["input"])
+    for k, name in enumerate(given.values("a list", f"the input is a list: {NODE_FORM}")):
+        if not isinstance(name, str):
+            raise item.at(f"input[{k}]", name).unlike("an input", "an input is a name in quotes")
+        inputs.append(name)
+    least, most = ARITY[op.value]
     if not least <= len(inputs) <= most:
         takes = f"{least} or more" if most == MAX_NODES else f"{least}"
         takes = f"at most {most:,}" if len(inputs) > MAX_NODES else takes
-        counts = f"{op.content} takes {takes}, and {len(inputs):,} are given"
-        raise recipe.error(f"{node} has a wrong number of inputs", given, counts)
-    return Step(op.content, tuple(inputs), value)
+        raise given.error("a wrong number of inputs", f"{op.value} takes {takes}, not {len(inputs):,}")
+    return Step(op.value, tuple(inputs), item)
 
 
-def _items(step: Step) -> list[Value]:
-    """The inputs of a node where they stand."""
-    assert isinstance(step.value.content, dict)
-    items = step.value.content["input"].content
-    assert isinstance(items, list)
-    return items
-
-
-def states_of(recipe: Recipe, steps: dict[str, Step]) -> int:
+def states_of(recipe: Item, steps: dict[str, Step]) -> int:
     """How many states the recipe has: h_new_0, h_new_1, … without a gap, and no other one is read."""
     new = {key for key in steps if (match := _NUMBERED.match(key)) and match[1] == "new"}
     for k in range(max(1, len(new))):
         if f"h_new_{k}" not in new:
             have = f"there is {listed(sorted(new))}; " if new else ""
-            raise recipe.error(
-                f"there is no node 'h_new_{k}'", recipe.value, f"{have}new values are h_new_0, h_new_1, …"
-            )
-    for key, step in steps.items():
-        for name, item in zip(step.inputs, _items(step), strict=True):
+            raise recipe.error(f"there is no node 'h_new_{k}'", f"{have}new values are h_new_0, h_new_1, …")
+    for step in steps.values():
+        for k, name in enumerate(step.inputs):
             match = _NUMBERED.match(name)
             if match and match[1] == "prev" and f"h_new_{match[2]}" not in new:
-                raise recipe.error(
-                    f"node {quoted(key)} reads {quoted(name)}, and there is no {quoted(f'h_new_{match[2]}')}",
-                    item,
-                    "every state needs a new value",
-                )
+                missing = f"{quoted(name)} is read, and there is no {quoted(f'h_new_{match[2]}')}"
+                raise step.input(k).error(missing, "every state needs a new value")
     return len(new)
 
 
-def in_order(recipe: Recipe, steps: dict[str, Step]) -> list[str]:
+def in_order(recipe: Item, steps: dict[str, Step]) -> list[str]:
     """The nodes in an order in which each reads earlier ones, as near to the file's as can be."""
+    reads = {key: [name for name in step.inputs if name in steps] for key, step in steps.items()}
+    try:
+        TopologicalSorter(reads).prepare()
+    except CycleError as error:
+        ring = error.args[1][::-1]
+        short = ring if len(ring) <= 8 else [*ring[:4], "…", *ring[-3:]]
+        message = f"the nodes depend on themselves: {' reads '.join(map(quoted, short))}"
+        raise recipe.error(message, "the value of the last step is h_prev_0, h_prev_1, …") from None
     order: dict[str, None] = {}
-    for root in steps:
-        path: dict[str, Iterator[tuple[str, Value]]] = {}
-        waiting = [root] if root not in order else []
-        while waiting:
-            key = waiting[-1]
-            if key not in path:
-                path[key] = zip(steps[key].inputs, _items(steps[key]), strict=True)
-            for name, item in path[key]:
-                if name in path:
-                    ring = [*list(path)[list(path).index(name) :], name]
-                    raise recipe.error(
-                        f"the nodes depend on themselves: {' reads '.join(quoted(n) for n in _short(ring))}",
-                        item,
-                        "the value of the last step is h_prev_0, h_prev_1, …",
-                    )
-                if name in steps and name not in order:
-                    waiting.append(name)
-                    break
-            else:
-                order[key] = None
-                del path[key]
-                waiting.pop()
+    waiting = [*reversed(steps)]
+    while waiting:
+        key = waiting.pop()
+        missing = [name for name in reads[key] if name not in order]
+        if missing and key not in order:
+            waiting += [key, *reversed(missing)]
+        else:
+            order[key] = None
     return list(order)
-
-
-def _short(ring: list[str]) -> list[str]:
-    return ring if len(ring) <= 8 else [*ring[:4], "…", *ring[-3:]]

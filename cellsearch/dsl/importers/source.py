@@ -13,14 +13,14 @@ from cellsearch.dsl.limits import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
 MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
-MAX_BYTES_OF_PYTHON = 2**20
+MAX_BYTES_OF_PYTHON = 2**18  # its syntax tree takes about a thousand times as much memory
 MAX_CELLS = 20_000
 
 PYTHON, JSON = ".py", ".json"
 _PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
 _FEW = 8  # names that a note lists
-_LINE = 1_000  # characters of its line that a kept error keeps
+_LINE = 1_000  # characters of its line that an error keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,6 @@ class Found:
 
     cells: tuple[Cell, ...]
     refused: tuple[ForeignError, ...]
-
-
-def kept(error: ForeignError) -> ForeignError:
-    """An error to keep: its message is made, so the line goes, which may be the whole file."""
-    if error.place is not None:
-        error.place = replace(error.place, text=error.place.text[:_LINE])
-    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,60 +50,49 @@ class Source:
 
     def error(self, message: str, start: int, end: int, remedy: str = "") -> ForeignError:
         """An error about the characters from `start` to `end`."""
-        begins = _lines(self.text)
+        begins = lines(self.text)
         number = bisect_right(begins, start)
         line = begins[number - 1]
         text = self.text[line : begins[number] - 1 if number < len(begins) else None]
         length = max(1, min(end - start, line + len(text) - start))
         place = Place(self.file, number, start - line + 1, text, length)
-        return ForeignError(message, place, remedy)
+        found = ForeignError(message, place, remedy)
+        found.place = replace(place, text=text[:_LINE])  # of many errors in one long line, each keeps a part
+        return found
 
 
 @lru_cache(maxsize=2)
-def _lines(text: str) -> list[int]:
+def lines(text: str) -> list[int]:
     """Where the lines of a text begin. A file of thousands of recipes can have as many errors."""
     return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 def open_source(path: Path) -> Source:
-    """The text in a file. ForeignError unless it is a regular one, UTF-8, up to 16 MiB (1 MiB of Python)."""
-    shown = printable(str(path))
-    most = MAX_BYTES_OF_PYTHON if path.suffix.lower() == PYTHON else MAX_BYTES
-    try:
-        data = files.read(path, most)
-    except files.NotRegularError:
-        raise ForeignError(f"{shown} is not a file", remedy="name a .json or .py file") from None
-    except FileNotFoundError:
-        raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
-    except (OSError, ValueError) as error:
-        raise ForeignError(
-            f"cannot read {shown}: {files.reason(error)}", remedy="name a file that can be read"
-        ) from None
-    _refuse(path, data, most, shown)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ForeignError(
-            f"{shown} is not UTF-8 (byte 0x{data[error.start]:02X} at offset {error.start:,})",
-            remedy="save it as UTF-8",
-        ) from None
-    return Source(str(path), text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _refuse(path: Path, data: bytes, most: int, shown: str) -> None:
-    if path.suffix.lower() in _PICKLES or _PICKLED.match(data):
+    """The text in a file: a regular one, in UTF-8, up to 16 MiB (256 KiB of Python). Else a ForeignError."""
+    shown, suffix = printable(str(path)), path.suffix.lower()
+    if suffix in _PICKLES or _PICKLED.match(_beginning(path)):
         raise ForeignError(
             f"{shown} is a pickle or may hold one, and to read a pickle is to run the program in it: refused",
             remedy="write the recipe as JSON where it was made: json.dump(recipe, file)",
         )
-    if path.suffix.lower() == ".cell":
+    if suffix == ".cell":
         raise ForeignError(f"{shown} is a cell already", remedy=f"look at it: cellsearch show {shown}")
-    if len(data) > most:
-        raise ForeignError(
-            f"{shown} is larger than {most // 2**20} MiB", remedy="split it into several files"
-        )
-    if not data.strip():
+    most = MAX_BYTES_OF_PYTHON if suffix == PYTHON else MAX_BYTES
+    try:
+        text = files.read_text(path, most, ForeignError, "a recipe", ".json or .py file", "split the file")
+    except FileNotFoundError:
+        raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
+    if not text.strip("\ufeff \t\r\n"):
         raise ForeignError(f"{shown} is empty", remedy="is this the right file?")
+    return Source(str(path), text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with files.open_regular(path) as file:
+            return file.read(8)
+    except (OSError, ValueError, files.NotRegularError):
+        return b""  # `read_text` says why
 
 
 class Names:
