@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from cellsearch.cli.numbers import nearest
-from cellsearch.cli.table import VERBS, Verb
+from cellsearch.cli.verb import Verb
 from cellsearch.errors import UsageError, printable
 from cellsearch.version import version as own
 
@@ -67,7 +67,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
     debug: dict[str, Any] = {"action": "store_true", "help": "show a traceback with every error"}
     top = _Parser(
         "cellsearch", description=ABOUT, epilog=START, formatter_class=_formatter, allow_abbrev=False
@@ -76,14 +76,14 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         "--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python"
     )
     top.add_argument("--debug", default=False, **debug)
-    verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser)
+    words = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser)
     found = {}
-    for verb in VERBS:
-        parser = verbs.add_parser(
+    for verb in verbs:
+        parser = words.add_parser(
             verb.name, help=verb.about, description=_described(verb),
             epilog=_examples(verb), formatter_class=_formatter, allow_abbrev=False,
         )  # fmt: skip
-        verb.takes(parser)
+        verb.arguments(parser)
         parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
         found[verb.name] = parser
     return top, found
@@ -99,17 +99,17 @@ def _examples(verb: Verb) -> str:
     return "\n".join([f"example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)])
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: Sequence[str], verbs: Sequence[Verb]) -> argparse.Namespace:
     """The arguments; `verb` is "" where none is given, and help has been printed then. UsageError where they
     are wrong."""
-    top, verbs = _parser()
+    top, by_name = parsers(verbs)
     word = next((word for word in argv if not word.startswith("-")), None)
-    if word is not None and word not in verbs:
-        known = ", ".join(verbs)
-        raise UsageError(f"there is no verb '{printable(word, 40)}'\n{nearest(word, list(verbs))}({known})")
+    if word is not None and word not in by_name:
+        known = ", ".join(by_name)
+        raise UsageError(f"there is no verb '{printable(word, 40)}'\n{nearest(word, by_name)}({known})")
     args, rest = top.parse_known_args(argv)
     if rest:
-        parser = verbs[word] if word else top
+        parser = by_name[word] if word else top
         options = [option for action in parser._actions for option in action.option_strings]
         first = rest[0].partition("=")[0]
         what = "option" if first.startswith("-") else "argument"

@@ -4,15 +4,14 @@
 """
 
 import argparse
-import importlib
 import sys
 import traceback
 from collections.abc import Sequence
 
 from rich.text import Text
 
+from cellsearch.cli import table
 from cellsearch.cli.arguments import parse
-from cellsearch.cli.table import VERBS
 from cellsearch.cli.terminal import Terminal, hush, open_terminal
 from cellsearch.errors import CellsearchError, LocatedError, SpaceError, printable
 
@@ -20,7 +19,7 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; every error has been told when it returns."""
+    """Runs one command; every error has been reported when it returns."""
     words = list(sys.argv[1:] if argv is None else argv)
     terminal = open_terminal()
     try:
@@ -42,7 +41,7 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
     except CellsearchError as error:
         if debug:
             _trace(terminal)
-        terminal.tell(_told(error))
+        terminal.tell(_shown(error))
         return error.exit_code
     except BrokenPipeError:
         raise
@@ -52,40 +51,38 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
         if not error.filename:
             hush()  # what is left in the buffer would be tried, and complained about, once more at exit
         where = f"{printable(str(error.filename))}: " if error.filename else ""
-        terminal.tell(_told(CellsearchError(f"{where}{error.strerror or error}")))
+        terminal.tell(_shown(CellsearchError(f"{where}{error.strerror or error}")))
         return 1
     except Exception as error:
         if debug:
             _trace(terminal)
         said = printable(f"{type(error).__name__}: {error}", 400)
         again = "" if debug else "\ngive the command again with --debug and report what it says"
-        terminal.tell(_told(CellsearchError(f"{said}\nthis is a defect of cellsearch, not yours{again}")))
+        terminal.tell(_shown(CellsearchError(f"{said}\nthis is a defect of cellsearch, not yours{again}")))
         return 1
 
 
 def _run(words: Sequence[str], terminal: Terminal) -> int:
+    verbs = table.verbs()
     try:
-        args = parse(words)
+        args = parse(words, verbs)
     except SystemExit as end:  # --help and --version have printed
         return int(end.code or 0)
     if not args.verb:
         return 0
-    verb = next(verb for verb in VERBS if verb.name == args.verb)
-    module = importlib.import_module(f"cellsearch.cli.verbs.{verb.module}")
+    verb = next(verb for verb in verbs if verb.name == args.verb)
     try:
-        code = getattr(module, f"run_{verb.name}")(args, terminal)
+        return verb.run(args, terminal)
     except (
         ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
     ) as error:  # fmt: skip
         if found := _damaged(args):
             raise found from error
         raise
-    assert isinstance(code, int)
-    return code
 
 
 def _damaged(args: argparse.Namespace) -> CellsearchError | None:
-    """A defect, or a damaged database? Whoever reads what was recorded trusts it."""
+    """The damage of a database, where an error of the code that trusts its records comes from that."""
     if not hasattr(args, "storage"):
         return None
     from cellsearch.study import studies  # here: most verbs read no database
@@ -97,16 +94,16 @@ def _damaged(args: argparse.Namespace) -> CellsearchError | None:
         return error
 
 
-def _told(error: CellsearchError) -> Text:
+def _shown(error: CellsearchError) -> Text:
     """An error for a terminal: its first line stands out, or that of each error of a file."""
     if isinstance(error, SpaceError) and len(error.parts) > 1:
         count = Text(f"{len(error.parts)} errors", "bold")
-        return Text("\n\n").join([*(_told(part) for part in error.parts), count])
+        return Text("\n\n").join([*(_shown(part) for part in error.parts), count])
     first, _, rest = str(error).partition("\n")
     located = isinstance(error, LocatedError) and error.place is not None
-    told = Text() if located else Text().append("error: ", "bold red")
-    told.append(first, "bold")
-    return told.append(f"\n{rest}" if rest else "")
+    shown = Text() if located else Text().append("error: ", "bold red")
+    shown.append(first, "bold")
+    return shown.append(f"\n{rest}" if rest else "")
 
 
 def _trace(terminal: Terminal) -> None:

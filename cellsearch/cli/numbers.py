@@ -3,7 +3,7 @@ right."""
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cellsearch.errors import UsageError, did_you_mean, printable
 from cellsearch.report.formatting import read_duration
@@ -56,6 +56,18 @@ def words(known: Sequence[str]) -> Callable[[str], list[str]]:
     return read
 
 
+def one_of(known: Collection[str], kind: str) -> Callable[[str], str]:
+    """A reader of one of `known`, which are each a `kind`."""
+
+    def read(text: str) -> str:
+        if text not in known:
+            hint = f"{nearest(text, known)}({', '.join(known)})"
+            raise argparse.ArgumentTypeError(f"there is no {kind} '{printable(text, 40)}'\n{hint}")
+        return text
+
+    return read
+
+
 def device(text: str) -> str:
     """The name of a device."""
     if not _DEVICE.match(text):
@@ -77,6 +89,6 @@ def override(text: str) -> str:
     return text
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
+def nearest(word: str, known: Collection[str]) -> str:
     """`did_you_mean` for words of the command line, which are short."""
     return did_you_mean(word, known, cutoff=0.55)

@@ -3,17 +3,17 @@
 Verbs that train, listen or place workers are replaced: of them the words alone are read.
 """
 
-import importlib
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli.conftest import Run
 
-from cellsearch.cli.arguments import _parser
-from cellsearch.cli.table import VERBS
+from cellsearch.cli import table
+from cellsearch.cli.arguments import parsers
 from cellsearch.dsl import zoo
 from cellsearch.errors import RunError
 from cellsearch.study.space import source_of
@@ -31,7 +31,12 @@ READING = (
     "tasks",
     "spaces",
 )
-SEARCHING = ("api.run", "run_forecast", "run_replay", "agent.join")  # of the module of search and worker
+SEARCHING = (
+    "cellsearch.study.api.run",
+    "cellsearch.cli.actions.search.dry_run",
+    "cellsearch.cli.actions.search.replay",
+    "cellsearch.study.workers.agent.join",
+)
 WORDS = [
     "gru", "lstm", "mut1", "quick", "gates", "quik", "s", "s:1", "s:99", "s:m3", "nosuch:1", "cafe", "0123456789ab",
     "my.yaml", "bad.yaml", "my.cell", "bad.cell", "gone.cell", ".", "..", "/", "/dev/null", "results", "results/s/study.db",
@@ -69,28 +74,29 @@ def drawn(rng: np.random.Generator, options: dict[str, dict[str, bool]]) -> list
 def test_any_command_line_ends_cleanly(
     commands: int, seed: int, run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for verb in VERBS:
-        module = importlib.import_module(f"cellsearch.cli.verbs.{verb.module}")
-        if verb.name not in (*READING, "search", "worker"):
-            monkeypatch.setattr(module, f"run_{verb.name}", lambda args, terminal: 0)
+    verbs = tuple(
+        verb if verb.name in (*READING, "search", "worker") else replace(verb, run=lambda args, terminal: 0)
+        for verb in table.verbs()
+    )
+    monkeypatch.setattr(table, "verbs", lambda: verbs)
 
     def refuse(*_: object, **__: object) -> int:
         raise RunError("not started in this test")
 
     for name in SEARCHING:
-        monkeypatch.setattr(f"cellsearch.cli.verbs.search.{name}", refuse)
+        monkeypatch.setattr(name, refuse)
     monkeypatch.setattr(
-        "cellsearch.cli.verbs.listing._agreements", lambda terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0)
+        "cellsearch.cli.actions.listing._agreements", lambda terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0)
     )
     for name, text in TEXTS.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "my2.yaml").write_text(source_of("quick"))
     for words in (["check", "my.cell"], ["export", "gru"], ["show", "s:1"], ["check", "my.yaml"], ["status"]):
         assert run(*words).code == 0  # what is loaded once
-    _, parsers = _parser()
+    _, by_name = parsers(verbs)
     options = {
         name: {o: action.nargs != 0 for action in parser._actions for o in action.option_strings}
-        for name, parser in parsers.items()
+        for name, parser in by_name.items()
     }
     for known in options.values():
         del known["--debug"], known["--help"], known["-h"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
-from cellsearch.cli.options.cells import TARGETS
+from cellsearch.cli.verbs.export import TARGETS
 from cellsearch.exporters.write import FORMATS
 
 

@@ -13,8 +13,8 @@ from cli.conftest import Ended, Run
 from rich.text import Text
 
 from cellsearch.cli import terminal
+from cellsearch.cli.actions.watcher import Watcher
 from cellsearch.cli.terminal import Terminal, open_terminal, safe
-from cellsearch.cli.verbs.search import _Watcher
 from cellsearch.errors import escaped, printable
 from cellsearch.study.space import source_of
 from cellsearch.study.tables import schema
@@ -68,7 +68,7 @@ def test_each_way_to_a_terminal_has_the_filter(monkeypatch: pytest.MonkeyPatch) 
     t.tell(Text(HOSTILE))
     t.text(HOSTILE)
     t.json({HOSTILE: HOSTILE})
-    with _Watcher(t, HOSTILE) as watcher:
+    with Watcher(t, HOSTILE) as watcher:
         watcher(progress(messages=(HOSTILE, "one\ntwo")))
     written = SEQUENCE.sub("", out.getvalue() + err.getvalue())
     for sequence in ("\x1b[?25l", "\x1b[?25h", "\x1b[2K", "\x1b[1A", "\r"):  # of the display itself
@@ -89,7 +89,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
 
 def test_a_message_of_several_lines_is_several_lines(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     told = open_terminal()
-    with _Watcher(Terminal(told.out, told.err), "s") as watcher:
+    with Watcher(Terminal(told.out, told.err), "s") as watcher:
         watcher(progress(messages=("first\nsecond",)))
     said = capsys.readouterr().err
     assert "\\n" not in said

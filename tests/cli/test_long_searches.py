@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
-from cellsearch.cli.table import VERBS
+from cellsearch.cli.table import verbs
 from cellsearch.study import studies
 from cellsearch.study.tables import database, integrity
 from tests.study.bulk import long_study
@@ -77,9 +77,9 @@ def test_a_verb_that_reads(long: Path, run: Run, words: tuple[str, ...], most: f
 
 
 def test_every_verb_that_reads_is_here() -> None:
-    for verb in VERBS:
+    for verb in verbs():
         parser = argparse.ArgumentParser()
-        verb.takes(parser)
+        verb.arguments(parser)
         if "--storage" in parser.format_help():
             assert (verb.name in READING) != (verb.name in OTHERS), f"{verb.name}: add a row to READING"
 

@@ -9,7 +9,8 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.cli.numbers import device, whole
-from cellsearch.cli.table import VERBS, Verb
+from cellsearch.cli.table import verbs
+from cellsearch.cli.verb import Verb
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +32,11 @@ def command(
 def test_without_a_verb_help_is_shown(run: Run) -> None:
     done = run()
     assert done.code == 0 and done.err == ""
-    assert all(f"    {verb.name} " in done.out for verb in VERBS)
+    assert all(f"    {verb.name} " in done.out for verb in verbs())
     assert "cellsearch search quick" in done.out
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+@pytest.mark.parametrize("verb", verbs(), ids=lambda verb: verb.name)
 def test_every_verb_has_help_with_an_example(run: Run, verb: Verb) -> None:
     done = run(verb.name, "--help")
     assert done.code == 0 and done.err == ""
@@ -61,6 +62,11 @@ def test_every_verb_has_help_with_an_example(run: Run, verb: Verb) -> None:
         (["search", "quick", "--device", "gpu"], "'gpu' is not a device"),
         (["search", "quick", "--set", "budget"], "not like budget.trials=60"),
         (["search", "quick", "--workers", "0"], "must be from 1 to"),
+        (
+            ["leaderboard", "--format", "makdown"],
+            "there is no format 'makdown'\ndid you mean 'markdown'? (csv, ",
+        ),
+        (["launch", "s", "--on", "slrum"], "did you mean 'slurm'? (slurm, ray)"),
         (["--nosuch"], "has no option '--nosuch'"),
         (["\x1b[31mred"], "'\\x1b[31mred'"),
         (["[bold]x"], "there is no verb '[bold]x'"),
@@ -89,7 +95,7 @@ def test_a_defect_is_told_as_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: object) -> int:
         raise ValueError("nobody expects [this]")
 
-    monkeypatch.setattr("cellsearch.cli.verbs.show.run_show", broken)
+    monkeypatch.setattr("cellsearch.cli.find.find_cell", broken)
     done = run("show", "gru")
     assert done.code == 1
     assert "ValueError: nobody expects [this]" in done.err and "a defect of cellsearch" in done.err
@@ -99,7 +105,7 @@ def test_an_interrupt_ends_with_its_own_code(run: Run, monkeypatch: pytest.Monke
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cellsearch.cli.verbs.show.run_show", interrupted)
+    monkeypatch.setattr("cellsearch.cli.find.find_cell", interrupted)
     done = run("show", "gru")
     assert done.code == 130 and done.err == "interrupted\n"
 

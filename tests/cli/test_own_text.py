@@ -24,7 +24,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Space, str]]:
         found.append((space, name))
         return 143
 
-    monkeypatch.setattr("cellsearch.cli.verbs.search.api.run", note)
+    monkeypatch.setattr("cellsearch.study.api.run", note)
     return found
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Group
 
+from cellsearch.cli.actions.search import _ending
+from cellsearch.cli.actions.watcher import Watcher
 from cellsearch.cli.terminal import open_terminal
-from cellsearch.cli.verbs.search import _ending, _Watcher
 from cellsearch.report import formatting
 from cellsearch.report.searches import progress as report
 from cellsearch.study.leaderboard.board import Row, TaskResult
@@ -118,8 +119,8 @@ def test_a_clock_that_has_no_room_gets_a_line_of_its_own() -> None:
 
 def test_the_clock_goes_on_between_looks_and_from_earlier_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000.0]
-    monkeypatch.setattr("cellsearch.cli.verbs.search.time.monotonic", lambda: now[0])
-    watcher = _Watcher(open_terminal(), "quick")
+    monkeypatch.setattr("cellsearch.cli.actions.watcher.time.monotonic", lambda: now[0])
+    watcher = Watcher(open_terminal(), "quick")
     now[0] += 12
     assert str(watcher._shown()) == "quick: preparing the data  0:12"
     watcher(progress(elapsed=0.5, spent=600.5))
@@ -143,7 +144,7 @@ def test_a_log_line_says_it_all() -> None:
 
 
 def test_a_log_has_a_line_every_so_often_and_for_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
-    with _Watcher(open_terminal(), "quick") as watcher:
+    with Watcher(open_terminal(), "quick") as watcher:
         for k in range(120):  # two looks a second for a minute
             messages = ("a worker ended; another one takes over",) if k >= 50 else ()
             watcher(
@@ -165,7 +166,7 @@ def test_a_log_has_a_line_every_so_often_and_for_what_is_new(capsys: pytest.Capt
 
 def test_the_end_tells_how_to_go_on() -> None:
     args = ["search", "quick", "--trials", "30", "--data", "a b"]
-    watcher = _Watcher(open_terminal(), "quick")
+    watcher = Watcher(open_terminal(), "quick")
     assert _ending(args, watcher, halted=False) == []
     done = replace(COUNTS, trials=30, proposals=21, refinements=9)
     watcher(progress())
@@ -178,7 +179,7 @@ def test_the_end_tells_how_to_go_on() -> None:
     assert _ending(args, watcher, halted=True) == [
         "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to go on:\n  cellsearch search quick --trials 30 --data 'a b' --time 140s"
     ]
-    again = _Watcher(open_terminal(), "quick")
+    again = Watcher(open_terminal(), "quick")
     again(progress(counts=done))
     again(progress(counts=done))
     assert _ending(args, again, halted=False)[0].startswith("already finished: 30 of 30 trials (")
@@ -195,7 +196,7 @@ def test_the_end_tells_how_to_go_on() -> None:
 )
 def test_the_end_raises_every_target(words: list[str], target: Target, further: str) -> None:
     args = ["search", "quick", *words]
-    watcher = _Watcher(open_terminal(), "quick")
+    watcher = Watcher(open_terminal(), "quick")
     watcher(progress(target=target))
     watcher(progress(target=target, counts=replace(COUNTS, trials=30, proposals=target.proposals or 0)))
     told = _ending(args, watcher, halted=False)[0]
@@ -204,7 +205,7 @@ def test_the_end_raises_every_target(words: list[str], target: Target, further: 
 
 
 def test_the_end_of_a_plateau_raises_the_patience() -> None:
-    watcher = _Watcher(open_terminal(), "quick")
+    watcher = Watcher(open_terminal(), "quick")
     watcher(progress())
     ended = progress(counts=replace(COUNTS, stale=6), patience=5)
     watcher(ended)

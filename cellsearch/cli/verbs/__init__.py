@@ -1,4 +1,6 @@
-"""A module for each verb, or for several that belong together; `cli.table` names it.
+"""The verbs: each module has the rows of one or several in `VERBS`, with their arguments and what runs them.
 
-Each has a function `run_<verb>(args, terminal) -> exit code`.
+`cli.table` reads the modules of this folder, so that a new verb is a new file here. All of them are imported
+with every command: a module imports at its top what arguments need, and inside `run` what the work needs.
+Work of more than a page is in `cli.actions`.
 """

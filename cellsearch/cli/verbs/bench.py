@@ -1,26 +1,72 @@
-"""`cellsearch bench`: a training step of a population beside what else a user could do."""
+"""`cellsearch bench`: a training step of a population, compared with the alternatives."""
 
 import argparse
+from collections.abc import Callable
 
-from rich.text import Text
-
-from cellsearch.analysis.bench import cells
-from cellsearch.cli.find import find_cell
+from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
-from cellsearch.dsl.graph import Cell
-from cellsearch.report import bench as report
-from cellsearch.study.space import load_space
+from cellsearch.cli.verb import Parser, Verb
+
+SIZES = (
+    ("batch", 20, "sequences of a minibatch"), ("steps", 35, "steps of a window"),
+    ("layers", 1, "layers"), ("vocabulary", 50, "symbols, of embedding and output"),
+    ("threads", 1, "CPU threads"), ("rounds", 9, "measurements of each"),
+)  # fmt: skip
 
 
-def run_bench(args: argparse.Namespace, terminal: Terminal) -> int:
+def arguments(parser: Parser) -> None:
+    """The cells, the sizes, and which comparison."""
+    parser.add_argument(
+        "--cell", type=lambda text: text.split(","), metavar="CELLS",
+        default=["lstm", "gru", "gru_torch", "mut1", "mutant_12", "mutant_24"],
+        help="cells, with commas between them; mutant_12 and mutant_24 are random mutants of 12 and 24 nodes "
+        "(default: lstm,gru,gru_torch,mut1,mutant_12,mutant_24)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden", type=_several(1, 16384), default=[64], metavar="H",
+        help="units of a layer, several with commas between them (default: 64)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--population", type=_several(1, 65536), default=[20], metavar="K",
+        help="members trained at once, several with commas between them (default: 20)",
+    )  # fmt: skip
+    for name, default, about in SIZES:
+        parser.add_argument(
+            f"--{name}", type=numbers.whole(1, 100_000), default=default, metavar="N",
+            help=f"{about} (default: {default})",
+        )  # fmt: skip
+    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes a while")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--profile", action="store_true", help="instead of the others: where the time of a step goes"
+    )
+    instead.add_argument(
+        "--mix", metavar="SPACE",
+        help="instead of one size: 20 settings of this search space, in the groups of layers and units that "
+        "they fall into; batch and steps are the space's",
+    )  # fmt: skip
+    options.device(parser)
+    options.json(parser)
+
+
+def _several(low: int, high: int) -> Callable[[str], list[int]]:
+    return lambda text: [numbers.whole(low, high)(word) for word in text.split(",")]
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Measures, and prints a row for each contestant."""
-    # here: torch takes a while to load
+    from rich.text import Text
+
+    from cellsearch.analysis.bench import cells
     from cellsearch.analysis.bench.measure import bench
     from cellsearch.analysis.bench.mix import mixed
     from cellsearch.analysis.bench.profile import profiled
     from cellsearch.analysis.bench.work import Sizes
+    from cellsearch.cli.find import find_cell
+    from cellsearch.report import bench as report
+    from cellsearch.study.space import load_space
 
-    chosen = [_cell(word) for word in args.cell]
+    chosen = [cells.load(word) if word in cells.MUTANTS else find_cell(word).cell for word in args.cell]
     sizes = Sizes(steps=args.steps, batch=args.batch, layers=args.layers, vocabulary=args.vocabulary)
     common = {
         "device": args.device,
@@ -43,5 +89,13 @@ def run_bench(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def _cell(word: str) -> Cell:
-    return cells.load(word) if word in cells.MUTANTS else find_cell(word).cell
+VERBS = (
+    Verb(
+        "bench", "compare a training step with the alternatives", arguments, run,
+        "cellsearch bench --cell lstm --hidden 64,128\ncellsearch bench --profile --population 1,20\n"
+        "cellsearch bench --mix jozefowicz2015 --cell lstm,mut1",
+        "All do the same work, in turn, in one process; a contestant whose losses differ is an error. "
+        "The first row is this program.",
+        order=34,
+    ),
+)  # fmt: skip

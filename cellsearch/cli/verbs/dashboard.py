@@ -4,24 +4,42 @@ import argparse
 import threading
 import webbrowser
 
+from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
+from cellsearch.cli.verb import Parser, Verb
 from cellsearch.errors import printable
-from cellsearch.report.searches.dashboard import Server, application
-from cellsearch.study import studies
-from cellsearch.study.tables import records
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
-def run_dashboard(args: argparse.Namespace, terminal: Terminal) -> int:
+def arguments(parser: Parser) -> None:
+    """The search, and the address."""
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of a search (default: the newest)")
+    options.storage(parser)
+    parser.add_argument(
+        "--port", type=numbers.whole(0, 65_535), default=8080, metavar="N",
+        help="port to listen on; 0: any that is free (default: 8080)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="HOST",
+        help="address to listen on (default: 127.0.0.1, this machine alone)",
+    )  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="open it in a web browser")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Serves until Ctrl-C."""
+    from cellsearch.report.searches.dashboard import Server, application
+    from cellsearch.study import studies
+    from cellsearch.study.tables import records
+
     study = studies.opened(args.name or studies.newest(), args.storage)
     store = study.store
     app = application(store, lambda said: terminal.tell(said, "yellow"))
     with Server(args.host, args.port, app) as server:
         url = f"{server.url}/dashboard/studies/{records.optuna_id(store)}"
         if args.host not in LOCAL:
-            terminal.tell("everyone who reaches this machine can read it; it has no password", "yellow")
+            terminal.tell("every machine that reaches this one can read it; it has no password", "yellow")
         terminal.tell(f"dashboard of {printable(store.name)}, read-only; Ctrl-C ends it")
         terminal.text(f"{url}\n")
         terminal.out.file.flush()
@@ -29,3 +47,15 @@ def run_dashboard(args: argparse.Namespace, terminal: Terminal) -> int:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server.serve_forever()
     return 0
+
+
+VERBS = (
+    Verb(
+        "dashboard", "Optuna's dashboard on a search, in a web browser", arguments, run,
+        "cellsearch dashboard quick --open\n"
+        "cellsearch dashboard big --storage postgresql://user@host/db --port 0",
+        "It reads a search, also while that runs, and changes nothing. Its address is on stdout; Ctrl-C "
+        "ends it. It needs the package optuna-dashboard: pip install 'cellsearch[dashboard]'.",
+        order=15,
+    ),
+)  # fmt: skip

@@ -2,16 +2,37 @@
 
 import argparse
 
-from rich.text import Text
-
-from cellsearch.cli.find import find_cell
+from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
-from cellsearch.errors import printable
-from cellsearch.exporters.write import export
+from cellsearch.cli.verb import Parser, Verb
+
+TARGETS = ("torch", "latex")
 
 
-def run_export(args: argparse.Namespace, terminal: Terminal) -> int:
+def arguments(parser: Parser) -> None:
+    """The cell, the kinds of file, and where they are written."""
+    options.cell(parser)
+    parser.add_argument(
+        "--to", metavar="KINDS", type=numbers.words(TARGETS), default=[],
+        help=f"kinds of file, with commas between them: {','.join(TARGETS)} (default: torch)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", default=".", metavar="PATH",
+        help="a directory, or one file that ends in .py or .tex (default: this directory)",
+    )  # fmt: skip
+    parser.add_argument("--name", default="", help="another name for the cell, its class and its files")
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    options.json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Writes the files and names them."""
+    from rich.text import Text
+
+    from cellsearch.cli.find import find_cell
+    from cellsearch.errors import printable
+    from cellsearch.exporters.write import export
+
     found = find_cell(args.cell, args.storage)
     written = export(
         found.cell,
@@ -28,3 +49,13 @@ def run_export(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     terminal.print([Text(printable(str(path), 4_000)) for path in written])
     return 0
+
+
+VERBS = (
+    Verb(
+        "export", "a cell as files that work without cellsearch", arguments, run,
+        "cellsearch export quick:1 --to torch,latex --out winner",
+        "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written.",
+        order=32,
+    ),
+)  # fmt: skip

@@ -2,28 +2,68 @@
 
 import argparse
 
+from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
+from cellsearch.cli.verb import Parser, Verb
 from cellsearch.errors import UsageError, printable
-from cellsearch.report.formatting import HOUR, plural
-from cellsearch.study import studies
-from cellsearch.study.launch import place, ray, slurm
-from cellsearch.study.launch.place import Places
-from cellsearch.study.studies import RESULTS
-from cellsearch.study.system.signals import listening
-from cellsearch.study.workers.run import default_url
 
 SLURM = ("time", "partition", "option")  # options of Slurm alone
 
 
-def run_launch(args: argparse.Namespace, terminal: Terminal) -> int:
+def arguments(parser: Parser) -> None:
+    """The search, the cluster, and the size of a job."""
+    parser.add_argument("name", metavar="NAME", help="name of a search that is running")
+    parser.add_argument(
+        "--on", type=numbers.one_of(("slurm", "ray"), "kind of cluster"), required=True, metavar="slurm|ray",
+        help="a Slurm cluster: jobs that go on by themselves; a Ray cluster ($RAY_ADDRESS, else this "
+        "machine): tasks that end with this command",
+    )  # fmt: skip
+    parser.add_argument(
+        "--count", type=numbers.whole(1, 100_000), default=1, metavar="N",
+        help="number of jobs or tasks (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
+        help="processes that train in each, for each GPU (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gpus", type=numbers.whole(0, 1024), default=0, metavar="N",
+        help="GPUs of each, with a worker on each of them (default: 0, training on the CPU)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=numbers.whole(1, 100_000), metavar="GB",
+        help="memory of each (default: that of the cluster)",
+    )  # fmt: skip
+    options.data(parser)
+    options.storage(parser)
+    slurm = parser.add_argument_group("slurm")
+    slurm.add_argument(
+        "--time", type=numbers.duration, metavar="TIME",
+        help="time limit of a job, which is queued again then: 4h, 2d (default: 12h)",
+    )  # fmt: skip
+    slurm.add_argument("--partition", metavar="NAME", help="where to queue (default: that of the cluster)")
+    slurm.add_argument(
+        "--option", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
+        help="another option of sbatch, as in account=cells or qos=low; may be given again",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Submits jobs and ends, or places tasks and waits for them."""
+    from cellsearch.report.formatting import HOUR, plural
+    from cellsearch.study import studies
+    from cellsearch.study.launch import place, ray, slurm
+    from cellsearch.study.studies import RESULTS
+    from cellsearch.study.system.signals import listening
+    from cellsearch.study.workers.run import default_url
+
     if args.on != "slurm":
         for option in SLURM:
             if getattr(args, option):
                 raise UsageError(f"--{option} is of Slurm; {args.on} has no such thing")
     place.check(args.storage or default_url(RESULTS, args.name))
     studies.opened(args.name, args.storage)  # says at once where there is no such search
-    places = Places(
+    places = place.Places(
         args.count, args.workers, args.gpus, args.time and args.time / HOUR, args.memory, args.partition,
         dict(option.split("=", 1) for option in args.option),
     )  # fmt: skip
@@ -46,3 +86,15 @@ def run_launch(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     terminal.tell("stopped; open trials were returned to the queue" if code else "nothing is left to do")
     return code
+
+
+VERBS = (
+    Verb(
+        "launch", "workers on a Slurm or a Ray cluster", arguments, run,
+        "cellsearch launch big --on slurm --count 64 --gpus 1 --time 12h --storage postgresql://user@host/db\n"
+        "cellsearch launch big --on ray --count 8 --storage postgresql://user@host/db",
+        "It places workers and does nothing else: they find their work in the database, and a job that is "
+        "ended returns open trials to the queue. A password belongs in ~/.pgpass, which every node sees.",
+        order=12,
+    ),
+)  # fmt: skip

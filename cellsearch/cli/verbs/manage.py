@@ -7,20 +7,57 @@ from pathlib import Path
 
 from rich.text import Text
 
+from cellsearch.cli import options
 from cellsearch.cli.terminal import Terminal
+from cellsearch.cli.verb import Parser, Verb
 from cellsearch.errors import UsageError, printable
 from cellsearch.report.formatting import plural, size
-from cellsearch.report.searches import overview as report
-from cellsearch.study import studies
-from cellsearch.study.manage import listing
-from cellsearch.study.studies import RESULTS
-from cellsearch.study.tables import queries
-from cellsearch.study.tables.database import shown
-from cellsearch.study.workers.run import default_url
+
+
+def _searches(parser: Parser) -> None:
+    parser.add_argument(
+        "--storage", metavar="URL", help="list the searches of this database (default: those in results/)"
+    )
+    options.json(parser)
+
+
+def _rename(parser: Parser) -> None:
+    parser.add_argument("name", metavar="OLD", help="name of the search")
+    parser.add_argument("new", metavar="NEW", help="new name of the search and of its folder in results/")
+    options.storage(parser)
+
+
+def _delete(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the search")
+    parser.add_argument("--yes", action="store_true", help="delete without a question")
+    options.storage(parser)
+
+
+def _archive(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of a search in results/")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="file to write (default: NAME.tar.gz)")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    options.json(parser)
+
+
+def _restore(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an archive, made by `cellsearch archive`")
+    parser.add_argument("--name", help="name of the search (default: the one in the archive)")
+    options.json(parser)
+
+
+def _migrate(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the search")
+    options.storage(parser)
 
 
 def run_searches(args: argparse.Namespace, terminal: Terminal) -> int:
     """The searches in results/, or in a database."""
+    from cellsearch.report.searches import overview as report
+    from cellsearch.study.manage import listing
+    from cellsearch.study.studies import RESULTS
+    from cellsearch.study.tables.database import shown
+
     entries = listing.searches(args.storage)
     if args.json:
         terminal.json(report.as_json(entries))
@@ -40,7 +77,8 @@ def run_searches(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_rename(args: argparse.Namespace, terminal: Terminal) -> int:
     """Renames a search."""
-    from cellsearch.study.manage.change import rename  # here: reading verbs do without
+    from cellsearch.study.manage.change import rename
+    from cellsearch.study.studies import RESULTS
 
     rename(args.name, args.new, args.storage, RESULTS, _teller(terminal))
     terminal.tell(f"{args.name} is called {args.new} now")
@@ -49,7 +87,8 @@ def run_rename(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_delete(args: argparse.Namespace, terminal: Terminal) -> int:
     """Deletes a search, after a question on a terminal, or with --yes."""
-    from cellsearch.study.manage.change import delete  # here: reading verbs do without
+    from cellsearch.study.manage.change import delete
+    from cellsearch.study.studies import RESULTS
 
     if not args.yes and not _confirmed(args, terminal):
         terminal.tell("nothing was deleted")
@@ -60,7 +99,13 @@ def run_delete(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _confirmed(args: argparse.Namespace, terminal: Terminal) -> bool:
-    """The answer of a person to whether the search is to be deleted."""
+    """Asks on the terminal whether to delete the search."""
+    from cellsearch.study import studies
+    from cellsearch.study.manage import listing
+    from cellsearch.study.studies import RESULTS
+    from cellsearch.study.tables import queries
+    from cellsearch.study.tables.database import shown
+
     if not (sys.stdin and sys.stdin.isatty() and terminal.err.is_terminal):
         raise UsageError(
             f"this would delete the search {printable(args.name, 100)!r}\nthere is no terminal to ask on; "
@@ -80,7 +125,9 @@ def _confirmed(args: argparse.Namespace, terminal: Terminal) -> bool:
 
 def run_archive(args: argparse.Namespace, terminal: Terminal) -> int:
     """Writes a search into one file, and lists its contents."""
-    from cellsearch.study.manage.archive import archive  # here: reading verbs do without
+    from cellsearch.report.searches import overview as report
+    from cellsearch.study.manage.archive import archive
+    from cellsearch.study.studies import RESULTS
 
     file = Path(args.file) if args.file else None
     archived = archive(args.name, file, RESULTS, args.force, _teller(terminal))
@@ -96,7 +143,8 @@ def run_archive(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
     """Makes a search of an archive."""
-    from cellsearch.study.manage.restore import restore  # here: reading verbs do without
+    from cellsearch.study.manage.restore import restore
+    from cellsearch.study.studies import RESULTS
 
     restored = restore(Path(args.file), args.name, RESULTS)
     if args.json:
@@ -113,7 +161,10 @@ def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
     """Migrates the database of a search of an earlier version, or of all searches in a storage."""
-    from cellsearch.study.migrations.migrate import migrate  # here: it loads Optuna
+    from cellsearch.study.migrations.migrate import migrate
+    from cellsearch.study.studies import RESULTS
+    from cellsearch.study.tables.database import shown
+    from cellsearch.study.workers.run import default_url
 
     if args.name is None and args.storage is None:
         raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")
@@ -125,3 +176,48 @@ def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _teller(terminal: Terminal) -> Callable[[str], None]:
     return lambda line: terminal.tell(line, "dim")
+
+
+VERBS = (
+    Verb(
+        "searches", "list the searches", _searches, run_searches,
+        "cellsearch searches\ncellsearch searches --storage postgresql://user@host/db --json",
+        "State (running, stopped, done), trials, best score of a cell that is no seed, space, size on disk "
+        "and the time of the last write. A search that cannot be read is listed with the reason.",
+        order=20,
+    ),
+    Verb(
+        "rename", "rename a search", _rename, run_rename,
+        "cellsearch rename quick first\ncellsearch rename big paper --storage postgresql://user@host/db",
+        "Refused while the search or one of its workers is running.",
+        order=21,
+    ),
+    Verb(
+        "delete", "delete a search: records, trials and files", _delete, run_delete,
+        "cellsearch delete quick\ncellsearch delete quick --yes",
+        "Asks first on a terminal, and needs --yes elsewhere. Refused while the search or one of its "
+        "workers is running.",
+        order=22,
+    ),
+    Verb(
+        "archive", "write a search into one file", _archive, run_archive,
+        "cellsearch archive quick\ncellsearch archive quick backup/quick.tar.gz --force",
+        "The archive has a consistent copy of the database, the space, cells, logs, exports and models, and "
+        "a list of its contents with checksums. Refused while the search or one of its workers is running.",
+        order=23,
+    ),
+    Verb(
+        "restore", "make a search of an archive", _restore, run_restore,
+        "cellsearch restore quick.tar.gz\ncellsearch restore quick.tar.gz --name again",
+        "An archive is checked before a search appears: regular files that a search has, with the sizes and "
+        "checksums of its list of contents, and a database with one study. Nothing in it is executed.",
+        order=24,
+    ),
+    Verb(
+        "migrate", "bring a search of an earlier version up to date", _migrate, run_migrate,
+        "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
+        "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
+        "file is copied beside itself first.",
+        order=25,
+    ),
+)  # fmt: skip

@@ -1,17 +1,45 @@
-"""`cellsearch show`: one cell, as it is or edited, with everything that is said about it."""
+"""`cellsearch show`: one cell, as it is or edited."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from cellsearch.cli.find import find_cell
+from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
-from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
+from cellsearch.cli.verb import Parser, Verb
 from cellsearch.errors import UsageError, printable
-from cellsearch.report.cells import cell as report
+
+if TYPE_CHECKING:
+    from cellsearch.dsl.graph import Cell
 
 
-def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
+def arguments(parser: Parser) -> None:
+    """The cell, its widths, and edits of it."""
+    options.cell(parser)
+    parser.add_argument(
+        "--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="inputs (default: 100)"
+    )
+    parser.add_argument(
+        "--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="PART",
+        help="leave out a gate, by its name, letter (i f o z r d) or role, or the input_activation or "
+        "output_activation; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--couple", action="append", default=[], metavar="GATE,BY", help="make a gate 1 - another: f,i"
+    )
+    parser.add_argument(
+        "--peepholes", metavar="GATES", help="all, none, or the gates that look at the cell state: i,f"
+    )
+    options.json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Shows the cell."""
+    from cellsearch.cli.find import find_cell
+    from cellsearch.report.cells import cell as report
+
     found = find_cell(args.cell, args.storage)
     cell = edited(found.cell, args)
     origin = found.origin if cell is found.cell else f"{found.origin}, edited"
@@ -24,8 +52,10 @@ def run_show(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def edited(cell: Cell, args: argparse.Namespace) -> Cell:
+def edited(cell: "Cell", args: argparse.Namespace) -> "Cell":
     """The cell after the edits that were asked for: parts go, then gates are coupled, then peepholes set."""
+    from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
+
     for part in args.without:
         cell = without(cell, part)
     for pair in args.couple:
@@ -35,6 +65,16 @@ def edited(cell: Cell, args: argparse.Namespace) -> Cell:
         cell = couple(cell, gate, by)
     if args.peepholes is not None:
         words = [word.strip() for word in args.peepholes.split(",")]
-        every, no_one = words == ["all"], words == ["none"]
-        cell = with_peepholes(cell, None if every else [] if no_one else words)
+        every, none = words == ["all"], words == ["none"]
+        cell = with_peepholes(cell, None if every else [] if none else words)
     return cell
+
+
+VERBS = (
+    Verb(
+        "show", "a cell: equations, gates, weights, drawing", arguments, run,
+        "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
+        "cellsearch show lstm --without i --peepholes f,o",
+        order=30,
+    ),
+)  # fmt: skip

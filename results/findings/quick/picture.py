@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cellsearch.cli.actions.status import print_board
 from cellsearch.cli.terminal import Terminal
-from cellsearch.cli.verbs.status import print_board
 from cellsearch.study import studies
 
 WIDTH = 118

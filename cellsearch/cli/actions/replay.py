@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cellsearch.analysis import cost_curve, replay
+from cellsearch.analysis import cost_curve
+from cellsearch.analysis import replay as replaying
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
@@ -16,7 +17,7 @@ from cellsearch.study.workers.worker import check_data
 SEARCHING = ("name", "text", "time", "workers")  # options of a search that say nothing in a replay
 
 
-def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:
+def replay(args: argparse.Namespace, terminal: Terminal) -> int:
     """The table of all strategies, or of those that are named."""
     if args.space is not None:
         raise UsageError(
@@ -35,9 +36,9 @@ def run_replay(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.tell(f"{name}: {repeat} of {args.repeats}", "dim")
 
     first = 1 if args.seed is None else args.seed
-    found = replay.replay(
+    found = replaying.replay(
         study, cost_curve.amounts(evaluator), names, range(first, first + args.repeats),
-        replay.ENDLESS if args.trials is None else args.trials, args.set, tell,
+        replaying.ENDLESS if args.trials is None else args.trials, args.set, tell,
     )  # fmt: skip
     if args.json:
         terminal.json(report.as_json(found, study.facts.name))

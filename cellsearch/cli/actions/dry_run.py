@@ -14,9 +14,7 @@ from cellsearch.study.workers.pool import places
 from cellsearch.study.workers.run import Options, default_url, directory, target_of
 
 
-def run_forecast(
-    space: Space, name: str, options: Options, args: argparse.Namespace, terminal: Terminal
-) -> int:
+def dry_run(space: Space, name: str, options: Options, args: argparse.Namespace, terminal: Terminal) -> int:
     """Looks, counts and measures; makes nothing."""
     directory(options.results, name)  # a name that no search can have is an error here too
     store = records.find(options.storage or default_url(options.results, name), name, read_only=True)

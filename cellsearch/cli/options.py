@@ -3,6 +3,7 @@
 from argparse import ArgumentParser as Parser
 
 from cellsearch.cli import numbers
+from cellsearch.report.columns import FORMATS
 
 
 def json(parser: Parser) -> None:
@@ -13,7 +14,7 @@ def table(parser: Parser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--json", action="store_true", help="one JSON document on stdout")
     which.add_argument(
-        "--format", choices=("csv", "markdown"),
+        "--format", type=numbers.one_of(FORMATS, "format"), metavar="|".join(FORMATS),
         help="the table as CSV, with numbers in full, or as Markdown",
     )  # fmt: skip
 
@@ -54,4 +55,20 @@ def rows(parser: Parser) -> None:
     parser.add_argument(
         "--rows", type=numbers.whole(0), default=10, metavar="N",
         help="how many cells the leaderboard shows (default: 10), and the seeds, LSTM and GRU, besides",
+    )  # fmt: skip
+
+
+def cell(parser: Parser) -> None:
+    parser.add_argument(
+        "cell", metavar="CELL",
+        help="a zoo name, a .cell file, NAME:RANK of a search (quick:1, or quick:m12 by the cell's name), or "
+        "the first letters of a fingerprint; looked up in this order",
+    )  # fmt: skip
+    storage(parser)
+
+
+def workers(parser: Parser) -> None:
+    parser.add_argument(
+        "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
+        help="processes that train, for each device (default: 1)",
     )  # fmt: skip

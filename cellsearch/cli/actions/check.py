@@ -1,0 +1,186 @@
+"""`cellsearch check`: is a file what it should be, and does the compiled cell compute what it says?
+
+A `.cell` or `.yaml` file, or the database of searches: a `.db` file or a storage URL.
+"""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.text import Text
+
+from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl.describe import describe
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.load import load
+from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
+from cellsearch.errors import RunError, printable
+from cellsearch.report.cells.cell import SHORT
+from cellsearch.report.formatting import plural
+from cellsearch.report.searches import space as report
+from cellsearch.study import space as spaces
+from cellsearch.study.space.data import looks
+
+_LIBPQ = re.compile(r"(host|hostaddr|port|dbname|user|password|service)\s*=")
+
+
+def check(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Checks a cell, a space or a study; errors in the first two are raised where they are found."""
+    if args.file.endswith(".db") or _is_url(args.file):
+        return _studies(args, terminal)
+    if args.file.endswith(spaces.SUFFIXES) or (
+        args.file in spaces.names() and not os.path.lexists(args.file)
+    ):
+        return _space(args, terminal)
+    return _cell(args, terminal, load(args.file))
+
+
+def _space(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The space in short, and the data of each stage."""
+    found = spaces.load_space(args.file)
+    file = args.file if args.file.endswith(spaces.SUFFIXES) else f"{args.file}.yaml"
+    data = looks(found, file, Path(args.data) if args.data else None)
+    if args.json:
+        terminal.json({"kind": "space", "ok": True, **report.as_json(found), "data": report.data_json(data)})
+        return 0
+    terminal.print(
+        [
+            _good(f"{args.file}: a search space without errors"),
+            *report.lines(found, terminal.out.width),
+            Text(""),
+            *report.data_lines(data, terminal.out.width),
+            *(Text(f"note: {warning}", "yellow") for warning in report.warnings(found)),
+        ]
+    )
+    return 0
+
+
+def _is_url(word: str) -> bool:
+    """Whether it is the URL of a database, or what libpq calls one: `host=… password=…`."""
+    return "://" in word or (_LIBPQ.match(word) is not None and not os.path.lexists(word))
+
+
+def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Whether all searches in a database are as they were recorded."""
+    # here: cells are checked without them
+    from cellsearch.study import studies
+    from cellsearch.study.tables import database, integrity, queries
+
+    given = _is_url(args.file)
+    url = args.file if given else database.url_of(Path(args.file))
+    told = printable(database.shown(url) if given else args.file)
+    stores = studies.in_storage(url)
+    if not stores:
+        raise RunError(
+            f"there is no search in {told}\nname the database of one, as in results/quick/study.db"
+        )
+    damages = {store.name: integrity.damages(store) for store in stores}
+    ok = not any(damages.values())
+    if args.json:
+        terminal.json({"kind": "study", "ok": ok, "damages": damages})
+        return 0 if ok else 1
+    for store in stores:
+        if found := damages[store.name]:
+            terminal.print([Text(f"{told}: the search {store.name} is damaged:", "bold red")])
+            terminal.print([Text(f"  {printable(line, 400)}") for line in found])
+        else:
+            settings = plural(queries.counts(store).settings, "setting")
+            terminal.print([_good(f"{told}: the search {store.name}, {settings}, all as recorded")])
+    if not ok:
+        terminal.tell(integrity.remedy(url))
+    return 0 if ok else 1
+
+
+def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
+    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: spaces are checked without torch
+
+    differences = agreement(cell)
+    # NaN: neither is finite, as for a cell that divides by a state; there is nothing to compare
+    wrong = {name: d for name, d in differences.items() if d > TOLERANCE}
+    empty = [name for name, d in differences.items() if math.isnan(d)]
+    worst = max((d for d in differences.values() if not math.isnan(d)), default=0.0)
+    warnings = [*_renamed(args.file, fingerprint(cell)), *_warnings(cell, empty)]
+    d = describe(cell)
+    if args.json:
+        terminal.json(
+            {
+                "kind": "cell", "ok": not wrong, "name": cell.name, "fingerprint": fingerprint(cell),
+                "matrices": d.matrices, "peepholes": len(d.peepholes), "gates": len(d.gates),
+                "dead_states": dead_states(cell), "warnings": warnings, "tolerance": TOLERANCE,
+                "differences": {name: d if math.isfinite(d) else str(d) for name, d in differences.items()},
+            }
+        )  # fmt: skip
+        return 1 if wrong else 0
+    parts = (
+        plural(d.matrices, "matrix", "matrices"), plural(len(d.peepholes), "peephole"),
+        plural(len(d.biases), "bias", "biases"), plural(len(d.gates), "gate"),
+    )  # fmt: skip
+    terminal.print(
+        [_good(f"{args.file}: the cell {cell.name} ({fingerprint(cell)[:SHORT]}): {', '.join(parts)}")]
+    )
+    terminal.print([_result(differences, wrong, worst, TOLERANCE)])
+    for warning in warnings:
+        terminal.print([Text(f"note: {warning}", "yellow")])
+    return 1 if wrong else 0
+
+
+def _result(
+    differences: Mapping[str, float], wrong: Mapping[str, float], worst: float, tolerance: float
+) -> Text:
+    if wrong:
+        listed = "\n".join(f"  {name}: {difference:.1e}" for name, difference in wrong.items())
+        return Text(
+            f"the compiled cell differs from the plain loop by more than {tolerance:.0e}:\n{listed}",
+            "bold red",
+        )
+    gradients = sum(name.startswith("gradient") for name in differences)
+    return _good(
+        f"compiled and plain loop agree in float64 to {worst:.1e}: "
+        f"outputs, last states and {plural(gradients, 'gradient')}"
+    )
+
+
+def _renamed(file: str, mark: str) -> list[str]:
+    """A file in the `cells/` of a search is named after what is in it."""
+    name = Path(file).stem
+    if not re.fullmatch("[0-9a-f]{12}", name) or mark.startswith(name):
+        return []
+    return [f"its name says that it holds the cell {name}; it was changed since, or is damaged"]
+
+
+def _warnings(cell: Cell, empty: list[str]) -> list[str]:
+    """What is allowed and probably not meant."""
+    found = []
+    if not hears(cell):
+        found.append("the output does not depend on the input")
+    elif not remembers(cell):
+        found.append(
+            "nothing is carried on from step to step: the output depends on the last few inputs alone"
+        )
+    found += _dead(cell)
+    if empty:
+        found.append(
+            f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"
+        )
+    return found
+
+
+def _dead(cell: Cell) -> list[str]:
+    """A line for each dead state. Its new value may be an equation that the output depends on."""
+    left = without_dead(cell)
+    ends = {new for s, new in zip(cell.states, cell.new, strict=True) if s in left.states}
+    found = []
+    for name, new in zip((s.name for s in cell.states), cell.new, strict=True):
+        if name in dead_states(cell):
+            needed = name in left.labels or new in ends
+            remedy = f"remove it and rename {name}' to {name}" if needed else f"remove it and {name}'"
+            found.append(f"state {name}: the output does not depend on it ({remedy})")
+    return found
+
+
+def _good(said: str) -> Text:
+    return Text().append("ok  ", "bold green").append(printable(said, 1_000))

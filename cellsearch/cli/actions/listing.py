@@ -1,0 +1,241 @@
+"""`cellsearch cells`, `tasks` and `spaces`: what there is."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from cellsearch.cli.numbers import nearest
+from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl import zoo
+from cellsearch.dsl.describe import describe
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.text import show
+from cellsearch.dsl.zoo import catalogue
+from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.options import Option
+from cellsearch.report.cells.equations import in_short
+from cellsearch.report.columns import Column, column, cut, table, text, width_of, wrapped
+from cellsearch.study import space as loading
+from cellsearch.study.space.keys import sections
+from cellsearch.study.space.model import plain
+from cellsearch.study.space.yaml_emit import flow
+from cellsearch.tasks import TASKS, Task
+
+
+def cells(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The zoo: who published each cell and when, what it is made of, and what it is checked against."""
+    found = [(name, zoo.load(name), catalogue.entry(name)) for name in zoo.names()]
+    worst, tolerance = _agreements(terminal) if args.check else ({}, 0.0)
+    wrong = [name for name, difference in worst.items() if not difference < tolerance]
+    if args.json:
+        rows = [
+            {
+                "name": name, "year": entry.year, "authors": entry.authors, "checked": list(entry.checked),
+                "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
+                "peepholes": len(describe(cell).peepholes), "gates": len(describe(cell).gates),
+                "states": [state.name for state in cell.states], "description": cell.description,
+                "text": show(cell), **({"difference": worst[name]} if args.check else {}),
+            }
+            for name, cell, entry in found
+        ]  # fmt: skip
+        terminal.json({"cells": rows})
+        return 1 if wrong else 0
+    if args.format:
+        described = [describe(cell) for _, cell, _ in found]
+        columns = [
+            column("cell", [name for name, _, _ in found]),
+            column("year", [entry.year for _, _, entry in found]),
+            column("authors", [entry.authors for _, _, entry in found]),
+            column("states", [len(cell.states) for _, cell, _ in found]),
+            column("matrices", [d.matrices for d in described]),
+            column("gates", [len(d.gates) for d in described]),
+            column("peepholes", [len(d.peepholes) for d in described]),
+            *([column("difference", [worst[name] for name, _, _ in found], ".0e")] if args.check else []),
+            column("checked", [", ".join(entry.checked) for _, _, entry in found]),
+            column("equations", [in_short(show(cell)) for _, cell, _ in found], code=True),
+        ]
+        terminal.table(columns, args.format)
+        return 1 if wrong else 0
+    columns = [
+        Column("cell", [text(name, "bold") for name, _, _ in found]),
+        Column("year", [text(entry.year) for _, _, entry in found], right=True),
+        Column("states", [text(len(cell.states)) for _, cell, _ in found], right=True),
+        Column("matrices", [text(describe(cell).matrices) for _, cell, _ in found], right=True),
+        Column("gates", [text(len(describe(cell).gates)) for _, cell, _ in found], right=True),
+        Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell, _ in found], right=True),
+    ]
+    if args.check:
+        signs = [text(f"{worst[name]:.0e}", "bold red" if name in wrong else "green") for name, _, _ in found]
+        columns.append(Column("compiled", signs, right=True))
+    width = terminal.out.width
+    if width < width_of(columns):
+        columns = [columns[0], *columns[6:]]
+    else:
+        left = max(10, width - width_of(columns) - 2)
+        checked = [cut(text(", ".join(entry.checked)), left) for _, _, entry in found]
+        columns.append(Column("checked against", checked))
+    terminal.print(table(columns, width))
+    if args.check:
+        agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled and plain loop agree in float64"
+        terminal.tell(f"{agree} to {tolerance:.0e}, outputs, states and gradients")
+    _hint(terminal, f"{len(found)} cells; more about one: cellsearch show NAME")
+    return 1 if wrong else 0
+
+
+def _agreements(terminal: Terminal) -> tuple[dict[str, float], float]:
+    """For every cell of the zoo the largest difference between the compiled passes and the plain loop; and
+    what rounding explains."""
+    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: the list alone needs no torch
+
+    worst = {}
+    for name in zoo.names():
+        if terminal.live:
+            terminal.tell(f"checking {name}", "dim")
+        worst[name] = max(agreement(zoo.load(name)).values())
+    return worst, TOLERANCE
+
+
+def tasks(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The tasks, or one with its options."""
+    if args.name is not None and args.name not in TASKS:
+        known = list(TASKS)
+        raise RunError(
+            f"there is no task '{printable(args.name, 40)}'\n{nearest(args.name, known)}({', '.join(known)})"
+        )
+    chosen = [TASKS[args.name]] if args.name else list(TASKS.values())
+    if args.json:
+        terminal.json({"tasks": [_task_json(task) for task in chosen]})
+        return 0
+    if args.format:
+        terminal.table(_task_columns(chosen, options=args.name is not None), args.format)
+        return 0
+    for k, task in enumerate(chosen):
+        terminal.print([text("")] * (k > 0) + _task(task, terminal.out.width, options=args.name is not None))
+    if args.name is None:
+        _hint(terminal, "with every default and range: cellsearch tasks NAME")
+    return 0
+
+
+def _task_columns(tasks: Sequence[Task], options: bool) -> list[Column]:
+    """The tasks as a table, or the options of one."""
+    if not options:
+        names = [", ".join(option.name for option in task.listed) for task in tasks]
+        facts = {"task": [t.name for t in tasks], "about": [t.about for t in tasks]}
+        facts |= {"source": [t.source for t in tasks], "options": names}
+        return [column(title, said) for title, said in facts.items()]
+    return _option_columns([option for task in tasks for option in task.listed])
+
+
+def _option_columns(options: Sequence[Option]) -> list[Column]:
+    """Options as a table."""
+    return [
+        column("option", [option.name for option in options]),
+        column("default", [_default(option) for option in options]),
+        column("allowed", [option.allowed for option in options]),
+        column("about", [option.about for option in options]),
+    ]
+
+
+def _default(option: Option) -> str:
+    return str(option.default) if option.follows else flow(plain(option.default))
+
+
+def _task_json(task: Task) -> dict[str, Any]:
+    options = [
+        {"name": o.name, "default": o.default, "allowed": o.allowed, "about": o.about} for o in task.listed
+    ]
+    return {"name": task.name, "about": task.about, "source": task.source, "options": options}
+
+
+def _task(task: Task, width: int, options: bool) -> list[Text]:
+    lines = [
+        text(task.name, "bold"),
+        *wrapped(task.about, width, "  "),
+        *wrapped(task.source, width, "  ", "dim"),
+    ]
+    if not options:
+        return [*lines, *wrapped(f"options: {', '.join(o.name for o in task.listed)}", width, "  ")]
+    return lines + [line for option in task.listed for line in (text(""), *_option(option, width))]
+
+
+def _option(option: Option, width: int) -> list[Text]:
+    """Name, default and range or choices of an option, and under them its reason."""
+    head = text(f"  {option.name}", "bold")
+    head.append(f" = {_default(option)}", "green")
+    if len(head) + len(option.allowed) + 3 > width:
+        allowed = wrapped(option.allowed, width, "      ", "dim")
+    else:
+        head.append(f"   {option.allowed}", "dim")
+        allowed = []
+    return [cut(head, width), *allowed, *wrapped(option.about, width, "      ")]
+
+
+def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
+    """All keys that the YAML of a space can have, by section."""
+    if args.json:
+        listed = [
+            {
+                "section": section.name, "about": section.about,
+                "keys": [{**asdict(key), "default": plain(key.default)} for key in section.keys],
+            }
+            for section in sections()
+        ]  # fmt: skip
+        terminal.json({"sections": listed})
+        return 0
+    if args.format:
+        keys = [(section.name, key) for section in sections() for key in section.keys]
+        columns = [column("section", [name for name, _ in keys]), *_option_columns([key for _, key in keys])]
+        terminal.table(columns, args.format)
+        return 0
+    for section in sections():
+        head = text(section.name or "(top level)", "bold underline").append(f"   {section.about}", "dim")
+        terminal.print([text("")] * bool(section.name) + [cut(head, terminal.out.width)])
+        terminal.print([line for key in section.keys for line in _option(key, terminal.out.width)])
+    _hint(terminal, "options of a task: cellsearch tasks NAME; a start: cellsearch spaces quick > my.yaml")
+    return 0
+
+
+def spaces(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The bundled spaces, the YAML of one, or all keys that a space can have."""
+    if args.keys:
+        if args.name is not None:
+            raise UsageError("--keys lists the keys of all spaces\nleave SPACE out, or --keys")
+        return _keys(args, terminal)
+    if args.name is not None:
+        if args.format:
+            raise UsageError("--format is of the list of spaces; one of them is printed as its YAML")
+        source = loading.source_of(args.name)
+        if args.json:
+            terminal.json({"name": args.name, "yaml": source})
+        else:
+            terminal.text(source)
+        return 0
+    found = [(name, loading.load_space(name)) for name in loading.names()]
+    if args.json:
+        listed = [{"name": name, "about": s.about, "tasks": [t.name for t in s.tasks]} for name, s in found]
+        terminal.json({"spaces": listed})
+        return 0
+    if args.format:
+        columns = [
+            column("space", [name for name, _ in found]),
+            column("tasks", [", ".join(task.name for task in space.tasks) for _, space in found]),
+            column("about", [space.about.strip() for _, space in found]),
+        ]
+        terminal.table(columns, args.format)
+        return 0
+    for k, (name, space) in enumerate(found):
+        head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")
+        terminal.print([text("")] * (k > 0) + [head, *wrapped(space.about.strip(), terminal.out.width, "  ")])
+    _hint(
+        terminal, "a space of your own: cellsearch spaces quick > my.yaml; its keys: cellsearch spaces --keys"
+    )
+    return 0
+
+
+def _hint(terminal: Terminal, said: str) -> None:
+    """A word on how to go on, for people alone."""
+    if terminal.out.is_terminal:
+        terminal.tell(f"\n{said}", "dim")
