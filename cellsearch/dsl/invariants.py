@@ -8,6 +8,7 @@ from cellsearch.dsl.limits import (
     MAX_DEPTH,
     MAX_GROUPS,
     MAX_NAME,
+    MAX_NESTING,
     MAX_NODES,
     MAX_PART,
     MAX_PERIOD,
@@ -17,7 +18,6 @@ from cellsearch.dsl.limits import (
 )
 from cellsearch.dsl.nodes import (
     STRUCTURES,
-    Affine,
     Apply,
     Before,
     Connection,
@@ -29,13 +29,14 @@ from cellsearch.dsl.nodes import (
     input_wide,
     sources,
     users,
-    written,
 )
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.parts import Parts
+from cellsearch.dsl.printer import show
 from cellsearch.errors import CellError
 
 Need = Callable[[bool, str], None]
+_WORD = 128
 
 
 def check(cell: Parts) -> None:
@@ -67,7 +68,7 @@ def check(cell: Parts) -> None:
     for line in cell.description.split("\n"):
         need(line.replace("\t", " ").isprintable(), "its description has a character that cannot be printed")
     _check_labels(cell, need)
-    need(_text_bound(cell) <= MAX_TEXT, f"its text would be longer than {MAX_TEXT // 1024} KiB")
+    _check_text(cell, need)
 
 
 def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
@@ -143,31 +144,34 @@ def _check_labels(cell: Parts, need: Need) -> None:
         )
 
 
+def _check_text(cell: Parts, need: Need) -> None:
+    """The text of a cell can be parsed. It is printed only where the size of the graph leaves a doubt."""
+    long = f"its text would be longer than {MAX_TEXT // 1024} KiB"
+    need(_words(cell) <= MAX_TEXT, long)
+    # a node opens at most a bracket of its own and a parenthesis around it
+    if _text_bound(cell) > MAX_TEXT or 2 * max(depths(cell.nodes)) + 2 > MAX_NESTING:
+        text = show(cell)
+        need(len(text.encode()) <= MAX_TEXT, long)
+        nested = most = 0
+        for sign in "".join(line for line in text.split("\n") if line[:1] != "#"):
+            nested += (sign in "([") - (sign in ")]")
+            most = max(most, nested)
+        need(
+            most <= MAX_NESTING,
+            f"more than {MAX_NESTING} parentheses and brackets would stand in one another",
+        )
+
+
 def _text_bound(cell: Parts) -> int:
-    """At least the bytes of the cell's text, cheaply: nearly exact but for numbers (24 characters at
-    most)."""
-    spelled = [len(written(n, label)) for n, label in zip(cell.nodes, cell.labels, strict=True)]
-    total = len(cell.description.encode()) + 2 * cell.description.count("\n") + 2
-    total += 64 + len(cell.name) + len(cell.input) + spelled[cell.output] + 9 * len(cell.clock)
-    total += sum(len(state.name) + 27 for state in cell.states)
-    total += sum(2 * len(label) + 4 for label in cell.labels if label)
-    for state, index in zip(cell.states, cell.new, strict=True):  # an equation where it is not its label
-        if cell.labels[index] != f"{state.name}'":
-            total += len(state.name) + 5 + spelled[index]
-    for node in cell.nodes:
-        if isinstance(node, Constant):
-            total += 26
-        elif isinstance(node, Apply):
-            total += len(node.op) + 4 + sum(spelled[s] + 2 for s in node.args)
-        elif isinstance(node, Affine):
-            total += 4 + (64 if node.bias != 0 or not node.connections else 0)
-            total += sum(
-                spelled[c.source] + 5 + (30 if c.eye is not None else 0) + (16 if c.structure else 0)
-                for c in node.connections
-            )
-        elif isinstance(node, Before):
-            total += spelled[node.source] + 16
-    return total
+    """At least the bytes of the cell's text, which takes less than `_WORD` besides the name wherever a value
+    is made or used."""
+    names = (cell.name, cell.input, *(state.name for state in cell.states), *cell.labels)
+    comment = 4 * len(cell.description) + 2 * cell.description.count("\n")
+    return comment + 9 * len(cell.clock) + _words(cell) * (max(map(len, names)) + _WORD)
+
+
+def _words(cell: Parts) -> int:
+    return 2 + 2 * len(cell.states) + sum(1 + len(sources(node)) for node in cell.nodes)
 
 
 def _inputs(cell: Parts) -> int:

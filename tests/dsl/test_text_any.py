@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.limits import KEYWORDS
+from cellsearch.dsl.limits import KEYWORDS, MAX_NESTING
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import TextError
@@ -194,17 +194,30 @@ def test_long_texts_take_well_under_a_second(name: str) -> None:
     assert spent < 1.0, "a bound on work, not a benchmark: usual is a tenth of it"
 
 
+def nested(levels: int, opening: str) -> str:
+    """A text with `levels` of `opening` in one another, around h."""
+    closing = "".join({"(": ")", "[": "]"}.get(sign, "") for sign in reversed(opening))
+    return f"{HEAD}h' = {opening * levels}h{closing * levels}"
+
+
 @pytest.mark.parametrize(
-    "text", [LONG[name] for name in ("brackets", "parentheses", "minus", "sum", "ladder")]
+    "opening", ["(", "tanh(", "tanh[", "[.(", "[h*(", "before(", "max(h, ", "-(", "h+(", "[before("]
 )
-def test_nesting_costs_no_python_frames(text: str) -> None:
+def test_nesting_has_a_limit(opening: str) -> None:
+    fits = MAX_NESTING // sum(sign in "([" for sign in opening)
+    error = read(nested(fits + 1, opening))
+    assert isinstance(error, TextError) and "inside one another" in error.message
+    assert error.place and error.place.text[error.place.column - 1] in "(["
     frame, depth = sys._getframe(), 0
     while frame.f_back is not None:
         frame, depth = frame.f_back, depth + 1
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(depth + 60)
     try:
-        read(text)
-        read(HEAD + "h' = " + "tanh(" * 100 + "h" + ")" * 100)
+        for room in range(40, 600, 40):  # a caller may have left little
+            sys.setrecursionlimit(depth + room)
+            error = read(nested(fits + 1, opening))
+            assert isinstance(error, TextError) and "inside one another" in error.message
+        sys.setrecursionlimit(depth + 600)  # of the 1,000 that Python has
+        assert "inside one another" not in str(read(nested(fits, opening)))
     finally:
         sys.setrecursionlimit(limit)

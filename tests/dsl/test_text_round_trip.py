@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.limits import MAX_DEPTH
+from cellsearch.dsl.limits import MAX_DEPTH, MAX_NESTING
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, State
 from cellsearch.dsl.printer import number
 from cellsearch.dsl.text import parse, show
+from cellsearch.errors import CellError
 
 
 def equations(text: str, header: str = "cell t(x; h, c)") -> list[str]:
@@ -265,10 +266,10 @@ def test_an_earlier_value_is_a_node_of_its_own_wherever_it_stands() -> None:
     assert parse(show(shared)) == shared
 
 
-def chain(step: str) -> Cell:
-    """A cell as deep as cells may be, all of it in one equation."""
+def chain(step: str, depth: int) -> Cell:
+    """A cell of one deep equation."""
     nodes: list[Node] = [Input("x", "x"), Input("state", "h")]
-    while len(nodes) < MAX_DEPTH + 2:
+    while len(nodes) < depth + 2:
         last = len(nodes) - 1
         kinds: dict[str, Node] = {
             "peephole": Affine((Connection(last, peephole=True),)),
@@ -286,8 +287,12 @@ def chain(step: str) -> Cell:
 
 @pytest.mark.parametrize("step", ["peephole", "eye", "call", "left", "right", "minus", "before", "rank"])
 def test_the_deepest_cells_read_back(step: str) -> None:
-    cell = chain(step)
+    twice = step in ("peephole", "eye", "rank")  # `[.([.(h)])]` opens two for one node
+    cell = chain(step, MAX_NESTING // 2 if twice else MAX_DEPTH)
     assert parse(show(cell)) == cell
+    if twice:
+        with pytest.raises(CellError, match="more than 100 parentheses and brackets"):
+            chain(step, MAX_NESTING // 2 + 1)
 
 
 def test_zero_has_no_sign() -> None:

@@ -7,12 +7,10 @@ The rules of the grammar stand above it: `expressions` for values, `parser` for 
 from collections.abc import Iterable
 from typing import NoReturn
 
-from cellsearch.dsl.limits import MAX_DEPTH, MAX_NODES, check_name
+from cellsearch.dsl.limits import MAX_DEPTH, MAX_NESTING, MAX_NODES, check_name
 from cellsearch.dsl.nodes import Input, Node, State, sources, written
 from cellsearch.dsl.text.lexer import Source, Token, tokens
 from cellsearch.errors import did_you_mean
-
-MAX_NESTING = 2 * MAX_DEPTH + 2  # a node opens at most a bracket of its own and a parenthesis around it
 
 
 class Cursor:
@@ -32,7 +30,6 @@ class Cursor:
         self.inputs: dict[Input, int] = {}
         self.wide = {0}  # x and what it was: values of the width of the input
         self.opened: list[Token] = []
-        self.nesting = 0
         self.simple = (-1, -1)  # the tokens of the last name, call or parenthesis: what '@' may follow
         self.heads = self._heads()
         self.state_tokens: dict[str, Token] = {}
@@ -64,8 +61,9 @@ class Cursor:
 
     def open(self, sign: str, hint: str = "") -> Token:
         token = self.take(sign, hint)
-        self.deeper(token)
         self.opened.append(token)
+        if len(self.opened) > MAX_NESTING:
+            self.fail("deep_text", token, limit=MAX_NESTING)
         return token
 
     def close(self, sign: str) -> None:
@@ -78,16 +76,10 @@ class Cursor:
             self.fail("expected", self.token, what=what, found=self.token.shown, hint=self.unclosed())
         self.next()
         self.opened.pop()
-        self.nesting -= 1
 
     def unclosed(self) -> str:
         token = self.opened[-1]
         return f"the '{token.text}' of line {self.source.place(token.at).line} is not closed"
-
-    def deeper(self, token: Token) -> None:
-        self.nesting += 1
-        if self.nesting > MAX_NESTING:
-            self.fail("deep_text", token, limit=MAX_NESTING)
 
     def end_line(
         self, what: str = "the end of the line", hint: str = "one equation stands on a line"

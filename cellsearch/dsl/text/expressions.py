@@ -8,11 +8,9 @@
     item        expression | "." simple | OPTION "=" (number | "none" | "uniform" "(" number "," number ")")
                 | simple ("@" STRUCTURE ["(" WHOLE ")"] | "@" "eye" "(" number ")")*
 
-Each rule is a generator that yields the rule it calls and is sent the node that was read, so that nesting
-costs a list and no Python frames.
+A rule is a method that reads what it names and returns its node. It calls others, as deep as nesting may go.
 """
 
-from collections.abc import Generator
 from typing import NoReturn
 
 from cellsearch.dsl.limits import KEYWORDS, MAX_DELAY, MAX_PART
@@ -38,31 +36,15 @@ _FUNCTIONS = [op.name for op in OPS.values() if not op.symbol]
 _CALLED = [*_FUNCTIONS, "below", "before"]
 _EXAMPLES = {"rank": "h@rank(8)", "blocks": "h@blocks(4)"}  # of the structures that take a number
 
-Rule = Generator["Rule", int, int]
-
-
-def run(rule: Rule) -> int:
-    """Run a rule and all that it calls; the node it ends with."""
-    calls, fresh, value = [rule], True, 0
-    while calls:
-        try:
-            calls.append(next(calls[-1]) if fresh else calls[-1].send(value))
-            fresh = True
-        except StopIteration as end:
-            calls.pop()
-            fresh, value = False, end.value
-    return value
-
 
 class Expressions(Cursor):
     """The rules for values."""
 
-    def expression(self) -> Rule:
+    def expression(self) -> int:
         """Values with infix signs between them."""
-        values: list[int] = []
+        values = [self.operand()]
         signs: list[tuple[Op, Token]] = []
         while True:
-            values.append((yield self.operand()))
             op = INFIX.get(self.token.text) if self.token.kind == "sign" else None
             while signs and (op is None or signs[-1][0].binds >= op.binds):
                 done, token = signs.pop()
@@ -71,71 +53,70 @@ class Expressions(Cursor):
             if op is None:
                 return values[0]
             signs.append((op, self.next()))
+            values.append(self.operand())
 
-    def operand(self) -> Rule:
+    def operand(self) -> int:
+        """A value behind any number of minus signs, the last of which belongs to a number."""
+        signs: list[Token] = []
+        while self.token.kind == "sign" and self.token.text in PREFIX:
+            signs.append(self.next())
         token = self.token
-        if token.kind == "sign" and token.text in PREFIX:
-            self.next()
-            if token.text == "-" and self.token.kind == "number":
-                return self.add(Constant(0.0 - self.next().value), token)  # -0 is 0
-            self.deeper(token)
-            value = yield self.operand()
-            self.nesting -= 1
-            return self.add(Apply(PREFIX[token.text].name, (value,)), token)
         if token.kind == "number":
-            self.next()
-            return self.add(Constant(token.value), token)
-        if self.found("["):
-            return (yield self.bracket())
-        if token.kind == "word" or self.found("("):
-            return (yield self.name_or_group())
-        self.fail("no_value", token, found=token.shown)
+            minus = signs and signs[-1].text == "-"
+            number = 0.0 - self.next().value if minus else self.next().value  # -0 is 0
+            value = self.add(Constant(number), signs.pop() if minus else token)
+        elif self.found("["):
+            value = self.bracket()
+        elif token.kind == "word" or self.found("("):
+            value = self.name_or_group()
+        else:
+            self.fail("no_value", token, found=token.shown)
+        for sign in reversed(signs):
+            value = self.add(Apply(PREFIX[sign.text].name, (value,)), sign)
+        return value
 
-    def name_or_group(self) -> Rule:
+    def name_or_group(self) -> int:
         """A name, a call or a parenthesis."""
         start, token = self.at, self.token
-        if token.kind == "word":
-            self.next()
-            value = yield self.word(token)
-        else:
+        if token.kind != "word":
             self.open("(")
-            value = yield self.expression()
+            value = self.expression()
             self.close(")")
+        elif self.next().text in OPS:
+            value = self.call(token, OPS[token.text])
+        elif token.text == "before":
+            value = self.before(token)
+        else:
+            value = self.below(token) if token.text == "below" else self.name(token)
         self.simple = (start, self.at)
         return value
 
-    def word(self, token: Token) -> Rule:
-        """What a word stands for; a call's arguments follow it."""
-        name = token.text
-        if name in OPS:
-            return (yield self.call(token, OPS[name]))
-        if name == "before":
-            return (yield self.before(token))
-        if name == "below":
-            hint = "below(c) is the new value of state c in the layer below"
-            self.open("(", hint)
-            state = self.token
-            if state.kind != "word" or state.text.endswith("'"):
-                self.fail("expected", state, what="the name of a state", found=state.shown, hint=hint)
-            self.check_name(state, state.text)
-            self.next()
-            self.close(")")
-            return self.input(Input("below", state.text), token)
-        called = self.found("(") or self.found("[")
+    def name(self, token: Token) -> int:
+        name, called = token.text, self.found("(") or self.found("[")
         if name == "tick" and not called:
             if not self.clock:
                 self.fail("needs_clock", token, name="tick")
             return self.input(Input("tick", "tick"), token)
-        if name in self.scope:
-            if called:
-                self.fail("not_a_function", token, name=name)
-            return self.scope[name]
-        self.unknown(token, called)
-        yield from ()  # a generator like the others
+        if name not in self.scope:
+            self.unknown(token, called)
+        if called:
+            self.fail("not_a_function", token, name=name)
+        return self.scope[name]
 
-    def before(self, token: Token) -> Rule:
+    def below(self, token: Token) -> int:
+        hint = "below(c) is the new value of state c in the layer below"
+        self.open("(", hint)
+        state = self.token
+        if state.kind != "word" or state.text.endswith("'"):
+            self.fail("expected", state, what="the name of a state", found=state.shown, hint=hint)
+        self.check_name(state, state.text)
+        self.next()
+        self.close(")")
+        return self.input(Input("below", state.text), token)
+
+    def before(self, token: Token) -> int:
         self.open("(", "before(v) is v one step ago, before(v, 2) two steps")
-        source = yield self.expression()
+        source = self.expression()
         delay = 1
         if self.found(","):
             self.next()
@@ -161,19 +142,19 @@ class Expressions(Cursor):
         near = did_you_mean(name, [*known, *_CALLED])
         self.fail("unknown_name", token, name=name, nearest=near, known=f"(values here: {listed(known)})")
 
-    def call(self, token: Token, op: Op) -> Rule:
+    def call(self, token: Token, op: Op) -> int:
         if op.symbol:
             example = f"a {op.symbol} b" if op.arity == 2 else f"{op.symbol}a"
             self.fail("write_the_sign", token, name=op.name, example=example)
         args: list[int] = []
         if self.found("["):
-            args.append((yield self.bracket()))
+            args.append(self.bracket())
         elif self.found("("):
             self.open("(")
-            args.append((yield self.expression()))
+            args.append(self.expression())
             while self.found(","):
                 self.next()
-                args.append((yield self.expression()))
+                args.append(self.expression())
             self.close(")")
         else:
             self.fail("function_alone", token, name=op.name)
@@ -185,7 +166,7 @@ class Expressions(Cursor):
 
     # ---- brackets
 
-    def bracket(self) -> Rule:
+    def bracket(self) -> int:
         """The connections and options between square brackets: an affine node."""
         opened = self.open("[")
         connections: dict[tuple[int, bool], Connection] = {}
@@ -197,7 +178,7 @@ class Expressions(Cursor):
             else:
                 if options:
                     self.fail("options_last", start)
-                c = yield from self.connection()
+                c = self.peephole() if self.found(".") else self.matrix(self.at, self.expression())
                 if (c.source, c.peephole) in connections:
                     self.fail("connected_twice", start, name=self.spelled(c.source))
                 connections[c.source, c.peephole] = c
@@ -248,19 +229,19 @@ class Expressions(Cursor):
             self.fail("uniform_order", opened)
         return Uniform(low, high)
 
-    def connection(self) -> Generator[Rule, int, Connection]:
-        if self.found("."):
-            dot = self.next()
-            if self.token.kind != "word" and not self.found("("):
-                self.fail("dot_takes", dot)
-            source = yield self.name_or_group()
-            if self.found("@"):
-                self.fail("peephole_kind", self.token)
-            if self.token.kind == "sign" and self.token.text in INFIX:
-                self.fail("dot_takes", dot)
-            return Connection(source, peephole=True)
-        start, first = self.at, self.token
-        source = yield self.expression()
+    def peephole(self) -> Connection:
+        dot = self.next()
+        if self.token.kind != "word" and not self.found("("):
+            self.fail("dot_takes", dot)
+        source = self.name_or_group()
+        if self.found("@"):
+            self.fail("peephole_kind", self.token)
+        if self.token.kind == "sign" and self.token.text in INFIX:
+            self.fail("dot_takes", dot)
+        return Connection(source, peephole=True)
+
+    def matrix(self, start: int, source: int) -> Connection:
+        """The full connection from `source`, which begins at token `start`; reads the kind of its matrix."""
         if self.found("@") and self.simple != (start, self.at):
             self.fail("at_takes", self.token)
         eye: float | None = None
@@ -286,7 +267,7 @@ class Expressions(Cursor):
                 if structure is not None:
                     key = "matrix_twice" if structure == kind.text else "two_matrices"
                     self.fail(key, kind, name=f"@{kind.text}", other=f"@{structure}")
-                structure, part = kind.text, self.structure(kind, source, first)
+                structure, part = kind.text, self.structure(kind, source, self.tokens[start])
             if structure is not None and eye is not None and not STRUCTURES[structure].eye:
                 self.fail("eye_beside", kind, name=f"@{structure}")
         return Connection(source, eye=eye, structure=structure, part=part)

@@ -98,10 +98,10 @@ TABLE = (
             ("h' = tanh(h, c)", "h' = max(h)", "h' = min(h, c, x)", "h' = max[x, h]", "h' = sigmoid(h, h, h)")),
     Message("value_after_value", "{found} follows a value without a sign between them", "put + - * / or a comma between them",
             ("h' = h 2", "h' = h c", "h' = [x h]", "h' = 2 h", "h' = (h)(c)", "h' = h tanh(c)", "h' = 2(h)", "h' = (h)[x]", "h' = [x][h]", "h' = tanh(h)(c)", "h' = [x, 2 h]", "h' = (h c)", "h' = max(h c, h)", "h' = before(h c", "h' = before(h 2)")),
-    Message("deep_text", "more than {limit} parentheses, brackets and signs stand inside one another", "name a part of it in an equation of its own",
-            ("h' = " + "(" * 10_000, "h' = " + "[" * 10_000, "h' = " + "tanh(" * 10_000, "h' = " + "-" * 10_000, "h' = " + "[.(" * 9_000, "h' = " + "(" * 300 + "h" + ")" * 300)),
+    Message("deep_text", "more than {limit} parentheses and brackets stand inside one another", "name a part of it in an equation of its own",
+            ("h' = " + "(" * 10_000, "h' = " + "[" * 10_000, "h' = " + "tanh(" * 10_000, "h' = " + "[.(" * 9_000, "h' = " + "(" * 300 + "h" + ")" * 300)),
     Message("deep_graph", "more than {limit} values feed one another in a row", "a cell is not as deep as that; use what stands above less",
-            ("h' = h" + " * h" * 200, "h' = " + "tanh(" * 101 + "h" + ")" * 101 + "\nc' = c", "a0 = h * c\n" + "".join(f"a{k + 1} = a{k} * h\n" for k in range(120)) + "h' = a120\nc' = c")),
+            ("h' = h" + " * h" * 200, "h' = " + "tanh[" * 51 + "h" + "]" * 51 + "\nc' = c", "a0 = h * c\n" + "".join(f"a{k + 1} = a{k} * h\n" for k in range(120)) + "h' = a120\nc' = c")),
     Message("many_nodes", "a cell has at most {limit} values", "make it smaller",
             ("".join(f"a{k} = h * c\n" for k in range(1_200)), )),
     # ---- brackets

@@ -13,9 +13,9 @@ Values (`expression`) have rules of their own, in `expressions`.
 from typing import NoReturn
 
 from cellsearch.dsl.graph import Cell, build
-from cellsearch.dsl.limits import MAX_GROUPS, MAX_PERIOD
+from cellsearch.dsl.limits import MAX_GROUPS, MAX_NESTING, MAX_PERIOD
 from cellsearch.dsl.nodes import Affine, Input, State, sources
-from cellsearch.dsl.text.expressions import Expressions, run
+from cellsearch.dsl.text.expressions import Expressions
 from cellsearch.dsl.text.lexer import Source, Token
 from cellsearch.dsl.weights import collision
 from cellsearch.errors import CellError
@@ -23,7 +23,11 @@ from cellsearch.errors import CellError
 
 def parse(text: str, file: str = "<text>") -> Cell:
     """The cell that `text` describes; `file` is its name in messages. Raises TextError, and nothing else."""
-    return _Parser(Source(text, file)).cell()
+    parser = _Parser(Source(text, file))
+    try:
+        return parser.cell()
+    except RecursionError:  # the caller has left no room for what the limit allows
+        parser.fail("deep_text", parser.token, limit=MAX_NESTING)
 
 
 class _Parser(Expressions):
@@ -126,7 +130,7 @@ class _Parser(Expressions):
     def output(self, at: int) -> int:
         """The node of the output, which the header names before there are equations."""
         self.at, self.token = at, self.tokens[at]
-        return run(self.operand())
+        return self.operand()
 
     def read_clock(self) -> None:
         self.next()
@@ -162,7 +166,7 @@ class _Parser(Expressions):
             self.check_head(head)
         self.take("=", hint="an equation is written name = value")
         start = self.token
-        value = run(self.expression())
+        value = self.expression()
         if self.token.kind not in ("line", "end"):
             self.stray()
         primed = name.endswith("'")
