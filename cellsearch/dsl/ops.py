@@ -1,25 +1,20 @@
 """THE table of ops: what each computes, its derivative, and how it is written. Everything else reads it.
 
 Parser, printer, compiler, mutations, exports and tests know an op by its row alone; a new op is a new row and
-nothing else. The module is torch-free: formulas are text in a small arithmetic that Python, C and Triton share
-(`+ - * /`, comparisons, `&` `|`, numbers, and the functions of `INTRINSICS`), so that a compiler may emit them.
-Ops over the units may also call `REDUCTIONS`, which work along the H units of one value.
+nothing else. The module is torch-free: formulas are text in a small arithmetic (`+ - * /`, comparisons, `&`
+`|`, numbers, and the functions of `INTRINSICS`) that is parsed once, see `formulas`, and printed by every
+engine. Ops over the units may also call `REDUCTIONS`, which work along the H units of one value.
 
 Names in a formula:  a  first argument    b  second argument    y  the result    g  gradient arriving at the result
 What a derivative mentions is what is kept for the backward pass.
 """
 
-import ast
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from math import inf
 
-#: The functions that a formula may call. A code generator has to supply exactly these.
-INTRINSICS = ("sigmoid", "tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "abs", "where")
-
-#: The mean, sum and largest of all units, and the sums of each unit with all before it, or with all behind it.
-REDUCTIONS = ("mean", "total", "highest", "sums_before", "sums_behind")
+from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, Formula, formula, functions, variables
 
 
 class Kind(Enum):
@@ -56,22 +51,19 @@ class Op:
         return len(self.derivatives)
 
     @cached_property
+    def value(self) -> Formula:
+        """What it computes, of a and b."""
+        return formula(self.forward)
+
+    @cached_property
+    def gradients(self) -> tuple[Formula, ...]:
+        """The gradient of each argument, of a, b, y and g."""
+        return tuple(map(formula, self.derivatives))
+
+    @cached_property
     def keeps(self) -> frozenset[str]:
         """The names among a, b, y that a derivative reads."""
-        return frozenset().union(*(names(d) for d in self.derivatives)) - {"g"}
-
-
-def names(formula: str) -> frozenset[str]:
-    """The values that a formula reads."""
-    nodes = list(ast.walk(ast.parse(formula, mode="eval")))
-    called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
-    return frozenset(n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called)
-
-
-def calls(formula: str) -> frozenset[str]:
-    """The functions that a formula calls."""
-    nodes = ast.walk(ast.parse(formula, mode="eval"))
-    return frozenset(n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+        return frozenset().union(*map(variables, self.gradients)) - {"g"}
 
 
 # A tie of max and min belongs to the first argument, and a NaN on either side is the result.
@@ -79,6 +71,8 @@ _FIRST_MAX, _FIRST_MIN = "(a >= b) | (a != a)", "(a <= b) | (a != a)"
 _A, _C, _U = Kind.ACTIVATION, Kind.COMBINE, Kind.UNITS
 _DEVIATION = "sqrt(mean((a - mean(a)) * (a - mean(a))) + 1e-5)"
 _SHARES = "exp(a - highest(a)) / total(exp(a - highest(a)))"
+
+_GELU = "tanh(0.7978845608028654 * (a + 0.044715 * a * a * a))"
 
 # fmt: off
 TABLE = (
@@ -98,6 +92,8 @@ TABLE = (
     Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(where(a < 0, a, -a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
     Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", "HardSigmoid({0}, alpha=0.16666666666666666, beta=0.5)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
     Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))", span=(-0.2785, inf)),
+    Op("gelu",        _A, "0.5 * a * (1 + erf(a * 0.7071067811865476))", ("g * (0.5 * (1 + erf(a * 0.7071067811865476)) + a * 0.3989422804014327 * exp(-0.5 * a * a))",), r"\operatorname{{gelu}}\left({0}\right)", "Mul(Mul({0}, 0.5), Add(1, Erf(Mul({0}, 0.7071067811865476))))", span=(-0.17, inf), about="a times the normal distribution function of a (Hendrycks and Gimpel 2016)"),
+    Op("gelu_tanh",   _A, f"0.5 * a * (1 + {_GELU})",    (f"g * 0.5 * (1 + {_GELU} + a * (1 - {_GELU} * {_GELU}) * (0.7978845608028654 + 0.1070322244089 * a * a))",), r"\operatorname{{gelu_{{tanh}}}}\left({0}\right)", "Mul(Mul({0}, 0.5), Add(1, Tanh(Mul(0.7978845608028654, Add({0}, Mul(0.044715, Mul({0}, Mul({0}, {0}))))))))", span=(-0.1701, inf), about="gelu with its distribution function by tanh"),
     Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", "Softsign({0})", span=(-1, 1)),
     Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)",                   "Exp({0})", span=(0, inf)),
     Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)",                   "Log({0})", domain=(0.2, 3.0)),
@@ -120,8 +116,8 @@ for _op in TABLE:
     assert _op.name.isidentifier(), _op.name
     assert _op.arity == (2 if _op.kind is Kind.COMBINE else 1), _op.name
     _callable = {*INTRINSICS, *(REDUCTIONS if _op.kind is Kind.UNITS else ())}
-    assert names(_op.forward) <= _allowed - {"y", "g"}, _op.name
-    assert all(names(d) <= _allowed for d in _op.derivatives), _op.name
-    assert all(calls(f) <= _callable for f in (_op.forward, *_op.derivatives)), _op.name
+    assert variables(_op.value) <= _allowed - {"y", "g"}, _op.name
+    assert all(variables(d) <= _allowed for d in _op.gradients), _op.name
+    assert all(functions(f) <= _callable for f in (_op.value, *_op.gradients)), _op.name
     assert _op.latex.count("{0}") >= 1, _op.name
 assert len(OPS) == len(TABLE), "two rows of one name"

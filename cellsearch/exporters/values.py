@@ -7,9 +7,8 @@ that `layer_source` computes before the loop.
 
 from collections.abc import Sequence
 
-import torch
-
-from cellsearch.compiler.engines import formula
+from cellsearch.dsl.formulas.evaluate import fold
+from cellsearch.dsl.formulas.form import Number, substitute
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, input_wide, sources
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Kind, Op
@@ -144,10 +143,12 @@ class Values:
 
     def _number(self, i: int) -> float:
         """The value of a node that is made of numbers alone."""
-        values: dict[int, torch.Tensor] = {}
-        for j, node in enumerate(self.cell.nodes[: i + 1]):
-            if isinstance(node, Constant):
-                values[j] = torch.tensor(node.value, dtype=torch.float64)
-            elif isinstance(node, Apply) and self.extents[j] == Extent.NUMBER:
-                values[j] = formula.apply(OPS[node.op], *(values[a] for a in node.args))
-        return float(values[i])
+        match self.cell.nodes[i]:
+            case Constant(value):
+                return value
+            case Apply(op, args):
+                numbers = {name: Number(self._number(a)) for name, a in zip("ab", args, strict=False)}
+                folded = fold(substitute(OPS[op].value, numbers))
+                assert isinstance(folded, Number)
+                return folded.value
+        raise AssertionError(f"node {i} is no number")

@@ -19,7 +19,8 @@ from cellsearch.compiler.run.layout import layout
 from cellsearch.compiler.run.stack import first
 from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
-from cellsearch.dsl.ops import INTRINSICS, TABLE, Kind, Op
+from cellsearch.dsl.formulas.form import INTRINSICS, formula
+from cellsearch.dsl.ops import TABLE, Kind, Op
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 
@@ -27,12 +28,12 @@ on_linux = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="read
 needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 
 
-def run(formula: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
+def run(text: str, dtype: str, *arguments: np.ndarray) -> np.ndarray:
     """A formula of the op table, compiled, over arrays a and b."""
     text = (
         '#include "pointwise.h"\nvoid each(long n, const real *p, const real *q, real *y) {\n'
         "    for (long i = 0; i < n; i++) { const real a = p[i], b = q[i]; "
-        f"y[i] = {pointwise.expression(formula)}; }}\n}}\n"
+        f"y[i] = {pointwise.expression(formula(text))}; }}\n}}\n"
     )
     arrays = [np.ascontiguousarray(x, dtype=dtype) for x in arguments]
     first, second = arrays[0], arrays[-1]
@@ -50,7 +51,7 @@ def test_intrinsics_are_exact_to_a_few_units_in_the_last_place(name: str) -> Non
         [np.linspace(1e-3 if positive else -88.0, 88.0, 40_001), np.geomspace(1e-30, 1e-2, 2_000)]
     )
     a = a.astype(np.float32)
-    exact = function(f"{name}(a)", ("a",))(torch.from_numpy(a.astype(np.float64))).numpy()
+    exact = function(formula(f"{name}(a)"), ("a",))(torch.from_numpy(a.astype(np.float64))).numpy()
     with np.errstate(over="ignore"):
         ours, spacing = run(f"{name}(a)", "float32", a), np.spacing(np.abs(exact).astype(np.float32))
     assert np.all(np.abs(ours - exact) <= 4 * np.maximum(spacing, np.finfo(np.float32).tiny))
@@ -84,7 +85,7 @@ def test_every_op_is_the_same_in_c_and_in_torch(op: Op) -> None:
     a[:50] = b[:50]  # ties
     a[50:54], b[54:58] = math.nan, math.nan
     names = ("a", "b")[: op.arity]
-    theirs = function(op.forward, names)(*(torch.from_numpy(x) for x in (a, b)[: op.arity])).numpy()
+    theirs = function(op.value, names)(*(torch.from_numpy(x) for x in (a, b)[: op.arity])).numpy()
     ours = run(op.forward, "float64", a, b)
     assert np.allclose(ours, theirs, rtol=1e-13, atol=1e-15, equal_nan=True)
 

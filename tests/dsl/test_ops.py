@@ -1,17 +1,20 @@
 """The op table, row by row: derivatives, ties, numbers that are none, and how it is written."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
+from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, functions
 from cellsearch.dsl.limits import check_name
-from cellsearch.dsl.ops import INFIX, INTRINSICS, OPS, PREFIX, REDUCTIONS, TABLE, Kind, Op, calls
+from cellsearch.dsl.ops import INFIX, OPS, PREFIX, TABLE, Kind, Op
 from cellsearch.dsl.text import parse, show
 
-FUNCTIONS = {name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"}
-FUNCTIONS["sigmoid"] = lambda a: 0.5 * (1 + np.tanh(a / 2))
+FUNCTIONS = {name: getattr(np, name) for name in INTRINSICS if name not in ("sigmoid", "erf")}
 FUNCTIONS |= {
+    "sigmoid": lambda a: 0.5 * (1 + np.tanh(a / 2)),
+    "erf": np.vectorize(math.erf, otypes=[float]),
     "mean": lambda a: a.mean(-1, keepdims=True),
     "total": lambda a: a.sum(-1, keepdims=True),
     "highest": lambda a: a.max(-1, keepdims=True),
@@ -23,6 +26,7 @@ ROWS = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
 
 
 def evaluate(formula: str, **values: np.ndarray) -> np.ndarray:
+    """A formula by Python's own reading of it."""
     with np.errstate(all="ignore"):
         return np.asarray(eval(formula, {"__builtins__": {}}, {**FUNCTIONS, **values}), dtype=np.float64)
 
@@ -170,7 +174,7 @@ def test_ops_over_the_units_are_what_their_names_say() -> None:
 
 def test_only_ops_over_the_units_reduce() -> None:
     for op in TABLE:
-        called = set().union(*(calls(f) for f in (op.forward, *op.derivatives)))
+        called = set().union(*(functions(f) for f in (op.value, *op.gradients)))
         assert (op.kind is Kind.UNITS) == bool(called & set(REDUCTIONS)), op.name
         assert op.arity == (2 if op.kind is Kind.COMBINE else 1)
 

@@ -37,7 +37,7 @@ def test_values_and_derivatives(op: Op) -> None:
     g = torch.linspace(-1, 1, len(value), dtype=torch.float64)
     found = torch.autograd.grad(value, args, g)
     known = {"a": args[0], "y": value, "g": g} | ({"b": args[1]} if op.arity == 2 else {})
-    for derivative, gradient in zip(op.derivatives, found, strict=True):
+    for derivative, gradient in zip(op.gradients, found, strict=True):
         wanted = formula.function(derivative, tuple(known))(*known.values())
         torch.testing.assert_close(gradient, wanted.expand_as(gradient), rtol=1e-10, atol=1e-10)
 

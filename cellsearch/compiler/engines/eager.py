@@ -4,32 +4,24 @@ A kernel becomes one Python function over the tensors of its refs, each [K, B, H
 loop) or of a shape that broadcasts to it.
 """
 
-import ast
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence, Set
 
 import torch
 from torch import Tensor
 
-from cellsearch.compiler.engines.formula import TORCH
+from cellsearch.compiler.engines.formula import compiled, text
 from cellsearch.compiler.plan import kernels
 from cellsearch.compiler.plan.backward import Backward, backward_kernels
 from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.run.buffers import Places
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import matrix
-from cellsearch.dsl.ops import names
+from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable
 
-_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+_WITH_OUT = {"add", "sub", "mul", "div", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "erf", "abs"}
+_ONE_NUMBER = {"mean", "total", "highest"}  # of all units: the last axis becomes 1
 _BROADCAST = {"weight", "tick", "below"}  # refs whose tensors may lack axes
-_WITH_OUT = {"sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "abs"}
-
-
-def _fill(target: Tensor, value: Tensor | float) -> None:
-    """Write a value, which may be a plain number; a constant is one that lies on the CPU."""
-    if isinstance(value, Tensor) and value.dim():
-        target.copy_(value)
-    else:
-        target.fill_(value)
 
 
 @kept
@@ -37,58 +29,50 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     """The kernel as a function of its tensors: those of the loads, then those of the stores."""
     lines = [f"    {name} = r[{k}]" for k, (name, _) in enumerate(kernel.loads)]
     first = len(kernel.loads)
-    stored = [s.formula for s in kernel.stores]
-    targets = {s.formula: first + k for k, s in enumerate(kernel.stores) if not s.add}
-    tensors = {name for name, _ in kernel.loads}
-    full = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
-    done: set[str] = set()
+    stored = Counter(store.formula for store in kernel.stores)
+    targets = {store.formula: f"r[{first + k}]" for k, store in enumerate(kernel.stores) if not store.add}
+    whole = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
+    written: set[Formula] = set()
     for let in kernel.lets:
-        reads = names(let.formula)
-        formula = let.formula if reads & tensors else _lift(let.formula)
-        if reads & tensors:
-            tensors.add(let.name)
-        if reads & full:
-            full.add(let.name)
-        direct = stored.count(let.name) == 1 and let.name in targets and let.name in full
-        call = _with_out(formula, f"r[{targets[let.name]}]") if direct else None
+        if _is_whole(let.formula, whole):
+            whole.add(let.name)
+        name = Variable(let.name)
+        direct = let.name in whole and stored[name] == 1 and name in targets
+        call = _with_out(let.formula, targets[name]) if direct else None
         if call:
-            done.add(let.name)
-        lines.append(f"    {let.name} = {call or formula}")
+            written.add(name)
+        lines.append(f"    {let.name} = {call or text(let.formula)}")
     for k, store in enumerate(kernel.stores):
+        target = f"r[{first + k}]"
         if store.add:
-            lines.append(f"    r[{first + k}].add_({store.formula})")
-        elif store.formula not in done:
-            lines.append(f"    fill(r[{first + k}], {store.formula})")
-    text = "\n".join(["def kernel(r):", *lines, "    return None"])
-    scope: dict[str, object] = {"fill": _fill, "number": _number, "torch": torch, **TORCH}
-    exec(compile(text, "<kernel>", "exec"), scope)  # the text is made of rows of the op table and of numbers
-    return scope["kernel"]  # type: ignore[return-value]
+            lines.append(f"    {target}.add_({text(store.formula)})")
+        elif isinstance(store.formula, Number):
+            lines.append(f"    {target}.fill_({text(store.formula)})")
+        elif store.formula not in written:
+            lines.append(f"    {target}.copy_({text(store.formula)})")
+    return compiled(["def kernel(r):", *lines, "    return None"], {"torch": torch})
 
 
-def _number(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
+def _is_whole(formula: Formula, whole: Set[str]) -> bool:
+    """Whether a value has all axes: one of the values `whole` stands in it, and not for a mean or sum
+    alone."""
+    match formula:
+        case Variable(name):
+            return name in whole
+        case Call(function, args):
+            return function not in _ONE_NUMBER and any(_is_whole(arg, whole) for arg in args)
+    return False
 
 
-def _lift(formula: str) -> str:
-    """A formula of plain numbers in which every number is a tensor without axes."""
-
-    class Lift(ast.NodeTransformer):
-        def visit_Constant(self, node: ast.Constant) -> ast.AST:
-            return ast.parse(f"number({node.value!r})", mode="eval").body
-
-    return ast.unparse(Lift().visit(ast.parse(formula, mode="eval")))
-
-
-def _with_out(formula: str, target: str) -> str | None:
+def _with_out(formula: Formula, target: str) -> str | None:
     """The formula as a call that writes to `target` itself, where torch has one."""
-    node = ast.parse(formula, mode="eval").body
-    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        left, right = ast.unparse(node.left), ast.unparse(node.right)
-        if isinstance(node.left, ast.Constant) or not names(left):
-            return None
-        return f"torch.{_BINARY[type(node.op)]}({left}, {right}, out={target})"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _WITH_OUT:
-        return f"{node.func.id}({ast.unparse(node.args[0])}, out={target})"
+    match formula:
+        case Call(name, (Number(), _)) if name != "mul":
+            return None  # torch has no such call
+        case Call("mul", (Number() as a, b)):
+            return f"torch.mul({text(b)}, {text(a)}, out={target})"
+        case Call(name, args) if name in _WITH_OUT:
+            return f"torch.{name}({', '.join(map(text, args))}, out={target})"
     return None
 
 

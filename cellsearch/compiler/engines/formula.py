@@ -1,14 +1,16 @@
 """Formulas of the op table as torch functions."""
 
-import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cellsearch.dsl.ops import INTRINSICS, Op
+from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, Formula
+from cellsearch.dsl.formulas.python import python
+from cellsearch.dsl.formulas.sharing import share
+from cellsearch.dsl.ops import Op
 
 #: Each function of the op table's arithmetic in torch; the reductions run along the last axis, the units.
 TORCH: dict[str, Callable[..., Tensor]] = {
@@ -19,31 +21,31 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "sums_before": lambda a: a.cumsum(-1),
     "sums_behind": lambda a: a.flip(-1).cumsum(-1).flip(-1),
 }
+assert TORCH.keys() == {*INTRINSICS, *REDUCTIONS}
+
+
+def text(of: Formula) -> str:
+    """A formula as Python text over the functions of `TORCH`, and `inf` and `nan`."""
+    return python(of, lambda name, args: f"{name}({', '.join(args)})")
+
+
+def compiled(lines: Sequence[str], scope: dict[str, Any]) -> Callable[..., Any]:
+    """The function `kernel` that the lines define. They are made of rows of the op table and of numbers,
+    never of a file's text."""
+    names = {**TORCH, "inf": float("inf"), "nan": float("nan"), **scope}
+    exec(compile("\n".join(lines), "<kernel>", "exec"), names)
+    function: Callable[..., Any] = names["kernel"]
+    return function
 
 
 @lru_cache(maxsize=256)
-def function(formula: str, arguments: tuple[str, ...]) -> Callable[..., Any]:
-    """A formula of the op table as a function of tensors. The text comes from the table, never from a
-    file."""
-    # with the builtins: torch imports what it needs when it first needs it, and looks for `__import__` there
-    return eval(f"lambda {', '.join(arguments)}: {formula}", dict(TORCH))
+def function(of: Formula, arguments: tuple[str, ...]) -> Callable[..., Any]:
+    """A formula as a function of tensors, for autograd too."""
+    lets, (result,) = share((), (of,))
+    lines = [f"    {name} = {text(value)}" for name, value in lets]
+    return compiled([f"def kernel({', '.join(arguments)}):", *lines, f"    return {text(result)}"], {})
 
 
 def apply(op: Op, *args: Tensor) -> Tensor:
     """The value of an op."""
-    return function(op.forward, ("a", "b")[: op.arity])(*args)
-
-
-def constant(formula: str, values: Mapping[str, float]) -> float:
-    """The value of a formula whose arguments are numbers, in float64."""
-    arguments = dict(values)
-
-    class Lift(ast.NodeTransformer):  # numbers become arguments too: `where` takes tensors alone
-        def visit_Constant(self, node: ast.Constant) -> ast.AST:
-            name = f"number_{len(arguments)}"
-            arguments[name] = float(node.value)  # type: ignore[arg-type]
-            return ast.Name(name)
-
-    text = ast.unparse(Lift().visit(ast.parse(formula, mode="eval")))
-    tensors = (torch.tensor(value, dtype=torch.float64) for value in arguments.values())
-    return float(function(text, tuple(arguments))(*tensors))
+    return function(op.value, ("a", "b")[: op.arity])(*args)

@@ -7,20 +7,12 @@ plan keeps is what is read here.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cellsearch.compiler.plan.kernels import (
-    Kernel,
-    Let,
-    Reader,
-    Ref,
-    Store,
-    gradient,
-    substitute,
-    weight_index,
-)
+from cellsearch.compiler.plan.kernels import Kernel, Reader, Ref, Store, gradient, kernel, weight_index
 from cellsearch.compiler.plan.schedule import Plan, Stage
 from cellsearch.compiler.run.kept import kept
+from cellsearch.dsl.formulas.form import Formula, Variable, add, multiply, substitute, variables
 from cellsearch.dsl.nodes import Affine, Apply, Input
-from cellsearch.dsl.ops import OPS, names
+from cellsearch.dsl.ops import OPS
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class _Writer:
         plan, cell = self.plan, self.plan.cell
         reader = Reader(plan)  # reads only what was kept
         mine = {*stage.nodes, *stage.units}
-        gathered: dict[int, list[str]] = {}  # node -> gradients that reach it
+        gathered: dict[int, list[Formula]] = {}  # node -> gradients that reach it
         if inner:
             self.receive(reader, mine, last, gathered)
         for i in reversed(stage.nodes):
@@ -74,17 +66,16 @@ class _Writer:
                 continue
             if ref in self.written:
                 gathered.setdefault(i, []).append(reader.load(f"e{i}", ref))
-            reader.lets.append(Let(f"g{i}", " + ".join(gathered.pop(i))))
+            reader.let(f"g{i}", add(*gathered.pop(i)))
             self.pass_on(reader, i, gathered)
             if isinstance(cell.nodes[i], Affine):
-                gathered[-1 - i] = [f"g{i}"]  # stored below, under a key of its own
-        found = [Kernel(tuple(reader.loads.items()), tuple(reader.lets), self.stores(gathered))]
+                gathered[-1 - i] = [Variable(f"g{i}")]  # stored below, under a key of its own
+        found = [kernel(reader.loads, reader.lets, self.stores(gathered))]
         for i in reversed(stage.units):
             reader, gathered = Reader(plan), {}
-            reader.lets.append(Let(f"g{i}", reader.load(f"e{i}", Ref("dnode", i))))
+            reader.let(f"g{i}", reader.load(f"e{i}", Ref("dnode", i)))
             self.pass_on(reader, i, gathered)
-            loads, lets = tuple(reader.loads.items()), tuple(reader.lets)
-            found.append(Kernel(loads, lets, self.stores(gathered), units=True))
+            found.append(kernel(reader.loads, reader.lets, self.stores(gathered), units=True))
         for p in reversed(stage.products):
             target = gradient(self.plan, p.source)
             if target is not None:
@@ -92,18 +83,18 @@ class _Writer:
                 self.written.add(target)
         return tuple(found)
 
-    def stores(self, gathered: dict[int, list[str]]) -> tuple[Store, ...]:
+    def stores(self, gathered: dict[int, list[Formula]]) -> tuple[Store, ...]:
         """What is left over after a kernel goes to where it gathers."""
         stores = []
         for key, parts in gathered.items():
             ref = gradient(self.plan, -1 - key if key < 0 else key)
             if ref is None:
                 continue
-            stores.append(Store(ref, " + ".join(parts), add=key >= 0 and ref in self.written))
+            stores.append(Store(ref, add(*parts), add=key >= 0 and ref in self.written))
             self.written.add(ref)
         return tuple(stores)
 
-    def receive(self, reader: Reader, mine: set[int], last: bool, gathered: dict[int, list[str]]) -> None:
+    def receive(self, reader: Reader, mine: set[int], last: bool, gathered: dict[int, list[Formula]]) -> None:
         """The gradients that reach new values and the output from outside the step."""
         plan, cell = self.plan, self.plan.cell
 
@@ -118,7 +109,7 @@ class _Writer:
         if here(cell.output) and not plan.is_constant[cell.output]:
             gathered.setdefault(cell.output, []).append(reader.load("o", Ref("dout")))
 
-    def pass_on(self, reader: Reader, i: int, gathered: dict[int, list[str]]) -> None:
+    def pass_on(self, reader: Reader, i: int, gathered: dict[int, list[Formula]]) -> None:
         """Hand the gradient of node i to what it reads, through the derivatives of the table."""
         cell = self.plan.cell
         node = cell.nodes[i]
@@ -126,15 +117,14 @@ class _Writer:
             for k, c in enumerate(node.connections):
                 if c.peephole and gradient(self.plan, c.source) is not None:
                     weight = reader.load(f"p{i}_{k}", Ref("weight", weight_index(self.plan, i, k)))
-                    gathered.setdefault(c.source, []).append(f"g{i} * {weight}")
+                    gathered.setdefault(c.source, []).append(multiply(Variable(f"g{i}"), weight))
             return
         assert isinstance(node, Apply)
         op = OPS[node.op]
-        for k, (s, derivative) in enumerate(zip(node.args, op.derivatives, strict=True)):
+        for k, (s, derivative) in enumerate(zip(node.args, op.gradients, strict=True)):
             if gradient(self.plan, s) is None:
                 continue
-            values = {"g": f"g{i}"}
-            for name in names(derivative) - {"g"}:
+            values: dict[str, Formula] = {"g": Variable(f"g{i}")}
+            for name in sorted(variables(derivative) - {"g"}):
                 values[name] = reader.value(i if name == "y" else node.args["ab".index(name)])
-            reader.lets.append(Let(f"d{i}_{k}", substitute(derivative, values)))
-            gathered.setdefault(s, []).append(f"d{i}_{k}")
+            gathered.setdefault(s, []).append(reader.let(f"d{i}_{k}", substitute(derivative, values)))

@@ -1,4 +1,4 @@
-"""Pointwise kernels of a plan, as text in the arithmetic of the op table; no tensors. Here those of the
+"""Pointwise kernels of a plan, as formulas of the op table's arithmetic; no tensors. Here those of the
 forward pass; `backward` derives the others.
 
 A kernel works on every unit by itself, or is one op over the units: it loads values from where they lie
@@ -17,12 +17,14 @@ What a `Ref` names, at the step that is being computed:
     dout        gradient of the layer's output             dabove s    gradient of new s from the layer above
 """
 
-import ast
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cellsearch.compiler.plan.schedule import Plan, Stage, is_vector
 from cellsearch.compiler.run.kept import kept
+from cellsearch.dsl.formulas.form import Formula, Number, Variable, add, multiply, substitute, variables
+from cellsearch.dsl.formulas.sharing import share
 from cellsearch.dsl.nodes import Affine, Apply, Constant, Input
 from cellsearch.dsl.ops import OPS
 
@@ -41,15 +43,15 @@ class Let:
     """variable = formula, over variables and numbers."""
 
     name: str
-    formula: str
+    formula: Formula
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A variable (or a sum of variables) goes to `ref`, added to what lies there where `add` says so."""
+    """A value goes to `ref`, added to what lies there where `add` says so."""
 
     ref: Ref
-    formula: str
+    formula: Formula
     add: bool = False
 
 
@@ -62,6 +64,27 @@ class Kernel:
     stores: tuple[Store, ...]
     units: bool = False
     kept: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+
+def kernel(
+    loads: Mapping[str, Ref], lets: Iterable[Let], stores: Iterable[Store], *, units: bool = False
+) -> Kernel:
+    """A kernel in which numbers are folded, what stands twice is computed once, and nothing is loaded for
+    nothing."""
+    stores = tuple(stores)
+    shared, results = share(((let.name, let.formula) for let in lets), (store.formula for store in stores))
+    read = set().union(*map(variables, results))
+    needed: list[Let] = []
+    for name, formula in reversed(shared):
+        if name in read:
+            needed.insert(0, Let(name, formula))
+            read |= variables(formula)
+    return Kernel(
+        tuple((name, ref) for name, ref in loads.items() if name in read),
+        tuple(needed),
+        tuple(Store(store.ref, result, store.add) for store, result in zip(stores, results, strict=True)),
+        units,
+    )
 
 
 @kept
@@ -119,20 +142,6 @@ def weight_index(plan: Plan, node: int, term: int) -> int:
     return next(k for k, w in enumerate(plan.cell.weights) if (w.node, w.term) == (node, term))
 
 
-def substitute(formula: str, values: dict[str, str]) -> str:
-    """`formula` with its names replaced by variables."""
-
-    class Rename(ast.NodeTransformer):
-        def visit_Call(self, node: ast.Call) -> ast.Call:
-            node.args = [self.visit(a) for a in node.args]
-            return node
-
-        def visit_Name(self, node: ast.Name) -> ast.AST:
-            return ast.parse(values[node.id], mode="eval").body
-
-    return ast.unparse(Rename().visit(ast.parse(formula, mode="eval")))
-
-
 class Reader:
     """Collects the loads of a kernel: each value once."""
 
@@ -142,37 +151,42 @@ class Reader:
         self.lets: list[Let] = []
         self.known: set[int] = set()  # nodes whose variable is computed in this kernel
 
-    def load(self, name: str, ref: Ref) -> str:
+    def load(self, name: str, ref: Ref) -> Variable:
         self.loads[name] = ref
-        return name
+        return Variable(name)
 
-    def value(self, i: int) -> str:
+    def let(self, name: str, formula: Formula) -> Variable:
+        self.lets.append(Let(name, formula))
+        return Variable(name)
+
+    def value(self, i: int) -> Formula:
         """The variable or number that holds node i."""
         plan, node = self.plan, self.plan.cell.nodes[i]
         if isinstance(node, Constant):
-            return f"({node.value!r})"
+            return Number(node.value)
         if plan.is_constant[i] and i not in self.known:
             self.compute(i)
         if i in self.known or plan.is_constant[i]:
-            return f"v{i}"
+            return Variable(f"v{i}")
         return self.load(f"v{i}", location(plan, i))
 
     def compute(self, i: int) -> None:
         """Emit the value of node i."""
         plan, node = self.plan, self.plan.cell.nodes[i]
         if isinstance(node, Constant):
-            formula = f"({node.value!r})"
+            formula: Formula = Number(node.value)
         elif isinstance(node, Apply):
             args = dict(zip("ab", (self.value(s) for s in node.args), strict=False))
-            formula = substitute(OPS[node.op].forward, args)
+            formula = substitute(OPS[node.op].value, args)
         else:
             assert isinstance(node, Affine)
-            formula = self.load(f"s{i}", Ref("slot", plan.slot_of(i)))
+            terms: list[Formula] = [self.load(f"s{i}", Ref("slot", plan.slot_of(i)))]
             for k, c in enumerate(node.connections):
                 if c.peephole:
                     weight = self.load(f"p{i}_{k}", Ref("weight", weight_index(plan, i, k)))
-                    formula += f" + {weight} * {self.value(c.source)}"
-        self.lets.append(Let(f"v{i}", formula))
+                    terms.append(multiply(weight, self.value(c.source)))
+            formula = add(*terms)
+        self.let(f"v{i}", formula)
         self.known.add(i)
 
 
@@ -180,9 +194,9 @@ def _units_kernel(plan: Plan, i: int) -> Kernel:
     """An op over the units: one value in, one out."""
     node = plan.cell.nodes[i]
     assert isinstance(node, Apply)
-    formula = substitute(OPS[node.op].forward, {"a": "a"})
-    load = ("a", location(plan, node.args[0]))
-    return Kernel((load,), (Let("y", formula),), (Store(location(plan, i), "y"),), units=True)
+    lets = (Let("y", OPS[node.op].value),)
+    stores = (Store(location(plan, i), Variable("y")),)
+    return kernel({"a": location(plan, node.args[0])}, lets, stores, units=True)
 
 
 def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> tuple[Kernel, ...]:
@@ -197,12 +211,12 @@ def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> tupl
         bare = isinstance(node, Affine) and not any(c.peephole for c in node.connections)
         kept = _overwritten(plan, i)
         if slot >= 0 and not bare and not kept:
-            stores.append(Store(Ref("slot", slot), f"v{i}"))
+            stores.append(Store(Ref("slot", slot), Variable(f"v{i}")))
     if inner:
         for s, i in enumerate(cell.new):
             if i in mine or (last and (plan.is_outer[i] or isinstance(cell.nodes[i], Input))):
                 stores.append(Store(Ref("new", s), reader.value(i)))
-    pointwise = Kernel(tuple(reader.loads.items()), tuple(reader.lets), tuple(stores))
+    pointwise = kernel(reader.loads, reader.lets, stores)
     return (*(_units_kernel(plan, i) for i in stage.units), pointwise)
 
 

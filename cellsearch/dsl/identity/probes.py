@@ -8,14 +8,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cellsearch.dsl.formulas.evaluate import evaluate
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Before, Constant, Input, lookback
-from cellsearch.dsl.ops import INTRINSICS, OPS
+from cellsearch.dsl.ops import OPS, Kind
 
 Array = NDArray[np.float64]
 Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
@@ -65,7 +65,10 @@ def run(
             elif isinstance(node, Affine):
                 value = _affine(node, [values.get((i, k)) for k in (*range(len(node.connections)), -1)], now)
             else:
-                value = _function(OPS[node.op].forward)(*(now[a] for a in node.args))
+                op, args = OPS[node.op], [now[a] for a in node.args]
+                if op.kind is Kind.UNITS:
+                    args = list(map(_units, args))
+                value = evaluate(op.value, dict(zip("ab", args, strict=False)))
             now.append(value)
         past.append(now)
         states = [now[i] for i in cell.new]
@@ -88,26 +91,8 @@ def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array])
     return total if weights[-1] is None else total + weights[-1][..., None, :]
 
 
-_NUMPY: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in INTRINSICS if name != "sigmoid"},
-    "sigmoid": lambda a: 0.5 * (1 + np.tanh(0.5 * a)),
-    "mean": lambda a: _units(a).mean(-1, keepdims=True),
-    "total": lambda a: _units(a).sum(-1, keepdims=True),
-    "highest": lambda a: _units(a).max(-1, keepdims=True),
-    "sums_before": lambda a: np.cumsum(_units(a), -1),
-    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(_units(a), -1), -1), -1),
-}
-
-
 def _units(value: Array) -> Array:
     return np.broadcast_to(value, (*value.shape[:-1], UNITS))
-
-
-@lru_cache(maxsize=256)
-def _function(formula: str) -> Callable[..., Array]:
-    """A formula of the op table as a function of arrays. The text comes from the table, never from a file."""
-    function: Callable[..., Array] = eval(f"lambda a, b=None: {formula}", dict(_NUMPY))
-    return function
 
 
 # ---- numbers that are the same on every machine

@@ -70,6 +70,7 @@ INLINE float f_expm1(float x) { return expm1f(x); }
 INLINE float f_sqrt(float x) { return sqrtf(x); }
 INLINE float f_sin(float x) { return sinf(x); }
 INLINE float f_cos(float x) { return cosf(x); }
+INLINE float f_erf(float x) { return erff(x); }
 INLINE float f_abs(float x) { return fabsf(x); }
 
 #else
@@ -83,6 +84,7 @@ INLINE double f_expm1(double x) { return expm1(x); }
 INLINE double f_sqrt(double x) { return sqrt(x); }
 INLINE double f_sin(double x) { return sin(x); }
 INLINE double f_cos(double x) { return cos(x); }
+INLINE double f_erf(double x) { return erf(x); }
 INLINE double f_abs(double x) { return fabs(x); }
 
 #endif

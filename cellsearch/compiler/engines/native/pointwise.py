@@ -1,14 +1,15 @@
 """Pointwise kernels as C text: loops over the sequences of a minibatch and the units of one step.
 
-In: kernels of a plan, in rows of the op table, and the row of each ref in the table of tensors (see
+In: kernels of a plan, in formulas of the op table, and the row of each ref in the table of tensors (see
 `source`). Out: functions. No name of a user enters the text.
 """
 
-import ast
+from math import isfinite
 
 from cellsearch.compiler.plan import kernels
 from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.plan.schedule import Plan
+from cellsearch.dsl.formulas.form import SIGNS, Call, Formula, Number, Variable
 
 
 def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
@@ -63,20 +64,22 @@ def _strips(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
 
 
 def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
-    """The loops over the units of a kernel whose formulas call reductions."""
-    loads: list[str] = []
-    lets: list[str] = []
+    """The loops over the units of a kernel whose formulas call reductions: one loop for each reduction, and
+    one that stores."""
     lines: list[str] = []
-    for variable, ref in kernel.loads:
-        loads.append(f"            const real {variable} = r{rows[ref]}[{0 if _scalar(plan, ref) else 'h'}];")
+    before = [  # what stands in each loop
+        f"            const real {variable} = r{rows[ref]}[{0 if _scalar(plan, ref) else 'h'}];"
+        for variable, ref in kernel.loads
+    ]
     for let in kernel.lets:
-        formula = _reduce(ast.parse(let.formula, mode="eval").body, [*loads, *lets], lines)
-        lets.append(f"            const real {let.name} = {_emit(formula)};")
-    lines += ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {", *loads, *lets]
+        value = expression(_reduce(let.formula, before, lines))
+        before.append(f"            const real {let.name} = {value};")
+    stores = []
     for store in kernel.stores:
-        sign = "+=" if store.add else "="
-        lines.append(f"            r{rows[store.ref]}[h] {sign} {expression(store.formula)};")
-    return [*lines, "        }"]
+        value = expression(_reduce(store.formula, before, lines))
+        stores.append(f"            r{rows[store.ref]}[h] {'+=' if store.add else '='} {value};")
+    head = ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
+    return [*lines, *head, *before, *stores, "        }"]
 
 
 def _scalar(plan: Plan, ref: Ref) -> bool:
@@ -86,72 +89,48 @@ def _scalar(plan: Plan, ref: Ref) -> bool:
 _START = {"mean": "0", "total": "0", "highest": "-INFINITY", "sums_before": "0", "sums_behind": "0"}
 
 
-def _reduce(node: ast.expr, before: list[str], lines: list[str]) -> ast.expr:
+def _reduce(formula: Formula, before: list[str], lines: list[str]) -> Formula:
     """The formula with every reduction replaced by a variable, which loops put in `lines` compute, inner ones
     first. `before` computes what the formula reads."""
-
-    class Reduce(ast.NodeTransformer):
-        def visit_Call(self, call: ast.Call) -> ast.expr:
-            call.args = [self.visit(a) for a in call.args]
-            assert isinstance(call.func, ast.Name)
-            kind = call.func.id
-            if kind not in _START:
-                return call
-            name = f"m{len(lines)}"
-            sums = kind.startswith("sums")
-            lines.append(f"        real {name} = {_START[kind]};")
-            if sums:
-                lines.append(f"        real {name}_[H];")
-            back = kind == "sums_behind"
-            lines.append(f"        for (long h = {'H - 1; h >= 0; h--' if back else '0; h < H; h++'}) {{")
-            lines.extend([*before, f"            const real e = {_emit(call.args[0])};"])
-            grown = f"(e > {name}) | (e != e) ? e : {name}" if kind == "highest" else f"{name} + e"
-            lines.append(f"            {name} = {grown};")
-            if sums:
-                lines.append(f"            {name}_[h] = {name};")
-            lines.append("        }")
-            if kind == "mean":
-                lines.append(f"        {name} /= H;")
-            return ast.Name(f"{name}_[h]" if sums else name)
-
-    found = Reduce().visit(node)
-    assert isinstance(found, ast.expr)
-    return found
+    if not isinstance(formula, Call):
+        return formula
+    args = tuple(_reduce(arg, before, lines) for arg in formula.args)
+    kind = formula.function
+    if kind not in _START:
+        return Call(kind, args)
+    name = f"m{len(lines)}"
+    sums = kind.startswith("sums")
+    lines.append(f"        real {name} = {_START[kind]};")
+    if sums:
+        lines.append(f"        real {name}_[H];")
+    back = kind == "sums_behind"
+    lines.append(f"        for (long h = {'H - 1; h >= 0; h--' if back else '0; h < H; h++'}) {{")
+    lines.extend([*before, f"            const real e = {expression(args[0])};"])
+    grown = f"(e > {name}) | (e != e) ? e : {name}" if kind == "highest" else f"{name} + e"
+    lines.append(f"            {name} = {grown};")
+    if sums:
+        lines.append(f"            {name}_[h] = {name};")
+    lines.append("        }")
+    if kind == "mean":
+        lines.append(f"        {name} /= H;")
+    return Variable(f"{name}_[h]" if sums else name)
 
 
-def expression(formula: str) -> str:
+def expression(formula: Formula) -> str:
     """A formula of the op table in C."""
-    return _emit(ast.parse(formula, mode="eval").body)
-
-
-_SIGNS: dict[type, str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.BitAnd: "&",
-    ast.BitOr: "|",
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.NotEq: "!=",
-}
-
-
-def _emit(node: ast.expr) -> str:
-    match node:
-        case ast.Name(id=name):
+    match formula:
+        case Variable(name):
             return name
-        case ast.Constant(value=value):
-            return f"((real){float(value)!r})"  # type: ignore[arg-type]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return f"(-{_emit(operand)})"
-        case ast.BinOp(left=left, op=op, right=right):
-            return f"({_emit(left)} {_SIGNS[type(op)]} {_emit(right)})"
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return f"({_emit(left)} {_SIGNS[type(op)]} {_emit(right)})"
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            called = name if name == "where" else f"f_{name}"
-            return f"{called}({', '.join(map(_emit, arguments))})"
-    raise AssertionError(f"no C for {ast.dump(node)}")
+        case Number(value):
+            return f"((real){value!r})" if isfinite(value) else f"((real){_NOT_FINITE[repr(value)]})"
+        case Call("neg", (a,)):
+            return f"(-{expression(a)})"
+        case Call(function, (a, b)) if function in SIGNS:
+            return f"({expression(a)} {SIGNS[function].text} {expression(b)})"
+        case Call("where", args):
+            return f"where({', '.join(map(expression, args))})"
+        case Call(function, args):
+            return f"f_{function}({', '.join(map(expression, args))})"
+
+
+_NOT_FINITE = {"inf": "INFINITY", "-inf": "-INFINITY", "nan": "NAN"}

@@ -15,6 +15,7 @@ from cellsearch.compiler.plan.backward import backward_kernels
 from cellsearch.compiler.plan.kernels import Kernel, Ref, Store
 from cellsearch.compiler.plan.schedule import Plan
 from cellsearch.compiler.run.kept import kept
+from cellsearch.dsl.formulas.form import Number
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     outer, inner = kernels.forward(plan)
     back = backward_kernels(plan, above)
     unread = [s for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
-    cleared = Kernel((), (), tuple(Store(Ref("dold", s), "0") for s in unread))
+    cleared = Kernel((), (), tuple(Store(Ref("dold", s), Number(0.0)) for s in unread))
     last = len(back.inner) - 1  # the stage that runs first
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
     parts = [PARTS, helpers(dtype)]

@@ -1,16 +1,15 @@
 """Formulas of the op table as lines of Triton. The text is made of rows of the table, node numbers and
 numbers; no name of a user enters it."""
 
-import ast
-
 import numpy as np
 
-from cellsearch.compiler.engines.formula import constant
 from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.plan.schedule import Plan
+from cellsearch.dsl.formulas.evaluate import fold
+from cellsearch.dsl.formulas.form import SIGNS, Call, Formula, Number, Variable, substitute
 
 #: Functions of the op table that Triton has.
-_DIRECT = {"exp", "log", "sqrt", "sin", "cos", "abs"}
+_DIRECT = {"exp", "log", "sqrt", "sin", "cos", "erf", "abs"}
 
 #: What reductions combine with. A NaN on either side is the larger one.
 PARTS = """
@@ -95,20 +94,14 @@ class Writer:
         if not kernel.stores:
             return
         self.whole |= kernel.units
-        values: dict[str, str] = {name: self.load(ref) for name, ref in kernel.loads}
-        numbers: dict[str, float] = {}
+        values = {name: _formula(self.load(ref)) for name, ref in kernel.loads}
         for let in kernel.lets:
-            tree = ast.parse(let.formula, mode="eval").body
-            if all(name in numbers for name in _names(tree)):
-                numbers[let.name] = constant(let.formula, numbers)
-                values[let.name] = _number(numbers[let.name], self.dtype)
-                continue
-            values[let.name] = self.let(self.emit(tree, values))
+            values[let.name] = _formula(self.let(self.emit(fold(substitute(let.formula, values)))))
         for store in kernel.stores:
-            formula = self.emit(ast.parse(store.formula, mode="eval").body, values)
+            text = self.emit(fold(substitute(store.formula, values)))
             if store.add:
-                formula = f"{self.load(store.ref)} + {formula}"
-            self.here[store.ref] = self.stores[store.ref] = self.let(formula)
+                text = f"{self.load(store.ref)} + {text}"
+            self.here[store.ref] = self.stores[store.ref] = self.let(text)
 
     def arguments(self) -> list[str]:
         """The pointers to the arrays that were touched, then the strides of those that need some."""
@@ -177,77 +170,28 @@ class Writer:
     def array(self, ref: Ref) -> int:
         return self.arrays.setdefault(ref, len(self.arrays))
 
-    def emit(self, node: ast.expr, values: dict[str, str]) -> str:
-        """A formula of the op table in Triton; reductions and helpers get lines of their own."""
-        value = _fold(node)
-        if value is not None:
-            return _number(value, self.dtype)
-        match node:
-            case ast.Name(id=name):
-                return values[name]
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return f"(-{self.emit(operand, values)})"
-            case ast.BinOp(left=left, op=op, right=right):
-                if isinstance(op, ast.BitAnd | ast.BitOr):
-                    return self.condition(node, values)
-                sides = [self.emit(left, values), self.emit(right, values)]
-                if all(map(_is_number, sides)):
-                    return self.number(f"a {_SIGNS[type(op)]} b", sides)
-                return f"({f' {_SIGNS[type(op)]} '.join(sides)})"
-            case ast.Compare():
-                return self.condition(node, values)
-            case ast.Call(func=ast.Name(id="where"), args=[test, yes, no]):
-                condition = self.condition(test, values)
-                if condition in ("True", "False"):
-                    return self.emit(yes if condition == "True" else no, values)
-                return f"tl.where({condition}, {self.emit(yes, values)}, {self.emit(no, values)})"
-            case ast.Call(func=ast.Name(id=name), args=[argument]):
-                return self.call(name, self.emit(argument, values))
-        raise AssertionError(f"no Triton for {ast.dump(node)}")
+    def emit(self, formula: Formula) -> str:
+        """A formula whose numbers are folded in Triton; reductions and helpers get lines of their own."""
+        match formula:
+            case Number(value):
+                return _number(value, self.dtype)
+            case Variable(name):
+                return name
+            case Call("neg", (a,)):
+                return f"(-{self.emit(a)})"
+            case Call(name, (a, b)) if name in SIGNS:
+                return f"({self.emit(a)} {SIGNS[name].text} {self.emit(b)})"
+            case Call("where", args):
+                return f"tl.where({', '.join(map(self.emit, args))})"
+            case Call(name, (a,)) if name in _DIRECT:
+                return f"tl.{name}({self.emit(a)})"
+            case Call(name, (a,)) if name in _REDUCTIONS:
+                nothing, call = _REDUCTIONS[name]
+                return self.let(call.format(f"tl.where(ok, {self.emit(a)}, {nothing})"))
+            case Call(name, (a,)):
+                return self.let(f"f_{name}({self.emit(a)})")
+        raise AssertionError(f"no Triton for {formula}")
 
-    def condition(self, node: ast.expr, values: dict[str, str]) -> str:
-        """A condition; "True" or "False" where it is known."""
-        match node:
-            case ast.BinOp(left=left, op=op, right=right):
-                sides = [self.condition(left, values), self.condition(right, values)]
-                decides, neutral = ("True", "False") if isinstance(op, ast.BitOr) else ("False", "True")
-                if decides in sides:
-                    return decides
-                open_sides = [side for side in sides if side != neutral]
-                return f"({f' {_SIGNS[type(op)]} '.join(open_sides)})" if open_sides else neutral
-            case ast.Compare(left=left, ops=[op], comparators=[right]):
-                a, b = self.emit(left, values), self.emit(right, values)
-                if _is_number(a) and _is_number(b):
-                    return str(_COMPARE[type(op)](_value(a), _value(b)))
-                return f"({a} {_SIGNS[type(op)]} {b})"
-        raise AssertionError(f"no condition: {ast.dump(node)}")
-
-    def number(self, formula: str, arguments: list[str]) -> str:
-        """The value of a formula over numbers."""
-        return _number(constant(formula, dict(zip("ab", map(_value, arguments), strict=False))), self.dtype)
-
-    def call(self, name: str, argument: str) -> str:
-        if _is_number(argument):
-            return self.number(f"{name}(a)", [argument])
-        if name in _DIRECT:
-            return f"tl.{name}({argument})"
-        if name not in _REDUCTIONS:
-            return self.let(f"f_{name}({argument})")
-        masked = f"tl.where(ok, {argument}, {_REDUCTIONS[name][0]})"
-        return self.let(_REDUCTIONS[name][1].format(masked))
-
-
-_SIGNS: dict[type, str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|",
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.NotEq: "!=",
-}  # fmt: skip
-_COMPARE = {
-    ast.Lt: np.less,
-    ast.LtE: np.less_equal,
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-    ast.NotEq: np.not_equal,
-}
 
 #: By reduction: what stands where no unit is, and the call over the units.
 _REDUCTIONS = {
@@ -259,19 +203,9 @@ _REDUCTIONS = {
 }
 
 
-def _names(node: ast.expr) -> set[str]:
-    called = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in called}
-
-
-def _fold(node: ast.expr) -> float | None:
-    """The value of a plain number, with a sign or without."""
-    match node:
-        case ast.Constant(value=value):
-            return float(value)  # type: ignore[arg-type]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)):
-            return -float(value)  # type: ignore[arg-type]
-    return None
+def _formula(text: str) -> Formula:
+    """A value of the text as a formula: a number or a variable."""
+    return Number(_value(text)) if _is_number(text) else Variable(text)
 
 
 def _number(value: float, dtype: str) -> str:

@@ -1,0 +1,83 @@
+"""Formulas over numpy: their values, and the numbers among them folded.
+
+Folding is done once, in float64, for every engine: a number in a formula is then a number of the text that an
+engine writes, and no tensor without axes, which on a GPU would have to be copied there.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable
+
+Array = Any  # of float64, or of true and false
+
+#: Each sign, function and reduction in numpy; reductions run along the last axis, the units.
+NUMPY: dict[str, Callable[..., Array]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "ne": operator.ne,
+    "or": np.logical_or,
+    "and": np.logical_and,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": np.true_divide,
+    "neg": operator.neg,
+    "sigmoid": lambda a: 0.5 * (1 + np.tanh(0.5 * a)),
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "abs": np.abs,
+    "where": np.where,
+    "mean": lambda a: a.mean(-1, keepdims=True),
+    "total": lambda a: a.sum(-1, keepdims=True),
+    "highest": lambda a: a.max(-1, keepdims=True),
+    "sums_before": lambda a: np.cumsum(a, -1),
+    "sums_behind": lambda a: np.flip(np.cumsum(np.flip(a, -1), -1), -1),
+}
+_OVER_UNITS = ("mean", "total", "highest", "sums_before", "sums_behind")
+
+
+def evaluate(of: Formula, values: Mapping[str, Array]) -> Array:
+    """The value of a formula in float64. Overflow gives inf and what has no value NaN, with numpy's
+    warnings."""
+    match of:
+        case Number(value):
+            return np.float64(value)
+        case Variable(name):
+            return values[name]
+        case Call(function, args):
+            return NUMPY[function](*(evaluate(arg, values) for arg in args))
+
+
+def fold(of: Formula) -> Formula:
+    """The formula with its numbers computed: a call of numbers is a number (but for reductions, whose value
+    depends on the number of units), a condition that is known goes, and of a `where` with it one side
+    stays."""
+    if not isinstance(of, Call):
+        return of
+    args = tuple(map(fold, of.args))
+    match of.function, args:
+        case "where", (Number(test), yes, no):
+            return yes if test else no
+        case "neg", (Number(value),):
+            return Number(-value)
+        case ("or" | "and") as function, (Number(test), other) | (other, Number(test)):
+            decides = bool(test) == (function == "or")
+            return Number(float(decides == (function == "or"))) if decides else other
+    if of.function not in _OVER_UNITS and all(isinstance(arg, Number) for arg in args):
+        with np.errstate(all="ignore"):
+            return Number(float(evaluate(Call(of.function, args), {})))
+    return Call(of.function, args)
