@@ -4,8 +4,7 @@ A slot of the baseline becomes a piece of the trial of its seed; any other slot 
 study that held the copies goes, and a study with the trials themselves takes its name; the times of the
 copies are kept. Reports are computed from the recorded stages, in the order of the trials.
 
-Training gave the same numbers in numerics 3, so that such a study goes on. Studies of numerics 1 and 2 can be
-read, as before.
+The numerics stay: a study that trained otherwise than this program does can be read, not continued.
 """
 
 import json
@@ -36,14 +35,13 @@ from cellsearch.study.storage.pruner import steps
 from cellsearch.study.storage.rdb import CellStorage, delete_trials
 from cellsearch.study.system import processes
 from cellsearch.study.tables import schema
-from cellsearch.study.tables.records import NUMERICS, Identity, Target
+from cellsearch.study.tables.records import Identity, Target
 from cellsearch.study.tables.schema import Store
 from cellsearch.train.settings import keys
 
 OLD = (
     "studies", "cells", "functions", "twins", "slots", "stages", "claims", "sizes", "workers"
 )  # fmt: skip
-SAME_TRAINING = 3  # the numerics whose training is that of today
 Rows = list[Row[Any]]
 
 
@@ -132,8 +130,7 @@ def copies_of(connection: Connection, name: str) -> dict[int, tuple[datetime | N
 def move(connection: Connection, store: Store, old: Old) -> None:
     """One study."""
     s = old.study
-    numerics = NUMERICS if s.numerics == SAME_TRAINING else s.numerics
-    identity = Identity(s.space, s.seed, json.loads(s.data), numerics)
+    identity = Identity(s.space, s.seed, json.loads(s.data), s.numerics)
     kept = ("baseline", "seconds", "streak", "cause", "stopped", "halted")
     storage = CellStorage(Store(store.engine, store.url, 0, s.name), "")
     with storage.joined(connection):

@@ -17,9 +17,10 @@ from cellsearch.study.tables.schema import Store, reading, writing
 #: Raised only when the same study would give other numbers; a study of another number is read, not continued.
 #: 2: of equivalent cells one is trained.
 #: 3: on a CPU what depends on the input alone is computed once for each symbol.
-#: 4: proposals follow from Optuna's number of the trial; training is that of 3, so `migrate` goes on with 3.
-#: 5: mutants have no dead states; training is that of 3.
-NUMERICS = 5
+#: 4: proposals follow from Optuna's number of the trial.
+#: 5: mutants have no dead states.
+#: 6: a cell's numbers are folded in float64 (`1 - 0.95` was computed in float32).
+NUMERICS = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,9 @@ def test_optuna_has_each_trial_once(url: str) -> None:
     assert all(trial.intermediate_values for trial in pruned)
 
 
-def test_a_migrated_search_goes_on(url: str) -> None:
+def test_a_migrated_search_of_the_same_numerics_goes_on(url: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE cellsearch_studies SET numerics = ?", (NUMERICS,))
     migrate.migrate(url)
     store = records.open_study(url, "s")
     assert records.facts(store).numerics == NUMERICS
@@ -117,14 +119,10 @@ def test_a_migrated_search_goes_on(url: str) -> None:
     assert integrity.damages(begun) == []
 
 
-def test_a_study_of_numerics_that_trained_otherwise_is_read_and_not_continued(
-    url: str, tmp_path: Path
-) -> None:
-    with sqlite3.connect(tmp_path / "study.db") as connection:
-        connection.execute("UPDATE cellsearch_studies SET numerics = 2")
+def test_a_study_of_numerics_that_trained_otherwise_is_read_and_not_continued(url: str) -> None:
     migrate.migrate(url)
     store = records.open_study(url, "s")
-    assert records.facts(store).numerics == 2
+    assert records.facts(store).numerics == 3
     assert board.leaderboard(store, SPACE)[0].name == "m2"
 
 
