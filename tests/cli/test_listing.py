@@ -136,6 +136,7 @@ def test_check_tells_where_compiled_and_plain_loop_part(run: Run, monkeypatch: p
     [
         ("cell a(x; h)\nh' = tanh[h]\n", "does not depend on the input"),
         ("cell a(x; h)\nh' = tanh[x]\n", "nothing is carried on"),
+        ("cell a(x; h)\nclock 1, 2\nh' = tanh[x, h]\n", "the clock: nothing reads it"),
         ("cell a(x; h)\nh' = [x, h] / (h - h)\n", "not finite on random values"),
         (
             "cell a(x; h, c)\nc' = tanh[x, c]\nh' = tanh[x, h]\n",

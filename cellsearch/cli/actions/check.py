@@ -17,6 +17,7 @@ from cellsearch.dsl.describe import describe
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
+from cellsearch.dsl.nodes import read_clock
 from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
 from cellsearch.errors import RunError, printable
 from cellsearch.report.cells.cell import SHORT
@@ -162,6 +163,8 @@ def _warnings(cell: Cell, empty: list[str]) -> list[str]:
             "nothing is carried on from step to step: the output depends on the last few inputs alone"
         )
     found += _dead(cell)
+    if cell.clock and not read_clock(cell.nodes):
+        found.append("the clock: nothing reads it (write tick or @slower, or remove its line)")
     if empty:
         found.append(
             f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"

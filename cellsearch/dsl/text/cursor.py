@@ -48,7 +48,7 @@ class Cursor:
         return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
 
     def fail(self, key: str, token: Token, **facts: object) -> NoReturn:
-        self.source.fail(key, token.at, len(token.text), **facts)
+        self.source.fail(key, token.at, len(token.text), self.scope, self.state_tokens, **facts)
 
     def found(self, sign: str) -> bool:
         """Whether the next token is this sign."""

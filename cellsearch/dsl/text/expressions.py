@@ -161,6 +161,7 @@ class Expressions(Cursor):
         if len(args) != op.arity:
             needs = "one argument" if op.arity == 1 else f"{op.arity} arguments"
             example = f"{op.name}({', '.join('abc'[: op.arity])})"
+            example += f", or {op.name}[a, b] for a weighted sum" * (op.arity == 1)
             self.fail("argument_count", token, name=op.name, needs=needs, given=len(args), example=example)
         return self.add(Apply(op.name, tuple(args)), token)
 

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (look-alikes are listed here so that a message can name what was meant)
 """From a text to tokens that know where they stand. In: the text of one cell. Out: words, numbers, signs,
 line ends.
 
@@ -9,11 +8,13 @@ above the first token are kept as the description.
 import math
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
 from cellsearch.dsl.limits import MAX_NAME, MAX_TEXT
 from cellsearch.dsl.text.messages import MESSAGES
+from cellsearch.dsl.text.spellings import CHARACTERS, spelled
 from cellsearch.errors import Place, TextError
 
 _TOKEN = re.compile(
@@ -23,13 +24,6 @@ _TOKEN = re.compile(
 )
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _OPENING, _CLOSING = frozenset("(["), frozenset(")]")
-
-#: What people type or paste for a sign or letter of the language; Unicode's compatibility forms come on top.
-_MEANT = {"−": "-", "–": "-", "—": "-", "×": "*", "⋅": "*", "·": "*", "⊙": "*", "∘": "*", "÷": "/", "⊘": "/"}
-_MEANT |= {"→": "->", "⟶": "->"}
-_MEANT |= {"’": "'", "′": "'", "‘": "'", "´": "'", "σ": "sigmoid", "＇": "'"}
-_MEANT |= dict(zip("асеорхуіјѕһԁ", "aceopxyijshd", strict=True))  # Cyrillic
-_MEANT |= dict(zip("ονυικ", "ovuik", strict=True))  # Greek
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +58,21 @@ class Source:
         column = at - (self.text.rfind("\n", 0, at) + 1)
         return Place(self.file, line + 1, column + 1, self.lines[line], max(1, length))
 
-    def fail(self, key: str, at: int, length: int = 1, **facts: object) -> NoReturn:
-        """Raise the error of row `key` of the table of messages."""
-        row = MESSAGES[key]
-        raise TextError(
-            row.message.format(**facts), self.place(at, length), row.remedy.format(**facts).strip()
-        )
+    def fail(
+        self,
+        key: str,
+        at: int,
+        length: int = 1,
+        scope: Collection[str] = (),
+        carried: Collection[str] = (),
+        **facts: object,
+    ) -> NoReturn:
+        """Raise the error of row `key` of the table of messages. `scope` are the names of values
+        there, `carried` those of states."""
+        row, place = MESSAGES[key], self.place(at, length)
+        meant = spelled(key, place.text, place.column - 1, scope, carried)
+        remedy = meant + row.remedy.format(**(facts | {"nearest": ""} if meant else facts))
+        raise TextError(row.message.format(**facts), place, remedy.strip())
 
 
 def tokens(source: Source) -> tuple[list[Token], str]:
@@ -139,7 +142,7 @@ def _refuse(source: Source, at: int) -> NoReturn:
     if c.isascii() and c.isprintable():
         source.fail("stray_character", at, character=c)
     plain = unicodedata.normalize("NFKC", c)
-    meant = _MEANT.get(c) or (plain if plain.isascii() and plain.isprintable() and plain.strip() else "")
+    meant = CHARACTERS.get(c) or (plain if plain.isascii() and plain.isprintable() and plain.strip() else "")
     source.fail("foreign_character", at, code=_code(c), nearest=f"did you mean '{meant}'? " if meant else "")
 
 

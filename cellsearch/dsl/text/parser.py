@@ -17,6 +17,7 @@ from cellsearch.dsl.limits import MAX_GROUPS, MAX_NESTING, MAX_PERIOD
 from cellsearch.dsl.nodes import Affine, Input, State, sources
 from cellsearch.dsl.text.expressions import Expressions
 from cellsearch.dsl.text.lexer import Source, Token
+from cellsearch.dsl.text.spellings import is_new
 from cellsearch.dsl.weights import collision
 from cellsearch.errors import CellError
 
@@ -40,7 +41,8 @@ class _Parser(Expressions):
         new = [self.scope.get(f"{s.name}'") for s in self.states]
         for state, value in zip(self.states, new, strict=True):
             if value is None:
-                self.fail("no_new_value", self.state_tokens[state.name], name=state.name)
+                named = (head for name, head in self.heads.items() if is_new(name, state.name))
+                self.fail("no_new_value", next(named, self.state_tokens[state.name]), name=state.name)
         values = [v for v in new if v is not None]
         out = self.output(output) if output is not None else values[0]
         self.check_used({*values, out})
