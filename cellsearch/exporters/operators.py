@@ -7,7 +7,7 @@ becomes a function of the op's name at the top of the file.
 import builtins
 from collections.abc import Sequence
 
-from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, SIGNS, Call, Formula, Variable
+from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, SIGNS, Call, Formula, Variable, is_whole
 from cellsearch.dsl.formulas.python import python
 from cellsearch.dsl.formulas.sharing import share
 from cellsearch.dsl.ops import Op
@@ -44,7 +44,8 @@ def function(op: Op) -> list[str]:
         lines.append(f'    """{op.about[0].upper()}{op.about[1:]}."""')
     lets, (result,) = share((), (op.value,), lambda k: f"part_{k + 1}" if k else "part")
     lines += [f"    {name} = {_text(part)}" for name, part in lets]
-    return [*lines, f"    return {_text(result)}"]
+    one = "" if is_whole(op.value, {"a", "b"}) else ".expand_as(a)"
+    return [*lines, f"    return {_text(result)}{one}"]
 
 
 def function_name(op: Op) -> str:

@@ -5,7 +5,7 @@ loop) or of a shape that broadcasts to it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,10 +17,9 @@ from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.run.buffers import Places
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import matrix
-from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable
+from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable, is_whole
 
 _WITH_OUT = {"add", "sub", "mul", "div", "sigmoid", "tanh", "exp", "log", "sqrt", "sin", "cos", "erf", "abs"}
-_ONE_NUMBER = {"mean", "total", "highest"}  # of all units: the last axis becomes 1
 _BROADCAST = {"weight", "tick", "below"}  # refs whose tensors may lack axes
 
 
@@ -34,7 +33,7 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     whole = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
     written: set[Formula] = set()
     for let in kernel.lets:
-        if _is_whole(let.formula, whole):
+        if is_whole(let.formula, whole):
             whole.add(let.name)
         name = Variable(let.name)
         direct = let.name in whole and stored[name] == 1 and name in targets
@@ -51,17 +50,6 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
         elif store.formula not in written:
             lines.append(f"    {target}.copy_({text(store.formula)})")
     return compiled(["def kernel(r):", *lines, "    return None"], {"torch": torch})
-
-
-def _is_whole(formula: Formula, whole: Set[str]) -> bool:
-    """Whether a value has all axes: one of the values `whole` stands in it, and not for a mean or sum
-    alone."""
-    match formula:
-        case Variable(name):
-            return name in whole
-        case Call(function, args):
-            return function not in _ONE_NUMBER and any(_is_whole(arg, whole) for arg in args)
-    return False
 
 
 def _with_out(formula: Formula, target: str) -> str | None:

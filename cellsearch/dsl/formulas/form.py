@@ -6,7 +6,7 @@ once, when a row of the table is read; everything behind it works on the tree.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -116,6 +116,17 @@ def variables(of: Formula) -> frozenset[str]:
 def functions(of: Formula) -> frozenset[str]:
     """The functions and reductions that a formula calls; no signs."""
     return frozenset(p.function for p in parts(of) if isinstance(p, Call) and p.function not in SIGNS)
+
+
+def is_whole(of: Formula, whole: Set[str]) -> bool:
+    """Whether a value has a number for every unit: one of the values `whole` stands in it, and not for a mean
+    or sum alone, which is one number for all."""
+    match of:
+        case Variable(name):
+            return name in whole
+        case Call(function, args):
+            return function not in ("mean", "total", "highest") and any(is_whole(arg, whole) for arg in args)
+    return False
 
 
 def substitute(of: Formula, values: Mapping[str, Formula]) -> Formula:

@@ -50,8 +50,8 @@ class _Sharing:
             self._count(root, seen)
 
     def _count(self, formula: Formula, seen: set[Formula]) -> None:
-        """Count how many different calls read each call, and how often."""
-        if formula in seen or not isinstance(formula, Call):
+        """Count how often each call stands where calls that stand twice are written once."""
+        if not isinstance(formula, Call) or (formula in seen and formula.function not in CONDITIONS):
             return
         seen.add(formula)
         for arg in formula.args:
