@@ -29,7 +29,7 @@ CHARACTERS |= dict(zip("ονυικ", "ovuik", strict=True))  # Greek
 
 #: Functions of other libraries: an op, or how to write them with ops of a value a.
 FUNCTIONS = {
-    "swish": "silu", "gelu": "silu", "mish": "silu", "hardswish": "silu", "hard_swish": "silu",
+    "swish": "silu", "mish": "gelu", "hardswish": "silu", "hard_swish": "silu",
     "sigm": "sigmoid", "logistic": "sigmoid", "expit": "sigmoid", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid",
     "lrelu": "leaky_relu", "leakyrelu": "leaky_relu", "elu": "max(a, exp(min(a, 0)) - 1)",
     "celu": "max(a, exp(min(a, 0)) - 1)", "relu6": "min(relu(a), 6)", "hardtanh": "max(-1, min(a, 1))", "hard_tanh": "max(-1, min(a, 1))",
