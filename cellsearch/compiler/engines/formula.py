@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, Formula
+from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, Call, Formula, Number
 from cellsearch.dsl.formulas.python import python
 from cellsearch.dsl.formulas.sharing import share
 from cellsearch.dsl.ops import Op
@@ -24,15 +24,33 @@ TORCH: dict[str, Callable[..., Tensor]] = {
 assert TORCH.keys() == {*INTRINSICS, *REDUCTIONS}
 
 
+#: What stands for a choice between a value and a number, see `_filled`.
+_CHOICES: dict[str, Callable[..., Tensor]] = {"fill": torch.masked_fill, "opposite": torch.logical_not}
+
+
 def text(of: Formula) -> str:
     """A formula as Python text over the functions of `TORCH`, and `inf` and `nan`."""
-    return python(of, lambda name, args: f"{name}({', '.join(args)})")
+    return python(_filled(of), lambda name, args: f"{name}({', '.join(args)})")
+
+
+def _filled(of: Formula) -> Formula:
+    """The formula with numbers filled in where it chooses between a number and a value. torch's `where` makes
+    a tensor on the CPU of a number and copies it to the device: the host waits, and no graph can hold it."""
+    if not isinstance(of, Call):
+        return of
+    args = tuple(map(_filled, of.args))
+    match of.function, args:
+        case "where", (test, Number() as number, no):
+            return Call("fill", (no, test, number))
+        case "where", (test, yes, Number() as number):
+            return Call("fill", (yes, Call("opposite", (test,)), number))
+    return Call(of.function, args)
 
 
 def compiled(lines: Sequence[str], scope: dict[str, Any]) -> Callable[..., Any]:
     """The function `kernel` that the lines define. They are made of rows of the op table and of numbers,
     never of a file's text."""
-    names = {**TORCH, "inf": float("inf"), "nan": float("nan"), **scope}
+    names = {**TORCH, **_CHOICES, "inf": float("inf"), "nan": float("nan"), **scope}
     exec(compile("\n".join(lines), "<kernel>", "exec"), names)
     function: Callable[..., Any] = names["kernel"]
     return function
