@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cellsearch.dsl import zoo
-from cellsearch.report.searches import leaderboard
+from cellsearch.report.searches import board_columns, leaderboard
 from cellsearch.study.leaderboard.board import Row, TaskResult
 
 TEXTS = tuple(str(zoo.load(name)) for name in ("lstm", "gru", "mut1"))
@@ -69,3 +69,17 @@ def test_lines_fit_and_columns_align(width: int) -> None:
     for row, line in zip(some, table[1:], strict=True):
         assert row.name in line and line[:at].endswith(f" {row.score:.3f}")
         assert not beside or line[lines[0].index("equations") - 1 :].startswith(" ")
+
+
+def test_a_column_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that is wide enough, CSV, Markdown and JSON show it; a narrow one leaves it out first."""
+    own = board_columns.Field("later copies", lambda row: len(row.equivalents) + row.trial)
+    monkeypatch.setattr(board_columns, "FIELDS", (*board_columns.FIELDS, own))
+    wide = [line.plain for line in leaderboard.lines(rows(4), 140, equations=False)]
+    assert wide[0].endswith("later copies") and [line.split()[-1] for line in wide[1:]] == list("0123")
+    narrow = leaderboard.lines(rows(4), 76, equations=False)[0].plain
+    assert "later copies" not in narrow and "xml" in narrow and "status" in narrow
+    for every in (True, False):
+        columns = leaderboard.columns(rows(4), every)
+        assert [c.values for c in columns if c.title == "later copies"] == [[0, 1, 2, 3]]
+    assert [row["later_copies"] for row in leaderboard.as_json(rows(4))] == [0, 1, 2, 3]

@@ -19,7 +19,7 @@ from cellsearch.report.cells.equations import paint
 from cellsearch.report.cells.formulas import formulas
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
 from cellsearch.report.formatting import plural
-from cellsearch.report.searches.leaderboard import results_json
+from cellsearch.report.searches.board_columns import results_json
 from cellsearch.study.leaderboard.rows import Row, TaskResult
 
 SHORT = 12  # letters of a fingerprint that are shown

@@ -1,6 +1,6 @@
 """Searches as people see them.
 
-leaderboard   the ranked cells
+leaderboard   the ranked cells;  board_columns  its columns, a row each
 progress      a running search: the live display, lines of a log
 status        the progress of a search
 overview      all searches there are

@@ -1,43 +1,27 @@
-"""The leaderboard as people see it. In: rows of a board, and how the search stands. Out: lines, or values for
-JSON.
+"""The leaderboard as lines of text, its front, and the notes below it.
 
-As much of the table as fits: equations in a column or below each cell, then without accuracies, then without
-tasks. Of a mutant the equations are those in which it differs from its parent.
+As much of the table as fits, with equations in a column or below each cell. Of a mutant the equations are
+those in which it differs from its parent.
 """
 
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
 
-from cellsearch.dsl.zoo.catalogue import cited
 from cellsearch.errors import printable
-from cellsearch.report.cells.equations import comment, in_short, paint
-from cellsearch.report.columns import (
-    GAP,
-    WHOLE,
-    Column,
-    Value,
-    column,
-    cut,
-    table,
-    text,
-    width_of,
-    wrapped,
-)
+from cellsearch.report.cells.equations import paint
+from cellsearch.report.columns import GAP, WHOLE, Column, column, cut, table, text, width_of, wrapped
 from cellsearch.report.formatting import plural
 from cellsearch.report.searches import totals
-from cellsearch.study.leaderboard.board import Front, Row, TaskResult
-from cellsearch.study.space.model import FILTER
+from cellsearch.report.searches.board_columns import as_json, columns, described, fitting
+from cellsearch.study.leaderboard.board import Front, Row
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Target
 
 BESIDE = 44  # columns that equations need beside the table; with fewer they go below
 LINES = 3  # below a cell at most
-NAME = 20  # columns for a cell's name
-NONE = "–"  # noqa: RUF001  (an en dash: nothing to show)
 MEASURED = {  # a measure of a cell -> in words
     "nodes": "nodes", "matrices": "matrices", "depth": "nodes in a row", "products": "products in a row",
     "parameters": "parameters", "multiply_adds": "multiply-adds",
@@ -47,80 +31,6 @@ MEASURED = {  # a measure of a cell -> in words
 def chosen(rows: Sequence[Row], count: int) -> list[Row]:
     """The first `count` rows, and the seeds wherever they are."""
     return [row for k, row in enumerate(rows) if k < count or row.seed]
-
-
-def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as plain values; `text` is the cell's `.cell` file, `setting` the best setting by name."""
-    names = [f.name for f in fields(Row)]
-    return [
-        {name: getattr(row, name) for name in names} | {"tasks": results_json(row.tasks), "seed": row.seed}
-        for row in rows
-    ]
-
-
-def results_json(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
-    """The results on each task as plain values, the best setting by name."""
-    names = [f.name for f in fields(TaskResult)]
-    return [
-        {name: getattr(result, name) for name in names} | {"setting": result.values or None}
-        for result in results
-    ]
-
-
-def columns(rows: Sequence[Row], every: bool) -> list[Column]:
-    """The table for another program, with one number a column; with `every` all that is known of the best
-    settings, which is too wide to be read."""
-
-    def of(value: Callable[[Row], Value]) -> list[Value]:
-        return [value(row) for row in rows]
-
-    found = [
-        column("rank", of(lambda row: row.rank)),
-        column("cell", of(lambda row: row.name)),
-        column("score", of(lambda row: row.score), ".3f"),
-    ]
-    for k, task in enumerate(rows[0].tasks if rows else ()):
-        found += _of_task(task.task, [row.tasks[k] for row in rows], every)
-    found += [
-        column("settings", of(lambda row: row.settings), ","),
-        column("parameters", of(lambda row: row.parameters), ","),
-        column("status", of(lambda row: row.status)),
-    ]
-    if every:
-        found += [
-            column("fingerprint", of(lambda row: row.fingerprint)),
-            column("trial", of(lambda row: row.trial)),
-            column("parent", of(lambda row: row.parent_name)),
-            column("edits", of(lambda row: "; ".join(row.edits))),
-            column("changes", of(lambda row: "; ".join(row.changes))),
-            column("equations", of(lambda row: in_short(row.text))),
-        ]
-        return found
-    return [*found, column("equations", of(lambda row: "".join(described(row))), code=True)]
-
-
-def _of_task(task: str, results: Sequence[TaskResult], every: bool) -> list[Column]:
-    """The columns of one task."""
-    found = [
-        column(f"{task} ratio", [r.ratio for r in results], ".3f"),
-        column(f"{task} accuracy", [r.accuracy for r in results], ".1%"),
-    ]
-    if every:
-        for name in ("loss", "epochs", "trained", "hidden", "parameters", "settings"):
-            found.append(column(f"{task} {name}", [getattr(r, name) for r in results]))
-        names = list(dict.fromkeys(name for r in results for name in r.values))
-        found += [column(f"{task} setting {name}", [r.values.get(name) for r in results]) for name in names]
-    return found
-
-
-def described(row: Row) -> tuple[str, str]:
-    """Where a cell comes from, and its equations in one line; of a mutant those that its parent does not
-    have."""
-    if row.changes and row.parent_name:
-        gone = row.changes[0].startswith("without ")
-        return f"{printable(row.parent_name, NAME)} {'' if gone else 'with '}", "; ".join(row.changes)
-    source = cited(comment(row.text)) if row.seed else None
-    return f"{source[0]}: " if source else "", in_short(row.text)
 
 
 def lines(
@@ -134,21 +44,21 @@ def lines(
     score."""
     if not rows:
         return [text("no cell has been evaluated yet", "dim")]
-    columns = _fitting(rows, width, size, more)
+    found = fitting(rows, width, size, more)
     if not equations:
-        return table(columns, width)
-    told = [described(row) for row in rows]
-    left = width - width_of(columns) - GAP
+        return table(found, width)
+    pairs = [described(row) for row in rows]
+    left = width - width_of(found) - GAP
     longest = max(
-        (len(head + said) for row, (head, said) in zip(rows, told, strict=True) if not row.seed), default=0
+        (len(head + said) for row, (head, said) in zip(rows, pairs, strict=True) if not row.seed), default=0
     )
     if left >= max(BESIDE, min(longest, WHOLE // 2)):
-        columns.append(Column("equations", [cut(_painted(head, said, left), left) for head, said in told]))
-        return table(columns, width)
-    below = "  " if width < 60 else " " * (columns[0].width + GAP)
-    shown = table(columns, width)
+        found.append(Column("equations", [cut(_painted(head, said, left), left) for head, said in pairs]))
+        return table(found, width)
+    below = "  " if width < 60 else " " * (found[0].width + GAP)
+    shown = table(found, width)
     result = shown[:1]
-    for line, (head, said) in zip(shown[1:], told, strict=True):
+    for line, (head, said) in zip(shown[1:], pairs, strict=True):
         result += [line, *_below(head, said, below, width)]
     return result
 
@@ -179,60 +89,6 @@ def _packed(items: Sequence[str], room: int) -> list[str]:
             parts[-1:] = [part for part in parts[-1:] if part]
             parts += textwrap.wrap(said, room, break_on_hyphens=False)
     return parts
-
-
-def _fitting(rows: Sequence[Row], width: int, size: Column | None, more: Sequence[Column]) -> list[Column]:
-    """The most telling columns that fit."""
-    longest = NAME if width < WHOLE else width
-    style = ["cyan" if row.seed else "" for row in rows]
-    extra = any(row.status not in ("seed", "ranked") for row in rows)
-    rank = Column("#", [text(row.rank or NONE) for row in rows], right=True)
-    name = Column(
-        "cell", [cut(text(row.name, s or "bold"), longest) for row, s in zip(rows, style, strict=True)]
-    )
-    status = [Column("status", [text(_status(row), "dim") for row in rows])] if extra else []
-    score = Column("score", [_score(row) for row in rows], right=True)
-    models = [text(NONE if row.parameters is None else f"{row.parameters:,}") for row in rows]
-    parameters = size or Column("parameters", models, right=True)
-    head = [rank, name, score, *more]
-    tail = [Column("settings", [text(row.settings) for row in rows], right=True), parameters]
-    tasks = _tasks(rows, accuracies=True)
-    for columns in ([*head, *tasks, *tail, *status], [*head, *tasks, parameters, *status]):
-        if width_of(columns) <= width:
-            return columns
-    columns = [*head, *_tasks(rows, accuracies=False), parameters, *status]
-    narrow = [*head, parameters, *status]
-    return next((c for c in (columns, narrow) if width_of(c) <= width), head)
-
-
-def _tasks(rows: Sequence[Row], accuracies: bool) -> list[Column]:
-    columns = []
-    for k, task in enumerate(rows[0].tasks):
-        best = max((row.tasks[k].accuracy or 0.0 for row in rows), default=0.0)
-        cells = [
-            _result(row.tasks[k], accuracies, (row.tasks[k].accuracy or 0.0) >= best > 0) for row in rows
-        ]
-        columns.append(Column(task.task, cells, right=True))
-    return columns
-
-
-def _result(result: TaskResult, accuracy: bool, best: bool) -> Text:
-    shown = text(NONE if result.ratio is None else f"{result.ratio:.3f}", "bold" if best else "")
-    if accuracy:
-        reached = NONE if result.accuracy is None else f"{100 * result.accuracy:.1f}%"
-        shown.append(f" {reached:>6}", "dim")
-    return shown
-
-
-def _status(row: Row) -> str:
-    """The status, with the stage where that is not the filter."""
-    return row.status.removesuffix(f" at {FILTER}")
-
-
-def _score(row: Row) -> Text:
-    if row.score is None or (row.rank is None and not row.seed):
-        return text(NONE if row.score is None else f"{row.score:.3f}", "dim")
-    return text(f"{row.score:.3f}", "bold green" if row.score > 1 and not row.seed else "bold")
 
 
 def front_lines(front: Front, width: int) -> list[Text]:

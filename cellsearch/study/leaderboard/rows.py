@@ -78,7 +78,12 @@ class Row:
     @property
     def standing(self) -> str:
         """The rank, or the status of a cell that has none, in words."""
-        return self.status.removesuffix(f" at {FILTER}") if self.rank is None else f"rank {self.rank}"
+        return self.ending if self.rank is None else f"rank {self.rank}"
+
+    @property
+    def ending(self) -> str:
+        """The status, with the stage where that is not the filter."""
+        return self.status.removesuffix(f" at {FILTER}")
 
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score {self.score:.3f}"
