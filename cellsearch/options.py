@@ -51,16 +51,18 @@ def option(
     factory: Callable[[], object] | None = None,
     key: str = "",
     otherwise: str = "",
+    free: bool = False,
 ) -> Any:
     """A dataclass field with its help and its range (both ends allowed) or its choices.
 
     `allowed` describes values that a reader of their own checks. `path` marks the name of a file: it says
     where data lies, not what it is. `key` is the name people write where it is not that of the field, and
-    `otherwise` names the default where it is no fixed value.
+    `otherwise` names the default where it is no fixed value. No result depends on a `free` one: a search may
+    be continued with another value.
     """
     metadata = {
         "about": about, "low": low, "high": high, "choices": choices, "allowed": allowed, "path": path,
-        "key": key, "otherwise": otherwise,
+        "key": key, "otherwise": otherwise, "free": free,
     }  # fmt: skip
     if factory is not None:
         return dataclasses.field(default_factory=factory, metadata=metadata)

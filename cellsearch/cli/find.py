@@ -24,6 +24,7 @@ from cellsearch.study.mutation.operators import words_of
 
 if TYPE_CHECKING:
     from cellsearch.study.leaderboard.board import Row
+    from cellsearch.study.studies import Tell
     from cellsearch.study.tables.cellrecords import Record
     from cellsearch.study.tables.schema import Store
 
@@ -46,14 +47,15 @@ class Found:
     recorded: str = ""  # the name of the cell there
 
 
-def find_cell(word: str, storage: str | None = None) -> Found:
-    """The cell that `word` means. CellsearchError where there is none, or more than one."""
+def find_cell(word: str, storage: str | None = None, copies: "Tell | None" = None) -> Found:
+    """The cell that `word` means. CellsearchError where there is none, or more than one. `copies` as in
+    `studies.opened`."""
     if word in zoo.names():
         return Found(zoo.load(word), "zoo")
     if os.path.lexists(word) or word.endswith(".cell") or os.sep in word:
         return Found(load(Path(word)), word)
     if match := _RANKED.match(word):
-        return _ranked(match["study"], match["place"], storage)
+        return _ranked(match["study"], match["place"], storage, copies)
     if _LETTERS.match(word.lower()):
         return _by_letters(word.lower(), storage)
     names = zoo.names()
@@ -64,13 +66,13 @@ def find_cell(word: str, storage: str | None = None) -> Found:
     )
 
 
-def _ranked(name: str, place: str, storage: str | None) -> Found:
+def _ranked(name: str, place: str, storage: str | None, copies: "Tell | None" = None) -> Found:
     # here: the database is not needed for a zoo cell
     from cellsearch.report.cells.origin import provenance
     from cellsearch.study import studies
     from cellsearch.study.leaderboard import board
 
-    study = studies.opened(name, storage)
+    study = studies.opened(name, storage, copies=copies)
     row, ranks = board.find(study.store, study.space, place)
     if row is None:
         there = f"its ranks go from 1 to {ranks}" if ranks else "nothing is ranked in it yet"

@@ -95,6 +95,10 @@ class Terminal:
         with self.messages():
             show(self.err, (part for line in lines for part in self._broken(line)))
 
+    def note(self, message: str) -> None:
+        """A message that stands out."""
+        self.tell(message, "yellow")
+
     @contextmanager
     def messages(self) -> Iterator[None]:
         """Around everything that is written to stderr: a terminal that is gone, or a full disk, ends no

@@ -6,7 +6,7 @@ with the names that there are.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from cellsearch.study.workers.run import default_url, directory
 
 RESULTS = Path("results")
 FEW = 10  # folders that are listed one by one
+Tell = Callable[[str], object]
 _FILES = ("study.db", "study.db-wal")  # SQLite writes to the second first
 
 
@@ -77,8 +78,6 @@ def found(storage: str | None = None, results: Path = RESULTS) -> Searches:
     stores, unread = [], []
     for name in folders(results):
         try:
-            if _directory(results, name) is None:
-                raise RunError("this folder cannot be that of a search; rename it")
             stores.append(_in_folder(results, name))
         except CellsearchError as error:
             unread.append(line_of(str(results / name), error))
@@ -95,15 +94,18 @@ def in_storage(storage: str) -> list[Store]:
 def line_of(where: str, error: CellsearchError) -> str:
     """One line of what is wrong at a place."""
     told = str(error).partition("\n")[0]
-    for known in (f"sqlite:///{where}/{_FILES[0]}: ", f"{where}/"):
+    for known in (f"sqlite:///{where}/{_FILES[0]}: ", f"{where}/", f"{printable(where)}: "):
         told = told.removeprefix(known)
     return f"{printable(where)}: {printable(told, 300)}"
 
 
-def opened(name: str, storage: str | None = None, results: Path = RESULTS) -> Study:
-    """The search called `name`."""
+def opened(
+    name: str, storage: str | None = None, results: Path = RESULTS, copies: Tell | None = None
+) -> Study:
+    """The search called `name`. With `copies` also the one in a copy of the folder of another search, which
+    goes by its own name; `copies` is called with what there is to say about it."""
     if storage is None:
-        return read(_in_folder(results, name))
+        return read(_in_folder(results, name, copies))
     return read(records.open_study(storage, name, read_only=True))
 
 
@@ -119,7 +121,7 @@ def located(name: str, results: Path = RESULTS) -> Path:
     if folder is not None and os.path.lexists(folder / _FILES[0]):
         return folder
     if folder is None and name in folders(results):
-        raise RunError(f"{printable(str(results / name))} cannot be the folder of a search; rename it")
+        raise RunError(f"{printable(str(results / name))}: this folder cannot be that of a search; rename it")
     there = listed(results)
     hint = did_you_mean(name, there)
     known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
@@ -128,14 +130,23 @@ def located(name: str, results: Path = RESULTS) -> Path:
     raise RunError(f"there is no search '{printable(name, 60)}' in {where}{elsewhere}\n{hint}{known}")
 
 
-def _in_folder(results: Path, name: str) -> Store:
-    """The search of a folder of `results`; a RunError where there is none, or another one."""
+def _in_folder(results: Path, name: str, copies: Tell | None = None) -> Store:
+    """The search of a folder of `results`; a RunError where there is none. Another one is read where there
+    are `copies`, and else refused."""
     folder = located(name, results)
     url = default_url(results, name)
     engine = database.connect(url, read_only=True)
     bound = records.bound(engine, url)
     if name in bound:
         return Store(engine, url, bound[name], name)
+    if copies and len(bound) == 1:
+        ((own, number),) = bound.items()
+        where, held = printable(str(folder)), printable(own)
+        copies(
+            f"{where} was copied or renamed: it holds the search {held}, read only\n"
+            f"to go on with it, rename the folder to {held}"
+        )
+        return Store(engine, url, number, own)
     engine.dispose()
     records.refuse_copy(url, name, bound)
     file = printable(str(folder / _FILES[0]))
@@ -156,11 +167,16 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
 
 
 def newest(results: Path = RESULTS) -> str:
-    """The name of the search that was written to last."""
-    there = found(results=results)
-    if not there.stores:
-        raise nothing(results, there.unread)
-    return there.stores[0].name
+    """The name of the search that was written to last, by the times of files; the others are not opened."""
+    unread = []
+    for name in folders(results):
+        try:
+            _in_folder(results, name).engine.dispose()
+        except CellsearchError as error:
+            unread.append(line_of(str(results / name), error))
+        else:
+            return name
+    raise nothing(results, unread)
 
 
 def nothing(results: Path, unread: Sequence[str]) -> RunError:

@@ -13,6 +13,7 @@ from cli.conftest import Run
 
 from cellsearch.study import studies
 from cellsearch.study.space import load_space
+from cellsearch.study.tables import database
 from cellsearch.study.workers import run as running
 from cellsearch.study.workers.run import Options
 from tests.study.scripted import Scripted, one_of, searched, space_of
@@ -138,24 +139,65 @@ def test_where_nothing_can_be_read_that_is_said(run: Run, study: str) -> None:
         assert "that can be read:\n  results/random: file is not a database\nstart one with" in done.err
 
 
-@pytest.mark.parametrize("verb", ["status", "leaderboard", "show", "worker", "search", "replay"])
-def test_a_copy_is_refused_and_never_gets_a_second_study(run: Run, study: str, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["worker", "search", "launch", "archive", "rename", "delete"])
+def test_nothing_is_written_to_a_copy(run: Run, study: str, verb: str) -> None:
     put("s.bak")
     words = {
-        "show": ("show", "s.bak:1"), "search": ("search", "quick", "--name", "s.bak", "--trials", "1"),
-        "replay": ("search", "--replay", "s.bak"),
+        "search": ("search", "quick", "--name", "s.bak", "--trials", "1"), "delete": ("delete", "s.bak", "--yes"),
+        "launch": ("launch", "s.bak", "--on", "ray"), "rename": ("rename", "s.bak", "t"),
     }.get(verb, (verb, "s.bak"))  # fmt: skip
     before = Path("results/s.bak/study.db").read_bytes()
     done = run(*words)
-    assert (done.code, done.out) == (1, "")
-    said, remedy = done.err.splitlines()[-2:]
-    assert "this is the search s, in a folder that was copied or renamed" in said
+    assert done.code == (2 if verb == "launch" else 1) and done.out == ""
+    if verb in ("worker", "search"):
+        said, remedy = done.err.splitlines()[-2:]
+        assert "this is the search s, in a folder that was copied or renamed" in said
+        assert run(*remedy.rpartition("cellsearch ")[2].split(), "--json").json["name"] == "s"  # it works
     assert Path("results/s.bak/study.db").read_bytes() == before
-    command = remedy.partition("cellsearch ")[2].split()
-    assert run(*command, "--json").json["name"] == "s"  # the remedy works
     Path("results/s").rename("results/old")
     Path("results/s.bak").rename("results/s")  # and so does the other one
     assert run("status", "s", "--json").json["name"] == "s"
+
+
+READS = [
+    ("status", "{}"), ("status", "{}", "--settings"), ("leaderboard", "{}"), ("leaderboard", "{}", "--pareto"),
+    ("leaderboard", "{}", "--format", "csv"), ("show", "{}:1"), ("export", "{}:1", "--force"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_a_copy_is_read(run: Run, study: str, words: tuple[str, ...]) -> None:
+    """As the search itself is, with one message and no command that goes on with it; not a byte changes."""
+    shutil.copytree("results/s", "results/s.bak")
+    before = {path: path.read_bytes() for path in Path("results/s.bak").rglob("*") if path.is_file()}
+    done = run(*(word.format("s.bak") for word in words))
+    own = run(*(word.format("s") for word in words))
+    shown = [line for line in own.out.splitlines() if not line.startswith(("continue", "export the winner"))]
+    assert done.code == 0 and {line.replace("s.bak", "s") for line in done.out.splitlines()} >= set(shown)
+    assert "cellsearch search" not in done.out
+    assert done.err.splitlines()[0] == "results/s.bak was copied or renamed: it holds the search s, read only"
+    assert "to go on with it, rename the folder to s" in done.err
+    after = {path: path.read_bytes() for path in Path("results/s.bak").rglob("*") if path.is_file()}
+    assert before == {path: content for path, content in after.items() if path in before}
+
+
+def test_the_board_of_a_copy_names_its_own_cells(run: Run, study: str) -> None:
+    put("s.bak")
+    shutil.rmtree("results/s")
+    command = run("leaderboard", "s.bak").out.splitlines()[-1].partition("cellsearch ")[2].split()
+    assert command[:2] == ["export", "s.bak:1"] and run(*command).code == 0
+    (entry,) = run("searches", "--json").json["searches"]
+    assert (entry["name"], entry["state"], entry["error"]) == ("s.bak", "copy", "")
+
+
+def test_the_newest_is_found_by_times_of_files(run: Run, study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for k in range(5):
+        shutil.copytree("results/s", f"results/old{k}")
+        os.utime(f"results/old{k}/study.db", (1_000_000_000 + k, 1_000_000_000 + k))
+    opened, connect = [], database.connect
+    monkeypatch.setattr(database, "connect", lambda url, **how: opened.append(url) or connect(url, **how))
+    assert studies.newest() == "s"
+    assert opened == ["sqlite:///results/s/study.db"]
 
 
 def test_a_search_that_does_not_start_leaves_nothing(tmp_path: Path, run: Run) -> None:

@@ -86,11 +86,11 @@ def test_what_cannot_be_read_is_listed_with_the_reason(run: Run, study: str, tmp
     (results / ".hidden" / "study.db").write_bytes(b"x")
     told = {entry["name"]: entry for entry in run("searches", "--json").json["searches"]}
     assert {name: entry["state"] for name, entry in told.items()} == {
-        "random": "unreadable", "empty": "unreadable", "copy": "unreadable", "s (copy)": "unreadable",
+        "random": "unreadable", "empty": "unreadable", "copy": "copy", "s (copy)": "unreadable",
         study: "done",
     }  # fmt: skip
-    assert "not a database" in told["random"]["error"] and "this is the search s" in told["copy"]["error"]
-    assert "cannot be the folder of a search" in told["s (copy)"]["error"]
+    assert "not a database" in told["random"]["error"] and told["copy"]["best"] == told[study]["best"]
+    assert "cannot be that of a search" in told["s (copy)"]["error"]
     done = run("searches")
     assert done.code == 0 and "random: " in done.err and "not a database" in done.err
     assert f"\n{study} " in f"\n{done.out}"
@@ -160,7 +160,7 @@ def test_an_interrupted_rename_is_completed_by_the_same_command(run: Run, study:
     with schema.writing(store) as connection:
         records.rename(connection, store, "t")
     store.engine.dispose()
-    assert run("status", study).code == 1
+    assert "was copied or renamed: it holds the search t" in run("status", study).err
     assert run("rename", study, "t").code == 0
     assert board(run, "t") == before and not (tmp_path / "results" / study).exists()
 

@@ -28,7 +28,7 @@ def replay(args: argparse.Namespace, terminal: Terminal) -> int:
         if getattr(args, option) is not None:
             raise UsageError(f"--{option} says how to search; a replay has no use for it")
     names = _strategies(args.strategies)
-    study = studies.opened(args.replay, args.storage)
+    study = studies.opened(args.replay, args.storage, copies=terminal.note)
     evaluator = TorchEvaluator(study.space, study.facts.seed, Path(args.data) if args.data else None)
     check_data(study.facts, evaluator)
 

@@ -53,7 +53,7 @@ def search(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.tell(f"stopped; all results are saved. To continue:\n  {commands.line(further)}")
         return code
     study = studies.opened(name, args.storage)
-    print_board(study, terminal, args.rows, args.storage)
+    print_board(study, name, terminal, args.rows, args.storage)
     for line in _ending(further, watcher, study.facts.halted):
         terminal.tell(line)
     return 0

@@ -24,7 +24,7 @@ def status(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.settings:
         return _settings(args, terminal)
     if args.name is not None:
-        standing = report.standing(studies.opened(args.name, args.storage))
+        standing = report.standing(studies.opened(args.name, args.storage, copies=terminal.note))
         if args.json:
             terminal.json(report.as_json(standing))
         elif args.format:
@@ -77,7 +77,7 @@ def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.study.leaderboard import importance
 
     name = args.name or _newest(args.storage, terminal)
-    study = studies.opened(name, args.storage)
+    study = studies.opened(name, args.storage, copies=terminal.note)
     found = importance.importances(study.store, study.space)
     if args.json:
         terminal.json({"name": name, "importance": found})
@@ -97,7 +97,7 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             f"{nearest(args.pareto, list(MEASURES))}({known}); the name of a search comes before --pareto"
         )
     name = args.name or _newest(args.storage, terminal)
-    study = studies.opened(name, args.storage)
+    study = studies.opened(name, args.storage, copies=terminal.note)
     if args.pareto is not None:
         front = board.front(study.store, study.space, args.pareto)
         if args.json:
@@ -124,14 +124,14 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             }
         )  # fmt: skip
         return 0
-    print_board(study, terminal, args.rows, args.storage, every=args.all)
+    print_board(study, name, terminal, args.rows, args.storage, every=args.all)
     return 0
 
 
 def print_board(
-    study: Study, terminal: Terminal, count: int, storage: str | None, *, every: bool = False
+    study: Study, name: str, terminal: Terminal, count: int, storage: str | None, *, every: bool = False
 ) -> None:
-    """The table of a search, what stands below it, and the line that exports the winner."""
+    """The table of the search `name`, the notes below it, and the line that exports the winner."""
     width = terminal.out.width
     rows, size = _rows(study, count, every)
     chosen = rows if every else ranking.chosen(rows, count)
@@ -145,7 +145,7 @@ def print_board(
     if counts.trials and not any(row.rank and not row.seed for row in rows):
         for sieve in diagnostics.sieves(study.store, study.space, study.facts.units):
             terminal.print([text(f"filtered: {report.sieved(sieve)}")])
-    terminal.print(ranking.winner(rows, study.store.name, None if storage is None else shown(storage)))
+    terminal.print(ranking.winner(rows, name, None if storage is None else shown(storage)))
 
 
 def _rows(study: Study, count: int, every: bool) -> tuple[list[Row], int]:
@@ -179,13 +179,14 @@ def _nothing(storage: str | None, unread: Sequence[str]) -> RunError:
 
 def _newest(storage: str | None, terminal: Terminal) -> str:
     """The search that is meant where none is named: the newest in results/, or the only one in a database."""
-    there = _searches(storage)
-    newest, *others = (store.name for store in there.stores)
-    if others and storage is not None:
-        raise UsageError(
-            f"there are several searches; name one of {printable(', '.join([newest, *others]), 400)}"
-        )
-    if others:
+    if storage is not None:
+        newest, *others = (store.name for store in _searches(storage).stores)
+        if others:
+            names = printable(", ".join([newest, *others]), 400)
+            raise UsageError(f"there are several searches; name one of {names}")
+        return newest
+    newest = studies.newest()
+    if others := [name for name in studies.listed() if name != newest]:
         told = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
         terminal.tell(f"{newest}, the newest in {RESULTS}/; there are also: {told}\n", "dim")
     return newest

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.study import studies
     from cellsearch.study.tables import records
 
-    study = studies.opened(args.name or studies.newest(), args.storage)
+    study = studies.opened(args.name or studies.newest(), args.storage, copies=terminal.note)
     store = study.store
     app = application(store, lambda said: terminal.tell(said, "yellow"))
     with Server(args.host, args.port, app) as server:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.errors import printable
     from cellsearch.exporters.write import export
 
-    found = find_cell(args.cell, args.storage)
+    found = find_cell(args.cell, args.storage, terminal.note)
     written = export(
         found.cell,
         args.out,

@@ -182,8 +182,8 @@ VERBS = (
     Verb(
         "searches", "list the searches", _searches, run_searches,
         "cellsearch searches\ncellsearch searches --storage postgresql://user@host/db --json",
-        "State (running, stopped, done), trials, best score of a cell that is no seed, space, size on disk "
-        "and the time of the last write. A search that cannot be read is listed with the reason.",
+        "State (running, stopped, done; copy, of another folder), trials, best score of a cell that is no "
+        "seed, space, size on disk and the time of the last write. A search that cannot be read is listed with the reason.",
         order=20,
     ),
     Verb(

@@ -75,7 +75,7 @@ def _replaying(parser: Parser) -> None:
     )  # fmt: skip
     replaying.add_argument(
         "--strategies", metavar="NAMES",
-        help="with commas between them: jozefowicz2015,evolution,random (default: all)",
+        help="with commas between them, as in jozefowicz2015,random (default: all that there are)",
     )  # fmt: skip
     replaying.add_argument(
         "--repeats", type=numbers.whole(1, 1_000), default=5, metavar="N",

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.cli.find import find_cell
     from cellsearch.report.cells import cell as report
 
-    found = find_cell(args.cell, args.storage)
+    found = find_cell(args.cell, args.storage, terminal.note)
     cell = edited(found.cell, args)
     origin = found.origin if cell is found.cell else f"{found.origin}, edited"
     row = found.row if cell is found.cell else None  # what an edited cell would score is not known

@@ -2,6 +2,7 @@
 `search --dry-run`."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
@@ -43,9 +44,7 @@ def as_json(space: Space) -> dict[str, Any]:
         "about": space.about,
         "seeds": list(space.seeds),
         "baseline": space.baseline,
-        "trials": space.budget.trials,
-        "proposals": space.budget.proposals,
-        "patience": space.budget.patience,
+        **asdict(space.budget),
         "strategy": space.strategy.name,
         "warnings": warnings(space),
         "stages": [

@@ -13,7 +13,7 @@ from cellsearch.study import studies
 from cellsearch.study.space import Space, difference, load_space, parse_space
 from cellsearch.study.space.load import SUFFIXES
 from cellsearch.study.studies import RESULTS, Study
-from cellsearch.study.tables import records
+from cellsearch.study.tables import database, records
 from cellsearch.study.tables.database import shown
 from cellsearch.study.workers.run import NAME, default_url
 
@@ -136,8 +136,11 @@ def given(study: Study) -> list[str]:
 
 
 def of(study: Study) -> str:
-    """The command that goes on with a search; with a longer time where that was up."""
+    """The command that goes on with a search; with a longer time where that was up. "" for a copy."""
     store = study.store
+    file = database.file_of(store.url)
+    if file and file.parent.parent == RESULTS and file.parent.name != store.name:
+        return ""
     storage: str | None = store.url
     with suppress(UsageError):  # a name that no folder can have
         storage = None if store.url == default_url(RESULTS, store.name) else store.url

@@ -28,7 +28,7 @@ class Entry:
     """A search in a list."""
 
     name: str
-    state: str  # running, stopped, done; unreadable
+    state: str  # running, stopped, done; copy, of another folder; unreadable
     trials: int | None = None  # proposals and refinements that have ended
     proposals: int | None = None  # of these
     target: Target | None = None
@@ -49,7 +49,7 @@ def searches(storage: str | None = None, results: Path = RESULTS) -> list[Entry]
         ]
     else:
         found = [
-            _entry(name, lambda name=name: studies.opened(name, None, results), results / name)  # type: ignore[misc]
+            _entry(name, lambda name=name: studies.opened(name, None, results, copies=str), results / name)  # type: ignore[misc]
             for name in studies.folders(results)
         ]
     return sorted(found, key=lambda entry: -entry.written.timestamp() if entry.written else 0.0)
@@ -84,7 +84,9 @@ def _read(name: str, study: Study, size: int | None, written: datetime | None) -
     if first is None:  # a seed leads, and the best of the others is behind it
         rows = board.top(study.store, study.space, 1 + len(study.space.seeds))[0]
         first = next((row for row in rows if row.rank is not None and not row.seed), None)
-    if status.finished:
+    if name != study.store.name:
+        state = "copy"
+    elif status.finished:
         state = "done"
     else:
         state = "running" if running(study.store) else "stopped"

@@ -14,8 +14,9 @@ from pathlib import Path
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
 from cellsearch.errors import CellsearchError, SpaceError, nearest, printable
+from cellsearch.options import fields_of
 from cellsearch.study.space.faults import Faults
-from cellsearch.study.space.model import FILTER, Space, plain
+from cellsearch.study.space.model import FILTER, Budget, Space, plain
 from cellsearch.study.space.overrides import override
 from cellsearch.study.space.own_text import text_overrides
 from cellsearch.study.space.sections import label, read_space
@@ -25,7 +26,12 @@ from cellsearch.tasks import TASKS
 from cellsearch.tasks.options import paths
 
 #: Keys that no result depends on: a study may be continued with other values of them.
-MAY_CHANGE = ("about", "budget.trials", "budget.proposals", "budget.patience", "budget.stage_hours")
+MAY_CHANGE = tuple(
+    f"{section}{name}"
+    for section, kind in (("", Space), ("budget.", Budget))
+    for name, field in fields_of(kind).items()
+    if field.metadata["free"]
+)
 
 SUFFIXES = (".yaml", ".yml")
 

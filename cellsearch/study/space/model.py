@@ -70,13 +70,18 @@ class Budget:
     trials.
     """
 
-    trials: int | None = option(None, "total of proposals and refinements", low=0, high=1_000_000_000)
-    proposals: int | None = option(None, "total of proposals (new cells)", low=0, high=1_000_000_000)
+    trials: int | None = option(
+        None, "total of proposals and refinements", low=0, high=1_000_000_000, free=True
+    )
+    proposals: int | None = option(
+        None, "total of proposals (new cells)", low=0, high=1_000_000_000, free=True
+    )
     patience: int | None = option(
         None,
         "proposals in a row without a better score after which a search ends. Not of the paper",
         low=1,
         high=1_000_000_000,
+        free=True,
     )
     stage_hours: float = option(
         24.0,
@@ -84,6 +89,7 @@ class Budget:
         "bounds what hangs, not what is slow, since a bound that is met makes results depend on the machine",
         low=1e-6,
         high=1e6,
+        free=True,
     )
     memory_gb: float = option(
         16.0,
@@ -111,7 +117,7 @@ class Space:
         about="values of each hyperparameter; their product is the grid [3.7]", factory=Grid, allowed=SECTION,
         otherwise="six settings",
     )  # fmt: skip
-    about: str = option("", "description of the space", allowed="a text")
+    about: str = option("", "description of the space", allowed="a text", free=True)
     seeds: tuple[str, ...] = option(
         SEEDS,
         "cells that the search starts from, evaluated on the whole grid first [3.1]. Files count from the "

@@ -128,8 +128,7 @@ def refuse_copy(url: str, name: str, known: Collection[str] | None = None) -> No
         held = printable(", ".join(sorted(known)))
         raise RunError(
             f"{database.shown(url)}: this is the search {held}, in a folder that was copied or renamed\n"
-            f"rename the folder, or read it under its own name: cellsearch status {min(known)} --storage "
-            f"{database.shown(url)}"
+            f"rename the folder to go on with it; to read it: cellsearch status {printable(name)}"
         )
 
 

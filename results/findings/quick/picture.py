@@ -20,7 +20,7 @@ def main(target: Path) -> None:
     console = Console(
         record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    print_board(studies.opened("quick"), Terminal(console, Console(stderr=True)), 10, None)
+    print_board(studies.opened("quick"), "quick", Terminal(console, Console(stderr=True)), 10, None)
     target.write_text(console.export_svg(title="cellsearch search quick"), encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellsearch.errors import SpaceError
-from cellsearch.options import admitted, choices, fields_of
+from cellsearch.options import admitted, choices, fields_of, option
+from cellsearch.report.searches.space import as_json
 from cellsearch.study.mutation.table import MUTATIONS
 from cellsearch.study.space import (
     MAY_CHANGE,
@@ -22,11 +23,13 @@ from cellsearch.study.space import (
     Strategy,
     check_seeds,
     difference,
+    keys,
     load_space,
     names,
     parse_space,
     source_of,
 )
+from cellsearch.study.space import sections as space_sections
 from cellsearch.study.space.keys import sections
 from cellsearch.study.space.yaml_text import parse
 from cellsearch.train.settings import Grid, Training
@@ -423,6 +426,32 @@ def test_of_the_budget_only_what_no_result_depends_on_may_change() -> None:
     changes = ["budget.trials=9", "budget.patience=5", "budget.stage_hours=1", "budget.memory_gb=2"]
     lines = difference(before, parse_space(SMALL, overrides=changes))
     assert lines == ["budget.memory_gb: 16.0 before, 2.0 now"]
+
+
+def test_a_key_of_the_budget_is_one_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its default, range and reason, whether it may change, `spaces --keys`, the YAML, `--set` and the JSON of
+    `check` follow from it. The test of all keys: test_defaults_are_those_of_the_dataclasses."""
+
+    @dataclass(frozen=True, slots=True)
+    class Longer(Budget):
+        watts: int = option(300, "watts of a machine", low=1, high=1_000)
+
+    monkeypatch.setattr(space_sections, "Budget", Longer)
+    monkeypatch.setitem(keys.KINDS, "budget", Longer)
+    (budget,) = (section for section in sections() if section.name == "budget")
+    assert [(key.default, key.about) for key in budget.keys if key.name == "watts"] == [
+        (300, "watts of a machine")
+    ]
+    space = parse_space(SMALL + "budget: {watts: 200}\n")
+    assert parse_space(space.text).budget == space.budget == Longer(watts=200)
+    assert as_json(space)["watts"] == 200
+    assert difference(space, parse_space(SMALL, overrides=["budget.watts=5", "budget.trials=9"])) == [
+        "budget.watts: 200 before, 5 now"
+    ]
+    with pytest.raises(SpaceError, match="2000, out of range"):
+        parse_space(SMALL + "budget: {watts: 2000}\n")
+    with pytest.raises(SpaceError, match="did you mean 'watts'"):
+        parse_space(SMALL + "budget: {wats: 2}\n")
 
 
 def test_where_data_lies_is_no_difference() -> None:
