@@ -183,7 +183,8 @@ VERBS = (
         "searches", "list the searches", _searches, run_searches,
         "cellsearch searches\ncellsearch searches --storage postgresql://user@host/db --json",
         "State (running, stopped, done; copy, of another folder), trials, best score of a cell that is no "
-        "seed, space, size on disk and the time of the last write. A search that cannot be read is listed with the reason.",
+        "seed, space, size on disk and the time of the last write. A search that cannot be read is listed "
+        "with the reason.",
         order=20,
     ),
     Verb(
