@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.limits import MAX_DEPTH
 from cellsearch.dsl.nodes import (
-    STRUCTURES,
     Affine,
     Apply,
     Before,
@@ -29,6 +28,7 @@ from cellsearch.dsl.nodes import (
     sources,
 )
 from cellsearch.dsl.ops import OPS, TABLE
+from cellsearch.dsl.structures import STRUCTURES
 from cellsearch.dsl.weights import collision
 
 Pick = Callable[[int], int]  # one of 0 … n-1
@@ -178,10 +178,10 @@ def _matrix(
     fitting = [
         name
         for name, kind in STRUCTURES.items()
-        if (clock or name != "slower") and (earlier != 0 or not kind.square)
+        if (clock or not kind.clock) and (earlier != 0 or not kind.square)
     ]
     structure = fitting[pick(len(fitting))] if pick(3) == 0 else None
-    part = 1 + pick(3) if structure and STRUCTURES[structure].part else None
+    part = 1 + pick(3) if structure and STRUCTURES[structure].number else None
     eye = number() if pick(4) == 0 and (structure is None or STRUCTURES[structure].eye) else None
     return Connection(source, False, eye, structure, part)
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from cellsearch.compiler import matrices
 from cellsearch.compiler.engines.formula import apply
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, input_wide
+from cellsearch.dsl.nodes import Affine, Before, Constant, Input, input_wide
 from cellsearch.dsl.ops import OPS
-from cellsearch.dsl.weights import split, unit_periods, weights
+from cellsearch.dsl.structures import Sizes
+from cellsearch.dsl.weights import Weight, unit_periods, weights
 
 
 def step(
@@ -28,7 +30,7 @@ def step(
     hidden = states[0].shape[-1]
     periods = torch.tensor(unit_periods(cell.clock, hidden))
     states_by_name = {s.name: v for s, v in zip(cell.states, states, strict=True)}
-    wide = input_wide(cell.nodes)
+    wide, owned = input_wide(cell.nodes), _owned(cell)
     values: list[Tensor] = []
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Input):
@@ -48,40 +50,32 @@ def step(
         elif isinstance(node, Affine):
             value = torch.zeros_like(states[0])
             for k, c in enumerate(node.connections):
-                weight = matrix(cell, parameters, i, k, hidden)
-                value = value + (values[c.source] * weight if c.peephole else values[c.source] @ weight)
+                weight, source = owned[i, k][0], values[c.source]
+                if c.peephole:
+                    value = value + source * parameters[weight.name]
+                else:
+                    sizes = weight.sizes(x.shape[-1], hidden, cell.clock)
+                    value = value + source @ matrix(parameters, owned[i, k], sizes)
             if node.bias is not None:
-                value = value + parameters[_names(cell)[i, -1][0]]
+                value = value + parameters[owned[i, -1][0].name]
         else:
             value = apply(OPS[node.op], *(values[a] for a in node.args))
         values.append(value if i in wide else value.expand_as(states[0]))
     return values
 
 
-def matrix(cell: Cell, parameters: Mapping[str, Tensor], node: int, term: int, hidden: int) -> Tensor:
-    """The matrix [in, H] or the peephole [H] of a connection, made of its weights."""
-    affine = cell.nodes[node]
-    assert isinstance(affine, Affine)
-    c: Connection = affine.connections[term]
-    weight, *second = (parameters[name] for name in _names(cell)[node, term])
-    if c.structure == "slower":
-        periods = torch.tensor(unit_periods(cell.clock, hidden))
-        return weight * (periods[:, None] >= periods[None, :])
-    if c.structure == "rank":
-        return weight @ second[0]
-    if c.structure == "skew":
-        return weight.triu(1) - weight.triu(1).T
-    if c.structure == "blocks":
-        assert c.part is not None
-        ones = [torch.ones(r, n) for r, n in zip(*(split(n, c.part) for n in weight.shape), strict=True)]
-        return weight * torch.block_diag(*ones)
-    return weight
+def matrix(parameters: Mapping[str, Tensor], owned: Sequence[Weight], sizes: Sizes) -> Tensor:
+    """The matrix [in, H] of a connection, made of its weights."""
+    row = owned[0].row
+    assert row is not None
+    weights = [parameters[w.name] * matrices.free(w.piece, sizes).to(parameters[w.name]) for w in owned]
+    return matrices.make(row, weights, matrices.constants(row, sizes, weights[0].device))
 
 
-def _names(cell: Cell) -> dict[tuple[int, int], list[str]]:
-    found: dict[tuple[int, int], list[str]] = {}
+def _owned(cell: Cell) -> dict[tuple[int, int], list[Weight]]:
+    found: dict[tuple[int, int], list[Weight]] = {}
     for w in weights(cell):
-        found.setdefault((w.node, w.term), []).append(w.name)
+        found.setdefault((w.node, w.term), []).append(w)
     return found
 
 

@@ -10,6 +10,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, lookback, sources
 from cellsearch.dsl.parts import name_of
 from cellsearch.dsl.roles import Gate, gates
+from cellsearch.dsl.structures import multiply_adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def describe(cell: Cell) -> Description:
         states=tuple(state.name for state in cell.states),
         output=name_of(cell, cell.output),
         gates=gates(cell),
-        connections=tuple(w.name.removesuffix("_down") for w in owned if w.kind in ("full", "down")),
+        connections=tuple(w.connection for w in owned if w.row is not None and w.place == 0),
         peepholes=tuple(w.name for w in owned if w.kind == "peephole"),
         biases=tuple(w.name for w in owned if w.kind in ("bias", "scalar")),
         nodes=len(cell.nodes),
@@ -68,13 +69,14 @@ def describe(cell: Cell) -> Description:
 
 def size(cell: Cell, width: int, hidden: int) -> Size:
     """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
-    parameters = weights.count(cell, width, hidden)
-    added = sum(1 if w.kind == "scalar" else hidden for w in weights.weights(cell) if w.term < 0)
-    affines = [n for n in cell.nodes if isinstance(n, Affine)]
-    skew = sum(c.structure == "skew" for n in affines for c in n.connections)
-    twice = skew * hidden * (hidden - 1) // 2  # each of its parameters stands at two places of the matrix
+    products = 0
+    for w in weights.weights(cell):
+        if w.kind == "peephole":
+            products += hidden
+        elif w.row is not None and w.place == 0:
+            products += multiply_adds(w.row, w.sizes(width, hidden, cell.clock))
     applied = hidden * sum(isinstance(n, Apply) for n in cell.nodes)
-    return Size(parameters, parameters - added + twice, applied)
+    return Size(weights.count(cell, width, hidden), products, applied)
 
 
 def matrices(cell: Cell) -> int:

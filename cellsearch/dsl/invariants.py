@@ -17,7 +17,6 @@ from cellsearch.dsl.limits import (
     check_name,
 )
 from cellsearch.dsl.nodes import (
-    STRUCTURES,
     Apply,
     Before,
     Connection,
@@ -33,6 +32,7 @@ from cellsearch.dsl.nodes import (
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.parts import Parts
 from cellsearch.dsl.printer import show
+from cellsearch.dsl.structures import STRUCTURES
 from cellsearch.errors import CellError
 
 Need = Callable[[bool, str], None]
@@ -106,13 +106,15 @@ def _check_matrix(cell: Parts, c: Connection, need: Need) -> None:
         return
     need(c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
     kind = STRUCTURES[c.structure]
-    need((c.part is not None) == bool(kind.part), f"@{c.structure} takes {kind.part or 'no number'}")
-    need(c.part is None or 1 <= c.part <= MAX_PART, f"the {kind.part} is a whole number from 1 to {MAX_PART}")
+    need((c.part is not None) == bool(kind.number), f"@{c.structure} takes {kind.number or 'no number'}")
+    need(
+        c.part is None or 1 <= c.part <= MAX_PART, f"the {kind.number} is a whole number from 1 to {MAX_PART}"
+    )
     need(kind.eye or c.eye is None, f"@{c.structure} has no place for @eye")
     need(
         not kind.square or c.source not in input_wide(cell.nodes), f"@{c.structure} needs a source of width H"
     )
-    need(c.structure != "slower" or bool(cell.clock), "@slower needs a clock")
+    need(not kind.clock or bool(cell.clock), f"@{c.structure} needs a clock")
 
 
 def _check_labels(cell: Parts, need: Need) -> None:

@@ -5,7 +5,7 @@ import re
 from cellsearch.dsl.ops import OPS
 
 MAX_NODES, MAX_DEPTH, MAX_NAME, MAX_PERIOD, MAX_GROUPS = 1_000, 100, 64, 1_000_000, 64
-MAX_DELAY, MAX_PART = 1_000, 65_536  # of before(v, d); of @rank(r) and @blocks(n)
+MAX_DELAY, MAX_PART = 1_000, 65_536  # of before(v, d); of a structure
 MAX_NESTING = 100  # brackets and parentheses in one another in a text
 MAX_TEXT = 65_536  # bytes of a cell's text
 KEYWORDS = frozenset({"cell", "clock", "tick", "below", "before", "bias", "scalar", "none"})

@@ -8,6 +8,8 @@ it reads by their place in a tuple in which they stand before it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cellsearch.dsl.structures import FULL, STRUCTURES, Structure
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -34,29 +36,11 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
-    """A kind of matrix: what its number is called where it takes one, and what it can be."""
-
-    part: str  # "" where it takes no number
-    eye: bool  # may stand beside @eye(a)
-    square: bool  # needs a source of the hidden width
-    about: str
-
-
-STRUCTURES = {
-    "slower": Structure("", True, True, "a unit hears only units of its own or a longer clock period"),
-    "rank": Structure("rank", False, False, "a product of two thin matrices"),
-    "blocks": Structure("number of blocks", True, False, "block diagonal"),
-    "skew": Structure("", False, True, "W - W' of a free W: its own negative transpose"),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Connection:
     """One term of an affine: a matrix, or a learned vector for a peephole.
 
-    `eye` is added to the diagonal at the start (Jozefowicz's Linear(a)); `structure` names the kind of matrix
-    and `part` is its number, see `STRUCTURES`.
+    `eye` is added to the diagonal at the start (Jozefowicz's Linear(a)); `structure` names a row of the table
+    of structures, and `part` is its number.
     """
 
     source: int
@@ -64,6 +48,11 @@ class Connection:
     eye: float | None = None
     structure: str | None = None
     part: int | None = None
+
+    @property
+    def row(self) -> Structure:
+        """The row of its structure, that of a full matrix where it has none."""
+        return FULL if self.structure is None else STRUCTURES[self.structure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +189,6 @@ def read_clock(nodes: Iterable[Node]) -> bool:
     """Whether any of the nodes reads the clock of the cell."""
     return any(
         (isinstance(node, Input) and node.kind == "tick")
-        or (isinstance(node, Affine) and any(c.structure == "slower" for c in node.connections))
+        or (isinstance(node, Affine) and any(c.row.clock for c in node.connections))
         for node in nodes
     )

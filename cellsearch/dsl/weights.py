@@ -5,13 +5,14 @@ has several; a weight after the bracket and the value it reads (`i.x`, `i.c_new`
 stand in checkpoints, exported modules and error messages.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 
 from cellsearch.dsl.graph import RECENT, Cell
 from cellsearch.dsl.nodes import Affine, Before, Input, input_wide, sources
 from cellsearch.dsl.parts import name_of
+from cellsearch.dsl.structures import Piece, Sizes, Structure, parameters
 from cellsearch.errors import CellError
 
 
@@ -20,24 +21,50 @@ class Weight:
     """One parameter of a cell: `name`, the affine node that owns it, and which of its terms it is.
 
     `term` is the index of the connection, or -1 for the bias. Shapes at input width D and hidden width H: a
-    full connection from x is [D, H], from any other value [H, H]; `@rank(r)` has a "down" of [D or H, r] and
-    an "up" of [r, H] instead; a peephole and a bias are [H]; a scalar is [1].
+    full connection from x is [D, H], from any other value [H, H], where its structure does not say otherwise;
+    a peephole and a bias are [H]; a scalar is [1].
     """
 
     name: str
     node: int
     term: int
-    kind: str  # "full", "down", "up", "peephole", "bias" or "scalar"
+    kind: (
+        str  # "full" (of several weights of a matrix its name: "down", "up"), "peephole", "bias" or "scalar"
+    )
+    row: Structure | None = None  # of a matrix
+    place: int = 0  # among the weights of its row
     from_x: bool = False
-    rank: int = 0
+    number: int = 0  # of the structure
+
+    @property
+    def piece(self) -> Piece:
+        """What its row says of a weight of a matrix."""
+        assert self.row is not None
+        return self.row.pieces[self.place]
+
+    @property
+    def connection(self) -> str:
+        """The name of a matrix, which may own several weights."""
+        assert self.row is not None
+        return self.name.removesuffix(self.row.suffix(self.place))
+
+    def sizes(self, width: int, hidden: int, clock: tuple[int, ...] = ()) -> Sizes:
+        """The sizes of a matrix at input width `width` (D) and hidden width `hidden` (H)."""
+        rows = width if self.from_x else hidden
+        return Sizes(rows, hidden, self.number, unit_periods(clock, hidden))
 
     def shape(self, width: int, hidden: int) -> tuple[int, ...]:
         """The shape at input width `width` (D) and hidden width `hidden` (H)."""
-        rows = width if self.from_x else hidden
-        if self.kind in ("full", "down", "up"):
-            shapes = {"full": (rows, hidden), "down": (rows, self.rank), "up": (self.rank, hidden)}
-            return shapes[self.kind]
+        if self.row is not None:
+            return self.sizes(width, hidden).shape(self.piece)
         return (1,) if self.kind == "scalar" else (hidden,)
+
+    def letters(self) -> tuple[str, ...]:
+        """The shape in letters, D and H: ("D", "H"), ("H", "8")."""
+        if self.row is None:
+            return ("1",) if self.kind == "scalar" else ("H",)
+        meant = {"rows": "D" if self.from_x else "H", "units": "H", "n": str(self.number)}
+        return tuple(re.sub(r"\w+", lambda m: meant.get(m[0], m[0]), text) for text in self.piece.shape)
 
 
 def spelled(label: str) -> str:
@@ -101,12 +128,11 @@ def _all(cell: Cell) -> list[Weight]:
             if c.peephole:
                 name += "_peephole" if c.source in full else ""
                 found.append(Weight(name, i, k, "peephole"))
-            elif c.structure == "rank":
-                assert c.part is not None
-                found.append(Weight(f"{name}_down", i, k, "down", c.source in wide, c.part))
-                found.append(Weight(f"{name}_up", i, k, "up", c.source in wide, c.part))
-            else:
-                found.append(Weight(name, i, k, "full", from_x=c.source in wide))
+                continue
+            for place in range(len(c.row.pieces)):
+                suffix = c.row.suffix(place)
+                kind = suffix.removeprefix("_") or "full"
+                found.append(Weight(name + suffix, i, k, kind, c.row, place, c.source in wide, c.part or 0))
         if node.bias is not None:
             found.append(Weight(f"{bracket}.bias", i, -1, "scalar" if node.scalar else "bias"))
     return found
@@ -133,39 +159,22 @@ def _named(cell: Cell, index: int) -> bool:
 def count(cell: Cell, width: int, hidden: int) -> int:
     """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero
     (where `@slower` hears nothing, outside of `@blocks`, half of `@skew`) do not count."""
-    periods = unit_periods(cell.clock, hidden)
-    heard = sum(source >= target for source in periods for target in periods)
     total = 0
     for w in weights(cell):
-        node = cell.nodes[w.node]
-        assert isinstance(node, Affine)
-        shape = w.shape(width, hidden)
-        c = node.connections[w.term] if w.kind == "full" else None
-        if c and c.structure == "slower":
-            total += heard
-        elif c and c.structure == "skew":
-            total += hidden * (hidden - 1) // 2
-        elif c and c.structure == "blocks":
-            assert c.part is not None
-            blocks = (split(n, c.part) for n in shape)
-            total += sum(rows * columns for rows, columns in zip(*blocks, strict=True))
-        else:
-            total += prod(shape)
+        if w.row is None:
+            total += 1 if w.kind == "scalar" else hidden
+        elif w.place == 0:
+            total += parameters(w.row, w.sizes(width, hidden, cell.clock))
     return total
 
 
-def split(units: int, parts: int) -> list[int]:
-    """The sizes of `parts` neighbouring parts of `units`, as equal as can be, larger ones first."""
-    size, left = divmod(units, parts)
-    return [size + (k < left) for k in range(parts)]
-
-
-def unit_periods(clock: tuple[int, ...], hidden: int) -> list[int]:
+@lru_cache(maxsize=64)
+def unit_periods(clock: tuple[int, ...], hidden: int) -> tuple[int, ...]:
     """The clock period of each of `hidden` units: the groups stand in the order of the header, and units that
     they do not divide go one each to the shortest periods (Koutnik et al. 2014, section 3.1). Empty without a
     clock."""
     if not clock:
-        return []
+        return ()
     size, left = divmod(hidden, len(clock))
     shortest = sorted(range(len(clock)), key=lambda g: (clock[g], g))[:left]
-    return [period for g, period in enumerate(clock) for _ in range(size + (g in shortest))]
+    return tuple(period for g, period in enumerate(clock) for _ in range(size + (g in shortest)))

@@ -84,3 +84,9 @@ def literal(value: float) -> Code:
         return Code("torch.nan")
     text = f"{'-' if value < 0 else ''}torch.inf" if math.isinf(value) else number(value)
     return Code(text, UNARY if text.startswith("-") else CALL)
+
+
+def real(value: float) -> str:
+    """A number in Python that is a float."""
+    text = number(value)
+    return text if "." in text or "e" in text else f"{text}.0"

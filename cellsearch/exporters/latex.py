@@ -53,16 +53,15 @@ def _equation(cell: Cell, label: str, index: int) -> str:
 
 
 def _where(cell: Cell) -> list[str]:
-    """Lines that say what the clock means."""
+    """Lines that say what the clock and structures of matrices mean."""
     periods = ", ".join(map(str, cell.clock))
     found = []
     if Input("tick", "tick") in cell.nodes:
         found.append(
             rf"\mathrm{{tick}}_t &= \left[t \bmod P = 0\right], \quad P \in \left\{{{periods}\right\}}"
         )
-    if any(c.structure == "slower" for _, c in _connections(cell)):
-        found.append(rf"M_{{jk}} &= \left[P_k \geq P_j\right], \quad P \in \left\{{{periods}\right\}}")
-    return found
+    used = {c.row.name: c.row for _, c in _connections(cell) if c.row.where}
+    return [*found, *(row.where.format(periods=periods) for row in used.values())]
 
 
 def _notes(cell: Cell) -> list[str]:
@@ -73,10 +72,8 @@ def _notes(cell: Cell) -> list[str]:
         source = name_of(cell, c.source) or "an expression"
         if c.eye:
             found.append(f"{names[i]}: the matrix from {source} starts with {number(c.eye)} on its diagonal")
-        if c.structure == "blocks":
-            found.append(f"{names[i]}: the matrix from {source} is block diagonal, {c.part} blocks")
-        if c.structure == "rank":
-            found.append(f"{names[i]}: the matrix from {source} has rank {c.part}")
+        if c.row.note:
+            found.append(f"{names[i]}: the matrix from {source} {c.row.note.format(n=c.part)}")
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Affine) and (isinstance(node.bias, Uniform) or node.bias):
             found.append(f"{names[i]}: {'the scalar' if node.scalar else 'b'} starts at {initial(node.bias)}")
@@ -202,22 +199,11 @@ def _affine(cell: Cell, index: int, node: Affine, ago: int) -> _Formula:
             terms.append(rf"{_weight(cell, index, 'p', k)} \odot {value}")
         else:
             matrix = _weight(cell, index, "W" if c.source in wide else "U", k)
-            terms.append(f"{_matrix(c, matrix)} {value}")
+            terms.append(f"{c.row.latex.format(matrix)} {value}")
     if node.bias is not None:
         terms.append(_indexed("b", bracket))
     binds = SUM if len(terms) > 1 else PRODUCT
     return _Formula(" + ".join(terms), binds)
-
-
-def _matrix(c: Connection, symbol: str) -> str:
-    match c.structure:
-        case "slower":
-            return rf"\left(M \odot {symbol}\right)"
-        case "skew":
-            return rf"\left({symbol} - {symbol}^\top\right)"
-        case "rank":
-            return rf"{symbol}^{{\mathrm{{up}}}} {symbol}^{{\mathrm{{down}}}}"
-    return symbol
 
 
 def _number(value: float) -> _Formula:

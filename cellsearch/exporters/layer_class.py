@@ -2,9 +2,10 @@
 
 from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.dsl.nodes import Affine, Uniform
-from cellsearch.dsl.printer import number
+from cellsearch.dsl.structures import words
 from cellsearch.dsl.weights import Weight, weights
-from cellsearch.exporters import layout
+from cellsearch.exporters import layout, structures
+from cellsearch.exporters.expressions import real
 from cellsearch.exporters.layer_source import LayerCode
 from cellsearch.exporters.names import class_name, is_plain, is_taken
 
@@ -28,18 +29,18 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
         "    def __init__(self, inputs: int, units: int, **kind) -> None:  # kind: device and dtype",
         "        super().__init__()",
     ]
-    slower = any(c.structure == "slower" for n in cell.nodes if isinstance(n, Affine) for c in n.connections)
     if code.periods:
         start += [
             '        periods = unit_periods(units).to(kind["device"])',
             f'        self.register_buffer("{code.periods}", periods, persistent=False)',
         ]
-        if slower:
-            start.append("        slower = periods[:, None] >= periods")
     uniform, full, between, project = [], [], [], []
     if any(w.term >= 0 for w in weights(cell)):
+        own = any("bound" in words(w.piece.bound) - {w.piece.bound} for w in weights(cell) if w.row)
+        bound = "bound" if own else "units**-0.5"
         uniform = [
-            "        def uniform(*shape: int, bound: float = units**-0.5) -> Tensor:",
+            *(["        bound = units**-0.5", ""] * own),
+            f"        def uniform(*shape: int, bound: float = {bound}) -> Tensor:",
             "            return torch.empty(shape, **kind).uniform_(-bound, bound)",
         ]
     if any(not isinstance(value, Uniform) for value in biases):
@@ -95,28 +96,8 @@ def _first_value(cell: Cell, weight: Weight, width: str) -> str:
         return f"full({real(node.bias)}{size})"
     if weight.kind == "peephole":
         return "uniform(units)"
-    rows = width if weight.from_x else "units"
-    if weight.rank:  # so wide that the entries of the product vary like those of a full matrix
-        shape = f"{rows}, {weight.rank}" if weight.kind == "down" else f"{weight.rank}, units"
-        return f"uniform({shape}, bound=(3 / {weight.rank} / units) ** 0.25)"
-    c = node.connections[weight.term]
-    drawn = f"uniform({rows}, units)"
-    if c.eye:
-        drawn = f"{drawn} + {real(c.eye)} * torch.eye({rows}, units, **kind)"
-    match c.structure:  # what is not read starts at zero, and stays there
-        case "slower":
-            return f"({drawn}) * slower" if c.eye else f"{drawn} * slower"
-        case "blocks":
-            return f"blocks({drawn}, {c.part})"
-        case "skew":
-            return f"{drawn}.triu(1)"
-    return drawn
-
-
-def real(value: float) -> str:
-    """A number in Python that is a float."""
-    text = number(value)
-    return text if "." in text or "e" in text else f"{text}.0"
+    sizes = {"rows": width if weight.from_x else "units", "units": "units", "periods": "periods"}
+    return structures.first_value(node.connections[weight.term], weight.place, sizes)
 
 
 def _forward(cell: Cell, code: LayerCode) -> list[str]:

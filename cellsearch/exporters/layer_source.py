@@ -14,16 +14,15 @@ from cellsearch.dsl.nodes import Affine, Before, Input, sources
 from cellsearch.dsl.ops import OPS, Op
 from cellsearch.dsl.parts import equations, name_of
 from cellsearch.dsl.printer import equation
+from cellsearch.dsl.structures import TABLE, Structure
 from cellsearch.dsl.weights import Weight, bracket_names, spelled, weights
-from cellsearch.exporters import layout, operators
+from cellsearch.exporters import layout, operators, structures
 from cellsearch.exporters.expressions import ATOM, Extent, Place, at_step
 from cellsearch.exporters.names import MAX_LOCAL, Locals, is_plain, is_taken, parameter, submodule
 from cellsearch.exporters.values import Values
 
 #: What the code of a layer calls by these names.
-_RESERVED = frozenset(
-    "self torch nn Tensor range getattr blocks t _ outputs start steps slower earlier past seen".split()
-)
+_RESERVED = frozenset("self torch nn Tensor range getattr t _ outputs start steps earlier past seen".split())
 _TICK = Input("tick", "tick")
 
 
@@ -43,6 +42,7 @@ class LayerCode:
     inside: tuple[str, ...]  # lines of the loop
     kept: tuple[tuple[str, str], ...]  # states that the layer above reads, and the list of their values
     helpers: tuple[Op, ...]  # ops that need a function of their own
+    matrices: tuple[Structure, ...]  # structures that its matrices have
 
 
 def layer_code(cell: Cell) -> LayerCode:
@@ -66,7 +66,9 @@ class _Writer:
         self.cell = cell
         self.before: list[str] = []
         self.inside: list[str] = []
-        self.locals = Locals(_RESERVED | {operators.function_name(op) for op in OPS.values()})
+        self.locals = Locals(
+            _RESERVED | structures.NAMES | {operators.function_name(op) for op in OPS.values()}
+        )
         self.values = Values(cell, self.locals)
         self.periods = Locals(bracket_names(cell).values()).fresh("periods")
         self.lowered = lower(cell)
@@ -106,6 +108,7 @@ class _Writer:
             inside=tuple(self.inside),
             kept=tuple(kept),
             helpers=tuple(sorted(values.helpers.values(), key=list(OPS.values()).index)),
+            matrices=tuple(row for row in TABLE if any(w.row is row for w in weights(cell))),
         )
 
     # ---- what stands first: the clock, what is looked back at, weights that an expression cannot name
@@ -117,12 +120,6 @@ class _Writer:
             self.before += [
                 f"        steps = start + torch.arange({x}.shape[0], device={x}.device)[:, None]  # [T, B]",
                 f"        {tick} = (steps[:, :, None] % self.{self.periods} == 0).to({x}.dtype)  # [T, B, H]",
-            ]
-        affines = [node for node in cell.nodes if isinstance(node, Affine)]
-        if any(c.structure == "slower" for node in affines for c in node.connections):
-            self.before += [
-                "        # A unit hears units of its own or of a longer period alone.",
-                f"        slower = self.{self.periods}[:, None] >= self.{self.periods}",
             ]
 
     def _look_back(self) -> list[_Chain]:
@@ -161,7 +158,9 @@ class _Writer:
         return spelled(name).replace("(", "_").replace(")", "")
 
     def _bind_weights(self) -> None:
+        """How each weight is reached; a matrix that is made of weights gets a variable."""
         owners: dict[str, str] = {}
+        found: list[str] = []  # of one connection
         for w in weights(self.cell):
             bracket, _, weight = w.name.partition(".")
             if bracket not in owners:
@@ -170,28 +169,35 @@ class _Writer:
                     owner = self.locals.fresh(f"{bracket[:8].strip('_')}_weights")
                     self.before.append(f"        {owner} = {owners[bracket]}")
                     owners[bracket] = owner
-            text = parameter(owners[bracket], weight)
-            matrix = self._matrix(w, text)
-            if matrix != text or not is_plain(weight) or is_taken(weight) or len(text) > ATOM:
-                room = max(3, layout.LINE - len(f"        1234 = {matrix}"))
-                text = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}"[:room])
-                self.before.append(f"        {text} = {matrix}")
-            self.values.weights[w.node, w.term, w.kind] = text
+            found.append(parameter(owners[bracket], weight))
+            if w.row is not None and w.place < len(w.row.pieces) - 1:
+                continue
+            values = self._factors(w, found)
+            for k, text in enumerate(values):
+                own = f"{w.connection}{w.row.suffix(k)}" if w.row and len(values) > 1 else w.name
+                short = is_plain(weight) and not is_taken(weight)
+                if text not in found or not short or len(text) > ATOM:
+                    values[k] = self._variable(bracket, own.partition(".")[2], text)
+            self.values.weights[w.node, w.term] = values
+            found = []
 
-    def _matrix(self, weight: Weight, text: str) -> str:
-        """The matrix that a weight stands for."""
+    def _variable(self, bracket: str, weight: str, value: str) -> str:
+        """A variable for a weight, assigned before the loop."""
+        room = max(3, layout.LINE - len(f"        1234 = {value}"))
+        name = self.locals.fresh(f"{bracket[:10].strip('_')}_{weight[:12].strip('_')}"[:room])
+        self.before.append(f"        {name} = {value}")
+        return name
+
+    def _factors(self, weight: Weight, texts: list[str]) -> list[str]:
+        """The matrices that a connection is, or its one weight."""
         node = self.cell.nodes[weight.node]
         assert isinstance(node, Affine)
-        c = node.connections[weight.term] if weight.kind == "full" else None
-        match c.structure if c else None:
-            case "slower":
-                return f"{text} * slower"
-            case "blocks":
-                assert c is not None
-                return f"blocks({text}, {c.part})"
-            case "skew":
-                return f"{text}.triu(1) - {text}.triu(1).T"
-        return text
+        if weight.row is None:
+            return list(texts)
+        x, h = self.values.names[0], self.values.names[1]
+        sizes = {"rows": f"{x if weight.from_x else h}.shape[-1]", "units": f"{h}.shape[-1]"}
+        sizes["periods"] = f"self.{self.periods}"
+        return structures.factors(node.connections[weight.term], texts, sizes)
 
     # ---- the equations
 

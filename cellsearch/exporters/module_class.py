@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Before
 from cellsearch.exporters import layout
-from cellsearch.exporters.layer_class import real
+from cellsearch.exporters.expressions import real
 from cellsearch.exporters.layer_source import LayerCode
 from cellsearch.exporters.names import Locals, class_name
 

@@ -6,7 +6,7 @@ have the names that `cellsearch.Recurrent` gives them, so that the state dict of
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.weights import weights
-from cellsearch.exporters import header, layout, operators
+from cellsearch.exporters import header, layout, operators, structures
 from cellsearch.exporters.layer_class import layer_class
 from cellsearch.exporters.layer_source import layer_code
 from cellsearch.exporters.module_class import module_class, state_names, tuple_type
@@ -24,7 +24,7 @@ def torch_source(cell: Cell, provenance: header.Provenance | None = None) -> str
     definitions = [
         *(operators.function(op) for op in code.helpers),
         _unit_periods() if cell.clock else [],
-        _blocks() if any("= blocks(" in line for line in code.before) else [],
+        *structures.functions(code.matrices),
         _weights_class(cell) if weights(cell) else [],
         layer_class(cell, code),
         module_class(cell, code),
@@ -57,16 +57,6 @@ def _unit_periods() -> list[str]:
         "    shortest = sorted(range(len(CLOCK)), key=lambda group: CLOCK[group])[:left]",
         "    sizes = [size + (group in shortest) for group in range(len(CLOCK))]",
         "    return torch.tensor(CLOCK).repeat_interleave(torch.tensor(sizes))",
-    ]
-
-
-def _blocks() -> list[str]:
-    return [
-        "def blocks(weight: Tensor, parts: int) -> Tensor:",
-        '    """`weight` with zeros outside of its diagonal blocks."""',
-        "    rows, columns = (torch.arange(size).tensor_split(parts) for size in weight.shape)",
-        "    ones = [torch.ones(len(r), len(c)) for r, c in zip(rows, columns, strict=True)]",
-        "    return weight * torch.block_diag(*ones).to(weight)",
     ]
 
 

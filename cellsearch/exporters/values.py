@@ -28,7 +28,7 @@ class Values:
         self.extents = self._extents()
         self.is_outer = [extent < Extent.STEP for extent in self.extents]
         self.names = self._names(free)
-        self.weights: dict[tuple[int, int, str], str] = {}  # node, term, kind -> how the weight is reached
+        self.weights: dict[tuple[int, int], list[str]] = {}  # node, term -> how its weights are reached
         self.parts: dict[int, str] = {}  # node without a name -> variable that holds it for all steps
         self.terms: dict[int, Code] = {}  # bracket -> its terms that were computed before the loop, in it
         self.earlier: dict[int, str] = {}  # Before node -> variable of what it looks back at
@@ -117,7 +117,7 @@ class Values:
             term = self._term(i, k, node.connections[k], place)
             total = term if total is None else place.join("{0} + {1}", [total, term], [SUM - 1, SUM], SUM)
         if first is None and node.bias is not None:
-            bias = Code(self.weights[i, -1, "scalar" if node.scalar else "bias"])
+            bias = Code(self.weights[i, -1][0])
             total = bias if total is None else place.join("{0} + {1}", [total, bias], [SUM - 1, SUM], SUM)
         assert total is not None
         return total
@@ -126,13 +126,13 @@ class Values:
         source = self.use(c.source, place)
         needs = [UNARY, PRODUCT]  # parentheses also where Python could do without: (r * h) @ W
         if c.peephole:
-            return place.join("{0} * {1}", [source, Code(self.weights[i, k, "peephole"])], needs, PRODUCT)
+            return place.join("{0} * {1}", [source, Code(self.weights[i, k][0])], needs, PRODUCT)
         same = self.extents[c.source] <= Extent.ONE  # the same number in every unit
         form = "{0} * {1}.sum(0)" if same else "{0} @ {1}"
-        if c.structure != "rank":
-            return place.join(form, [source, Code(self.weights[i, k, "full"])], needs, PRODUCT)
-        down = place.join(form, [source, Code(self.weights[i, k, "down"])], needs, PRODUCT)
-        return place.join("{0} @ {1}", [down, Code(self.weights[i, k, "up"])], needs, PRODUCT)
+        for factor in self.weights[i, k]:
+            source = place.join(form, [source, Code(factor)], needs, PRODUCT)
+            form = "{0} @ {1}"
+        return source
 
     def _row(self, i: int, place: Place) -> Code:
         """A node as an op over the units reads it: with an axis of H units."""

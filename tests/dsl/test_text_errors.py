@@ -7,6 +7,7 @@ import pytest
 
 from cellsearch.dsl.limits import MAX_DEPTH, MAX_NODES
 from cellsearch.dsl.ops import OPS
+from cellsearch.dsl.structures import STRUCTURES
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.messages import TABLE, Message
 from cellsearch.errors import TextError
@@ -77,12 +78,12 @@ def test_every_message_has_an_example() -> None:
         (
             "cell t(x; h)\nh' = [h@block(8)]",
             "t.cell:2:9: unknown kind of matrix 'block'\n    h' = [h@block(8)]\n"
-            "            ^^^^^\ndid you mean 'blocks'? (eye, slower, rank, blocks, skew)",
+            f"            ^^^^^\ndid you mean 'blocks'? (eye, {', '.join(STRUCTURES)})",
         ),
         (
             "cell t(x; h)\nh' = [h@rank(2.5), x]",
             "t.cell:2:14: the rank of @rank is a whole number from 1 to 65,536, not '2.5'\n"
-            "    h' = [h@rank(2.5), x]\n                 ^^^\nas in h@rank(8) or h@blocks(4)",
+            "    h' = [h@rank(2.5), x]\n                 ^^^\nas in h@rank(8)",
         ),
         (
             "cell t(x; h)\nh' = before(h, 0) + x",

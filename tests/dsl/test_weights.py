@@ -85,12 +85,12 @@ def test_names_that_would_collide_are_refused() -> None:
 
 
 def test_what_the_clock_does_not_divide_goes_to_the_shortest_periods() -> None:
-    assert unit_periods((1, 2, 4, 8), 8) == [1, 1, 2, 2, 4, 4, 8, 8]
-    assert unit_periods((1, 2, 4, 8), 10) == [1, 1, 1, 2, 2, 2, 4, 4, 8, 8]
-    assert unit_periods((8, 1), 3) == [8, 1, 1]
-    assert unit_periods((2, 2, 1), 5) == [2, 2, 2, 1, 1]
-    assert unit_periods((1, 2, 4), 2) == [1, 2]
-    assert unit_periods((), 4) == []
+    assert unit_periods((1, 2, 4, 8), 8) == (1, 1, 2, 2, 4, 4, 8, 8)
+    assert unit_periods((1, 2, 4, 8), 10) == (1, 1, 1, 2, 2, 2, 4, 4, 8, 8)
+    assert unit_periods((8, 1), 3) == (8, 1, 1)
+    assert unit_periods((2, 2, 1), 5) == (2, 2, 2, 1, 1)
+    assert unit_periods((1, 2, 4), 2) == (1, 2)
+    assert unit_periods((), 4) == ()
 
 
 def test_entries_that_are_always_zero_are_no_parameters() -> None:

@@ -2,8 +2,8 @@
 kernels.
 
 A row holds, for every product of the plan, its fused matrix [in, count*H]; then the biases of all gathering
-slots [A*H]; then, one by one, peepholes, learned vectors and scalars, and the factors of matrices that are
-made of others (see `structures`). `named` gives views by the names of the language.
+slots [A*H]; then, one by one, peepholes, learned vectors and scalars, and the weights of matrices that are
+made of them (see `structures`). `named` gives views by the names of the language.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,6 @@ from cellsearch.compiler.plan.schedule import Plan, is_vector
 from cellsearch.compiler.run.kept import kept
 from cellsearch.dsl.nodes import Affine, Connection
 from cellsearch.dsl.weights import Weight
-
-#: Matrices that are computed from weights of other shapes or entries.
-MADE = ("rank", "skew")
 
 
 @dataclass(frozen=True, eq=False)  # one for a plan and widths, as long as anything holds it
@@ -72,9 +69,8 @@ def _layout(plan: Plan, width: int, hidden: int) -> Layout:
     at += len(plan.affines) * hidden
     alone = []
     for w in plan.cell.weights:
-        c = connection(plan, w)
         apart = w.kind in ("peephole", "scalar") or is_vector(plan.cell.nodes[w.node])
-        apart = apart or (c is not None and c.structure in MADE)
+        apart = apart or (w.row is not None and w.row.made)
         alone.append(at if apart else -1)
         at += prod(w.shape(width, hidden)) if apart else 0
     return Layout(plan, width, hidden, tuple(products), bias, tuple(alone), at)
@@ -144,7 +140,7 @@ def assemble(lay: Layout, parameters: Mapping[str, Tensor]) -> Tensor:
             node = nodes[i]
             assert isinstance(node, Affine)
             term = next(t for t, c in enumerate(node.connections) if c.source == p.source and not c.peephole)
-            made = node.connections[term].structure in MADE
+            made = node.connections[term].row.made
             blocks.append(some.new_zeros(lay.inputs(k), lay.hidden) if made else by_term[i, term])
         parts.append(torch.cat(blocks, dim=1).reshape(-1))
     parts += [by_term.get((i, -1), some.new_zeros(lay.hidden)) for i in lay.plan.affines]

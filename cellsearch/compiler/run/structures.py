@@ -1,40 +1,37 @@
-"""Kinds of matrices: which entries are free, matrices that are made of factors, and first values.
+"""Matrices that are not their weights: which entries are free, matrices that are made, and first values.
 
 A matrix with entries that are always zero (`@slower`, `@blocks`) is stored in full and masked. A matrix that
-is made of other weights (`@rank`: down @ up; `@skew`: W - W' of the entries above the diagonal) has an empty
-place among the products of the row of parameters: `effective` fills it before a pass and `pull_back` hands
-its gradient to the factors after it.
+is made of other weights (`@rank`, `@skew`) has an empty place among the products of the row of parameters:
+`effective` fills it before a pass and `pull_back` hands its gradient to its weights after it.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from cellsearch.compiler import matrices
 from cellsearch.compiler.run.kept import kept
-from cellsearch.compiler.run.layout import MADE, Layout, bias, block, connection, vector, view
+from cellsearch.compiler.run.layout import Layout, bias, block, vector, view
 from cellsearch.dsl.nodes import Affine, Uniform
-from cellsearch.dsl.weights import split, unit_periods
+from cellsearch.dsl.structures import Sizes, evaluate
+from cellsearch.dsl.weights import Weight
+
+
+def _sizes(lay: Layout, w: Weight) -> Sizes:
+    return w.sizes(lay.width, lay.hidden, lay.plan.cell.clock)
 
 
 @kept
 def free(lay: Layout) -> Tensor | None:
     """A 0/1 row [P]: 0 where an entry is always zero or has no meaning; None where all entries are free."""
     row = torch.ones(1, lay.size)
-    periods = torch.tensor(unit_periods(lay.plan.cell.clock, lay.hidden))
     present = {(w.node, w.term) for w in lay.weights}
     for k, w in enumerate(lay.weights):
-        c = connection(lay.plan, w)
-        if c is None or c.peephole:
-            continue
-        if c.structure == "slower":
-            view(lay, row, k).copy_(periods[:, None] >= periods[None, :])
-        elif c.structure == "blocks":
-            assert c.part is not None
-            here = view(lay, row, k)
-            rows, columns = (_part_of(n, c.part) for n in here.shape[1:])
-            here.copy_(rows[:, None] == columns[None, :])
-        elif c.structure == "skew":
-            vector(lay, row, k).triu_(1)
-        if c.structure in MADE:
+        if w.row is not None and w.piece.free:
+            view(lay, row, k).copy_(matrices.free(w.piece, _sizes(lay, w)))
+        if w.row is not None and w.row.made:
             block(lay, row, w).zero_()
     for slot, i in enumerate(lay.plan.affines):
         if (i, -1) not in present:
@@ -42,15 +39,10 @@ def free(lay: Layout) -> Tensor | None:
     return None if bool(row.all()) else row[0]
 
 
-def _part_of(units: int, parts: int) -> Tensor:
-    """For each unit the part it belongs to."""
-    return torch.repeat_interleave(torch.arange(parts), torch.tensor(split(units, parts)))
-
-
 @kept
 def makes(lay: Layout) -> bool:
     """Whether a layer has matrices that are made before each pass."""
-    return any(c is not None and c.structure in MADE for c in (connection(lay.plan, w) for w in lay.weights))
+    return any(w.row is not None and w.row.made for w in lay.weights)
 
 
 def clean(lay: Layout, row: Tensor) -> None:
@@ -68,44 +60,49 @@ def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | Non
     return None if mask is None else mask.to(device, dtype)
 
 
+@kept
+def _constants(lay: Layout, k: int, device: torch.device) -> dict[str, Any]:
+    """What the formulas of the matrix of weight `k` read beside weights: copied to a device once."""
+    w = lay.weights[k]
+    assert w.row is not None
+    return matrices.constants(w.row, _sizes(lay, w), device)
+
+
+def _made(lay: Layout) -> Iterator[tuple[int, Weight, range]]:
+    """The matrices that are made: the index of the first weight of each, that weight, and all indices."""
+    for k, w in enumerate(lay.weights):
+        if w.row is not None and w.row.made and w.place == 0:
+            yield k, w, range(k, k + len(w.row.pieces))
+
+
 def effective(lay: Layout, row: Tensor) -> Tensor:
     """Rows [K, P] in which every matrix stands as it is used; `row` itself where nothing has to be made."""
     if not makes(lay):
         return row
     full = row.clone()
-    for k, w in enumerate(lay.weights):
-        c = connection(lay.plan, w)
-        if c is None or c.structure not in MADE:
-            continue
-        if w.kind == "down":
-            block(lay, full, w).copy_(vector(lay, row, k) @ vector(lay, row, k + 1))
-        elif w.kind == "full":
-            above = vector(lay, row, k).triu(1)
-            block(lay, full, w).copy_(above - above.transpose(1, 2))
+    for k, w, own in _made(lay):
+        assert w.row is not None
+        weights = [vector(lay, row, i) for i in own]
+        block(lay, full, w).copy_(matrices.make(w.row, weights, _constants(lay, k, row.device)))
     return full
 
 
 def pull_back(lay: Layout, row: Tensor, d_row: Tensor) -> None:
     """Turn the gradient of effective rows [K, P] into that of the parameters, in place."""
-    if makes(lay):
-        for k, w in enumerate(lay.weights):
-            c = connection(lay.plan, w)
-            if c is None or c.structure not in MADE:
-                continue
-            d = block(lay, d_row, w)
-            if w.kind == "down":
-                vector(lay, d_row, k).copy_(d @ vector(lay, row, k + 1).transpose(1, 2))
-                vector(lay, d_row, k + 1).copy_(vector(lay, row, k).transpose(1, 2) @ d)
-            elif w.kind == "full":
-                vector(lay, d_row, k).copy_(d - d.transpose(1, 2))
+    for k, w, own in _made(lay) if makes(lay) else ():
+        assert w.row is not None
+        weights, values = [vector(lay, row, i) for i in own], _constants(lay, k, row.device)
+        for i, d in zip(own, matrices.hand_back(w.row, weights, values, block(lay, d_row, w)), strict=True):
+            vector(lay, d_row, i).copy_(d)
     clean(lay, d_row)
 
 
 def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generator | None = None) -> None:
     """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the
-    diagonal; biases and learned vectors at their initial values. The factors of `@rank` are drawn so wide
-    that the entries of their product have the variance of those of a full matrix. Numbers are drawn weight by
-    weight in the order of their names, so that they do not depend on how the plan fuses matrices."""
+    diagonal; biases and learned vectors at their initial values. Where entries of a matrix are sums, as with
+    `@rank`, its weights are drawn so wide that they have the variance of those of a full matrix. Numbers are
+    drawn weight by weight in the order of their names, so that they do not depend on how the plan fuses
+    matrices."""
     row.zero_()
     for k, w in enumerate(lay.weights):
         node = lay.plan.cell.nodes[w.node]
@@ -119,9 +116,10 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
         if isinstance(node.bias, Uniform) and w.term < 0:
             target.copy_(node.bias.low + (node.bias.high - node.bias.low) * drawn)
             continue
-        wide = (3 * bound**2 / w.rank) ** 0.25 if w.rank else bound
+        values = {**_sizes(lay, w)._asdict(), "bound": bound}
+        wide = bound if w.row is None else evaluate(w.piece.bound, values, torch)
         target.copy_((2 * drawn - 1) * wide)
         eye = node.connections[w.term].eye
-        if eye is not None:
-            target.diagonal(dim1=-2, dim2=-1).add_(eye)
+        if eye is not None and w.row is not None and w.piece.eye:
+            target.add_(evaluate(w.piece.eye, values, torch).to(target), alpha=eye)
     clean(lay, row)

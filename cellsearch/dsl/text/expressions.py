@@ -15,7 +15,6 @@ from typing import NoReturn
 
 from cellsearch.dsl.limits import KEYWORDS, MAX_DELAY, MAX_PART
 from cellsearch.dsl.nodes import (
-    STRUCTURES,
     Affine,
     Apply,
     Before,
@@ -26,6 +25,7 @@ from cellsearch.dsl.nodes import (
     Uniform,
 )
 from cellsearch.dsl.ops import INFIX, OPS, PREFIX, Op
+from cellsearch.dsl.structures import STRUCTURES
 from cellsearch.dsl.text.cursor import Cursor, listed
 from cellsearch.dsl.text.lexer import Token
 from cellsearch.errors import did_you_mean
@@ -34,7 +34,6 @@ OPTIONS = ("bias", "scalar")
 _MATRICES = ("eye", *STRUCTURES)
 _FUNCTIONS = [op.name for op in OPS.values() if not op.symbol]
 _CALLED = [*_FUNCTIONS, "below", "before"]
-_EXAMPLES = {"rank": "h@rank(8)", "blocks": "h@blocks(4)"}  # of the structures that take a number
 
 
 class Expressions(Cursor):
@@ -277,16 +276,17 @@ class Expressions(Cursor):
         """Reads a kind of matrix on the connection from `source`, which begins at `first`: its number where
         it takes one."""
         kind, name = STRUCTURES[token.text], f"@{token.text}"
-        if token.text == "slower" and not self.clock:
+        if kind.clock and not self.clock:
             self.fail("needs_clock", token, name=name)
         if kind.square and source in self.wide:
             self.fail("matrix_of_input", first, name=name)
         self.next()
-        if not kind.part:
+        if not kind.number:
             if self.found("("):
                 self.fail("no_number", self.token, name=name)
             return None
-        self.open("(", f"as in {_EXAMPLES[token.text]}")
-        number = self.whole("matrix_number", MAX_PART, part=kind.part, name=name)
+        example = f"h@{kind.text}"
+        self.open("(", f"as in {example}")
+        number = self.whole("matrix_number", MAX_PART, part=kind.number, name=name, example=example)
         self.close(")")
         return number

@@ -133,7 +133,7 @@ TABLE = (
             ("h' = [h@rank(2)@skew]", "h' = [h@blocks(2)@rank(4)]", "cell t(x; h)\nclock 1, 2\nh' = [h@slower@blocks(2)]")),
     Message("eye_beside", "{name} has no diagonal of its own, so no @eye(…) may stand beside it", "leave out one of them, or write two brackets: [h@…] + [h@eye(1)]",
             ("h' = [h@rank(2)@eye(1)]", "h' = [h@eye(1)@rank(2)]", "h' = [h@eye(0.5)@skew]")),
-    Message("matrix_number", "the {part} of {name} is a whole number from 1 to {limit}, not {found}", "as in h@rank(8) or h@blocks(4)",
+    Message("matrix_number", "the {part} of {name} is a whole number from 1 to {limit}, not {found}", "as in {example}",
             ("h' = [h@rank(0)]", "h' = [h@rank(1.5)]", "h' = [h@rank()]", "h' = [h@rank(r)]", "h' = [h@blocks(-1)]", "h' = [h@blocks(1e3)]", "h' = [h@blocks(65537)]", "h' = [h@rank(99999999999999999999999)]", "h' = [h@rank(H / 2)]")),
     Message("no_number", "{name} takes no number", "leave out the parenthesis",
             ("h' = [h@skew(2)]", "h' = [h@skew()]", "cell t(x; h)\nclock 1, 2\nh' = [h@slower(2)]")),

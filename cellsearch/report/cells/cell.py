@@ -222,7 +222,7 @@ def _structure(p: Page) -> list[tuple[str, str]]:
 def _weights(p: Page, width: int) -> list[Text]:
     names = [text(f"  {w.name}") for w in p.weights]
     kinds = [text(_kind(p.cell, w)) for w in p.weights]
-    letters = [text(f"[{', '.join(_letters(w))}]") for w in p.weights]
+    letters = [text(f"[{', '.join(w.letters())}]") for w in p.weights]
     shapes = [text(" x ".join(map(str, w.shape(p.width, p.hidden)))) for w in p.weights]
     if not p.weights:
         return [text("  no weights")]
@@ -245,13 +245,8 @@ def _kind(cell: Cell, weight: Weight) -> str:
     c = node.connections[weight.term]
     if c.peephole:
         return "peephole"
-    parts = [{"down": "first of", "up": "second of"}.get(weight.kind, ""), "matrix"]
+    several = len(c.row.pieces) > 1
+    parts = [("first of", "second of", "third of")[weight.place] if several else "", "matrix"]
     parts.append("" if c.structure is None else f"@{c.structure}" + ("" if c.part is None else f"({c.part})"))
     parts.append("" if c.eye is None else f"@eye({c.eye:g})")
     return " ".join(part for part in parts if part)
-
-
-def _letters(weight: Weight) -> tuple[str, ...]:
-    """The shape with D for the inputs and H for the units, which no number of a cell is confused with."""
-    names = {-1: "D", -2: "H"}
-    return tuple(names.get(size, str(size)) for size in weight.shape(-1, -2))

@@ -10,7 +10,6 @@ from dataclasses import replace
 from numpy.random import Generator
 
 from cellsearch.dsl.nodes import (
-    STRUCTURES,
     Affine,
     Apply,
     Before,
@@ -186,8 +185,7 @@ def _other_structures(draft: Draft, i: int, words: Vocabulary) -> list[Connectio
     found = [
         new
         for text in words.structures
-        if (new := structure(text)).structure is None
-        or ((new.structure != "slower" or draft.clock) and not (wide and STRUCTURES[new.structure].square))
+        if ((new := structure(text)).row.clock <= bool(draft.clock)) and not (wide and new.row.square)
     ]
     return [new for new in (PLAIN, *found) if replace(new, source=c.source) != c]
 

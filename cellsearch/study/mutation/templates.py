@@ -3,12 +3,13 @@
 from dataclasses import replace
 from functools import lru_cache
 
-from cellsearch.dsl.nodes import STRUCTURES, Affine, Connection, Initial, sources
+from cellsearch.dsl.nodes import Affine, Connection, Initial, sources
+from cellsearch.dsl.structures import STRUCTURES, TABLE
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, CellsearchError
 
 BIASES = ("none", "-1", "0", "1", "2", "uniform(-1, 1)")
-STRUCTURED = ("eye(1)", "rank(8)", "blocks(4)", "skew", "slower")
+STRUCTURED = ("eye(1)", *(row.text for row in TABLE))
 CLOCK = (1, 2, 4, 8)
 
 

@@ -6,6 +6,7 @@ import pytest
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Uniform
 from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.structures import TABLE
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft, brief, place
@@ -108,11 +109,11 @@ def test_set_structure_where_the_language_allows_it() -> None:
     assert found == {
         "h' = tanh[x, h]": "a full matrix",
         "h' = tanh[x, h@eye(1)]": "@eye(1)",
-        "h' = tanh[x, h@rank(8)]": "@rank(8)",
-        "h' = tanh[x, h@blocks(4)]": "@blocks(4)",
+        **{f"h' = tanh[x, h@{r.text}]": f"@{r.text}" for r in TABLE if r.name != "skew" and not r.clock},
     }
+    assert {"h' = tanh[x, h@rank(8)]", "h' = tanh[x, h@blocks(4)]"} <= found.keys()
     assert set(outcomes("set_structure", "h' = tanh[x, h]", "[x] in h'").values()) == {
-        "@eye(1)", "@rank(8)", "@blocks(4)",
+        "@eye(1)", *(f"@{r.text}" for r in TABLE if not r.square),
     }  # fmt: skip
     clocked = outcomes("set_structure", "h' = h + tick * tanh[x, h]", "[h] in h'", clock="clock 1, 2")
     assert "@slower" in clocked.values()
