@@ -12,7 +12,7 @@ from itertools import product
 from math import inf
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.identity.functional import function
+from cellsearch.dsl.identity.functional import function_of
 from cellsearch.dsl.nodes import Affine, Before, Constant, Input
 from cellsearch.dsl.ops import OPS
 
@@ -91,7 +91,7 @@ def times(a: Polynomial, b: Polynomial) -> Polynomial:
 def polynomials(cell: Cell, ring: Ring) -> list[tuple[tuple[Monomial, Fraction], ...]]:
     """What comes out of a cell: its output and new states. A weight is called by its place in the order that makes
     cells comparable."""
-    place = {slot: k for k, slot in enumerate(function(cell).order)}
+    place = {slot: k for k, slot in enumerate(function_of(cell).order)}
     positions = {state.name: k for k, state in enumerate(cell.states)}
     found: list[Polynomial] = []
     for i, node in enumerate(cell.nodes):

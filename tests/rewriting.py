@@ -1,4 +1,4 @@
-"""The same function written in another way: what twins are made of in tests."""
+"""The same function written in another way: for tests of equivalent cells."""
 
 import numpy as np
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from cellsearch.compiler.engines.native import cache, toolchain
 from cellsearch.dsl import zoo
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.study.mutation.mutate import mutate
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.tasks import build
@@ -40,7 +40,7 @@ def main(count: int) -> None:
         cell = mutate(
             parents[k % len(parents)], rng, MutationSpec(size="edits"), Limits(), name=f"mutant_{k}"
         )[0]
-        functional(cell)
+        functional_fingerprint(cell)
         evaluate(cell, data, grid, range(4), training, seed=k)
         del cell
         if k % 10 == 0:

@@ -27,7 +27,7 @@ from sqlalchemy import select
 from cellsearch.analysis.cost_curve import Amounts, Curve, cost, curve
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, RunError
 from cellsearch.study import strategies
@@ -90,7 +90,7 @@ def table(study: Study) -> Table:
     found = cellrecords.recorded_cells(store)
     cells = {record.fingerprint: parse(record.text) for record in found}
     seeds = [
-        Seed(record.name, record.fingerprint, functional(cells[record.fingerprint]), record.text)
+        Seed(record.name, record.fingerprint, functional_fingerprint(cells[record.fingerprint]), record.text)
         for record in found if record.seed
     ]  # fmt: skip
     outcomes: dict[tuple[str, str], dict[str, Outcome]] = {}

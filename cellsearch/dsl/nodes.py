@@ -5,7 +5,7 @@
 it reads by their place in a tuple in which they stand before it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cellsearch.dsl.structures import FULL, STRUCTURES, Structure
@@ -131,6 +131,43 @@ def ancestors(nodes: Sequence[Node], index: int) -> frozenset[int]:
             seen.add(i)
             stack.extend(sources(nodes[i]))
     return frozenset(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Ops that feed one another: `terms` are what they start from, in the order of the text and each with its
+    sign, and `links` the ops themselves, the last one first."""
+
+    terms: tuple[tuple[int, int], ...]
+    links: tuple[int, ...]
+
+    @property
+    def leaves(self) -> tuple[int, ...]:
+        """The terms without their signs."""
+        return tuple(i for i, _ in self.terms)
+
+
+SUMS = ("add", "sub")
+
+
+def flatten(
+    nodes: Sequence[Node], root: int, ops: Collection[str], opens: Callable[[int], bool] | None = None
+) -> Chain:
+    """The chain of `ops` that ends in node `root`, which is its own only term where it is none of them. It
+    goes on through each node that `opens`, all where none is given."""
+    terms: list[tuple[int, int]] = []
+    links: list[int] = []
+    stack = [(root, 1)]
+    while stack:
+        i, sign = stack.pop()
+        node = nodes[i]
+        if isinstance(node, Apply) and node.op in ops and (i == root or opens is None or opens(i)):
+            links.append(i)
+            signs = (sign, -sign if node.op == "sub" else sign)
+            stack += reversed(list(zip(node.args, signs, strict=False)))
+        else:
+            terms.append((i, sign))
+    return Chain(tuple(terms), tuple(links))
 
 
 def depths(nodes: Sequence[Node]) -> list[int]:

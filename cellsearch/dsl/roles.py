@@ -20,7 +20,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.nodes import Affine, Apply, Before, Constant, Input, Node, ancestors, sources
+from cellsearch.dsl.nodes import (
+    SUMS,
+    Affine,
+    Apply,
+    Before,
+    Constant,
+    Input,
+    Node,
+    ancestors,
+    flatten,
+    sources,
+)
 from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.parts import name_of
 
@@ -58,7 +69,7 @@ def gates(cell: Cell) -> tuple[Gate, ...]:
     """The gates of a cell in the order of their nodes."""
     found: dict[int, list[tuple[str, str]]] = {}
     for product in _products(cell):
-        factors = _factors(cell, product)
+        factors = [*flatten(cell.nodes, product, ("mul",), lambda i: _inside(cell, i)).leaves]
         sides = [_gate_of(cell, i) for i in factors]
         squashing = [_squashes(cell, side) for side in sides]
         for k, side in enumerate(sides):
@@ -98,27 +109,9 @@ def _is(node: Node, *ops: str) -> bool:
     return isinstance(node, Apply) and node.op in ops
 
 
-def _factors(cell: Cell, product: int) -> list[int]:
-    found, stack = [], [product]
-    while stack:
-        i = stack.pop()
-        if i == product or (_is(cell.nodes[i], "mul") and _inside(cell, i)):
-            stack.extend(reversed(sources(cell.nodes[i])))
-        else:
-            found.append(i)
-    return found
-
-
-def _terms(cell: Cell, root: int) -> list[int]:
+def _terms(cell: Cell, root: int) -> tuple[int, ...]:
     """The terms of the sum that a node is; the node itself where it is no sum."""
-    found, stack = [], [root]
-    while stack:
-        i = stack.pop()
-        if _is(cell.nodes[i], "add", "sub"):
-            stack.extend(reversed(sources(cell.nodes[i])))
-        else:
-            found.append(i)
-    return found
+    return flatten(cell.nodes, root, SUMS).leaves
 
 
 def _gate_of(cell: Cell, factor: int) -> tuple[int, bool] | None:
@@ -128,15 +121,20 @@ def _gate_of(cell: Cell, factor: int) -> tuple[int, bool] | None:
     if _is(node, "sub") and cell.nodes[sources(node)[0]] == Constant(1.0):
         inner = _gate_of(cell, sources(node)[1])
         return None if inner is None else (inner[0], not inner[1])
-    if not isinstance(node, Apply) or not _activates(node):
+    if not activates(node):
         return None
     return (factor, False) if _brackets(cell, factor) else None
 
 
-def _activates(node: Apply) -> bool:
-    """Whether an op is an activation: of the ops over the units those whose values are shares."""
-    op = OPS[node.op]
-    return op.arity == 1 and not op.symbol and (op.kind is not Kind.UNITS or op.span == _SHARE)
+def activates(node: Node) -> bool:
+    """Whether a node is an activation: of the ops over the units those whose values are shares."""
+    op = OPS[node.op] if isinstance(node, Apply) else None
+    return (
+        op is not None
+        and op.arity == 1
+        and not op.symbol
+        and (op.kind is not Kind.UNITS or op.span == _SHARE)
+    )
 
 
 def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
@@ -152,7 +150,7 @@ def _brackets(cell: Cell, activation: int) -> list[Affine]:
             node = cell.nodes[i]
             if isinstance(node, Affine) and node.connections:
                 found.append(node)
-            elif isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not _activates(node):
+            elif isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not activates(node):
                 stack += node.args
             elif isinstance(node, Apply) and node.op == "mul":
                 scaled = [a for a in node.args if not _is_gain(cell.nodes[a])]
@@ -192,7 +190,7 @@ def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Ite
             yield side + "keep", state.name
         elif any(_is(cell.nodes[i], "sub") and _mixes(cell, i, terms) for i in rest):
             yield "mix", state.name
-        elif (others - {cell.new[k]}) & now or (terms == [product] and cell.new[k] == cell.output):
+        elif (others - {cell.new[k]}) & now or (terms == (product,) and cell.new[k] == cell.output):
             yield "output", state.name
         else:
             yield side + "take", state.name
@@ -219,7 +217,7 @@ def _at_this_step(cell: Cell, nodes: Collection[int]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _mixes(cell: Cell, difference: int, terms: list[int]) -> bool:
+def _mixes(cell: Cell, difference: int, terms: tuple[int, ...]) -> bool:
     """Whether `z * (n - d)` stands beside d in a sum: the form h + z * (n - h) of an update."""
     return any(i in terms for i in _terms(cell, difference))
 

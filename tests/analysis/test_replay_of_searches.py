@@ -13,7 +13,7 @@ from cellsearch.analysis import replay
 from cellsearch.analysis.cost_curve import Amount
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.dsl.zoo import load
 from cellsearch.errors import RunError
@@ -128,7 +128,10 @@ def chain() -> replay.Table:
             settings = KEYS if mark in SEEDS.values() else KEYS[:4]
             accuracy = quality.get(mark, 0.6)
             outcomes[mark, task] = {k: Outcome(k, "done", accuracy, 0.1, 3, 8, 100) for k in settings}
-    seeds = [Seed(name, mark, functional(cells[mark]), show(cells[mark])) for name, mark in SEEDS.items()]
+    seeds = [
+        Seed(name, mark, functional_fingerprint(cells[mark]), show(cells[mark]))
+        for name, mark in SEEDS.items()
+    ]
     own = set(SEEDS.values())
     return replay.Table(
         cells, seeds, children, outcomes, FLOORS, DIGESTS, 1.0, [mark for mark in cells if mark not in own]

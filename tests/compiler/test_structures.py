@@ -15,9 +15,9 @@ from cellsearch.compiler.run.structures import effective, initialise
 from cellsearch.dsl.describe import size
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.limits import KEYWORDS, check_name
-from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.rewriting.expand import expand, factor
 from cellsearch.dsl.structures import (
     FULL,
     HELPERS,
@@ -220,8 +220,8 @@ def test_what_is_exported_is_the_compiled_cell(row: Structure) -> None:
 def test_text_size_and_identity(row: Structure) -> None:
     cell, plain = cell_of(row), cell_of(FULL)
     assert f"@{row.name}" in show(cell) and parse(show(cell)) == cell
-    assert fold(explode(cell)) == cell
-    assert fingerprint(cell) != fingerprint(plain) and functional(cell) != functional(plain)
+    assert factor(expand(cell)) == cell
+    assert fingerprint(cell) != fingerprint(plain) and functional_fingerprint(cell) != functional_fingerprint(plain)
     for width in (4, 6):
         free = {
             w.name: int(pattern(w.piece, w.sizes(width, 6, cell.clock)).sum()) for w in weights(cell) if w.row

@@ -18,7 +18,7 @@ from cellsearch.compiler.reference import step
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import LOOKBACK, function, functional, twins
+from cellsearch.dsl.identity.functional import LOOKBACK, equivalent, function_of, functional_fingerprint
 from cellsearch.dsl.nodes import Affine
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
@@ -26,7 +26,7 @@ from cellsearch.errors import CellError
 from cellsearch.study.mutation.mutate import mutate
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 
-TWINS = {
+EQUIVALENT = {
     "a difference": ("h' = [x] - tanh[h]\nc' = c", "h' = [x] + (-1) * tanh[h]\nc' = c"),
     "a negative": ("h' = [x] - tanh[h]\nc' = c", "h' = -tanh[h] + [x]\nc' = c"),
     "one": ("h' = [x] * 1\nc' = c", "h' = [x]\nc' = c"),
@@ -118,7 +118,7 @@ def pair(texts: tuple[str, ...]) -> list[Cell]:
 
 
 def run(cell: Cell, seed: int, width: int = 7, steps: int = 4) -> Tensor:
-    """What the plain loop gives with weights drawn in the order of `function(cell)`: another width, other numbers
+    """What the plain loop gives with weights drawn in the order of `function_of(cell)`: another width, other numbers
     and another program than those behind the name."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -130,7 +130,7 @@ def run(cell: Cell, seed: int, width: int = 7, steps: int = 4) -> Tensor:
         owned[w.node, w.term].append(w)
     scale = (0.3, 0.6, 1.0, 2.0)[seed % 4]
     parameters = {
-        w.name: scale * draw(*w.shape(width, width)) for slot in function(cell).order for w in owned[slot]
+        w.name: scale * draw(*w.shape(width, width)) for slot in function_of(cell).order for w in owned[slot]
     }
     states, earlier, out = [draw(3, width) for _ in cell.states], [], []
     for t in range(steps):
@@ -166,17 +166,17 @@ def difference(a: Cell, b: Cell) -> float:
     return worst
 
 
-@pytest.mark.parametrize("case", TWINS)
-def test_twins(case: str) -> None:
-    a, b = pair(TWINS[case])
-    assert functional(a) == functional(b)
+@pytest.mark.parametrize("case", EQUIVALENT)
+def test_equivalent_cells(case: str) -> None:
+    a, b = pair(EQUIVALENT[case])
+    assert functional_fingerprint(a) == functional_fingerprint(b)
     assert difference(a, b) < 1e-12
 
 
 @pytest.mark.parametrize("case", STRANGERS)
 def test_strangers(case: str) -> None:
     a, b = pair(STRANGERS[case])
-    assert functional(a) != functional(b)
+    assert functional_fingerprint(a) != functional_fingerprint(b)
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -184,7 +184,7 @@ def test_no_way_of_writing_counts(name: str) -> None:
     cell, rng = zoo.load(name), np.random.default_rng(1)
     for _ in range(3):
         other = disguised(rewritten(cell, rng), rng)
-        assert functional(other) == functional(cell), show(other)
+        assert functional_fingerprint(other) == functional_fingerprint(cell), show(other)
 
 
 def test_all_rewritings_of_mutants_are_found_and_all_that_is_found_is_equal() -> None:
@@ -200,20 +200,20 @@ def test_all_rewritings_of_mutants_are_found_and_all_that_is_found_is_equal() ->
         except CellError:
             continue  # past a limit of the language
         assert provably_equal(cell, written)
-        assert (functional(cell) == functional(other)) or function(cell).name == fingerprint(cell), show(
-            other
-        )
-        found += functional(cell) == functional(other)
+        assert (functional_fingerprint(cell) == functional_fingerprint(other)) or function_of(
+            cell
+        ).name == fingerprint(cell), show(other)
+        found += functional_fingerprint(cell) == functional_fingerprint(other)
         other_graph += fingerprint(cell) != fingerprint(other)
     assert found > 270, "hardly a cell cannot be judged by its numbers"
     assert other_graph > 220
 
 
-def test_twins_among_mutants_are_equal() -> None:
+def test_equivalent_among_mutants_are_equal() -> None:
     """Every merge is judged by algebra, and where that does not see it by the plain loop."""
-    groups = twins(mutants(1_500))
+    groups = equivalent(mutants(1_500))
     pairs = [(group[0], other) for group in groups for other in group[1:]]
-    assert len(pairs) > 4, "too few twins to say anything"
+    assert len(pairs) > 4, "too few equivalent cells to say anything"
     assert all(fingerprint(a) != fingerprint(b) for a, b in pairs)
     proved = [provably_equal(a, b) for a, b in pairs]
     assert sum(proved) > 0.8 * len(pairs)
@@ -224,56 +224,56 @@ def test_twins_among_mutants_are_equal() -> None:
 def test_one_edit_gives_another_name_unless_the_function_stays() -> None:
     rng = np.random.default_rng(3)
     spec = MutationSpec(size="edits", edits=(1, 1))
-    twin = strange = 0
+    same = strange = 0
     for cell in mutants(400):
         child, _ = mutate(cell, rng, spec, Limits())
-        if functional(child) == functional(cell):
-            twin += 1
+        if functional_fingerprint(child) == functional_fingerprint(cell):
+            same += 1
             assert provably_equal(cell, child) or difference(cell, child) < 1e-9
         else:
             strange += 1
             alike = kinds_of_weights(cell) == kinds_of_weights(child)
             assert not alike or not provably_equal(cell, child), f"{show(cell)}\n{show(child)}"
     assert strange > 350
-    assert twin > 0
+    assert same > 0
 
 
 def test_equal_graphs_have_equal_names() -> None:
     rng = np.random.default_rng(4)
     for cell in mutants(200):
-        assert functional(disguised(cell, rng)) == functional(cell)
+        assert functional_fingerprint(disguised(cell, rng)) == functional_fingerprint(cell)
 
 
-def test_twins_are_given_once_for_each_graph_in_order() -> None:
-    a, b = pair(TWINS["one"])
+def test_equivalent_are_given_once_for_each_graph_in_order() -> None:
+    a, b = pair(EQUIVALENT["one"])
     _, other = pair(STRANGERS["another source"])
     rng = np.random.default_rng(5)
-    assert twins([other, a, b, disguised(b, rng), a]) == [(a, b)]
-    assert twins([a, a]) == []
+    assert equivalent([other, a, b, disguised(b, rng), a]) == [(a, b)]
+    assert equivalent([a, a]) == []
 
 
 def test_what_cannot_be_judged_by_numbers_has_its_structural_name() -> None:
     far = parse(f"cell t(x; h)\nh' = before(x, {LOOKBACK + 1}) + h\n")
     wild = parse("cell t(x; h)\nh' = log(-exp(h)) + x\n")
-    assert functional(far) == fingerprint(far)
-    assert functional(wild) == fingerprint(wild)
+    assert functional_fingerprint(far) == fingerprint(far)
+    assert functional_fingerprint(wild) == fingerprint(wild)
     near = parse(f"cell t(x; h)\nh' = before(x, {LOOKBACK}) + h\n")
-    assert functional(near) != fingerprint(near)
+    assert functional_fingerprint(near) != fingerprint(near)
 
 
 def test_another_process_gives_the_same_names() -> None:
     names = ["gru", "lstm", "clockwork"]
     code = (
-        "from cellsearch.dsl import zoo; from cellsearch.dsl.identity.functional import functional\n"
-        f"print(*(functional(zoo.load(n)) for n in {names}))"
+        "from cellsearch.dsl import zoo; from cellsearch.dsl.identity.functional import functional_fingerprint\n"
+        f"print(*(functional_fingerprint(zoo.load(n)) for n in {names}))"
     )
     env = {"PYTHONHASHSEED": "3", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [functional(zoo.load(n)) for n in names]
+    assert done.stdout.split() == [functional_fingerprint(zoo.load(n)) for n in names]
 
 
 def test_large_cells_take_seconds_at_most() -> None:
     alike = "".join(f"a{k}=[x]\n" for k in range(450)) + f"h' = [{', '.join(f'a{k}' for k in range(450))}]"
     start = time.process_time()
-    assert len(functional(parse(f"cell t(x; h)\n{alike}"))) == 64
+    assert len(functional_fingerprint(parse(f"cell t(x; h)\n{alike}"))) == 64
     assert time.process_time() - start < 10, "a bound on work, not a benchmark"

@@ -14,8 +14,8 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine
-from cellsearch.dsl.rewriting.expand import explode, fold
-from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
+from cellsearch.dsl.rewriting.expand import expand, factor
+from cellsearch.dsl.rewriting.reach import dead_states, depends_on_input, has_memory, without_dead
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import Weight, collision, weights
 
@@ -34,7 +34,7 @@ from cellsearch.dsl.weights import Weight, collision, weights
 )
 def test_one_state_hears_and_remembers(text, heard, remembered):
     cell = parse(f"cell a(x; h)\n{text}\n")
-    assert (hears(cell), remembers(cell)) == (heard, remembered)
+    assert (depends_on_input(cell), has_memory(cell)) == (heard, remembered)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_one_state_hears_and_remembers(text, heard, remembered):
 )
 def test_information_passes_through_states(text, heard, remembered):
     cell = parse(f"cell a(x; h, c)\n{text}\n")
-    assert (hears(cell), remembers(cell)) == (heard, remembered)
+    assert (depends_on_input(cell), has_memory(cell)) == (heard, remembered)
 
 
 # Dead states
@@ -85,7 +85,7 @@ DEAD = [  # the cell, its dead states, and the cell without them
 @pytest.mark.parametrize(("text", "dead", "left"), DEAD, ids=[row[0].replace("\n", " ") for row in DEAD])
 def test_dead_states(text: str, dead: str, left: str) -> None:
     cell = parse(f"cell a{text}\n")
-    assert dead_states(cell) == dead_states(explode(cell)) == tuple(dead.split())
+    assert dead_states(cell) == dead_states(expand(cell)) == tuple(dead.split())
     if dead:
         assert without_dead(cell) == parse(f"cell a{left}\n")
     else:
@@ -110,12 +110,12 @@ def test_any_cell(cell: Cell) -> None:
     assert dead_states(left) == () and without_dead(left) is left
     assert parse(show(left)) == left
     assert set(left.states) == {s for s in cell.states if s.name not in dead_states(cell)}
-    assert (hears(left), remembers(left)) == (hears(cell), remembers(cell))
+    assert (depends_on_input(left), has_memory(left)) == (depends_on_input(cell), has_memory(cell))
     if not dead_states(cell):
         assert left is cell
-    folded = fold(without_dead(explode(cell)))
-    assert without_dead(folded) is folded
-    assert fingerprint(folded) == fingerprint(fold(explode(left)))
+    factored = factor(without_dead(expand(cell)))
+    assert without_dead(factored) is factored
+    assert fingerprint(factored) == fingerprint(factor(expand(left)))
 
 
 def test_the_output_is_the_same_function() -> None:

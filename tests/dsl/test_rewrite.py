@@ -1,4 +1,4 @@
-"""Exploding and folding: the same functions, one normal form, names kept."""
+"""Expanding and factoring: the same functions, one normal form, names kept."""
 
 import math
 
@@ -11,26 +11,26 @@ from hypothesis import strategies as st
 from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, State, ancestors
-from cellsearch.dsl.rewriting.expand import Exploded, explode, fold
+from cellsearch.dsl.rewriting.expand import ExpandedGraph, expand, factor
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 
 
-def folded(equations: str, states: str = "h") -> str:
-    """The equations of the folded form of a cell."""
-    return show(fold(explode(parse(f"cell a(x; {states})\n{equations}\n")))).split("\n", 1)[1].strip()
+def factored(equations: str, states: str = "h") -> str:
+    """The equations of the factored form of a cell."""
+    return show(factor(expand(parse(f"cell a(x; {states})\n{equations}\n")))).split("\n", 1)[1].strip()
 
 
 @pytest.mark.parametrize("name", zoo.names())
 def test_the_zoo_comes_back_as_it_was(name):
     cell = zoo.load(name)
-    assert fold(explode(cell)) == cell
+    assert factor(expand(cell)) == cell
 
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_exploded_every_connection_is_a_node(name):
+def test_expanded_every_connection_is_a_node(name):
     cell = zoo.load(name)
-    graph = explode(cell)
+    graph = expand(cell)
     before = [c for n in cell.nodes if isinstance(n, Affine) for c in n.connections]
     after = [n for n in graph.nodes if isinstance(n, Affine) and n.connections]
     assert all(len(n.connections) == 1 for n in after) and len(after) == len(before)
@@ -39,8 +39,8 @@ def test_exploded_every_connection_is_a_node(name):
     assert [n.bias for n in graph.nodes if isinstance(n, Affine) and n.bias is not None] == biases
 
 
-def test_exploded_bracket_is_a_chain_of_sums_and_the_first_term_has_the_bias():
-    graph = explode(parse("cell a(x; h)\nh' = [x, h@eye(0.5), .h, bias=2]\n"))
+def test_expanded_bracket_is_a_chain_of_sums_and_the_first_term_has_the_bias():
+    graph = expand(parse("cell a(x; h)\nh' = [x, h@eye(0.5), .h, bias=2]\n"))
     assert graph.nodes == (
         Input("x", "x"),
         Input("state", "h"),
@@ -116,22 +116,22 @@ WHOLE = {
 @pytest.mark.parametrize("case", FOLDS)
 def test_folds(case):
     before, after = FOLDS[case]
-    assert folded(before) == after
-    assert folded(after) == after, "folding is idempotent"
+    assert factored(before) == after
+    assert factored(after) == after, "factoring is idempotent"
 
 
 @pytest.mark.parametrize("case", WHOLE)
 def test_does_not_fold(case):
     text = WHOLE[case]
-    assert folded(text, "h, c" if "c'" in text else "h") == text
+    assert factored(text, "h, c" if "c'" in text else "h") == text
 
 
 def graph_of(nodes, new, labels=None, output=None):
-    """An exploded graph over x and one state for each of `new`."""
+    """An expanded graph over x and one state for each of `new`."""
     states = tuple(State(f"s{k}") for k in range(len(new)))
     inputs = [Input("x", "x"), *(Input("state", s.name) for s in states)]
     names = labels or [""] * len(nodes)
-    return Exploded(
+    return ExpandedGraph(
         "a",
         states,
         (*inputs, *nodes),
@@ -143,9 +143,9 @@ def graph_of(nodes, new, labels=None, output=None):
 
 def test_shared_constants_are_copied_not_named():
     one = Constant(1.0)
-    cell = fold(graph_of([one, Apply("mul", (1, 2)), Apply("sub", (2, 3))], [4]))
+    cell = factor(graph_of([one, Apply("mul", (1, 2)), Apply("sub", (2, 3))], [4]))
     assert show(cell).splitlines()[1:] == ["s0' = 1 - s0 * 1"]
-    named = fold(graph_of([one, Apply("mul", (1, 2)), Apply("sub", (2, 3))], [4], ["one", "", ""]))
+    named = factor(graph_of([one, Apply("mul", (1, 2)), Apply("sub", (2, 3))], [4], ["one", "", ""]))
     assert show(named).splitlines()[1:] == ["one = 1", "s0' = one - s0 * one"]
 
 
@@ -158,9 +158,9 @@ def test_shared_nodes_are_named_by_role_else_by_number():
         Apply("mul", (7, 8)),
         Apply("add", (9, 10)),
     ]
-    cell = fold(graph_of([*gate, *rest], [11]))
+    cell = factor(graph_of([*gate, *rest], [11]))
     assert show(cell).splitlines()[1:] == ["z = sigmoid[x, s0]", "s0' = z * s0 + (1 - z) * tanh(x)"]
-    taken = fold(graph_of([*gate, *rest], [11], [""] * 6 + ["z", "", "", ""]))
+    taken = factor(graph_of([*gate, *rest], [11], [""] * 6 + ["z", "", "", ""]))
     assert taken.labels.count("v1") == 1 and cell.nodes != taken.nodes, "z is the name of tanh(x) here"
 
 
@@ -171,21 +171,21 @@ def test_dead_nodes_are_no_readers():
         Apply("add", (2, 3)),
         Apply("tanh", (2,)),
     ]
-    assert show(fold(graph_of(nodes, [4]))).splitlines()[1:] == ["s0' = [x, s0, bias=1]"]
+    assert show(factor(graph_of(nodes, [4]))).splitlines()[1:] == ["s0' = [x, s0, bias=1]"]
 
 
 def test_a_sum_of_a_thousand_terms_needs_no_recursion():
     nodes = [Affine((Connection(0),), None)]
     for _ in range(1000):
         nodes += [Affine((), 1.0), Apply("add", (len(nodes) + 1, len(nodes) + 2))]
-    assert show(fold(graph_of(nodes, [len(nodes) + 1]))).splitlines()[1:] == ["s0' = [x, bias=1000]"]
+    assert show(factor(graph_of(nodes, [len(nodes) + 1]))).splitlines()[1:] == ["s0' = [x, bias=1000]"]
 
 
 def test_what_passes_a_limit_of_the_language_is_an_error():
     nodes = [Apply("tanh", (0,))]
     nodes += [Apply("tanh", (k + 2,)) for k in range(100)]
     with pytest.raises(CellError, match="100 nodes"):
-        fold(graph_of(nodes, [len(nodes) + 1]))
+        factor(graph_of(nodes, [len(nodes) + 1]))
 
 
 # Every connection gets a weight of its own by `eye`, so that a graph can be evaluated in plain numbers: the
@@ -247,19 +247,19 @@ def values(graph, inputs):
 @settings(max_examples=400, deadline=None)
 @given(graphs(), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
 def test_folding_keeps_the_function(graph, inputs):
-    cell = fold(graph)
+    cell = factor(graph)
     for before, after in zip(values(graph, inputs), values(cell, inputs), strict=True):
         assert math.isclose(before, after, rel_tol=1e-9, abs_tol=1e-9) or abs(before) > 1e12
-    for before, after in zip(values(cell, inputs), values(explode(cell), inputs), strict=True):
+    for before, after in zip(values(cell, inputs), values(expand(cell), inputs), strict=True):
         assert math.isclose(before, after, rel_tol=1e-9, abs_tol=1e-9) or abs(before) > 1e12
 
 
 @settings(max_examples=400, deadline=None)
 @given(graphs())
 def test_folding_is_idempotent_and_keeps_names(graph):
-    cell = fold(graph)
-    assert fold(explode(cell)) == cell
-    assert fingerprint(fold(explode(cell))) == fingerprint(cell)
+    cell = factor(graph)
+    assert factor(expand(cell)) == cell
+    assert fingerprint(factor(expand(cell))) == fingerprint(cell)
     ends = {*graph.new, graph.output}
     living = ends.union(*(ancestors(graph.nodes, i) for i in ends))
     assert {graph.labels[i] for i in living} - {""} <= set(cell.labels)
@@ -270,7 +270,7 @@ def test_folding_is_idempotent_and_keeps_names(graph):
 def test_any_cell_has_one_folded_form(seed):
     """Cells of all that the language has: clocks, layers below, learned scalars, structures."""
     cell = random_cell(np.random.default_rng(seed), nodes=30, tame=True)
-    once = fold(explode(cell))
-    assert fold(explode(once)) == once and parse(show(once)) == once
+    once = factor(expand(cell))
+    assert factor(expand(once)) == once and parse(show(once)) == once
     assert (once.states, once.clock, once.description) == (cell.states, cell.clock, cell.description)
     assert {label for label in cell.labels if label} <= set(once.labels)

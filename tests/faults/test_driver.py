@@ -17,7 +17,7 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import URL, text
 
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError
 from cellsearch.study.storage import endings, heartbeat, queue, trials
@@ -168,7 +168,7 @@ def at_work(url: str) -> tuple[Store, Driver, Item]:
     assert isinstance(taken, list)
     cell = variant(7)
     mark = fingerprint(cell)
-    proposed = Proposed("propose", mark, functional(cell), "m", show(cell), "")
+    proposed = Proposed("propose", mark, functional_fingerprint(cell), "m", show(cell), "")
     item = trials.decide(late, taken[0], proposed)
     assert trials.claim(late, item, "filter", lambda _: KEYS[:1]) == KEYS[:1]
     return store, late, item

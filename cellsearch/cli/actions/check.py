@@ -18,7 +18,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.nodes import read_clock
-from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers, without_dead
+from cellsearch.dsl.rewriting.reach import dead_states, depends_on_input, has_memory, without_dead
 from cellsearch.errors import RunError, printable
 from cellsearch.report.cells.cell import SHORT
 from cellsearch.report.formatting import plural
@@ -156,9 +156,9 @@ def _renamed(file: str, mark: str) -> list[str]:
 def _warnings(cell: Cell, empty: list[str]) -> list[str]:
     """What is allowed and probably not meant."""
     found = []
-    if not hears(cell):
+    if not depends_on_input(cell):
         found.append("the output does not depend on the input")
-    elif not remembers(cell):
+    elif not has_memory(cell):
         found.append(
             "nothing is carried on from step to step: the output depends on the last few inputs alone"
         )

@@ -2,9 +2,9 @@
 weights.
 
 In: a `Cell`. Out: 64 hexadecimal digits, and the order of its weights that makes two cells comparable. Cells
-of one such name are *twins*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and `(a * b) * c`, a
-pure expression written twice or named and used twice. Training cannot tell them apart, but for rounding and
-for the gradient where max or min ties.
+of one such name are *equivalent*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and
+`(a * b) * c`, a pure expression written twice or named and used twice. Training cannot tell them apart, but
+for rounding and for the gradient where max or min ties.
 
 Compared is what comes out (the output and all new states) for any input of the hidden width, any old states
 and any weights; kinds of matrices, initial values, the clock and the number of weights are compared as they
@@ -51,22 +51,22 @@ class Function:
     order: tuple[Slot, ...]
 
 
-def functional(cell: Cell) -> str:
+def functional_fingerprint(cell: Cell) -> str:
     """The name of the function that `cell` is: 64 hexadecimal digits."""
-    return function(cell).name
+    return function_of(cell).name
 
 
-def twins(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
+def equivalent(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
     """The groups of cells that are the same function and not the same graph, one cell for each graph; in the
     order of the first of each group."""
     groups: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
-        groups[functional(cell)].setdefault(fingerprint(cell), cell)
+        groups[functional_fingerprint(cell)].setdefault(fingerprint(cell), cell)
     return [tuple(group.values()) for group in groups.values() if len(group) > 1]
 
 
 @lru_cache(maxsize=RECENT)
-def function(cell: Cell) -> Function:
+def function_of(cell: Cell) -> Function:
     """The name and the order of the weights of `cell`."""
     kinds = _kinds(cell)
     order = tuple(sorted(kinds, key=lambda slot: (kinds[slot], slot)))

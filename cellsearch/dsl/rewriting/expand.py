@@ -1,16 +1,17 @@
-"""The same cell in two forms: brackets for people (`Cell`), one node per layer for mutations (`Exploded`).
+"""The two forms of a cell: brackets for people (`Cell`), one node per layer for mutations (`ExpandedGraph`).
 
-`explode` gives the graph of Jozefowicz, Zaremba and Sutskever (2015, section 3.2), in which every layer is a
-node: a bracket becomes a chain of sums of single connections, the first of which carries the bias. `fold` is
-the way back: connections that are summed and used nowhere else become one bracket again. fold(explode(cell))
-== cell for every cell that is folded already, and folding is idempotent.
+`expand` gives the graph of Jozefowicz, Zaremba and Sutskever (2015, section 3.2), in which every layer is a
+node: a bracket becomes a chain of sums of single connections, the first of which carries the bias. `factor`
+is the way back: connections that are summed and used nowhere else become one bracket again.
+factor(expand(cell)) == cell for every cell that is factored already, and factoring is idempotent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.nodes import (
+    SUMS,
     Affine,
     Apply,
     Before,
@@ -21,19 +22,17 @@ from cellsearch.dsl.nodes import (
     Node,
     State,
     Uniform,
+    flatten,
     sources,
     with_sources,
 )
 from cellsearch.dsl.roles import suggest_names
 
-SIGN = {"add": 1, "sub": -1}  # of the second argument; the ops that a bracket can take up
-OF_SIGN = {sign: op for op, sign in SIGN.items()}
-
 Part = tuple[int, int] | None  # a node and its sign within a sum; None where it has gone into a bracket
 
 
 @dataclass(frozen=True, slots=True)
-class Exploded:
+class ExpandedGraph:
     """A cell in which an affine has one connection at most. Every node reads earlier ones, x and the states
     come first.
 
@@ -50,7 +49,7 @@ class Exploded:
     description: str = ""
 
 
-def explode(cell: Cell) -> Exploded:
+def expand(cell: Cell) -> ExpandedGraph:
     """The graph in which every connection is a node of its own: `[x, h, .c]` becomes `[x] + [h, bias=none] +
     [.c, bias=none]`.
 
@@ -78,7 +77,7 @@ def explode(cell: Cell) -> Exploded:
             at.append(total)
         else:
             at.append(put(moved, label))
-    return Exploded(
+    return ExpandedGraph(
         cell.name,
         cell.states,
         tuple(nodes),
@@ -90,18 +89,18 @@ def explode(cell: Cell) -> Exploded:
     )
 
 
-def fold(graph: Exploded) -> Cell:
-    """The cell of an exploded graph: affines that are summed become one bracket, at the place of the first of
+def factor(graph: ExpandedGraph) -> Cell:
+    """The cell of an expanded graph: affines that are summed become one bracket, at the place of the first of
     them.
 
     This is the same class of functions: W x + b + (U h + d) is W x + U h + (b + d), so the bracket starts
-    with the sum of the initial biases, and has none where none of its parts has one. A difference folds too,
+    with the sum of the initial biases, and has none where none of its parts has one. So does a difference,
     with the signs of `@eye` and of the initial bias turned: weights start in a range symmetric around zero,
-    so -U and U are one choice. In a sum with other terms (`tanh(x) + [h] + [r]`) the affine ones fold among
-    themselves; the order of addition changes by this, but a child has no other arithmetic than that of its
-    folded form.
+    so -U and U are one choice. In a sum with other terms (`tanh(x) + [h] + [r]`) the affine ones become one
+    bracket; the order of addition changes by this, but a child has no other arithmetic than that of its
+    factored form.
 
-    What does not fold: an affine that is used twice, is a new value, or has a name (a named equation stays
+    What is not factored: an affine that is used twice, is a new value, or has a name (a named equation stays
     named); a sum of which the same is true, into a larger one; a learned scalar; two connections of one kind
     from one source, which need two brackets, whatever their matrices; and two initial biases that are both
     drawn, whose sum would be no uniform draw.
@@ -113,7 +112,7 @@ def fold(graph: Exploded) -> Cell:
     single = [len(u) == 1 and u[0] >= 0 and not graph.labels[i] for i, u in enumerate(users)]
     in_chain = [single[i] and is_sum(graph.nodes[users[i][0]]) for i in range(len(users))]
     inner = [in_chain[i] and is_sum(node) for i, node in enumerate(graph.nodes)]
-    foldable = [in_chain[i] and _is_bracket(node) for i, node in enumerate(graph.nodes)]
+    joins = [in_chain[i] and _is_bracket(node) for i, node in enumerate(graph.nodes)]
 
     nodes: list[Node] = []
     labels: list[str] = []
@@ -133,26 +132,26 @@ def fold(graph: Exploded) -> Cell:
     for i, node in enumerate(graph.nodes):
         if not users[i] and not isinstance(node, Input):
             continue
-        if inner[i] or foldable[i]:
+        if inner[i] or joins[i]:
             continue  # taken up by the sum that uses it
         if not is_sum(node):
             at[i] = put(with_sources(node, [use(s) for s in sources(node)]), graph.labels[i])
             continue
-        terms = list(_terms(graph, inner, i))
-        brackets = _brackets(graph, [(j, sign) for j, sign in terms if foldable[j]])
+        chain = flatten(graph.nodes, i, SUMS, inner.__getitem__)
+        brackets = _brackets(graph, [(j, sign) for j, sign in chain.terms if joins[j]])
         found: dict[int, Part] = {}
-        for j in sorted({j for j, _ in terms}):
-            if not foldable[j]:
+        for j in sorted({*chain.leaves}):
+            if not joins[j]:
                 found[j] = (use(j), 1)
             elif j in brackets:
                 bracket = brackets[j]
                 found[j] = (put(with_sources(bracket, [use(s) for s in sources(bracket)])), 1)
             else:
                 found[j] = None
-        for j in _chain(graph, inner, i):
+        for j in sorted(chain.links):
             part = graph.nodes[j]
             assert isinstance(part, Apply)
-            found[j] = _join(found[part.args[0]], SIGN[part.op], found[part.args[1]], put)
+            found[j] = _join(found[part.args[0]], -1 if part.op == "sub" else 1, found[part.args[1]], put)
         whole = found[i]
         assert whole is not None and whole[1] > 0, "the first term of a sum never goes"
         at[i] = whole[0]
@@ -163,7 +162,7 @@ def fold(graph: Exploded) -> Cell:
 
 
 def _named(
-    graph: Exploded, nodes: Sequence[Node], labels: Sequence[str], new: Sequence[int], output: int
+    graph: ExpandedGraph, nodes: Sequence[Node], labels: Sequence[str], new: Sequence[int], output: int
 ) -> Cell:
     """The cell with names for what is shared: those it had, then by role, then v1, v2, …"""
 
@@ -186,14 +185,14 @@ def _named(
 
 def is_sum(node: Node) -> bool:
     """Whether a node is an addition or a subtraction."""
-    return isinstance(node, Apply) and node.op in SIGN
+    return isinstance(node, Apply) and node.op in SUMS
 
 
 def _is_bracket(node: Node) -> bool:
     return isinstance(node, Affine) and not node.scalar
 
 
-def _users(graph: Exploded) -> list[list[int]]:
+def _users(graph: ExpandedGraph) -> list[list[int]]:
     """The living users of each node, once per use; -1 stands for being a new value or the output."""
     users: list[list[int]] = [[] for _ in graph.nodes]
     ends = (*graph.new, graph.output) if graph.output not in graph.new else graph.new
@@ -206,30 +205,7 @@ def _users(graph: Exploded) -> list[list[int]]:
     return users
 
 
-def _terms(graph: Exploded, inner: Sequence[bool], root: int) -> Iterator[tuple[int, int]]:
-    """The terms of a sum in the order of its text, each with its sign."""
-    stack = [(root, 1)]
-    while stack:
-        i, sign = stack.pop()
-        node = graph.nodes[i]
-        if i == root or inner[i]:
-            assert isinstance(node, Apply)
-            stack += [(node.args[1], sign * SIGN[node.op]), (node.args[0], sign)]
-        else:
-            yield i, sign
-
-
-def _chain(graph: Exploded, inner: Sequence[bool], root: int) -> list[int]:
-    """The additions and subtractions that make up a sum, innermost first."""
-    found, stack = [], [root]
-    while stack:
-        i = stack.pop()
-        found.append(i)
-        stack += [s for s in sources(graph.nodes[i]) if inner[s]]
-    return sorted(found)
-
-
-def _brackets(graph: Exploded, terms: Sequence[tuple[int, int]]) -> dict[int, Affine]:
+def _brackets(graph: ExpandedGraph, terms: Sequence[tuple[int, int]]) -> dict[int, Affine]:
     """The affine terms of a sum gathered in as few brackets as their sources allow, by the first term of
     each."""
     groups: list[tuple[int, int, Affine]] = []  # first term, its sign, the bracket so far
@@ -272,11 +248,11 @@ def _sum(first: Initial, sign: int, second: Initial) -> Initial:
 
 
 def _fixed(value: Initial) -> float:
-    assert not isinstance(value, Uniform), "two drawn biases do not fold"
+    assert not isinstance(value, Uniform), "two drawn biases are not summed"
     return value or 0.0
 
 
-def _read(graph: Exploded, index: int) -> object:
+def _read(graph: ExpandedGraph, index: int) -> object:
     """What a connection from node `index` is one from: two nodes count as one source where they are written
     alike, as two earlier values of one thing are (their weights would have one name), and two numbers (which
     may be one node or copies of it)."""
@@ -301,4 +277,4 @@ def _join(left: Part, sign: int, right: Part, put: Callable[[Node], int]) -> Par
     if left is None:
         return right[0], right[1] * sign
     relative = left[1] * sign * right[1]
-    return put(Apply(OF_SIGN[relative], (left[0], right[0]))), left[1]
+    return put(Apply(SUMS[relative < 0], (left[0], right[0]))), left[1]

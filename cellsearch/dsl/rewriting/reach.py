@@ -11,19 +11,19 @@ from typing import TypeVar
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.limits import MAX_NAME
 from cellsearch.dsl.nodes import Input, ancestors, read_clock, sources, with_sources
-from cellsearch.dsl.rewriting.expand import Exploded
+from cellsearch.dsl.rewriting.expand import ExpandedGraph
 from cellsearch.dsl.weights import collision
 
-G = TypeVar("G", Cell, Exploded)
+G = TypeVar("G", Cell, ExpandedGraph)
 
 
-def hears(cell: Cell) -> bool:
+def depends_on_input(cell: Cell) -> bool:
     """Whether what the cell gives out depends on x, at this step or an earlier one."""
     reached, _ = _reached(cell)
     return 0 in reached
 
 
-def remembers(cell: Cell) -> bool:
+def has_memory(cell: Cell) -> bool:
     """Whether what the cell gives out can depend on x of any earlier step: a state that hears x feeds itself,
     at once or through others, and the output hears it. What lacks such a state sees the last few steps."""
     _, heard = _reached(cell)
@@ -47,7 +47,7 @@ def _closure(feeds: Mapping[int, set[int]], start: set[int]) -> set[int]:
     return found
 
 
-def dead_states(graph: Cell | Exploded) -> tuple[str, ...]:
+def dead_states(graph: Cell | ExpandedGraph) -> tuple[str, ...]:
     """The names of the states that can be removed without a change of the output, in the order of the header.
 
     The state whose new value is the output stays, also where no equation reads it. So does a state s where
@@ -83,7 +83,7 @@ def without_dead(graph: G) -> G:
         spelled = {old: name[: MAX_NAME - len(tail)] + tail for old, name in dead.items()}
         return tuple("" if label in dead and i in new else spelled.get(label, label) for i, label in named)
 
-    if isinstance(graph, Exploded):
+    if isinstance(graph, ExpandedGraph):
         return replace(
             graph, states=states, nodes=nodes, labels=labels(""), new=new, output=output, clock=clock
         )
@@ -99,7 +99,7 @@ def without_dead(graph: G) -> G:
     return cell
 
 
-def _living(graph: Cell | Exploded) -> tuple[set[int], set[int]]:
+def _living(graph: Cell | ExpandedGraph) -> tuple[set[int], set[int]]:
     """The nodes and states that stay, the inputs of the states not among the nodes where nothing reads
     them."""
     reached, alive = _reached(graph, below=True)
@@ -110,7 +110,7 @@ def _living(graph: Cell | Exploded) -> tuple[set[int], set[int]]:
 
 
 def _reached(
-    graph: Cell | Exploded, also: Iterable[int] = (), below: bool = False
+    graph: Cell | ExpandedGraph, also: Iterable[int] = (), below: bool = False
 ) -> tuple[set[int], set[int]]:
     """The nodes that the output and the states `also` depend on through time, and the states among them by
     their place in the header; with those that `below` reads, if it counts."""

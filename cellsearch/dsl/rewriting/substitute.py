@@ -1,5 +1,5 @@
-"""A cell written anew with some of its nodes made otherwise. In: a cell, and what takes the place of which
-node. Out: a cell; what has become idle by that is folded away.
+"""A copy of a cell with some of its nodes replaced. In: a cell, and the replacements by node. Out: a cell, in
+which what a replacement by a number has made idle is gone.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.nodes import Apply, Constant, Input, Node, sources, with_sources
 
 
-class Rewriting:
-    """A cell being written anew: every node is copied on first use, except those that `changed` tells how to
-    make. A gate that is a number now is folded into what it stood in."""
+class Substitution:
+    """A copy in the making: every node is copied on first use, except those that `changed` replaces. A gate
+    that is a number now is folded into what it stood in."""
 
     def __init__(self, cell: Cell, changed: Mapping[int, "Change"]) -> None:
         self.cell, self.changed = cell, changed
@@ -57,12 +57,12 @@ class Rewriting:
 
 
 Value = int | float  # a node of the draft, or a number
-Change = float | Node | Callable[[Rewriting], int]
+Change = float | Node | Callable[[Substitution], int]
 
 
-def rewritten(cell: Cell, changed: Mapping[int, Change]) -> Cell:
-    """The cell with some of its nodes made otherwise: a number, another node, or what a function puts."""
-    draft = Rewriting(cell, changed)
+def substitute(cell: Cell, changed: Mapping[int, Change]) -> Cell:
+    """The cell with some of its nodes replaced by a number, another node, or what a function puts."""
+    draft = Substitution(cell, changed)
     for i in range(len(cell.nodes)):
         draft.value(i)
     new = [draft.use(i) for i in cell.new]
@@ -70,7 +70,7 @@ def rewritten(cell: Cell, changed: Mapping[int, Change]) -> Cell:
     return build(cell.name, cell.states, draft.nodes, draft.labels, new, output, cell.clock, cell.description)
 
 
-def _simplified(draft: Rewriting, op: str, values: list[Value]) -> Value | None:
+def _simplified(draft: Substitution, op: str, values: list[Value]) -> Value | None:
     """What an op is without itself where a gate in it has become a number, or where `a + (b - a)` is left of
     a gate that mixed; None where it stays."""
     left, right = values

@@ -14,6 +14,7 @@ from dataclasses import replace
 from cellsearch.dsl.graph import Cell, build
 from cellsearch.dsl.limits import MAX_NAME
 from cellsearch.dsl.nodes import (
+    SUMS,
     Affine,
     Apply,
     Connection,
@@ -22,14 +23,14 @@ from cellsearch.dsl.nodes import (
     Node,
     State,
     ancestors,
+    flatten,
     sources,
     with_sources,
 )
-from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.parts import name_of
-from cellsearch.dsl.rewriting.reach import hears, without_dead
-from cellsearch.dsl.rewriting.substitute import Rewriting, rewritten
-from cellsearch.dsl.roles import LETTERS, Gate, gates
+from cellsearch.dsl.rewriting.reach import depends_on_input, without_dead
+from cellsearch.dsl.rewriting.substitute import Substitution, substitute
+from cellsearch.dsl.roles import LETTERS, Gate, activates, gates
 from cellsearch.errors import CellError, printable
 
 #: Gates that look at a memory state where there are peepholes, and those that decide about one.
@@ -58,12 +59,12 @@ def without_gate(cell: Cell, gate: str) -> Cell:
     found = find_gate(cell, gate)
     edited = _name(cell, f"without_{found.name or gate}", f"without its {_called(found)}")
     if found.role not in ("update", "coupled"):
-        opened = rewritten(edited, {found.node: 1.0})
-        if hears(cell) and not hears(opened):
+        opened = substitute(edited, {found.node: 1.0})
+        if depends_on_input(cell) and not depends_on_input(opened):
             raise CellError(f"cell {cell.name}: without its {_called(found)} the input would have no effect")
         return without_dead(opened)
     k = [s.name for s in cell.states].index(found.state)
-    both = [rewritten(edited, {found.node: value}) for value in (0.0, 1.0)]
+    both = [substitute(edited, {found.node: value}) for value in (0.0, 1.0)]
     taking = [one for one in both if 1 + k not in _leaves(one, one.new[k])]
     if len(taking) != 1:
         raise CellError(
@@ -82,12 +83,12 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
     names = f"{one.name or gate}_{other.name or by}"
     edited = _name(cell, f"coupled_{names}", f"with its {_called(one)} coupled: it is 1 - {other.name or by}")
 
-    def coupled(draft: Rewriting) -> int:
+    def coupled(draft: Substitution) -> int:
         return draft.put(
             Apply("sub", (draft.put(Constant(1.0)), draft.use(other.node))), cell.labels[one.node]
         )
 
-    return without_dead(rewritten(edited, {one.node: coupled}))
+    return without_dead(substitute(edited, {one.node: coupled}))
 
 
 def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
@@ -123,7 +124,7 @@ def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
     )
     names = "all" if which is None else "_".join(sorted(which)) or "none"
     edited = _name(cell, f"peepholes_{names}", f"with peepholes {told}")
-    return without_dead(rewritten(edited, changed))
+    return without_dead(substitute(edited, changed))
 
 
 def without_activation(cell: Cell, which: str) -> Cell:
@@ -137,7 +138,7 @@ def without_activation(cell: Cell, which: str) -> Cell:
     elif which == "output":
         news = {new for new in cell.new if new != cell.output and not isinstance(cell.nodes[new], Input)}
         leaves = _leaves(cell, cell.output) - taken
-        found = {i for i in leaves if _is_activation(cell, i) and news & ancestors(cell.nodes, i)}
+        found = {i for i in leaves if activates(cell.nodes[i]) and news & ancestors(cell.nodes, i)}
     else:
         raise CellError(f"there is an input and an output activation, and none called {which!r}")
     if not found:
@@ -147,12 +148,14 @@ def without_activation(cell: Cell, which: str) -> Cell:
         raise CellError(f"cell {cell.name} has more than one {which} activation: {names}")
     (node,) = found
 
-    def bare(draft: Rewriting) -> int:
+    def bare(draft: Substitution) -> int:
         return draft.use(sources(cell.nodes[node])[0])
 
-    told = f"without its {which} activation {OPS[_op(cell, node)].name}"
+    activation = cell.nodes[node]
+    assert isinstance(activation, Apply)
+    told = f"without its {which} activation {activation.op}"
     edited = _name(cell, f"without_{which}_activation", told)
-    return without_dead(rewritten(edited, {node: bare}))
+    return without_dead(substitute(edited, {node: bare}))
 
 
 def with_gate_recurrence(cell: Cell) -> Cell:
@@ -248,16 +251,6 @@ def _name(cell: Cell, suffix: str, told: str) -> Cell:
     return replace(cell, name=name if len(name) <= MAX_NAME else cell.name, description=about)
 
 
-def _op(cell: Cell, i: int) -> str:
-    node = cell.nodes[i]
-    return node.op if isinstance(node, Apply) else ""
-
-
-def _is_activation(cell: Cell, i: int) -> bool:
-    op = OPS.get(_op(cell, i))
-    return op is not None and op.arity == 1 and not op.symbol and op.kind is not Kind.UNITS
-
-
 def _is_below(cell: Cell, i: int) -> bool:
     node = cell.nodes[i]
     return isinstance(node, Input) and node.kind == "below"
@@ -265,29 +258,15 @@ def _is_below(cell: Cell, i: int) -> bool:
 
 def _leaves(cell: Cell, root: int) -> frozenset[int]:
     """What the sums and products that a node is made of begin with."""
-    found, stack = set(), [root]
-    while stack:
-        i = stack.pop()
-        if _op(cell, i) in ("add", "sub", "mul"):
-            stack += sources(cell.nodes[i])
-        else:
-            found.add(i)
-    return frozenset(found)
+    return frozenset(flatten(cell.nodes, root, (*SUMS, "mul")).leaves)
 
 
 def _brackets(cell: Cell, activation: int) -> list[int]:
     """The brackets in the sum under an activation, as they stand there."""
-    if not _is_activation(cell, activation):
+    if not activates(cell.nodes[activation]):
         return []
-    found, stack = [], list(sources(cell.nodes[activation]))
-    while stack:
-        i = stack.pop()
-        node = cell.nodes[i]
-        if isinstance(node, Affine):
-            found.append(i)
-        elif _op(cell, i) in ("add", "sub"):
-            stack.extend(reversed(sources(node)))
-    return found
+    leaves = flatten(cell.nodes, sources(cell.nodes[activation])[0], SUMS).leaves
+    return [i for i in leaves if isinstance(cell.nodes[i], Affine)]
 
 
 def _own_bracket(cell: Cell, gate: Gate) -> tuple[int, Affine]:

@@ -1,6 +1,6 @@
 """Mutation: a cell and randomness -> a child and the edits that made it.
 
-draft      an exploded cell under change
+draft      an expanded cell under change
 edits      what an edit and a row of the table are
 brackets   the brackets of a draft
 paper      the six rows of Jozefowicz, Zaremba and Sutskever (2015)

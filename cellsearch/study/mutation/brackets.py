@@ -1,4 +1,4 @@
-"""The brackets of a draft. In an exploded cell a bracket of the text is a sum of affine nodes with one
+"""The brackets of a draft. In an expanded cell a bracket of the text is a sum of affine nodes with one
 connection each (`dsl.rewrite`); it is known by its first affine node.
 """
 

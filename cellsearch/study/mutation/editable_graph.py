@@ -1,6 +1,6 @@
-"""A cell under change: an exploded graph whose nodes are replaced, added and redirected, and words for them.
+"""A cell under change: an expanded graph whose nodes are replaced, added and redirected, and words for them.
 
-In: an `Exploded`. Out: another one (`Draft.frozen`) in which what nothing reads is gone.
+In: an `ExpandedGraph`. Out: another one (`Draft.frozen`) in which what nothing reads is gone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ from cellsearch.dsl.nodes import (
 )
 from cellsearch.dsl.ops import CALL, OPS
 from cellsearch.dsl.printer import matrix
-from cellsearch.dsl.rewriting.expand import Exploded
+from cellsearch.dsl.rewriting.expand import ExpandedGraph
 
 
 class Draft:
-    """An exploded cell under change. Nodes keep their index; new ones are added, and what nothing reads is
+    """An expanded cell under change. Nodes keep their index; new ones are added, and what nothing reads is
     dropped by `frozen`. `rank` is the place in the order of equations: that of the node at which a new one
     was made."""
 
-    def __init__(self, graph: Exploded) -> None:
+    def __init__(self, graph: ExpandedGraph) -> None:
         self.graph = graph
         self.nodes = list(graph.nodes)
         self.labels = list(graph.labels)
@@ -120,7 +120,7 @@ class Draft:
         ):
             self.labels[to] = label
 
-    def frozen(self, name: str) -> Exploded:
+    def frozen(self, name: str) -> ExpandedGraph:
         """The graph with its living nodes in an order in which each reads earlier ones, as near to the old
         one as can be."""
         order = [0, *self.at]

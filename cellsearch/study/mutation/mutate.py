@@ -2,7 +2,7 @@
 
 In: a cell, randomness, what to mutate (`MutationSpec`) and how large a child may be (`Limits`). Out: the
 child and the edits that made it from its parent. The edits themselves are the table in
-`mutation.table`; they work on the exploded graph. Dead states are removed from the child, and it is folded,
+`mutation.table`; they work on the expanded graph. Dead states are removed from the child, and it is factored,
 before it is judged.
 
 The paper (Jozefowicz et al. 2015, section 3.2) gives the size of a step twice: every node with probability p,
@@ -18,8 +18,8 @@ from numpy.random import Generator
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.rewriting.expand import Exploded, explode, fold
-from cellsearch.dsl.rewriting.reach import hears, remembers, without_dead
+from cellsearch.dsl.rewriting.expand import ExpandedGraph, expand, factor
+from cellsearch.dsl.rewriting.reach import depends_on_input, has_memory, without_dead
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft
@@ -44,8 +44,8 @@ class Condition:
 TOO_LARGE = "too large"
 CONDITIONS = (
     Condition(TOO_LARGE, "it is within the limits of the search space", lambda c, most, _: not over(c, most)),
-    Condition("deaf", "what it gives out depends on x", lambda c, *_: hears(c)),
-    Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: remembers(c)),
+    Condition("deaf", "what it gives out depends on x", lambda c, *_: depends_on_input(c)),
+    Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: has_memory(c)),
     Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
 #: The word for a graph that is no cell: past a limit of the language, or two weights would have one name.
@@ -93,8 +93,8 @@ def breed(
     accepted.
     """
     alive = without_dead(cell)
-    graph = explode(alive)
-    parents = {fingerprint(cell), fingerprint(alive), fingerprint(fold(graph))}
+    graph = expand(alive)
+    parents = {fingerprint(cell), fingerprint(alive), fingerprint(factor(graph))}
     refused: Counter[str] = Counter()
     hit: Counter[str] = Counter()
     for _ in range(attempts):
@@ -103,7 +103,7 @@ def breed(
         edits = (
             by_strength(draft, rng, spec, strength) if strength is not None else by_number(draft, rng, spec)
         )
-        child = _folded(draft.frozen(name))
+        child = _factored(draft.frozen(name))
         reason = judge(child, limits, parents) if child else MALFORMED
         if child and not reason:
             return Child(child, tuple(edits), strength, tuple(sorted(refused.items())))
@@ -123,9 +123,9 @@ def judge(child: Cell, limits: Limits, parents: Set[str]) -> str:
     return next((c.otherwise for c in CONDITIONS if not c.holds(child, limits, parents)), "")
 
 
-def _folded(graph: Exploded) -> Cell | None:
+def _factored(graph: ExpandedGraph) -> Cell | None:
     try:
-        cell = fold(without_dead(graph))  # before: a node that a dead state alone shared needs no name
+        cell = factor(without_dead(graph))  # before: a node that a dead state alone shared needs no name
         weights(cell)
     except CellError:
         return None

@@ -1,6 +1,6 @@
 """What an edit of a cell is, and what a row of the table of mutations is.
 
-A row works on a `Draft`, an exploded cell under change, at one of its nodes. Where it applies is asked before
+A row works on a `Draft`, an expanded cell under change, at one of its nodes. Where it applies is asked before
 anything is drawn, so that no edit has to be tried twice. No edit makes a cycle: a node comes to read only
 nodes that do not depend on it.
 """

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Standing
@@ -137,7 +137,7 @@ class TableView:
     def counts_as(self, cell: Cell) -> str:
         """The recorded cell that `cell` is or is equivalent to."""
         mark = fingerprint(cell)
-        return cellrecords.counts_as(self.store, mark, lambda: functional(cell)) or mark
+        return cellrecords.counts_as(self.store, mark, lambda: functional_fingerprint(cell)) or mark
 
     def _bests(self, marks: Sequence[str]) -> dict[str, dict[str, Best]]:
         return ranking.bests(queries.recorded_stages(self.store, finished=True, among=marks))

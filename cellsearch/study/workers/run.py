@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.files import own_folder, refuse_links, write_text
@@ -166,7 +166,7 @@ def seeds_of(space: Space) -> list[Seed]:
     """The seeds by label. Two that are the same cell, or the same function, are one too many: a RunError."""
     found: dict[str, Seed] = {}
     for label, cell in check_seeds(space).items():
-        seed = Seed(label, fingerprint(cell), functional(cell), show(cell))
+        seed = Seed(label, fingerprint(cell), functional_fingerprint(cell), show(cell))
         if seed.function in found:
             other = found[seed.function]
             what = "cell" if other.fingerprint == seed.fingerprint else "function (equivalent cells)"

@@ -16,7 +16,7 @@ from optuna.trial import Trial
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError, RunError
 from cellsearch.study.scoring import ranking
@@ -120,7 +120,13 @@ class TrialRunner:
         decision = self.sampler.decide(self.driver.study, item.trial, view)
         cell, mark = decision.cell, fingerprint(decision.cell)
         proposed = Proposed(
-            decision.kind, mark, functional(cell), cell.name, show(cell), decision.parent, decision.edits
+            decision.kind,
+            mark,
+            functional_fingerprint(cell),
+            cell.name,
+            show(cell),
+            decision.parent,
+            decision.edits,
         )
 
         def write(about: str, text: str) -> None:

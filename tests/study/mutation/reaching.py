@@ -11,9 +11,9 @@ from itertools import permutations
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.nodes import Affine, Apply, Node, sources, with_sources
+from cellsearch.dsl.nodes import SUMS, Affine, Apply, Node, sources, with_sources
 from cellsearch.dsl.ops import OPS
-from cellsearch.dsl.rewriting.expand import SIGN, Exploded, explode, fold
+from cellsearch.dsl.rewriting.expand import ExpandedGraph, expand, factor
 from cellsearch.study.mutation.editable_graph import Draft
 from cellsearch.study.mutation.operators import Edit, Vocabulary, apply
 from cellsearch.study.mutation.table import MUTATIONS
@@ -48,7 +48,9 @@ class Script:
         return None
 
 
-def edited(graph: Exploded, words: Vocabulary, rows: Sequence[str]) -> Iterator[tuple[Exploded, Edit]]:
+def edited(
+    graph: ExpandedGraph, words: Vocabulary, rows: Sequence[str]
+) -> Iterator[tuple[ExpandedGraph, Edit]]:
     """The graph after each single edit by these rows."""
     first = Draft(graph)
     seen: set[Edit] = set()
@@ -66,7 +68,7 @@ def edited(graph: Exploded, words: Vocabulary, rows: Sequence[str]) -> Iterator[
                 path = script.following()
 
 
-def distance(graph: Exploded, target: Exploded) -> int:
+def distance(graph: ExpandedGraph, target: ExpandedGraph) -> int:
     """About how many edits the expressions of the new values are away, compared from the top; the terms of a sum
     and the arguments of a product in the best order. What is not there but elsewhere in the graph costs two."""
     names = [s.name for s in graph.states], [s.name for s in target.states]
@@ -121,16 +123,16 @@ def distance(graph: Exploded, target: Exploded) -> int:
 
 
 def is_sum(node: Node) -> bool:
-    return isinstance(node, Affine) or (isinstance(node, Apply) and node.op in SIGN)
+    return isinstance(node, Affine) or (isinstance(node, Apply) and node.op in SUMS)
 
 
-def terms(graph: Exploded, i: int, sign: int = 1) -> list[tuple[int, int]]:
+def terms(graph: ExpandedGraph, i: int, sign: int = 1) -> list[tuple[int, int]]:
     """The terms of a sum, with signs."""
     node = graph.nodes[i]
-    if not isinstance(node, Apply) or node.op not in SIGN:
+    if not isinstance(node, Apply) or node.op not in SUMS:
         return [(sign, i)]
     left, right = node.args
-    return terms(graph, left, sign) + terms(graph, right, sign * SIGN[node.op])
+    return terms(graph, left, sign) + terms(graph, right, -sign if node.op == "sub" else sign)
 
 
 def kind(node: Node) -> object:
@@ -148,8 +150,8 @@ def chain(
     start: Cell, target: Cell, words: Vocabulary, rows: Sequence[str], steps: int = 8, beam: int = 3
 ) -> list[Edit]:
     """Edits by these rows that make `start` the target; nothing where the search did not find them."""
-    goal = explode(target)
-    level: list[tuple[int, Exploded, list[Edit]]] = [(0, explode(start), [])]
+    goal = expand(target)
+    level: list[tuple[int, ExpandedGraph, list[Edit]]] = [(0, expand(start), [])]
     for _ in range(steps):
         found = [
             (distance(new, goal), new, [*edits, edit])
@@ -159,6 +161,6 @@ def chain(
         found.sort(key=lambda one: one[0])
         level = found[:beam]
         for far, graph, edits in level:
-            if far == 0 and fingerprint(fold(graph)) == fingerprint(target):
+            if far == 0 and fingerprint(factor(graph)) == fingerprint(target):
                 return edits
     return []

@@ -5,7 +5,7 @@ import pytest
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.nodes import Uniform
-from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.rewriting.expand import expand, factor
 from cellsearch.dsl.structures import TABLE
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
@@ -23,7 +23,7 @@ LSTM = "i = sigmoid[x, h]\nf = sigmoid[x, h]\nc' = f * c + i * tanh[x, h]\nh' = 
 
 
 def draft_of(equations: str, states: str = "h", clock: str = "") -> Draft:
-    return Draft(explode(parse(f"cell a(x; {states})\n{clock}\n{equations}\n")))
+    return Draft(expand(parse(f"cell a(x; {states})\n{clock}\n{equations}\n")))
 
 
 def sites(draft: Draft, row: str, spec: MutationSpec = SPEC) -> dict[str, int]:
@@ -39,7 +39,7 @@ def outcomes(
     for seed in range(60):
         draft = draft_of(equations, states, clock)
         edit = apply(ROWS[row], draft, sites(draft, row, spec)[node], spec, np.random.default_rng(seed))
-        found[show(fold(draft.frozen("a"))).split("\n", 1)[1].strip()] = edit.detail
+        found[show(factor(draft.frozen("a"))).split("\n", 1)[1].strip()] = edit.detail
     return found
 
 
@@ -170,10 +170,10 @@ def test_any_chain_of_edits_makes_a_cell(how: object) -> None:
     used: set[str] = set()
     for k, name in enumerate(3 * zoo.names()):
         rng = np.random.default_rng(k)
-        draft = Draft(explode(zoo.load(name)))
+        draft = Draft(expand(zoo.load(name)))
         edits = how(draft, rng, spec) if how is by_number else how(draft, rng, spec, 0.5)  # type: ignore[operator]
         used |= {edit.mutation for edit in edits}
-        cell = fold(draft.frozen("a"))
+        cell = factor(draft.frozen("a"))
         assert parse(show(cell)) == cell
         assert all(brief(draft, i) for i in draft.anchors())
     assert used == set(ROWS)

@@ -14,8 +14,8 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import matrices
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Before
-from cellsearch.dsl.rewriting.expand import explode, fold
-from cellsearch.dsl.rewriting.reach import dead_states, hears, remembers
+from cellsearch.dsl.rewriting.expand import expand, factor
+from cellsearch.dsl.rewriting.reach import dead_states, depends_on_input, has_memory
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import weights
 from cellsearch.errors import CellError
@@ -69,7 +69,7 @@ def test_every_child_is_a_cell_that_a_search_can_use(children):
         assert set(cell.states) <= set(parent.states) and cell.input == parent.input
         assert cell.clock in (parent.clock, ()) and not dead_states(cell)
         assert len(cell.nodes) <= LIMITS.nodes and matrices(cell) <= LIMITS.matrices
-        assert hears(cell) and remembers(cell)
+        assert depends_on_input(cell) and has_memory(cell)
         assert fingerprint(cell) != fingerprint(parent)
         assert weights(cell) is not None
         assert cell.description == "" and cell.name.startswith("m") and child.edits
@@ -108,8 +108,8 @@ def test_a_child_that_differs_from_its_parent_by_a_dead_state_alone_is_unchanged
         breed(LOST, rng(0), MutationSpec(weights=only()), LIMITS, "m", 5)
 
 
-def test_children_are_folded(children):
-    assert all(fold(explode(child.cell)) == child.cell for _, child in children)
+def test_children_are_factored(children):
+    assert all(factor(expand(child.cell)) == child.cell for _, child in children)
 
 
 def test_new_names_are_letters_of_roles_or_numbered(children):
@@ -177,7 +177,7 @@ def test_cells_with_all_that_the_language_has_mutate(size):
     kept, cell = Counter(), parse(WITH_ALL)
     for n in range(150):
         child, edits = mutate(cell, rng(n), spec, LIMITS)
-        assert parse(show(child)) == child and fold(explode(child)) == child
+        assert parse(show(child)) == child and factor(expand(child)) == child
         assert all(str(edit) for edit in edits)
         text = show(child)
         kept.update(
@@ -187,7 +187,7 @@ def test_cells_with_all_that_the_language_has_mutate(size):
 
 
 def test_an_earlier_value_is_no_activation_but_can_go():
-    draft = Draft(explode(parse("cell a(x; h)\nh' = tanh[x] * before(h, 2)\n")))
+    draft = Draft(expand(parse("cell a(x; h)\nh' = tanh[x] * before(h, 2)\n")))
     (i,) = (i for i, node in enumerate(draft.nodes) if isinstance(node, Before))
     applies = [m.name for m in PAPER if m.applies(draft, i, MutationSpec())]
     assert applies == ["insert_activation", "remove_node", "use_ancestor", "combine_ancestors"]
@@ -210,13 +210,13 @@ def test_each_mutation_occurs_about_as_often_as_its_weight_says(size):
     )
     counts = Counter()
     for n in range(1500):
-        draft = Draft(explode(cell))
+        draft = Draft(expand(cell))
         edits = by_number(draft, rng(n), spec) if size == "edits" else by_strength(draft, rng(n), spec, 0.05)
         counts.update(edit.mutation for edit in edits[:1])
     if size == "edits":
         expected = dict(zip((m.name for m in PAPER), np.array([1, 2, 3, 1, 1, 4]) / 12, strict=True))
     else:
-        draft = Draft(explode(cell))
+        draft = Draft(expand(cell))
         expected = dict.fromkeys((m.name for m in PAPER), 0.0)
         for i in draft.anchors():
             apply = {m.name: spec.weights[m.name] for m in PAPER if m.applies(draft, i, spec)}
@@ -230,7 +230,7 @@ def test_the_number_of_edits_is_uniform():
     counts = Counter()
     for n in range(900):
         counts[
-            len(by_number(Draft(explode(zoo.load("gru"))), rng(n), MutationSpec(size="edits", edits=(1, 3))))
+            len(by_number(Draft(expand(zoo.load("gru"))), rng(n), MutationSpec(size="edits", edits=(1, 3))))
         ] += 1
     assert set(counts) == {1, 2, 3} and min(counts.values()) > 250
 
@@ -238,9 +238,9 @@ def test_the_number_of_edits_is_uniform():
 def test_strength_is_the_probability_of_each_node():
     """Insertions cut nothing off, so each node counts by itself."""
     spec = MutationSpec(weights=only("insert_activation"))
-    nodes = len(Draft(explode(zoo.load("lstm"))).anchors())
+    nodes = len(Draft(expand(zoo.load("lstm"))).anchors())
     for p, low, high in ((0.0, 0, 0), (1.0, nodes, nodes), (0.3, 0.25 * nodes, 0.35 * nodes)):
-        found = [len(by_strength(Draft(explode(zoo.load("lstm"))), rng(n), spec, p)) for n in range(200)]
+        found = [len(by_strength(Draft(expand(zoo.load("lstm"))), rng(n), spec, p)) for n in range(200)]
         assert low <= np.mean(found) <= high
     assert nodes == 4 * (2 + 1 + 1) + 3 + 2
 
@@ -366,7 +366,7 @@ def test_an_error_names_the_limits_that_were_hit_and_no_others():
 def test_a_parent_that_is_not_folded_is_not_its_own_child():
     parent = parse("cell a(x; h)\nh' = tanh([x] + [h])\n")
     spec = MutationSpec(size="edits", edits=(1, 1), weights=only("swap_operation"))
-    # + becomes *, which is another cell, or -, which folds to the parent's own bracket
+    # + becomes *, which is another cell, or -, which factors to the parent's own bracket
     for n in range(20):
         assert show(mutate(parent, rng(n), spec, LIMITS)[0]).endswith("h' = tanh([x] * [h])\n")
 
@@ -422,6 +422,6 @@ def test_any_seed_any_size_any_generation(seed, size, generations):
     cell = zoo.load(zoo.names()[int(source.integers(len(zoo.names())))])
     for _ in range(generations):
         cell, edits = mutate(cell, source, MutationSpec(size=size), LIMITS)
-        assert parse(show(cell)) == cell and fold(explode(cell)) == cell
+        assert parse(show(cell)) == cell and factor(expand(cell)) == cell
         assert [Edit(**edit.json()) for edit in edits] == list(edits)
         assert all(edit.node and edit.detail and "\n" not in str(edit) for edit in edits)

@@ -5,7 +5,7 @@ import pytest
 
 from cellsearch.dsl.nodes import ancestors
 from cellsearch.dsl.ops import OPS, Kind
-from cellsearch.dsl.rewriting.expand import explode, fold
+from cellsearch.dsl.rewriting.expand import expand, factor
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellError
 from cellsearch.study.mutation.editable_graph import Draft, brief, place
@@ -18,7 +18,7 @@ ROWS = {m.name: m for m in PAPER}
 
 
 def draft_of(equations, states="h"):
-    return Draft(explode(parse(f"cell a(x; {states})\n{equations}\n")))
+    return Draft(expand(parse(f"cell a(x; {states})\n{equations}\n")))
 
 
 def find(draft, text):
@@ -34,7 +34,7 @@ def outcomes(mutation, equations, node, states="h", spec=SPEC, tries=300):
     for seed in range(tries):
         draft = draft_of(equations, states)
         apply(ROWS[mutation], draft, find(draft, node), spec, np.random.default_rng(seed))
-        text = show(fold(draft.frozen("a"))).split("\n", 1)[1].strip()
+        text = show(factor(draft.frozen("a"))).split("\n", 1)[1].strip()
         found[text] = found.get(text, 0) + 1
     return found
 
@@ -165,7 +165,7 @@ def test_combine_ancestors_keeps_weights_that_are_used_elsewhere():
 
 @pytest.mark.parametrize("mutation", ROWS)
 def test_no_cycle_and_no_reader_before_its_source(mutation):
-    """Every pair of node and mutation, many times over: `fold` refuses what does not read earlier nodes."""
+    """Every pair of node and mutation, many times over: `factor` refuses what does not read earlier nodes."""
     equations = "i = sigmoid[x, h, .c]\nc' = sigmoid[x] * c + i * tanh[x, h]\nh' = sigmoid[.c'] * tanh(c')"
     count = len(draft_of(equations, "h, c").nodes)
     for i in range(count):
@@ -176,7 +176,7 @@ def test_no_cycle_and_no_reader_before_its_source(mutation):
             apply(ROWS[mutation], draft, i, SPEC, np.random.default_rng(seed))
             for j in draft.users():
                 assert j not in ancestors(draft.nodes, j)
-            fold(draft.frozen("a"))
+            factor(draft.frozen("a"))
 
 
 def test_edits_say_what_they_did():

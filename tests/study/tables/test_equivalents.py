@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.report.searches import leaderboard
@@ -68,8 +68,8 @@ def equivalents(store: Store) -> list[Any]:
 def test_the_family_is_one_function_and_several_graphs() -> None:
     cells = [written(1, way) for way in range(3)]
     assert len({fingerprint(cell) for cell in cells}) == 3
-    assert len({functional(cell) for cell in cells}) == 1
-    assert functional(written(2, 0)) != functional(cells[0])
+    assert len({functional_fingerprint(cell) for cell in cells}) == 1
+    assert functional_fingerprint(written(2, 0)) != functional_fingerprint(cells[0])
 
 
 def test_one_of_a_group_is_trained_and_none_of_its_settings_twice(tmp_path: Path) -> None:
@@ -77,7 +77,15 @@ def test_one_of_a_group_is_trained_and_none_of_its_settings_twice(tmp_path: Path
     store = searched(tmp_path, lab, SPACE, ways(3), trials=9)
     trained = {mark for mark, _, _ in lab.runs} - set(SEEDS.values())
     assert len(trained) == 3
-    assert len({functional(parse(r.text)) for r in cellrecords.recorded_cells(store, sorted(trained))}) == 3
+    assert (
+        len(
+            {
+                functional_fingerprint(parse(r.text))
+                for r in cellrecords.recorded_cells(store, sorted(trained))
+            }
+        )
+        == 3
+    )
     assert len(set(lab.runs)) == len(lab.runs)
     filtered = [mark for mark, task, _ in lab.runs if task == "filter" and mark not in SEEDS.values()]
     assert len(filtered) == 3  # an equivalent of a cell that passed skips the filter, as that cell does
@@ -115,7 +123,7 @@ def test_equivalent_cells_are_recorded_and_shown(tmp_path: Path) -> None:
         cell = parse(row.text)
         assert fingerprint(cell) == row.fingerprint
         assert cell.name == row.name == f"m{row.trial}"
-        assert functional(cell) == functional(parse(table[row.cell].text))
+        assert functional_fingerprint(cell) == functional_fingerprint(parse(table[row.cell].text))
         assert row.fingerprint in table[row.cell].equivalents
         assert json.loads(row.edits)[0]["way"] in range(3)
         assert row.fingerprint not in table
@@ -146,7 +154,9 @@ def test_of_two_equivalent_cells_that_are_decided_at_the_same_time_the_second_co
     for worker, way in (("me", 0), ("you", 1)):
         cell = written(1, way)
         text = "cell m(x; h)\nh' = x\n"
-        proposed = Proposed("propose", fingerprint(cell), functional(cell), f"m{way}", text, SEEDS["gru"])
+        proposed = Proposed(
+            "propose", fingerprint(cell), functional_fingerprint(cell), f"m{way}", text, SEEDS["gru"]
+        )
         decided.append(trials.decide(of(worker), take_one(of(worker)), proposed))
     assert decided[0].fingerprint == decided[1].fingerprint == fingerprint(written(1, 0))
     assert [row.fingerprint for row in equivalents(store)] == [fingerprint(written(1, 1))]
@@ -180,4 +190,6 @@ def test_optuna_sees_what_was_proposed_and_what_was_trained(tmp_path: Path) -> N
         assert there[row.trial]["cell"] == trained[row.fingerprint]
         if (text := proposed[row.trial]) is not None:
             assert fingerprint(parse(text)) != row.fingerprint
-            assert functional(parse(text)) == functional(parse(trained[row.fingerprint]))
+            assert functional_fingerprint(parse(text)) == functional_fingerprint(
+                parse(trained[row.fingerprint])
+            )
