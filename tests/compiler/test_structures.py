@@ -221,7 +221,9 @@ def test_text_size_and_identity(row: Structure) -> None:
     cell, plain = cell_of(row), cell_of(FULL)
     assert f"@{row.name}" in show(cell) and parse(show(cell)) == cell
     assert factor(expand(cell)) == cell
-    assert fingerprint(cell) != fingerprint(plain) and functional_fingerprint(cell) != functional_fingerprint(plain)
+    assert fingerprint(cell) != fingerprint(plain) and functional_fingerprint(cell) != functional_fingerprint(
+        plain
+    )
     for width in (4, 6):
         free = {
             w.name: int(pattern(w.piece, w.sizes(width, 6, cell.clock)).sum()) for w in weights(cell) if w.row
