@@ -2,16 +2,18 @@
 
 import pytest
 from zoo.plain import TOLERANCE, Row, differences
+from zoo.table_diagonal import ROWS as DIAGONAL_ROWS
 from zoo.table_genotypes import ROWS as GENOTYPES
 from zoo.table_genotypes import Row as Genotype
 from zoo.table_genotypes import interpreter
 from zoo.table_literature import ROWS as OTHER_ROWS
 from zoo.table_lstm_variants import ROWS as LSTM_ROWS
+from zoo.table_normalised import ROWS as NORMALISED_ROWS
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.weights import count
 
-EVERY = (*LSTM_ROWS, *OTHER_ROWS)
+EVERY = (*LSTM_ROWS, *OTHER_ROWS, *NORMALISED_ROWS, *DIAGONAL_ROWS)
 
 
 @pytest.mark.parametrize("row", EVERY, ids=lambda row: row.cell)
