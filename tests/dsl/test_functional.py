@@ -187,6 +187,14 @@ def test_no_way_of_writing_counts(name: str) -> None:
         assert functional_fingerprint(other) == functional_fingerprint(cell), show(other)
 
 
+def test_weights_that_no_number_tells_apart_have_no_order() -> None:
+    """The effects of weights are seen at one input, where the root may be none."""
+    text = "cell t(x; h)\nr = sqrt(x)\nh' = [(x * [{}, r@rank(2)])@skew]\n"
+    one, other = (parse(text.format(terms)) for terms in ("h, before(h, 2)", "before(h, 2), h"))
+    assert fingerprint(one) == fingerprint(other)
+    assert functional_fingerprint(one) == functional_fingerprint(other)
+
+
 def test_all_rewritings_of_mutants_are_found_and_all_that_is_found_is_equal() -> None:
     """The names of 300 pairs, each a cell and the same one written in another way."""
     rng = np.random.default_rng(2)

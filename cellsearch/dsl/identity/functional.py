@@ -77,7 +77,10 @@ def function_of(cell: Cell) -> Function:
         return structural
     inexact = any(isinstance(node, Constant) and not _exact(node.value) for node in cell.nodes)
     with np.errstate(all="ignore"):
-        order = _ordered(cell, kinds)
+        ordered = _ordered(cell, kinds)
+        if ordered is None:
+            return structural
+        order = ordered
         values = {slot: values_of(kinds[slot], place, "own", DRAWS) for place, slot in enumerate(order)}
         found = run(cell, values, DRAWS)
         if np.isfinite(found).mean((1, 2)).min() < FINITE:
@@ -115,9 +118,10 @@ def _shape(node: Affine) -> str:
     return "scalar" if node.scalar else "bias"
 
 
-def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...]:
-    """The weights in an order that follows from what they do. `place` counts for each weight those before its
-    class, so that the weights of a class have one place until they part."""
+def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...] | None:
+    """The weights in an order that follows from what they do; None where no number tells them apart.
+    `place` counts for each weight those before its class, so that the weights of a class have one place
+    until they part."""
     slots = sorted(kinds)
     names = sorted(kinds.values())
     place = {slot: names.index(kinds[slot]) for slot in slots}
@@ -145,8 +149,11 @@ def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...]:
         if place != before:
             continue
         acting = next((m for m in tied if any(abs(effects[slot]) > _TIE for slot in m)), None)
-        if acting is None:
-            break  # what has no effect may stand in any order
+        if acting is None:  # what has no effect may stand in any order; among NaN nothing has one
+            values = {slot: values_of(kinds[slot], place[slot], "own", 1) for slot in place}
+            if not np.isfinite(run(cell, values, 1)).all():
+                return None
+            break
         for slot in acting[1:]:
             place[slot] += 1
     return tuple(sorted(slots, key=lambda slot: (place[slot], slot)))
