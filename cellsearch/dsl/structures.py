@@ -145,6 +145,11 @@ TABLE = (
               "a unit hears only units of its own or a longer clock period", square=True,
               latex=r"\left(M \odot {0}\right)",
               where=r"M_{{jk}} &= \left[P_k \geq P_j\right], \quad P \in \left\{{{periods}\right\}}"),
+    Structure("circulant", (Piece("w", ("units",), eye="eye(units, units)[0]"),),
+              "w[..., (i - j) % units]", ("g[..., (k + j) % units, j].sum(-1)",),
+              "each column is the one before it, turned down by one", square=True,
+              latex=r"\operatorname{{circ}}\left({0}\right)", note="is circulant",
+              where=r"\operatorname{{circ}}\left(u\right)_{{jk}} &= u_{{\left(k - j\right) \bmod H}}"),
 )
 # fmt: on
 
