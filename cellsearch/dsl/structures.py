@@ -150,6 +150,12 @@ TABLE = (
               "each column is the one before it, turned down by one", square=True,
               latex=r"\operatorname{{circ}}\left({0}\right)", note="is circulant",
               where=r"\operatorname{{circ}}\left(u\right)_{{jk}} &= u_{{\left(k - j\right) \bmod H}}"),
+    Structure("toeplitz", (Piece("w", ("rows + units - 1",), eye="eye(rows + units - 1, rows + units - 1)[units - 1]"),),
+              "w[..., i - j + units - 1]",
+              ("where((k + j >= units - 1) & (k + j < rows + units - 1), g[..., (k + j - units + 1).clip(0, rows - 1), j], 0).sum(-1)",),
+              "the same number along each diagonal",
+              latex=r"\operatorname{{toep}}\left({0}\right)", note="is a Toeplitz matrix",
+              where=r"\operatorname{{toep}}\left(u\right)_{{jk}} &= u_{{k - j}}"),
 )
 # fmt: on
 

@@ -55,11 +55,13 @@ ENTRIES = {
     "skew": lambda i, j, s, w: w[i, j] if i < j else -w[j, i] if j < i else 0.0,
     "slower": lambda i, j, s, w: w[i, j] if s.periods[i] >= s.periods[j] else 0.0,
     "circulant": lambda i, j, s, w: w[i - j if i >= j else i - j + s.units],
+    "toeplitz": lambda i, j, s, w: w[s.units - 1 - j :][i],
 }
 #: Parameters with 5 or 7 rows, 7 units and the number 3.
 PARAMETERS = {
     ("", 5): 35, ("", 7): 49, ("rank", 5): 15 + 21, ("rank", 7): 42, ("blocks", 5): 2 * 3 + 2 * 2 + 1 * 2,
-    ("blocks", 7): 9 + 4 + 4, ("skew", 7): 21, ("slower", 7): 2 * 7 + 2 * 3 + 2 * 5 + 1, ("circulant", 7): 7,
+    ("blocks", 7): 9 + 4 + 4, ("skew", 7): 21, ("slower", 7): 2 * 7 + 2 * 3 + 2 * 5 + 1, ("circulant", 7): 7, ("toeplitz", 5): 11,
+    ("toeplitz", 7): 13,
 }  # fmt: skip
 
 
