@@ -11,13 +11,14 @@ elsewhere, and what is no file.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from cellsearch.errors import LocatedError, Place, RunError, printable
+from cellsearch.errors import LocatedError, Place, RunError, did_you_mean, printable
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -28,6 +29,7 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
 }
 _BREAK = re.compile(r"\r\n|\n|\r")
+MOST_NAMES = 1_000  # of a folder that are compared with a wrong one
 
 
 class NotRegularError(Exception):
@@ -64,6 +66,18 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(handle)
         raise NotRegularError(mode)
     return os.fdopen(handle, "rb")
+
+
+def near(path: str | Path) -> str:
+    """The start of a remedy: a question with the file beside `path` whose name resembles it, "" where none
+    does."""
+    try:
+        wanted = Path(path)
+        with os.scandir(wanted.parent) as entries:
+            names = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
+    except (OSError, ValueError):
+        return ""
+    return did_you_mean(str(wanted), [str(wanted.parent / name) for name in sorted(names)])
 
 
 def read_text(

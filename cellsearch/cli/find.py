@@ -19,6 +19,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.files import near
 from cellsearch.report.formatting import plural
 from cellsearch.study.mutation.operators import words_of
 
@@ -59,8 +60,9 @@ def find_cell(word: str, storage: str | None = None, copies: "Tell | None" = Non
     if _LETTERS.match(word.lower()):
         return _by_letters(word.lower(), storage)
     names = zoo.names()
+    hint = (near(word) if "." in word else "") or nearest(word, names)
     raise RunError(
-        f"there is no cell '{printable(word, 60)}'\n{nearest(word, names)}"
+        f"there is no cell '{printable(word, 60)}'\n{hint}"
         "a cell is a zoo name, a .cell file, NAME:RANK of a search, or at least 4 letters of a fingerprint\n"
         f"({len(names)} cells are in the zoo: `cellsearch cells` lists them)"
     )

@@ -26,7 +26,7 @@ def read(name: str) -> str:
     try:
         return files.read_text(name, MAX_TEXT, TextError, "a cell", ".cell file", "is this a .cell file?")
     except FileNotFoundError:
-        hint = did_you_mean(name, zoo.names())
+        hint = did_you_mean(name, zoo.names()) or files.near(name)
         known = f"({len(zoo.names())} cells are known by name: `cellsearch cells` lists them)"
         raise TextError(
             f"there is neither a cell nor a file called '{printable(name)}'", remedy=hint + known

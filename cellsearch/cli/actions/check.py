@@ -12,7 +12,9 @@ from pathlib import Path
 
 from rich.text import Text
 
+from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
+from cellsearch.dsl import zoo
 from cellsearch.dsl.describe import describe
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
@@ -20,6 +22,7 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.nodes import read_clock
 from cellsearch.dsl.rewriting.reach import dead_states, depends_on_input, has_memory, without_dead
 from cellsearch.errors import RunError, printable
+from cellsearch.files import near
 from cellsearch.report.cells.cell import SHORT
 from cellsearch.report.formatting import plural
 from cellsearch.report.searches import space as report
@@ -37,7 +40,27 @@ def check(args: argparse.Namespace, terminal: Terminal) -> int:
         args.file in spaces.names() and not os.path.lexists(args.file)
     ):
         return _space(args, terminal)
+    if not os.path.lexists(args.file) and args.file not in zoo.names():
+        raise _nothing(args.file)
+    if (file := Path(args.file) / "study.db").is_file():
+        told = printable(args.file)
+        raise RunError(f"{told} is the folder of a search\nname its database: {printable(str(file))}")
     return _cell(args, terminal, load(args.file))
+
+
+def _nothing(word: str) -> RunError:
+    """The error where a word names neither a cell nor a space nor a file."""
+    from cellsearch.study import studies  # here: cells are checked without them
+
+    if word in studies.listed():
+        file = printable(str(studies.RESULTS / word / "study.db"))
+        return RunError(f"'{printable(word, 60)}' is the name of a search\nname its database: {file}")
+    beside, named = near(word), nearest(word, [*zoo.names(), *spaces.names()])
+    hint = beside or named if Path(word).name != Path(word).stem or os.sep in word else named or beside
+    return RunError(
+        f"there is neither a cell nor a space nor a file called '{printable(word)}'\n{hint}"
+        "(`cellsearch cells` and `cellsearch spaces` list what is known by name)"
+    )
 
 
 def _space(args: argparse.Namespace, terminal: Terminal) -> int:

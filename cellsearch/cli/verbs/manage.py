@@ -161,6 +161,7 @@ def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
     """Migrates the database of a search of an earlier version, or of all searches in a storage."""
+    from cellsearch.study import studies
     from cellsearch.study.migrations.migrate import migrate
     from cellsearch.study.studies import RESULTS
     from cellsearch.study.tables.database import shown
@@ -168,6 +169,8 @@ def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
 
     if args.name is None and args.storage is None:
         raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")
+    if args.storage is None:
+        studies.located(args.name)  # says which ones are there
     url = args.storage or default_url(RESULTS, args.name)
     changed = migrate(url, _teller(terminal))
     terminal.tell(f"{printable(shown(url))}: {'migrated' if changed else 'up to date'}")

@@ -81,7 +81,8 @@ def open_source(path: Path) -> Source:
     try:
         text = files.read_text(path, most, ForeignError, "a recipe", ".json or .py file", "split the file")
     except FileNotFoundError:
-        raise ForeignError(f"there is no file '{shown}'", remedy="check the path") from None
+        remedy = f"{files.near(path)}check the path"
+        raise ForeignError(f"there is no file '{shown}'", remedy=remedy) from None
     if not text.strip("\ufeff \t\r\n"):
         raise ForeignError(f"{shown} is empty", remedy="is this the right file?")
     return Source(str(path), text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from sqlalchemy import delete, update
 
 from cellsearch.errors import CellsearchError, RunError, UsageError, printable
-from cellsearch.files import NotRegularError, create, open_regular, own_folder, reason, sync_folder
+from cellsearch.files import NotRegularError, create, near, open_regular, own_folder, reason, sync_folder
 from cellsearch.study.manage.hold import DATABASE, LOCK, sweep
 from cellsearch.study.manage.members import (
     BLOCK,
@@ -65,7 +65,8 @@ def restore(file: Path, name: str | None, results: Path) -> Restored:
     except NotRegularError as error:
         raise UsageError(f"{printable(str(file))} is {error.kind}; name a file made by `archive`") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {printable(str(file))}: {printable(reason(error))}") from error
+        remedy = f"{near(file)}`cellsearch archive NAME` makes an archive"
+        raise RunError(f"cannot read {printable(str(file))}: {printable(reason(error))}\n{remedy}") from error
     own_folder(results)
     sweep(results)
     temporary = results / f".restoring-{secrets.token_hex(6)}"

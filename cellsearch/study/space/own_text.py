@@ -4,6 +4,7 @@ tasks."""
 from pathlib import Path
 
 from cellsearch.errors import DataError, printable
+from cellsearch.files import near
 from cellsearch.study.space.model import Space
 from cellsearch.study.space.stages import named_after
 from cellsearch.study.space.yaml_emit import flow
@@ -23,7 +24,8 @@ def text_overrides(space: Space, path: str) -> list[str]:
     """
     shown = printable(path, 300)
     if not path or not exists(Path(path)):
-        raise DataError(f"there is no file {shown or 'without a name'}\ncheck the path after --text")
+        remedy = f"{near(path) if path else ''}check the path after --text"
+        raise DataError(f"there is no file {shown or 'without a name'}\n{remedy}")
     if not path.isprintable():
         raise DataError(
             f"{shown}: a space cannot hold this name of a file\nrename it, without odd characters"

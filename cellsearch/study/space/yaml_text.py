@@ -111,7 +111,8 @@ def read_text(path: Path) -> str:
     try:
         return files.read_text(path, MAX_BYTES, SpaceError, "a search space", ".yaml file", doubt)
     except FileNotFoundError:
-        raise SpaceError(f"there is no file {printable(str(path))}", remedy="check the path") from None
+        remedy = f"{files.near(path)}check the path"
+        raise SpaceError(f"there is no file {printable(str(path))}", remedy=remedy) from None
 
 
 def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:
