@@ -14,6 +14,11 @@ MAX_WORD = 100  # characters of a word that are compared with others
 #: selectors of variants, tags.
 INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 
+_SECRETS = re.compile(  # user and password before the @ of a URL; and the option of one, or of libpq
+    r"(:/{1,2})[^\s/:'\"]*:[^\s'\"]*(?=@)|(passw(?:or)?d=)[^\s&'\"]+", re.IGNORECASE
+)
+_SECRETS_IN = re.compile(":/|passw", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -45,6 +50,13 @@ def printable(text: str, limit: int = 160) -> str:
     """`text` with what no terminal or log should get as escapes, and cut at `limit`."""
     shown = escaped(text[: limit + 1])
     return shown[:limit] + "…" if len(shown) > limit else shown
+
+
+def safe(text: str) -> str:
+    """`text` as a terminal or a log gets it: lines of visible characters, without the password of a URL."""
+    if not (text.isascii() and text.isprintable()):
+        text = "\n".join(map(escaped, text.split("\n")))
+    return _SECRETS.sub(r"\1\2…", text) if _SECRETS_IN.search(text) else text
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -22,14 +22,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from cellsearch.errors import escaped
+from cellsearch.errors import safe
 from cellsearch.report.columns import FORMATS, WHOLE, Column
 
 _WORD = re.compile(r"\S+")
-_SECRETS = re.compile(  # user and password before the @ of a URL; and the option of one, or of libpq
-    r"(:/{1,2})[^\s/:'\"]*:[^\s'\"]*(?=@)|(passw(?:or)?d=)[^\s&'\"]+", re.IGNORECASE
-)
-_SECRETS_IN = re.compile(":/|passw", re.IGNORECASE)
 _PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×", "|-+.>#*o<~--.=\"\"''x")  # noqa: RUF001
 
 
@@ -41,13 +37,6 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("cellsearch.plainly", _plainly)
-
-
-def safe(text: str) -> str:
-    """`text` as a terminal may get it: lines of visible characters, without the password of a URL."""
-    if not (text.isascii() and text.isprintable()):
-        text = "\n".join(map(escaped, text.split("\n")))
-    return _SECRETS.sub(r"\1\2…", text) if _SECRETS_IN.search(text) else text
 
 
 class _Console(Console):

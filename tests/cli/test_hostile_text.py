@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,15 @@ from rich.text import Text
 
 from cellsearch.cli import terminal
 from cellsearch.cli.actions.watcher import Watcher
-from cellsearch.cli.terminal import Terminal, open_terminal, safe
-from cellsearch.errors import escaped, printable
+from cellsearch.cli.terminal import Terminal, open_terminal
+from cellsearch.errors import RunError, escaped, printable, safe
 from cellsearch.study.space import source_of
+from cellsearch.study.system import parent, signals
 from cellsearch.study.tables import schema
+from cellsearch.study.workers import agent
+from cellsearch.study.workers import main as worker_main
+from cellsearch.study.workers.agent import AgentConfig
+from cellsearch.study.workers.pool import WorkerConfig
 from tests.cli.test_progress import progress
 
 #: Colours, a title, a link and the clipboard of a terminal; one byte that begins a sequence; text that runs
@@ -79,12 +85,48 @@ def test_each_way_to_a_terminal_has_the_filter(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nothing_else_writes_to_the_terminal() -> None:
     """The two streams are written to in `terminal` alone; what argparse prints is this program's own text."""
-    for path in Path(terminal.__file__).parent.glob("*.py"):
+    for path in Path(terminal.__file__).parent.rglob("*.py"):
         text = path.read_text()
         if path.name not in ("terminal.py", "arguments.py"):
             assert not re.search(
                 r"\bprint\(|file\.write\(|sys\.std(out|err)|Console\(", text.replace(".print(", "")
             ), path.name
+
+
+def test_logs_of_workers_have_the_filter_too() -> None:
+    """They are read on terminals: as they are, and their last lines in messages of a search."""
+    printed = [
+        (path.name, line)
+        for path in (Path(terminal.__file__).parents[1] / "study").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"(?<![\w.])print\(|print_exc\(|stderr\.write\(", line)
+    ]
+    assert len(printed) > 2
+    assert all("print(safe(" in line for _, line in printed), printed
+
+
+def test_what_a_worker_and_an_agent_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hostile(*_: object, **__: object) -> int:
+        raise RunError(f"{HOSTILE} postgresql://user:secret@host/db")
+
+    def worse(*_: object, **__: object) -> int:
+        raise ValueError(f"{HOSTILE} postgresql://user:secret@host/db")
+
+    worker = WorkerConfig("s", "sqlite:///s.db", "cpu", None)
+    config = {"worker": asdict(worker), "agent": asdict(AgentConfig("s", "sqlite:///s.db"))}
+    for end in (hostile, worse):
+        monkeypatch.setattr(worker_main, "_work", end)
+        monkeypatch.setattr(agent, "_join", hostile)
+        monkeypatch.setattr(parent, "at_exit", lambda end: None)
+        for name, run in (("worker", worker_main.serve), ("agent", agent.main)):
+            monkeypatch.setattr(parent, "configuration", lambda name=name: json.dumps(config[name]))
+            with signals.listening():  # a worker leaves Ctrl-C to its supervisor
+                assert run() != 0
+            said = capsys.readouterr().err
+            assert "\\x1b[31m" in said and "secret" not in said and "host/db" in said
+            assert all(c == "\n" or c.isprintable() for c in said), repr(said)
 
 
 def test_a_message_of_several_lines_is_several_lines(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellsearch.errors import CellsearchError
+from cellsearch.errors import CellsearchError, safe
 from cellsearch.files import own_folder
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import heartbeat
@@ -133,7 +133,7 @@ def main(command: Sequence[str] = WORKER) -> int:
 
         def tell(message: str) -> None:
             with suppress(OSError):
-                print(message, file=sys.stderr, flush=True)
+                print(safe(message), file=sys.stderr, flush=True)
 
         try:
             return _join(AgentConfig(**json.loads(line)), tell, command, signals, TIMING)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from cellsearch.errors import CellsearchError, RunError
+from cellsearch.errors import CellsearchError, RunError, safe
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Heart
@@ -62,7 +62,7 @@ def serve(
     except CellsearchError as error:
         code = ExitCode.FATAL
         try:
-            print(error, file=sys.stderr, flush=True)
+            print(safe(str(error)), file=sys.stderr, flush=True)
         except OSError:  # the log is on a full disk: the exit code is all there is to say it with
             code = ExitCode.UNLOGGED
         if isinstance(error, Unavailable):
@@ -70,7 +70,7 @@ def serve(
         return ExitCode.DEVICE_GONE if isinstance(error, Gone) else code
     except Exception:
         with suppress(OSError):
-            traceback.print_exc()
+            print(safe(traceback.format_exc()), file=sys.stderr, flush=True)
         return ExitCode.CRASHED
     return 0
 

@@ -18,7 +18,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse, show
-from cellsearch.errors import CellError, RunError
+from cellsearch.errors import CellError, RunError, safe
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Origin
 from cellsearch.study.space import Space, grids
@@ -267,7 +267,7 @@ class TrialRunner:
                     self.outbox.keep(item, task, outcomes, seconds)
                 except RunError as failure:  # it is still in memory
                     with suppress(OSError):  # standard error may be on the same full disk
-                        print(f"{error}\n{failure}", file=sys.stderr, flush=True)
+                        print(safe(f"{error}\n{failure}"), file=sys.stderr, flush=True)
             if not isinstance(error, Unavailable):
                 raise
             best = patiently(commit, self.driver.store.timing)
