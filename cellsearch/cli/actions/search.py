@@ -14,6 +14,7 @@ from cellsearch.report.searches import totals
 from cellsearch.study import api, studies
 from cellsearch.study.manage import commands
 from cellsearch.study.system import processes
+from cellsearch.study.tables.database import left_out
 from cellsearch.study.workers import pool
 from cellsearch.study.workers.run import Options
 from cellsearch.train.resources import devices
@@ -49,13 +50,15 @@ def search(args: argparse.Namespace, terminal: Terminal) -> int:
     further = commands.continuing(args.words, name, space, args.storage)
     with Watcher(terminal, name) as watcher:
         code = api.run(space, name, options, args.seed, watcher)
+    needed = left_out(args.storage)
+    after = f"\n({needed})" if needed else ""
     if code:
-        terminal.tell(f"stopped; all results are saved. To continue:\n  {commands.line(further)}")
+        terminal.tell(f"stopped; all results are saved. To continue:\n  {commands.line(further)}{after}")
         return code
     study = studies.opened(name, args.storage)
     print_board(study, name, terminal, args.rows, args.storage)
     for line in _ending(further, watcher, study.facts.halted):
-        terminal.tell(line)
+        terminal.tell(f"{line}{after}")
     return 0
 
 

@@ -145,7 +145,7 @@ def print_board(
     if counts.trials and not any(row.rank and not row.seed for row in rows):
         for sieve in diagnostics.sieves(study.store, study.space, study.facts.units):
             terminal.print([text(f"filtered: {report.sieved(sieve)}")])
-    terminal.print(ranking.winner(rows, name, None if storage is None else shown(storage)))
+    terminal.print(ranking.winner(rows, name, storage))
 
 
 def _rows(study: Study, count: int, every: bool) -> tuple[list[Row], int]:

@@ -4,6 +4,7 @@ As much of the table as fits, with equations in a column or below each cell. Of 
 those in which it differs from its parent.
 """
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from cellsearch.report.formatting import plural
 from cellsearch.report.searches import totals
 from cellsearch.report.searches.board_columns import as_json, columns, described, fitting
 from cellsearch.study.leaderboard.board import Front, Row
+from cellsearch.study.tables.database import left_out, pasted
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Target
 
@@ -155,8 +157,9 @@ def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[T
     first = next((row for row in rows if row.rank == 1), None)
     if first is None:
         return []
-    given = f" --storage {printable(storage, 400)}" if storage else ""
+    given = f" --storage {shlex.quote(printable(pasted(storage), 400))}" if storage else ""
     line = text(f"export {printable(first.name, 40)}: " if first.seed else "export the winner: ", "dim")
     line.append(f"cellsearch export {name}:1 --to torch,latex{given}", "bold")
     ahead = [text(f"no mutant is ahead of {printable(first.name, 40)} yet", "dim")] if first.seed else []
-    return [*ahead, line]
+    needed = left_out(storage)
+    return [*ahead, line, *([text(f"({needed})", "dim")] if needed else [])]

@@ -22,6 +22,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.strategies import refining
 from cellsearch.study.studies import RESULTS, Study
+from cellsearch.study.tables import database
 
 FEW = 10  # workers that are listed one by one
 COUNTED = ("trials", "proposals", "refinements", "ranked", "filtered", "failed", "settings", "diverged")
@@ -43,6 +44,7 @@ class Standing:
     left: Range | None = None  # seconds until the target is met, with so many workers, from and to
     given: Sequence[str] = ()  # words of the command that started it last
     command: str = ""  # that goes on with it
+    left_out: str = ""  # what is left out of the URL in it
 
     @property
     def state(self) -> str:
@@ -78,6 +80,7 @@ def standing(study: Study) -> Standing:
         _left(study, len(living)),
         commands.given(study),
         commands.of(study),
+        database.left_out(store.url),
     )
 
 
@@ -144,14 +147,20 @@ def lines(standing: Standing, width: int) -> list[Text]:
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
     pairs += [("stopped", printable(line, 1_000)) for line in s.stopped.splitlines()[:1]]
     pairs += _beside("filtered", [*map(sieved, standing.sieves), *_failed(standing)])
-    idle = standing.state not in ("finished", "running")
-    pairs += [("continue", standing.command)] if idle and standing.command else []
     pairs += _beside("workers", _at_work(standing.workers))
     pairs += _beside("warning", _warnings(standing))
-    shown = [cut(head, width), *facts(pairs, width)]
+    shown = [cut(head, width), *facts(pairs, width), *_continue(standing)]
     if s.best:
         shown += [text(""), *leaderboard.lines(s.best, width, equations=False)]
     return shown
+
+
+def _continue(standing: Standing) -> list[Text]:
+    """The command that goes on, in one line however narrow the terminal is, so that it can be copied."""
+    if standing.state in ("finished", "running") or not standing.command:
+        return []
+    line = text("continue  ", "bold").append_text(text(standing.command))
+    return [line, *([text(f"({standing.left_out})", "dim")] if standing.left_out else [])]
 
 
 def _beside(word: str, lines: Sequence[str]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from cellsearch.study.space import Space, difference, load_space, parse_space
 from cellsearch.study.space.load import SUFFIXES
 from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.tables import database, records
-from cellsearch.study.tables.database import shown
+from cellsearch.study.tables.database import pasted, shown
 from cellsearch.study.workers.run import NAME, default_url
 
 KEPT = ("--trials", "--proposals", "--time", "--workers", "--devices", "--device", "--data", "--rows")
@@ -84,7 +84,7 @@ def continuing(words: Sequence[str], name: str, space: Space, storage: str | Non
     """The words of the command that goes on with the search `name`, which was started by the command
     `words`."""
     named = ["search", name] if by_name(name, space) else ["search", "--name", name]
-    place = [] if storage is None else ["--storage", shown(storage)]
+    place = [] if storage is None else ["--storage", pasted(storage)]
     return [*named, *_kept(words), *place]
 
 

@@ -96,7 +96,7 @@ def only(store: Store) -> None:
     if others:
         raise RunError(
             f"{database.shown(store.url)} has other searches, too: {printable(', '.join(others), 400)}\n"
-            f"name the database: --storage {database.shown(store.url)}"
+            f"name the database: --storage {database.pasted(store.url)}"
         )
 
 

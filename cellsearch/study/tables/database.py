@@ -26,6 +26,7 @@ from cellsearch.study.tables import driver_errors, sqlite_files, sqlite_guard
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 120  # of a verb that reads; on 20,000 trials none takes one
 SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
+PLACE = ("host", "port", "dbname")  # options of a URL that say where a database is
 WRITTEN = (
     "write postgresql://USER@HOST:PORT/DATABASE, an IPv6 address as [::1]; in USER, a password and options "
     "'@' is %40, ':' %3A and '/' %2F"
@@ -77,6 +78,27 @@ def shown(url: str) -> str:
     port = "" if found.port is None else f":{found.port}"
     return printable(
         f"{scheme}://{user}{host}{port}/{found.database or ''}{'?…' if found.query else ''}", 400
+    )
+
+
+def pasted(url: str) -> str:
+    """`url` for a command that is printed: as it is shown, but without `…` in place of what is never printed,
+    and with the options that say where the server is."""
+    found = parsed(url)
+    if found.get_backend_name() == "sqlite":
+        return shown(url)
+    where = {name: value for name, value in found.query.items() if name.lower() in PLACE}
+    place = URL.create(found.drivername, None, None, found.host, found.port, found.database, where)
+    return place.render_as_string()
+
+
+def left_out(url: str | None) -> str:
+    """A clause on what `pasted` leaves out of `url`, "" where that is nothing."""
+    if url is None or pasted(url) == parsed(url).render_as_string():
+        return ""
+    return (
+        "user, password and options of the URL are not printed: set PGUSER, and PGPASSWORD or ~/.pgpass, or "
+        "write them into it"
     )
 
 
@@ -262,8 +284,7 @@ def said(url: str, error: BaseException) -> str:
     """The first line of what a driver says, without a user name, a password or an option of `url`."""
     text = str(error).strip() or type(error).__name__
     found = parsed(url)
-    plain = ("host", "port", "dbname")
-    options = [value for name in found.query if name.lower() not in plain for value in _values(found, name)]
+    options = [value for name in found.query if name.lower() not in PLACE for value in _values(found, name)]
     for secret in (found.password, *options):
         text = text.replace(str(secret), "***") if secret else text
     if found.username:

@@ -43,7 +43,7 @@ def test_no_password_is_recorded_or_told() -> None:
         kept = commands.public(given, URL)
         assert "geheim" not in " ".join(kept) and "…@host/db" in " ".join(kept)
         told = commands.line(commands.continuing(given, "s", SPACE, URL))
-        assert told == "cellsearch search s --time=2h --storage 'postgresql://…@host/db'"
+        assert told == "cellsearch search s --time=2h --storage postgresql://host/db"
     assert commands.public(words, None) == words
 
 

@@ -1,9 +1,13 @@
 """Searches in one PostgreSQL database: rename and delete are one transaction of our rows and Optuna's."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, make_url, text
 
 from cellsearch.errors import RunError
 from cellsearch.study.leaderboard import board
@@ -59,7 +63,15 @@ def test_one_search_of_a_server_is_renamed_and_deleted(postgres: str, tmp_path: 
     assert c.study == a.study and board.leaderboard(c, SPACE, True) == before["a"]
     assert integrity.damages(c) == []
     command = commands.of(opened("c", url))
-    assert command.startswith("cellsearch search c --workers 3 --storage ") and "…@" in command
+    assert command.startswith("cellsearch search c --workers 3 --storage ")
+    again, asked = make_url(command.split()[-1]), make_url(url)
+    assert (again.host, again.port, again.database) == (asked.host, asked.port, asked.database)
+    environment = os.environ | {"PGUSER": str(asked.username), "PGPASSWORD": str(asked.password)}
+    done = subprocess.run(  # what is pasted finds the search, with user and password of the environment
+        [sys.executable, "-m", "cellsearch", "status", "c", "--json", "--storage", command.split()[-1]],
+        capture_output=True, text=True, env=environment, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["command"] == command
     assert {entry.name: entry.state for entry in listing.searches(url)} == {"b": "done", "c": "done"}
     assert all(entry.written is not None and entry.best for entry in listing.searches(url))
 

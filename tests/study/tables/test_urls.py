@@ -43,6 +43,24 @@ def test_user_password_and_options_are_never_printed(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("sqlite:///results/s/study.db", "sqlite:///results/s/study.db"),
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgresql:///db?host=%2Ftmp", "postgresql:///db?host=%2Ftmp"),
+        ("postgresql://geheim@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql+psycopg://u:ge%40heim@[::1]:5432/db", "postgresql+psycopg://[::1]:5432/db"),
+        ("postgresql:///db?host=/tmp&user=geheim&sslkey=geheim", "postgresql:///db?host=%2Ftmp"),
+    ],
+)
+def test_what_is_printed_for_a_command_can_be_pasted(url: str, command: str) -> None:
+    assert database.pasted(url) == command
+    known, again = database.parsed(url), database.parsed(command)
+    assert (again.host, again.port, again.database) == (known.host, known.port, known.database)
+    assert bool(database.left_out(url)) == (url != command) and "geheim" not in database.left_out(url)
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("nonsense", "nonsense: not a database URL; use sqlite:///FILE"),
