@@ -154,15 +154,17 @@ def flatten(
     nodes: Sequence[Node], root: int, ops: Collection[str], opens: Callable[[int], bool] | None = None
 ) -> Chain:
     """The chain of `ops` that ends in node `root`, which is its own only term where it is none of them. It
-    goes on through each node that `opens`, all where none is given."""
+    goes on through each node that `opens`, all where none is given; a link that is used twice counts once."""
     terms: list[tuple[int, int]] = []
-    links: list[int] = []
+    links: dict[int, None] = {}
     stack = [(root, 1)]
     while stack:
         i, sign = stack.pop()
         node = nodes[i]
         if isinstance(node, Apply) and node.op in ops and (i == root or opens is None or opens(i)):
-            links.append(i)
+            if i in links:
+                continue
+            links[i] = None
             signs = (sign, -sign if node.op == "sub" else sign)
             stack += reversed(list(zip(node.args, signs, strict=False)))
         else:

@@ -12,13 +12,14 @@ multiplies and where the product goes:
     reset     the old value of a state on its way into the rest of the equations        [x, r * h]
 
 Where two activations multiply each other, the one between 0 and 1 is the gate and the other what it lets
-through. A normalised affine, with a learned gain or without one, is an affine still; what a state was some
-steps ago is an old value of it.
+through. A normalised affine, by itself or together with others, with a learned gain or without one, is an
+affine still; what a state was some steps ago is an old value of it.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from cellsearch.dsl.formulas.form import is_whole
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import (
     SUMS,
@@ -144,22 +145,42 @@ def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
 
 def _brackets(cell: Cell, activation: int) -> list[Affine]:
     """The affines in the sum under an activation, also where they are normalised and scaled."""
-    found, stack = [], [sources(cell.nodes[activation])[0]]
-    while stack:
-        for i in reversed(_terms(cell, stack.pop())):
+    terms = [cell.nodes[i] for i in _summands(cell, sources(cell.nodes[activation])[0])]
+    return [node for node in terms if isinstance(node, Affine) and node.connections]
+
+
+def _summands(cell: Cell, root: int) -> list[int]:
+    """The terms of the sum that a node is, and of sums in it that are normalised or scaled."""
+    found: dict[int, None] = {}
+    sums = [root]
+    for start in sums:  # which grows
+        for i in _terms(cell, start):
             node = cell.nodes[i]
-            if isinstance(node, Affine) and node.connections:
-                found.append(node)
-            elif isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not activates(node):
-                stack += node.args
-            elif isinstance(node, Apply) and node.op == "mul":
-                scaled = [a for a in node.args if not _is_gain(cell.nodes[a])]
-                stack += scaled if len(scaled) == 1 else []
-    return found
+            if i in found:
+                continue
+            found[i] = None
+            if isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not activates(node):
+                sums += node.args if is_whole(OPS[node.op].value, {"a"}) else ()
+            elif isinstance(node, Apply) and node.op in ("mul", "div"):
+                scales = _scales(cell)
+                scaled = [s for s in node.args if s not in scales]
+                sums += scaled if len(scaled) == 1 and (node.op == "mul" or node.args[1] in scales) else []
+    return list(found)
 
 
-def _is_gain(node: Node) -> bool:
-    return isinstance(node, Constant) or (isinstance(node, Affine) and not node.connections)
+def _scales(cell: Cell) -> frozenset[int]:
+    """The nodes by which a value is only scaled: numbers, learned vectors, and what is one number for all
+    units, as a mean is."""
+    found = {i for i, n in enumerate(cell.nodes) if isinstance(n, Affine) and not n.connections}
+    one: set[int] = set()
+    for i, node in enumerate(cell.nodes):
+        if isinstance(node, Apply):
+            whole = {name for name, s in zip("ab", node.args, strict=False) if s not in one}
+            if not is_whole(OPS[node.op].value, whole):
+                one.add(i)
+        elif isinstance(node, Constant) or (isinstance(node, Affine) and node.scalar):
+            one.add(i)
+    return frozenset(found | one)
 
 
 def _old(cell: Cell, state: int) -> frozenset[int]:
@@ -181,7 +202,7 @@ def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Ite
     side = "1-" if complement else ""
     placed = False
     for k, state in enumerate(cell.states):
-        terms, old = _terms(cell, cell.new[k]), _old(cell, k)
+        terms, old = _summands(cell, cell.new[k]), _old(cell, k)
         if product not in terms:
             continue
         placed = True
@@ -190,7 +211,7 @@ def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Ite
             yield side + "keep", state.name
         elif any(_is(cell.nodes[i], "sub") and _mixes(cell, i, terms) for i in rest):
             yield "mix", state.name
-        elif (others - {cell.new[k]}) & now or (terms == (product,) and cell.new[k] == cell.output):
+        elif (others - {cell.new[k]}) & now or (terms == [product] and cell.new[k] == cell.output):
             yield "output", state.name
         else:
             yield side + "take", state.name
@@ -217,7 +238,7 @@ def _at_this_step(cell: Cell, nodes: Collection[int]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _mixes(cell: Cell, difference: int, terms: tuple[int, ...]) -> bool:
+def _mixes(cell: Cell, difference: int, terms: Collection[int]) -> bool:
     """Whether `z * (n - d)` stands beside d in a sum: the form h + z * (n - h) of an update."""
     return any(i in terms for i in _terms(cell, difference))
 

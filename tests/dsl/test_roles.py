@@ -10,6 +10,9 @@ LSTM = {"i": "input", "f": "forget", "o": "output"}
 GRU = {"z": "update", "r": "reset"}
 
 ZOO = {
+    "layernorm_lstm_2016": {"i": "input", "f": "forget", "o": "output"},
+    "layernorm_lstm_torch": {"i": "input", "f": "forget", "o": "output"},
+    "dreamer_gru": {"r": "reset", "z": "update"},
     "rnn": {},
     "lstm": LSTM,
     "lstm_b": LSTM,
@@ -64,6 +67,14 @@ WRITTEN = {
         "c' = f * c + tanh[x, h]\nh' = tanh(c')\n",
         {"f": "forget"},
     ),
+    "a bracket of the mean is none of the gate": (
+        "cell a(x; h)\nv = [x, h]\nz = sigmoid([h] - mean(v))\nh' = z * h + (1 - z) * v\n",
+        {"z": "update"},
+    ),
+    "a division by a value that differs by unit is no scaling": (
+        "cell a(x; h)\nz = sigmoid([x] / (1 + abs(h)))\nh' = z * h\n",
+        {},
+    ),
     "norm itself lets nothing through": ("cell a(x; h)\nh' = norm[x, h] * [bias=1]\n", {}),
     "what a state was two steps ago is an old value of it": (
         "cell a(x; h, c)\nf = sigmoid[x, before(c)]\nc' = f * before(c) + tanh[x, h]\nh' = tanh(c')\n",
@@ -117,3 +128,11 @@ def test_names_go_by_role_to_the_nodes_asked_for_where_the_letter_is_free():
 
 def test_every_role_has_a_letter_or_none():
     assert {g.role for name in zoo.names() for g in gates(zoo.load(name))} <= LETTERS.keys()
+
+
+@pytest.mark.parametrize("step", ["{0} + {0}", "{0} * {0}", "norm({0}) + norm({0})", "2 * {0} - {0}"])
+def test_shared_values_cost_once(step):
+    """Doubled at every step, they would be more than any walk could see."""
+    ladder = "".join(f"a{k + 1} = {step.format(f'a{k}')}\n" for k in range(45))
+    cell = parse(f"cell t(x; h)\na0 = [x, h]\n{ladder}g = sigmoid(a45)\nh' = g * h + a45\n")
+    assert [(g.role, len(g.reads)) for g in gates(cell)] == ([] if step == "{0} * {0}" else [("forget", 2)])

@@ -95,7 +95,9 @@ def differences(
     stacked = (cells,) * layers if isinstance(cells, Cell) else tuple(cells)
     by_layer = [steps] * layers if callable(steps) else list(steps)
     names = [s.name for s in stacked[0].states]
-    rnn = Recurrent(stacked, hidden if uses_raw_x(stacked[0]) else width, hidden, dtype=torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # not what other tests have left: a relu may be dead for some weights
+        rnn = Recurrent(stacked, hidden if uses_raw_x(stacked[0]) else width, hidden, dtype=torch.float64)
     with torch.no_grad():
         for parameter in rnn.parameters():
             # entries that are zero at the start are no parameters, unless they are biases
