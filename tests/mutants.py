@@ -16,7 +16,8 @@ from cellsearch.study.mutation.table import MUTATIONS
 def mutants(count: int, seed: int = 0, rows: str = "paper") -> tuple[Cell, ...]:
     """`count` cells: the first are children of the zoo's cells, the others children of those before them.
     Half are made with the paper's strength p, half with 1 to 3 edits; by the rows of the paper, or by "all"."""
-    parents = [zoo.load(name) for name in zoo.names()]
+    most = 1.5 * Limits().nodes  # a child can be smaller
+    parents = [cell for cell in map(zoo.load, zoo.names()) if len(cell.nodes) <= most]
     found: list[Cell] = []
     for k in range(count):
         rng = np.random.default_rng([seed, k])

@@ -16,7 +16,7 @@ through. A normalised affine, by itself or together with others, with a learned 
 affine still; what a state was some steps ago is an old value of it.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from cellsearch.dsl.formulas.form import is_whole
@@ -69,16 +69,18 @@ class Gate:
 def gates(cell: Cell) -> tuple[Gate, ...]:
     """The gates of a cell in the order of their nodes."""
     found: dict[int, list[tuple[str, str]]] = {}
+    scales = _scales(cell)
+    sums = [_summands(cell, new, scales) for new in cell.new]
     for product in _products(cell):
         factors = [*flatten(cell.nodes, product, ("mul",), lambda i: _inside(cell, i)).leaves]
-        sides = [_gate_of(cell, i) for i in factors]
+        sides = [_gate_of(cell, i, scales) for i in factors]
         squashing = [_squashes(cell, side) for side in sides]
         for k, side in enumerate(sides):
             if side is None or (any(squashing) and not squashing[k]):
                 continue
             rest = factors[:k] + factors[k + 1 :]
-            found.setdefault(side[0], []).extend(_effects(cell, product, rest, complement=side[1]))
-    return tuple(_gate(cell, node, effects) for node, effects in sorted(found.items()))
+            found.setdefault(side[0], []).extend(_effects(cell, sums, product, rest, side[1]))
+    return tuple(_gate(cell, node, effects, scales) for node, effects in sorted(found.items()))
 
 
 def suggest_names(cell: Cell, nodes: Collection[int]) -> dict[int, str]:
@@ -115,16 +117,16 @@ def _terms(cell: Cell, root: int) -> tuple[int, ...]:
     return flatten(cell.nodes, root, SUMS).leaves
 
 
-def _gate_of(cell: Cell, factor: int) -> tuple[int, bool] | None:
+def _gate_of(cell: Cell, factor: int, scales: Collection[int]) -> tuple[int, bool] | None:
     """The activation of an affine that a factor is, and whether it stands there as 1 - z; None where it is
     neither."""
     node = cell.nodes[factor]
     if _is(node, "sub") and cell.nodes[sources(node)[0]] == Constant(1.0):
-        inner = _gate_of(cell, sources(node)[1])
+        inner = _gate_of(cell, sources(node)[1], scales)
         return None if inner is None else (inner[0], not inner[1])
     if not activates(node):
         return None
-    return (factor, False) if _brackets(cell, factor) else None
+    return (factor, False) if _brackets(cell, factor, scales) else None
 
 
 def activates(node: Node) -> bool:
@@ -143,14 +145,14 @@ def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
     return isinstance(node, Apply) and OPS[node.op].span == _SHARE
 
 
-def _brackets(cell: Cell, activation: int) -> list[Affine]:
+def _brackets(cell: Cell, activation: int, scales: Collection[int]) -> list[Affine]:
     """The affines in the sum under an activation, also where they are normalised and scaled."""
-    terms = [cell.nodes[i] for i in _summands(cell, sources(cell.nodes[activation])[0])]
+    terms = [cell.nodes[i] for i in _summands(cell, sources(cell.nodes[activation])[0], scales)]
     return [node for node in terms if isinstance(node, Affine) and node.connections]
 
 
-def _summands(cell: Cell, root: int) -> list[int]:
-    """The terms of the sum that a node is, and of sums in it that are normalised or scaled."""
+def _summands(cell: Cell, root: int, scales: Collection[int]) -> list[int]:
+    """The terms of the sum that a node is, and of sums in it that are normalised or scaled by `scales`."""
     found: dict[int, None] = {}
     sums = [root]
     for start in sums:  # which grows
@@ -162,7 +164,6 @@ def _summands(cell: Cell, root: int) -> list[int]:
             if isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS and not activates(node):
                 sums += node.args if is_whole(OPS[node.op].value, {"a"}) else ()
             elif isinstance(node, Apply) and node.op in ("mul", "div"):
-                scales = _scales(cell)
                 scaled = [s for s in node.args if s not in scales]
                 sums += scaled if len(scaled) == 1 and (node.op == "mul" or node.args[1] in scales) else []
     return list(found)
@@ -192,8 +193,11 @@ def _old(cell: Cell, state: int) -> frozenset[int]:
     return frozenset(found)
 
 
-def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Iterator[tuple[str, str]]:
-    """What a gate does by one product with the factors `rest`: pairs of effect and state."""
+def _effects(
+    cell: Cell, sums: Sequence[Collection[int]], product: int, rest: list[int], complement: bool
+) -> Iterator[tuple[str, str]]:
+    """What a gate does by one product with the factors `rest`: pairs of effect and state. `sums` are the
+    terms of the new values."""
     reads = frozenset().union(*((ancestors(cell.nodes, i) | {i}) for i in rest))
     now = _at_this_step(cell, rest)
     if any(cell.nodes[i] == Input("below", getattr(cell.nodes[i], "name", "")) for i in rest):
@@ -202,7 +206,7 @@ def _effects(cell: Cell, product: int, rest: list[int], complement: bool) -> Ite
     side = "1-" if complement else ""
     placed = False
     for k, state in enumerate(cell.states):
-        terms, old = _summands(cell, cell.new[k]), _old(cell, k)
+        terms, old = sums[k], _old(cell, k)
         if product not in terms:
             continue
         placed = True
@@ -243,7 +247,7 @@ def _mixes(cell: Cell, difference: int, terms: Collection[int]) -> bool:
     return any(i in terms for i in _terms(cell, difference))
 
 
-def _gate(cell: Cell, node: int, effects: list[tuple[str, str]]) -> Gate:
+def _gate(cell: Cell, node: int, effects: list[tuple[str, str]], scales: Collection[int]) -> Gate:
     roles: dict[str, str] = {}
     done = set(effects)
     for effect, state in effects:
@@ -260,7 +264,7 @@ def _gate(cell: Cell, node: int, effects: list[tuple[str, str]]) -> Gate:
     role = next(name for name in LETTERS if name in roles)
     apply = cell.nodes[node]
     assert isinstance(apply, Apply)
-    links = [c for bracket in _brackets(cell, node) for c in bracket.connections]
+    links = [c for bracket in _brackets(cell, node, scales) for c in bracket.connections]
     return Gate(
         node=node,
         name=cell.labels[node],

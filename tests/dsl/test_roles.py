@@ -1,5 +1,7 @@
 """Gates and their roles are found in the graph."""
 
+import time
+
 import pytest
 
 from cellsearch.dsl import zoo
@@ -136,3 +138,14 @@ def test_shared_values_cost_once(step):
     ladder = "".join(f"a{k + 1} = {step.format(f'a{k}')}\n" for k in range(45))
     cell = parse(f"cell t(x; h)\na0 = [x, h]\n{ladder}g = sigmoid(a45)\nh' = g * h + a45\n")
     assert [(g.role, len(g.reads)) for g in gates(cell)] == ([] if step == "{0} * {0}" else [("forget", 2)])
+
+
+def test_many_gates_take_little():
+    names = [f"g{k}" for k in range(90)]
+    lines = "".join(f"{name} = sigmoid[x, h]\n" for name in names)
+    cell = parse(
+        f"cell t(x; h, c)\n{lines}c' = {' + '.join(f'{g} * c' for g in names)}\nh' = [c'] * 2 * g0\n"
+    )
+    start = time.process_time()
+    assert len(gates(cell)) == 90
+    assert time.process_time() - start < 1, "a bound on work: usual is a twentieth of it"

@@ -48,7 +48,12 @@ class Cursor:
         return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
 
     def fail(self, key: str, token: Token, **facts: object) -> NoReturn:
+        facts = {"found": token.shown, **facts}
         self.source.fail(key, token.at, len(token.text), self.scope, self.state_tokens, **facts)
+
+    def expected(self, what: str, hint: str) -> NoReturn:
+        """The error that something else should come next."""
+        self.fail("expected", self.token, what=what, hint=hint)
 
     def found(self, sign: str) -> bool:
         """Whether the next token is this sign."""
@@ -56,7 +61,7 @@ class Cursor:
 
     def take(self, sign: str, hint: str = "") -> Token:
         if not self.found(sign):
-            self.fail("expected", self.token, what=f"'{sign}'", found=self.token.shown, hint=hint)
+            self.expected(f"'{sign}'", hint)
         return self.next()
 
     def open(self, sign: str, hint: str = "") -> Token:
@@ -71,9 +76,9 @@ class Cursor:
             if self.found("@"):
                 self.fail("at_outside", self.token)
             if self.starts_value() and not self.heads_here():
-                self.fail("value_after_value", self.token, found=self.token.shown)
+                self.fail("value_after_value", self.token)
             what = f"'{sign}'" if sign == ")" else f"',' or '{sign}'"
-            self.fail("expected", self.token, what=what, found=self.token.shown, hint=self.unclosed())
+            self.expected(what, self.unclosed())
         self.next()
         self.opened.pop()
 
@@ -87,7 +92,7 @@ class Cursor:
         if self.token.kind == "end":
             return
         if self.token.kind != "line":
-            self.fail("expected", self.token, what=what, found=self.token.shown, hint=hint)
+            self.expected(what, hint)
         self.next()
 
     def starts_value(self) -> bool:
@@ -112,7 +117,7 @@ class Cursor:
         """A whole number from 1 to `limit`; row `key` of the messages says what it would have been."""
         token = self.token
         if not token.text.isdigit() or not 1 <= token.value <= limit:
-            self.fail(key, token, limit=f"{limit:,}", found=token.shown, **facts)
+            self.fail(key, token, limit=f"{limit:,}", **facts)
         self.next()
         return int(token.value)
 
@@ -123,7 +128,7 @@ class Cursor:
             self.next()
         if self.token.kind != "number":
             hint = "only a number may stand here, as in 0.5 or -1e30"
-            self.fail("expected", self.token, what=what, found=self.token.shown, hint=hint)
+            self.expected(what, hint)
         return sign * self.next().value + 0.0  # -0 is 0
 
     # ---- nodes

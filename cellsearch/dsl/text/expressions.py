@@ -69,7 +69,7 @@ class Expressions(Cursor):
         elif token.kind == "word" or self.found("("):
             value = self.name_or_group()
         else:
-            self.fail("no_value", token, found=token.shown)
+            self.fail("no_value", token)
         for sign in reversed(signs):
             value = self.add(Apply(PREFIX[sign.text].name, (value,)), sign)
         return value
@@ -107,7 +107,7 @@ class Expressions(Cursor):
         self.open("(", hint)
         state = self.token
         if state.kind != "word" or state.text.endswith("'"):
-            self.fail("expected", state, what="the name of a state", found=state.shown, hint=hint)
+            self.expected("the name of a state", hint)
         self.check_name(state, state.text)
         self.next()
         self.close(")")
@@ -202,7 +202,7 @@ class Expressions(Cursor):
             if not near and "\n" in self.source.text[self.tokens[self.at - 2].at : token.at]:
                 # an equation on the next line: the bracket was never closed
                 hint = self.unclosed()
-                self.fail("expected", token, what="a connection", found=token.shown, hint=hint)
+                self.fail("expected", token, what="a connection", hint=hint)
             self.fail("unknown_option", token, name=name, nearest=near)
         if name in options:
             self.fail("option_twice", token, name=f"{name}=")
@@ -251,8 +251,7 @@ class Expressions(Cursor):
             self.next()
             kind = self.token
             if kind.kind != "word":
-                hint = f"({listed(_MATRICES)})"
-                self.fail("expected", kind, what="a kind of matrix", found=kind.shown, hint=hint)
+                self.expected("a kind of matrix", f"({listed(_MATRICES)})")
             if kind.text not in _MATRICES:
                 near = did_you_mean(kind.text, _MATRICES)
                 self.fail("unknown_matrix", kind, name=kind.text, nearest=near, kinds=listed(_MATRICES))

@@ -87,7 +87,7 @@ TABLE = (
     Message("keyword", "'{name}' is a word of the language and no value", "{known}",
             ("h' = bias", "h' = clock * h", "h' = cell", "h' = none", "h' = [scalar]")),
     Message("unknown_function", "unknown function '{name}'", "{nearest}({functions})",
-            ("h' = sigmod[x, h]", "h' = normal(h)", "h' = softmin[x]", "h' = befor(h, 2)", "h' = mean(h)", "h' = total[h]", "h' = uniform(-1, 1)", "h' = rank(8)", "h' = eval(h)", "h' = foo[x]", "h' = [x, .foo(h)]", "h' = print(1)", "h' = bias(1)")),
+            ("h' = sigmod[x, h]", "h' = normal(h)", "h' = softmin[x]", "h' = befor(h, 2)", "h' = median(h)", "h' = total[h]", "h' = uniform(-1, 1)", "h' = rank(8)", "h' = eval(h)", "h' = foo[x]", "h' = [x, .foo(h)]", "h' = print(1)", "h' = bias(1)")),
     Message("not_a_function", "{name} is a value, not a function", "a bracket or a parenthesis stands after a function or a sign, as in {name} * [x]",
             ("h' = h[x]", "h' = h(c)", "a = h * c\nh' = a[x]", "h' = c * h[x]")),
     Message("function_alone", "{name} is a function", "give it what it works on: {name}(…) or {name}[…]",

@@ -60,11 +60,11 @@ class _Parser(Expressions):
         if self.token.kind == "end":
             self.fail("empty", self.token)
         if self.token.text != "cell" or self.token.kind != "word":
-            self.fail("no_cell", self.token, found=self.token.shown)
+            self.fail("no_cell", self.token)
         self.next()
         name = self.token
         if name.kind != "word" or name.text.endswith("'"):
-            self.fail("no_name", name, found=name.shown)
+            self.fail("no_name", name)
         self.next()
         self.open("(", f"the header is written cell {name.text}(x; h, c)")
         token = self.token
@@ -92,13 +92,7 @@ class _Parser(Expressions):
     def header_name(self, what: str) -> str:
         token = self.token
         if token.kind != "word":
-            self.fail(
-                "expected",
-                token,
-                what=what,
-                found=token.shown,
-                hint="the header is written cell NAME(x; h, c)",
-            )
+            self.expected(what, "the header is written cell NAME(x; h, c)")
         if token.text.endswith("'"):
             self.fail("prime_in_header", token, name=token.text[:-1])
         self.check_name(token, token.text)
@@ -121,9 +115,7 @@ class _Parser(Expressions):
     def skip_output(self) -> None:
         hint = "the output is an equation, a new value or a state, as in -> y"
         if self.token.kind != "word":
-            self.fail(
-                "expected", self.token, what="the name of the output", found=self.token.shown, hint=hint
-            )
+            self.expected("the name of the output", hint)
         if self.next().text == "below" and self.found("("):
             self.next()
             self.next()
@@ -148,8 +140,7 @@ class _Parser(Expressions):
     def period(self) -> int:
         token = self.token
         if token.kind != "number" and not self.found("-"):
-            hint = "the clock is written clock 1, 2, 4, 8"
-            self.fail("expected", token, what="a period", found=token.shown, hint=hint)
+            self.expected("a period", "the clock is written clock 1, 2, 4, 8")
         if not token.text.isdigit() or not 1 <= token.value <= MAX_PERIOD:
             self.fail("clock_period", token, limit=f"{MAX_PERIOD:,}")
         self.next()
@@ -160,8 +151,7 @@ class _Parser(Expressions):
     def equation(self) -> None:
         head = self.token
         if head.kind != "word":
-            hint = "an equation is written name = value"
-            self.fail("expected", head, what="an equation", found=head.shown, hint=hint)
+            self.expected("an equation", "an equation is written name = value")
         self.next()
         name = head.text
         if self.found("="):
@@ -200,13 +190,13 @@ class _Parser(Expressions):
         """What stands behind a whole expression and does not belong there."""
         token = self.token
         if self.starts_value():
-            self.fail("value_after_value", token, found=token.shown)
+            self.fail("value_after_value", token)
         if self.found("@"):
             self.fail("at_outside", token)
         hint = {")": "no '(' is open here", "]": "no '[' is open here"}.get(
             token.text, "one equation stands on a line"
         )
-        self.fail("expected", token, what="the end of the line", found=token.shown, hint=hint)
+        self.expected("the end of the line", hint)
 
     def check_used(self, ends: set[int]) -> None:
         used = ends.union(*(sources(node) for node in self.nodes))
