@@ -33,7 +33,7 @@ class _Case:
 
     x: Tensor  # [T, B, D]
     states: tuple[Tensor, ...]  # each [layers, B, H]
-    earlier: tuple[tuple[Tensor, ...], ...]  # for each layer, what it looks back at; empty where it does not
+    earlier: list[Tensor]  # what the layers look back at; empty where they do not
     steps: Tensor | None  # [B]
     weights: dict[str, Tensor]
     factors: tuple[Tensor, ...]  # of the output, then of each state
@@ -115,9 +115,9 @@ def _draw(
 
     shape = (int(module.num_layers), _BATCH, hidden)  # type: ignore[arg-type]
     x = uniform((_STEPS, _BATCH, width))
-    earlier: tuple[tuple[Tensor, ...], ...] = ()
+    earlier: list[Tensor] = []
     if any(isinstance(node, Before) for node in cell.nodes):
-        earlier = tuple(tuple(uniform(v.shape) for v in layer) for layer in module(x)[1][len(cell.states)])
+        earlier = [uniform(v.shape) for v in module(x)[1][len(cell.states)]]
     return _Case(
         x=x,
         states=tuple(uniform(shape) for _ in cell.states),
@@ -139,7 +139,7 @@ def _single(case: _Case) -> _Case:
         case,
         x=case.x.float(),
         states=tuple(s.float() for s in case.states),
-        earlier=tuple(tuple(v.float() for v in layer) for layer in case.earlier),
+        earlier=[v.float() for v in case.earlier],
         weights={name: w.float() for name, w in case.weights.items()},
     )
 
@@ -150,16 +150,14 @@ def _run(module: nn.Module, case: _Case) -> dict[str, Tensor]:
     module.zero_grad()
     x = case.x.clone().requires_grad_()
     states = [s.clone().requires_grad_() for s in case.states]
-    earlier = tuple(tuple(v.clone().requires_grad_() for v in layer) for layer in case.earlier)
+    earlier = [v.clone().requires_grad_() for v in case.earlier]
     given = [*states, *([earlier] if earlier else []), *([] if case.steps is None else [case.steps])]
     output, last = module(x, given[0] if len(given) == 1 else tuple(given))
     last = [last] if isinstance(last, Tensor) else list(last)
     loss = sum((f * v).sum() for f, v in zip(case.factors, (output, *last), strict=False))
     found = {"output": output}
     for k, value in enumerate(last, 1):
-        for j, part in enumerate(
-            [value] if isinstance(value, Tensor) else [v for layer in value for v in layer]
-        ):
+        for j, part in enumerate([value] if isinstance(value, Tensor) else value):
             found[f"state {k}{f', {j + 1}' if j else ''}"] = part
             if not isinstance(value, Tensor):
                 loss = loss + part.sum()
@@ -168,8 +166,7 @@ def _run(module: nn.Module, case: _Case) -> dict[str, Tensor]:
         loss.backward()
     found["gradient of x"] = _gradient(x)
     found |= {f"gradient of state {k}": _gradient(s) for k, s in enumerate(states, 1)}
-    looked = [v for layer in earlier for v in layer]
-    found |= {f"gradient of earlier value {k}": _gradient(v) for k, v in enumerate(looked, 1)}
+    found |= {f"gradient of earlier value {k}": _gradient(v) for k, v in enumerate(earlier, 1)}
     found |= {f"gradient of {name}": _gradient(p) for name, p in module.named_parameters()}
     return {name: value.detach().double() for name, value in found.items()}
 

@@ -1,5 +1,7 @@
 """The class of one layer in an exported file: its weights with their first values, and its loop over time."""
 
+import textwrap
+
 from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.structures import words
@@ -28,13 +30,15 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
     start = [
         "    def __init__(self, inputs: int, units: int, **kind) -> None:  # kind: device and dtype",
         "        super().__init__()",
+        "        self.reverse = None  # the layer of the other direction, where there is one",
+        *(["        self.project = None  # of x, where its width is not that of the units"] * raw),
     ]
     if code.periods:
         start += [
             '        periods = unit_periods(units).to(kind["device"])',
             f'        self.register_buffer("{code.periods}", periods, persistent=False)',
         ]
-    uniform, full, between, project = [], [], [], []
+    uniform, full, between = [], [], []
     if any(w.term >= 0 for w in weights(cell)):
         own = any("bound" in words(w.piece.bound) - {w.piece.bound} for w in weights(cell) if w.row)
         bound = "bound" if own else "units**-0.5"
@@ -53,18 +57,10 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
             "        def between(low: float, high: float, size: int = units) -> Tensor:",
             "            return torch.empty(size, **kind).uniform_(low, high)",
         ]
-    if raw:
-        project = [
-            "        # The cell reads x outside of matrices too, so x must have the width of the units.",
-            "        self.project = None",
-            "        if inputs != units:",
-            "            self.project = nn.Linear(inputs, units, bias=False, **kind)",
-            "            nn.init.uniform_(self.project.weight, -(units**-0.5), units**-0.5)",
-        ]
     owned: list[str] = []
     for bracket, members in _by_bracket(cell):
         owned += _bracket(cell, bracket, members, "units" if raw else "inputs")
-    return layout.paragraphs(start, uniform, full, between, owned, project)
+    return layout.paragraphs(start, uniform, full, between, owned)
 
 
 def _by_bracket(cell: Cell) -> list[tuple[str, list[Weight]]]:
@@ -108,26 +104,31 @@ def _forward(cell: Cell, code: LayerCode) -> list[str]:
     if code.ticks:
         given.append("start: Tensor")
     if code.earlier:
-        given.append("earlier: tuple | None")
-        results.append(f"({', '.join(code.earlier)}{',' * (len(code.earlier) == 1)})")
-        kind += ", tuple"
+        given.append("earlier: list[Tensor]")
+        results.append(code.earlier)
+        kind += ", list[Tensor]"
     kind = kind if len(results) <= layout.MANY else "Tensor, ..."
     more = ", values for the layer above" * bool(code.kept)
     more += ", what to look back at" * bool(code.earlier)
     start = [
         *layout.call(4, "def forward(", ["self", *given], f") -> tuple[{kind}]:"),
-        f'        """{x} [T, B, D], states [B, H] to outputs [T, B, H], last states{more}."""',
+        *textwrap.wrap(
+            f'"""{x} [T, B, D], states [B, H] to outputs [T, B, H], last states{more}."""',
+            layout.LINE,
+            initial_indent=" " * 8,
+            subsequent_indent=" " * 8,
+        ),
     ]
-    if uses_raw_x(cell):
-        start += ["        if self.project is not None:", f"            {x} = self.project({x})"]
     if code.earlier:
-        zero = f"[torch.zeros_like({code.states[0]})] * {code.carried}"
-        past = f"{x}.new_zeros({code.past}, *{x}.shape[1:])"
-        zeros = zero if not code.past else f"[*{zero}, {past}]" if code.carried else f"[{past}]"
+        zeros = [f"[torch.zeros_like({code.states[0]})] * {code.carried}"] * bool(code.carried)
+        zeros += [f"[{x}.new_zeros({code.past}, {x}.shape[1], {x}.shape[2])]"] * bool(code.past)
         start += [
-            "        if earlier is None:  # nothing yet to look back at",
-            f"            earlier = {zeros}",
+            "        if len(earlier) == 0:  # nothing yet to look back at",
+            f"            earlier = {' + '.join(zeros)}",
         ]
+    none = f"{code.states[0]}[None][:0]"
+    same = [none, *code.states, *(none for _ in code.kept), *(["earlier"] * bool(code.earlier))]
+    start += [f"        if {x}.shape[0] == 0:  # no steps: the states stay", *layout.returned(12, same), ""]
     reads_t = any("[t]" in line for line in code.inside if not line.lstrip().startswith("#"))
     loop = [
         *(f"        {name} = []" for name in ("outputs", *(name for _, name in code.kept))),

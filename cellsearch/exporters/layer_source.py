@@ -7,6 +7,7 @@ What does not depend on a state is computed for all steps at once, before the lo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from cellsearch.compiler.plan.delays import lower
 from cellsearch.dsl.graph import Cell
@@ -22,7 +23,9 @@ from cellsearch.exporters.names import MAX_LOCAL, Locals, is_plain, is_taken, pa
 from cellsearch.exporters.values import Values
 
 #: What the code of a layer calls by these names.
-_RESERVED = frozenset("self torch nn Tensor range getattr t _ outputs start steps earlier past seen".split())
+_RESERVED = frozenset(
+    "self torch nn Tensor len range getattr t _ outputs start steps earlier past seen".split()
+)
 _TICK = Input("tick", "tick")
 
 
@@ -35,7 +38,7 @@ class LayerCode:
     below: tuple[tuple[str, str], ...]  # states of the layer below, and their variables
     ticks: bool  # whether it needs the number of the first step, `start`
     periods: str  # the buffer with the clock period of each unit; "" where none is read
-    earlier: tuple[str, ...]  # what is looked back at after the last step, as `Recurrent` carries it
+    earlier: str  # the list of what is looked back at after the last step, as `Recurrent` carries it
     carried: int  # how many values of the hidden width are in it
     past: int  # how many earlier values of x stand at its end
     before: tuple[str, ...]  # lines before the loop
@@ -43,6 +46,11 @@ class LayerCode:
     kept: tuple[tuple[str, str], ...]  # states that the layer above reads, and the list of their values
     helpers: tuple[Op, ...]  # ops that need a function of their own
     matrices: tuple[Structure, ...]  # structures that its matrices have
+
+    @property
+    def looks(self) -> int:
+        """How many tensors what is looked back at is made of."""
+        return self.carried + (self.past > 0)
 
 
 def layer_code(cell: Cell) -> LayerCode:
@@ -52,7 +60,7 @@ def layer_code(cell: Cell) -> LayerCode:
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """Values that one value had at earlier steps, the last one first: a variable, or a tuple of several."""
+    """Values that one value had at earlier steps, the last one first: a variable, or a list of several."""
 
     name: str
     first: int  # the state of the lowered cell that holds the last one
@@ -94,14 +102,13 @@ class _Writer:
         states = tuple(values.names[1 + k] for k in range(len(cell.states)))
         # The states come last: what is carried reads their old values.
         self.inside += [*carry, *layout.parallel(12, states, new)]
-        earlier = [chain.name if chain.depth == 1 else f"*{chain.name}" for chain in self.chains]
         return LayerCode(
             input=values.names[0],
             states=states,
             below=tuple((node.name, values.names[cell.nodes.index(node)]) for node in below),
             ticks=_TICK in cell.nodes,
             periods=self.periods if any(f"self.{self.periods}" in line for line in self.before) else "",
-            earlier=(*earlier, *(["past"] if self.lowered.past else [])),
+            earlier=self._looked_back(),
             carried=sum(chain.depth for chain in self.chains),
             past=self.lowered.past,
             before=tuple(self.before),
@@ -150,6 +157,13 @@ class _Writer:
             elif isinstance(node, Before):
                 self.values.earlier[i] = at[lowered.at[i] - 1]
         return chains
+
+    def _looked_back(self) -> str:
+        """The list of all values that are carried to be looked back at."""
+        single = {chain.name for chain in self.chains if chain.depth == 1} | {"past"}
+        names = [*(chain.name for chain in self.chains), *(["past"] if self.lowered.past else [])]
+        runs = groupby(names, key=lambda name: name in single)
+        return " + ".join(f"[{', '.join(run)}]" if one else " + ".join(run) for one, run in runs)
 
     def _label(self, there: int) -> str:
         """What a node of the lowered cell is called; "value" where it has no name."""
@@ -228,8 +242,8 @@ class _Writer:
                 self._equation(name, source, equation(self.cell, source))
                 self.values.names[source] = name
             value = self._whole(source)
-            if chain.depth > 1:
-                value = f"({value}, *{chain.name}[:-1])"
+            if chain.depth > 1:  # torch.jit.script has no [a, *b]
+                value = f"[{value}] + {chain.name}[:-1]"
             lines.append(f"            {chain.name} = {value}")
         return lines
 

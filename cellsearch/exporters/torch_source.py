@@ -25,6 +25,7 @@ def torch_source(cell: Cell, provenance: header.Provenance | None = None) -> str
         *(operators.function(op) for op in code.helpers),
         _unit_periods() if cell.clock else [],
         *structures.functions(code.matrices),
+        _check_like(),
         _weights_class(cell) if weights(cell) else [],
         layer_class(cell, code),
         module_class(cell, code),
@@ -39,8 +40,9 @@ def _constants(cell: Cell) -> list[str]:
     if len(names) > 1:
         own = [state.name for state in cell.states]
         each = ", each" if len(own) > 1 else ""
-        parts = [f"{', '.join([*own[:-2], ' and '.join(own[-2:])])}{each} [num_layers, B, hidden_size]"]
-        parts += ["for each layer what it looks back at"] * ("earlier" in names[len(own) :])
+        known = " and ".join([", ".join(own[:-1]), own[-1]][len(own) == 1 :])
+        parts = [f"{known}{each} [directions * num_layers, B, hidden_size]"]
+        parts += ["what layer after layer looks back at"] * ("earlier" in names[len(own) :])
         parts += ["the number of steps seen [B]"] * bool(cell.clock)
         lines += [*layout.comment(0, "; ".join(parts)), f"States = {tuple_type(names, cell)}"]
     if cell.clock:
@@ -60,6 +62,19 @@ def _unit_periods() -> list[str]:
     ]
 
 
+def _check_like() -> list[str]:
+    return [
+        "def check_like(name: str, value: Tensor, like: Tensor, other: str) -> None:",
+        '    """ValueError unless two tensors share device and dtype; autocast changes the latter."""',
+        "    if not torch.jit.is_scripting():",
+        "        kind = value.device.type",
+        "        casts = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)",
+        "        if value.device != like.device or (value.dtype != like.dtype and not casts):",
+        '            told = f"{name} is {value.dtype} on {value.device}"',
+        '            raise ValueError(f"{told}, {other} {like.dtype} on {like.device}: use .to(...)")',
+    ]
+
+
 def _weights_class(cell: Cell) -> list[str]:
     taken = any(is_taken(w.name.partition(".")[2]) for w in weights(cell))
     value = "nn.Parameter(value)"
@@ -73,4 +88,7 @@ def _weights_class(cell: Cell) -> list[str]:
         f"            self._parameters[name] = {value}"
         if taken
         else f"            setattr(self, name, {value})",
+        "",
+        "    def extra_repr(self) -> str:",
+        '        return ", ".join(f"{name} {list(value.shape)}" for name, value in self.named_parameters())',
     ]

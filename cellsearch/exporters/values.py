@@ -98,8 +98,9 @@ class Values:
             return self.sum(i, inner, place, self.terms[i])
         assert isinstance(node, Apply)
         op = OPS[node.op]
-        args = [(self._row if op.kind is Kind.UNITS else self.use)(s, place) for s in node.args]
         form = operators.template(op)
+        read = self._row if op.kind is Kind.UNITS else self.use if form else self._tensor
+        args = [read(s, place) for s in node.args]
         if form is None:
             self.helpers[op.name] = op
             form = f"{operators.function_name(op)}({', '.join(('{0}', '{1}')[: op.arity])})"
@@ -140,6 +141,13 @@ class Values:
         if self.extents[i] == Extent.NUMBER:
             return Code(f"{self.names[0]}.new_full(({units},), {code.text})")
         return code if self.extents[i] > Extent.ONE else Code(f"{code.within(UNARY)}.expand({units})")
+
+    def _tensor(self, i: int, place: Place) -> Code:
+        """A node as a function of its own reads it, which takes tensors alone."""
+        code = self.use(i, place)
+        return (
+            Code(f"{self.names[0]}.new_full((), {code.text})") if self.extents[i] == Extent.NUMBER else code
+        )
 
     def _number(self, i: int) -> float:
         """The value of a node that is made of numbers alone."""

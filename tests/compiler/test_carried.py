@@ -78,9 +78,9 @@ def spoil(change: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
         case "earlier for one layer":
             return h, earlier[:1], steps
         case "earlier with too little":
-            return h, ((earlier[0][0],), earlier[1]), steps
+            return h, earlier[1:], steps
         case "earlier of another batch":
-            return h, tuple(tuple(v[..., :1, :] for v in layer) for layer in earlier), steps
+            return h, [v[..., :1, :] for v in earlier], steps
         case "steps of another batch":
             return h, earlier, steps[:1]
         case "steps as numbers":
@@ -91,9 +91,9 @@ def spoil(change: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("earlier is a tensor", "a tuple for each layer and direction"),
-        ("earlier for one layer", "a tuple for each layer and direction"),
-        ("earlier with too little", "a tuple for each layer and direction"),
+        ("earlier is a tensor", "a list of 8 tensors, not "),
+        ("earlier for one layer", "a list of 8 tensors, not "),
+        ("earlier with too little", "a list of 8 tensors, not "),
         ("earlier of another batch", r"a tensor of state earlier must be \[3, 7\]"),
         ("steps of another batch", r"state steps must be \[3\], which is \[B\], not \[1\]"),
         ("steps as numbers", "dtype of state steps is torch.float32, that of the input torch.int64"),
@@ -113,8 +113,8 @@ def test_the_tuple_has_nothing_for_b_where_the_sequence_is_single() -> None:
     assert torch.equal(single, batch[:, 0])
     assert torch.equal(h, last[0][:, 0]) and h.shape == (4, H)
     assert steps.shape == () and int(steps) == T
-    assert [[v.shape for v in run] for run in earlier] == [
-        [(H,)] * 3 + [(2, w)] for w in (D, D, 2 * H, 2 * H)
+    assert [v.shape for v in earlier] == [
+        shape for w in (D, D, 2 * H, 2 * H) for shape in [(H,)] * 3 + [(2, w)]
     ]
     again, _ = rnn(x[:, 0], (h, earlier, steps))
     assert torch.equal(again, rnn(x, last)[0][:, 0])

@@ -75,7 +75,7 @@ def test_every_cell_in_both_directions_over_several_lengths(cell: Any) -> None:
     if clock:
         fresh = rnn(pack_sequence(xs, enforce_sorted=False))[1][len(states) : -1]
         given += (
-            *(tuple(tuple(torch.zeros_like(v) for v in run) for run in looked) for looked in fresh),
+            *([torch.zeros_like(v) for v in looked] for looked in fresh),
             *clock,
         )
     output, packed = rnn(pack_sequence(xs, enforce_sorted=False), given)
@@ -121,8 +121,7 @@ def test_what_is_looked_back_at_is_that_of_each_sequence() -> None:
             h, earlier, steps = packed
             close(h[:, k], last[0])
             for mine, its in zip(earlier, last[1], strict=True):
-                for a, b in zip(mine, its, strict=True):
-                    close(a[..., k, :], b)
+                close(mine[..., k, :], its)
             assert int(steps[k]) == int(last[2]) == len(x)
 
 

@@ -26,7 +26,7 @@ AWKWARD = tuple(
     "class def None True lambda train forward type float half keys self __x __init__ __class__ __debug__ _ __ l O I "
     "torch nn Tensor range len list t k layer shape single states steps outputs start slower earlier seen past "
     "blocks States Weights x0 h_in n_1 v1 uniform full between units inputs kind project_ periods T_destination "
-    "_parameters _modules weight print".split()
+    "_parameters _modules weight print ValueError TypeError isinstance check_like output n d".split()
 )
 
 
@@ -40,7 +40,7 @@ def named() -> list[Cell]:
     """Cells that use each awkward name for a gate, a state, the input, and themselves."""
     found = []
     for name in AWKWARD:
-        gate = f"{name} = sigmoid[x, h]\nn = tanh[x, {name} * h, .{name}]\nh' = {name} * h + (1 - {name}) * n"
+        gate = f"{name} = sigmoid[x, h]\ncand = tanh[x, {name} * h, .{name}]\nh' = {name} * h + (1 - {name}) * cand"
         state = f"clock 1, 3\ns' = max(s, [x, .{name}])\n{name}' = tanh[s', {name}@slower] + tick * before(s)"
         found.append(parse(f"cell c(x; h)\n{gate}\n"))
         found.append(parse(f"cell {name}({name}; h)\nh' = tanh[{name}, h, .{name}]\n"))

@@ -72,8 +72,8 @@ class Recurrent(nn.Module):
         output, states = rnn(x, states)    # output [T, B, H]; the states of the cell, each [layers, B, H]
 
     **States.** A cell with one state takes and gives a tensor, one with more a tuple in the order of its
-    header. A cell that uses `before(...)` has one more entry in the tuple: for each layer a tuple of what it
-    looks back at. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be left
+    header. A cell that uses `before(...)` has one more entry in the tuple: a list of what its layers
+    look back at. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be left
     out: they then start at zero. For x [T, D] nothing has an axis B.
 
     **Both directions.** With `bidirectional=True` every layer has a second set of weights that reads the

@@ -4,8 +4,8 @@ In: what a caller gave, or nothing. Out: for each layer and direction where it s
 rows of `Sequences`; and back.
 
 A caller has a tuple: the states of the cell in the order of its header, each [layers * directions, B, H];
-then `earlier` where a cell uses `before(...)`: for each layer and direction a tuple of what is looked back
-at, B second to last; then `steps` where a cell has a clock, int64 [B].
+then `earlier` where a cell uses `before(...)`: a list of what is looked back at, layer after layer and
+direction after direction, B second to last; then `steps` where a cell has a clock, int64 [B].
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.torch.sequences import Sequences
-from cellsearch.errors import CellError
+from cellsearch.errors import CellError, plural
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,30 @@ def give(form: Form, last: Sequence[Sequence[Tensor]], start: Tensor, sequences:
 
     packed: list[Any] = [out(torch.stack([layer[k] for layer in last]), 1) for k in range(count)]
     if form.earlier:
-        packed.append(tuple(tuple(out(v, -2) for v in layer[count:]) for layer in last))
+        packed.append([out(v, -2) for layer in last for v in layer[count:]])
     if form.steps:
         packed.append(out(start + sequences.lengths().to(start.device), 0))
     return packed[0] if len(packed) == 1 else tuple(packed)
 
 
 def _earlier(given: Any, fresh: list[list[Tensor]], sequences: Sequences) -> list[list[Tensor]]:
-    fits = isinstance(given, (tuple, list)) and len(given) == len(fresh)
-    if not fits or any(len(g) != len(f) for g, f in zip(given, fresh, strict=True)):
-        raise CellError("state earlier must be what a call gave: a tuple for each layer and direction")
-    single = sequences.single
+    count = sum(map(len, fresh))
+    if not isinstance(given, (tuple, list)) or len(given) not in (0, count):
+        told = len(given) if isinstance(given, (tuple, list)) else f"a {type(given).__name__}"
+        raise CellError(
+            f"state earlier must be what a call gave, a list of {plural(count, 'tensor')}, not {told}"
+        )
+    if not given:
+        return fresh
+    left, single = iter(given), sequences.single
     found = []
-    for values, wanted in zip(given, fresh, strict=True):
-        for value, like in zip(values, wanted, strict=True):
-            shape = (*like.shape[:-2], *like.shape[-1 if single else -2 :])
+    for layer in fresh:
+        values = []
+        for like in layer:
+            value, shape = next(left), (*like.shape[:-2], *like.shape[-1 if single else -2 :])
             _check("a tensor of state earlier", value, shape, sequences.rows, "[..., B, width]")
-        found.append([sequences.to_rows(v.unsqueeze(-2) if single else v, -2) for v in values])
+            values.append(sequences.to_rows(value.unsqueeze(-2) if single else value, -2))
+        found.append(values)
     return found
 
 
