@@ -78,7 +78,8 @@ class Budget:
     )
     patience: int | None = option(
         None,
-        "proposals in a row without a better score after which a search ends. Not of the paper",
+        "proposals in a row without a better score after which a search ends; one that may be too many is "
+        "not started while others run. Not of the paper",
         low=1,
         high=1_000_000_000,
         free=True,

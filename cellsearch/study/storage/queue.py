@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Row, false, func, select, update
 
 from cellsearch.study.states import OF_TRIALS, Ending, Kind
-from cellsearch.study.storage.rdb import room, totals
+from cellsearch.study.storage.rdb import complete, room, totals
 from cellsearch.study.tables.queries import stale
 from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
 from cellsearch.study.tables.work_items import Item, item_of
@@ -32,7 +32,8 @@ class Idle(Enum):
 
 def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[Item] | Idle:
     """Up to `count` trials for the worker of `driver`, in this order: those it has, those without an owner,
-    new ones while the target is not met and the last `patience` proposals have brought a better score.
+    new ones while the target is not met and the last `patience` proposals, the running ones among them, have
+    brought a better score or may still.
 
     The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
     created when every seed is told. A worker that meets another one at an item tries again a little later.
@@ -52,7 +53,7 @@ def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[
             return Idle.WAIT
         elif known.plateau or not room(known):
             return Idle.DONE
-        elif created := _create(driver, count):
+        elif created := _create(driver, count, patience):
             return created
         time.sleep(random.uniform(0, pause))
         pause = min(2 * pause, 2.0)
@@ -73,6 +74,7 @@ def _next(store: Store, worker: str, count: int, patience: int | None = None) ->
         number(*open_, items.c.kind.in_((Kind.BASELINE, Kind.SEED))).label("seeding"),
         number(*open_, items.c.kind.in_(OF_TRIALS)).label("trying"),
         _plateau(store, patience).label("plateau"),
+        complete(store.study, patience).label("complete"),
     ).where(studies.c.id == store.study)  # fmt: skip
     order = (items.c.trial, items.c.piece)
     with reading(store.engine, store.url) as connection:
@@ -103,8 +105,9 @@ def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
         return connection.execute(change).rowcount == 1
 
 
-def _create(driver: "Driver", count: int) -> list[Item]:
-    """Up to `count` new trials, several in one transaction; none where the target is met."""
+def _create(driver: "Driver", count: int, patience: int | None) -> list[Item]:
+    """Up to `count` new trials, several in one transaction; none where the target is met, or `patience`."""
+    driver.storage.patience = patience
     if count == 1:  # the study is locked no longer than it takes to create the trial
         asked = _ask(driver, 1)
     else:
@@ -126,8 +129,9 @@ def _ask(driver: "Driver", count: int) -> list[int]:
 
 def _waits(known: Any) -> bool:
     """Whether something else has to come first: the seeds, a trial that is not decided yet and may turn out
-    to be no proposal, or, where no better score was found for long, one that may bring it."""
-    if known.plateau and known.trying and room(known):
+    to be no proposal, or, where no better score was found for long, one that may bring it. So a plateau is as
+    long as the space says, however many workers there are."""
+    if (known.plateau or known.complete) and known.trying and room(known):
         return True
     trials = known.trials is None or known.made < known.trials
     proposals = known.proposals is None or known.proposed < known.proposals

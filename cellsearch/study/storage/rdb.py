@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, false, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
@@ -32,6 +32,7 @@ from cellsearch.study.storage.attributes import Distributions
 from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import schema
 from cellsearch.study.tables.database import shown
+from cellsearch.study.tables.queries import stale
 from cellsearch.study.tables.schema import Full, Store, Superseded, items, optuna_trials, studies
 
 
@@ -65,6 +66,7 @@ class CellStorage(RDBStorage):
         self.sessions = Sessions(store.engine)
         self.scoped_session = self.sessions  # type: ignore[assignment]
         self.planned: Sequence[dict[str, Any]] = ()  # items of a trial that is created by a plan
+        self.patience: int | None = None  # of the space: see `complete`
 
     @contextmanager
     def joined(self, connection: Connection) -> Iterator[None]:
@@ -143,7 +145,7 @@ class CellStorage(RDBStorage):
     ) -> models.TrialModel:
         if session.execute(select(schema.bound(self.store.study))).scalar() != study_id:
             raise schema.gone(self.store)
-        if not self.planned and not has_room(session, self.store.study):
+        if not self.planned and not has_room(session, self.store.study, self.patience):
             raise Full
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
         row = {"study": self.store.study, "trial": trial.number, "trial_id": trial.trial_id}
@@ -182,9 +184,21 @@ def totals(study: int) -> tuple[Any, ...]:
     )
 
 
-def has_room(session: Session | Connection, study: int) -> bool:
+def complete(study: int, patience: int | None) -> Any:
+    """A column of a query of `studies`: whether as many proposals as `patience`
+    have brought no better score, the running ones among them. It costs nothing without."""
+    if patience is None:
+        return false()
+    open_ = (items.c.study == study, items.c.outcome == Ending.OPEN)
+    running = select(func.count()).where(*open_, items.c.kind.in_((Kind.PROPOSE, Kind.UNDECIDED)))
+    return stale(study) + running.scalar_subquery() >= patience
+
+
+def has_room(session: Session | Connection, study: int, patience: int | None = None) -> bool:
     """Whether one more trial may be created now."""
-    return room(session.execute(select(*totals(study)).where(studies.c.id == study)).one())
+    query = select(*totals(study), complete(study, patience).label("complete")).where(studies.c.id == study)
+    known = session.execute(query).one()
+    return room(known) and not known.complete
 
 
 def room(known: Any) -> bool:

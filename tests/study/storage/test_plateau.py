@@ -2,6 +2,7 @@
 comes from records."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from sqlalchemy import update
 from cellsearch.study.leaderboard import board
 from cellsearch.study.space import Space, difference, parse_space
 from cellsearch.study.storage import queue
+from cellsearch.study.storage.driver import Driver
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.tables import integrity, queries, records
 from cellsearch.study.tables.records import Target
 from cellsearch.study.tables.schema import Store, items, writing
+from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
 from cellsearch.study.workers.search_supervisor import left
 from tests.study.scripted import TEXT, Scripted, based, drivers, items_of, new_study, one_of, take_one, work
@@ -132,6 +135,45 @@ def test_threads_end_at_it_together(tmp_path: Path) -> None:
     status = board.status(store, space)
     assert status.finished and 6 <= status.counts.stale < 6 + size
     assert (status.counts.running, status.counts.free) == (0, 0)
+
+
+def test_workers_do_not_overshoot(tmp_path: Path) -> None:
+    """Nothing is better than the seeds: exactly as many proposals as the space says are made."""
+    space, size = space_with(6), 4
+    store = new_study(tmp_path, space, 1_000)
+
+    def flat(mark: str, task: str, setting: int) -> float:
+        return 1.0 if task == "filter" else 0.8
+
+    def one(number: int) -> None:
+        heart = Heart(store, Worker(f"w{number}", "worker", "here#1", number, "1"), 10)
+        worker.work(store, space, Scripted(flat, before=lambda *_: time.sleep(0.01)), PROPOSE, heart)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+    counts = queries.counts(store)
+    assert (counts.stale, counts.proposals) == (6, 6)
+
+
+def test_running_trials_count_towards_it(tmp_path: Path) -> None:
+    store = based(tmp_path, space_with(3), MOST)
+    of = drivers(store)
+    cohort = queue.take(of("a"), 8, 3)
+    assert isinstance(cohort, list) and len(cohort) == 3
+    assert queue.take(of("b"), 8, 3) is Idle.WAIT and queue.waiting(store, "b", 3)
+    _end(store, cohort[0].trial, "filtered", None)  # the others may still bring a better score
+    assert queue.take(of("b"), 8, 3) is Idle.WAIT
+    assert len(take(of("b"), 8, 5)) == 2
+
+
+def take(driver: Driver, count: int, patience: int) -> list[Item]:
+    found = queue.take(driver, count, patience)
+    assert isinstance(found, list)
+    return found
 
 
 def test_a_trial_that_may_bring_a_better_score_is_waited_for(tmp_path: Path) -> None:
