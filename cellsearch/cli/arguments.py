@@ -24,8 +24,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are ours."""
 
     def error(self, message: str) -> NoReturn:
-        told = "\n".join(printable(line, 400) for line in message.split("\n"))
-        raise UsageError(f"{told}\nsee `{self.prog} --help`")
+        words = "\n".join(printable(line, 400) for line in message.split("\n"))
+        raise UsageError(f"{words}\nsee `{self.prog} --help`")
 
 
 def _formatter(prog: str) -> Any:
@@ -114,9 +114,9 @@ def parse(argv: Sequence[str], verbs: Sequence[Verb]) -> argparse.Namespace:
         first = rest[0].partition("=")[0]
         what = "option" if first.startswith("-") else "argument"
         hint = nearest(first, options) if what == "option" else ""
-        told = first if what == "option" else rest[0]  # a value may be a password
+        words = first if what == "option" else rest[0]  # a value may be a password
         raise UsageError(
-            f"{parser.prog} has no {what} '{printable(told, 60)}'\n{hint}see `{parser.prog} --help`"
+            f"{parser.prog} has no {what} '{printable(words, 60)}'\n{hint}see `{parser.prog} --help`"
         )
     args.words = list(argv)
     if args.verb is None:

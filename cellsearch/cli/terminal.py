@@ -130,7 +130,7 @@ def open_terminal() -> Terminal:
 
 
 def _console(stream: TextIO | None) -> Console:
-    if stream is None:  # closed by whoever started this process
+    if stream is None:  # closed by the parent process
         stream = io.StringIO()
     if isinstance(stream, io.TextIOWrapper):
         with suppress(io.UnsupportedOperation):

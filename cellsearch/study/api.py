@@ -40,9 +40,9 @@ def search(
     `space` is a name (also that of a search that is there), a YAML file or a `Space`; `trials`, `proposals`
     and `seconds` are totals, not more; `overrides` change the space, as in "tasks.0.options.train=1000";
     `text` is a UTF-8 file that takes the place of its tasks; `progress` is called with every look at the
-    search. `workers` are processes of their own, so many on each device; `device` is one, or several with
+    search. `workers` is the number of processes on each device; `device` is one, or several with
     commas between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
-    KeyboardInterrupt where it is told to end before it is done.
+    KeyboardInterrupt where a signal ends it before it is done.
     """
     own = None if text is None else os.fspath(text)
     if isinstance(space, Space) and own is not None:
@@ -84,4 +84,4 @@ def leaderboard(
     try:
         return board.leaderboard(study.store, study.space, every)
     finally:
-        study.store.engine.dispose()  # a server has only so many connections, and this may be called often
+        study.store.engine.dispose()  # a server allows few connections, and this may be called often

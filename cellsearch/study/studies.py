@@ -93,10 +93,10 @@ def in_storage(storage: str) -> list[Store]:
 
 def line_of(where: str, error: CellsearchError) -> str:
     """One line of what is wrong at a place."""
-    told = str(error).partition("\n")[0]
+    first = str(error).partition("\n")[0]
     for known in (f"sqlite:///{where}/{_FILES[0]}: ", f"{where}/", f"{printable(where)}: "):
-        told = told.removeprefix(known)
-    return f"{printable(where)}: {printable(told, 300)}"
+        first = first.removeprefix(known)
+    return f"{printable(where)}: {printable(first, 300)}"
 
 
 def opened(
@@ -157,7 +157,7 @@ def _in_folder(results: Path, name: str, copies: Tell | None = None) -> Store:
 
 def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:
     """For a program that met what it cannot explain while it read the search `name`, or any: what is damaged
-    there, as an error to tell instead. None where nothing is."""
+    there, as an error in place of that. None where nothing is."""
     for store in found(storage, results).stores:
         if name in (None, store.name) and (damages := integrity.damages(store)):
             return integrity.damaged(

@@ -115,7 +115,7 @@ def test_a_database_that_is_cut_off_anywhere_is_told(study: Path, folder: Path) 
         ("UPDATE cellsearch_cell SET name = 'gro' WHERE name = 'gru'", "not those that were recorded"),
         ("UPDATE cellsearch_cell SET parent = 'x' WHERE name = 'm2'", "its parent x is not there"),
         ("UPDATE cellsearch_study SET baseline = replace(baseline, '0.', '0.1')", "is not the best accuracy of gru"),
-        ("UPDATE cellsearch_study SET space = 'x'", "what the study remembers about itself"),
+        ("UPDATE cellsearch_study SET space = 'x'", "the facts of the study cannot be read"),
         ("UPDATE cellsearch_study SET data = '{'", "what was recorded cannot be read"),
         ("UPDATE cellsearch_claim SET setting = setting || '0' WHERE trial = 3", "settings are not those"),
         ("UPDATE cellsearch_item SET fingerprint = 'x' WHERE trial = 4", "trial 4: its cell"),
@@ -145,7 +145,7 @@ def test_what_was_recorded_otherwise_is_found(study: Path, folder: Path, change:
     ("change", "said"),
     [
         ("UPDATE cellsearch_cell SET parent = CAST(parent AS BLOB) WHERE name = 'm20'", "its parent"),
-        ("UPDATE cellsearch_study SET baseline = replace(baseline, 'floor', 'floob')", "remembers about itself"),
+        ("UPDATE cellsearch_study SET baseline = replace(baseline, 'floor', 'floob')", "the facts of the study cannot be read"),
     ],
 )  # fmt: skip
 def test_what_a_program_stumbles_over_in_damaged_records_is_no_defect_of_it(

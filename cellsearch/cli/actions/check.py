@@ -43,8 +43,8 @@ def check(args: argparse.Namespace, terminal: Terminal) -> int:
     if not os.path.lexists(args.file) and args.file not in zoo.names():
         raise _nothing(args.file)
     if (file := Path(args.file) / "study.db").is_file():
-        told = printable(args.file)
-        raise RunError(f"{told} is the folder of a search\nname its database: {printable(str(file))}")
+        place = printable(args.file)
+        raise RunError(f"{place} is the folder of a search\nname its database: {printable(str(file))}")
     return _cell(args, terminal, load(args.file))
 
 
@@ -96,11 +96,11 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
 
     given = _is_url(args.file)
     url = args.file if given else database.url_of(Path(args.file))
-    told = printable(database.shown(url) if given else args.file)
+    place = printable(database.shown(url) if given else args.file)
     stores = studies.in_storage(url)
     if not stores:
         raise RunError(
-            f"there is no search in {told}\nname the database of one, as in results/quick/study.db"
+            f"there is no search in {place}\nname the database of one, as in results/quick/study.db"
         )
     damages = {store.name: integrity.damages(store) for store in stores}
     ok = not any(damages.values())
@@ -109,11 +109,11 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0 if ok else 1
     for store in stores:
         if found := damages[store.name]:
-            terminal.print([Text(f"{told}: the search {store.name} is damaged:", "bold red")])
+            terminal.print([Text(f"{place}: the search {store.name} is damaged:", "bold red")])
             terminal.print([Text(f"  {printable(line, 400)}") for line in found])
         else:
             settings = plural(queries.counts(store).settings, "setting")
-            terminal.print([_good(f"{told}: the search {store.name}, {settings}, all as recorded")])
+            terminal.print([_good(f"{place}: the search {store.name}, {settings}, all as recorded")])
     if not ok:
         terminal.tell(integrity.remedy(url))
     return 0 if ok else 1

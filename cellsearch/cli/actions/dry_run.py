@@ -22,7 +22,7 @@ def dry_run(space: Space, name: str, options: Options, args: argparse.Namespace,
     seed = args.seed if args.seed is not None else known.seed if known else 1
     evaluator = TorchEvaluator(space, seed, Path(options.data) if options.data else None, options.devices[0])
     if known is not None:
-        there = Identity(space.text, seed, known.data)  # of the data each stage tells by itself
+        there = Identity(space.text, seed, known.data)  # the data is compared by stage
         records.check_identity(known, there, difference(parse_space(known.space), space))
     found = forecast.forecast(
         space, name, evaluator, check_seeds(space),

@@ -187,6 +187,6 @@ def _newest(storage: str | None, terminal: Terminal) -> str:
         return newest
     newest = studies.newest()
     if others := [name for name in studies.listed() if name != newest]:
-        told = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
-        terminal.tell(f"{newest}, the newest in {RESULTS}/; there are also: {told}\n", "dim")
+        also = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
+        terminal.tell(f"{newest}, the newest in {RESULTS}/; there are also: {also}\n", "dim")
     return newest

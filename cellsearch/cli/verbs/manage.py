@@ -70,8 +70,8 @@ def run_searches(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     for entry in entries:
         if entry.error and not args.json:
-            told = "\n".join(printable(line, 1_000) for line in entry.error.splitlines())
-            terminal.tell(f"{printable(entry.name, 100)}: {told}", "yellow")
+            facts = "\n".join(printable(line, 1_000) for line in entry.error.splitlines())
+            terminal.tell(f"{printable(entry.name, 100)}: {facts}", "yellow")
     return 0
 
 
@@ -114,11 +114,11 @@ def _confirmed(args: argparse.Namespace, terminal: Terminal) -> bool:
     study = studies.opened(args.name, args.storage)
     counts = queries.counts(study.store)
     where = shown(args.storage) if args.storage else str(RESULTS / args.name)
-    told = (
+    facts = (
         f"{plural(counts.trials, 'trial')}, {size(listing.size_of(study.store))}, in {printable(where, 200)}"
     )
     study.store.engine.dispose()
-    terminal.err.print(Text(f"delete the search {args.name} ({told})? [y/N] "), end="", soft_wrap=True)
+    terminal.err.print(Text(f"delete the search {args.name} ({facts})? [y/N] "), end="", soft_wrap=True)
     terminal.err.file.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

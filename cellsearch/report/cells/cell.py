@@ -1,4 +1,4 @@
-"""One cell as `cellsearch show` tells it. In: a cell and the widths to count at. Out: lines, or values for
+"""One cell as `cellsearch show` prints it. In: a cell and the widths to count at. Out: lines, or values for
 JSON."""
 
 from dataclasses import asdict, dataclass
@@ -240,8 +240,8 @@ def _kind(cell: Cell, weight: Weight) -> str:
     assert isinstance(node, Affine)
     if weight.term < 0:
         start = node.bias
-        told = f"in {start.low:g} … {start.high:g}" if isinstance(start, Uniform) else f"at {start:g}"
-        return f"{'learned scalar' if node.scalar else 'bias'}, starts {told}"
+        first = f"in {start.low:g} … {start.high:g}" if isinstance(start, Uniform) else f"at {start:g}"
+        return f"{'learned scalar' if node.scalar else 'bias'}, starts {first}"
     c = node.connections[weight.term]
     if c.peephole:
         return "peephole"

@@ -58,13 +58,13 @@ def _bounded(s: Stage) -> list[str]:
     """What comes of budget.memory_gb."""
     if s.data is None:
         return []
-    told = []
+    limits = []
     if s.data.batches > 1:
-        told.append(f"{s.name}: settings of one shape are trained in up to {s.data.batches} batches")
+        limits.append(f"{s.name}: settings of one shape are trained in up to {s.data.batches} batches")
     if s.data.unfit:
         models = ", ".join(f"{m.layers}x{m.hidden:,}" for m in s.data.unfit)
-        told.append(f"{s.name}: models of {models} take more memory alone, and their settings would fail")
-    return [f"{line} (budget.memory_gb)." for line in told]
+        limits.append(f"{s.name}: models of {models} take more memory alone, and their settings would fail")
+    return [f"{line} (budget.memory_gb)." for line in limits]
 
 
 def _filter(found: Forecast) -> list[str]:
@@ -73,7 +73,7 @@ def _filter(found: Forecast) -> list[str]:
         return []
     if not found.passed:
         return ["Filter: not measured yet with these seeds and options; the search does when it trains them."]
-    where = "in this search" if found.counts else "measured beforehand, see results/findings/filter"
+    where = "in this search" if found.counts else "measured before, see results/findings/filter"
     warned = [f"Warning: {line}." for line in unfair(found.passed)]
     return [f"Filter: {shares(found.passed)} ({where}).", *warned]
 

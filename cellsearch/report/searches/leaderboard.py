@@ -102,7 +102,7 @@ def front_lines(front: Front, width: int) -> list[Text]:
     shown = lines(rows, width, size=size, more=[Column("front", on)] if front.rows else ())
     if not front.rows:
         return [*shown, text(""), text("the front is known when the baseline is done", "dim")]
-    what = f"front: ranked cells that no other one beats in score without more {MEASURED[front.cost]}"
+    what = f"front: ranked cells that no other one passes in score without more {MEASURED[front.cost]}"
     if front.cost in ("parameters", "multiply_adds"):
         what += f", counted for one layer with {front.width:,} units and as many inputs"
     if front.seeds:

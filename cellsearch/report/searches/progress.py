@@ -16,7 +16,7 @@ from cellsearch.report.searches import leaderboard, totals
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
 
-DONE, OPEN = "━", "─"  # of a bar; told apart without colours too
+DONE, OPEN = "━", "─"  # of a bar; distinct without colours too
 MESSAGES = 3  # the last ones
 
 
@@ -58,8 +58,8 @@ def screen(p: Progress, width: int, height: int, settings: float | None) -> list
     table = _best(p, width)
     below = [text(""), *wrapped(_counts(p, settings), width, style="dim")]
     below += [cut(text(f"not used: {printable(line, 300)}", "yellow"), width) for line in p.dropped]
-    told = [line for message in p.messages[-MESSAGES:] for line in message.splitlines()]
-    below += [cut(text(printable(line, 300), "yellow"), width) for line in told[-MESSAGES:]]
+    messages = [line for message in p.messages[-MESSAGES:] for line in message.splitlines()]
+    below += [cut(text(printable(line, 300), "yellow"), width) for line in messages[-MESSAGES:]]
     room = max(2, height - len(above) - len(table) - len(below) - 2)
     return [*above, *table, *_workers(p.workers, width, room), *below]
 

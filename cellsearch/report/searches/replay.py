@@ -38,7 +38,7 @@ def lines(found: Replay, name: str, width: int) -> list[Text]:
         f"and the greatest. Nothing was trained. {name} has recorded {plural(found.cells, 'cell')} with "
         f"{plural(found.settings, 'setting')}; {best}. All of it cost {large(found.spent)} multiply-adds; "
         "the cost of the seeds comes before and is the same for all.",
-        "A replay tells how fast a strategy finds what is in this table, not what it would have found "
+        "A replay shows how fast a strategy finds what is in this table, not what it would have found "
         "outside: mutants are drawn among the recorded cells, children of the parent first. All of these "
         f"descend from those that {name} chose, so that even a random draw profits from that. In the end all "
         "have seen the whole table.",

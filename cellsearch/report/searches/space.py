@@ -60,25 +60,27 @@ def as_json(space: Space) -> dict[str, Any]:
 
 def warnings(space: Space) -> list[str]:
     """What is allowed and may not be meant: a seed beyond the limits of mutants, a mutation that is idle."""
-    told = []
+    parts = []
     if space.mutation.weights["add_below"] > 0 and max(space.grid.layers) == 1:
-        told.append("mutation.weights.add_below: with one layer (grid.layers) the layer below is always zero")
+        parts.append(
+            "mutation.weights.add_below: with one layer (grid.layers) the layer below is always zero"
+        )
     for name, cell in check_seeds(space).items():
         for limit in over(cell, space.limits):
             found, most = MEASURES[limit](cell, space.limits.width), getattr(space.limits, limit)
-            told.append(
+            parts.append(
                 f"the seed {printable(name)} is beyond limits.{limit} ({found:,}, not {most:,}): it is "
                 "evaluated as it is, and its mutants have to be smaller"
             )
-    return told
+    return parts
 
 
 def _strategy(space: Space) -> str:
     strategy = space.strategy
-    told = f"{strategy.name}: {STRATEGIES[strategy.name].about}"
+    parts = f"{strategy.name}: {STRATEGIES[strategy.name].about}"
     if strategy.rank != "score" and strategy.name != "random":
-        told += f"; by fronts of score and {strategy.cost.replace('_', '-')}"
-    return told if strategy.sampler == "chance" else f"{told}; settings by {strategy.sampler}"
+        parts += f"; by fronts of score and {strategy.cost.replace('_', '-')}"
+    return parts if strategy.sampler == "chance" else f"{parts}; settings by {strategy.sampler}"
 
 
 def lines(space: Space, width: int) -> list[Text]:
@@ -130,12 +132,12 @@ def data_lines(looks: Mapping[str, Look], width: int) -> list[Text]:
 
 def _data(look: Look) -> str:
     parts = [f"{size:,} {part}" for part, size in look.sizes.items()]
-    told = [f"{' · '.join(parts)} symbols"] if parts else []
+    parts = [f"{' · '.join(parts)} symbols"] if parts else []
     if look.vocabulary is not None:
-        told.append(f"{look.vocabulary:,} different ones")
+        parts.append(f"{look.vocabulary:,} different ones")
     if look.size:
-        told.append(f"{look.size:,} bytes")
-    return ", ".join([*told, look.note] if look.note else told)
+        parts.append(f"{look.size:,} bytes")
+    return ", ".join([*parts, look.note] if look.note else parts)
 
 
 def _size(stage: Filter | TaskStage) -> str:

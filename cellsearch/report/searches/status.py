@@ -41,7 +41,7 @@ class Standing:
     failure: str = ""  # and the last cause of a failure
     outbox: int = 0  # stages that wait for the database
     scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
-    left: Range | None = None  # seconds until the target is met, with so many workers, from and to
+    left: Range | None = None  # seconds until the target is met, with the workers of now, from and to
     given: Sequence[str] = ()  # words of the command that started it last
     command: str = ""  # that goes on with it
     left_out: str = ""  # what is left out of the URL in it
@@ -60,18 +60,18 @@ class Standing:
 
 
 def standing(study: Study) -> Standing:
-    """How a search stands now. Whether a worker of another machine lives is not known."""
+    """The progress of a search now. Whether a worker of another machine lives is not known."""
     store = study.store
-    everyone = heartbeat.listed(store)
-    gone = diagnostics.dead(everyone)
-    living = [w for w in everyone if w.kind == "worker" and w not in gone]
+    listed = heartbeat.listed(store)
+    gone = diagnostics.dead(listed)
+    living = [w for w in listed if w.kind == "worker" and w not in gone]
     status = board.status(store, study.space)
     barren = bool(status.counts.trials) and not any(row.rank and not row.seed for row in status.best)
     return Standing(
         status,
         [_named(worker) for worker in living],
         [_named(worker) for worker in gone],
-        diagnostics.abandoned(store, everyone),
+        diagnostics.abandoned(store, listed),
         filter_share.passed(store, study.space),
         diagnostics.sieves(store, study.space, study.facts.units) if barren else (),
         diagnostics.last_failure(store) if barren and status.counts.failed else "",
@@ -190,8 +190,8 @@ def _at_work(workers: Sequence[tuple[str, str]]) -> list[str]:
 
 def _warnings(standing: Standing) -> list[str]:
     """What a person has to know, and what to do about it."""
-    told = unfair(standing.passed)
-    told += [
+    warnings = unfair(standing.passed)
+    warnings += [
         f"worker {printable(name, 40)} has died ({printable(doing or 'starting', 120)}); see its log in "
         f"results/{printable(standing.status.name, 100)}/logs"
         for name, doing in standing.dead[:FEW]
@@ -199,17 +199,19 @@ def _warnings(standing: Standing) -> list[str]:
     if standing.abandoned:
         many = standing.abandoned > 1
         kept = f"{standing.abandoned:,} trials of dead workers are" if many else "1 trial of a dead worker is"
-        told.append(f"{kept} not lost: the next worker on this machine continues {'them' if many else 'it'}")
+        warnings.append(
+            f"{kept} not lost: the next worker on this machine continues {'them' if many else 'it'}"
+        )
     if standing.state == "not running" and not standing.status.stopped:
         name = printable(standing.status.name, 100)
-        told.append(f"no worker is running; to start one on this machine: `cellsearch worker {name}`")
+        warnings.append(f"no worker is running; to start one on this machine: `cellsearch worker {name}`")
     if standing.outbox:
         many = standing.outbox > 1
         waits = f"{standing.outbox:,} trained stages wait" if many else "1 trained stage waits"
-        told.append(f"{waits} in the outbox of this machine for the database")
+        warnings.append(f"{waits} in the outbox of this machine for the database")
     for folder, free in standing.scarce:
-        told.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB left on this disk; free some space")
-    return told
+        warnings.append(f"{printable(folder, 200)}: {free / 1e6:,.0f} MB left on this disk; free some space")
+    return warnings
 
 
 def _per_minute(s: Status) -> float | None:

@@ -3,6 +3,6 @@ it finds in the database, and a job that is ended gives it back; nothing is deci
 
     slurm     jobs of a Slurm cluster, through submitit; they go on when this command has ended
     ray       tasks of a Ray cluster; they end with this command
-    place     what a launcher is told; errors where its package is missing
+    place     the configuration of a launcher; errors where its package is missing
     job       the process around an agent, on whatever machine it runs
 """

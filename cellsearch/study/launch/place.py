@@ -1,4 +1,4 @@
-"""What a launcher is told, whichever it is."""
+"""The configuration of any launcher."""
 
 import importlib
 from collections.abc import Mapping, Sequence

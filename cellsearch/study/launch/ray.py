@@ -20,7 +20,7 @@ from cellsearch.study.workers.agent import AgentConfig, Tell
 
 
 def run_agent(orders: str, command: Sequence[str]) -> int:
-    """The task: an agent, until nothing is left; told to end where Ray cancels it. Its exit code."""
+    """The task: an agent, until nothing is left; ended where Ray cancels it. Its exit code."""
     process = job.started(orders, command)
     try:
         return job.waited(process)
@@ -35,7 +35,7 @@ def launch(config: AgentConfig, places: Places, signals: Signals, tell: Tell) ->
     RunError where Ray is missing or cannot be reached, and where no agent could work.
     """
     ray: Any = place.package("ray", "ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # telemetry off
     try:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -45,7 +45,7 @@ class Job:
         try:
             code = job.waited(process)
             self._pid = 0  # it may be the number of another process from now on
-            if self._told or code >= 128:  # it was told to end: by whoever ends this job too
+            if self._told or code >= 128:  # a signal ended it, which ends this job too
                 time.sleep(LINGER_SECONDS)
         finally:
             signal.signal(signal.SIGTERM, before)

@@ -100,7 +100,7 @@ def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) 
 
 
 def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
-    """The table of a study as it stands."""
+    """The table of a study now."""
     if not every:
         return top(store, space)[0]
     known, cells = facts(store), cellrecords.recorded_cells(store)
@@ -163,8 +163,8 @@ def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The ranked cells that no other one beats in score without costing more, best score first, and what they
-    are held against."""
+    """The ranked cells that no other one passes in score without costing more, best score first, and
+    their costs."""
 
     cost: str  # a measure of `sizes`
     width: int  # of the layer that is measured, and of its inputs
@@ -174,7 +174,7 @@ class Front:
 
 
 def front(store: Store, space: Space, cost: str = "") -> Front:
-    """The front of a study as it stands, whatever its strategy; the cost is that of the space where none is
+    """The front of a study now, whatever its strategy; the cost is that of the space where none is
     named."""
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
@@ -214,7 +214,7 @@ def _placed(rows: Sequence[Row], scores: Sequence[tuple[str, float]]) -> list[Ro
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a study stands."""
+    """The progress of a study."""
 
     name: str
     seed: int

@@ -1,4 +1,4 @@
-"""Why a search is where it is, for people who come back to it: what nothing passes, whose work nobody does, a
+"""Why a search is where it is, for a later look: the stages that nothing passes, trials without a worker, a
 disk that is nearly full.
 
 In: an open study. Out: values, from records and from what this machine knows of itself. Nothing is written.

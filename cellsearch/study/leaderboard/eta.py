@@ -102,7 +102,7 @@ class Duration:
         return Amount(count * self.mean, count * self.spread + count**2 * self.doubt)
 
     def rest(self, count: float) -> Amount:
-        """What is left of so many items that are running. (At any moment long ones are met more often.)"""
+        """What is left of the items that are running. (At any moment long ones are met more often.)"""
         left = self.square / (2 * self.mean) if self.mean else 0.0
         return Amount(count * left, count * left**2 / 3)
 
@@ -141,7 +141,7 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
 
 
 def _stages(history: History, space: Space) -> dict[str, Duration]:
-    """A item of the baseline on each task, whatever the seed. A task that nobody has met is guessed from the
+    """An item of the baseline on each task, whatever the seed. A task without a trial yet is guessed from the
     others by the size of its models and of its data."""
     tallies: dict[str, Tally] = {}
     for (_, task), tally in history.baseline.items():

@@ -10,11 +10,11 @@ In: events of the coordinator. Out: one object a line, `{"at": UTC, "event": …
     trial     an item has ended: trial, piece, kind, outcome, task (where it was filtered), cause, score,
               seconds, cell
     best      another cell leads: name, fingerprint, score
-    message   what was told to people
+    message   a message that was printed
     end       this search ends: code (0, or 128 and the number of the signal)
 
-It is no source of anything. Each item stands in it once: what ended while nobody wrote is written at the next
-start. A line that was torn by a crash stays as it is, and the next one begins after it; readers skip it.
+It is no source of anything. Each item stands in it once: what ended while no search wrote is written at the
+next start. A line that was torn by a crash stays as it is, and the next one begins after it; readers skip it.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Whether the filter of a space is fair: with what share of its settings each seed passes it.
 
 Measured in every search, when its seeds are trained; for the spaces that come with the program also
-beforehand (`search_spaces/passed.json`, made by `results/findings/filter/seeds.py`).
+before (`search_spaces/passed.json`, made by `results/findings/filter/seeds.py`).
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def passed(store: Store, space: Space) -> list[Passed]:
 
 
 def measured(space: Space, seeds: Mapping[str, Cell]) -> list[Passed]:
-    """What was measured beforehand with this very filter, of `seeds` by name."""
+    """The shares measured before with this very filter, of `seeds` by name."""
     if space.filter is None:
         return []
     known = json.loads((shipped() / "passed.json").read_text(encoding="utf-8"))

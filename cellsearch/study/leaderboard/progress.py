@@ -1,4 +1,4 @@
-"""What a running search looks like, for whoever draws it: a frozen value computed from records alone.
+"""The state of a running search, for the display: a frozen value computed from records alone.
 
 Nothing is shown before it is committed, so nothing that was shown is missing after a crash.
 """
@@ -17,7 +17,7 @@ from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Facts, Target, dropped, facts
 from cellsearch.study.tables.schema import Store
 
-FRESH = 200  # how long trials take is looked up again when one more item in so many has ended
+FRESH = 200  # how long trials take is looked up again when this part of the items has ended
 
 
 @dataclass(frozen=True, slots=True)

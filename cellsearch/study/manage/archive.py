@@ -75,9 +75,9 @@ def archive(name: str, file: Path | None, results: Path, force: bool, tell: Tell
                 contents = Contents(name, version(), made, members)
                 size = _write(target, contents, files)
         except (OSError, sqlite3.Error, tarfile.TarError) as error:
-            told = reason(error) if isinstance(error, OSError) else str(error)
+            message = reason(error) if isinstance(error, OSError) else str(error)
             raise RunError(
-                f"cannot write {printable(str(target))}: {printable(told)}\n"
+                f"cannot write {printable(str(target))}: {printable(message)}\n"
                 "free some space, change permissions, or name another file"
             ) from error
     return Archived(target, size, contents, left_out)

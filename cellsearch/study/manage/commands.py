@@ -56,8 +56,8 @@ def meant(
     if not (file or bundled or storage) and (there := studies.listed(results)):
         hint = did_you_mean(word, [*spaces.names(), *there])
         known_words = f"spaces: {', '.join(spaces.names())}; searches: {printable(', '.join(there), 400)}"
-        told = f"there is no search space and no search '{printable(word, 60)}'"
-        raise SpaceError(told, remedy=f"{hint}{known_words}\nthe path of a file ends in .yaml")
+        message = f"there is no search space and no search '{printable(word, 60)}'"
+        raise SpaceError(message, remedy=f"{hint}{known_words}\nthe path of a file ends in .yaml")
     space = load_space(word, overrides)
     return space, name or space.name
 

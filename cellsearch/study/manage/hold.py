@@ -1,6 +1,6 @@
 """The hold on a search that changes as a whole: while it lasts, no search and no worker runs on it.
 
-On this machine the lock of the search tells, and the start times of its workers. Workers of other machines
+On this machine the lock of the search and the start times of its workers decide. Workers of other machines
 are known by their heartbeats: a counter that changes is a worker at work.
 """
 
@@ -72,9 +72,9 @@ def idle(store: Store, tell: Tell) -> None:
     """RunError where a worker or a search runs on a study. Waits for heartbeats from other machines, no
     longer than it takes to give one up; `tell` says so."""
     wait = store.timing.silent * store.timing.beat
-    here, everyone = processes.machine(), heartbeat.listed(store)
-    living = [worker for worker in everyone if worker.host == here and heartbeat.alive(worker)]
-    beats = {worker.id: worker.beat for worker in everyone if worker.host != here}
+    here, listed = processes.machine(), heartbeat.listed(store)
+    living = [worker for worker in listed if worker.host == here and heartbeat.alive(worker)]
+    beats = {worker.id: worker.beat for worker in listed if worker.host != here}
     if beats and not living:
         tell(f"waiting up to {wait:.0f} s for heartbeats of {len(beats):,} workers on other machines")
     end = time.monotonic() + wait

@@ -70,12 +70,12 @@ def _entry(name: str, opened: Callable[[], Study], folder: Path | None = None) -
             written = _written(study.store)
         return _read(name, study, size, written)
     except CellsearchError as error:
-        told = str(error)
+        reason = str(error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        told = f"what was recorded cannot be read ({error}); see `cellsearch check`"
+        reason = f"what was recorded cannot be read ({error}); see `cellsearch check`"
     finally:
         study.store.engine.dispose()
-    return Entry(name, "unreadable", bytes=size, written=written, error=told)
+    return Entry(name, "unreadable", bytes=size, written=written, error=reason)
 
 
 def _read(name: str, study: Study, size: int | None, written: datetime | None) -> Entry:

@@ -212,8 +212,8 @@ def _opened(file: Path, recorded: str, name: str, shown: str) -> None:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise no_archive(shown, f"its study cannot be read ({error})") from error
     except CellsearchError as error:
-        told = str(error).replace(str(file), DATABASE)
-        raise error if shown in told else no_archive(shown, told.replace("\n", "; ")) from error
+        message = str(error).replace(str(file), DATABASE)
+        raise error if shown in message else no_archive(shown, message.replace("\n", "; ")) from error
 
 
 def _plain(file: Path, shown: str) -> None:

@@ -220,7 +220,7 @@ def _add_state(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
     gate = _gate(draft, i, [Connection(0), Connection(draft.at[0])])
     change = draft.add(Apply("sub", (value, state)), beside=i)
     draft.put(i, Apply("add", (state, draft.add(Apply("mul", (gate, change)), beside=i))))
-    return f"state {name} remembers {old}"
+    return f"state {name} carries {old}"
 
 
 def _gate(draft: Draft, beside: int, connections: list[Connection]) -> int:
@@ -305,7 +305,7 @@ LANGUAGE = (
     Mutation("uncouple_gate", _is_coupled, _uncouple_gate, 0, "1 - a gate becomes a gate of its own"),
     Mutation("set_bias", _other_biases, _set_bias, 0, "a bracket gets another initial bias, or none"),
     Mutation("set_structure", _other_structures, _set_structure, 0, "a matrix gets a structure, or loses it"),
-    Mutation("add_state", _inside, _add_state, 0, "a new state remembers a node through a gate"),
+    Mutation("add_state", _inside, _add_state, 0, "a new state carries a node through a gate"),
     Mutation("add_before", _timed, _add_before, 0, "a node reads a value of an earlier step"),
     Mutation("add_below", _is_new_value, _add_below, 0, "a state takes up its value in the layer below"),
     Mutation("add_clock", _unclocked, _add_clock, 0, "a state changes when its clock ticks"),

@@ -44,7 +44,7 @@ class Condition:
 TOO_LARGE = "too large"
 CONDITIONS = (
     Condition(TOO_LARGE, "it is within the limits of the search space", lambda c, most, _: not over(c, most)),
-    Condition("deaf", "what it gives out depends on x", lambda c, *_: depends_on_input(c)),
+    Condition("deaf", "its output depends on x", lambda c, *_: depends_on_input(c)),
     Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: has_memory(c)),
     Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
@@ -86,7 +86,7 @@ def breed(
     name: str = "child",
     attempts: int = ATTEMPTS,
 ) -> Child:
-    """Mutate `cell` until a child meets all `CONDITIONS`; every attempt draws anew, p included.
+    """Mutate `cell` until a child meets all `CONDITIONS`; every attempt draws again, p included.
 
     Dead states of `cell` are removed first: a mutation in what only they read would change nothing.
     Raises CellError where no mutation applies to the cell, and where none of `attempts` children was

@@ -129,7 +129,7 @@ def ranked(
 
 def first(scores: Sequence[tuple[str, float]], count: int | None, also: Collection[str] = ()) -> list[str]:
     """The cells that have to be looked at to know the first `count` (all where None) and the place
-    of those in `also`: with equal scores more than so many. `scores` are best first."""
+    of those in `also`: with equal scores more than that. `scores` are best first."""
     if count is None or count >= len(scores):
         return [mark for mark, _ in scores]
     last = scores[count - 1][1] if count else math.inf

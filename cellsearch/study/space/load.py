@@ -1,7 +1,7 @@
 """The search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
 
 Each stage (the filter and every task) carries its own grid and training, with what it overrides already
-merged in. `Space.text` is the space in full, as a study remembers it; `difference` compares two. All that is
+merged in. `Space.text` is the space in full, as a study records it; `difference` compares two. All that is
 wrong in a file or in an override is a SpaceError with its place.
 """
 
@@ -109,7 +109,7 @@ def check_seeds(space: Space) -> dict[str, Cell]:
 def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[str]:
     """What differs, one line a key, named as in an override: `tasks.0.options.train: 1000 before, 2000 now`.
 
-    Not compared are the keys in `ignore`, and options that only say where data lies: its hash tells more.
+    Not compared are the keys in `ignore`, and options that only say where data lies: its hash says more.
     """
     before, now = _leaves(a), _leaves(b)
     lines = []

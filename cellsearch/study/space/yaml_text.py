@@ -1,6 +1,6 @@
 """YAML in which every value knows its place: text in, a tree of `Node` or a SpaceError out.
 
-The part of YAML that is safe and means the same to everyone: one document of mappings with text keys, lists
+The part of YAML that is safe and means the same everywhere: one document of mappings with text keys, lists
 and scalars. Anchors, aliases, tags, merge keys, directives, duplicate keys and tabs are errors. A plain
 scalar is null, true, false or a decimal number (`1e-3` is one); everything else is text: `no`, `12:30`,
 `2015-07-06`, `0x1F`, `1_000`. A number with a leading zero is an error: 017 is 15 in YAML 1.1 and 17 in 1.2.

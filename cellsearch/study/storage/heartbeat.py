@@ -6,7 +6,7 @@ beats takes the worker for dead. No clock is compared with another, so skew, sum
 steal no trial.
 
 A thousand workers must not keep a database busy by living. A beat writes the worker's own row and waits for
-nobody; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
+no lock; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
 """
 
 import os
@@ -67,7 +67,7 @@ def register(store: Store, worker: Worker) -> None:
 
 
 def beat(store: Store, worker: Worker, doing: str) -> None:
-    """Says that `worker` lives and what it does; its row is made anew where others have given it up."""
+    """Says that `worker` lives and what it does; its row is made again where others have given it up."""
     with alone(store) as connection:
         here = (workers.c.study == store.study, workers.c.id == worker.id)
         values = {"beat": workers.c.beat + 1, "doing": doing}
@@ -76,9 +76,9 @@ def beat(store: Store, worker: Worker, doing: str) -> None:
         register(store, worker)
 
 
-def pace(everyone: int, seconds: float = TIMING.beat, silent: int = TIMING.silent) -> float:
-    """Seconds between two beats of a worker among so many, where `seconds` are those of one alone."""
-    return min(max(seconds, everyone / BEATS_A_SECOND), max(seconds, seconds * silent / LEAST))
+def pace(size: int, seconds: float = TIMING.beat, silent: int = TIMING.silent) -> float:
+    """Seconds between two heartbeats of a worker among `size`, where `seconds` are those of one alone."""
+    return min(max(seconds, size / BEATS_A_SECOND), max(seconds, seconds * silent / LEAST))
 
 
 def listed(store: Store) -> list[Worker]:
@@ -99,7 +99,7 @@ def known(store: Store, ids: Sequence[str]) -> set[str]:
 
 def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[str, int], int]:
     """The counters of the `count` workers that follow `own` in the ring, by id, and how many workers there
-    are in all: each looks at a few, and everyone is looked at."""
+    are in all: each looks at a few, and each is looked at."""
     mine = workers.c.study == store.study
     query = select(workers.c.id, workers.c.beat).where(mine).order_by(workers.c.id).limit(count)
     with reading(store.engine, store.url) as connection:

@@ -42,7 +42,7 @@ class Sessions(threading.local):
     write."""
 
     def __init__(self, engine: Engine) -> None:
-        self.own = Session(engine)  # Optuna closes it after each use, and then it begins anew
+        self.own = Session(engine)  # Optuna closes it after each use, and then it begins again
         self.joined: Session | None = None
 
     def __call__(self) -> Session:
@@ -185,8 +185,8 @@ def totals(study: int) -> tuple[Any, ...]:
 
 
 def complete(study: int, patience: int | None) -> Any:
-    """A column of a query of `studies`: whether as many proposals as `patience`
-    have brought no better score, the running ones among them. It costs nothing without."""
+    """A column of a query of `studies`: whether as many proposals as `patience` have brought no better
+    score, the running ones among them. It costs nothing without."""
     if patience is None:
         return false()
     open_ = (items.c.study == study, items.c.outcome == Ending.OPEN)

@@ -98,7 +98,7 @@ class Shown:
                 raise error.__cause__ or error from error
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
-        """The trial with its record in words. (It was just read: it is nobody else's.)"""
+        """The trial with its record in words. (It was just read, and is not shared.)"""
         record, result = trial.user_attrs.get(RECORD), trial.user_attrs.get(RESULT, {})
         if isinstance(record, dict):
             others = {key: value for key, value in trial.user_attrs.items() if key not in (RECORD, RESULT)}

@@ -1,8 +1,8 @@
 """Work on a trial between `queue` and `endings`: it is decided, settings are claimed, stages are recorded.
 
-A trial is one proposal or one refinement, or a seed. Its work items say who may write to it: a seed has one
-for each piece of its grids (`baseline`) and one that tells it when all pieces are done (`seed`), any other
-trial has one. An item keeps its decision, its claims and its recorded stages whatever happens to the worker
+A trial is one proposal or one refinement, or a seed. Its work items say which worker writes to it: a seed has
+one for each piece of its grids (`baseline`) and one that ends it when all pieces are done (`seed`), any
+other trial has one. An item keeps its decision, claims and recorded stages whatever happens to the worker
 that has it; another worker adopts the trial under its own number. A worker that lost its trial (it was silent
 for too long) gets `Superseded`, and its late result is not recorded.
 

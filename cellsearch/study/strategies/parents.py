@@ -86,8 +86,8 @@ def of_the_population(
       better one always, a climb without variety where the paper is at its most varied.
     - A cell that fails the memorisation filter does not enter: it has no fitness, and nine in ten fail, so
       that the population would be theirs. One that fails a later stage does: it has one, a low one.
-    - Fitter is who passed more tasks, then who has the higher score so far: a score over one task is no
-      comparison for one over three.
+    - Fitter is the cell that passed more tasks, then the one with the higher score so far: a score over one
+      task is no comparison for one over three.
     """
     population = view.population()
     if not population:

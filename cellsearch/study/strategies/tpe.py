@@ -37,8 +37,8 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
 }
 DIVERGED = -1.0  # below any accuracy
 GOOD = 25  # TPE counts the first tenth of the results as good, and no more than these
-PER_GOOD = 9  # of those that diverged so many are told for each that did not: none is in the first tenth
-TOLD = 300  # of more results the good ones are told and a sample of the others: to ask takes longer with each
+PER_GOOD = 9  # diverged ones that are passed on for each other one: none is in the first tenth
+PASSED_ON = 300  # of more results the good ones and a sample of the others: to ask takes longer with each
 
 Place = tuple[int, ...]  # of a setting: the position of each of its values
 
@@ -73,7 +73,7 @@ def suggest(
         params = {name: int(k) for name, k in zip(axes, place, strict=True)}
         return create_trial(params=params, distributions=space, **state)  # type: ignore[arg-type]
 
-    study.add_trials([trial(setting, value=worth(accuracy)) for setting, accuracy in told(history, rng)])
+    study.add_trials([trial(setting, value=worth(accuracy)) for setting, accuracy in passed_on(history, rng)])
     free = np.array([k for s, k in index.items() if s not in taken], dtype=np.int64)
     chosen: list[str] = []
     while len(chosen) < count and len(free):
@@ -86,15 +86,15 @@ def suggest(
     return chosen
 
 
-def told(history: Sequence[Result], rng: Generator) -> list[Result]:
+def passed_on(history: Sequence[Result], rng: Generator) -> list[Result]:
     """The part of a history that the sampler gets, in its order."""
     trained = sum(accuracy is not None for _, accuracy in history)
     diverged = [k for k, (_, accuracy) in enumerate(history) if accuracy is None]
-    left_out = set(diverged[: max(0, len(diverged) - PER_GOOD * trained)])  # the latest are told
+    left_out = set(diverged[: max(0, len(diverged) - PER_GOOD * trained)])  # the latest are passed on
     kept = [k for k in range(len(history)) if k not in left_out]
-    if len(kept) > TOLD:
+    if len(kept) > PASSED_ON:
         order = sorted(kept, key=lambda k: -worth(history[k][1]))
-        sample = rng.choice(order[GOOD:], TOLD - GOOD, replace=False)
+        sample = rng.choice(order[GOOD:], PASSED_ON - GOOD, replace=False)
         kept = sorted([*order[:GOOD], *sample.tolist()])
     return [history[k] for k in kept]
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 def configure(process: "subprocess.Popen[bytes]", line: str) -> None:
     """Writes the line to a child that was started with a pipe; the pipe stays open."""
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it exited at once: its exit code tells more
+    with suppress(BrokenPipeError):  # it exited at once: its exit code says more
         process.stdin.write(line.encode() + b"\n")
         process.stdin.flush()
 

@@ -52,7 +52,7 @@ def lives(pid: int, since: str) -> bool:
 
 
 def stopped(pid: int) -> bool:
-    """Whether there is a process `pid` that stands still until it is told to go on (SIGSTOP, a debugger)."""
+    """Whether there is a process `pid` that a signal or a debugger stopped."""
     state = _fields(pid)[:1] if _PROC else [_asked("state=", pid)]
     return state[0][:1] in ("T", "t") if state else False
 
@@ -61,7 +61,7 @@ def kill_recorded(pid: int, since: str, command: Sequence[str]) -> bool:
     """Kills the process that a record names, where it is certainly the one that was meant: its start time,
     its owner (this user) and its program (that of `command`) agree. Tells whether it did.
 
-    A record may be damaged, old or made up. So no number is signalled that names a group, everybody, the
+    A record may be damaged, old or made up. So no number is signalled that names a group, all processes, the
     first process or this one, and a descriptor makes sure that the process that was looked at is the one
     that is killed, even if its number is given to another one meanwhile.
     """

@@ -1,7 +1,7 @@
 """The time that a stage may take: asked for at every epoch, and enforced where training does not come back.
 
-In: a bound and what to record. Whoever trains calls `check` now and then, which raises `Overdue` once the
-time is up; that costs nothing but the stage. Where nobody calls it (a kernel that hangs, a giant that needs
+In: a bound and what to record. Training calls `check` now and then, which raises `Overdue` once the
+time is up; that costs nothing but the stage. Where it is not called (a kernel that hangs, a giant that needs
 hours for one epoch), `enforce`, called from the heartbeat's thread, records the stage as failed and ends the
 process, since nothing else ends a computation that runs in it.
 """

@@ -63,7 +63,7 @@ def recorded_cells(
 
 
 def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> str | None:
-    """The fingerprint of the recorded cell that a cell counts as, None where it is new. `function` tells its
+    """The fingerprint of the recorded cell that a cell counts as, None where it is new. `function` gives its
     functional fingerprint, and is not asked where the cell was met before."""
     with reading(store.engine, store.url) as connection:
         known = known_in(connection, store, fingerprint)

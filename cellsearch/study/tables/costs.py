@@ -69,7 +69,7 @@ def by_front(scores: Scored, costs: Costs) -> list[str]:
 
 
 def front(scores: Scored, costs: Costs) -> dict[str, int]:
-    """The ranked cells that no other one beats in score without costing more, and their costs; best score
+    """The ranked cells that no other one passes in score without costing more, and their costs; best score
     first."""
     marks, points = _points(scores, costs)
     return {marks[k]: points[k][1] for k in fronts.fronts(points)[0]} if points else {}

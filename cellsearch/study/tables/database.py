@@ -189,7 +189,7 @@ def settle(engine: Engine) -> None:
 
 
 def _close_with(engine: Engine) -> None:
-    """Closes the connections of an engine that nobody uses any more: a server has only so many.
+    """Closes the connections of an engine that is not in use any more: a server allows a limited number.
 
     What does it must not lead back to the engine, or to its pool, which does: then neither would ever go.
     """
@@ -250,7 +250,7 @@ def _timed(connection: Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    sqlite_files.look(connection)  # SQLite would go on in a file that nobody can see
+    sqlite_files.look(connection)  # SQLite would go on in a file that has no name any more
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 

@@ -44,8 +44,8 @@ STATES = {
     Ending.FILTERED: "PRUNED",
     Ending.FAILED: "FAIL",
 }
-MOST = 20  # damages that are told; where there are more, it makes no difference
-# What those raise who read a text that was recorded: JSON, a space, equations.
+MOST = 20  # damages that are listed; where there are more, it makes no difference
+# Errors of reading a recorded text: JSON, a space, equations.
 UNREADABLE = (CellsearchError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 REMEDY = (
     "restore a copy of the database; without one, start anew under another --name.\n"
@@ -57,9 +57,9 @@ def intact(store: Store) -> None:
     """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
     if found := torn(store):
         raise damaged(shown(store.url), found, store.url)
-    if (file := database.file_of(store.url)) and (told := sqlite_files.ahead(file, stages.name)):
+    if (file := database.file_of(store.url)) and (lacking := sqlite_files.ahead(file, stages.name)):
         raise RunError(
-            f"{shown(store.url)} lacks results: {told}\n{remedy(store.url)}\n"
+            f"{shown(store.url)} lacks results: {lacking}\n{remedy(store.url)}\n"
             "then give the same command again; to go on without them, remove the backup"
         )
 
@@ -228,7 +228,7 @@ def _of_facts(store: Store) -> Iterator[str]:
         known = records.facts(store)
         space = parse_space(known.space)
     except UNREADABLE as error:
-        yield f"what the study remembers about itself cannot be read: {str(error).splitlines()[0]}"
+        yield f"the facts of the study cannot be read: {str(error).splitlines()[0]}"
         return
     if known.baseline is None:
         return

@@ -45,7 +45,7 @@ class Target:
         return min(n for n in (self.trials, proposals) if n is not None)
 
     def nearest(self, trials: int, proposals: int) -> tuple[str, int, int]:
-        """The total that is met first, when so many have ended: its name, how many of it, and of how many."""
+        """The total that is met first, by the numbers that have ended: its name, number and target."""
         totals = [("trials", trials, self.trials), ("proposals", proposals, self.proposals)]
         known = [(name, done, of) for name, done, of in totals if of is not None]
         return max(known, key=lambda total: total[1] / total[2] if total[2] else 1.0)
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a study remembers about itself."""
+    """The recorded facts of a study."""
 
     name: str
     space: str  # YAML text as run
@@ -176,7 +176,7 @@ def compatible(connection: Connection, url: str) -> bool:
 
 
 def facts(store: Store) -> Facts:
-    """What the study remembers about itself."""
+    """The recorded facts of a study."""
     with reading(store.engine, store.url) as connection:
         return facts_in(connection, store)
 
@@ -196,7 +196,7 @@ def facts_in(connection: Connection, store: Store) -> Facts:
 def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -> None:
     """Refuses to mix: a RunError that shows what differs between the study and what is wanted now.
 
-    `differences` are those of the space, found by whoever can read it.
+    `differences` are those of the space, found by code that can read it.
     """
     found = list(differences)
     if known.numerics != wanted.numerics:

@@ -113,7 +113,7 @@ equivalents = Table(  # proposals that are equivalent to a recorded cell and cou
     Index("cellsearch_equivalent_trial", "study", "trial"),
 )
 
-items = Table(  # work items: who may write to a trial; a seed has several, any other trial one
+items = Table(  # work items: the worker that may write to a trial; a seed has several, any other trial one
     "cellsearch_item",
     META,
     Column("study", Integer, primary_key=True),

@@ -5,7 +5,7 @@ SQLite opens `-wal`, `-shm` and `-journal` by their names, and follows links. So
 What is recorded is in `-wal` until SQLite moves it, and through `-shm` processes agree on it. Where somebody
 deletes one of the two under a search, the next process makes a new one, the two sets of processes know
 nothing of each other, and the last of the old ones to close removes what the new ones have written: so a
-database is destroyed. A `Connection` remembers both files once it uses them, looks at them before and after
+database is destroyed. A `Connection` knows both files once it uses them, looks at them before and after
 each transaction (three calls of stat), and stops: a RunError. Then it never closes its files, since closing
 is what destroys.
 
@@ -124,7 +124,7 @@ def ahead(file: Path, table: str) -> str:
                     return ""
                 query = f'SELECT count(*) FROM "{table}"'
                 counts.append(int(connection.execute(query).fetchone()[0]))
-        except sqlite3.Error:  # of the backup: it is none; of the database: whoever opens it says so
+        except sqlite3.Error:  # of the backup: it is none; of the database: to open it is an error
             return ""
     if counts[0] <= counts[1]:
         return ""
@@ -178,7 +178,7 @@ class Connection(sqlite3.Connection):
         return next((side for side, found in sides.items() if _gone(side, found)), "")
 
     def remember(self) -> None:
-        """Within a transaction, when SQLite has opened the files and nobody else may remove them."""
+        """Within a transaction, when SQLite has opened the files and no other process may remove them."""
         if self.known or not self.watched or self.main is None:
             return
         found = {path: _identity(path) for path in (self.main[0] + side for side in SIDES)}
@@ -199,7 +199,7 @@ class Connection(sqlite3.Connection):
             return RunError(
                 f"{shown} was deleted, moved or replaced while it was in use\n"
                 "put it back, with the files beside it, and give the same command again (without it that "
-                "starts anew)"
+                "starts again)"
             )
         told = f"{shown} was deleted or replaced while the database was in use"
         if lost.endswith(SIDES[0]) and (rescued := self._rescue()):
@@ -262,7 +262,7 @@ def watch(engine: Engine) -> None:
 
 
 def _ending(transaction: Transaction) -> None:
-    look(transaction)  # nothing is written until then: whoever began beside it has not seen our locks
+    look(transaction)  # nothing is written until then: a process that began beside it has not seen our locks
     _remembering(transaction)
 
 
@@ -293,8 +293,8 @@ def _gone(path: str, known: Identity) -> bool:
 
 
 def back_up(file: Path, ending: str = BACKUP) -> Path:
-    """Writes the backup of a database beside it, whole or not at all, and gives its path. Those who write to
-    the database do not wait for it. RunError where that fails; Damaged where the database is damaged, and
+    """Writes the backup of a database beside it, whole or not at all, and gives its path. No
+    process waits for it. RunError where that fails; Damaged where the database is damaged, and
     then an older backup stays."""
     try:
         return copy(file, file.with_name(file.name + ending))

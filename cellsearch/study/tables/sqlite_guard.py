@@ -1,6 +1,6 @@
 """Bounds for an SQLite file that somebody else may have made.
 
-A view stands where a table is expected and computes without end, a trigger writes what nobody asked for, one
+A view stands where a table is expected and computes without end, a trigger writes without being asked, one
 value fills the memory. So a file with anything but plain tables and their indexes is refused, the length of a
 value is bounded, and so is the work of a transaction of a reading verb: all that it can need follows from the
 size of the file.

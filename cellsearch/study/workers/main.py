@@ -54,7 +54,7 @@ def serve(
     line = parent.configuration()
     if line is None:
         os._exit(ExitCode.CRASHED)
-    # nobody waits for the code; the trial is adopted as that of a dead process
+    # no process waits for the code; the trial is adopted as that of a dead process
     parent.at_exit(lambda: os._exit(ExitCode.CRASHED))
     try:
         config = WorkerConfig(**json.loads(line))

@@ -1,4 +1,4 @@
-"""What the outcomes of a stage say as a whole. In: outcomes as training tells them. Out: the same with every
+"""What the outcomes of a stage say as a whole. In: outcomes of training. Out: the same with every
 number finite, a cause, or `Broken`."""
 
 import math

@@ -24,7 +24,7 @@ from cellsearch.study.system.timing import TIMING, Timing
 WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 POLL_SECONDS = 0.02
-MOST_WORKERS = 8  # on the CPU, where nobody says how many: each takes a few hundred megabytes
+MOST_WORKERS = 8  # on the CPU, where no number is given: each takes a few hundred megabytes
 MOST_PER_CORE = 4
 STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
 
@@ -45,7 +45,7 @@ class WorkerConfig:
 class Child:
     """A running worker process."""
 
-    place: int  # 1, 2, … of so many workers; each has its device
+    place: int  # 1, 2, … up to the number of workers; each has its device
     process: "subprocess.Popen[bytes]"
     worker: Worker
     log: Path
@@ -92,12 +92,12 @@ class Pool:
         return len(self.places)
 
     def strike(self, place: int) -> int:
-        """Counts a worker of `place` whose device did not answer; tells how many in a row."""
+        """Counts a worker of `place` whose device did not answer; returns how many in a row."""
         self.strikes[place] = self.strikes.get(place, 0) + 1
         return self.strikes[place]
 
     def fill(self, wanted: int) -> int:
-        """Starts workers until `wanted`, at most `size`, are running; tells how many it started."""
+        """Starts workers until `wanted`, at most `size`, are running; returns how many it started."""
         taken = {child.place for child in self.children}
         places = [place for place in self.places if place not in taken]
         chosen = places[: max(0, min(wanted, self.size) - len(self.children))]
@@ -130,14 +130,14 @@ class Pool:
                 child.process.kill()
 
     def end_silent(self, silent: Collection[str]) -> None:
-        """Ends the workers among these: a process that does not even beat hangs as a whole."""
+        """Ends the workers among these: a process without a heartbeat hangs as a whole."""
         for child in self.children:
             if child.worker.id in silent:
                 child.process.kill()
 
     def end_stopped(self) -> int:
-        """Ends the workers that were stopped (SIGSTOP, a debugger), and tells how many: one of them may hold
-        a lock that everybody waits for."""
+        """Ends the workers that were stopped (SIGSTOP, a debugger), and returns how many: one may hold a lock
+        that all others wait for."""
         stopped = [child for child in self.children if processes.stopped(child.process.pid)]
         for child in stopped:
             child.process.kill()
@@ -151,7 +151,7 @@ class Pool:
 
     def end(self, at_once: Callable[[], bool] = lambda: False) -> list[str]:
         """Ends all workers, in bounded time, however many there are, and without waiting when `at_once` says
-        so; tells their ids. They finish nothing: what is not recorded is run again."""
+        so; returns their ids. They finish nothing: what is not recorded is run again."""
         for child in self.children:
             child.process.terminate()
         limit = time.monotonic() + self.timing.grace
@@ -190,7 +190,7 @@ def most_workers() -> int:
 
 
 def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
-    """The device of each worker: so many `workers` on each device, on the CPU at most `most_workers`; as many
+    """The device of each worker: `workers` of them on each device, on the CPU at most `most_workers`; as many
     as fit where None."""
     cores = min(MOST_WORKERS, processes.cores())
     most = {}

@@ -82,7 +82,7 @@ def search(
     """Starts or continues the study `name`; returns when its target or its time is reached, or when it is
     told to end.
 
-    `digests` tells, for a seed, those of the data on this machine by stage name. Returns 0, or 128 + the
+    `digests` gives, for a seed, those of the data on this machine by stage name. Returns 0, or 128 + the
     number of the signal that ended it (130 for Ctrl-C, 143 for SIGTERM). Raises RunError where the search
     cannot start or go on.
     """

@@ -99,7 +99,7 @@ class SearchSupervisor(Supervisor):
         return not over
 
     def fill(self, free: int) -> None:
-        """Starts workers for `free` items that nobody works on."""
+        """Starts workers for `free` items that no worker has."""
         started = self.pool.fill(len(self.pool.children) + free)
         self.starts += started
         for child in self.pool.children[len(self.pool.children) - started :]:

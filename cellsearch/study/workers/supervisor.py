@@ -59,7 +59,7 @@ class Supervisor(ABC):
                     if time.monotonic() > self.reached + self.timing.patience:
                         raise
                     self.tell(f"{error} (tried again)")
-                    if self.pool.end_stopped():  # one of them may hold a lock that everybody waits for
+                    if self.pool.end_stopped():  # one of them may hold a lock that all others wait for
                         self.tell("a worker was stopped, perhaps within a transaction, and was ended")
                     signals.event.wait(self.timing.pause)
                 took = time.monotonic() - began  # looks at a long search must not keep its database busy

@@ -82,7 +82,7 @@ def test_the_words_of_a_new_search(found: forecast.Forecast) -> None:
     assert "at least" not in told and ", middle " not in told
     assert "Filter: not measured yet with these seeds and options" in told
     measured = plain(replace(found, passed=(Passed("gru", 1, 6),)))
-    assert "Filter: gru passes with 1 of 6 settings (measured beforehand" in measured
+    assert "Filter: gru passes with 1 of 6 settings (measured before" in measured
     assert "Warning: the filter refuses gru with 5 of 6 settings" in measured
     assert "no records and so no middle" in told and "Most: every setting takes the most epochs" in told
 

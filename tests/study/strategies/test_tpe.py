@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from cellsearch.errors import RunError
 from cellsearch.study.strategies.settings import Result
-from cellsearch.study.strategies.tpe import GOOD, PER_GOOD, SAMPLERS, TOLD, nearest_of, suggest, told
+from cellsearch.study.strategies.tpe import (
+    GOOD,
+    PASSED_ON,
+    PER_GOOD,
+    SAMPLERS,
+    nearest_of,
+    passed_on,
+    suggest,
+)
 from cellsearch.train.settings import Grid, keys
 
 # that of the paper
@@ -111,16 +119,16 @@ def test_few_results_are_no_reason_to_stay_near_them() -> None:
 def test_what_diverged_is_never_among_the_good() -> None:
     rng = np.random.default_rng(0)
     history: list[Result] = [(KEYS[k], None) for k in range(40)] + [(KEYS[40], 0.1), (KEYS[41], 0.2)]
-    kept = told(history, rng)
+    kept = passed_on(history, rng)
     assert kept == [*history[40 - 2 * PER_GOOD : 40], *history[40:]]  # of those that diverged the latest
-    assert told([(KEYS[k], None) for k in range(40)], rng) == []
+    assert passed_on([(KEYS[k], None) for k in range(40)], rng) == []
 
 
 def test_of_a_long_history_the_good_ones_are_told() -> None:
     accuracies = np.random.default_rng(3).random(1_700)
     history = [(KEYS[k % 1680], float(a)) for k, a in enumerate(accuracies)]
-    kept = told(history, np.random.default_rng(0))
-    assert len(kept) == TOLD
+    kept = passed_on(history, np.random.default_rng(0))
+    assert len(kept) == PASSED_ON
     assert [one for one in history if one in kept] == kept  # in their order
     assert set(sorted(history, key=lambda one: -one[1])[:GOOD]) <= set(kept)
     assert abs(np.mean([a for _, a in kept if a is not None]) - 0.53) < 0.1
