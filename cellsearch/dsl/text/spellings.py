@@ -40,7 +40,10 @@ FUNCTIONS = {
 
 _NAME = r"[A-Za-z_]\w*"
 _UNARY = "|".join(op.name for op in OPS.values() if op.arity == 1 and not op.symbol)
-_TERM = r"\b(?:[WURV](?:_?\w+)?(?:\s*[*@]\s*|\s+)|[WURV])(?:VALUE)(?![\w'])"  # W x, W_i * x, Wx
+_STEP = r"_(?:prev|old|last|tm1|t1|t)"
+_TERM = (
+    rf"\b(?:[WURV](?:_?\w+)?(?:\s*[*@]\s*|\s+)|[WURV])(?:VALUE)(?:{_STEP})?(?![\w'])"  # W x, U_i * h_prev, Wx
+)
 _TERMS = rf"({_TERM}(?:\s*\+\s*{_TERM})*)(?:\s*\+\s*b\w*)?"
 _NEW = r"(?:new_|next_)?(STATE)(?:_t|_new|_next|t)"
 _REACH = 200  # characters to both sides of an error that are looked at
@@ -50,7 +53,8 @@ def _connected(match: re.Match[str]) -> str:
     """tanh[x, h] for tanh(W x + U h + b)."""
     op, terms = match.groups()
     words = [re.findall(rf"{_NAME}'?", term) for term in terms.split("+")]
-    return f"{op or ''}[{', '.join(term[-1] if len(term) > 1 else term[0][1:] for term in words)}]"
+    values = [term[-1] if len(term) > 1 else term[0][1:] for term in words]
+    return f"{op or ''}[{', '.join(re.sub(f'{_STEP}$', '', value) for value in values)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Spelling:
 # fmt: off
 TABLE = (
     Spelling("argument_count", rf"\b({_UNARY})\(([^()\[\]]+,[^()\[\]]*)\)", r"\1[\2]", "h' = sigmoid(x, h)", "sigmoid[x, h]"),
-    Spelling("unknown_name", rf"(?:\b({_UNARY})\(\s*)?{_TERMS}(?(1)\s*\))", _connected, "h' = tanh(W x + U_h*h + b)", "tanh[x, h]"),
+    Spelling("unknown_name", rf"(?:\b({_UNARY})\(\s*)?{_TERMS}(?(1)\s*\))", _connected, "h' = tanh(W x_t + U_h*h_prev + b)", "tanh[x, h]"),
     Spelling("unknown_name", rf"(?:\b({_UNARY})\(\s*)?{_TERMS}", _connected, "h' = tanh(c * (Wx + U h'))\nc' = h", "[x]"),
     Spelling("value_after_value at_outside", r"\b(VALUE)\s*@?\s*[WURV]\w*\s*\+\s*(VALUE)\s*@?\s*[WURV]\w*", r"[\1, \2]", "h' = tanh(x @ W + h @ U)", "[x, h]"),
     Spelling("unknown_name", rf"\b(?:torch|nn|F|np|numpy|jnp|math|self)\.({_UNARY})\b", r"\1", "h' = torch.tanh(c)", "tanh"),
