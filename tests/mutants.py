@@ -13,15 +13,21 @@ from cellsearch.study.mutation.table import MUTATIONS
 
 
 @cache
+def seeds() -> tuple[Cell, ...]:
+    """The cells of the zoo that can have children within the usual limits: a child can be smaller."""
+    cells = map(zoo.load, zoo.names())
+    return tuple(cell for cell in cells if len(cell.nodes) <= 1.5 * Limits().nodes)
+
+
+@cache
 def mutants(count: int, seed: int = 0, rows: str = "paper") -> tuple[Cell, ...]:
     """`count` cells: the first are children of the zoo's cells, the others children of those before them.
     Half are made with the paper's strength p, half with 1 to 3 edits; by the rows of the paper, or by "all"."""
-    most = 1.5 * Limits().nodes  # a child can be smaller
-    parents = [cell for cell in map(zoo.load, zoo.names()) if len(cell.nodes) <= most]
+    parents = seeds()
     found: list[Cell] = []
     for k in range(count):
         rng = np.random.default_rng([seed, k])
-        earlier = found if k % 2 else parents
+        earlier = found if k % 2 else [*parents]
         parent = earlier[int(rng.integers(len(earlier)))]
         spec = MutationSpec(size="strength" if k % 4 >= 2 else "edits")
         if rows == "all":
