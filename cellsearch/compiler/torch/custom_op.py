@@ -16,9 +16,19 @@ from cellsearch.compiler.run.layout import Layout, layout, view
 from cellsearch.compiler.torch.layer_function import alone, backward_pass, forward_pass
 from cellsearch.dsl.graph import RECENT
 from cellsearch.dsl.text import parse
+from cellsearch.errors import CellError
 
 _ARGUMENTS = "str cell, str wanted, Tensor x, Tensor start, Tensor[] weights, Tensor[] states, Tensor[] below"
 _GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor[] kept, Tensor[] gradients"
+
+
+def refuse_onnx() -> None:
+    """CellError while torch.onnx records a call; one of its ways runs nothing else than what gives shapes."""
+    if torch.onnx.is_in_onnx_export():
+        raise CellError(
+            "torch.onnx cannot read a compiled layer: write the cell as a module that imports torch alone with"
+            " cellsearch.export(cell, 'folder', 'torch'), load this state dict into it, and export that module"
+        )
 
 
 @lru_cache(maxsize=4 * RECENT)  # a compiled model asks at every call
@@ -50,6 +60,7 @@ def _forward_shapes(
     states: Sequence[Tensor],
     below: Sequence[Tensor],
 ) -> list[Tensor]:
+    refuse_onnx()
     steps, batch, width = x.shape
     hidden = states[0].shape[-1]
     lay = _layout(cell, width, hidden)

@@ -18,7 +18,7 @@ from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run.layout import Layout, layout, view
 from cellsearch.compiler.run.stack import check_stack, first, reads_below
 from cellsearch.compiler.run.structures import initialise
-from cellsearch.compiler.torch import sequences
+from cellsearch.compiler.torch import custom_op, sequences
 from cellsearch.compiler.torch import states as carried
 from cellsearch.compiler.torch.autograd import run
 from cellsearch.compiler.torch.layer_function import autocast_is_on, plain
@@ -162,6 +162,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor | PackedSequence, states: Any = None) -> tuple[Any, Any]:
         """Outputs and last states; see the class."""
         try:
+            custom_op.refuse_onnx()
             given, begun, start = self._read(x, states)
         except CellError as error:
             raise CellError(f"{self!r}: {error}") from None
