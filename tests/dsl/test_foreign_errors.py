@@ -275,52 +275,8 @@ def of(words: list[str]) -> "st.SearchStrategy[str]":
     return st.lists(st.sampled_from(words), max_size=50).map("".join)
 
 
-JSON = of(
-    [
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        ":",
-        '"h_new_0"',
-        '"x"',
-        '"op"',
-        '"input"',
-        '"linear"',
-        "\\",
-        "0",
-        " ",
-        "\n",
-        "\ud800",
-        "é",
-    ]
-)
-PYTHON = of(
-    [
-        "A",
-        "=",
-        "Genotype",
-        "(",
-        ")",
-        "[",
-        "]",
-        ",",
-        "'tanh'",
-        "0",
-        "1",
-        "range",
-        "concat",
-        ";",
-        "\n",
-        "#",
-        "'",
-        '"""',
-        "\\",
-        ".",
-        " ",
-    ]
-)
+JSON = of([*'{ } [ ] , : "h_new_0" "x" "op" "input" "linear" \\ 0 é'.split(), " ", "\n", "\ud800"])
+PYTHON = of([*"A = Genotype ( ) [ ] , 'tanh' 0 1 range concat ; # ' \"\"\" \\ .".split(), " ", "\n"])
 
 
 @given(

@@ -18,55 +18,11 @@ from cellsearch.errors import TextError
 
 ZOO = [zoo.text(name) for name in zoo.names()]
 PIECES = [
-    *OPS,
-    *KEYWORDS,
-    *"+-*/=,;()[].@'#_",
-    "->",
-    "\n",
-    " ",
-    "\r\n",
-    "\ufeff",
-    "0",
-    "1",
-    "1e9",
-    "-1",
-    "x",
-    "h",
-    "c",
-    "h'",
-]
-PIECES += [
-    "eye",
-    "slower",
-    "@eye(1)",
-    "@slower",
-    "@rank(2)",
-    "@blocks(",
-    "@skew",
-    "before(",
-    "before(c, 2)",
-    "bias=uniform(-1, 1)",
-    "uniform(",
-    "bias=1",
-    "bias=none",
-    "scalar=2",
-    "clock 1, 2\n",
-    "cell t(x; h, c)\n",
-]
-PIECES += [
-    "h' = ",
-    "c' = ",
-    "i = ",
-    "[x, h]",
-    "tanh[",
-    "sigmoid(",
-    "below(c)",
-    "х",
-    "\u202e",
-    "\0",
-    "é",
-    "\ud800",
-]
+    *OPS, *KEYWORDS, *"+-*/=,;()[].@'#_", "->", "\n", " ", "\r\n", "\ufeff", "х", "\u202e", "\0", "é", "\ud800",
+    *"0 1 1e9 -1 x h c h' eye slower @eye(1) @slower @rank(2) @blocks( @skew before( uniform( bias=1 bias=none".split(),
+    *"scalar=2 tanh[ sigmoid( below(c)".split(), "before(c, 2)", "bias=uniform(-1, 1)", "i = ", "[x, h]", "h' = ", "c' = ",
+    "clock 1, 2\n", "cell t(x; h, c)\n",
+]  # fmt: skip
 
 
 def read(text: str) -> Cell | TextError:

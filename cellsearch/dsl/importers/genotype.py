@@ -211,7 +211,8 @@ class _Part:
             message, line, column = str(error) or "it is nested too deep", 1, 1
         begins = lines(self.text)
         at = min(begins[min(line, len(begins)) - 1] + column - 1, len(self.text) - 1)
-        raise self.source.error(f"this is not Python: {message}", self.start + at, self.start + at + 1, FORM)
+        at += self.start
+        raise self.source.error(f"this is not Python: {printable(message)}", at, at + 1, FORM)
 
     def place(self, node: ast.AST) -> tuple[int, int]:
         """Where a node begins and ends in the file."""
