@@ -37,13 +37,13 @@ class Op:
     forward: str
     derivatives: tuple[str, ...]  # one per argument, already multiplied by g
     latex: str  # a format string over the arguments
-    onnx: str  # likewise, in nested calls of ONNX operators
     symbol: str = ""  # the infix or prefix sign; a call by name where empty
     binds: int = CALL
     commutative: bool = False
     domain: tuple[float, float] = (-3.0, 3.0)  # where a check may sample
     kinks: tuple[float, ...] = ()  # where the derivative jumps, so that no check samples there
     span: tuple[float, float] = (-inf, inf)  # bounds of the values it can give
+    onnx: str = ""  # the operator that ONNX has for it; else its formula is written in others
     about: str = ""
 
     @property
@@ -76,35 +76,35 @@ _GELU = "tanh(0.7978845608028654 * (a + 0.044715 * a * a * a))"
 
 # fmt: off
 TABLE = (
-    #  name          kind forward                        derivative, one per argument                                   latex                                      onnx
-    Op("add",         _C, "a + b",                       ("g", "g"),                                                    r"{0} + {1}",                              "Add({0}, {1})", symbol="+", binds=SUM, commutative=True),
-    Op("sub",         _C, "a - b",                       ("g", "-g"),                                                   r"{0} - {1}",                              "Sub({0}, {1})", symbol="-", binds=SUM),
-    Op("mul",         _C, "a * b",                       ("g * b", "g * a"),                                            r"{0} \odot {1}",                          "Mul({0}, {1})", symbol="*", binds=PRODUCT, commutative=True),
-    Op("div",         _C, "a / b",                       ("g / b", "-g * y / b"),                                       r"{0} \oslash {1}",                        "Div({0}, {1})", symbol="/", binds=PRODUCT, domain=(0.5, 3.0)),
-    Op("max",         _C, f"where({_FIRST_MAX}, a, b)",  (f"where({_FIRST_MAX}, g, 0)", f"where({_FIRST_MAX}, 0, g)"),  r"\max\left({0}, {1}\right)",              "Max({0}, {1})", about="a tie belongs to the first argument"),
-    Op("min",         _C, f"where({_FIRST_MIN}, a, b)",  (f"where({_FIRST_MIN}, g, 0)", f"where({_FIRST_MIN}, 0, g)"),  r"\min\left({0}, {1}\right)",              "Min({0}, {1})", about="a tie belongs to the first argument"),
-    Op("neg",         _A, "-a",                          ("-g",),                                                       r"-{0}",                                   "Neg({0})", symbol="-", binds=UNARY),
-    Op("sigmoid",     _A, "sigmoid(a)",                  ("g * y * (1 - y)",),                                          r"\sigma\left({0}\right)",                 "Sigmoid({0})", span=(0, 1)),
-    Op("tanh",        _A, "tanh(a)",                     ("g * (1 - y * y)",),                                          r"\tanh\left({0}\right)",                  "Tanh({0})", span=(-1, 1)),
-    Op("relu",        _A, "where((a > 0) | (a != a), a, 0)", ("where(y > 0, g, 0)",),                                   r"\operatorname{{relu}}\left({0}\right)",  "Relu({0})", kinks=(0.0,), about="the derivative at 0 is 0", span=(0, inf)),
-    Op("leaky_relu",  _A, "where(a > 0, a, 0.01 * a)",   ("where(a > 0, g, 0.01 * g)",),                                r"\operatorname{{lrelu}}\left({0}\right)", "LeakyRelu({0}, alpha=0.01)", kinks=(0.0,), about="slope 0.01 below 0"),
-    Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(where(a > 0, -a, a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", "Softplus({0})", span=(0, inf)),
-    Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(where(a < 0, a, -a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)",             "Neg(Softplus(Neg({0})))", span=(-inf, 0)),
-    Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", "HardSigmoid({0}, alpha=0.16666666666666666, beta=0.5)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
-    Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)",  "Mul({0}, Sigmoid({0}))", span=(-0.2785, inf)),
-    Op("gelu",        _A, "0.5 * a * (1 + erf(a * 0.7071067811865476))", ("g * (0.5 * (1 + erf(a * 0.7071067811865476)) + a * 0.3989422804014327 * exp(-0.5 * a * a))",), r"\operatorname{{gelu}}\left({0}\right)", "Mul(Mul({0}, 0.5), Add(1, Erf(Mul({0}, 0.7071067811865476))))", span=(-0.17, inf), about="a times the normal distribution function of a (Hendrycks and Gimpel 2016)"),
-    Op("gelu_tanh",   _A, f"0.5 * a * (1 + {_GELU})",    (f"g * 0.5 * (1 + {_GELU} + a * (1 - {_GELU} * {_GELU}) * (0.7978845608028654 + 0.1070322244089 * a * a))",), r"\operatorname{{gelu_{{tanh}}}}\left({0}\right)", "Mul(Mul({0}, 0.5), Add(1, Tanh(Mul(0.7978845608028654, Add({0}, Mul(0.044715, Mul({0}, Mul({0}, {0}))))))))", span=(-0.1701, inf), about="gelu with its distribution function by tanh"),
-    Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", "Softsign({0})", span=(-1, 1)),
-    Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)",                   "Exp({0})", span=(0, inf)),
-    Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)",                   "Log({0})", domain=(0.2, 3.0)),
-    Op("sqrt",        _A, "sqrt(a)",                     ("g * 0.5 / y",),                                              r"\sqrt{{{0}}}",                           "Sqrt({0})", domain=(0.2, 3.0), span=(0, inf)),
-    Op("abs",         _A, "abs(a)",                      ("where(a > 0, g, where(a < 0, -g, 0))",),                     r"\left|{0}\right|",                       "Abs({0})", kinks=(0.0,), span=(0, inf)),
-    Op("sin",         _A, "sin(a)",                      ("g * cos(a)",),                                               r"\sin\left({0}\right)",                   "Sin({0})", span=(-1, 1)),
-    Op("cos",         _A, "cos(a)",                      ("-g * sin(a)",),                                              r"\cos\left({0}\right)",                   "Cos({0})", span=(-1, 1)),
-    Op("mean",        _U, "mean(a)",                     ("mean(g)",),                                                  r"\operatorname{{mean}}\left({0}\right)", "Expand(ReduceMean({0}, axes=-1), Shape({0}))", about="the mean over the units, in every unit"),
-    Op("norm",        _U, f"(a - mean(a)) / {_DEVIATION}", (f"(g - mean(g) - y * mean(g * y)) / {_DEVIATION}",),     r"\operatorname{{norm}}\left({0}\right)",  "MeanVarianceNormalization({0})", about="mean 0 and variance 1 over the units, as in layer norm"),
-    Op("softmax",     _U, _SHARES,                       ("y * (g - total(g * y))",),                                   r"\operatorname{{softmax}}\left({0}\right)", "Softmax({0}, axis=-1)", span=(0, 1), about="positive and of sum 1 over the units"),
-    Op("cumax",       _U, f"sums_before({_SHARES})",     (f"{_SHARES} * (sums_behind(g) - total(sums_behind(g) * {_SHARES}))",), r"\operatorname{{cumax}}\left({0}\right)", "CumSum(Softmax({0}, axis=-1), -1)", span=(0, 1), about="softmax summed up from the first unit on (Shen et al. 2019)"),
+    #  name          kind forward                        derivative, one per argument                                   latex
+    Op("add",         _C, "a + b",                       ("g", "g"),                                                    r"{0} + {1}", symbol="+", binds=SUM, commutative=True),
+    Op("sub",         _C, "a - b",                       ("g", "-g"),                                                   r"{0} - {1}", symbol="-", binds=SUM),
+    Op("mul",         _C, "a * b",                       ("g * b", "g * a"),                                            r"{0} \odot {1}", symbol="*", binds=PRODUCT, commutative=True),
+    Op("div",         _C, "a / b",                       ("g / b", "-g * y / b"),                                       r"{0} \oslash {1}", symbol="/", binds=PRODUCT, domain=(0.5, 3.0)),
+    Op("max",         _C, f"where({_FIRST_MAX}, a, b)",  (f"where({_FIRST_MAX}, g, 0)", f"where({_FIRST_MAX}, 0, g)"),  r"\max\left({0}, {1}\right)", about="a tie belongs to the first argument", onnx="Max"),
+    Op("min",         _C, f"where({_FIRST_MIN}, a, b)",  (f"where({_FIRST_MIN}, g, 0)", f"where({_FIRST_MIN}, 0, g)"),  r"\min\left({0}, {1}\right)", about="a tie belongs to the first argument", onnx="Min"),
+    Op("neg",         _A, "-a",                          ("-g",),                                                       r"-{0}", symbol="-", binds=UNARY),
+    Op("sigmoid",     _A, "sigmoid(a)",                  ("g * y * (1 - y)",),                                          r"\sigma\left({0}\right)", span=(0, 1)),
+    Op("tanh",        _A, "tanh(a)",                     ("g * (1 - y * y)",),                                          r"\tanh\left({0}\right)", span=(-1, 1)),
+    Op("relu",        _A, "where((a > 0) | (a != a), a, 0)", ("where(y > 0, g, 0)",),                                   r"\operatorname{{relu}}\left({0}\right)", kinks=(0.0,), about="the derivative at 0 is 0", span=(0, inf), onnx="Relu"),
+    Op("leaky_relu",  _A, "where(a > 0, a, 0.01 * a)",   ("where(a > 0, g, 0.01 * g)",),                                r"\operatorname{{lrelu}}\left({0}\right)", kinks=(0.0,), about="slope 0.01 below 0"),
+    Op("softplus",    _A, "where(a > 0, a, 0) + log1p(exp(where(a > 0, -a, a)))", ("g * sigmoid(a)",),                              r"\operatorname{{softplus}}\left({0}\right)", span=(0, inf), onnx="Softplus"),
+    Op("log_sigmoid", _A, "where(a < 0, a, 0) - log1p(exp(where(a < 0, a, -a)))", ("g * sigmoid(-a)",),                             r"\log\sigma\left({0}\right)", span=(-inf, 0)),
+    Op("hard_sigmoid", _A, "where(a > 3, 1, where(a < -3, 0, a / 6 + 0.5))", ("where((a > -3) & (a < 3), g / 6, 0)",),  r"\operatorname{{hardsigmoid}}\left({0}\right)", kinks=(-3.0, 3.0), about="0 below -3, 1 above 3, linear between", span=(0, 1)),
+    Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)", span=(-0.2785, inf)),
+    Op("gelu",        _A, "0.5 * a * (1 + erf(a * 0.7071067811865476))", ("g * (0.5 * (1 + erf(a * 0.7071067811865476)) + a * 0.3989422804014327 * exp(-0.5 * a * a))",), r"\operatorname{{gelu}}\left({0}\right)", span=(-0.17, inf), about="a times the normal distribution function of a (Hendrycks and Gimpel 2016)"),
+    Op("gelu_tanh",   _A, f"0.5 * a * (1 + {_GELU})",    (f"g * 0.5 * (1 + {_GELU} + a * (1 - {_GELU} * {_GELU}) * (0.7978845608028654 + 0.1070322244089 * a * a))",), r"\operatorname{{gelu_{{tanh}}}}\left({0}\right)", span=(-0.1701, inf), about="gelu with its distribution function by tanh"),
+    Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", span=(-1, 1), onnx="Softsign"),
+    Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)", span=(0, inf)),
+    Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)", domain=(0.2, 3.0)),
+    Op("sqrt",        _A, "sqrt(a)",                     ("g * 0.5 / y",),                                              r"\sqrt{{{0}}}", domain=(0.2, 3.0), span=(0, inf)),
+    Op("abs",         _A, "abs(a)",                      ("where(a > 0, g, where(a < 0, -g, 0))",),                     r"\left|{0}\right|", kinks=(0.0,), span=(0, inf)),
+    Op("sin",         _A, "sin(a)",                      ("g * cos(a)",),                                               r"\sin\left({0}\right)", span=(-1, 1)),
+    Op("cos",         _A, "cos(a)",                      ("-g * sin(a)",),                                              r"\cos\left({0}\right)", span=(-1, 1)),
+    Op("mean",        _U, "mean(a)",                     ("mean(g)",),                                                  r"\operatorname{{mean}}\left({0}\right)", about="the mean over the units, in every unit"),
+    Op("norm",        _U, f"(a - mean(a)) / {_DEVIATION}", (f"(g - mean(g) - y * mean(g * y)) / {_DEVIATION}",),     r"\operatorname{{norm}}\left({0}\right)", about="mean 0 and variance 1 over the units, as in layer norm"),
+    Op("softmax",     _U, _SHARES,                       ("y * (g - total(g * y))",),                                   r"\operatorname{{softmax}}\left({0}\right)", span=(0, 1), about="positive and of sum 1 over the units"),
+    Op("cumax",       _U, f"sums_before({_SHARES})",     (f"{_SHARES} * (sums_behind(g) - total(sums_behind(g) * {_SHARES}))",), r"\operatorname{{cumax}}\left({0}\right)", span=(0, 1), about="softmax summed up from the first unit on (Shen et al. 2019)"),
 )
 # fmt: on
 

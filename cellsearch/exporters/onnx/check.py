@@ -1,0 +1,76 @@
+"""An ONNX model against the module that it was made of, before a file is written.
+
+Run by the reference evaluator of the package onnx, in float64: another program's reading of the same graph.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellsearch.compiler.torch.recurrent import Recurrent
+from cellsearch.errors import ExportError
+from cellsearch.exporters.onnx.graph import package
+from cellsearch.exporters.onnx.model import model
+
+TOLERANCE = 1e-10  # relative to the largest value of a tensor, where that exceeds 1
+_STEPS, _BATCH = 4, 3
+
+
+def feed(module: Recurrent, x: Tensor, states: Any) -> dict[str, np.ndarray]:
+    """The model's inputs for those of a call of the module."""
+    return {"input": x.detach().numpy()} | _named(module, states, "state_", "")
+
+
+def results(module: Recurrent, output: Tensor, states: Any) -> dict[str, np.ndarray]:
+    """The model's outputs that a call of the module stands for."""
+    return {"output": output.detach().numpy()} | _named(module, states, "last_", "last_")
+
+
+def _named(module: Recurrent, states: Any, state: str, other: str) -> dict[str, np.ndarray]:
+    names = [s.name for s in module.cells[0].states]
+    values = [states] if isinstance(states, Tensor) else list(states)
+    found = {f"{state}{name}": v.detach().numpy() for name, v in zip(names, values, strict=False)}
+    for extra in values[len(names) :]:
+        if isinstance(extra, Tensor):
+            found[f"{other}steps"] = extra.numpy()
+            continue
+        for layer, looked in enumerate(extra):
+            found |= {f"{other}earlier_{layer}_{k}": v.detach().numpy() for k, v in enumerate(looked)}
+    return found
+
+
+def check(module: Recurrent) -> None:
+    """Compares the model of a module with the module, twice in a row: from given states, and from those that
+    come out. ExportError where they differ."""
+    exact = copy.deepcopy(module).double().cpu().eval()
+    evaluator = package().reference.ReferenceEvaluator(model(exact, torch.float64))
+    generator = torch.Generator().manual_seed(0)
+    shape = (_BATCH, _STEPS) if module.batch_first else (_STEPS, _BATCH)
+    states: Any = None
+    with torch.no_grad(), np.errstate(all="ignore"):
+        for _ in range(2):
+            x = torch.rand((*shape, module.input_size), generator=generator, dtype=torch.float64) - 0.5
+            if states is None:
+                states = exact(x)[1]
+            given = feed(exact, x, states)
+            output, states = exact(x, states)
+            wanted = results(exact, output, states)
+            found = dict(zip(evaluator.output_names, evaluator.run(None, given), strict=True))
+            for name, value in wanted.items():
+                if not _near(found[name], value):
+                    raise ExportError(
+                        f"the ONNX model of {module.cells[0].name} was not written: its {name} differs from "
+                        "that of the compiled cell\n"
+                        "this is a defect of cellsearch; please report it with the cell's text"
+                    )
+
+
+def _near(value: np.ndarray, wanted: np.ndarray) -> bool:
+    if value.shape != wanted.shape:
+        return False
+    finite = np.isfinite(wanted)
+    scale = max(1.0, float(np.abs(wanted[finite]).max(initial=0)))
+    return bool(np.all(np.abs(value - wanted)[finite] <= TOLERANCE * scale))

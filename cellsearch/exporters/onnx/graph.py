@@ -1,0 +1,75 @@
+"""The nodes and constants of an ONNX graph while it is written.
+
+A `Graph` hands out names: each call of `op` adds a node and returns the name of its value. The body of a Scan
+is a graph of its own that may read the values of the one around it; constants lie in the outermost.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellsearch.errors import ExportError
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET, IR = 18, 8  # of 2022: ONNX Runtime 1.14 and later read them
+
+
+def package() -> Any:
+    """The package onnx. ExportError where it is not installed."""
+    try:
+        import onnx
+        import onnx.reference
+    except ImportError as error:
+        raise ExportError(f"export to ONNX needs the package onnx: {error}\npip install onnx") from None
+    return onnx
+
+
+class Graph:
+    """A graph that grows; numbers in it have one type."""
+
+    def __init__(self, dtype: np.dtype[Any], around: "Graph | None" = None) -> None:
+        self.dtype, self.around = dtype, around
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+        self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.names: set[str] = around.names if around else set()
+        self.times: Counter[str] = around.times if around else Counter()  # how often a stem was asked for
+
+    def fresh(self, stem: str) -> str:
+        """A name that no value has yet: the stem itself, or with a number."""
+        while (name := f"{stem}_{self.times[stem]}" if self.times[stem] > 1 else stem) in self.names:
+            self.times[stem] += 1
+        self.names.add(name)
+        return name
+
+    def op(
+        self, kind: str, *inputs: str, stem: str = "", outputs: Sequence[str] = (), **attributes: Any
+    ) -> str:
+        """A node; the name of its value, or of the first where `outputs` names them."""
+        given = list(outputs) or [self.fresh(stem or kind.lower())]
+        self.nodes.append(package().helper.make_node(kind, inputs, given, **attributes))
+        return given[0]
+
+    def constant(self, value: NDArray[Any] | Sequence[int], stem: str = "constant") -> str:
+        """A constant; equal ones are one."""
+        if self.around:
+            return self.around.constant(value, stem)
+        array = np.asarray(value)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self.known:
+            self.known[key] = self.fresh(stem)
+            self.constants[self.known[key]] = array
+        return self.known[key]
+
+    def number(self, value: float) -> str:
+        """A number of the graph's type."""
+        return self.constant(np.asarray(value, self.dtype))
+
+    def int64(self, *values: int) -> str:
+        """A vector of whole numbers: axes, bounds, shapes."""
+        return self.constant(np.asarray(values, np.int64))
