@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from mutants import mutants
 
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.identity.functional import functional
+from cellsearch.dsl.identity.functional import functional_fingerprint
 
 COUNT = 20_000
 
@@ -14,7 +14,7 @@ cells = mutants(COUNT)
 begun = time.perf_counter()
 structures = [fingerprint(cell) for cell in cells]
 middle = time.perf_counter()
-functions = [functional(cell) for cell in cells]
+functions = [functional_fingerprint(cell) for cell in cells]
 ended = time.perf_counter()
 groups: dict[str, set[str]] = defaultdict(set)
 for structure, function in zip(structures, functions, strict=True):
