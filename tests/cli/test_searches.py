@@ -17,7 +17,8 @@ from cli.conftest import Run
 
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
-from cellsearch.study.tables import database, records, schema, sqlite_files
+from cellsearch.study.tables import database, records, schema
+from cellsearch.study.tables.sqlite import backups
 from tests.study.scripted import Scripted, new_study, one_of, space_of, work
 from tests.study.workers.test_run import end, start, until
 
@@ -117,7 +118,7 @@ def test_where_there_is_no_search_that_is_said(run: Run) -> None:
 def test_a_renamed_search_is_the_same(run: Run, study: str, tmp_path: Path) -> None:
     before = board(run, study)
     file = tmp_path / "results" / study / "study.db"
-    sqlite_files.back_up(file)
+    backups.back_up(file)
     assert run("rename", study, "better").code == 0
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["better"]
     assert board(run, "better") == before

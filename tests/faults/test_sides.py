@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from cellsearch.errors import RunError
-from cellsearch.study.tables import database, integrity, records, schema, sqlite_files
+from cellsearch.study.tables import database, integrity, records, schema
 from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.sqlite import backups, copies
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, command
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
@@ -188,7 +189,7 @@ def test_a_backup_is_what_was_recorded(tmp_path: Path) -> None:
     outside.write_bytes(b"precious")
     (tmp_path / "study.db.backup").symlink_to(outside)
     for _ in range(2):
-        backup = sqlite_files.back_up(file)
+        backup = backups.back_up(file)
         assert backup == tmp_path / "study.db.backup" and not backup.is_symlink()
         assert backup.stat().st_mode & 0o777 == 0o640
         assert sound(backup) and trained(backup) == trained(file)
@@ -202,7 +203,7 @@ def test_a_backup_is_what_was_recorded(tmp_path: Path) -> None:
 
 
 def test_a_backup_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, fill = new_study(tmp_path, SPACE), sqlite_files._fill
+    store, fill = new_study(tmp_path, SPACE), copies._fill
     spend(store)
 
     def within(*arguments: object) -> None:
@@ -210,8 +211,8 @@ def test_a_backup_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             connection.execute(schema.studies.update().values(seconds=99.0))
             fill(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sqlite_files, "_fill", within)
-    backup = sqlite_files.back_up(tmp_path / "study.db")
+    monkeypatch.setattr(copies, "_fill", within)
+    backup = backups.back_up(tmp_path / "study.db")
     assert records.facts(store).seconds == 99.0
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT seconds FROM cellsearch_study").fetchall() == [(1.0,)]
@@ -223,29 +224,29 @@ def test_a_backup_that_fails_leaves_the_older_one(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     file = Path(shutil.copy(study, tmp_path))
-    sqlite_files.back_up(file)
+    backups.back_up(file)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_files, name, full)
+        patch.setattr(copies, name, full)
         with pytest.raises(
             RunError, match=r"cannot write a backup of .*No space left on device\nfree some space"
         ):
-            sqlite_files.back_up(file)
+            backups.back_up(file)
     assert trained(tmp_path / "study.db.backup") == trained(file)
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_damaged_database_does_not_replace_its_backup(study: Path, tmp_path: Path) -> None:
     file = Path(shutil.copy(study, tmp_path))
-    good = sqlite_files.back_up(file).read_bytes()
+    good = backups.back_up(file).read_bytes()
     data = bytearray(file.read_bytes())
     data[4096 * 8 : 4096 * 9] = random.Random(1).randbytes(4096)
     file.write_bytes(data)
     with pytest.raises(RunError, match=r"there is a backup of 20.*cp .*study\.db\.backup"):
-        sqlite_files.back_up(file)
+        backups.back_up(file)
     assert (tmp_path / "study.db.backup").read_bytes() == good
 
 
@@ -266,7 +267,7 @@ def test_whoever_says_that_a_database_is_damaged_names_its_backup(
     for there in (False, True):
         if there:
             file.write_bytes(data)
-            sqlite_files.back_up(file)
+            backups.back_up(file)
         file.write_bytes(bad[fault])
         code, _, err = command("check", "results/s/study.db")
         assert code == 1 and "defect" not in err
@@ -280,7 +281,7 @@ def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Pa
     file = Path(shutil.copy(study, tmp_path))
     store = records.open_study(database.url_of(file), "s")
     integrity.intact(store)
-    sqlite_files.back_up(file)
+    backups.back_up(file)
     integrity.intact(store)
     with schema.writing(store) as connection:
         last = connection.execute(select(schema.stages)).mappings().all()[-1]

@@ -32,7 +32,8 @@ from cellsearch.study.manage.members import (
     limit,
     written,
 )
-from cellsearch.study.tables import database, sqlite_files
+from cellsearch.study.tables import database
+from cellsearch.study.tables.sqlite import backups
 from cellsearch.study.workers.run import directory
 from cellsearch.version import version
 
@@ -67,7 +68,7 @@ def archive(name: str, file: Path | None, results: Path, force: bool, tell: Tell
         database.settle(search.store.engine)
         try:
             with tempfile.TemporaryDirectory(prefix=".archiving-", dir=target.parent) as scratch:
-                copy = sqlite_files.copy(folder / DATABASE, Path(scratch) / DATABASE)
+                copy = backups.copy(folder / DATABASE, Path(scratch) / DATABASE)
                 files, left_out = _files(folder)
                 files = {DATABASE: copy, **files}
                 members = {path: _member(source, path) for path, source in files.items()}

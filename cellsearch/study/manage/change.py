@@ -14,8 +14,10 @@ from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.files import reason, sync_folder
 from cellsearch.study.manage.hold import DATABASE, Held, Tell, held, only, sweep
 from cellsearch.study.studies import located
-from cellsearch.study.tables import database, records, sqlite_files
+from cellsearch.study.tables import database, records
 from cellsearch.study.tables.schema import writing
+from cellsearch.study.tables.sqlite import backups
+from cellsearch.study.tables.sqlite.files import backup_of
 from cellsearch.study.workers.run import default_url, directory
 
 
@@ -44,8 +46,8 @@ def rename(old: str, new: str, storage: str | None, results: Path, tell: Tell) -
                     f"cannot rename {printable(str(search.folder))}: {reason(error)}\nchange the permissions"
                 ) from error
         file = target / DATABASE
-        if search.inside and sqlite_files.backup_of(file):
-            sqlite_files.back_up(file)  # that it has had calls the search by its old name
+        if search.inside and backup_of(file):
+            backups.back_up(file)  # that it has had calls the search by its old name
 
 
 def _renamed(search: Held, name: str) -> None:
@@ -79,8 +81,8 @@ def delete(name: str, storage: str | None, results: Path, tell: Tell) -> None:
             from cellsearch.study.storage.rdb import remove
 
             remove(search.store)
-            if file is not None and sqlite_files.backup_of(file):
-                sqlite_files.back_up(file)  # else it has more records than the database: that looks damaged
+            if file is not None and backup_of(file):
+                backups.back_up(file)  # else it has more records than the database: that looks damaged
         database.settle(search.store.engine)
         if files:
             _remove(search.folder)

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, delete
 from cellsearch.errors import RunError
 from cellsearch.study.migrations import version1
 from cellsearch.study.storage import rdb
-from cellsearch.study.tables import database, schema, sqlite_files
+from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.sqlite import backups
 
 Tell = Callable[[str], None]
 #: A version -> the step to the next one; it gets a transaction and a store without a study.
@@ -40,7 +41,7 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
         ending = f".schema{first}"
         if file.with_name(file.name + ending).exists():
             raise RunError(f"{file}{ending} is there already: move it away, then give the command again")
-        tell(f"a copy of the database as it was: {sqlite_files.back_up(file, ending)}")
+        tell(f"a copy of the database as it was: {backups.back_up(file, ending)}")
     rdb.prepare(engine, url)
     store = Store(engine, url, 0, "")
     with schema.apart(store) as connection:

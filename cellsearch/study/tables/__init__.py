@@ -2,8 +2,7 @@
 
 database       a storage URL -> an engine; errors of drivers as messages
 driver_errors  what a driver says -> what to do about it
-sqlite_guard   what an SQLite file may hold, and how much work it may make
-sqlite_files   the files of an SQLite database: opened safely, backed up
+sqlite         SQLite's files: opened safely, watched, backed up
 schema         the tables, transactions, the version
 records        the facts of a study: created once, checked when it continues
 work_items     work items and stages, as they are read

@@ -21,7 +21,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import driver_errors, sqlite_files, sqlite_guard
+from cellsearch.study.tables import driver_errors
+from cellsearch.study.tables.sqlite import connections, files, guard
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 120  # of a verb that reads; on 20,000 trials none takes one
@@ -129,7 +130,7 @@ def engine_options(url: str, busy: float = TIMING.busy) -> dict[str, Any]:
     """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
-        return {"connect_args": {"timeout": busy, "factory": sqlite_files.Connection}}
+        return {"connect_args": {"timeout": busy, "factory": connections.Connection}}
     # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
     # Servers allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
@@ -152,7 +153,7 @@ def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> 
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
         if (file := file_of(url)) is not None:
-            sqlite_files.check(file)
+            files.check(file)
         options = engine_options(url, busy)
         if read_only and driven(url).get_backend_name() == "postgresql":
             options["execution_options"] = {"postgresql_readonly": True}
@@ -160,12 +161,12 @@ def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> 
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _configure)
             if file is not None:
-                event.listen(engine, "connect", lambda raw, _record: sqlite_guard.refuse_foreign(raw, file))
+                event.listen(engine, "connect", lambda raw, _record: guard.refuse_foreign(raw, file))
             if read_only:
                 event.listen(engine, "connect", _query_only)
                 event.listen(engine, "begin", lambda connection: _bounded(connection, file))
             event.listen(engine, "begin", _begin)
-            sqlite_files.watch(engine)
+            connections.watch(engine)
         elif engine.dialect.name == "postgresql":
             _close_with(engine)
             if read_only:
@@ -241,7 +242,7 @@ def _query_only(connection: Any, _record: Any) -> None:
 
 def _bounded(connection: Connection, file: Path | None) -> None:
     raw: Any = connection.connection.driver_connection
-    sqlite_guard.begin(raw, 0 if file is None else sqlite_guard.size(file))
+    guard.begin(raw, 0 if file is None else guard.size(file))
 
 
 def _timed(connection: Connection) -> None:
@@ -250,7 +251,7 @@ def _timed(connection: Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    sqlite_files.look(connection)  # SQLite would go on in a file that has no name any more
+    connections.look(connection)  # SQLite would go on in a file that has no name any more
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -276,7 +277,7 @@ def translated(url: str) -> Iterator[None]:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunError(
             f"{shown(url)}: what was recorded cannot be read ({error})\n"
-            f"{sqlite_files.remedy(file_of(url), driver_errors.DAMAGED)}"
+            f"{files.remedy(file_of(url), driver_errors.DAMAGED)}"
         ) from error
 
 

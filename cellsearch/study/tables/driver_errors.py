@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from cellsearch.study.tables import sqlite_files
+from cellsearch.study.tables.sqlite import files
 
 DAMAGED = (
     "the file is damaged: restore a copy; `cellsearch check FILE` says what is wrong, and "
@@ -58,7 +58,7 @@ def remedy(line: str, file: Path | None) -> str:
     """What to do where a driver says `line`, of an SQLite file or of a server (None)."""
     lower = line.lower()
     found = next((text for key, text in REMEDIES if key in lower), "is the server running and reachable?")
-    return sqlite_files.remedy(file, found) if found in (DAMAGED, ELSE) else found
+    return files.remedy(file, found) if found in (DAMAGED, ELSE) else found
 
 
 def passing(error: DBAPIError, line: str) -> bool:

@@ -19,7 +19,7 @@ from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space import parse_space
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import Ending, Kind
-from cellsearch.study.tables import database, records, sqlite_files
+from cellsearch.study.tables import database, records
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.queries import SUMMARY
 from cellsearch.study.tables.schema import (
@@ -35,6 +35,7 @@ from cellsearch.study.tables.schema import (
     stages,
     studies,
 )
+from cellsearch.study.tables.sqlite import backups, files
 from cellsearch.study.tables.work_items import Item, outcomes_of, summary
 
 KINDS, ENDINGS = frozenset(Kind), frozenset(Ending)
@@ -57,7 +58,7 @@ def intact(store: Store) -> None:
     """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
     if found := torn(store):
         raise damaged(shown(store.url), found, store.url)
-    if (file := database.file_of(store.url)) and (lacking := sqlite_files.ahead(file, stages.name)):
+    if (file := database.file_of(store.url)) and (lacking := backups.ahead(file, stages.name)):
         raise RunError(
             f"{shown(store.url)} lacks results: {lacking}\n{remedy(store.url)}\n"
             "then give the same command again; to go on without them, remove the backup"
@@ -66,7 +67,7 @@ def intact(store: Store) -> None:
 
 def remedy(url: str) -> str:
     """What to do about a damaged database."""
-    return sqlite_files.remedy(database.file_of(url), REMEDY)
+    return files.remedy(database.file_of(url), REMEDY)
 
 
 def damaged(what: str, found: Sequence[str], url: str) -> RunError:

@@ -15,11 +15,13 @@ from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Watch, Worker
 from cellsearch.study.system.signals import Signals
-from cellsearch.study.tables import cellrecords, queries, records, sqlite_files
+from cellsearch.study.tables import cellrecords, queries, records
 from cellsearch.study.tables.database import file_of
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.records import Facts
 from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.sqlite import backups
+from cellsearch.study.tables.sqlite.files import Damaged
 from cellsearch.study.workers.pool import Exit, Pool
 from cellsearch.study.workers.supervisor import Supervisor
 
@@ -46,7 +48,7 @@ class SearchSupervisor(Supervisor):
         self.began = self.accounted = time.monotonic()
         self.seen = (-1, -1)  # items ended, trials ranked at the last look
         self.written: set[str] = set()  # cells that have their file
-        self.damaged: sqlite_files.Damaged | None = None
+        self.damaged: Damaged | None = None
         self.backed_up = 0  # items ended at the last backup
         self._silent = Watch(self.timing.silent)
 
@@ -162,9 +164,9 @@ class SearchSupervisor(Supervisor):
         if file is None or ended in (-1, self.backed_up):
             return
         try:
-            sqlite_files.back_up(file)
+            backups.back_up(file)
             self.backed_up = ended
-        except sqlite_files.Damaged:
+        except Damaged:
             raise
         except RunError as error:
             self.tell(str(error))
@@ -184,7 +186,7 @@ class SearchSupervisor(Supervisor):
             heartbeat.leave(self.store, [self.me.id], self.me.id, failures=self.failures)
             if len(signals.got) <= 1:
                 self.back_up()
-        except sqlite_files.Damaged as error:
+        except Damaged as error:
             self.damaged = error
         except RunError as error:
             self.tell(str(error))  # the next `search` finds its processes dead and does the same

@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cellsearch.study.tables import sqlite_files
+from cellsearch.study.tables.sqlite import connections
 from tests.study.scripted import new_study, space_of
 
 COLLECTED = """
 import gc, sys
-from cellsearch.study.tables import sqlite_files
-connection = sqlite_files.Connection(sys.argv[1])
+from cellsearch.study.tables.sqlite import connections
+connection = connections.Connection(sys.argv[1])
 connection.itself = connection  # a circle: the collector alone ends it
 del connection
-with sqlite_files._LOCK:  # as while the open connections are looked through
+with connections._LOCK:  # as while the open connections are looked through
     print(gc.collect() > 0)
 """
 
@@ -31,10 +31,10 @@ def test_one_that_is_collected_while_others_are_looked_through_does_not_wait_for
 
 def test_those_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     gc.collect()
-    before = len(sqlite_files._OPEN)
-    connection = sqlite_files.Connection(tmp_path / "a.db")
-    assert len(sqlite_files._OPEN) == before + 1
+    before = len(connections._OPEN)
+    connection = connections.Connection(tmp_path / "a.db")
+    assert len(connections._OPEN) == before + 1
     connection.close()
     del connection
     gc.collect()
-    assert len(sqlite_files._OPEN) == before
+    assert len(connections._OPEN) == before

@@ -10,8 +10,9 @@ import pytest
 
 from cellsearch.errors import RunError
 from cellsearch.study.storage.create import create
-from cellsearch.study.tables import database, queries, records, schema, sqlite_guard
+from cellsearch.study.tables import database, queries, records, schema
 from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.sqlite import guard
 from cellsearch.study.workers.run import seeds_of
 from tests.faults.witness import command
 from tests.postgres import new_database
@@ -143,7 +144,7 @@ def test_a_value_that_is_none_is_one_message(file: Path, table: str, column: str
 
 
 def test_the_work_of_a_transaction_that_reads_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_guard, "STEPS", 1_000_000)
+    monkeypatch.setattr(guard, "STEPS", 1_000_000)
     url = database.url_of(file)
     engine = database.connect(url, read_only=True)
     with schema.reading(engine, url) as connection:  # many small ones are no trouble
@@ -160,9 +161,9 @@ def test_the_work_of_a_transaction_that_reads_is_bounded(file: Path, monkeypatch
 
 def test_a_search_stays_far_below_the_bounds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each verb in a hundredth of the work that is allowed, each value in a hundredth of the length."""
-    monkeypatch.setattr(sqlite_guard, "STEPS", sqlite_guard.STEPS // 100)
-    monkeypatch.setattr(sqlite_guard, "STEPS_OF_BYTE", 0)
-    monkeypatch.setattr(sqlite_guard, "LENGTH", sqlite_guard.LENGTH // 100)
+    monkeypatch.setattr(guard, "STEPS", guard.STEPS // 100)
+    monkeypatch.setattr(guard, "STEPS_OF_BYTE", 0)
+    monkeypatch.setattr(guard, "LENGTH", guard.LENGTH // 100)
     for words in VERBS[:10]:
         code, _, err = command(*words)
         assert code == 0 or words[-1] == "0a0b0c", err
