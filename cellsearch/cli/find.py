@@ -4,6 +4,7 @@ A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fin
 order.
 """
 
+import argparse
 import json
 import os
 import re
@@ -17,8 +18,9 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
+from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
 from cellsearch.dsl.text import parse
-from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.errors import CellsearchError, RunError, UsageError, printable
 from cellsearch.files import near
 from cellsearch.report.formatting import plural
 from cellsearch.study.mutation.operators import words_of
@@ -46,6 +48,32 @@ class Found:
     row: "Row | None" = None  # of the leaderboard of its search
     study: str = ""  # the name of that
     recorded: str = ""  # the name of the cell there
+
+
+def chosen(args: argparse.Namespace, note: "Tell | None" = None) -> Found:
+    """The cell that the arguments of `options.cell` mean: the word, or a variant of what it means."""
+    found = find_cell(args.cell, args.storage, note)
+    cell = varied(found.cell, args)
+    if cell is found.cell:
+        return found
+    told = {"variant of": f"{found.cell.name} ({found.origin})"}  # what it would score is not known
+    return replace(found, cell=cell, origin=f"{found.origin}, edited", provenance=told, row=None)
+
+
+def varied(cell: Cell, args: argparse.Namespace) -> Cell:
+    """The variant that `options.variant` asks for: parts go, then gates are coupled, then peepholes set."""
+    for part in args.without:
+        cell = without(cell, part)
+    for pair in args.couple:
+        gate, comma, by = (word.strip() for word in pair.partition(","))
+        if not comma or not by or "," in by:
+            raise UsageError(f"--couple takes two gates, as in --couple f,i; not '{printable(pair, 40)}'")
+        cell = couple(cell, gate, by)
+    if args.peepholes is not None:
+        words = [word.strip() for word in args.peepholes.split(",")]
+        every, none = words == ["all"], words == ["none"]
+        cell = with_peepholes(cell, None if every else [] if none else words)
+    return cell
 
 
 def find_cell(word: str, storage: str | None = None, copies: "Tell | None" = None) -> Found:

@@ -65,6 +65,21 @@ def cell(parser: Parser) -> None:
         "the first letters of a fingerprint; looked up in this order",
     )  # fmt: skip
     storage(parser)
+    variant(parser)
+
+
+def variant(parser: Parser) -> None:
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="PART",
+        help="leave out a gate, by its name, letter (i f o z r d) or role, or the input_activation or "
+        "output_activation; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
+        "--couple", action="append", default=[], metavar="GATE,BY", help="make a gate 1 - another: f,i"
+    )
+    parser.add_argument(
+        "--peepholes", metavar="GATES", help="all, none, or the gates that look at the cell state: i,f"
+    )
 
 
 def workers(parser: Parser) -> None:

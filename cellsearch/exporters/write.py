@@ -5,34 +5,17 @@ checked before the first file is written; a file is written beside its place and
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cellsearch import files
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.limits import check_name
 from cellsearch.errors import ExportError, did_you_mean, printable
-from cellsearch.exporters.check import check
+from cellsearch.exporters import FORMATS
 from cellsearch.exporters.header import Provenance
-from cellsearch.exporters.latex import latex
 from cellsearch.exporters.names import file_stem
-from cellsearch.exporters.torch_source import torch_source
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A kind of file: how its name ends, its text, and what compares the text with the compiled cell."""
-
-    suffix: str
-    text: Callable[[Cell, Provenance | None], str]
-    check: Callable[[Cell, str], None] | None = None
-
-
-FORMATS = {
-    "torch": Format(".py", torch_source, check),
-    "latex": Format(".tex", latex),
-}
 
 
 def export(
@@ -47,9 +30,9 @@ def export(
     """Writes `cell` as files and returns their paths.
 
     `path` is a directory, made where it is missing, in which files are called after the cell; or a file
-    that ends in .py or .tex. `formats` are the kinds of file, "torch" and "latex"; left out, they follow
-    from the file's ending, and for a directory it is "torch". `name` is another name for the cell.
-    `provenance` are facts for the top of the files, such as the score.
+    that ends in .py, .tex or .cell. `formats` are the kinds of file, "torch", "latex" and "cell"; left out,
+    they follow from the file's ending, and for a directory it is "torch". `name` is another name for the
+    cell. `provenance` are facts for the top of the files, such as the score.
 
     A file that is there already is left alone if it has the same contents, and else is an error unless
     `overwrite`. Raises ExportError where a file cannot be written, or where the exported module and the

@@ -7,12 +7,39 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
-from cellsearch.cli.verbs.export import TARGETS
-from cellsearch.exporters.write import FORMATS
+from cellsearch.dsl import zoo
+from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.load import load
+from cellsearch.dsl.text import show
+from cellsearch.exporters import FORMATS
 
 
-def test_the_verb_offers_what_there_is() -> None:
-    assert set(TARGETS) == set(FORMATS)
+def test_the_verb_offers_what_there_is(run: Run) -> None:
+    told = " ".join(run("export", "--help").out.split())
+    for kind, form in FORMATS.items():
+        assert f"{kind} ({form.about})" in told and form.suffix in told
+
+
+def test_the_text_of_a_cell(run: Run, tmp_path: Path) -> None:
+    assert run("export", "lstm", "--to", "cell,latex").out == "lstm.cell\nlstm.tex\n"
+    text = (tmp_path / "lstm.cell").read_text()
+    assert text == show(zoo.load("lstm")) and text.startswith("# Hochreiter & Schmidhuber (1997)")
+    assert run("export", "lstm.cell", "--out", "again.cell").out == "again.cell\n"
+    assert (tmp_path / "again.cell").read_text() == text
+
+
+def test_a_variant_is_made_wherever_a_cell_is_taken(run: Run, tmp_path: Path) -> None:
+    edits = ("--without", "o", "--couple", "f,i", "--peepholes", "i")
+    shown = run("show", "lstm", *edits, "--json").json
+    (file,) = run("export", "lstm", *edits, "--to", "cell", "--json").json["files"]
+    assert fingerprint(load(tmp_path / file)) == shown["fingerprint"] != fingerprint(zoo.load("lstm"))
+    (file,) = run("export", "lstm", *edits, "--json").json["files"]
+    assert "# variant of   lstm (zoo)" in (tmp_path / file).read_text()
+    for verb in ("export", "show"):
+        done = run(verb, "gru", "--couple", "f")
+        assert done.code == 2 and "--couple takes two gates" in done.err
+    done = run("bench", "--cell", "gru", "--without", "o")
+    assert done.code == 1 and "cell gru" in done.err
 
 
 def test_the_winner_is_written_with_where_it_comes_from(run: Run, study: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, ExportError
-from cellsearch.exporters import check, write
+from cellsearch.exporters import FORMATS, Format, check
 from cellsearch.exporters.latex import latex
 from cellsearch.exporters.names import class_name, file_stem
 from cellsearch.exporters.torch_source import torch_source
@@ -48,7 +48,7 @@ def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ExportError, match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, latex\)"
+        ExportError, match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, latex, cell\)"
     ):
         export(zoo.load("rnn"), tmp_path, ("latx",))
     assert list(tmp_path.iterdir()) == []
@@ -77,7 +77,7 @@ def test_disagreement_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def wrong(cell: object, provenance: object = None) -> str:
         return torch_source(zoo.load("rnn")).replace("torch.tanh", "torch.sigmoid")
 
-    monkeypatch.setitem(write.FORMATS, "torch", write.Format(".py", wrong, check.check))
+    monkeypatch.setitem(FORMATS, "torch", Format(".py", "", wrong, check.check))
     with pytest.raises(ExportError, match="its output differs from that of the compiled cell by"):
         export(zoo.load("rnn"), tmp_path, ("latex", "torch"))
     assert list(tmp_path.iterdir()) == []

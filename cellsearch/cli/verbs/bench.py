@@ -45,6 +45,7 @@ def arguments(parser: Parser) -> None:
         help="instead of one size: 20 settings of this search space, in the groups of layers and units that "
         "they fall into; batch and steps are the space's",
     )  # fmt: skip
+    options.variant(parser)
     options.device(parser)
     options.json(parser)
 
@@ -62,11 +63,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.analysis.bench.mix import mixed
     from cellsearch.analysis.bench.profile import profiled
     from cellsearch.analysis.bench.work import Sizes
-    from cellsearch.cli.find import find_cell
+    from cellsearch.cli.find import find_cell, varied
     from cellsearch.report import bench as report
     from cellsearch.study.space import load_space
 
-    chosen = [cells.load(word) if word in cells.MUTANTS else find_cell(word).cell for word in args.cell]
+    named = [cells.load(word) if word in cells.MUTANTS else find_cell(word).cell for word in args.cell]
+    chosen = [varied(cell, args) for cell in named]
     sizes = Sizes(steps=args.steps, batch=args.batch, layers=args.layers, vocabulary=args.vocabulary)
     common = {
         "device": args.device,

@@ -5,20 +5,21 @@ import argparse
 from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
 from cellsearch.cli.verb import Parser, Verb
-
-TARGETS = ("torch", "latex")
+from cellsearch.exporters import FORMATS
 
 
 def arguments(parser: Parser) -> None:
     """The cell, the kinds of file, and where they are written."""
     options.cell(parser)
+    kinds = ", ".join(f"{kind} ({form.about})" for kind, form in FORMATS.items())
     parser.add_argument(
-        "--to", metavar="KINDS", type=numbers.words(TARGETS), default=[],
-        help=f"kinds of file, with commas between them: {','.join(TARGETS)} (default: torch)",
+        "--to", metavar="KINDS", type=numbers.words(tuple(FORMATS)), default=[],
+        help=f"kinds of file, with commas between them: {kinds} (default: torch)",
     )  # fmt: skip
     parser.add_argument(
         "--out", default=".", metavar="PATH",
-        help="a directory, or one file that ends in .py or .tex (default: this directory)",
+        help=f"a directory, or one file that ends in {', '.join(form.suffix for form in FORMATS.values())} "
+        "(default: this directory)",
     )  # fmt: skip
     parser.add_argument("--name", default="", help="another name for the cell, its class and its files")
     parser.add_argument("--force", action="store_true", help="write over files that are there")
@@ -29,11 +30,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Writes the files and names them."""
     from rich.text import Text
 
-    from cellsearch.cli.find import find_cell
+    from cellsearch.cli.find import chosen
     from cellsearch.errors import printable
     from cellsearch.exporters.write import export
 
-    found = find_cell(args.cell, args.storage, terminal.note)
+    found = chosen(args, terminal.note)
     written = export(
         found.cell,
         args.out,
