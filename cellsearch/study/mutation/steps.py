@@ -1,4 +1,4 @@
-"""Mutations that reach other steps and layers: states, earlier values, the layer below, clocks; a row each."""
+"""Mutations that reach other steps and layers: states, earlier values, the layer below, clocks."""
 
 from numpy.random import Generator
 
