@@ -49,7 +49,7 @@ def load_module(cell: Cell, text: str) -> type[nn.Module]:
 
 
 def check(cell: Cell, text: str) -> None:
-    """Compares the module in `text` with `cellsearch.Recurrent`, one and two layers, in float64.
+    """Compares the module in `text` with `cellsearch.Recurrent` in float64: one layer, and two both ways.
 
     Raises ExportError where they differ by more than 1e-10 of the largest value. Cells that amplify rounding,
     which two ways of computing do not share, may differ by as much as their own results in float32 say.
@@ -73,8 +73,9 @@ def _stacks(cell: Cell) -> bool:
 
 def _compare(cell: Cell, made: type[nn.Module], layers: int, width: int, hidden: int) -> None:
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
-        compiled = Recurrent(cell, width, hidden, layers, dtype=torch.float64)
-        exported = made(width, hidden, layers, dtype=torch.float64)
+        both = layers > 1  # directions
+        compiled = Recurrent(cell, width, hidden, layers, bidirectional=both, dtype=torch.float64)
+        exported = made(width, hidden, layers, bidirectional=both, dtype=torch.float64)
     where = f"with {layers} layer{'s' if layers > 1 else ''}"
     if _shapes(compiled) != _shapes(exported):
         raise _refused(
@@ -113,7 +114,8 @@ def _draw(
         low, high = span
         return low + (high - low) * torch.rand(tuple(shape), generator=rng, dtype=torch.float64)
 
-    shape = (int(module.num_layers), _BATCH, hidden)  # type: ignore[arg-type]
+    directions = 2 if module.bidirectional else 1
+    shape = (directions * int(module.num_layers), _BATCH, hidden)  # type: ignore[arg-type]
     x = uniform((_STEPS, _BATCH, width))
     earlier: list[Tensor] = []
     if any(isinstance(node, Before) for node in cell.nodes):
@@ -124,7 +126,7 @@ def _draw(
         earlier=earlier,
         steps=torch.randint(0, 7, (_BATCH,), generator=rng) if cell.clock else None,
         weights={name: uniform(p.shape) * _is_free(p) for name, p in module.state_dict().items()},
-        factors=(uniform((_STEPS, _BATCH, hidden)), *(uniform(shape) for _ in cell.states)),
+        factors=(uniform((_STEPS, _BATCH, directions * hidden)), *(uniform(shape) for _ in cell.states)),
     )
 
 

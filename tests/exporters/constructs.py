@@ -26,6 +26,7 @@ _TEXTS = {
     "learned vector": "t(x; h)\nh' = tanh([x, h] + [bias=0.5] * h)",
     "norm": "t(x; h)\nh' = tanh(norm[x, h])",
     "mean": "t(x; h)\na = [x, h]\nh' = tanh(a - mean(a))",
+    "nothing but a mean": "t(x; h, c)\nh' = mean[x, h]\nc' = mean(h) + before(mean[x], 2)",
     "softmax": "t(x; h)\nh' = softmax[x, h]",
     "cumax": "t(x; h)\nf = cumax[x, h]\nh' = f * h + (1 - f) * tanh[x, h]",
     "state starts elsewhere": "t(x; h, m=-3, k=2)\nm' = max(m, [x, h])\nk' = 0.5 * k\nh' = tanh(m' + k)",

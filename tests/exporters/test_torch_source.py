@@ -2,11 +2,9 @@
 names."""
 
 import ast
-import copy
 import importlib.util
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,27 +259,6 @@ def test_first_values(made: Made) -> None:
     assert bool((layer.h_new_2.h[:3, 3:] == 0).all()) and bool((layer.h_new_3.h.tril() == 0).all())
     ours = Recurrent(cell, 4, 6)
     ours.load_state_dict(made(cell)(4, 6).state_dict())  # entries that are never read are zero in both
-
-
-@pytest.mark.parametrize("name", CALLED)
-def test_copies_scripts_and_traces(name: str, made: Made, tmp_path: Path) -> None:
-    cell = zoo.load(name)
-    path = tmp_path / f"{name}.py"
-    path.write_text(torch_source(cell))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    module = getattr(found, made(cell).__name__)(3, 4, 2)
-    x = torch.rand(5, 2, 3)
-    wanted = module(x)
-    torch.testing.assert_close(copy.deepcopy(module)(x), wanted)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # torch.jit is deprecated, and tracing warns of every shape that is read
-        torch.testing.assert_close(torch.jit.script(module)(x), wanted)
-        torch.testing.assert_close(torch.jit.trace(module, x)(x), wanted)
 
 
 def test_compiles(made: Made) -> None:
