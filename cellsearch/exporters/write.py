@@ -8,18 +8,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellsearch import files
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.limits import check_name
 from cellsearch.errors import ExportError, did_you_mean, printable
-from cellsearch.exporters import FORMATS
+from cellsearch.exporters.formats import FORMATS, Subject
 from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.names import file_stem
 
+if TYPE_CHECKING:
+    from cellsearch.compiler.torch.recurrent import Recurrent
+
 
 def export(
-    cell: Cell,
+    cell: "Cell | Recurrent",
     path: str | os.PathLike[str] = ".",
     formats: Sequence[str] | str = (),
     *,
@@ -29,27 +33,30 @@ def export(
 ) -> list[Path]:
     """Writes `cell` as files and returns their paths.
 
-    `path` is a directory, made where it is missing, in which files are called after the cell; or a file
-    that ends in .py, .tex or .cell. `formats` are the kinds of file, "torch", "latex" and "cell"; left out,
-    they follow from the file's ending, and for a directory it is "torch". `name` is another name for the
-    cell. `provenance` are facts for the top of the files, such as the score.
+    `cell` is a cell, or a `Recurrent` module, which gives an ONNX model its sizes and weights. `path` is a
+    directory, made where it is missing, in which files are called after the cell; or a file whose ending says
+    its kind. `formats` are kinds of file, rows of `formats.FORMATS`; left out, they follow from the file's
+    ending, and for a directory it is "torch". `name` is another name for the cell. `provenance` are facts
+    for the top of the files, such as the score.
 
     A file that is there already is left alone if it has the same contents, and else is an error unless
-    `overwrite`. Raises ExportError where a file cannot be written, or where the exported module and the
-    compiled cell disagree; CellError where the cell has no weights by name.
+    `overwrite`. Raises ExportError where a file cannot be written, or where what was made and the compiled
+    cell disagree; CellError where the cell has no weights by name.
     """
-    cell = _renamed(cell, name) if name else cell
-    targets = _targets(cell, Path(path), [formats] if isinstance(formats, str) else list(formats))
-    texts = {}
-    for kind, target in targets.items():
-        text = FORMATS[kind].text(cell, provenance)
-        if compare := FORMATS[kind].check:
-            compare(cell, text)
-        texts[target] = text.encode()
+    subject = _subject(cell, name, provenance)
+    kinds = [formats] if isinstance(formats, str) else list(formats)
+    targets = _targets(subject.cell, Path(path), kinds)
+    texts = {target: FORMATS[kind].make(subject) for kind, target in targets.items()}
     new = {target: data for target, data in texts.items() if _is_new(target, data, overwrite)}
     for target, data in new.items():
         _write(target, data)
     return list(texts)
+
+
+def _subject(given: "Cell | Recurrent", name: str, provenance: Provenance | None) -> Subject:
+    module = None if isinstance(given, Cell) else given
+    cell = given if isinstance(given, Cell) else given.cells[0]
+    return Subject(_renamed(cell, name) if name else cell, module, provenance)
 
 
 def _renamed(cell: Cell, name: str) -> Cell:

@@ -11,13 +11,32 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.text import show
-from cellsearch.exporters import FORMATS
+from cellsearch.exporters.formats import FORMATS, Format
+from cellsearch.exporters.write import export
 
 
 def test_the_verb_offers_what_there_is(run: Run) -> None:
     told = " ".join(run("export", "--help").out.split())
     for kind, form in FORMATS.items():
         assert f"{kind} ({form.about})" in told and form.suffix in told
+
+
+def test_a_format_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The endings of files follow from the table, as the verb and its help do."""
+    monkeypatch.setitem(FORMATS, "name", Format(".txt", "", lambda subject: subject.cell.name.encode()))
+    (path,) = export(zoo.load("gru"), tmp_path / "a.txt")
+    assert path.read_text() == "gru"
+
+
+def test_an_onnx_model_needs_sizes(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs the package onnx")
+    done = run("export", "gru", "--to", "onnx", "--out", str(tmp_path))
+    assert done.code == 1 and "--input-size and --hidden-size" in done.err
+    done = run("export", "gru", "--to", "onnx", "--hidden-size", "8", "--out", str(tmp_path))
+    assert done.code == 2 and "give both" in done.err
+    sizes = ("--input-size", "4", "--hidden-size", "8", "--layers", "2")
+    done = run("export", "gru", "--to", "onnx", *sizes, "--out", str(tmp_path))
+    assert done.code == 0 and (tmp_path / "gru.onnx").stat().st_size > 1000
 
 
 def test_the_text_of_a_cell(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, ExportError
-from cellsearch.exporters import FORMATS, Format, check
 from cellsearch.exporters.latex import latex
 from cellsearch.exporters.names import class_name, file_stem
 from cellsearch.exporters.torch_source import torch_source
@@ -48,7 +47,7 @@ def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ExportError, match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, latex, cell\)"
+        ExportError, match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, onnx, latex, cell\)"
     ):
         export(zoo.load("rnn"), tmp_path, ("latx",))
     assert list(tmp_path.iterdir()) == []
@@ -74,10 +73,12 @@ def test_files_that_are_there(tmp_path: Path) -> None:
 
 
 def test_disagreement_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(cell: object, provenance: object = None) -> str:
-        return torch_source(zoo.load("rnn")).replace("torch.tanh", "torch.sigmoid")
+    right = torch_source(zoo.load("rnn"))
 
-    monkeypatch.setitem(FORMATS, "torch", Format(".py", "", wrong, check.check))
+    def wrong(cell: object, provenance: object = None) -> str:
+        return right.replace("torch.tanh", "torch.sigmoid")
+
+    monkeypatch.setattr("cellsearch.exporters.torch_source.torch_source", wrong)
     with pytest.raises(ExportError, match="its output differs from that of the compiled cell by"):
         export(zoo.load("rnn"), tmp_path, ("latex", "torch"))
     assert list(tmp_path.iterdir()) == []

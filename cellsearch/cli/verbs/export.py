@@ -1,11 +1,16 @@
 """`cellsearch export`: a cell as files that work without cellsearch."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
 from cellsearch.cli.verb import Parser, Verb
-from cellsearch.exporters import FORMATS
+from cellsearch.exporters.formats import FORMATS
+
+if TYPE_CHECKING:
+    from cellsearch.compiler.torch.recurrent import Recurrent
+    from cellsearch.dsl.graph import Cell
 
 
 def arguments(parser: Parser) -> None:
@@ -22,6 +27,10 @@ def arguments(parser: Parser) -> None:
         "(default: this directory)",
     )  # fmt: skip
     parser.add_argument("--name", default="", help="another name for the cell, its class and its files")
+    sizes = parser.add_argument_group("sizes, for an ONNX model (its weights are drawn anew)")
+    sizes.add_argument("--input-size", type=numbers.whole(1), metavar="D", help="width of the input")
+    sizes.add_argument("--hidden-size", type=numbers.whole(1), metavar="H", help="units of a layer")
+    sizes.add_argument("--layers", type=numbers.whole(1), default=1, metavar="L", help="layers (default: 1)")
     parser.add_argument("--force", action="store_true", help="write over files that are there")
     options.json(parser)
 
@@ -35,8 +44,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.exporters.write import export
 
     found = chosen(args, terminal.note)
+    sized = args.input_size or args.hidden_size
     written = export(
-        found.cell,
+        _module(found.cell, args) if sized else found.cell,
         args.out,
         args.to,
         name=args.name,
@@ -52,11 +62,21 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def _module(cell: "Cell", args: argparse.Namespace) -> "Recurrent":
+    """The cell with the sizes that were given, and fresh weights."""
+    from cellsearch.compiler.torch.recurrent import Recurrent
+    from cellsearch.errors import UsageError
+
+    if not args.input_size or not args.hidden_size:
+        raise UsageError("give both --input-size and --hidden-size")
+    return Recurrent(cell, args.input_size, args.hidden_size, args.layers)
+
+
 VERBS = (
     Verb(
         "export", "a cell as files that work without cellsearch", arguments, run,
         "cellsearch export quick:1 --to torch,latex --out winner",
-        "A PyTorch file imports torch alone, and is compared with the compiled cell before it is written.",
+        "What runs is compared with the compiled cell first. A PyTorch file imports torch alone.",
         order=32,
     ),
 )  # fmt: skip

@@ -52,7 +52,6 @@ class Writer:
         self.outer: dict[int, str] = {}
         self.inner: dict[int, str] = {}
         self.scanned: dict[str, str] = {}  # a sequence -> what the body calls its row of this step
-        self.original = {at: i for i, at in enumerate(self.cell.at)}  # node -> that of the cell as written
         self.sequences = self._sequences()
         self.inputs = self._inputs()
 
@@ -183,12 +182,12 @@ class Writer:
 
     def _weight(self, node: int, term: int) -> str:
         """A matrix as it is used, a peephole or a bias: what it is made of is gone."""
-        cell, i = self.cell.cell, self.original[node]
-        if term >= 0:
-            value = matrix(cell, self.weights, i, term, self.lay.hidden)
-        else:
-            value = next(self.weights[w.name] for w in self.cell.weights if (w.node, w.term) == (node, -1))
-        name = next(w.name for w in self.cell.weights if (w.node, w.term) == (node, term))
+        owned = [w for w in self.cell.weights if (w.node, w.term) == (node, term)]
+        value = self.weights[owned[0].name]
+        if owned[0].row is not None:
+            sizes = owned[0].sizes(self.lay.width, self.lay.hidden, self.cell.clock)
+            value = matrix(self.weights, owned, sizes)
+        name = owned[0].connection if owned[0].row is not None else owned[0].name
         array = value.detach().to("cpu", torch.float64).numpy().astype(self.graph.dtype)
         return self.graph.constant(array, f"{self.stem}.{name}")
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from cellsearch.compiler.run.stack import first
 from cellsearch.compiler.torch.recurrent import Recurrent
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
+from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.onnx.graph import IR, OPSET, Graph, package
 from cellsearch.exporters.onnx.layer import Given, Made, Writer
 from cellsearch.version import version
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     import onnx
 
 
-def model(module: Recurrent, dtype: torch.dtype = torch.float32) -> "onnx.ModelProto":
-    """The model with the module's weights, in their type of numbers (`dtype` where it has none). ExportError
-    where the package onnx is missing."""
+def model(
+    module: Recurrent, dtype: torch.dtype = torch.float32, provenance: Provenance | None = None
+) -> "onnx.ModelProto":
+    """The model with the module's weights, in their type of numbers (`dtype` where it has none), and facts in
+    its metadata. ExportError where the package onnx is missing."""
     helper = package().helper
     weights = {name: value.detach() for name, value in module.state_dict().items()}
     like = next(iter(weights.values()), torch.zeros(1, dtype=dtype))
@@ -99,6 +103,8 @@ def model(module: Recurrent, dtype: torch.dtype = torch.float32) -> "onnx.ModelP
         producer_version=version(),
         doc_string="\n".join(dict.fromkeys(show(cell) for cell in cells)),
     )
+    facts = {"fingerprint": fingerprint(cells[0]), **(provenance or {})}
+    helper.set_model_props(found, {str(key): str(value) for key, value in facts.items()})
     package().checker.check_model(found, full_check=True)
     return found
 

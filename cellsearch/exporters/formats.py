@@ -1,0 +1,80 @@
+"""THE table of exports: what a cell can be written as. Everything else reads it.
+
+A row makes the whole of a file, checked. It imports what it needs when it is asked, so that a list of the
+kinds costs nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.errors import ExportError
+from cellsearch.exporters.header import Provenance
+
+if TYPE_CHECKING:
+    from cellsearch.compiler.torch.recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is exported: a cell, and where it is given a module with its sizes and weights."""
+
+    cell: Cell
+    module: "Recurrent | None" = None
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row: how the file's name ends, what is in it, and what makes its bytes."""
+
+    suffix: str
+    about: str
+    make: Callable[[Subject], bytes]
+
+
+def _torch(subject: Subject) -> bytes:
+    from cellsearch.exporters.check import check
+    from cellsearch.exporters.torch_source import torch_source
+
+    text = torch_source(subject.cell, subject.provenance)
+    check(subject.cell, text)
+    return text.encode()
+
+
+def _onnx(subject: Subject) -> bytes:
+    from cellsearch.exporters.onnx.check import checked
+
+    if subject.module is None:
+        raise ExportError(
+            "an ONNX model has sizes and weights: export a module, as in\n"
+            "export(Recurrent(cell, 32, 64), 'cell.onnx'), or give --input-size and --hidden-size"
+        )
+    return checked(subject.module, subject.provenance)
+
+
+def _latex(subject: Subject) -> bytes:
+    from cellsearch.exporters.latex import latex
+
+    return latex(subject.cell, subject.provenance).encode()
+
+
+def _cell(subject: Subject) -> bytes:
+    from cellsearch.dsl.text import parse, show
+
+    text = show(subject.cell)
+    if parse(text) != subject.cell:
+        raise ExportError(
+            f"the text of {subject.cell.name} was not written: it reads back as another cell\n"
+            "this is a defect of cellsearch; please report it with the cell's text"
+        )
+    return text.encode()
+
+
+FORMATS = {
+    "torch": Format(".py", "a PyTorch module", _torch),
+    "onnx": Format(".onnx", "an ONNX model, which needs sizes", _onnx),
+    "latex": Format(".tex", "LaTeX equations", _latex),
+    "cell": Format(".cell", "the cell's own text", _cell),
+}
