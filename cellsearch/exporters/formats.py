@@ -35,8 +35,8 @@ class Format:
 
 
 def _torch(subject: Subject) -> bytes:
-    from cellsearch.exporters.check import check
-    from cellsearch.exporters.torch_source import torch_source
+    from cellsearch.exporters.torch.check import check
+    from cellsearch.exporters.torch.source import torch_source
 
     text = torch_source(subject.cell, subject.provenance)
     check(subject.cell, text)

@@ -31,9 +31,9 @@ from cellsearch.dsl.structures import (
 )
 from cellsearch.dsl.text import parse, show
 from cellsearch.dsl.weights import count, weights
-from cellsearch.exporters.check import check
 from cellsearch.exporters.latex import latex
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.check import check
+from cellsearch.exporters.torch.source import torch_source
 from cellsearch.report.cells.cell import lines, page
 from cellsearch.study.mutation.templates import STRUCTURED
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl.graph import Cell
-from cellsearch.exporters.check import load_module
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.check import load_module
+from cellsearch.exporters.torch.source import torch_source
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -6,7 +6,7 @@ import torch
 
 from cellsearch.compiler.engines import formula
 from cellsearch.dsl.ops import TABLE, Op
-from cellsearch.exporters import operators
+from cellsearch.exporters.torch import operators
 
 
 def called(op: Op, *args: torch.Tensor) -> torch.Tensor:

@@ -21,8 +21,8 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.errors import ExportError
-from cellsearch.exporters.check import check
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.check import check
+from cellsearch.exporters.torch.source import torch_source
 from tests.exporters import hostile
 
 Made = Callable[[Cell], type[nn.Module]]

@@ -12,7 +12,7 @@ from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, ExportError
 from cellsearch.exporters.latex import latex
 from cellsearch.exporters.names import class_name, file_stem
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.source import torch_source
 from cellsearch.exporters.write import export
 
 
@@ -47,7 +47,8 @@ def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ExportError, match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, onnx, latex, cell\)"
+        ExportError,
+        match=r"unknown format 'latx'\ndid you mean 'latex'\? \(there are torch, onnx, latex, cell\)",
     ):
         export(zoo.load("rnn"), tmp_path, ("latx",))
     assert list(tmp_path.iterdir()) == []
@@ -78,7 +79,7 @@ def test_disagreement_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def wrong(cell: object, provenance: object = None) -> str:
         return right.replace("torch.tanh", "torch.sigmoid")
 
-    monkeypatch.setattr("cellsearch.exporters.torch_source.torch_source", wrong)
+    monkeypatch.setattr("cellsearch.exporters.torch.source.torch_source", wrong)
     with pytest.raises(ExportError, match="its output differs from that of the compiled cell by"):
         export(zoo.load("rnn"), tmp_path, ("latex", "torch"))
     assert list(tmp_path.iterdir()) == []

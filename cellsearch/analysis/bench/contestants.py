@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cellsearch.analysis.bench.work import NORM, RATE, Work, member_weights
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.source import torch_source
 from cellsearch.train import model
 
 Step = Callable[[], Tensor]

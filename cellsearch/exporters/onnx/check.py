@@ -39,8 +39,7 @@ def _named(module: Recurrent, states: Any, state: str, other: str) -> dict[str, 
         if isinstance(extra, Tensor):
             found[f"{other}steps"] = extra.numpy()
             continue
-        for layer, looked in enumerate(extra):
-            found |= {f"{other}earlier_{layer}_{k}": v.detach().numpy() for k, v in enumerate(looked)}
+        found |= {f"{other}earlier_{k}": v.detach().numpy() for k, v in enumerate(extra)}
     return found
 
 

@@ -2,10 +2,10 @@
 
     input          [T, B, D], or [B, T, D] with batch_first
     state_h, …     each state of the cell, [layers * directions, B, H]
-    earlier_l_k    what layer l looks back at by before(...), [B, H] or, of x, [steps, B, D]
+    earlier_0, …   what before(...) looks back at, layer after layer: [B, H] or, of x, [steps, B, D]
     steps          [B], int64: the number of steps seen, for a cell with a clock
 
-and out of it `output`, `last_h`, …, `last_earlier_l_k` and `last_steps`, which are the next call's states. T
+and out of it `output`, `last_h`, …, `last_earlier_0` and `last_steps`, which are the next call's states. T
 and B are free. Matrices stand as they are used; dropout, which only training has, is left out.
 """
 
@@ -57,6 +57,7 @@ def model(
     steps = "steps" if clocked else ""
     below: list[dict[str, str]] = [{}, {}]
     last: list[list[str]] = []
+    looked = 0
     for k, level in enumerate(module._derived.levels):
         if level.projects:
             matrix = weights[f"layers.{k}.project.weight"].cpu().numpy().T
@@ -68,9 +69,10 @@ def model(
                 graph.op("Gather", f"state_{name}", graph.constant(np.asarray(len(last), np.int64)))
                 for name in names
             ]
-            for j, start in enumerate(first(level.lay, 1, 1, like)[len(names) :]):
+            for start in first(level.lay, 1, 1, like)[len(names) :]:
                 shape = [*start.shape[1:-2], "B", start.shape[-1]]
-                states.append(graph.fresh(f"earlier_{len(last)}_{j}"))
+                states.append(graph.fresh(f"earlier_{looked}"))
+                looked += 1
                 ins.append(value(states[-1], kind, shape))
                 outs.append(value(graph.fresh(f"last_{states[-1]}"), kind, shape))
             own = own_weights(weights, stem)

@@ -6,10 +6,10 @@ from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.dsl.nodes import Affine, Uniform
 from cellsearch.dsl.structures import words
 from cellsearch.dsl.weights import Weight, weights
-from cellsearch.exporters import layout, structures
-from cellsearch.exporters.expressions import real
-from cellsearch.exporters.layer_source import LayerCode
 from cellsearch.exporters.names import class_name, is_plain, is_taken
+from cellsearch.exporters.torch import layout, structures
+from cellsearch.exporters.torch.expressions import real
+from cellsearch.exporters.torch.layer_source import LayerCode
 
 
 def layer_class(cell: Cell, code: LayerCode) -> list[str]:

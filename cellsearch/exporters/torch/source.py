@@ -6,11 +6,12 @@ have the names that `cellsearch.Recurrent` gives them, so that the state dict of
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.weights import weights
-from cellsearch.exporters import header, layout, operators, structures
-from cellsearch.exporters.layer_class import layer_class
-from cellsearch.exporters.layer_source import layer_code
-from cellsearch.exporters.module_class import module_class, state_names, tuple_type
+from cellsearch.exporters import header
 from cellsearch.exporters.names import is_taken
+from cellsearch.exporters.torch import layout, operators, structures
+from cellsearch.exporters.torch.layer_class import layer_class
+from cellsearch.exporters.torch.layer_source import layer_code
+from cellsearch.exporters.torch.module_class import module_class, state_names, tuple_type
 
 
 def torch_source(cell: Cell, provenance: header.Provenance | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cellsearch.dsl.nodes import Connection
 from cellsearch.dsl.structures import FUNCTIONS, HELPERS, NAME, STRUCTURES, Helper, Piece, Structure, words
-from cellsearch.exporters.expressions import real
+from cellsearch.exporters.torch.expressions import real
 
 #: What the functions of a file are called.
 NAMES = frozenset({*HELPERS, *STRUCTURES, *(f"{name}_free" for name in STRUCTURES)})

@@ -17,10 +17,10 @@ from cellsearch.dsl.parts import equations, name_of
 from cellsearch.dsl.printer import equation
 from cellsearch.dsl.structures import TABLE, Structure
 from cellsearch.dsl.weights import Weight, bracket_names, spelled, weights
-from cellsearch.exporters import layout, operators, structures
-from cellsearch.exporters.expressions import ATOM, Extent, Place, at_step
 from cellsearch.exporters.names import MAX_LOCAL, Locals, is_plain, is_taken, parameter, submodule
-from cellsearch.exporters.values import Values
+from cellsearch.exporters.torch import layout, operators, structures
+from cellsearch.exporters.torch.expressions import ATOM, Extent, Place, at_step
+from cellsearch.exporters.torch.values import Values
 
 #: What the code of a layer calls by these names.
 _RESERVED = frozenset(

@@ -7,10 +7,10 @@ from cellsearch.dsl.graph import Cell, uses_raw_x
 from cellsearch.dsl.nodes import Before, Input
 from cellsearch.dsl.printer import number
 from cellsearch.dsl.weights import weights
-from cellsearch.exporters import layout
-from cellsearch.exporters.expressions import real
-from cellsearch.exporters.layer_source import LayerCode
 from cellsearch.exporters.names import Locals, class_name
+from cellsearch.exporters.torch import layout
+from cellsearch.exporters.torch.expressions import real
+from cellsearch.exporters.torch.layer_source import LayerCode
 
 _LARGEST_HALF = 65_504.0  # of the numbers that float16 has
 

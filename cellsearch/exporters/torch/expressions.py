@@ -11,8 +11,8 @@ from enum import IntEnum
 
 from cellsearch.dsl.ops import CALL, UNARY
 from cellsearch.dsl.printer import number
-from cellsearch.exporters import layout
 from cellsearch.exporters.names import MAX_LOCAL, Locals
+from cellsearch.exporters.torch import layout
 
 ATOM = MAX_LOCAL + 3  # characters of the longest name in an expression: a local variable and its [t]
 

@@ -13,9 +13,9 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, input_wide, sources
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY, Kind, Op
 from cellsearch.dsl.weights import spelled
-from cellsearch.exporters import operators
-from cellsearch.exporters.expressions import Code, Extent, Place, at_step, literal
 from cellsearch.exporters.names import Locals
+from cellsearch.exporters.torch import operators
+from cellsearch.exporters.torch.expressions import Code, Extent, Place, at_step, literal
 
 
 class Values:
