@@ -17,7 +17,7 @@ from torch.utils import _pytree as tree
 
 from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.exporters.names import class_name
-from cellsearch.exporters.torch_source import torch_source
+from cellsearch.exporters.torch.source import torch_source
 from tests.exporters.constructs import CONSTRUCTS
 
 D, H, B, T = 3, 6, 2, 4
