@@ -8,21 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellsearch.dsl.graph import Cell
 from cellsearch.errors import ExportError
-from cellsearch.exporters.header import Provenance
 
 if TYPE_CHECKING:
     from cellsearch.compiler.torch.recurrent import Recurrent
+    from cellsearch.dsl.graph import Cell
+    from cellsearch.exporters.header import Provenance
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is exported: a cell, and where it is given a module with its sizes and weights."""
 
-    cell: Cell
+    cell: "Cell"
     module: "Recurrent | None" = None
-    provenance: Provenance | None = None
+    provenance: "Provenance | None" = None
 
 
 @dataclass(frozen=True, slots=True)
