@@ -11,7 +11,7 @@ from cellsearch.compiler.engines.native import toolchain
 from cellsearch.compiler.engines.triton.toolchain import available
 from cellsearch.compiler.run import stack as stacks
 from cellsearch.compiler.run.layout import block
-from cellsearch.compiler.run.structures import effective, initialise
+from cellsearch.compiler.run.structures import initialise, materialize
 from cellsearch.dsl.describe import size
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
@@ -180,7 +180,7 @@ def test_the_entries_of_a_matrix_start_with_the_variance_of_a_full_one(row: Stru
     rows = torch.empty(200, shape.size, dtype=torch.float64)
     (lay,) = shape.layers
     initialise(lay, rows, bound, torch.Generator().manual_seed(0))
-    entries = block(lay, effective(lay, rows), lay.weights[0])
+    entries = block(lay, materialize(lay, rows), lay.weights[0])
     used = entries[:, entries.abs().amax(0) > 0]
     assert float(used.var() * 3 / bound**2) == pytest.approx(1, abs=0.05)
     assert abs(float(used.mean())) < 0.02 * bound
@@ -195,7 +195,7 @@ def test_eye_stands_on_the_diagonal_at_the_start(row: Structure) -> None:
     (lay,) = stacks.stack([cell], 6, 6).layers
     rows = torch.empty(1, lay.size, dtype=torch.float64)
     initialise(lay, rows, 0.25, torch.Generator().manual_seed(0))
-    found = block(lay, effective(lay, rows), lay.weights[0])[0]
+    found = block(lay, materialize(lay, rows), lay.weights[0])[0]
     assert bool(((found.diagonal() - 3).abs() <= 0.25).all())
     assert bool(((found - found.diagonal().diag()).abs() <= 0.25).all())
 

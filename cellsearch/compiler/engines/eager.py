@@ -14,7 +14,7 @@ from cellsearch.compiler.engines.formula import compiled, text
 from cellsearch.compiler.plan import kernels
 from cellsearch.compiler.plan.backward import Backward, backward_kernels
 from cellsearch.compiler.plan.kernels import Kernel, Ref
-from cellsearch.compiler.run.buffers import Places
+from cellsearch.compiler.run.buffers import Buffers
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import matrix
 from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable, is_whole
@@ -97,7 +97,7 @@ class Runner:
     multiply = staticmethod(multiply)
     gradients = staticmethod(gradients)
 
-    def __init__(self, where: Places, above: frozenset[int]) -> None:
+    def __init__(self, where: Buffers, above: frozenset[int]) -> None:
         self.where, self.plan = where, where.lay.plan
         self.code: Backward = backward_kernels(self.plan, above)
 

@@ -71,7 +71,7 @@ class Plan:
         return {p: k for k, p in enumerate(self.products)}
 
     @cached_property
-    def beginners(self) -> frozenset[Product]:
+    def initialising(self) -> frozenset[Product]:
         """The outer products that are the first to reach their slots, and so start the sums at the biases."""
         untouched, found = set(range(len(self.affines))), set()
         for p in (p for stage in self.outer for p in stage.products):
@@ -82,9 +82,9 @@ class Plan:
         return frozenset(found)
 
     @cached_property
-    def unbegun(self) -> tuple[int, ...]:
+    def uninitialised(self) -> tuple[int, ...]:
         """The gathering slots that none of them begins: they start at their biases."""
-        begun = {slot for p in self.beginners for slot in p.slots}
+        begun = {slot for p in self.initialising for slot in p.slots}
         return tuple(slot for slot in range(len(self.affines)) if slot not in begun)
 
     def slot_of(self, affine: int) -> int:

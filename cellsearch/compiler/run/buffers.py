@@ -36,7 +36,7 @@ class Tape:
         return self.inputs[:, self.past - delay : self.inputs.shape[1] - delay]
 
 
-class Places:
+class Buffers:
     """Finds the tensor behind each ref; makes the buffers of the gradients when they are first asked for."""
 
     def __init__(
@@ -50,14 +50,14 @@ class Places:
         self.lay, self.row, self.tape = lay, tape.row, tape
         self.d_outputs, self.d_above, self.stored = d_outputs, d_above or {}, stored
         self.members, self.steps_count, self.batch = tape.slots.shape[:3]
-        self._outer = None if tape.outer is None else Places(lay, tape.outer)
+        self._outer = None if tape.outer is None else Buffers(lay, tape.outer)
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it
         self._gradients: dict[Ref, Tensor] = {}
         self._steps: dict[Ref, Sequence[Tensor]] = {}
 
     @property
-    def outer(self) -> "Places":
+    def outer(self) -> "Buffers":
         """Where the outer part lies: here, or for each row of a table. (No attribute: a cycle of references
         would keep the tensors.)"""
         return self._outer or self

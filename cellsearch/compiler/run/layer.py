@@ -22,10 +22,10 @@ from cellsearch.compiler.plan.backward import backward_kernels
 from cellsearch.compiler.plan.input_table import Run, copied, filled, parted, summed
 from cellsearch.compiler.plan.kernels import Ref
 from cellsearch.compiler.plan.schedule import Product, is_vector
-from cellsearch.compiler.run.buffers import Places, Tape
+from cellsearch.compiler.run.buffers import Buffers, Tape
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import Layout, bias, matrix, vector
-from cellsearch.compiler.run.structures import effective, pull_back
+from cellsearch.compiler.run.structures import backprop, materialize
 from cellsearch.dsl.nodes import Affine, Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
@@ -72,7 +72,7 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     return fast if able.get(fast) else "eager"
 
 
-def _runner(engine: str, where: Places, above: frozenset[int]) -> eager.Runner | native.Runner:
+def _runner(engine: str, where: Buffers, above: frozenset[int]) -> eager.Runner | native.Runner:
     chosen = choose_engine(engine, where.row)
     if chosen in IN_C:
         return native.Runner(where, above, clocked=chosen == "clocked")
@@ -118,7 +118,7 @@ def forward(
     for sequence, first in zip(sequences, states[:count], strict=True):
         sequence[:, 0] = first
     tick = ticks(lay, steps, start, x)
-    full = effective(lay, row)
+    full = materialize(lay, row)
     outer: Tape | None = None
     if symbols is not None:
         rows = x.new_empty(members, 1, x.shape[1], plan.slots * hidden)
@@ -126,7 +126,7 @@ def forward(
         x = x[:, symbols] if copied(plan).x else x.new_empty(members, steps, batch, 0)
     inputs = torch.cat([states[count], x], 1) if plan.cell.past else x
     tape = Tape(full, inputs, plan.cell.past, sequences, slots, below or {}, tick, symbols, outer)
-    where = Places(lay, tape)
+    where = Buffers(lay, tape)
     runner = _runner(engine, where, frozenset())
     if isinstance(runner, native.Runner):
         runner.forward()
@@ -158,7 +158,7 @@ def backward(
     plan = lay.plan
     members, steps, batch, _ = tape.slots.shape
     above = frozenset(d_above or ())
-    where = Places(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written)
+    where = Buffers(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written)
     where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
     where.old = [torch.zeros_like(g) for g in where.new]
     for target, given in zip(where.new, d_states or (), strict=False):
@@ -170,7 +170,7 @@ def backward(
         _backward(runner, where, above, d_row, need_x)
         _bias_gradients(where, above, d_row)
     _vector_gradients(where, above, d_row)
-    pull_back(lay, row, d_row)
+    backprop(lay, row, d_row)
     d_below = {
         node.name: where.whole(Ref("dbelow", i))
         for i, node in enumerate(plan.cell.nodes)
@@ -192,7 +192,7 @@ def backward(
     return Gradients(d_inputs[:, tape.past :], (*where.old, d_inputs[:, : tape.past]), d_below)
 
 
-def _forward(runner: eager.Runner, where: Places) -> None:
+def _forward(runner: eager.Runner, where: Buffers) -> None:
     """What depends on x alone for all steps at once, then the loop."""
     lay, plan, hidden, outer = where.lay, where.lay.plan, where.lay.hidden, where.outer
     _fill_biases(where)
@@ -200,7 +200,7 @@ def _forward(runner: eager.Runner, where: Places) -> None:
         for p in stage.products:
             target = outer.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
-            brings = p in plan.beginners  # it brings the biases of its slots along
+            brings = p in plan.initialising  # it brings the biases of its slots along
             runner.multiply(
                 _flat(outer, p.source),
                 _matrix(where, p),
@@ -217,7 +217,7 @@ def _forward(runner: eager.Runner, where: Places) -> None:
 
 
 def _backward(
-    runner: eager.Runner, where: Places, above: frozenset[int], d_row: Tensor, need_x: bool
+    runner: eager.Runner, where: Buffers, above: frozenset[int], d_row: Tensor, need_x: bool
 ) -> None:
     """The loop, then the gradients of what depends on x alone and those of all matrices."""
     lay, plan, outer = where.lay, where.lay.plan, where.outer
@@ -239,7 +239,7 @@ def _backward(
                 add = runner.code.adds[plan.index[p]]
                 runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=add)
     # by slots and where they lie: what was multiplied to them
-    sums: dict[tuple[Run, Places], list[tuple[Tensor, Tensor]]] = {}
+    sums: dict[tuple[Run, Buffers], list[tuple[Tensor, Tensor]]] = {}
     for k, p in enumerate(plan.products):
         here = outer if plan.is_outer[p.source] else where
         pair = (_flat(here, p.source), matrix(lay, d_row, k))
@@ -248,27 +248,27 @@ def _backward(
         runner.gradients(pairs, here.d_slots(*slots).flatten(1, 2))
 
 
-def _matrix(where: Places, p: Product) -> Tensor:
+def _matrix(where: Buffers, p: Product) -> Tensor:
     return matrix(where.lay, where.row, where.lay.plan.index[p])
 
 
-def _fill_biases(where: Places) -> None:
+def _fill_biases(where: Buffers) -> None:
     """The gathering slots that no product begins start at their biases."""
     lay, hidden = where.lay, where.lay.hidden
     outer = filled(lay.plan)
-    for slot in lay.plan.unbegun:
+    for slot in lay.plan.uninitialised:
         here = where.outer if slot in outer else where
         here.slots(slot, 1).copy_(bias(lay, where.row)[:, None, None, slot * hidden : (slot + 1) * hidden])
 
 
-def _flat(where: Places, source: int) -> Tensor:
+def _flat(where: Buffers, source: int) -> Tensor:
     """The value of a node for all steps, [K, T*B, width]."""
     value = where.whole(kernels.location(where.lay.plan, source))
     width = value.shape[-1] if source in where.lay.plan.cell.wide else where.lay.hidden
     return value.expand(where.members, where.steps_count, where.batch, width).flatten(1, 2)
 
 
-def _bias_gradients(where: Places, above: frozenset[int], d_row: Tensor) -> None:
+def _bias_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
     """Each a sum over every step and sequence, or over the rows of a table."""
     lay, hidden = where.lay, where.lay.hidden
     for here, runs in zip((where.outer, where), parted(lay.plan, _apart(where, above)), strict=True):
@@ -277,12 +277,12 @@ def _bias_gradients(where: Places, above: frozenset[int], d_row: Tensor) -> None
             torch.sum(here.d_slots(first, count), (1, 2), out=target)
 
 
-def _apart(where: Places, above: frozenset[int]) -> frozenset[Ref]:
+def _apart(where: Buffers, above: frozenset[int]) -> frozenset[Ref]:
     """The gradients that lie in the outer part, where that has rows of its own."""
     return frozenset() if where.outer is where else summed(where.lay.plan, above).outer
 
 
-def _vector_gradients(where: Places, above: frozenset[int], d_row: Tensor) -> None:
+def _vector_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
     """The gradients of all weights that stand alone."""
     lay, plan, apart = where.lay, where.lay.plan, _apart(where, above)
     for k, w in enumerate(lay.weights):

@@ -2,7 +2,7 @@
 
 A matrix with entries that are always zero (`@slower`, `@blocks`) is stored in full and masked. A matrix that
 is made of other weights (`@rank`, `@skew`) has an empty place among the products of the row of parameters:
-`effective` fills it before a pass and `pull_back` hands its gradient to its weights after it.
+`materialize` fills it before a pass and `backprop` hands its gradient to its weights after it.
 """
 
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def _made(lay: Layout) -> Iterator[tuple[int, Weight, range]]:
             yield k, w, range(k, k + len(w.row.pieces))
 
 
-def effective(lay: Layout, row: Tensor) -> Tensor:
+def materialize(lay: Layout, row: Tensor) -> Tensor:
     """Rows [K, P] in which every matrix stands as it is used; `row` itself where nothing has to be made."""
     if not makes(lay):
         return row
@@ -87,8 +87,8 @@ def effective(lay: Layout, row: Tensor) -> Tensor:
     return full
 
 
-def pull_back(lay: Layout, row: Tensor, d_row: Tensor) -> None:
-    """Turn the gradient of effective rows [K, P] into that of the parameters, in place."""
+def backprop(lay: Layout, row: Tensor, d_row: Tensor) -> None:
+    """Turn the gradient of materialized rows [K, P] into that of the parameters, in place."""
     for k, w, own in _made(lay) if makes(lay) else ():
         assert w.row is not None
         weights, values = [vector(lay, row, i) for i in own], _constants(lay, k, row.device)

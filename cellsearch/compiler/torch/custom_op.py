@@ -26,8 +26,9 @@ def refuse_onnx() -> None:
     """CellError while torch.onnx records a call; one of its ways runs nothing else than what gives shapes."""
     if torch.onnx.is_in_onnx_export():
         raise CellError(
-            "torch.onnx cannot read a compiled layer: write the cell as a module that imports torch alone,"
-            " with cellsearch.export(cell, 'folder', 'torch'), load this state dict into it, and export that"
+            "torch.onnx cannot read a compiled layer: cellsearch.export(module, 'cell.onnx') writes the model"
+            " itself; for a network around it write the cell as a module that imports torch alone, with"
+            " cellsearch.export(cell, 'folder', 'torch'), and load this state dict into it"
         )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from cellsearch.compiler.engines.native import toolchain
 from cellsearch.compiler.engines.native.source import CLOCKED, PARTS, read, source
 from cellsearch.compiler.plan.kernels import Ref
-from cellsearch.compiler.run.buffers import Places
+from cellsearch.compiler.run.buffers import Buffers
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import Layout
 
@@ -39,7 +39,7 @@ class Table:
         self.index = [self.bases.index(base) if base else -1 for base in wanted]
         self.known: dict[tuple[Any, ...], tuple[list[int], Any]] = {}
 
-    def of(self, where: Places) -> tuple[Any, Any, list[Tensor]]:
+    def of(self, where: Buffers) -> tuple[Any, Any, list[Tensor]]:
         """Pointers and strides of all refs, and the tensors that have to live as long."""
         tensors = [_tensor(base, _home(base, where), base in self.read) for base in self.bases]
         key = (where.members, where.steps_count, where.batch, *((t.shape, t.stride()) for t in tensors))
@@ -54,7 +54,7 @@ class Table:
         )
         return pointers, strides, tensors
 
-    def _places(self, where: Places, tensors: list[Tensor]) -> tuple[list[int], Any]:
+    def _places(self, where: Buffers, tensors: list[Tensor]) -> tuple[list[int], Any]:
         """Of every ref the offset in its tensor in bytes, and the strides along K, T, B and H."""
         offsets, strides = [], []
         for ref, k in zip(self.refs, self.index, strict=True):
@@ -75,11 +75,11 @@ def _whole(lay: Layout, ref: Ref) -> Ref:
     return Ref(kind, 0 if kind in ("slots", "dslots", "x") else ref.index, ref.outer)
 
 
-def _home(ref: Ref, where: Places) -> Places:
+def _home(ref: Ref, where: Buffers) -> Buffers:
     return where.outer if ref.outer else where
 
 
-def _tensor(base: Ref, where: Places, read: bool) -> Tensor:
+def _tensor(base: Ref, where: Buffers, read: bool) -> Tensor:
     """The tensor that a base names, its units side by side; where products read it, its rows [T*B] at one
     distance."""
     tape = where.tape
@@ -111,7 +111,7 @@ def _even(t: Tensor, batch: int) -> bool:
     return units and rows == batch and (steps == 1 or t.stride(1) == rows * t.stride(2))
 
 
-def _place(ref: Ref, lay: Layout, where: Places, t: Tensor) -> tuple[int, tuple[int, int, int]]:
+def _place(ref: Ref, lay: Layout, where: Buffers, t: Tensor) -> tuple[int, tuple[int, int, int]]:
     """The offset of a ref in its tensor, and its strides along K, T and B, in numbers."""
     if ref.kind == "weight" and t.dim() == 2:
         return lay.alone[ref.index], (t.stride(0), 0, 0)
@@ -179,7 +179,7 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
 class Runner:
     """The C functions of one layer on its tensors. A clocked one counts the time of its parts: `times`."""
 
-    def __init__(self, where: Places, above: frozenset[int], clocked: bool = False) -> None:
+    def __init__(self, where: Buffers, above: frozenset[int], clocked: bool = False) -> None:
         self.where = where
         self.code = code(where.lay, above, str(where.row.dtype).removeprefix("torch."), clocked)
 

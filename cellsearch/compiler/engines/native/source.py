@@ -90,14 +90,14 @@ class _Writer:
         """One member, from its inputs to its last state."""
         plan, index = self.plan, self.plan.index
         outer = filled(plan)
-        for slot in plan.unbegun:
+        for slot in plan.uninitialised:
             i = self.row(Ref("slots", slot, slot in outer))
             copy = f"memcpy(MEMBER({i}) + r * ROW({i}), BIAS({slot}), H * sizeof(real));"
             yield f"for (long r = 0; r < {'OUTER_ROWS' if slot in outer else 'T * B'}; r++) {copy}"
         for k, stage in enumerate(plan.outer):
             for p in stage.products:
                 # the first product of a slot brings its bias along
-                bias, add = (f"BIAS({p.first})", 0) if p in plan.beginners else ("0", 1)
+                bias, add = (f"BIAS({p.first})", 0) if p in plan.initialising else ("0", 1)
                 c = self.row(Ref("slots", p.first, outer=True))
                 yield f"FORWARD({index[p]}, {p.count}, {self.value(p)}, {c}, {bias}, {add});"
             yield _every_step(f"fo{k}", self.outer[k])

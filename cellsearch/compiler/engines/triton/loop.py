@@ -12,7 +12,7 @@ from cellsearch.compiler.engines.triton.source import Function, Source, source
 from cellsearch.compiler.engines.triton.writer import STRIDED, strides
 from cellsearch.compiler.plan.kernels import Ref
 from cellsearch.compiler.plan.schedule import Plan
-from cellsearch.compiler.run.buffers import Places
+from cellsearch.compiler.run.buffers import Buffers
 from cellsearch.compiler.run.kept import kept
 
 #: Numbers in a tile: 4 for each of the 128 threads of a program.
@@ -33,7 +33,7 @@ def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
 class Runner(eager.Runner):
     """The kernels of one layer as functions of the step."""
 
-    def __init__(self, where: Places, above: frozenset[int]) -> None:
+    def __init__(self, where: Buffers, above: frozenset[int]) -> None:
         super().__init__(where, above)
         self.interpreted = where.row.device.type == "cpu"
         self.dtype = str(where.row.dtype).removeprefix("torch.")
@@ -121,7 +121,7 @@ class Runner(eager.Runner):
 class WholeRunner(Runner):
     """The same with the whole loop in one kernel, where a member's matrices are small enough."""
 
-    def __init__(self, where: Places, above: frozenset[int]) -> None:
+    def __init__(self, where: Buffers, above: frozenset[int]) -> None:
         super().__init__(where, above)
         self.loops = whole.loops(where.lay.plan, above, self.dtype)
         self.units = max(LEAST, _power(where.lay.hidden))
