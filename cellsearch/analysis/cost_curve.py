@@ -17,7 +17,8 @@ from cellsearch.dsl.text import parse
 from cellsearch.study.space import Space, grids
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
-from cellsearch.study.tables.schema import Store, items, reading, stages
+from cellsearch.study.tables.schema import items, stages
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.outcome import Outcome

@@ -39,8 +39,9 @@ from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.studies import Study
 from cellsearch.study.tables import cellrecords, records
-from cellsearch.study.tables.records import Identity, Seed, Target
-from cellsearch.study.tables.schema import items, reading, stages
+from cellsearch.study.tables.schema import items, stages
+from cellsearch.study.tables.study_facts import Identity, Seed, Target
+from cellsearch.study.tables.transactions import reading
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.study.workers.evaluator import Say
 from cellsearch.study.workers.worker import work

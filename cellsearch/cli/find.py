@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cellsearch.study.leaderboard.board import Row
     from cellsearch.study.studies import Tell
     from cellsearch.study.tables.cellrecords import Record
-    from cellsearch.study.tables.schema import Store
+    from cellsearch.study.tables.transactions import Store
 
 _RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
 _LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")

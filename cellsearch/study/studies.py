@@ -13,8 +13,8 @@ from pathlib import Path
 from cellsearch.errors import CellsearchError, RunError, UsageError, did_you_mean, printable
 from cellsearch.study.space import Space, parse_space
 from cellsearch.study.tables import database, integrity, records
-from cellsearch.study.tables.records import Facts
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Facts
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import default_url, directory
 
 RESULTS = Path("results")

@@ -22,7 +22,7 @@ from cellsearch.study.space import Space
 from cellsearch.study.strategies import STRATEGIES
 from cellsearch.study.studies import Study
 from cellsearch.study.tables import queries, records
-from cellsearch.study.tables.records import Seed
+from cellsearch.study.tables.study_facts import Seed
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import (
     DIGESTS,

@@ -21,7 +21,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database, integrity, queries, records
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 from tests.study.scripted import (
     Scripted,
     drivers,

@@ -30,7 +30,8 @@ from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage.read_view import WIDTH, view
 from cellsearch.study.tables import records
-from cellsearch.study.tables.schema import Store, items, reading
+from cellsearch.study.tables.schema import items
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.workers.run import default_url
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of, work
 

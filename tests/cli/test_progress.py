@@ -15,7 +15,7 @@ from cellsearch.study.leaderboard.board import Row, TaskResult
 from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.manage import commands
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 
 COUNTS = Counts(
     seeds=2, told=2, pieces=8, baseline=8, trials=12, running=2, free=0, proposals=9, refinements=3, undecided=0,

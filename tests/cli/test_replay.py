@@ -7,7 +7,7 @@ from cli.conftest import Run
 
 from cellsearch.study.space import parse_space
 from cellsearch.study.storage.create import create
-from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import default_url, seeds_of
 from cellsearch.train.settings import keys

@@ -17,7 +17,7 @@ from cli.conftest import Run
 
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
-from cellsearch.study.tables import database, records, schema
+from cellsearch.study.tables import database, records, transactions
 from cellsearch.study.tables.sqlite import backups
 from tests.study.scripted import Scripted, new_study, one_of, space_of, work
 from tests.study.workers.test_run import end, start, until
@@ -158,7 +158,7 @@ def test_a_rename_that_cannot_be_changes_nothing(
 def test_an_interrupted_rename_is_completed_by_the_same_command(run: Run, study: str, tmp_path: Path) -> None:
     before = board(run, study)
     store = records.open_study(database.url_of(tmp_path / "results" / study / "study.db"), study)
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         records.rename(connection, store, "t")
     store.engine.dispose()
     assert "was copied or renamed: it holds the search t" in run("status", study).err

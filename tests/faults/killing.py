@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select
 
 from cellsearch.study.storage import heartbeat
-from cellsearch.study.tables import database, schema
+from cellsearch.study.tables import database, schema, transactions
 from tests.faults.nursery import Nursery
 from tests.faults.witness import Witness, rows_of
 
@@ -103,7 +103,7 @@ def wait(url: str, workers: set[str]) -> None:
     engine = database.connect(url)
     try:
         while time.monotonic() < limit:
-            with schema.reading(engine, url) as connection:
+            with transactions.reading(engine, url) as connection:
                 found = set(connection.execute(open_).scalars())
             idle = 0 if found else idle + 1  # between two trials there may be none for a moment
             if found & workers or idle == 50:

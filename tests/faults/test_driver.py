@@ -26,9 +26,9 @@ from cellsearch.study.storage.create import create
 from cellsearch.study.storage.driver import Driver, open_driver, tell
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.storage.trials import Proposed
-from cellsearch.study.tables import database, records, schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.tables import database, records, schema, transactions
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner, worker
 from cellsearch.study.workers.run import seeds_of
@@ -253,7 +253,7 @@ def test_a_deleted_study_ends_the_search_with_a_word_and_a_new_one_shares_nothin
     accounts(search.url, 8)
     assert board(search.url) == undisturbed(folder, 8)
     engine = database.connect(search.url)
-    with schema.reading(engine, search.url) as connection:
+    with transactions.reading(engine, search.url) as connection:
         (ids,) = connection.execute(text("SELECT count(DISTINCT trial_id) FROM cellsearch_item")).one()
         (rows,) = connection.execute(
             text("SELECT count(*) FROM (SELECT DISTINCT study, trial FROM cellsearch_item)")

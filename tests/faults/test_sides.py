@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from cellsearch.errors import RunError
-from cellsearch.study.tables import database, integrity, records, schema
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import database, integrity, records, schema, transactions
 from cellsearch.study.tables.sqlite import backups, copies
+from cellsearch.study.tables.transactions import Store
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, command
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
@@ -81,7 +81,7 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
     fault(path := tmp_path / f"study.db{side}")
     for _ in range(2):
         for engine in (store.engine, other):
-            with pytest.raises(RunError) as caught, schema.reading(engine, store.url):
+            with pytest.raises(RunError) as caught, transactions.reading(engine, store.url):
                 pytest.fail("read")
             first, *more = str(caught.value).splitlines()
             assert first == f"{path} was deleted or replaced while the database was in use"
@@ -105,7 +105,10 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
 def test_a_transaction_under_which_a_file_vanishes_is_not_committed(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     spend(store)
-    with pytest.raises(RunError, match=r"study\.db-shm was deleted"), schema.writing(store) as connection:
+    with (
+        pytest.raises(RunError, match=r"study\.db-shm was deleted"),
+        transactions.writing(store) as connection,
+    ):
         connection.execute(schema.studies.update().values(seconds=99.0))
         (tmp_path / "study.db-shm").unlink()
         assert (
@@ -207,7 +210,7 @@ def test_a_backup_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     spend(store)
 
     def within(*arguments: object) -> None:
-        with schema.writing(store) as connection:  # somebody writes: what is not committed is not in it
+        with transactions.writing(store) as connection:  # somebody writes: what is not committed is not in it
             connection.execute(schema.studies.update().values(seconds=99.0))
             fill(*arguments)  # type: ignore[arg-type]
 
@@ -283,7 +286,7 @@ def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Pa
     integrity.intact(store)
     backups.back_up(file)
     integrity.intact(store)
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         last = connection.execute(select(schema.stages)).mappings().all()[-1]
         same = [schema.stages.c[name] == last[name] for name in ("trial", "piece", "task")]
         connection.execute(schema.stages.delete().where(*same))
@@ -291,7 +294,7 @@ def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Pa
         RunError, match=r"lacks results: its backup has .*\nthere is a backup of .*\n.*remove the backup"
     ):
         integrity.intact(store)
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(insert(schema.stages).values(**last))
         connection.execute(insert(schema.stages).values(**(dict(last) | {"trial": 10_000})))
     integrity.intact(store)

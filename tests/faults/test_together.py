@@ -12,8 +12,8 @@ from cellsearch.errors import RunError
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.create import create
 from cellsearch.study.tables import schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed

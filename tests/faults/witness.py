@@ -24,7 +24,7 @@ from cellsearch.cli.main import main
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.study.leaderboard.events import NAME, events
-from cellsearch.study.tables import database, records, schema
+from cellsearch.study.tables import database, records, schema, transactions
 from tests.study.scripted import Scripted, one_of, searched, space_of
 
 GROWING = (
@@ -92,7 +92,7 @@ def rows_of(url: str, *several: Any) -> Any:
     engine = database.connect(url)
     try:
         known = records.bound(engine, url)["s"]
-        with schema.reading(engine, url) as connection:
+        with transactions.reading(engine, url) as connection:
             found = [
                 [dict(r) for r in connection.execute(select(t).where(column(t) == known)).mappings()]
                 for t in several
@@ -122,7 +122,7 @@ def in_optuna(url: str) -> dict[int, Trial]:
     """The trials of the study s by their number, each there once."""
     engine = database.connect(url)
     try:
-        with schema.reading(engine, url) as connection:
+        with transactions.reading(engine, url) as connection:
             rows = {name: connection.execute(text(query)).mappings().all() for name, query in OPTUNA.items()}
     finally:
         engine.dispose()
@@ -306,7 +306,7 @@ def steps_of(url: str) -> dict[str, int]:
     """Stage -> the step of its report, as the attributes of Optuna's study say."""
     engine = database.connect(url)
     query = "SELECT a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id"
-    with schema.reading(engine, url) as connection:
+    with transactions.reading(engine, url) as connection:
         found = connection.execute(text(query + " WHERE s.study_name = 's' AND a.key = 'steps'")).scalar_one()
     engine.dispose()
     return {stage: int(step) for step, stage in json.loads(found).items()}

@@ -19,9 +19,9 @@ from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.mutation.spec import Limits
 from cellsearch.study.space import Space
 from cellsearch.study.storage.attributes import RECORD, RESULT, distributions, record_of, structure, within
-from cellsearch.study.tables import records, schema
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import records, schema, transactions
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import KEYS, SEEDS, Scripted, new_study, one_of, work
 
@@ -33,7 +33,7 @@ def long_study(folder: Path, space: Space, count: int) -> Store:
     """A study with its baseline done and `count` proposals: one in ten has passed the filter and is ranked."""
     store = new_study(folder, space, trials=0)
     work(store, space, Scripted(), one_of(1))
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         for first in range(0, count, CHUNK):
             insert_trials(connection, store, space, range(first, min(first + CHUNK, count)))
     records.extend(store, Target(count + 1_000))

@@ -23,9 +23,10 @@ from cellsearch.study.storage.driver import Driver, open_driver
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.storage.queue import take
 from cellsearch.study.strategies import Propose
-from cellsearch.study.tables import schema
-from cellsearch.study.tables.records import Identity, Target, extend, open_study
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import schema, transactions
+from cellsearch.study.tables.records import extend, open_study
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
 from cellsearch.study.workers.evaluator import Evaluator, Say
@@ -183,7 +184,7 @@ def items_of(store: Store, *kinds: str) -> list[Any]:
     query = select(items).where(
         items.c.study == store.study, items.c.kind.in_(kinds or ("propose", "refine", ""))
     )
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         return list(connection.execute(query.order_by(items.c.trial, items.c.piece)))
 
 

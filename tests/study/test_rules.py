@@ -23,9 +23,9 @@ from cellsearch.study.mutation.paper import PAPER
 from cellsearch.study.mutation.table import MUTATIONS
 from cellsearch.study.space import grids, load_space
 from cellsearch.study.storage.create import create
-from cellsearch.study.tables import cellrecords, records, schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import cellrecords, records, schema, transactions
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.evaluator import real_propose
 from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.settings import Setting, Training, keys
@@ -154,7 +154,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     work(store, SPACE, lab, real_propose(SPACE))
     found = Ran(store, lab)
     items, claims = schema.items, schema.claims
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         rows = connection.execute(select(items).order_by(items.c.trial, items.c.piece)).all()
         claimed = connection.execute(select(claims).order_by(claims.c.place)).all()
     chosen: dict[tuple[int, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))

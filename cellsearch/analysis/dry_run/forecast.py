@@ -23,8 +23,8 @@ from cellsearch.study.space.model import FILTER, grids
 from cellsearch.study.strategies import refining
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Facts, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Facts, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.tasks import Dataset
 from cellsearch.train.resources.cost import of_training

@@ -8,7 +8,7 @@ from cellsearch.cli.terminal import Terminal
 from cellsearch.report.searches import dry_run as report
 from cellsearch.study.space import Space, check_seeds, difference, parse_space
 from cellsearch.study.tables import records
-from cellsearch.study.tables.records import Identity
+from cellsearch.study.tables.study_facts import Identity
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.pool import places
 from cellsearch.study.workers.run import Options, default_url, directory, target_of

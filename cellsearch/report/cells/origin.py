@@ -2,7 +2,7 @@
 
 from cellsearch.study.leaderboard.board import Row, TaskResult
 from cellsearch.study.space import Space
-from cellsearch.study.tables.records import Facts
+from cellsearch.study.tables.study_facts import Facts
 
 
 def provenance(row: Row, facts: Facts, space: Space) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from cellsearch.errors import RunError, UsageError, printable
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 
 INSTALL = "pip install 'cellsearch[dashboard]'"
 REFUSED = "the dashboard of a search is read-only"

@@ -20,7 +20,7 @@ from cellsearch.report.searches.board_columns import as_json, columns, described
 from cellsearch.study.leaderboard.board import Front, Row
 from cellsearch.study.tables.database import left_out, pasted
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 
 BESIDE = 44  # columns that equations need beside the table; with fewer they go below
 LINES = 3  # below a cell at most

@@ -3,7 +3,7 @@ of a search."""
 
 from cellsearch.report.formatting import plural
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 
 
 def total(count: int, target: int | None, noun: str) -> str:

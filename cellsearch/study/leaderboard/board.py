@@ -20,8 +20,9 @@ from cellsearch.study.tables import cellrecords, costs, queries
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Facts, Target, dropped, facts
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.records import dropped, facts
+from cellsearch.study.tables.study_facts import Facts, Target
+from cellsearch.study.tables.transactions import Store
 
 
 def rows_of(

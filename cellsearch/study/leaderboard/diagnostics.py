@@ -18,7 +18,8 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database
-from cellsearch.study.tables.schema import Store, items, reading, stages
+from cellsearch.study.tables.schema import items, stages
+from cellsearch.study.tables.transactions import Store, reading
 
 SCARCE = 200_000_000  # bytes that are free, under which it is said
 

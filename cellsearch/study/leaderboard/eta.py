@@ -20,7 +20,8 @@ from cellsearch.study.space import Space
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.strategies import refining
-from cellsearch.study.tables.schema import Store, items, reading
+from cellsearch.study.tables.schema import items
+from cellsearch.study.tables.transactions import Store, reading
 
 SPREAD = 1.6  # standard deviations each way; see tests/study/leaderboard/test_eta.py for how often that holds
 UNSEEN = 0.1  # of new cells pass the filter, where it has judged none: what Jozefowicz et al. (2015) report

@@ -31,8 +31,9 @@ from cellsearch.errors import RunError, printable
 from cellsearch.files import NotRegularError, UnsafeError, open_own, open_regular, reason
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.states import Ending
-from cellsearch.study.tables.records import Facts
-from cellsearch.study.tables.schema import Store, items, reading
+from cellsearch.study.tables.schema import items
+from cellsearch.study.tables.study_facts import Facts
+from cellsearch.study.tables.transactions import Store, reading
 
 FORMAT = 2  # raised when a line would be read in another way
 NAME = "search.jsonl"

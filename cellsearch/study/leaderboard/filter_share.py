@@ -14,7 +14,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.study.space import Filter, Space, shipped
 from cellsearch.study.space.model import FILTER, plain
 from cellsearch.study.tables import cellrecords, queries
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 
 FAIR = 0.8  # the share with which a seed should pass
 

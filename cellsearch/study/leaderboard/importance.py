@@ -16,7 +16,8 @@ from optuna.trial import create_trial
 from sqlalchemy import select
 
 from cellsearch.study.space import Space, grids
-from cellsearch.study.tables.schema import Store, reading, stages
+from cellsearch.study.tables.schema import stages
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.train.settings import Grid, keys
 

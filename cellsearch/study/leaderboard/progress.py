@@ -14,8 +14,9 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.strategies import refining
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Facts, Target, dropped, facts
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.records import dropped, facts
+from cellsearch.study.tables.study_facts import Facts, Target
+from cellsearch.study.tables.transactions import Store
 
 FRESH = 200  # how long trials take is looked up again when this part of the items has ended
 

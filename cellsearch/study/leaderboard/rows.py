@@ -16,7 +16,8 @@ from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.cellrecords import Record
-from cellsearch.study.tables.schema import Store, items, reading, stages
+from cellsearch.study.tables.schema import items, stages
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.train.settings import values
 

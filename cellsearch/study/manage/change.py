@@ -15,9 +15,9 @@ from cellsearch.files import reason, sync_folder
 from cellsearch.study.manage.hold import DATABASE, Held, Tell, held, only, sweep
 from cellsearch.study.studies import located
 from cellsearch.study.tables import database, records
-from cellsearch.study.tables.schema import writing
 from cellsearch.study.tables.sqlite import backups
 from cellsearch.study.tables.sqlite.files import backup_of
+from cellsearch.study.tables.transactions import writing
 from cellsearch.study.workers.run import default_url, directory
 
 

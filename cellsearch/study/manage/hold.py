@@ -18,7 +18,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.system import processes
 from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, records
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import default_url, directory
 
 LOOK_SECONDS = 0.5

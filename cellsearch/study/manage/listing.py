@@ -17,8 +17,9 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store, bound, reading
+from cellsearch.study.tables.schema import bound
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store, reading
 
 _TRIALS = table("trials", column("study_id"), column("datetime_start"), column("datetime_complete"))
 

@@ -39,7 +39,7 @@ from cellsearch.study.manage.members import (
 from cellsearch.study.space import parse_space
 from cellsearch.study.states import Ending
 from cellsearch.study.system import processes
-from cellsearch.study.tables import database, integrity, records, schema
+from cellsearch.study.tables import database, integrity, records, schema, transactions
 from cellsearch.study.workers.run import directory
 
 CHUNK = 1 << 20
@@ -200,7 +200,7 @@ def _opened(file: Path, recorded: str, name: str, shown: str) -> None:
             if torn := integrity.torn(store):
                 raise no_archive(shown, f"its database is damaged: {torn[0]}")
             parse_space(records.facts(store).space, f"{recorded}/space.yaml")
-            with schema.writing(store) as connection:
+            with transactions.writing(store) as connection:
                 if name != recorded:
                     records.rename(connection, store, name)
                 mine = schema.items.c.study == store.study

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, delete
 from cellsearch.errors import RunError
 from cellsearch.study.migrations import version1
 from cellsearch.study.storage import rdb
-from cellsearch.study.tables import database, schema
+from cellsearch.study.tables import database, schema, transactions
 from cellsearch.study.tables.database import shown
-from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.sqlite import backups
+from cellsearch.study.tables.transactions import Store
 
 Tell = Callable[[str], None]
 #: A version -> the step to the next one; it gets a transaction and a store without a study.
@@ -29,7 +29,7 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
     file = database.file_of(url)
     if file is not None and not file.exists():
         raise RunError(f"there is no search in {shown(url)}")
-    with schema.reading(engine, url) as connection:
+    with transactions.reading(engine, url) as connection:
         first = schema.version_of(connection)
     if first == 0:
         raise RunError(f"there is no search in {shown(url)}")
@@ -44,7 +44,7 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
         tell(f"a copy of the database as it was: {backups.back_up(file, ending)}")
     rdb.prepare(engine, url)
     store = Store(engine, url, 0, "")
-    with schema.apart(store) as connection:
+    with transactions.apart(store) as connection:
         for version in range(first, schema.VERSION):
             MIGRATIONS[version](connection, store, tell)
         connection.execute(delete(schema.version).where(schema.version.c.version != schema.VERSION))

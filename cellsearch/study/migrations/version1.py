@@ -35,8 +35,8 @@ from cellsearch.study.storage.pruner import steps
 from cellsearch.study.storage.rdb import CellStorage, delete_trials
 from cellsearch.study.system import processes
 from cellsearch.study.tables import schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.train.settings import keys
 
 OLD = (

@@ -24,9 +24,9 @@ from cellsearch.study.storage.attributes import RECORD, distributions, record_of
 from cellsearch.study.storage.pruner import steps
 from cellsearch.study.storage.rdb import CellStorage, delete_trials, prepare
 from cellsearch.study.system.timing import TIMING, Timing
-from cellsearch.study.tables import database, schema
-from cellsearch.study.tables.records import Identity, Seed, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import database, schema, transactions
+from cellsearch.study.tables.study_facts import Identity, Seed, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.train.settings import keys
 
 
@@ -46,7 +46,7 @@ def create(
     prepare(engine, url, timing.busy)
     store = Store(engine, url, 0, name, timing)
     storage = CellStorage(store, "")
-    with schema.apart(store) as connection, storage.joined(connection):
+    with transactions.apart(store) as connection, storage.joined(connection):
         study = bind(connection, storage, space, identity, program, target)
         plan(connection, storage, study, space, seeds)
     return study[0]

@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from cellsearch.study.states import Ending
 from cellsearch.study.storage.attributes import RESULT
 from cellsearch.study.storage.rdb import CellStorage, deleted, direct
-from cellsearch.study.tables import schema
+from cellsearch.study.tables import transactions
 from cellsearch.study.tables.database import translated
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 
 STATES: Mapping[str, TrialState] = {
     Ending.RANKED: TrialState.COMPLETE,
@@ -47,13 +47,13 @@ class Driver:
     @contextmanager
     def apart(self) -> Iterator[Connection]:
         """`tables.apart`, and every call of Optuna in this thread is part of it."""
-        with self._joined(schema.apart(self.store)) as connection:
+        with self._joined(transactions.apart(self.store)) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """`tables.writing`, likewise."""
-        with self._joined(schema.writing(self.store)) as connection:
+        with self._joined(transactions.writing(self.store)) as connection:
             yield connection
 
     @contextmanager

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, select, update
 
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.storage.trials import locked, set_item
-from cellsearch.study.tables.schema import Store, cells, items, reading, studies, writing
+from cellsearch.study.tables.schema import cells, items, studies
+from cellsearch.study.tables.transactions import Store, reading, writing
 from cellsearch.study.tables.work_items import Item, item_of
 
 if TYPE_CHECKING:  # reading verbs use this module and load no Optuna

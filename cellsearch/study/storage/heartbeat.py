@@ -24,7 +24,8 @@ from cellsearch.study.system import processes
 from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.system.stage_timeout import Deadline
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables.schema import Store, alone, reading, unless_there, workers
+from cellsearch.study.tables.schema import workers
+from cellsearch.study.tables.transactions import Store, alone, reading, unless_there
 
 BEATS_A_SECOND = (
     50.0  # of all workers together, where that leaves each of them `LEAST` beats before it is silent

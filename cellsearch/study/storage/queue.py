@@ -16,7 +16,8 @@ from sqlalchemy import Row, false, func, select, update
 from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.storage.rdb import complete, room, totals
 from cellsearch.study.tables.queries import stale
-from cellsearch.study.tables.schema import Full, Store, alone, bound, gone, items, reading, studies
+from cellsearch.study.tables.schema import bound, items, studies
+from cellsearch.study.tables.transactions import Full, Store, alone, gone, reading
 from cellsearch.study.tables.work_items import Item, item_of
 
 if TYPE_CHECKING:  # reading verbs use `trials` and load no Optuna

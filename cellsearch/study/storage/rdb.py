@@ -30,10 +30,11 @@ from cellsearch.errors import RunError
 from cellsearch.study.states import OF_TRIALS, Ending, Kind
 from cellsearch.study.storage.attributes import Distributions
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import schema
+from cellsearch.study.tables import schema, transactions
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.queries import stale
-from cellsearch.study.tables.schema import Full, Store, Superseded, items, optuna_trials, studies
+from cellsearch.study.tables.schema import items, optuna_trials, studies
+from cellsearch.study.tables.transactions import Full, Store, Superseded
 
 
 class Sessions(threading.local):
@@ -89,7 +90,7 @@ class CellStorage(RDBStorage):
         ours = (theirs == schema.bound(self.store.study)).label("ours")
         rows = self.sessions().execute(select(items.c.owner, items.c.outcome, ours).where(*here)).all()
         if rows and not rows[0].ours:
-            raise schema.gone(self.store)
+            raise transactions.gone(self.store)
         if rows and not any(row.owner == self.owner and not row.outcome for row in rows):
             raise Superseded(f"trial {trial_id}")
         super().check_trial_is_updatable(trial_id, trial_state)  # last: its error may be passed over
@@ -122,7 +123,7 @@ class CellStorage(RDBStorage):
         """As Optuna does, but once: after an error the transaction that it is part of is gone, and its caller
         tries again. The row of the study is locked in it, so by itself it is a transaction with bounds."""
         if self.sessions.joined is None:
-            with schema.apart(self.store) as connection, self.joined(connection):
+            with transactions.apart(self.store) as connection, self.joined(connection):
                 return self.create_new_trial(study_id, template_trial)
         with _create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
@@ -144,7 +145,7 @@ class CellStorage(RDBStorage):
         self, study_id: int, template_trial: FrozenTrial | None, session: Session
     ) -> models.TrialModel:
         if session.execute(select(schema.bound(self.store.study))).scalar() != study_id:
-            raise schema.gone(self.store)
+            raise transactions.gone(self.store)
         if not self.planned and not has_room(session, self.store.study, self.patience):
             raise Full
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
@@ -165,7 +166,7 @@ def deleted(store: Store) -> Iterator[None]:
     except KeyError as error:
         if error.args[:1] != (models.NOT_FOUND_MSG,):
             raise
-        raise schema.gone(store) from error
+        raise transactions.gone(store) from error
 
 
 def totals(study: int) -> tuple[Any, ...]:
@@ -241,10 +242,10 @@ def delete_trials(connection: Connection, study_id: int) -> None:
 def remove(store: Store) -> None:
     """Deletes a study with all that belongs to it, our rows and Optuna's, in one transaction. RunError where
     it is gone already."""
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         study_id = connection.execute(select(schema.bound(store.study))).scalar()
         if study_id is None:
-            raise schema.gone(store)
+            raise transactions.gone(store)
         for ours in schema.OURS:
             key = ours.c.id if ours is studies else ours.c.study
             connection.execute(delete(ours).where(key == store.study))
@@ -259,7 +260,7 @@ def prepare(engine: Engine, url: str, busy: float = TIMING.busy) -> None:
     several connections for it, and fail where two processes do it at one instant. A RunError where those that
     are there are of another version of Optuna."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    schema.prepare(engine, url, lambda connection: _prepare(connection, url), busy)
+    transactions.prepare(engine, url, lambda connection: _prepare(connection, url), busy)
 
 
 def _prepare(connection: Connection, url: str) -> None:

@@ -14,7 +14,8 @@ from cellsearch.study.states import Kind
 from cellsearch.study.storage.attributes import PREFIX, RECORD, RESULT
 from cellsearch.study.storage.rdb import CellStorage
 from cellsearch.study.tables.database import translated
-from cellsearch.study.tables.schema import STUDY_KEY, Store
+from cellsearch.study.tables.schema import STUDY_KEY
+from cellsearch.study.tables.transactions import Store
 
 KINDS = {Kind.SEED: "seed", Kind.PROPOSE: "proposal", Kind.REFINE: "refinement"}
 LETTERS = 12  # of a fingerprint

@@ -21,16 +21,8 @@ from sqlalchemy.exc import IntegrityError
 from cellsearch.errors import RunError
 from cellsearch.study.states import Ending
 from cellsearch.study.tables.cellrecords import known_in, trained_in
-from cellsearch.study.tables.schema import (
-    Store,
-    Superseded,
-    cells,
-    claims,
-    equivalents,
-    functions,
-    items,
-    stages,
-)
+from cellsearch.study.tables.schema import cells, claims, equivalents, functions, items, stages
+from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.tables.work_items import Item, item_of, summary
 from cellsearch.train.outcome import Outcome
 

@@ -3,8 +3,10 @@
 database       a storage URL -> an engine; errors of drivers as messages
 driver_errors  what a driver says -> what to do about it
 sqlite         SQLite's files: opened safely, watched, backed up
-schema         the tables, transactions, the version
-records        the facts of a study: created once, checked when it continues
+schema         the tables and their version
+transactions   a study in an open database; what reads and writes it
+study_facts    what is recorded of a study as a whole, as values
+records        these facts: created once, checked when a study continues
 work_items     work items and stages, as they are read
 queries        stages, scores and counts
 cellrecords    cells and equivalent cells

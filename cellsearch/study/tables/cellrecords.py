@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, literal, select
 
 from cellsearch.study.scoring.ranking import Origin
 from cellsearch.study.states import Kind
-from cellsearch.study.tables.schema import Store, cells, equivalents, functions, items, reading
+from cellsearch.study.tables.schema import cells, equivalents, functions, items
+from cellsearch.study.tables.transactions import Store, reading
 
 
 @dataclass(frozen=True, slots=True)

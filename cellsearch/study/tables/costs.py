@@ -14,7 +14,8 @@ from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.scoring import fronts
 from cellsearch.study.scoring.fronts import Point
 from cellsearch.study.tables import cellrecords
-from cellsearch.study.tables.schema import Store, alone, reading, sizes, unless_there
+from cellsearch.study.tables.schema import sizes
+from cellsearch.study.tables.transactions import Store, alone, reading, unless_there
 
 Scored = Sequence[tuple[str, float]]  # fingerprints with scores
 

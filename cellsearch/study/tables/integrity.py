@@ -23,7 +23,6 @@ from cellsearch.study.tables import database, records
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.queries import SUMMARY
 from cellsearch.study.tables.schema import (
-    Store,
     cells,
     claims,
     equivalents,
@@ -31,11 +30,11 @@ from cellsearch.study.tables.schema import (
     optuna_reports,
     optuna_trials,
     optuna_values,
-    reading,
     stages,
     studies,
 )
 from cellsearch.study.tables.sqlite import backups, files
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import Item, outcomes_of, summary
 
 KINDS, ENDINGS = frozenset(Kind), frozenset(Ending)

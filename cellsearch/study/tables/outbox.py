@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cellsearch.files import NotRegularError, own_folder, read, write_text
-from cellsearch.study.tables.records import Facts
+from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.work_items import Item, outcomes_of
 from cellsearch.train.outcome import Outcome
 

@@ -18,7 +18,8 @@ from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import ENDED, OF_TRIALS, Ending, Kind
 from cellsearch.study.tables.cellrecords import parts
-from cellsearch.study.tables.schema import Store, cells, claims, equivalents, items, reading, stages
+from cellsearch.study.tables.schema import cells, claims, equivalents, items, stages
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 
 SUMMARY = tuple(

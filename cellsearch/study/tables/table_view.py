@@ -15,8 +15,8 @@ from cellsearch.study.space.model import FILTER
 from cellsearch.study.tables import cellrecords, costs, queries
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.records import Facts
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Facts
+from cellsearch.study.tables.transactions import Store
 
 Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the settings there can be
 

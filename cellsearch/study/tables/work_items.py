@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from cellsearch.study.scoring.ranking import Stage
-from cellsearch.study.tables.schema import Store, reading, stages
+from cellsearch.study.tables.schema import stages
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.train.outcome import Outcome
 
 

@@ -25,7 +25,7 @@ from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, records
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import OUTBOX
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import WORKER, Exit, Pool, WorkerConfig, places
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.supervisor import Supervisor

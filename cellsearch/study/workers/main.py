@@ -23,7 +23,7 @@ from cellsearch.study.strategies import Propose
 from cellsearch.study.system import parent
 from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.system.timing import TIMING, Timing
-from cellsearch.study.tables import records
+from cellsearch.study.tables import records, study_facts
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import outbox
 from cellsearch.study.workers.evaluator import Evaluator, TorchEvaluator, real_propose
@@ -83,10 +83,10 @@ def _work(
 
     store = keep_trying(lambda: records.open_study(config.storage, config.name, timing=timing))
     known = keep_trying(lambda: records.facts(store))
-    if known.numerics != records.NUMERICS:
+    if known.numerics != study_facts.NUMERICS:
         raise RunError(
             f"the study {known.name!r} was made by a cellsearch whose results differ "
-            f"(numerics {known.numerics}, this one has {records.NUMERICS})\n"
+            f"(numerics {known.numerics}, this one has {study_facts.NUMERICS})\n"
             f"install cellsearch {known.program} on this machine"
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")

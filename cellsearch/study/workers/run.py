@@ -26,8 +26,8 @@ from cellsearch.study.system.signals import listening
 from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import database, integrity, records
 from cellsearch.study.tables.outbox import OUTBOX
-from cellsearch.study.tables.records import Identity, Seed, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Seed, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import WORKER, Pool, WorkerConfig, places
 from cellsearch.study.workers.search_supervisor import SearchSupervisor
 from cellsearch.version import version

@@ -37,9 +37,10 @@ from cellsearch.study.system.stage_timeout import Deadline, Overdue, overdue
 from cellsearch.study.tables import cellrecords, costs, queries, work_items
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import Outbox
-from cellsearch.study.tables.records import Facts, freeze
-from cellsearch.study.tables.schema import Superseded
+from cellsearch.study.tables.records import freeze
+from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.table_view import Offered, TableView
+from cellsearch.study.tables.transactions import Superseded
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.outcome_checks import Broken, checked, first_cause, judged

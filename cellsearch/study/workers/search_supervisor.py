@@ -18,10 +18,10 @@ from cellsearch.study.system.signals import Signals
 from cellsearch.study.tables import cellrecords, queries, records
 from cellsearch.study.tables.database import file_of
 from cellsearch.study.tables.queries import Counts
-from cellsearch.study.tables.records import Facts
-from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.sqlite import backups
 from cellsearch.study.tables.sqlite.files import Damaged
+from cellsearch.study.tables.study_facts import Facts
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import Exit, Pool
 from cellsearch.study.workers.supervisor import Supervisor
 

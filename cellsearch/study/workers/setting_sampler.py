@@ -14,8 +14,8 @@ from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import Kind
 from cellsearch.study.strategies import STRATEGIES, Pools, Result
 from cellsearch.study.tables import cellrecords, queries
-from cellsearch.study.tables.records import Facts
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Facts
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.train.settings import Grid, keys
 

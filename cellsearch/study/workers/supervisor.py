@@ -12,7 +12,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.system.signals import Signals
 from cellsearch.study.tables import queries
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import Exit, Pool
 from cellsearch.study.workers.worker_exits import RESTARTS, handle_exit, keeps_crashing
 

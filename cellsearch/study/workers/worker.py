@@ -23,9 +23,10 @@ from cellsearch.study.strategies import Propose
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.outbox import Outbox
-from cellsearch.study.tables.records import Facts, facts
-from cellsearch.study.tables.schema import Store, Superseded, reading
+from cellsearch.study.tables.records import facts
+from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.table_view import Offered, TableView
+from cellsearch.study.tables.transactions import Store, Superseded, reading
 from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.runner import TrialRunner

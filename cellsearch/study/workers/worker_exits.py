@@ -10,7 +10,7 @@ from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.system.signals import ENDING
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import STRIKES, Exit, Pool
 
 RESTARTS = 10  # of workers while no trial is finished

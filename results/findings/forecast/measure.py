@@ -29,7 +29,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.study.space import Space, check_seeds, load_space
 from cellsearch.study.space.model import grids
 from cellsearch.study.strategies import draw
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.tasks import Dataset
 from cellsearch.tasks.data import Part

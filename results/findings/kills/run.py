@@ -28,8 +28,8 @@ from cellsearch.study.storage import endings, queue, trials
 from cellsearch.study.storage.create import create
 from cellsearch.study.storage.sampler import MutationSampler
 from cellsearch.study.tables import database, queries, records
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, clear, torment

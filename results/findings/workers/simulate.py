@@ -41,8 +41,8 @@ from cellsearch.study.storage import endings, heartbeat, queue, trials
 from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.tables import database, records
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.workers import runner, worker
 from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.outcome import Outcome

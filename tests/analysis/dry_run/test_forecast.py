@@ -15,7 +15,7 @@ from cellsearch.report.searches import dry_run as report
 from cellsearch.study.leaderboard.filter_share import Passed
 from cellsearch.study.space import load_space, parse_space
 from cellsearch.study.tables import queries, records
-from cellsearch.study.tables.records import Target
+from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.workers.evaluator import Say, TorchEvaluator
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.resources.cost import of_training

@@ -17,7 +17,7 @@ from cellsearch.study.launch.place import Places
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.tables import queries
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.agent import AgentConfig
 from tests.study.scripted import new_study, space_of
 

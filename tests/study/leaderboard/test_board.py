@@ -21,12 +21,12 @@ from cellsearch.study.leaderboard.rows import detailed
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space import Space
-from cellsearch.study.tables import cellrecords, costs, queries, records, schema
+from cellsearch.study.tables import cellrecords, costs, queries, records, schema, transactions
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.tables.table_view import TableView
+from cellsearch.study.tables.transactions import Store
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import (
     KEYS,
@@ -137,7 +137,7 @@ def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
         "outcomes": "[]",
         "seconds": 1.0,
     }
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(insert(schema.stages).values(better))
     assert board.units_of(store, records.facts(store), space, seeds) == frozen | {"xml": 0.99}
     assert board.units_of(store, records.facts(store), SPACE, seeds) == frozen
@@ -219,7 +219,7 @@ def test_noted_sizes_are_those_of_the_texts(tmp_path: Path) -> None:
 def test_sizes_that_are_not_noted_are_counted_and_noted_with_the_next_trials(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, sized, trials=20)
     expected = board.front(store, SPACE)
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(delete(schema.sizes))
     assert board.front(store, SPACE) == expected
     records.extend(store, Target(40))
@@ -327,7 +327,7 @@ def synthetic(store: Store, trials: int) -> None:
         }
         for item in items
     ]
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(insert(models.TrialModel), there)
         for table, rows in (
             (schema.cells, cells), (schema.items, items), (schema.stages, stages), (schema.claims, claims),
@@ -373,7 +373,7 @@ def longest(store: Store) -> None:
     """200,000 trials, a tenth of them ranked."""
     accuracy = "0.8 + (k * 7919 % 10007) / 50000.0"
     stage = f"1, 2 + k, 0, '{{}}', printf('%064x', k), '[]', 4, 4, {accuracy}, 1.0, 's3', 100 + k % 7, 8, 1.0"
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         for table, values, where in (
             ("cell (study, fingerprint, name, text, parent, edits, trial, seed)",
              f"1, printf('%064x', k), 'm' || k, {TEXT}, '', '[]', 2 + k, 0", ""),

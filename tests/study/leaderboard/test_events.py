@@ -10,7 +10,7 @@ import pytest
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.events import Journal, JournalError, events
 from cellsearch.study.tables import queries, records
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from tests.study.scripted import Scripted, one_of, searched, space_of
 
 SPACE = space_of()

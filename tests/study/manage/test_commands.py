@@ -9,7 +9,7 @@ from cellsearch.errors import CellsearchError, RunError, SpaceError, UsageError
 from cellsearch.study.manage import commands
 from cellsearch.study.space import Space, load_space, parse_space
 from cellsearch.study.studies import opened
-from cellsearch.study.tables import database, records, schema
+from cellsearch.study.tables import database, records, transactions
 from tests.study.scripted import TEXT, new_study, space_of
 
 URL = "postgresql://me:geheim@host/db"
@@ -155,7 +155,7 @@ def test_the_command_is_recorded_at_every_start(here: Path) -> None:
     study = optuna.load_study(study_name="mine", storage=store.url)
     assert study.user_attrs["command"] == ["search", "mine", "--data", "ä b"]
     for damage in ('"x"', "[", "5", '[["a"]]'):
-        with schema.writing(store) as connection:
+        with transactions.writing(store) as connection:
             query = "UPDATE study_user_attributes SET value_json = ? WHERE key = 'command'"
             connection.exec_driver_sql(query, (damage,))
         assert records.command(store) in ([], ["['a']"])

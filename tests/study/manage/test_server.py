@@ -17,8 +17,8 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.create import create
 from cellsearch.study.studies import opened
 from cellsearch.study.tables import integrity, queries, records
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.study.scripted import DIGESTS, TEXT, Scripted, one_of, searched, work
 

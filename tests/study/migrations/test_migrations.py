@@ -23,7 +23,7 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.migrations import migrate
 from cellsearch.study.system import processes
 from cellsearch.study.tables import database, integrity, queries, records, schema
-from cellsearch.study.tables.records import NUMERICS
+from cellsearch.study.tables.study_facts import NUMERICS
 from tests.study.scripted import Scripted, one_of, space_of, work
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import optuna
 from sqlalchemy import select
 
 from cellsearch.study.storage.attributes import RESULT
-from cellsearch.study.tables import schema
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import schema, transactions
+from cellsearch.study.tables.transactions import Store
 
 TIMES = ("seconds", "uuid")
 TABLES = (
@@ -23,7 +23,7 @@ def plain(store: Store) -> optuna.Study:
 def rows(store: Store) -> dict[str, list[dict[str, Any]]]:
     """Our tables."""
     found = {}
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         for table in TABLES:
             mine = (table.c.id if table is schema.studies else table.c.study) == store.study
             kept = [dict(row._mapping) for row in connection.execute(select(table).where(mine))]

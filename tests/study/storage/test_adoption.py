@@ -20,7 +20,7 @@ from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.storage.rdb import CellStorage
 from cellsearch.study.system.failpoint import VARIABLE
 from cellsearch.study.tables import records
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner, worker
 from tests.study.scripted import (

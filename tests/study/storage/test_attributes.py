@@ -26,8 +26,9 @@ from cellsearch.study.mutation.spec import Limits
 from cellsearch.study.storage import attributes
 from cellsearch.study.storage.attributes import PREFIX, distributions, structure, within
 from cellsearch.study.tables import cellrecords, records
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import STUDY_KEY, Store, items, reading, studies
+from cellsearch.study.tables.schema import STUDY_KEY, items, studies
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.workers.evaluator import real_propose
 from tests.study.scripted import SEEDS, Scripted, hashed, new_study, one_of, searched, space_of, work
 

@@ -14,9 +14,9 @@ from cellsearch.errors import RunError
 from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import endings, queue
 from cellsearch.study.storage.create import create
-from cellsearch.study.tables import database, integrity, queries, records, schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import database, integrity, queries, records, schema, transactions
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.study.scripted import (
     DIGESTS,
@@ -240,7 +240,7 @@ def test_trials_of_two_studies_in_one_database_are_kept_apart(tmp_path: Path) ->
     assert (queries.counts(first).trials, queries.counts(second).trials) == (3, 5)
     assert [len(plain(store).trials) for store in (first, second)] == [5, 7]
     assert integrity.damages(first) == integrity.damages(second) == []
-    with schema.reading(first.engine, first.url) as connection:
+    with transactions.reading(first.engine, first.url) as connection:
         items = schema.items
         query = select(items.c.study, func.count()).group_by(items.c.study)
         assert dict(map(tuple, connection.execute(query))) == {first.study: 14 + 3, second.study: 14 + 5}

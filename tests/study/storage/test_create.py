@@ -9,7 +9,7 @@ from optuna.storages._rdb import models
 from sqlalchemy import insert, select
 
 from cellsearch.errors import RunError
-from cellsearch.study.tables import integrity, queries, schema
+from cellsearch.study.tables import integrity, queries, schema, transactions
 from tests.study.scripted import Scripted, new_study, one_of, space_of, work
 
 SPACE = space_of()
@@ -21,7 +21,7 @@ def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path)
     is what belongs to it; then the ids are used again."""
     store = new_study(tmp_path, SPACE)
     optuna.delete_study(study_name="s", storage=store.url)
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         trial = {"trial_id": 1, "number": 0, "study_id": 1, "state": "RUNNING"}
         connection.execute(insert(models.TrialModel.__table__), [trial])
         of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": RANGE}
@@ -29,7 +29,7 @@ def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path)
         connection.execute(insert(models.TrialParamModel.__table__), rows)
     store.engine.dispose()
     store = new_study(tmp_path, SPACE)
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         items = schema.items
         numbers = connection.execute(select(items.c.trial).where(items.c.study == store.study).distinct())
         assert sorted(numbers.scalars()) == [0, 1]
@@ -57,7 +57,7 @@ def test_a_cell_that_never_gets_recorded_is_an_error_and_not_a_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = new_study(tmp_path, SPACE, trials=3)
-    with schema.writing(
+    with transactions.writing(
         store
     ) as connection:  # for the third trial, as a deletion beside this study leaves it
         of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": RANGE}

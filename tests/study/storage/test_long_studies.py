@@ -30,8 +30,8 @@ from cellsearch.study.storage.sampler import MutationSampler
 from cellsearch.study.tables import cellrecords, records
 from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.integrity import damages
-from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.table_view import TableView
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.evaluator import real_propose
 from cellsearch.study.workers.runner import TrialRunner
 from tests.study.bulk import long_study

@@ -22,8 +22,8 @@ from cellsearch.study.storage.attributes import RECORD
 from cellsearch.study.storage.trial_view import TrialView
 from cellsearch.study.tables import cellrecords, records
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.table_view import TableView
+from cellsearch.study.tables.transactions import Store
 from tests.study.scripted import SEEDS, Scripted, based, space_of, uniform, work
 from tests.study.storage.snapshots import plain
 

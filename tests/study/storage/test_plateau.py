@@ -15,8 +15,9 @@ from cellsearch.study.storage.driver import Driver
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.tables import integrity, queries, records
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store, items, writing
+from cellsearch.study.tables.schema import items
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store, writing
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
 from cellsearch.study.workers.search_supervisor import left

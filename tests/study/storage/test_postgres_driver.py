@@ -22,11 +22,11 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import database, queries, records, schema
+from cellsearch.study.tables import database, queries, records, schema, transactions
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.integrity import damages
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import worker
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.run import seeds_of
@@ -42,7 +42,7 @@ def made(url: str, target: Target) -> Store:
 
 
 def stages_of(store: Store) -> list[tuple[str, ...]]:
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         claims = select(schema.claims.c.fingerprint, schema.claims.c.task, schema.claims.c.setting)
         return sorted(tuple(row) for row in connection.execute(claims))
 

@@ -11,7 +11,7 @@ from cellsearch.study.storage import endings, trials
 from cellsearch.study.storage.attributes import RECORD
 from cellsearch.study.storage.driver import Driver, report, tell
 from cellsearch.study.storage.trials import Proposed
-from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.tables.work_items import Item
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import KEYS, SEEDS, based, drivers, space_of, take_one

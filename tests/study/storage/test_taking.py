@@ -13,9 +13,9 @@ from cellsearch.study.storage.driver import Driver, open_driver
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import database, records, schema
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import database, records, schema, transactions
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.run import seeds_of
 from tests.postgres import new_database
@@ -43,7 +43,7 @@ def based(store: Store) -> None:
     """The baseline is done, and the seeds are told."""
     driver = open_driver(store, "first")
     pieces = schema.items.c.kind == "baseline"
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(update(schema.items).where(pieces).values(outcome="baseline"))
         unit = '{"accuracy": 0.5, "floor": 0.1, "kept": true}'
         connection.execute(update(schema.studies).values(baseline=f'{{"arithmetic": {unit}, "xml": {unit}}}'))
@@ -131,11 +131,11 @@ def test_a_beat_and_the_work_on_a_trial_wait_for_no_process_that_has_locked_the_
         done.set()
 
     thread = threading.Thread(target=work)
-    with schema.writing(store):
+    with transactions.writing(store):
         thread.start()
         assert done.wait(20)
     thread.join(20)
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         assert connection.execute(select(schema.workers.c.beat)).scalar_one() == 1
     assert item.fingerprint in SEEDS.values()
 

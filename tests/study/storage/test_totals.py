@@ -14,8 +14,8 @@ from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.storage.trials import Proposed
 from cellsearch.study.tables import database, integrity, queries, records
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
 from tests.study.scripted import (

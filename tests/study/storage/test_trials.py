@@ -13,8 +13,8 @@ from cellsearch.study.storage.driver import Driver
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.storage.trials import Proposed
 from cellsearch.study.tables import cellrecords, queries, records, work_items
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store, Superseded
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.worker import work as work_on
 from cellsearch.train.outcome import Outcome

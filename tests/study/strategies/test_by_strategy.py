@@ -15,10 +15,10 @@ from cellsearch.study.scoring import ranking
 from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.strategies import tpe
-from cellsearch.study.tables import cellrecords, queries, records, schema
+from cellsearch.study.tables import cellrecords, queries, records, schema, transactions
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.schema import Store
 from cellsearch.study.tables.table_view import TableView
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner
 from cellsearch.study.workers.evaluator import real_propose
@@ -167,7 +167,7 @@ def test_what_has_not_ended_is_not_in_the_population(tmp_path: Path) -> None:
     row = {"study": store.study, "piece": 0, "kind": "propose"}
     running = {"trial": 99, "trial_id": 100, "owner": "w", "outcome": "", "fingerprint": "a"}
     failed = {"trial": 98, "trial_id": 99, "owner": "", "outcome": "failed", "fingerprint": "b"}
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(insert(schema.items), [row | running, row | failed])
     assert queries.entered(store, 10) == before
 
@@ -325,7 +325,7 @@ def test_scores_without_what_is_in_work_are_those_of_before(tmp_path: Path) -> N
         for k in range(3)
         for task in units
     ]
-    with schema.writing(store) as connection:
+    with transactions.writing(store) as connection:
         connection.execute(insert(schema.items), new)
         connection.execute(insert(schema.stages), stages)
     now = queries.scores(store, units, 0.9, own, finished=True)

@@ -25,9 +25,9 @@ from cellsearch.study.space.model import FILTER
 from cellsearch.study.strategies import STRATEGIES, NothingLeft
 from cellsearch.study.strategies.tpe import SAMPLERS
 from cellsearch.study.tables.costs import Costs
-from cellsearch.study.tables.records import Facts, Unit
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Facts, Unit
 from cellsearch.study.tables.table_view import Known, TableView
+from cellsearch.study.tables.transactions import Store
 from tests.study.scripted import one_of, space_of, variant
 
 SPACE = space_of()

@@ -22,9 +22,9 @@ from cellsearch.study.storage import endings, trials
 from cellsearch.study.storage.attributes import RECORD
 from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.trials import Proposed
-from cellsearch.study.tables import cellrecords, queries, records, schema
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables import cellrecords, queries, records, schema, transactions
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.study.scripted import (
     SEEDS,
@@ -61,7 +61,7 @@ def ways(count: int) -> Any:
 
 def equivalents(store: Store) -> list[Any]:
     query = select(schema.equivalents).order_by(schema.equivalents.c.trial)
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         return list(connection.execute(query))
 
 

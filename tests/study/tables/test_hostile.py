@@ -10,9 +10,9 @@ import pytest
 
 from cellsearch.errors import RunError
 from cellsearch.study.storage.create import create
-from cellsearch.study.tables import database, queries, records, schema
-from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables import database, queries, records, schema, transactions
 from cellsearch.study.tables.sqlite import guard
+from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.workers.run import seeds_of
 from tests.faults.witness import command
 from tests.postgres import new_database
@@ -113,7 +113,7 @@ def test_a_giant_value_is_not_read(file: Path, table: str, column: str) -> None:
             pytest.skip("it has no row")
     url = database.url_of(file)
     with pytest.raises(RunError, match="too big\nit holds more than a search writes"):
-        with schema.reading(database.connect(url, read_only=True), url) as connection:
+        with transactions.reading(database.connect(url, read_only=True), url) as connection:
             connection.execute(schema.select(schema.META.tables[table])).all()
     for words in VERBS:
         began = time.monotonic()
@@ -147,14 +147,14 @@ def test_the_work_of_a_transaction_that_reads_is_bounded(file: Path, monkeypatch
     monkeypatch.setattr(guard, "STEPS", 1_000_000)
     url = database.url_of(file)
     engine = database.connect(url, read_only=True)
-    with schema.reading(engine, url) as connection:  # many small ones are no trouble
+    with transactions.reading(engine, url) as connection:  # many small ones are no trouble
         for _ in range(100):
             connection.exec_driver_sql("SELECT count(*) FROM cellsearch_cell").all()
     for _ in range(2):
         with pytest.raises(RunError, match="interrupted\nit holds more than"):
-            with schema.reading(engine, url) as connection:
+            with transactions.reading(engine, url) as connection:
                 connection.exec_driver_sql(f"SELECT count(*) FROM ({ENDLESS})").all()
-    with schema.reading(engine, url) as connection:  # the next transaction has a bound of its own
+    with transactions.reading(engine, url) as connection:  # the next transaction has a bound of its own
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
     engine.dispose()
 

@@ -14,7 +14,7 @@ from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.tables import outbox, records
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import Outbox
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner, worker
 from cellsearch.train.outcome import Outcome

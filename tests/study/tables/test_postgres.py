@@ -31,11 +31,11 @@ from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.storage.queue import Idle
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import cellrecords, database, queries, records, schema
+from cellsearch.study.tables import cellrecords, database, queries, records, schema, transactions
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.integrity import damages
-from cellsearch.study.tables.records import Identity, Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import run, worker
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.run import Options, seeds_of
@@ -76,7 +76,7 @@ def check_whole(store: Store, trials: int) -> None:
         0,
         0,
     )
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         claimed = [tuple(row) for row in connection.execute(
             select(schema.claims.c.fingerprint, schema.claims.c.task, schema.claims.c.setting)
         )]  # fmt: skip
@@ -297,7 +297,7 @@ def test_who_was_stopped_within_a_transaction_keeps_no_lock(url: str) -> None:
     store = replace(made(url, 3), timing=timing)
     stopped = records.open_study(url, "s", timing=timing)
     driver = open_driver(store, "me")
-    with pytest.raises(Unavailable), schema.writing(stopped) as connection:
+    with pytest.raises(Unavailable), transactions.writing(stopped) as connection:
         began = time.monotonic()
         assert not isinstance(queue.take(driver), Idle)  # waits for no lock of the study
         assert time.monotonic() - began < 0.5

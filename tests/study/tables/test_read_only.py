@@ -20,7 +20,7 @@ from cellsearch.study.leaderboard import board, diagnostics
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.tables import costs, database, integrity, queries, records
 from cellsearch.study.tables.database import url_of
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
 ROOT = Path(__file__).parents[3]

@@ -14,9 +14,9 @@ from cellsearch.study.space import parse_space
 from cellsearch.study.storage import rdb
 from cellsearch.study.storage.create import create
 from cellsearch.study.system.timing import TIMING
-from cellsearch.study.tables import database, queries, records, schema
+from cellsearch.study.tables import database, queries, records, schema, study_facts, transactions
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.records import Identity, Target
+from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.workers import run
 from cellsearch.study.workers.run import Options, default_url, directory, seeds_of, start
 from tests.study.scripted import DIGESTS, SEEDS, TEXT, Scripted, new_study, one_of, space_of, work
@@ -30,14 +30,14 @@ def options(folder: Path, trials: int | None = None) -> Options:
 
 def begin(
     folder: Path, text: str = TEXT, seed: int | None = None, trials: int | None = None
-) -> records.Facts:
+) -> study_facts.Facts:
     (folder / "s").mkdir(exist_ok=True)
     return records.facts(start(parse_space(text), "s", lambda _: DIGESTS, options(folder, trials), seed))
 
 
 def test_a_study_remembers_what_it_is(tmp_path: Path) -> None:
     known = begin(tmp_path)
-    assert (known.name, known.seed, known.trials, known.numerics) == ("s", 1, 12, records.NUMERICS)
+    assert (known.name, known.seed, known.trials, known.numerics) == ("s", 1, 12, study_facts.NUMERICS)
     assert parse_space(known.space) == SPACE
     assert dict(known.data) == DIGESTS
     assert known.baseline is None
@@ -199,7 +199,7 @@ def test_a_lock_held_too_long_is_unavailable_and_not_lost(tmp_path: Path) -> Non
 
 def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         assert connection.exec_driver_sql("pragma synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("pragma busy_timeout").scalar() == 60_000
@@ -209,7 +209,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path)
     store = new_study(tmp_path, SPACE, trials=4)
     work(store, SPACE, Scripted(), one_of(9))
     before = board.leaderboard(store, SPACE, every=True)
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         pages = connection.exec_driver_sql("pragma page_count").scalar()
     engine = database.connect(store.url)
     full = replace(store, engine=engine)
@@ -217,7 +217,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path)
         connection.exec_driver_sql(f"pragma max_page_count={pages}")
         connection.rollback()
     with pytest.raises(RunError, match="free some space"):
-        with schema.writing(full) as connection:
+        with transactions.writing(full) as connection:
             connection.exec_driver_sql(f"pragma max_page_count={pages}")
             for number in range(10_000):
                 row = {"study": 1, "fingerprint": "x", "task": "t", "setting": str(number), "trial": 1}

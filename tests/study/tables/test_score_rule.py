@@ -13,7 +13,8 @@ from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Origin, Stage
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import queries
-from cellsearch.study.tables.schema import Store, items, stages, writing
+from cellsearch.study.tables.schema import items, stages
+from cellsearch.study.tables.transactions import Store, writing
 from tests.study.scripted import new_study, space_of
 
 CELLS, TASKS = ("a" * 64, "b" * 64, "c" * 64, "d" * 64), ("arithmetic", "xml", "text")

@@ -17,7 +17,7 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.system.exit_codes import ExitCode
 from cellsearch.study.tables import queries
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import agent, pool, worker_exits
 from cellsearch.study.workers.agent import Agent, AgentConfig
 from cellsearch.study.workers.pool import STRIKES, Exit, Pool, WorkerConfig, places

@@ -20,7 +20,8 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.system.signals import Signals
 from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import queries, records
-from cellsearch.study.tables.schema import Store, items, reading
+from cellsearch.study.tables.schema import items
+from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.workers.pool import Pool, WorkerConfig
 from cellsearch.study.workers.search_supervisor import SearchSupervisor
 from tests.faults.processes import stop

@@ -20,10 +20,10 @@ from cellsearch.study.leaderboard.filter_share import Passed
 from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.system.stage_timeout import Deadline, Overdue
-from cellsearch.study.tables import cellrecords, records, schema
+from cellsearch.study.tables import cellrecords, records, schema, transactions
 from cellsearch.study.tables.database import Unavailable
-from cellsearch.study.tables.records import Target
-from cellsearch.study.tables.schema import Store
+from cellsearch.study.tables.study_facts import Target
+from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import runner, worker
 from cellsearch.study.workers.evaluator import Say
 from cellsearch.study.workers.outcome_checks import checked
@@ -216,7 +216,7 @@ def test_a_refinement_runs_fresh_settings_on_every_task(tmp_path: Path) -> None:
         "propose",
     ]  # 3 x 4 is the grid
     for row in trials(store):
-        with schema.reading(store.engine, store.url) as connection:
+        with transactions.reading(store.engine, store.url) as connection:
             claimed = connection.execute(
                 select(schema.claims)
                 .where(schema.claims.c.trial == row.trial)
@@ -551,7 +551,7 @@ def test_a_stage_that_failed_is_not_run_again_after_a_kill(
 
 
 def stages(store: Store) -> list[Any]:
-    with schema.reading(store.engine, store.url) as connection:
+    with transactions.reading(store.engine, store.url) as connection:
         return list(connection.execute(select(schema.stages)))
 
 
