@@ -13,6 +13,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.initial import Drawn
 from cellsearch.dsl.limits import MAX_DEPTH
 from cellsearch.dsl.nodes import (
     Affine,
@@ -23,7 +24,6 @@ from cellsearch.dsl.nodes import (
     Input,
     Node,
     State,
-    Uniform,
     depths,
     sources,
 )
@@ -110,10 +110,16 @@ def _cell(pick: Pick, count: int, tame: bool) -> Cell:
     def number() -> float:
         return NUMBERS[pick(len(_TAME if tame else NUMBERS))]
 
-    def initial() -> float | Uniform:
+    def initial() -> float | Drawn:
         if pick(4):
             return number()
-        return Uniform(*sorted((number(), number())))
+        drawn = Drawn("uniform", tuple(sorted((number(), number()))))
+        kind = pick(4)
+        if kind == 0:
+            return Drawn("normal", (number(), abs(number())))
+        if kind == 1:
+            return Drawn("sub", (1.0, Drawn("mul", (Drawn("sigmoid", (drawn,)), number()))))
+        return drawn
 
     def delay() -> int:
         return DELAYS[pick(len(DELAYS) - tame)]
@@ -146,7 +152,7 @@ def _node(
     nodes: list[Node],
     clock: tuple[int, ...],
     number: Callable[[], float],
-    initial: Callable[[], float | Uniform],
+    initial: Callable[[], float | Drawn],
     delay: Callable[[], int],
 ) -> Node:
     kind = pick(9)

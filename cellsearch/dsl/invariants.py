@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from cellsearch.dsl.initial import Drawn, parts, wrong
 from cellsearch.dsl.limits import (
     MAX_DELAY,
     MAX_DEPTH,
@@ -17,13 +18,13 @@ from cellsearch.dsl.limits import (
     check_name,
 )
 from cellsearch.dsl.nodes import (
+    Affine,
     Apply,
     Before,
     Connection,
     Constant,
     Input,
     Node,
-    Uniform,
     depths,
     input_wide,
     sources,
@@ -86,9 +87,8 @@ def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
     elif isinstance(node, Before):
         need(1 <= node.delay <= MAX_DELAY, f"before(v, d) looks back 1 to {MAX_DELAY} steps")
     else:
-        bounds = (node.bias.low, node.bias.high) if isinstance(node.bias, Uniform) else (node.bias or 0.0,)
-        need(all(map(math.isfinite, bounds)), "an initial bias must be finite")
-        need(list(bounds) == sorted(bounds), "uniform(low, high) needs low <= high")
+        if node.bias is not None:
+            need(not (problem := wrong(node.bias)), problem)
         need(bool(node.connections) or node.bias is not None, "a bracket holds nothing")
         need(not node.scalar or not node.connections, "a learned scalar has no connections")
         seen = [(c.source, c.peephole) for c in node.connections]
@@ -169,7 +169,9 @@ def _text_bound(cell: Parts) -> int:
     is made or used."""
     names = (cell.name, cell.input, *(state.name for state in cell.states), *cell.labels)
     comment = 4 * len(cell.description) + 2 * cell.description.count("\n")
-    return comment + 9 * len(cell.clock) + _words(cell) * (max(map(len, names)) + _WORD)
+    drawn = [n.bias for n in cell.nodes if isinstance(n, Affine) and isinstance(n.bias, Drawn)]
+    starts = _WORD * sum(1 for value in drawn for _ in parts(value))
+    return comment + 9 * len(cell.clock) + starts + _words(cell) * (max(map(len, names)) + _WORD)
 
 
 def _words(cell: Parts) -> int:

@@ -8,6 +8,7 @@ it reads by their place in a tuple in which they stand before it.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from cellsearch.dsl.initial import Initial
 from cellsearch.dsl.structures import FULL, STRUCTURES, Structure
 
 
@@ -53,17 +54,6 @@ class Connection:
     def row(self) -> Structure:
         """The row of its structure, that of a full matrix where it has none."""
         return FULL if self.structure is None else STRUCTURES[self.structure]
-
-
-@dataclass(frozen=True, slots=True)
-class Uniform:
-    """Initial values drawn between two numbers."""
-
-    low: float
-    high: float
-
-
-Initial = float | Uniform | None  # of a bias; None where there is none
 
 
 @dataclass(frozen=True, slots=True)

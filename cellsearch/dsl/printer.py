@@ -6,8 +6,9 @@ each reads earlier ones, so the text of a node is put together from finished pie
 
 from dataclasses import dataclass
 
-from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node, Uniform
-from cellsearch.dsl.ops import CALL, OPS, UNARY
+from cellsearch.dsl.initial import Drawn
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Node
+from cellsearch.dsl.ops import CALL, OPS, UNARY, Op
 from cellsearch.dsl.parts import Parts, equations, name_of
 
 _PLAIN = 8  # a number of more characters is written with an exponent where that is shorter
@@ -75,6 +76,11 @@ def _spell(cell: Parts, node: Node, pieces: list[_Piece]) -> _Piece:
     if not op.symbol:
         inner = ", ".join(a.text for a in args)
         return _Piece(op.name + (inner if _opens_with_bracket(cell, node) else f"({inner})"))
+    return _signed(op, args)
+
+
+def _signed(op: Op, args: list[_Piece]) -> _Piece:
+    """An op that is written with its sign."""
     if op.arity == 1:
         # A minus before a literal is part of the number, so the negative of a constant keeps its parentheses.
         literal = args[0].text.lstrip("-")[:1].isdigit()
@@ -119,11 +125,19 @@ def matrix(c: Connection) -> str:
     return f"{structure}{eye}"
 
 
-def initial(value: float | Uniform) -> str:
-    """An initial value: "0.5", "uniform(-0.1, 0.1)"."""
-    if isinstance(value, Uniform):
-        return f"uniform({number(value.low)}, {number(value.high)})"
-    return number(value)
+def initial(value: float | Drawn) -> str:
+    """An initial value: "0.5", "uniform(-0.1, 0.1)", "-log(uniform(1, 100))"."""
+    return _initial(value).text
+
+
+def _initial(value: float | Drawn) -> _Piece:
+    if not isinstance(value, Drawn):
+        return _Piece(number(value))
+    args = [_initial(arg) for arg in value.args]
+    op = OPS.get(value.name)
+    if op is None or not op.symbol:
+        return _Piece(f"{value.name}({', '.join(a.text for a in args)})")
+    return _signed(op, args)
 
 
 def number(value: float) -> str:

@@ -10,8 +10,9 @@ alone, so no command can come in.
 from dataclasses import dataclass
 
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.initial import Drawn
 from cellsearch.dsl.limits import NAME
-from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, Node, Uniform, input_wide
+from cellsearch.dsl.nodes import Affine, Before, Connection, Constant, Input, Node, input_wide
 from cellsearch.dsl.ops import CALL, OPS, PRODUCT, SUM, UNARY
 from cellsearch.dsl.parts import equations, name_of
 from cellsearch.dsl.printer import initial, number
@@ -75,7 +76,7 @@ def _notes(cell: Cell) -> list[str]:
         if c.row.note:
             found.append(f"{names[i]}: the matrix from {source} {c.row.note.format(n=c.part)}")
     for i, node in enumerate(cell.nodes):
-        if isinstance(node, Affine) and (isinstance(node.bias, Uniform) or node.bias):
+        if isinstance(node, Affine) and (isinstance(node.bias, Drawn) or node.bias):
             found.append(f"{names[i]}: {'the scalar' if node.scalar else 'b'} starts at {initial(node.bias)}")
     if any(isinstance(n, Input) and n.kind == "below" for n in cell.nodes):
         found.append(r"(\ell-1) is the layer below; zero at the lowest")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell, build, uses_raw_x
+from cellsearch.dsl.initial import Drawn
 from cellsearch.dsl.invariants import _text_bound
 from cellsearch.dsl.nodes import (
     Affine,
@@ -21,7 +22,6 @@ from cellsearch.dsl.nodes import (
     Input,
     Node,
     State,
-    Uniform,
     sources,
 )
 from cellsearch.dsl.parts import equations
@@ -167,11 +167,11 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     "before too much": (lambda: made([Before(1, 1001)]), "looks back 1 to 1000 steps"),
     "before itself": (lambda: made([Before(2)]), "does not read earlier nodes"),
     "uniform upside down": (
-        lambda: made([Affine((Connection(0),), Uniform(1.0, 0.0))]),
+        lambda: made([Affine((Connection(0),), Drawn("uniform", (1.0, 0.0)))]),
         "low <= high",
     ),
     "uniform inf": (
-        lambda: made([Affine((Connection(0),), Uniform(0.0, float("inf")))]),
+        lambda: made([Affine((Connection(0),), Drawn("uniform", (0.0, float("inf"))))]),
         "must be finite",
     ),
     "slower without clock": (

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler import matrices
+from cellsearch.compiler.engines.formula import apply
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import Layout, bias, block, vector, view
-from cellsearch.dsl.nodes import Affine, Uniform
+from cellsearch.dsl.initial import DISTRIBUTIONS, Drawn
+from cellsearch.dsl.nodes import Affine
+from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.structures import Sizes, evaluate
 from cellsearch.dsl.weights import Weight
 
@@ -108,14 +111,11 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
         node = lay.plan.cell.nodes[w.node]
         assert isinstance(node, Affine)
         target = view(lay, row, k)
-        if w.term < 0 and not isinstance(node.bias, Uniform):
+        if w.term < 0:
             assert node.bias is not None
-            target.fill_(node.bias)
+            target.copy_(_drawn(node.bias, target, generator))
             continue
         drawn = torch.rand(target.shape, generator=generator, dtype=torch.float64, device=row.device)
-        if isinstance(node.bias, Uniform) and w.term < 0:
-            target.copy_(node.bias.low + (node.bias.high - node.bias.low) * drawn)
-            continue
         values = {**_sizes(lay, w)._asdict(), "bound": bound}
         wide = bound if w.row is None else evaluate(w.piece.bound, values, torch)
         target.copy_((2 * drawn - 1) * wide)
@@ -123,3 +123,16 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
         if eye is not None and w.row is not None and w.piece.eye:
             target.add_(evaluate(w.piece.eye, values, torch).to(target), alpha=eye)
     clean(lay, row)
+
+
+def _drawn(value: float | Drawn, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """An initial value in float64, of the shape of `like`; distributions are drawn in the order of its
+    text."""
+    if not isinstance(value, Drawn):
+        return torch.full(like.shape, value, dtype=torch.float64, device=like.device)
+    row = DISTRIBUTIONS.get(value.name)
+    if row is None:
+        return apply(OPS[value.name], *(_drawn(arg, like, generator) for arg in value.args))
+    draw = torch.randn if row.normal else torch.rand
+    drawn: Tensor = draw(like.shape, generator=generator, dtype=torch.float64, device=like.device)
+    return row.of(drawn, *value.args)

@@ -15,7 +15,8 @@ from collections import Counter
 from hashlib import blake2b, sha256
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input, Uniform
+from cellsearch.dsl.initial import DISTRIBUTIONS, Drawn, Initial
+from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input
 from cellsearch.dsl.ops import OPS
 
 #: How many nodes are coloured before equal ones are taken as they stand: a bound on the time for large cells.
@@ -52,7 +53,7 @@ def _what(cell: Cell, index: int) -> str:
     if isinstance(node, Constant):
         return f"constant {_number(node.value)}"
     if isinstance(node, Affine):
-        return f"affine {_initial(node.bias)} {node.scalar}"
+        return f"affine {initial_fact(node.bias)} {node.scalar}"
     return f"before {node.delay}" if isinstance(node, Before) else node.op
 
 
@@ -72,10 +73,16 @@ def _connected(c: Connection) -> str:
     return f"{c.peephole} {_number(c.eye)} {c.structure}{part}"
 
 
-def _initial(value: float | Uniform | None) -> str:
-    if isinstance(value, Uniform):
-        return f"uniform {_number(value.low)} {_number(value.high)}"
-    return _number(value)
+def initial_fact(value: Initial) -> str:
+    """An initial value as it is compared with that of another cell."""
+    if not isinstance(value, Drawn):
+        return _number(value)
+    args = [initial_fact(arg) for arg in value.args]
+    if value.name in DISTRIBUTIONS:
+        return " ".join((value.name, *args))
+    if OPS[value.name].commutative:
+        args.sort()
+    return f"{value.name}({', '.join(args)})"
 
 
 def _number(value: float | None) -> str:

@@ -28,9 +28,9 @@ from hashlib import sha256
 import numpy as np
 
 from cellsearch.dsl.graph import RECENT, Cell
-from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.identity.fingerprint import fingerprint, initial_fact
 from cellsearch.dsl.identity.probes import Array, Slot, draw, run, values_of
-from cellsearch.dsl.nodes import Affine, Connection, Constant, Uniform, lookback
+from cellsearch.dsl.nodes import Affine, Connection, Constant, lookback
 
 DRAWS = 32  # of weights, inputs and states together; so many, since a learned scalar is one number in each
 LOOKBACK = 32  # of a cell that is run
@@ -103,10 +103,8 @@ def _kinds(cell: Cell) -> dict[Slot, str]:
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Affine):
             found.update({(i, k): _kind(c) for k, c in enumerate(node.connections)})
-            if isinstance(node.bias, Uniform):
-                found[i, -1] = f"{_shape(node)} {node.bias.low + 0.0!r} {node.bias.high + 0.0!r}"
-            elif node.bias is not None:
-                found[i, -1] = f"{_shape(node)} {node.bias + 0.0!r}"
+            if node.bias is not None:
+                found[i, -1] = f"{_shape(node)} {initial_fact(node.bias).removeprefix('uniform ')}"
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cellsearch.dsl.graph import Cell, build
+from cellsearch.dsl.initial import Drawn, Initial, moved, negative
 from cellsearch.dsl.nodes import (
     SUMS,
     Affine,
@@ -17,11 +18,9 @@ from cellsearch.dsl.nodes import (
     Before,
     Connection,
     Constant,
-    Initial,
     Input,
     Node,
     State,
-    Uniform,
     flatten,
     sources,
     with_sources,
@@ -217,7 +216,7 @@ def _brackets(graph: ExpandedGraph, terms: Sequence[tuple[int, int]]) -> dict[in
         node = graph.nodes[i]
         assert isinstance(node, Affine)
         for k, (first, first_sign, bracket) in enumerate(groups):
-            drawn = isinstance(bracket.bias, Uniform) and isinstance(node.bias, Uniform)
+            drawn = isinstance(bracket.bias, Drawn) and isinstance(node.bias, Drawn)
             if not drawn and connects(node).isdisjoint(connects(bracket)):
                 groups[k] = (first, first_sign, _merged(bracket, sign * first_sign, node))
                 break
@@ -236,20 +235,11 @@ def _sum(first: Initial, sign: int, second: Initial) -> Initial:
     """The initial bias of a sum or difference, of which one side at most is drawn."""
     if second is None:
         return first
-    if isinstance(second, Uniform):
-        low, high = (second.low, second.high) if sign > 0 else (-second.high, -second.low)
-        second, sign = Uniform(low + 0.0, high + 0.0), 1  # + 0.0 turns -0.0 into 0.0
-    if isinstance(second, Uniform):
-        first, sign, second = second, 1, _fixed(first)
-    if isinstance(first, Uniform):
-        moved = sign * _fixed(second)
-        return Uniform(first.low + moved + 0.0, first.high + moved + 0.0)
-    return (first or 0.0) + sign * second + 0.0
-
-
-def _fixed(value: Initial) -> float:
-    assert not isinstance(value, Uniform), "two drawn biases are not summed"
-    return value or 0.0
+    second = second if sign > 0 else negative(second)
+    if isinstance(second, Drawn):
+        assert not isinstance(first, Drawn), "two drawn biases are not summed"
+        return moved(second, first or 0.0)
+    return moved(first or 0.0, second)
 
 
 def _read(graph: ExpandedGraph, index: int) -> object:

@@ -5,14 +5,16 @@
     simple      NAME | NAME' | "tick" | "below" "(" NAME ")" | "before" "(" expression ["," WHOLE] ")"
                 | "(" expression ")" | OP bracket | OP "(" expression ("," expression)* ")"
     bracket     "[" [item ("," item)*] "]"                         options last
-    item        expression | "." simple | OPTION "=" (number | "none" | "uniform" "(" number "," number ")")
+    item        expression | "." simple | OPTION "=" ("none" | initial)
                 | simple ("@" STRUCTURE ["(" WHOLE ")"] | "@" "eye" "(" number ")")*
+    initial     as an expression, of numbers and DISTRIBUTION "(" number "," number ")" alone
 
 A rule is a method that reads what it names and returns its node. It calls others, as deep as nesting may go.
 """
 
 from typing import NoReturn
 
+from cellsearch.dsl.initial import APPLIED, DISTRIBUTIONS, Drawn, Initial, wrong
 from cellsearch.dsl.limits import KEYWORDS, MAX_DELAY, MAX_PART
 from cellsearch.dsl.nodes import (
     Affine,
@@ -20,9 +22,7 @@ from cellsearch.dsl.nodes import (
     Before,
     Connection,
     Constant,
-    Initial,
     Input,
-    Uniform,
 )
 from cellsearch.dsl.ops import INFIX, OPS, PREFIX, Op
 from cellsearch.dsl.structures import STRUCTURES
@@ -207,27 +207,78 @@ class Expressions(Cursor):
         if name in options:
             self.fail("option_twice", token, name=f"{name}=")
         self.next()
-        word = self.token.text if self.token.kind == "word" else ""
-        if name == "bias" and word == "none":
+        start = self.token
+        if name == "bias" and start.kind == "word" and start.text == "none":
             self.next()
             options[name] = None
-        elif word == "uniform":
-            self.next()
-            options[name] = self.uniform()
-        else:
-            options[name] = self.number("a number or none" if name == "bias" else "a number")
+            return
+        options[name] = value = self.initial("a number or none" if name == "bias" else "a number")
+        if problem := wrong(value):
+            self.fail("initial", start, reason=problem)
 
-    def uniform(self) -> Uniform:
-        """The bounds between which initial values are drawn."""
-        hint = "as in bias=uniform(-0.1, 0.1)"
-        opened = self.open("(", hint)
-        low = self.number("the lower bound")
-        self.take(",", hint)
-        high = self.number("the upper bound")
+    def initial(self, what: str = "a number or a distribution") -> float | Drawn:
+        """An initial value: a number, or ops of numbers and distributions."""
+        values = [self.initial_operand(what)]
+        signs: list[tuple[Op, Token]] = []
+        while True:
+            op = INFIX.get(self.token.text) if self.token.kind == "sign" else None
+            while signs and (op is None or signs[-1][0].binds >= op.binds):
+                done, token = signs.pop()
+                right = values.pop()
+                values.append(self.drawn(done.name, (values.pop(), right), token))
+            if op is None:
+                return values[0]
+            signs.append((op, self.next()))
+            values.append(self.initial_operand())
+
+    def initial_operand(self, what: str = "a number or a distribution") -> float | Drawn:
+        signs: list[Token] = []
+        while self.found("-") and self.peek().kind != "number":
+            signs.append(self.next())
+        value = self.initial_value(what)
+        for sign in reversed(signs):
+            value = self.drawn("neg", (value,), sign)
+        return value
+
+    def initial_value(self, what: str) -> float | Drawn:
+        token = self.token
+        if self.found("("):
+            self.open("(")
+            value = self.initial(what)
+            self.close(")")
+            return value
+        if token.kind != "word" or token.text not in (*DISTRIBUTIONS, *APPLIED):
+            return self.number(what)
+        self.next()
+        if token.text in DISTRIBUTIONS:
+            return self.distribution(token)
+        self.open("(", f"as in {token.text}(uniform(1, 2))")
+        args = [self.initial()]
+        while self.found(","):
+            self.next()
+            args.append(self.initial())
         self.close(")")
-        if low > high:
-            self.fail("uniform_order", opened)
-        return Uniform(low, high)
+        return self.drawn(token.text, tuple(args), token)
+
+    def drawn(self, name: str, args: tuple[float | Drawn, ...], token: Token) -> Drawn:
+        """An op of initial values."""
+        value = Drawn(name, args)
+        if not any(isinstance(arg, Drawn) for arg in args):
+            self.fail("initial", token, reason=wrong(value))
+        return value
+
+    def distribution(self, token: Token) -> Drawn:
+        """A distribution with its numbers."""
+        row = DISTRIBUTIONS[token.text]
+        hint = f"as in bias={token.text}({'-0.1' if row.ordered else '0'}, 0.1)"
+        opened = self.open("(", hint)
+        first = self.number(row.numbers[0])
+        self.take(",", hint)
+        value = Drawn(token.text, (first, self.number(row.numbers[1])))
+        self.close(")")
+        if wrong(value):
+            self.fail("uniform_order" if row.ordered else "deviation", opened)
+        return value
 
     def peephole(self) -> Connection:
         dot = self.next()

@@ -3,13 +3,18 @@
 import textwrap
 
 from cellsearch.dsl.graph import Cell, uses_raw_x
-from cellsearch.dsl.nodes import Affine, Uniform
+from cellsearch.dsl.initial import DISTRIBUTIONS, Drawn, parts
+from cellsearch.dsl.nodes import Affine
+from cellsearch.dsl.ops import CALL, OPS, UNARY
 from cellsearch.dsl.structures import words
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.exporters.names import class_name, is_plain, is_taken
-from cellsearch.exporters.torch import layout, structures
-from cellsearch.exporters.torch.expressions import real
+from cellsearch.exporters.torch import layout, operators, structures
+from cellsearch.exporters.torch.expressions import Code, real
 from cellsearch.exporters.torch.layer_source import LayerCode
+
+#: What draws from a distribution in an exported file.
+_DRAW = {"uniform": "between", "normal": "normal"}
 
 
 def layer_class(cell: Cell, code: LayerCode) -> list[str]:
@@ -38,7 +43,7 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
             '        periods = unit_periods(units).to(kind["device"])',
             f'        self.register_buffer("{code.periods}", periods, persistent=False)',
         ]
-    uniform, full, between = [], [], []
+    uniform, full = [], []
     if any(w.term >= 0 for w in weights(cell)):
         own = any("bound" in words(w.piece.bound) - {w.piece.bound} for w in weights(cell) if w.row)
         bound = "bound" if own else "units**-0.5"
@@ -47,20 +52,26 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
             f"        def uniform(*shape: int, bound: float = {bound}) -> Tensor:",
             "            return torch.empty(shape, **kind).uniform_(-bound, bound)",
         ]
-    if any(not isinstance(value, Uniform) for value in biases):
+    if any(not isinstance(value, Drawn) for value in biases):
         full = [
             "        def full(value: float, size: int = units) -> Tensor:",
             "            return torch.full((size,), value, **kind)",
         ]
-    if any(isinstance(value, Uniform) for value in biases):
-        between = [
-            "        def between(low: float, high: float, size: int = units) -> Tensor:",
-            "            return torch.empty(size, **kind).uniform_(low, high)",
-        ]
+    used = {part.name for value in biases for part in parts(value) if isinstance(part, Drawn)}
+    draws: list[list[str]] = []
+    for name in (name for name in DISTRIBUTIONS if name in used):
+        row = DISTRIBUTIONS[name]
+        first, second = row.short
+        draws.append(
+            [
+                f"        def {_DRAW[name]}({first}: float, {second}: float, size: int = units) -> Tensor:",
+                f"            return torch.empty(size, **kind).{name}_({first}, {second})",
+            ]
+        )
     owned: list[str] = []
     for bracket, members in _by_bracket(cell):
         owned += _bracket(cell, bracket, members, "units" if raw else "inputs")
-    return layout.paragraphs(start, uniform, full, between, owned)
+    return layout.paragraphs(start, uniform, full, *draws, owned)
 
 
 def _by_bracket(cell: Cell) -> list[tuple[str, list[Weight]]]:
@@ -87,13 +98,28 @@ def _first_value(cell: Cell, weight: Weight, width: str) -> str:
     if weight.term < 0:
         assert node.bias is not None
         size = ", 1" if node.scalar else ""
-        if isinstance(node.bias, Uniform):
-            return f"between({real(node.bias.low)}, {real(node.bias.high)}{size})"
+        if isinstance(node.bias, Drawn):
+            return _drawn(node.bias, size).text
         return f"full({real(node.bias)}{size})"
     if weight.kind == "peephole":
         return "uniform(units)"
     sizes = {"rows": width if weight.from_x else "units", "units": "units", "periods": "periods"}
     return structures.first_value(node.connections[weight.term], weight.place, sizes)
+
+
+def _drawn(value: float | Drawn, size: str) -> Code:
+    """A tensor of drawn values, or a number in it."""
+    if not isinstance(value, Drawn):
+        return Code(real(value), UNARY if value < 0 else CALL)
+    if value.name in DISTRIBUTIONS:
+        numbers = ", ".join(real(arg) for arg in value.args if not isinstance(arg, Drawn))
+        return Code(f"{_DRAW[value.name]}({numbers}{size})")
+    op, args = OPS[value.name], [_drawn(arg, size) for arg in value.args]
+    needs = [0] * op.arity
+    if op.symbol:
+        needs = [op.binds] if op.arity == 1 else [op.binds - 1, op.binds]
+    form = operators.call(op)
+    return Code(form.format(*(a.within(n) for a, n in zip(args, needs, strict=True))), op.binds)
 
 
 def _forward(cell: Cell, code: LayerCode) -> list[str]:

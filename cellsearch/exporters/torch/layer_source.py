@@ -11,6 +11,7 @@ from itertools import groupby
 
 from cellsearch.compiler.plan.delays import lower
 from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.initial import Drawn, parts
 from cellsearch.dsl.nodes import Affine, Before, Input, sources
 from cellsearch.dsl.ops import OPS, Op
 from cellsearch.dsl.parts import equations, name_of
@@ -175,6 +176,10 @@ class _Writer:
         """How each weight is reached; a matrix that is made of weights gets a variable."""
         owners: dict[str, str] = {}
         found: list[str] = []  # of one connection
+        for node in self.cell.nodes:  # what first values need
+            drawn = parts(node.bias) if isinstance(node, Affine) and node.bias is not None else ()
+            ops = [OPS[p.name] for p in drawn if isinstance(p, Drawn) and p.name in OPS]
+            self.values.helpers |= {op.name: op for op in ops if operators.template(op) is None}
         for w in weights(self.cell):
             bracket, _, weight = w.name.partition(".")
             if bracket not in owners:

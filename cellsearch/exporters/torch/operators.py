@@ -36,6 +36,11 @@ def template(op: Op) -> str | None:
     return None
 
 
+def call(op: Op) -> str:
+    """The op with its arguments as {0} and {1}; a function of the file where it needs one of its own."""
+    return template(op) or f"{function_name(op)}({', '.join(('{0}', '{1}')[: op.arity])})"
+
+
 def function(op: Op) -> list[str]:
     """The lines of the function that stands for an op. A call that the formula repeats gets a name."""
     given = ", ".join(f"{name}: Tensor" for name in ("a", "b")[: op.arity])

@@ -103,11 +103,10 @@ class Values:
         args = [read(s, place) for s in node.args]
         if form is None:
             self.helpers[op.name] = op
-            form = f"{operators.function_name(op)}({', '.join(('{0}', '{1}')[: op.arity])})"
         needs = [0] * op.arity
         if op.symbol:
             needs = [op.binds] if op.arity == 1 else [op.binds - 1, op.binds]
-        return place.join(form, args, needs, op.binds if op.symbol else CALL)
+        return place.join(operators.call(op), args, needs, op.binds if op.symbol else CALL)
 
     def sum(self, i: int, terms: Sequence[int], place: Place, first: Code | None = None) -> Code:
         """Terms of a bracket: after `first`, or with its bias behind them."""

@@ -9,7 +9,9 @@ from rich.text import Text
 from cellsearch.dsl.describe import Description, Size, describe, size
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.nodes import Affine, Uniform
+from cellsearch.dsl.initial import Drawn
+from cellsearch.dsl.nodes import Affine
+from cellsearch.dsl.printer import initial
 from cellsearch.dsl.roles import Gate
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import Weight, weights
@@ -240,8 +242,14 @@ def _kind(cell: Cell, weight: Weight) -> str:
     assert isinstance(node, Affine)
     if weight.term < 0:
         start = node.bias
-        first = f"in {start.low:g} … {start.high:g}" if isinstance(start, Uniform) else f"at {start:g}"
-        return f"{'learned scalar' if node.scalar else 'bias'}, starts {first}"
+        match start:
+            case Drawn("uniform", (low, high)):
+                told = f"in {low:g} … {high:g}"
+            case Drawn():
+                told = f"at {initial(start)}"
+            case _:
+                told = f"at {start:g}"
+        return f"{'learned scalar' if node.scalar else 'bias'}, starts {told}"
     c = node.connections[weight.term]
     if c.peephole:
         return "peephole"

@@ -9,16 +9,15 @@ from dataclasses import replace
 
 from numpy.random import Generator
 
+from cellsearch.dsl.initial import Drawn, Initial
 from cellsearch.dsl.nodes import (
     Affine,
     Apply,
     Before,
     Connection,
     Constant,
-    Initial,
     Input,
     Node,
-    Uniform,
     sources,
     with_sources,
 )
@@ -170,7 +169,7 @@ def _set_bias(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
         draft.put(term, replace(node, bias=new if term == i else None))
     if new is None:
         return "no bias"
-    return f"{'drawn from ' * isinstance(new, Uniform)}{initial(new)}"
+    return f"{'drawn from ' * isinstance(new, Drawn)}{initial(new)}"
 
 
 def _other_structures(draft: Draft, i: int, words: Vocabulary) -> list[Connection]:

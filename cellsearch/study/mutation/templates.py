@@ -3,7 +3,8 @@
 from dataclasses import replace
 from functools import lru_cache
 
-from cellsearch.dsl.nodes import Affine, Connection, Initial, sources
+from cellsearch.dsl.initial import Initial
+from cellsearch.dsl.nodes import Affine, Connection, sources
 from cellsearch.dsl.structures import STRUCTURES, TABLE
 from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, CellsearchError

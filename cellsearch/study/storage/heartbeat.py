@@ -104,12 +104,12 @@ def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[st
     mine = workers.c.study == store.study
     query = select(workers.c.id, workers.c.beat).where(mine).order_by(workers.c.id).limit(count)
     with reading(store.engine, store.url) as connection:
-        count = connection.execute(select(func.count()).select_from(workers).where(mine)).scalar_one()
+        total = connection.execute(select(func.count()).select_from(workers).where(mine)).scalar_one()
         found = {row.id: int(row.beat) for row in connection.execute(query.where(workers.c.id > own))}
         if len(found) < count:
             first = connection.execute(query.where(workers.c.id < own).limit(count - len(found)))
             found |= {row.id: int(row.beat) for row in first}
-    return found, count
+    return found, total
 
 
 def leave(store: Store, gone: Sequence[str], by: str, *, crash: str = "", failures: int) -> list[int]:
@@ -221,13 +221,13 @@ class Heart:
                 if (deadline := self.deadline) is not None:
                     deadline.enforce()
                 beat(self.store, self.worker, self.doing)
-                counters, count = neighbours(self.store, self.worker.id)
+                counters, total = neighbours(self.store, self.worker.id)
                 silent = self._watch.look(counters, self.worker.id, self._silence(pause))
                 if silent:
                     crash = "its heartbeat stopped"
                     leave(self.store, silent, self.worker.id, crash=crash, failures=self.failures)
                 self.missed = 0
-                pause = pace(count, self.seconds, self._watch.silent) * random.uniform(0.9, 1.1)
+                pause = pace(total, self.seconds, self._watch.silent) * random.uniform(0.9, 1.1)
             except RunError:
                 self.missed += 1
 

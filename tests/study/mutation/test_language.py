@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellsearch.dsl import zoo
-from cellsearch.dsl.nodes import Uniform
+from cellsearch.dsl.initial import Drawn
 from cellsearch.dsl.rewriting.expand import expand, factor
 from cellsearch.dsl.structures import TABLE
 from cellsearch.dsl.text import parse, show
@@ -159,7 +159,7 @@ def test_only_initial_biases_and_structures_are_read(text: str) -> None:
 
 
 def test_initial_biases_and_structures() -> None:
-    assert (bias("none"), bias("-1.5"), bias("uniform(0, 1)")) == (None, -1.5, Uniform(0.0, 1.0))
+    assert (bias("none"), bias("-1.5"), bias("uniform(0, 1)")) == (None, -1.5, Drawn("uniform", (0.0, 1.0)))
     assert structure("slower@eye(1)").structure == "slower" and structure("rank(3)").part == 3
 
 
