@@ -95,6 +95,7 @@ CHECKED: dict[str, tuple[str, ...]] = {
     "unicornn": ("torchrecurrent.UnICORNNCell",),
     "wmc_lstm": ("torchrecurrent.WMCLSTMCell",),
     # other cells of the literature
+    "chrono_lstm": ("paper",),
     "darts_v1": ("paper",),
     "darts_v2": ("paper",),
     "dreamer_gru": ("paper",),
@@ -133,6 +134,7 @@ CHECKED: dict[str, tuple[str, ...]] = {
     "slstm": ("paper",),
     "sru": ("paper",),
     "sub_lstm": ("paper",),
+    "ur_lstm": ("paper",),
 }
 # fmt: on
 
