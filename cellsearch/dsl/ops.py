@@ -94,7 +94,7 @@ TABLE = (
     Op("silu",        _A, "a * sigmoid(a)",              ("g * sigmoid(a) * (1 + a * (1 - sigmoid(a)))",),              r"\operatorname{{silu}}\left({0}\right)", span=(-0.2785, inf)),
     Op("gelu",        _A, "0.5 * a * (1 + erf(a * 0.7071067811865476))", ("g * (0.5 * (1 + erf(a * 0.7071067811865476)) + a * 0.3989422804014327 * exp(-0.5 * a * a))",), r"\operatorname{{gelu}}\left({0}\right)", span=(-0.17, inf), about="a times the normal distribution function of a (Hendrycks and Gimpel 2016)"),
     Op("gelu_tanh",   _A, f"0.5 * a * (1 + {_GELU})",    (f"g * 0.5 * (1 + {_GELU} + a * (1 - {_GELU} * {_GELU}) * (0.7978845608028654 + 0.1070322244089 * a * a))",), r"\operatorname{{gelu_{{tanh}}}}\left({0}\right)", span=(-0.1701, inf), about="gelu with its distribution function by tanh"),
-    Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", span=(-1, 1), onnx="Softsign"),
+    Op("softsign",    _A, "a / (1 + abs(a))",            ("g * (1 - abs(y)) * (1 - abs(y))",),                          r"\operatorname{{softsign}}\left({0}\right)", span=(-1, 1)),
     Op("exp",         _A, "exp(a)",                      ("g * y",),                                                    r"\exp\left({0}\right)", span=(0, inf)),
     Op("log",         _A, "log(a)",                      ("g / a",),                                                    r"\log\left({0}\right)", domain=(0.2, 3.0)),
     Op("sqrt",        _A, "sqrt(a)",                     ("g * 0.5 / y",),                                              r"\sqrt{{{0}}}", domain=(0.2, 3.0), span=(0, inf)),

@@ -66,6 +66,7 @@ class Piece:
     free: str = ""  # 1 where an entry is a parameter, 0 where it stays zero; "" where all are parameters
     eye: str = ""  # what @eye(1) adds at the start; "" where no @eye may stand beside the structure
     bound: str = "bound"  # drawn from U[-bound, bound], by the bound of a full matrix
+    orthogonal: bool = False  # drawn from all matrices with orthonormal rows, or columns, instead
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,10 @@ TABLE = (
               "a unit hears only units of its own or a longer clock period", square=True,
               latex=r"\left(M \odot {0}\right)",
               where=r"M_{{jk}} &= \left[P_k \geq P_j\right], \quad P \in \left\{{{periods}\right\}}"),
+    Structure("orthogonal", (Piece("w", _FULL, orthogonal=True),),
+              "w", ("g",),
+              "a full matrix that starts orthogonal (Saxe, McClelland and Ganguli 2014)",
+              note="starts orthogonal"),
     Structure("circulant", (Piece("w", ("units",), eye="eye(units, units)[0]"),),
               "w[..., (i - j) % units]", ("g[..., (k + j) % units, j].sum(-1)",),
               "each column is the one before it, turned down by one", square=True,

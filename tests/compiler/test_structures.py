@@ -54,13 +54,14 @@ ENTRIES = {
     "blocks": lambda i, j, s, w: w[i, j] if blocks(s.rows, s.n)[i] == blocks(s.units, s.n)[j] else 0.0,
     "skew": lambda i, j, s, w: w[i, j] if i < j else -w[j, i] if j < i else 0.0,
     "slower": lambda i, j, s, w: w[i, j] if s.periods[i] >= s.periods[j] else 0.0,
+    "orthogonal": lambda i, j, s, w: w[i, j],
     "circulant": lambda i, j, s, w: w[i - j if i >= j else i - j + s.units],
     "toeplitz": lambda i, j, s, w: w[s.units - 1 - j :][i],
 }
 #: Parameters with 5 or 7 rows, 7 units and the number 3.
 PARAMETERS = {
     ("", 5): 35, ("", 7): 49, ("rank", 5): 15 + 21, ("rank", 7): 42, ("blocks", 5): 2 * 3 + 2 * 2 + 1 * 2,
-    ("blocks", 7): 9 + 4 + 4, ("skew", 7): 21, ("slower", 7): 2 * 7 + 2 * 3 + 2 * 5 + 1, ("circulant", 7): 7, ("toeplitz", 5): 11,
+    ("blocks", 7): 9 + 4 + 4, ("skew", 7): 21, ("slower", 7): 2 * 7 + 2 * 3 + 2 * 5 + 1, ("orthogonal", 5): 35, ("orthogonal", 7): 49, ("circulant", 7): 7, ("toeplitz", 5): 11,
     ("toeplitz", 7): 13,
 }  # fmt: skip
 
@@ -182,8 +183,25 @@ def test_the_entries_of_a_matrix_start_with_the_variance_of_a_full_one(row: Stru
     initialise(lay, rows, bound, torch.Generator().manual_seed(0))
     entries = block(lay, materialize(lay, rows), lay.weights[0])
     used = entries[:, entries.abs().amax(0) > 0]
-    assert float(used.var() * 3 / bound**2) == pytest.approx(1, abs=0.05)
+    variance = 1 / hidden if row.name == "orthogonal" else bound**2 / 3
+    assert float(used.var() / variance) == pytest.approx(1, abs=0.05)
     assert abs(float(used.mean())) < 0.02 * bound
+
+
+def test_an_orthogonal_matrix_starts_orthogonal_and_takes_any_direction() -> None:
+    """Of columns where there are as many rows, else of rows; signs are as likely as their opposites."""
+    cell = parse("cell a(x; h)\nh' = [x@orthogonal, h@orthogonal]\n")
+    for width in (3, 9):
+        (lay,) = stacks.stack([cell], width, 6).layers
+        rows = torch.empty(400, lay.size, dtype=torch.float64)
+        initialise(lay, rows, 0.1, torch.Generator().manual_seed(0))
+        for w, units in zip(lay.weights, (width, 6), strict=False):
+            found = block(lay, rows, w)
+            product = found @ found.mT if units < 6 else found.mT @ found
+            torch.testing.assert_close(
+                product, torch.eye(min(units, 6), dtype=torch.float64).expand_as(product)
+            )
+            assert float(found.mean(0).abs().max()) < 0.1
 
 
 @ROWS

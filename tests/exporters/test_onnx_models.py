@@ -46,6 +46,7 @@ CELLS = {
     "numbers": "cell n(x; h)\nr = [bias=0.5] * [scalar=2]\nh' = softmax(0.5) + norm(r) + tanh[h, .(r * 2), (3 - r)]\n",
     "no weights": "cell w(x; h)\nh' = 0.5 * h + x\n",
     "no loop": "cell o(x; h)\nh' = tanh[x]\n",
+    "nothing below": "cell p(x; h)\nh' = [x, h] * softsign(below(h)) + relu(below(h)) + softplus(below(h))\n",
     "no input": "cell i(x; h=1)\nh' = sin(h)\n",
 }  # fmt: skip
 

@@ -102,10 +102,10 @@ def backprop(lay: Layout, row: Tensor, d_row: Tensor) -> None:
 
 def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generator | None = None) -> None:
     """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the
-    diagonal; biases and learned vectors at their initial values. Where entries of a matrix are sums, as with
-    `@rank`, its weights are drawn so wide that they have the variance of those of a full matrix. Numbers are
-    drawn weight by weight in the order of their names, so that they do not depend on how the plan fuses
-    matrices."""
+    diagonal; biases and learned vectors at their initial values; `@orthogonal` where its row says. Where
+    entries of a matrix are sums, as with `@rank`, its weights are drawn so wide that they have the variance
+    of those of a full matrix. Numbers are drawn weight by weight in the order of their names, so that they do
+    not depend on how the plan fuses matrices."""
     row.zero_()
     for k, w in enumerate(lay.weights):
         node = lay.plan.cell.nodes[w.node]
@@ -115,6 +115,9 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
             assert node.bias is not None
             target.copy_(_drawn(node.bias, target, generator))
             continue
+        if w.row is not None and w.piece.orthogonal:
+            target.copy_(_orthogonal(target, generator))
+            continue
         drawn = torch.rand(target.shape, generator=generator, dtype=torch.float64, device=row.device)
         values = {**_sizes(lay, w)._asdict(), "bound": bound}
         wide = bound if w.row is None else evaluate(w.piece.bound, values, torch)
@@ -123,6 +126,17 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
         if eye is not None and w.row is not None and w.piece.eye:
             target.add_(evaluate(w.piece.eye, values, torch).to(target), alpha=eye)
     clean(lay, row)
+
+
+def _orthogonal(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Matrices [K, rows, units] in float64 with orthonormal columns, or rows where there are fewer; each such
+    matrix is as likely as any other (Mezzadri 2007: the signs are those of R)."""
+    tall = like.shape[-2] >= like.shape[-1]
+    shape = like.shape if tall else like.mT.shape
+    normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=like.device)
+    q, r = torch.linalg.qr(normal)
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    return q if tall else q.mT
 
 
 def _drawn(value: float | Drawn, like: Tensor, generator: torch.Generator | None) -> Tensor:

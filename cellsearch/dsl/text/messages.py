@@ -126,7 +126,7 @@ TABLE = (
     Message("peephole_kind", "a peephole is a vector and has no kind of matrix", "leave out the '.' or the '@'",
             ("h' = [.c@eye(1)]", "h' = [x, .(h * c)@slower]")),
     Message("unknown_matrix", "unknown kind of matrix '{name}'", "{nearest}({kinds})",
-            ("h' = [h@ranks(8)]", "h' = [h@block(4)]", "h' = [h@eyes(1)]", "h' = [h@slow]", "h' = [h@diag]", "h' = [h@orthogonal]")),
+            ("h' = [h@ranks(8)]", "h' = [h@block(4)]", "h' = [h@eyes(1)]", "h' = [h@slow]", "h' = [h@diag]", "h' = [h@unitary]")),
     Message("matrix_twice", "{name} stands twice", "a connection has at most one kind of matrix, and one @eye(…) beside it",
             ("h' = [h@eye(1)@eye(1)]", "h' = [h@rank(2)@rank(2)]", "h' = [h@blocks(2)@blocks(4)]", "h' = [h@skew@skew]", "cell t(x; h)\nclock 1, 2\nh' = [h@slower@slower]")),
     Message("two_matrices", "{name} stands beside {other}", "a connection has at most one kind of matrix, and one @eye(…) beside it",

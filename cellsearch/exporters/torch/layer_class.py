@@ -44,7 +44,7 @@ def _init(cell: Cell, code: LayerCode) -> list[str]:
             f'        self.register_buffer("{code.periods}", periods, persistent=False)',
         ]
     uniform, full = [], []
-    if any(w.term >= 0 for w in weights(cell)):
+    if any(w.term >= 0 and not (w.row and w.piece.orthogonal) for w in weights(cell)):
         own = any("bound" in words(w.piece.bound) - {w.piece.bound} for w in weights(cell) if w.row)
         bound = "bound" if own else "units**-0.5"
         uniform = [

@@ -45,6 +45,8 @@ def first_value(c: Connection, place: int, reached: Mapping[str, str]) -> str:
     """The first values of a weight of a matrix. What is not free starts at zero."""
     row, piece, names = c.row, c.row.pieces[place], {**reached, "n": str(c.part)}
     shape = ", ".join(_replaced(text, names) for text in piece.shape)
+    if piece.orthogonal:
+        return f"nn.init.orthogonal_(torch.empty({shape}, **kind))"
     bound = "" if piece.bound == "bound" else f", bound={_replaced(piece.bound, names)}"
     drawn = f"uniform({shape}{bound})"
     if c.eye and piece.eye:
