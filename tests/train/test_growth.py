@@ -46,6 +46,6 @@ def test_every_cache_has_a_bound_and_those_of_cells_a_small_one() -> None:
         "compiler.plan.schedule.plan",
         "compiler.plan.delays.lower",
         "dsl.weights.weights",
-        "dsl.identity.functional.function",
+        "dsl.identity.functional.function_of",
     ):
         assert bounds[f"cellsearch.{name}"] == RECENT
