@@ -147,6 +147,14 @@ class ExportError(CellsearchError):
     """An export that could not be written, or that did not agree with the compiled cell."""
 
 
+def not_written(what: str, reason: str) -> ExportError:
+    """The error for a file that is not what it should be: the program is wrong, not its user."""
+    return ExportError(
+        f"{what} was not written: {reason}\n"
+        "this is a defect of cellsearch; please report it with the cell's text"
+    )
+
+
 class RunError(CellsearchError):
     """A search that cannot start, go on, or be read."""
 

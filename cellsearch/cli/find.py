@@ -56,8 +56,8 @@ def chosen(args: argparse.Namespace, note: "Tell | None" = None) -> Found:
     cell = varied(found.cell, args)
     if cell is found.cell:
         return found
-    told = {"variant of": f"{found.cell.name} ({found.origin})"}  # what it would score is not known
-    return replace(found, cell=cell, origin=f"{found.origin}, edited", provenance=told, row=None)
+    provenance = {"variant of": f"{found.cell.name} ({found.origin})"}  # what it would score is not known
+    return replace(found, cell=cell, origin=f"{found.origin}, edited", provenance=provenance, row=None)
 
 
 def varied(cell: Cell, args: argparse.Namespace) -> Cell:

@@ -1,6 +1,9 @@
 """The language.
 
 ops          THE table of ops
+formulas     the arithmetic in which its rows are written: parsed, folded, shared
+structures   THE table of structures of matrices
+initial      where biases start
 nodes        what a cell is made of
 parts        the fields of a cell, and how its values are called
 graph        the cell: a frozen value that cannot be malformed (limits, invariants: what holds of it)

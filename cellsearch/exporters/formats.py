@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cellsearch.errors import ExportError
+from cellsearch.errors import ExportError, not_written
 
 if TYPE_CHECKING:
     from cellsearch.compiler.torch.recurrent import Recurrent
@@ -65,10 +65,7 @@ def _cell(subject: Subject) -> bytes:
 
     text = show(subject.cell)
     if parse(text) != subject.cell:
-        raise ExportError(
-            f"the text of {subject.cell.name} was not written: it reads back as another cell\n"
-            "this is a defect of cellsearch; please report it with the cell's text"
-        )
+        raise not_written(f"the text of {subject.cell.name}", "it reads back as another cell")
     return text.encode()
 
 

@@ -4,5 +4,6 @@ delays        Cell -> a cell in which nothing looks back by more than one step
 schedule      -> what is constant, what depends on the input alone, and the steps of the loop
 kernels       -> pointwise kernels of the forward pass
 backward      -> those of the backward pass, from the derivatives in the op table
+check         what a plan and a kernel must be, rule by rule
 input_table   -> what passes between the loop and the rest where inputs are rows of a table
 """

@@ -86,9 +86,9 @@ def give(form: Form, last: Sequence[Sequence[Tensor]], start: Tensor, sequences:
 def _earlier(given: Any, fresh: list[list[Tensor]], sequences: Sequences) -> list[list[Tensor]]:
     count = sum(map(len, fresh))
     if not isinstance(given, (tuple, list)) or len(given) not in (0, count):
-        told = len(given) if isinstance(given, (tuple, list)) else f"a {type(given).__name__}"
+        count_given = len(given) if isinstance(given, (tuple, list)) else f"a {type(given).__name__}"
         raise CellError(
-            f"state earlier must be what a call gave, a list of {plural(count, 'tensor')}, not {told}"
+            f"state earlier must be what a call gave, a list of {plural(count, 'tensor')}, not {count_given}"
         )
     if not given:
         return fresh

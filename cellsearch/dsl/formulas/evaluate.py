@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cellsearch.dsl.formulas.form import Call, Formula, Number, Variable
+from cellsearch.dsl.formulas.form import REDUCTIONS, Call, Formula, Number, Variable
 
 Array = Any  # of float64, or of true and false
 
@@ -47,7 +47,6 @@ NUMPY: dict[str, Callable[..., Array]] = {
     "sums_before": lambda a: np.cumsum(a, -1),
     "sums_behind": lambda a: np.flip(np.cumsum(np.flip(a, -1), -1), -1),
 }
-_OVER_UNITS = ("mean", "total", "highest", "sums_before", "sums_behind")
 
 
 def evaluate(of: Formula, values: Mapping[str, Array]) -> Array:
@@ -75,9 +74,8 @@ def fold(of: Formula) -> Formula:
         case "neg", (Number(value),):
             return Number(-value)
         case ("or" | "and") as function, (Number(test), other) | (other, Number(test)):
-            decides = bool(test) == (function == "or")
-            return Number(float(decides == (function == "or"))) if decides else other
-    if of.function not in _OVER_UNITS and all(isinstance(arg, Number) for arg in args):
+            return Number(test) if bool(test) == (function == "or") else other
+    if of.function not in REDUCTIONS and all(isinstance(arg, Number) for arg in args):
         with np.errstate(all="ignore"):
             return Number(float(evaluate(Call(of.function, args), {})))
     return Call(of.function, args)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from cellsearch.dsl.formulas.form import ATOM, SIGNS, UNARY, Formula, Number, Variable
+from cellsearch.dsl.formulas.form import ATOM, COMPARE, SIGNS, UNARY, Formula, Number, Variable
 
 Writer = Callable[[str, Sequence[str]], str]
 
@@ -32,5 +32,5 @@ def _print(of: Formula, call: Writer, number: Callable[[float], str]) -> tuple[s
 
     if len(args) == 1:
         return f"{sign.text}{within(0, sign.binds)}", sign.binds
-    first = sign.binds + (sign.binds == SIGNS["lt"].binds)  # a < b < c means something else
+    first = sign.binds + (sign.binds == COMPARE)  # a < b < c means something else
     return f"{within(0, first)} {sign.text} {within(1, sign.binds + 1)}", sign.binds

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.torch.recurrent import Recurrent
-from cellsearch.errors import ExportError
+from cellsearch.errors import not_written
 from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.onnx.graph import package
 from cellsearch.exporters.onnx.model import model
@@ -23,23 +23,25 @@ _STEPS, _BATCH = 4, 3
 
 def feed(module: Recurrent, x: Tensor, states: Any) -> dict[str, np.ndarray]:
     """The model's inputs for those of a call of the module."""
-    return {"input": x.detach().numpy()} | _named(module, states, "state_", "")
+    return {"input": x.detach().numpy()} | _named(module, states)
 
 
 def results(module: Recurrent, output: Tensor, states: Any) -> dict[str, np.ndarray]:
     """The model's outputs that a call of the module stands for."""
-    return {"output": output.detach().numpy()} | _named(module, states, "last_", "last_")
+    last = {f"last_{name}": value for name, value in _named(module, states).items()}
+    return {"output": output.detach().numpy()} | last
 
 
-def _named(module: Recurrent, states: Any, state: str, other: str) -> dict[str, np.ndarray]:
+def _named(module: Recurrent, states: Any) -> dict[str, np.ndarray]:
+    """The states of a call by the names of the model's inputs."""
     names = [s.name for s in module.cells[0].states]
     values = [states] if isinstance(states, Tensor) else list(states)
-    found = {f"{state}{name}": v.detach().numpy() for name, v in zip(names, values, strict=False)}
+    found = {f"state_{name}": v.detach().numpy() for name, v in zip(names, values, strict=False)}
     for extra in values[len(names) :]:
         if isinstance(extra, Tensor):
-            found[f"{other}steps"] = extra.numpy()
-            continue
-        found |= {f"{other}earlier_{k}": v.detach().numpy() for k, v in enumerate(extra)}
+            found["steps"] = extra.numpy()
+        else:
+            found |= {f"earlier_{k}": v.detach().numpy() for k, v in enumerate(extra)}
     return found
 
 
@@ -71,11 +73,8 @@ def check(module: Recurrent) -> None:
             found = dict(zip(evaluator.output_names, evaluator.run(None, given), strict=True))
             for name, value in wanted.items():
                 if not _near(found[name], value, tolerance):
-                    raise ExportError(
-                        f"the ONNX model of {module.cells[0].name} was not written: its {name} differs from "
-                        "that of the compiled cell\n"
-                        "this is a defect of cellsearch; please report it with the cell's text"
-                    )
+                    what = f"the ONNX model of {module.cells[0].name}"
+                    raise not_written(what, f"its {name} differs from that of the compiled cell")
 
 
 def _operators(graph: Any) -> set[str]:

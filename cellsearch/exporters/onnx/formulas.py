@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from cellsearch.dsl.formulas.form import (
     INTRINSICS,
     REDUCTIONS,
@@ -47,8 +45,7 @@ def _call(graph: Graph, name: str, args: list[str]) -> str:
     if reduction := _REDUCTIONS.get(name):
         return graph.op(reduction, *args, graph.int64(-1), keepdims=1)
     if name.startswith("sums"):
-        last = graph.constant(np.asarray(-1, np.int64))
-        return graph.op("CumSum", *args, last, reverse=int(name == "sums_behind"))
+        return graph.op("CumSum", *args, graph.index(-1), reverse=int(name == "sums_behind"))
     if name == "ne":
         return graph.op("Not", graph.op("Equal", *args))
     if name == "log1p":

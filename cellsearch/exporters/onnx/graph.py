@@ -55,20 +55,27 @@ class Graph:
         self.nodes.append(package().helper.make_node(kind, inputs, given, **attributes))
         return given[0]
 
-    def constant(self, value: NDArray[Any] | Sequence[int], stem: str = "constant") -> str:
+    def constant(self, value: NDArray[Any], stem: str = "constant") -> str:
         """A constant; equal ones are one."""
         if self.around:
             return self.around.constant(value, stem)
-        array = np.asarray(value)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self.known:
             self.known[key] = self.fresh(stem)
-            self.constants[self.known[key]] = array
+            self.constants[self.known[key]] = value
         return self.known[key]
 
     def number(self, value: float) -> str:
         """A number of the graph's type."""
         return self.constant(np.asarray(value, self.dtype))
+
+    def index(self, value: int) -> str:
+        """A whole number, without axes."""
+        return self.constant(np.asarray(value, np.int64))
+
+    def length(self, sequence: str) -> str:
+        """The number of steps of a sequence [T, ...], without axes."""
+        return self.op("Gather", self.op("Shape", sequence), self.index(0))
 
     def int64(self, *values: int) -> str:
         """A vector of whole numbers: axes, bounds, shapes."""

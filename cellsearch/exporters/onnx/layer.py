@@ -108,13 +108,12 @@ class Writer:
 
     def _tick(self) -> str:
         """1 where the clock of a unit ticks, [T, B, H]."""
-        graph, one = self.graph, np.asarray(1, np.int64)
-        length = graph.op("Gather", graph.op("Shape", self.given.x), graph.constant(np.asarray(0, np.int64)))
-        numbers = graph.op("Range", graph.constant(np.asarray(0, np.int64)), length, graph.constant(one))
+        graph = self.graph
+        numbers = graph.op("Range", graph.index(0), graph.length(self.given.x), graph.index(1))
         steps = graph.op("Add", graph.op("Unsqueeze", numbers, graph.int64(1)), self.given.steps)  # [T, B]
         periods = graph.int64(*unit_periods(self.cell.clock, self.lay.hidden))
         left = graph.op("Mod", graph.op("Unsqueeze", steps, graph.int64(2)), periods)
-        ticks = graph.op("Equal", left, graph.constant(np.asarray(0, np.int64)))
+        ticks = graph.op("Equal", left, graph.index(0))
         return graph.op("Where", ticks, graph.number(1), graph.number(0), stem="tick")
 
     # ---- values of one step
@@ -152,8 +151,10 @@ class Writer:
     # ---- both
 
     def _apply(self, graph: Graph, op: str, args: Sequence[int], value: Value) -> str:
-        read = self._with_units if OPS[op].kind is Kind.UNITS else self._as_it_is
-        return apply(graph, OPS[op], [read(graph, a, value) for a in args], op)
+        whole = OPS[op].kind is Kind.UNITS
+        return apply(
+            graph, OPS[op], [self._with_units(graph, a, value) if whole else value(a) for a in args], op
+        )
 
     def _sum(self, graph: Graph, i: int, terms: Sequence[int], value: Value, *, bias: bool) -> str:
         """Terms of a bracket, and its bias."""
@@ -171,9 +172,6 @@ class Writer:
             total = graph.op("Add", total, term)
         return total
 
-    def _as_it_is(self, graph: Graph, i: int, value: Value) -> str:
-        return value(i)
-
     def _with_units(self, graph: Graph, i: int, value: Value) -> str:
         """A node with an axis of all units, which a number and a learned scalar lack."""
         if self.sequences[i]:
@@ -183,11 +181,10 @@ class Writer:
     def _weight(self, node: int, term: int) -> str:
         """A matrix as it is used, a peephole or a bias: what it is made of is gone."""
         owned = [w for w in self.cell.weights if (w.node, w.term) == (node, term)]
-        value = self.weights[owned[0].name]
+        value, name = self.weights[owned[0].name], owned[0].name
         if owned[0].row is not None:
             sizes = owned[0].sizes(self.lay.width, self.lay.hidden, self.cell.clock)
-            value = matrix(self.weights, owned, sizes)
-        name = owned[0].connection if owned[0].row is not None else owned[0].name
+            value, name = matrix(self.weights, owned, sizes), owned[0].connection
         array = value.detach().to("cpu", torch.float64).numpy().astype(self.graph.dtype)
         return self.graph.constant(array, f"{self.stem}.{name}")
 
@@ -200,11 +197,11 @@ class Writer:
         self.inner |= {1 + s: name for s, name in enumerate(names)}
         new = [self._full(i, names[s]) for s, i in enumerate(cell.new)]
         places = [cell.output, *(cell.new[[s.name for s in cell.states].index(name)] for name in read_above)]
-        told = [self._full(i, names[0]) for i in places]
+        shown = [self._full(i, names[0]) for i in places]
         if not self.scanned:
             self.scan(self.given.x)  # for the number of steps
         helper, kind = package().helper, package().helper.np_dtype_to_tensor_dtype(graph.dtype)
-        ends = [body.op("Identity", value, stem=f"{self.stem}.end") for value in (*new, *told)]
+        ends = [body.op("Identity", value, stem=f"{self.stem}.end") for value in (*new, *shown)]
 
         def info(values: Iterable[str]) -> list[Any]:
             return [helper.make_tensor_value_info(value, kind, None) for value in values]
@@ -212,7 +209,7 @@ class Writer:
         inputs = [*names, *self.scanned.values()]
         inside = helper.make_graph(body.nodes, f"{self.stem}.step", info(inputs), info(ends))
         outputs = [graph.fresh(f"{self.stem}.last") for _ in new]
-        outputs += [graph.fresh(f"{self.stem}.all") for _ in told]
+        outputs += [graph.fresh(f"{self.stem}.all") for _ in shown]
         begun = self.given.states[: len(names)]
         graph.op(
             "Scan", *begun, *self.scanned, outputs=outputs, body=inside, num_scan_inputs=len(self.scanned)

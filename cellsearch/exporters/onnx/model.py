@@ -5,7 +5,7 @@
     earlier_0, …   what before(...) looks back at, layer after layer: [B, H] or, of x, [steps, B, D]
     steps          [B], int64: the number of steps seen, for a cell with a clock
 
-and out of it `output`, `last_h`, …, `last_earlier_0` and `last_steps`, which are the next call's states. T
+and out of it `output`, and for each other input X the `last_X` that the next call takes: `last_state_h`. T
 and B are free. Matrices stand as they are used; dropout, which only training has, is left out.
 """
 
@@ -21,7 +21,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import show
 from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.onnx.graph import IR, OPSET, Graph, package
-from cellsearch.exporters.onnx.layer import Given, Made, Writer
+from cellsearch.exporters.onnx.layer import Given, Writer
 from cellsearch.version import version
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def model(
     outs = [value(graph.fresh("output"), kind, (*axes, hidden * directions))]
     for name in names:
         ins.append(value(graph.fresh(f"state_{name}"), kind, (depth, "B", hidden)))
-        outs.append(value(graph.fresh(f"last_{name}"), kind, (depth, "B", hidden)))
+        outs.append(value(graph.fresh(f"last_state_{name}"), kind, (depth, "B", hidden)))
     if clocked:
         ins.append(value(graph.fresh("steps"), package().TensorProto.INT64, ("B",)))
         outs.append(value(graph.fresh("last_steps"), package().TensorProto.INT64, ("B",)))
@@ -65,10 +65,7 @@ def model(
         outputs = []
         for d in range(directions):
             stem = f"layers.{k}" + ".reverse" * d
-            states = [
-                graph.op("Gather", f"state_{name}", graph.constant(np.asarray(len(last), np.int64)))
-                for name in names
-            ]
+            states = [graph.op("Gather", f"state_{name}", graph.index(len(last))) for name in names]
             for start in first(level.lay, 1, 1, like)[len(names) :]:
                 shape = [*start.shape[1:-2], "B", start.shape[-1]]
                 states.append(graph.fresh(f"earlier_{looked}"))
@@ -77,7 +74,7 @@ def model(
                 outs.append(value(graph.fresh(f"last_{states[-1]}"), kind, shape))
             own = own_weights(weights, stem)
             given = Given(_turned(graph, x) if d else x, states, steps, below[d])
-            made: Made = Writer(graph, level.lay, own, given, stem).layer(level.read_above)
+            made = Writer(graph, level.lay, own, given, stem).layer(level.read_above)
             for name, state in zip(states[len(names) :], made.last[len(names) :], strict=True):
                 graph.op("Identity", state, outputs=[f"last_{name}"])
             below[d] = made.new
@@ -90,10 +87,9 @@ def model(
         graph.op("Identity", x, outputs=["output"])
     for k, name in enumerate(names):
         rows = [graph.op("Unsqueeze", states[k], graph.int64(0)) for states in last]
-        graph.op("Concat", *rows, outputs=[f"last_{name}"], axis=0)
+        graph.op("Concat", *rows, outputs=[f"last_state_{name}"], axis=0)
     if clocked:
-        length = graph.op("Gather", graph.op("Shape", x), graph.constant(np.asarray(0, np.int64)))
-        graph.op("Add", "steps", length, outputs=["last_steps"])
+        graph.op("Add", "steps", graph.length(x), outputs=["last_steps"])
 
     constants = [package().numpy_helper.from_array(array, name) for name, array in graph.constants.items()]
     made_graph = helper.make_graph(graph.nodes, cells[0].name, ins, outs, constants)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Before, Input
-from cellsearch.errors import CellsearchError, ExportError
+from cellsearch.errors import CellsearchError, ExportError, not_written
 from cellsearch.exporters.names import class_name
 
 TOLERANCE = 1e-10  # relative to the largest value of a tensor, where that exceeds 1
@@ -197,7 +197,4 @@ def _difference(value: Tensor, wanted: Tensor) -> tuple[float, float]:
 
 
 def _refused(cell: Cell, reason: str) -> ExportError:
-    return ExportError(
-        f"the PyTorch module for {cell.name} was not written: {reason}\n"
-        "this is a defect of cellsearch; please report it with the cell's text"
-    )
+    return not_written(f"the PyTorch module for {cell.name}", reason)
