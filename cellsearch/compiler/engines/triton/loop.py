@@ -20,13 +20,17 @@ TILE = 512
 #: Units in a tile that need not hold all of them: 128 bytes in float32.
 UNITS = 32
 
+#: How stages are compiled.
+OPTIONS = {"enable_fp_fusion": True}
+
 #: The sides that a tile has to have to be multiplied.
 LEAST = 16
 
 
 @kept
 def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
-    """The kernels of a text. They lie with the plan, which a recorded step holds."""
+    """The kernels of a text. They lie with the plan, which a recorded step holds; plans with equal texts share
+    them."""
     return toolchain.functions(text, interpreted)
 
 
@@ -38,7 +42,6 @@ class Runner(eager.Runner):
         self.interpreted = where.row.device.type == "cpu"
         self.dtype = str(where.row.dtype).removeprefix("torch.")
         self.source: Source = source(where.lay.plan, above, self.dtype)
-        self.functions = _functions(where.lay.plan, self.source.text, self.interpreted)
 
     def forward_outer(self, stage: int) -> None:
         """An outer kernel of the forward pass."""
@@ -77,17 +80,14 @@ class Runner(eager.Runner):
             return lambda t: None
         where, hidden = self.where, self.where.lay.hidden
         tensors = [self._array(ref) for ref in function.arrays]
-        arguments: list[Any] = list(tensors)
-        arguments += self._strides(function.arrays, tensors)
+        arguments: list[Any] = [*tensors, *self._strides(function.arrays, tensors)]
+        arguments += self._slots(function.slots)
         sizes = (where.members, where.steps_count, where.batch, hidden)
-        units = _power(hidden) if function.whole else min(_power(hidden), UNITS)
-        height = max(1, TILE // units)
+        height, units = tile(function, hidden)
         rows = where.members * where.batch * (where.steps_count if function.steps else 1)
         grid = (-(-rows // height), -(-hidden // units))
-        kernel = self.functions[function.name][grid]
-        options: dict[str, Any] = {"R": height, "W": units}
-        if not self.interpreted:
-            options["enable_fp_fusion"] = True
+        kernel = _functions(where.lay.plan, function.text, self.interpreted)[function.name][grid]
+        options: dict[str, Any] = {"R": height, "W": units} | ({} if self.interpreted else OPTIONS)
         if function.steps:
             return lambda t: kernel(*arguments, *sizes, **options)
         return lambda t: kernel(*arguments, t, *sizes, **options)
@@ -103,6 +103,11 @@ class Runner(eager.Runner):
                 sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
                 found += tensor.expand(*sizes).stride()[: len(strides(ref))]
         return found
+
+    def _slots(self, slots: Sequence[Ref]) -> list[int]:
+        """The slots that a kernel is given, by number, and how many there are."""
+        plan = self.where.lay.plan
+        return [*(ref.index for ref in slots), plan.slots, len(plan.affines)]
 
     def _array(self, ref: Ref) -> Tensor:
         """The whole array behind the pointer of a ref; its units lie side by side."""
@@ -150,8 +155,20 @@ class WholeRunner(Runner):
         kernel = self.kernels[loop.name][(where.members, -(-where.batch // LEAST))]
         with toolchain.on(where.row.device):
             kernel(
-                *tensors, *self._strides(loop.arrays, tensors), *offsets, where.batch, lay.hidden, **options
+                *tensors,
+                *self._strides(loop.arrays, tensors),
+                *self._slots(loop.slots),
+                *offsets,
+                where.batch,
+                lay.hidden,
+                **options,
             )
+
+
+def tile(function: Function, hidden: int) -> tuple[int, int]:
+    """The rows and units of a program's tile."""
+    units = _power(hidden) if function.whole else min(_power(hidden), UNITS)
+    return max(1, TILE // units), units
 
 
 def _power(n: int) -> int:

@@ -1,7 +1,6 @@
 """Softmax, loss and its gradient in one pass over the logits, where torch takes a dozen."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -52,9 +51,15 @@ def softmax(a, a0, a1, a2, a3, N, n, V, batch, R: tl.constexpr, W: tl.constexpr,
 )
 
 
-@lru_cache(maxsize=2)
+#: The kernels, interpreted or not, once they are made. No cache may forget them: Triton unloads what nothing
+#: holds, and recorded steps call it by its address.
+_made: dict[bool, Mapping[str, Any]] = {}
+
+
 def _functions(interpreted: bool) -> Mapping[str, Any]:
-    return toolchain.functions(_TEXT, interpreted)
+    if interpreted not in _made:
+        _made[interpreted] = toolchain.functions(_TEXT, interpreted)
+    return _made[interpreted]
 
 
 def softmax(

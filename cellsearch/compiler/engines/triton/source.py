@@ -1,9 +1,10 @@
-"""From a plan to the text of Triton kernels, one for each stage.
+"""From a plan to the Triton kernels of its stages.
 
 All kernels of a stage become one function: what one of them stores and a later one reads stays in registers.
 A program computes a tile of R rows (members and sequences of one step, or of all steps outside the loop) and
 W units. The tensors of a layer are arguments as whole arrays: pointers, and strides only where they do not
 follow from the sizes K, T, B and H, so that a kernel is compiled for few kinds of sizes rather than for each.
+Slots of the tape are arguments too, by number.
 """
 
 from collections.abc import Iterable
@@ -20,10 +21,13 @@ from cellsearch.dsl.formulas.form import Number
 
 @dataclass(frozen=True)
 class Function:
-    """A kernel of the text."""
+    """A kernel with its text. The text says nothing of the cell but the formulas of the stage: equal stages of
+    different cells are one kernel, and Triton compiles it once."""
 
     name: str
+    text: str
     arrays: tuple[Ref, ...]  # those it touches, in the order of its pointers
+    slots: tuple[Ref, ...]  # those it touches, in the order of their arguments
     unspecialized: tuple[str, ...]
     whole: bool  # a tile must hold all units
     steps: bool  # its rows are those of all steps
@@ -31,54 +35,51 @@ class Function:
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a plan's kernels; by stage their function, None where a stage has nothing to do."""
+    """The kernels of a plan by stage, None where a stage has nothing to do."""
 
-    text: str
     forward_outer: tuple[Function | None, ...]
     forward_inner: tuple[Function | None, ...]
     backward_outer: tuple[Function | None, ...]
     backward_inner: tuple[Function | None, ...]
 
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """All kernels, in the order of a training step."""
+        stages = (*self.forward_outer, *self.forward_inner, *self.backward_inner, *self.backward_outer)
+        return tuple(function for function in stages if function is not None)
+
 
 @kept
 def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
-    """The Triton text of a plan whose states `above` are read by the layer above, for float32 or float64."""
+    """The Triton kernels of a plan whose states `above` are read by the layer above, for float32 or
+    float64."""
     outer, inner = kernels.forward(plan)
     back = backward_kernels(plan, above)
     unread = [s for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
     cleared = Kernel((), (), tuple(Store(Ref("dold", s), Number(0.0)) for s in unread))
     last = len(back.inner) - 1  # the stage that runs first
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
-    parts = [PARTS, helpers(dtype)]
 
-    def functions(
+    def stages(
         name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool
     ) -> tuple[Function | None, ...]:
-        found: list[Function | None] = []
-        for k, group in enumerate(groups):
-            function, text = stage(plan, dtype, f"{name}{k}", group, steps)
-            found.append(function)
-            parts.append(text)
-        return tuple(found)
+        return tuple(stage(plan, dtype, name, group, steps) for group in groups)
 
     return Source(
-        forward_outer=functions("f_outer", outer, True),
-        forward_inner=functions("f_inner", inner, False),
-        backward_outer=functions("b_outer", back.outer, True),
-        backward_inner=functions("b_inner", turned, False),
-        text="\n".join(parts),
+        forward_outer=stages("forward_outer", outer, True),
+        forward_inner=stages("forward_inner", inner, False),
+        backward_outer=stages("backward_outer", back.outer, True),
+        backward_inner=stages("backward_inner", turned, False),
     )
 
 
-def stage(
-    plan: Plan, dtype: str, name: str, group: Iterable[Kernel], steps: bool
-) -> tuple[Function | None, str]:
-    """The kernels of one stage as one function, and its text; nothing where nothing is stored."""
+def stage(plan: Plan, dtype: str, name: str, group: Iterable[Kernel], steps: bool) -> Function | None:
+    """The kernels of one stage as one function; None where nothing is stored."""
     writer = Writer(plan, dtype)
     for kernel in group:
         writer.add(kernel)
     if not writer.stores:
-        return None, ""
+        return None
     lines = [
         "r = tl.program_id(0) * R + tl.arange(0, R)[:, None]",
         "h = tl.program_id(1) * W + tl.arange(0, W)[None, :]",
@@ -91,8 +92,16 @@ def stage(
     lines += ["at = (k * T + t) * B + b", *writer.lines, *writer.storing()]
     sizes = [*([] if steps else ["t"]), "K", "T", "B"]
     apart = (*writer.unspecialized(), *sizes)
-    function = Function(name, tuple(writer.arrays), apart, writer.whole, steps)
-    return function, definition(name, [*writer.arguments(), *sizes, "H"], ["R", "W"], apart, lines)
+    text = definition(name, [*writer.arguments(), *sizes, "H"], ["R", "W"], apart, lines)
+    return Function(
+        name,
+        "\n".join([PARTS, helpers(dtype), text]),
+        tuple(writer.arrays),
+        tuple(writer.slots),
+        apart,
+        writer.whole,
+        steps,
+    )
 
 
 def definition(

@@ -27,6 +27,7 @@ class Loop:
 
     name: str
     arrays: tuple[Ref, ...]  # in the order of its pointers
+    slots: tuple[Ref, ...]  # in the order of their arguments
     products: tuple[int, ...]  # in plan.products: where their matrices start in a row are arguments
     matrices: int  # of H x H numbers
     over_units: bool  # some op works over the units
@@ -167,4 +168,4 @@ class _Step(Writer):
         apart = [*self.unspecialized(), *offsets, "B"]
         arguments = [*self.arguments(), *offsets, "B", "H"]
         text = definition(name, arguments, ["T", "R", "W", "EXACT"], apart, lines)
-        return Loop(name, tuple(self.arrays), products, len(self.matrices), self.whole), text
+        return Loop(name, tuple(self.arrays), tuple(self.slots), products, len(self.matrices), self.whole), text

@@ -88,6 +88,7 @@ class Writer:
         self.count = 0
         self.whole = False
         self.arrays: dict[Ref, int] = {}
+        self.slots: dict[Ref, int] = {}  # slots of the tape, and of its gradient, in the order of first use
 
     def add(self, kernel: Kernel) -> None:
         """The lines of one kernel."""
@@ -104,15 +105,18 @@ class Writer:
             self.here[store.ref] = self.stores[store.ref] = self.let(text)
 
     def arguments(self) -> list[str]:
-        """The pointers to the arrays that were touched, then the strides of those that need some."""
+        """The pointers to the arrays that were touched, the strides of those that need some, the slots that
+        were touched, and how many there are in the tape (S) and in its gradient (A)."""
         found = [f"a{i}" for i in self.arrays.values()]
-        return found + [f"s{i}{axis}" for ref, i in self.arrays.items() for axis in strides(ref)]
+        found += [f"s{i}{axis}" for ref, i in self.arrays.items() for axis in strides(ref)]
+        return found + [f"j{i}" for i in self.slots.values()] + ["S", "A"]
 
     def unspecialized(self) -> list[str]:
-        """The arguments by whose values Triton shall not tell kernels apart: else each size would be compiled
-        anew. H stays: whether it is a multiple of 16 decides how wide a load can be."""
-        given = [(ref, i) for ref, i in self.arrays.items() if strides(ref)]
-        return [name for ref, i in given for name in (f"a{i}", *(f"s{i}{axis}" for axis in strides(ref)))]
+        """The arguments by whose values Triton shall not tell kernels apart: else each size and each place in
+        the tape would be compiled anew. H stays: whether it is a multiple of 16 decides how wide a load can
+        be."""
+        apart = [f"a{i}" for ref, i in self.arrays.items() if strides(ref)]
+        return apart + self.arguments()[len(self.arrays) :]
 
     def storing(self) -> list[str]:
         """The lines that store what was collected."""
@@ -143,10 +147,11 @@ class Writer:
         """The pointers to the value at a ref, [R, W]."""
         plan = self.plan
         match ref.kind:
-            case "slot":
-                return self.sized(Ref("slots"), f"at * ({plan.slots} * H) + {ref.index} * H + h")
-            case "dslot":
-                return self.sized(Ref("dslots"), f"at * ({len(plan.affines)} * H) + {ref.index} * H + h")
+            case "slot" | "dslot":
+                # Places and their number are arguments: stages with the same formulas are one text.
+                count = "S" if ref.kind == "slot" else "A"
+                slot = self.slots.setdefault(ref, len(self.slots))
+                return self.sized(Ref(f"{ref.kind}s"), f"at * ({count} * H) + j{slot} * H + h")
             case "old":
                 return self.sized(ref, "(at + k * B) * H + h")  # T+1 entries for each member
             case "new":
