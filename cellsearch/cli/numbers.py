@@ -32,6 +32,19 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     return read
 
 
+def span(text: str) -> range:
+    """An interval of whole numbers, ends included: 3, 1-4, 2015- or -1990."""
+    first, dash, last = text.strip().partition("-")
+    if not re.fullmatch(r"[0-9]{0,4}-?[0-9]{0,4}", text.strip(), re.ASCII) or not (first or last):
+        raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not like 3, 1-4, 2015- or -1990")
+    if not dash:
+        last = first
+    found = range(int(first or 0), int(last or MOST) + 1)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} ends before it begins")
+    return found
+
+
 def duration(text: str) -> float:
     """Seconds from a text like 2h."""
     try:

@@ -8,9 +8,37 @@ import pytest
 from cli.conftest import Run
 
 from cellsearch.dsl import zoo
+from cellsearch.dsl.zoo.about import ABOUT
 from cellsearch.study.space import load_space, names, source_of
 from cellsearch.study.space.yaml_text import parse
 from cellsearch.tasks import TASKS
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--gates", "3", "--year", "2015-", "peephole"], ["depth_gated_lstm_bottom", "depth_gated_lstm_code", "greff_np", "greff_v"]),
+        (["--year", "-1990"], ["jordan_rnn", "rnn"]),
+        (["--states", "3-", "--matrices=1-15"], ["rwkv4", "slstm"]),
+        (["Greff's", "PEEPHOLES"], ["greff_cifg", "greff_nfg", "greff_np", "greff_v"]),
+        (["zzz"], []),
+    ],
+)  # fmt: skip
+def test_cells_filters_by_words_and_numbers(run: Run, filters: list[str], found: list[str]) -> None:
+    done = run("cells", *filters, "--json")
+    assert done.code == 0 and [cell["name"] for cell in done.json["cells"]] == found
+    assert ("no cell matches, of 112" in done.err) == (not found)
+
+
+@pytest.mark.parametrize("wrong", ["x", "-", "3-1", "1-2-3", "1.5"])
+def test_an_interval_of_cells_that_is_none(run: Run, wrong: str) -> None:
+    done = run("cells", f"--gates={wrong}")
+    assert done.code == 2 and "argument --gates" in done.err
+
+
+def test_each_cell_of_the_zoo_has_a_line_of_its_own() -> None:
+    assert set(ABOUT) == set(zoo.names())
+    assert len(set(ABOUT.values())) == len(ABOUT) and max(map(len, ABOUT.values())) <= 64
 
 
 def test_cells_lists_the_zoo(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""`cellsearch cells`, `tasks` and `spaces`: what there is."""
+"""`cellsearch tasks` and `spaces`: lists of what comes with the program."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,93 +9,14 @@ from rich.text import Text
 
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
-from cellsearch.dsl import zoo
-from cellsearch.dsl.describe import describe
-from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.dsl.text import show
-from cellsearch.dsl.zoo import catalogue
 from cellsearch.errors import RunError, UsageError, printable
 from cellsearch.options import Option
-from cellsearch.report.cells.equations import in_short
-from cellsearch.report.columns import Column, column, cut, table, text, width_of, wrapped
+from cellsearch.report.columns import Column, column, cut, text, wrapped
 from cellsearch.study import space as loading
 from cellsearch.study.space.keys import sections
 from cellsearch.study.space.model import plain
 from cellsearch.study.space.yaml_emit import flow
 from cellsearch.tasks import TASKS, Task
-
-
-def cells(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The zoo: who published each cell and when, what it is made of, and what it is checked against."""
-    found = [(name, zoo.load(name), catalogue.entry(name)) for name in zoo.names()]
-    worst, tolerance = _agreements(terminal) if args.check else ({}, 0.0)
-    wrong = [name for name, difference in worst.items() if not difference < tolerance]
-    if args.json:
-        rows = [
-            {
-                "name": name, "year": entry.year, "authors": entry.authors, "checked": list(entry.checked),
-                "fingerprint": fingerprint(cell), "matrices": describe(cell).matrices,
-                "peepholes": len(describe(cell).peepholes), "gates": len(describe(cell).gates),
-                "states": [state.name for state in cell.states], "description": cell.description,
-                "text": show(cell), **({"difference": worst[name]} if args.check else {}),
-            }
-            for name, cell, entry in found
-        ]  # fmt: skip
-        terminal.json({"cells": rows})
-        return 1 if wrong else 0
-    if args.format:
-        described = [describe(cell) for _, cell, _ in found]
-        columns = [
-            column("cell", [name for name, _, _ in found]),
-            column("year", [entry.year for _, _, entry in found]),
-            column("authors", [entry.authors for _, _, entry in found]),
-            column("states", [len(cell.states) for _, cell, _ in found]),
-            column("matrices", [d.matrices for d in described]),
-            column("gates", [len(d.gates) for d in described]),
-            column("peepholes", [len(d.peepholes) for d in described]),
-            *([column("difference", [worst[name] for name, _, _ in found], ".0e")] if args.check else []),
-            column("checked", [", ".join(entry.checked) for _, _, entry in found]),
-            column("equations", [in_short(show(cell)) for _, cell, _ in found], code=True),
-        ]
-        terminal.table(columns, args.format)
-        return 1 if wrong else 0
-    columns = [
-        Column("cell", [text(name, "bold") for name, _, _ in found]),
-        Column("year", [text(entry.year) for _, _, entry in found], right=True),
-        Column("states", [text(len(cell.states)) for _, cell, _ in found], right=True),
-        Column("matrices", [text(describe(cell).matrices) for _, cell, _ in found], right=True),
-        Column("gates", [text(len(describe(cell).gates)) for _, cell, _ in found], right=True),
-        Column("peepholes", [text(len(describe(cell).peepholes)) for _, cell, _ in found], right=True),
-    ]
-    if args.check:
-        signs = [text(f"{worst[name]:.0e}", "bold red" if name in wrong else "green") for name, _, _ in found]
-        columns.append(Column("compiled", signs, right=True))
-    width = terminal.out.width
-    if width < width_of(columns):
-        columns = [columns[0], *columns[6:]]
-    else:
-        left = max(10, width - width_of(columns) - 2)
-        checked = [cut(text(", ".join(entry.checked)), left) for _, _, entry in found]
-        columns.append(Column("checked against", checked))
-    terminal.print(table(columns, width))
-    if args.check:
-        agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled and plain loop agree in float64"
-        terminal.tell(f"{agree} to {tolerance:.0e}, outputs, states and gradients")
-    _hint(terminal, f"{len(found)} cells; more about one: cellsearch show NAME")
-    return 1 if wrong else 0
-
-
-def _agreements(terminal: Terminal) -> tuple[dict[str, float], float]:
-    """For every cell of the zoo the largest difference between the compiled passes and the plain loop; and
-    what rounding explains."""
-    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: the list alone needs no torch
-
-    worst = {}
-    for name in zoo.names():
-        if terminal.live:
-            terminal.tell(f"checking {name}", "dim")
-        worst[name] = max(agreement(zoo.load(name)).values())
-    return worst, TOLERANCE
 
 
 def tasks(args: argparse.Namespace, terminal: Terminal) -> int:

@@ -1,18 +1,10 @@
-"""`cellsearch cells`, `tasks` and `spaces`: what comes with the program."""
+"""`cellsearch tasks` and `spaces`: lists of what comes with the program."""
 
 import argparse
 
 from cellsearch.cli import options
 from cellsearch.cli.terminal import Terminal
 from cellsearch.cli.verb import Parser, Verb
-
-
-def _cells(parser: Parser) -> None:
-    parser.add_argument(
-        "--check", action="store_true",
-        help="compare every compiled cell with the plain loop over its equations, gradients included",
-    )  # fmt: skip
-    options.table(parser)
 
 
 def _tasks(parser: Parser) -> None:
@@ -30,13 +22,6 @@ def _spaces(parser: Parser) -> None:
     options.table(parser)
 
 
-def run_cells(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Lists the zoo."""
-    from cellsearch.cli.actions import listing
-
-    return listing.cells(args, terminal)
-
-
 def run_tasks(args: argparse.Namespace, terminal: Terminal) -> int:
     """Lists the tasks, or the options of one."""
     from cellsearch.cli.actions import listing
@@ -52,11 +37,6 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 VERBS = (
-    Verb(
-        "cells", "the cells of the zoo", _cells, run_cells,
-        "cellsearch cells\ncellsearch cells --check",
-        order=40,
-    ),
     Verb(
         "tasks", "the tasks and their options", _tasks, run_tasks, "cellsearch tasks arithmetic", order=41
     ),

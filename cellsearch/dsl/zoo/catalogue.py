@@ -4,7 +4,7 @@ Each fact stands once. Who published a cell and when stands in its file, whose c
 `Authors (year)`. What a cell is checked against stands in `CHECKED` below, and only where a test stands
 behind it: the tables of oracles `tests/zoo/table_*.py`, over whose rows the tests run, say for each row the
 cell and what it is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHECKED`. A new
-cell is a file `NAME.cell`, a row of such a table, and a line here.
+cell is a file `NAME.cell`, a row of such a table, a line here and one in `about.py`.
 
 How a claim is written:
     "torch.nn.LSTM"           outputs, states and all gradients agree with that class in float64 to 1e-10
@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 
 from cellsearch.dsl.zoo import load, names
+from cellsearch.dsl.zoo.about import ABOUT
 
 # fmt: off
 CHECKED: dict[str, tuple[str, ...]] = {
@@ -143,9 +144,10 @@ _FIRST = re.compile(r"(.*?) \(((?:19|20)\d\d)\)")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cell of the zoo: who published it, when, and what it is checked against (nothing where empty)."""
+    """A cell of the zoo: a line about it, who published it, when, and what it is checked against."""
 
     name: str
+    about: str
     authors: str
     year: int
     checked: tuple[str, ...]
@@ -160,7 +162,7 @@ def entry(name: str) -> Entry:
     """The entry of one cell. Raises TextError where the zoo has none of this name."""
     found = cited(load(name).description)
     assert found, f"the comment of {name}.cell does not begin with authors and (year)"
-    return Entry(name, found[1], int(found[2]), CHECKED.get(name, ()))
+    return Entry(name, ABOUT[name], found[1], int(found[2]), CHECKED.get(name, ()))
 
 
 def entries() -> list[Entry]:
