@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from cellsearch.cli import table
+from cellsearch.cli import completion, table
 from cellsearch.cli.arguments import parse
 from cellsearch.cli.terminal import Terminal, hush, open_terminal
 from cellsearch.errors import CellsearchError, LocatedError, SpaceError, printable
@@ -64,6 +64,8 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
 
 def _run(words: Sequence[str], terminal: Terminal) -> int:
     verbs = table.verbs()
+    if completion.asked():
+        completion.answer(verbs)
     try:
         args = parse(words, verbs)
     except SystemExit as end:  # --help and --version have printed

@@ -86,7 +86,8 @@ def test_any_command_line_ends_cleanly(
     for name in SEARCHING:
         monkeypatch.setattr(name, refuse)
     monkeypatch.setattr(
-        "cellsearch.cli.actions.listing._agreements", lambda terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0)
+        "cellsearch.cli.actions.cells._agreements",
+        lambda found, terminal: (dict.fromkeys(zoo.names(), 0.0), 1.0),
     )
     for name, text in TEXTS.items():
         (tmp_path / name).write_text(text)

@@ -1,0 +1,91 @@
+"""Completion of command lines in bash, zsh and fish, by argcomplete: the shell runs `cellsearch` with
+`_ARGCOMPLETE` set at each Tab and reads candidates from it."""
+
+import argparse
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from cellsearch.cli.arguments import parsers
+from cellsearch.cli.verb import Verb
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def script(shell: str) -> str:
+    """What the shell has to evaluate once."""
+    import argcomplete  # here and below: a command that is not completed does without
+
+    text: str = argcomplete.shellcode(["cellsearch"], shell=shell)
+    return text
+
+
+def asked() -> bool:
+    """Whether a shell asks for candidates."""
+    return "_ARGCOMPLETE" in os.environ
+
+
+def answer(verbs: Sequence[Verb]) -> None:
+    """Prints the candidates and ends the process."""
+    import argcomplete
+
+    top, by_name = parsers(verbs)
+    for parser in by_name.values():
+        for action in parser._actions:
+            completer = _completer(action)
+            if completer is not None:
+                action.completer = lambda completer=completer, **_: completer()  # type: ignore[attr-defined]
+    argcomplete.autocomplete(top)
+
+
+def _completer(action: argparse.Action) -> Callable[[], Iterable[str]] | None:
+    """The candidates of an argument; None: file names, or nothing known."""
+    names = action.metavar if isinstance(action.metavar, str) else ""
+    if names == "NAME" and action.option_strings:  # the name of something new
+        return None
+    if "|" in names:
+        return lambda: names.split("|")
+    return COMPLETERS.get(names)
+
+
+def _cells() -> Iterable[str]:
+    from cellsearch.dsl import zoo
+
+    return [*zoo.names(), *(f"{name}:1" for name in _searches())]
+
+
+def _spaces() -> Iterable[str]:
+    from cellsearch.study import space
+
+    return [*space.names(), *_searches()]
+
+
+def _tasks() -> Iterable[str]:
+    from cellsearch.tasks import TASKS
+
+    return list(TASKS)
+
+
+def _exports() -> Iterable[str]:
+    from cellsearch.exporters.formats import FORMATS
+
+    return list(FORMATS)
+
+
+def _searches() -> Iterable[str]:
+    from cellsearch.study.studies import listed
+
+    return listed()
+
+
+#: Metavar of an argument -> its candidates.
+COMPLETERS: Mapping[str, Callable[[], Iterable[str]]] = {
+    "CELL": _cells,
+    "CELLS": _cells,
+    "SPACE": _spaces,
+    "TASK": _tasks,
+    "KINDS": _exports,
+    "NAME": _searches,
+    "OLD": _searches,
+    "SHELL": lambda: SHELLS,
+    "WHERE": lambda: ("all", "cpu", "cuda"),
+}
