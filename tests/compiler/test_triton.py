@@ -13,7 +13,7 @@ from cells import random_cell
 from mutants import mutants
 
 from cellsearch.compiler.engines.formula import function
-from cellsearch.compiler.engines.triton import loop, output, source, toolchain, whole, writer
+from cellsearch.compiler.engines.triton import loop, output, source, toolchain, whole
 from cellsearch.compiler.plan.kernels import Kernel, Let, Ref, Store
 from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run import layer

@@ -29,8 +29,8 @@ LEAST = 16
 
 @kept
 def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
-    """The kernels of a text. They lie with the plan, which a recorded step holds; plans with equal texts share
-    them."""
+    """The kernels of a text. They lie with the plan, which a recorded step holds; equal texts of other plans
+    are the same kernels."""
     return toolchain.functions(text, interpreted)
 
 

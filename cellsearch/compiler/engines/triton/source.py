@@ -21,8 +21,8 @@ from cellsearch.dsl.formulas.form import Number
 
 @dataclass(frozen=True)
 class Function:
-    """A kernel with its text. The text says nothing of the cell but the formulas of the stage: equal stages of
-    different cells are one kernel, and Triton compiles it once."""
+    """A kernel with its text. The text says nothing of the cell but the formulas of the stage, so that equal
+    stages of different cells are one kernel, which Triton compiles once."""
 
     name: str
     text: str
@@ -60,9 +60,7 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     last = len(back.inner) - 1  # the stage that runs first
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
 
-    def stages(
-        name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool
-    ) -> tuple[Function | None, ...]:
+    def stages(name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool) -> tuple[Function | None, ...]:
         return tuple(stage(plan, dtype, name, group, steps) for group in groups)
 
     return Source(

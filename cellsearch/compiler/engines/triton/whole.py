@@ -168,4 +168,5 @@ class _Step(Writer):
         apart = [*self.unspecialized(), *offsets, "B"]
         arguments = [*self.arguments(), *offsets, "B", "H"]
         text = definition(name, arguments, ["T", "R", "W", "EXACT"], apart, lines)
-        return Loop(name, tuple(self.arrays), tuple(self.slots), products, len(self.matrices), self.whole), text
+        arrays, slots = tuple(self.arrays), tuple(self.slots)
+        return Loop(name, arrays, slots, products, len(self.matrices), self.whole), text
