@@ -6,7 +6,7 @@ weights from the seed, the cell, the task and the setting, never from its place 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,11 +15,12 @@ import torch
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
-from cellsearch.errors import CellsearchError, RunError
+from cellsearch.errors import RunError
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import halving, windows
 from cellsearch.train.grouping.batch import cut, waves
-from cellsearch.train.grouping.cohort import Turns, finish, lane, together
+from cellsearch.train.grouping.cohort import Alone, Turns, always, finish, lane, together
+from cellsearch.train.grouping.side_by_side import Ended, Start, side_by_side
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Progress
@@ -99,24 +100,37 @@ def _started(training: Turns[T], tell: Callable[[], object]) -> Turns[T]:
     return (yield from training)
 
 
-def evaluate_together(requests: Sequence[Request], device: str) -> list[list[Outcome] | CellsearchError]:
-    """A cohort: what each request comes to alone, the error where it comes to one. On a GPU they take turns;
-    on a CPU one follows the other."""
+def evaluate_together(
+    requests: Sequence[Request], device: str, *, room: float | None = None, in_turns: bool | None = None
+) -> Iterator[Ended[list[Outcome]]]:
+    """A cohort: the place of each request and what it comes to alone, as soon as it has ended; an exception
+    where it ended by one. On a GPU they take turns, as many at once as are predicted to take `room` bytes; on
+    a CPU one follows the other, unless `in_turns`."""
     _check(device)
-    shared: dict[tuple[int, int], Data] = {}  # one copy for all who train on it
+    shared: dict[tuple[int, int], Data] = {}  # one copy for all that train on it
     for r in requests:
         key = id(r.dataset), r.training.steps
         if key not in shared:
             shared[key] = on_device(r.dataset, r.training.steps, device)
-    walks = [_guarded(evaluation(r, device, shared[id(r.dataset), r.training.steps])) for r in requests]
-    return finish(together(walks, [lane(device) for _ in requests]))
+    starts = [start(r, device, shared[id(r.dataset), r.training.steps], room) for r in requests]
+    return side_by_side(starts, device, room=room, in_turns=in_turns)
 
 
-def _guarded(training: Turns[list[Outcome]]) -> Turns[list[Outcome] | CellsearchError]:
-    try:
-        return (yield from training)
-    except CellsearchError as error:
-        return error
+def start(request: Request, device: str, data: Data, room: float | None) -> Start[list[Outcome]]:
+    """The training of a request as one of a cohort, whose memory is predicted where there is a bound. `data`
+    is its data set on the device."""
+    return Start(
+        lambda alone: evaluation(request, device, data, alone), 0.0 if room is None else predicted(request)
+    )
+
+
+def predicted(request: Request) -> float:
+    """Bytes that the training of a request takes at its peak, with all its shapes side by side."""
+    training = request.training
+    found = sum(
+        memory.memory(shape, len(members), training).total for shape, members in _groups(request).items()
+    )
+    return found if request.memory is None else min(found, request.memory)
 
 
 def _check(device: str) -> None:
@@ -124,9 +138,12 @@ def _check(device: str) -> None:
         raise RunError(f"device {device!r} is not available here; use --device cpu")
 
 
-def evaluation(request: Request, device: str, data: Data | None = None) -> Turns[list[Outcome]]:
+def evaluation(
+    request: Request, device: str, data: Data | None = None, alone: Alone = always
+) -> Turns[list[Outcome]]:
     """`evaluate`, which pauses after every window. Batches have a lane each. `data` is the data set, where it
-    lies on the device already."""
+    lies on the device already. Where memory does not suffice while the training is not `alone` on the device,
+    the exception is raised."""
     _check(device)
     training, progress, bound = request.training, request.progress, request.memory
     data = data or on_device(request.dataset, training.steps, device)
@@ -148,7 +165,7 @@ def evaluation(request: Request, device: str, data: Data | None = None) -> Turns
 
     def everyone(to_epoch: int | None) -> Turns[None]:
         for wave in order:
-            walks = [batches[k].windows(data, to_epoch, tell) for k in wave]
+            walks = [batches[k].windows(data, to_epoch, tell, alone) for k in wave]
             yield from together(walks, [lanes[k] for k in wave])
 
     for rung in training.rungs:

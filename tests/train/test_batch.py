@@ -15,9 +15,8 @@ from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
 from cellsearch.train import population as populations
 from cellsearch.train.evaluate import evaluate
-from cellsearch.train.grouping import batch as batches
-from cellsearch.train.grouping.batch import ran_out
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.resources.shortage import SAID, ran_out
 from cellsearch.train.settings import Grid, Training
 from cellsearch.train.steps import Steps
 
@@ -151,7 +150,7 @@ def test_what_says_that_memory_is_short() -> None:
     assert ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
     assert not ran_out(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not ran_out(ValueError("out of memory"))
-    assert set(batches.SAID) & {"can't allocate memory"}
+    assert set(SAID) & {"can't allocate memory"}
 
 
 LIMITED = """

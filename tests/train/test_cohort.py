@@ -1,7 +1,8 @@
 """A cohort: everyone comes to what it comes to alone, bit for bit, whoever takes turns with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from mutants import mutants
@@ -24,6 +25,13 @@ SHORT = Training(max_epochs=3, batch=10, steps=20)
 def memorize() -> Dataset:
     options = {"symbols": 2, "alphabet": 5, "train": 1200, "valid": 400, "test": 400}
     return build("memorize", options, batch=10, seed=1, data=None)
+
+
+def in_order(found: Iterable[tuple[int, Any]]) -> list[Any]:
+    """What each came to, in the order of the requests; each once."""
+    by_place = list(found)
+    assert len(dict(by_place)) == len(by_place)
+    return [result for _, result in sorted(by_place, key=lambda pair: pair[0])]
 
 
 def counting(name: str, count: int, said: list[str]) -> Iterator[None]:
@@ -60,23 +68,22 @@ def test_cells_that_take_turns_come_to_what_they_come_to_alone(
     alone = [
         evaluate.evaluate(r.cell, r.dataset, r.grid, r.indices, r.training, seed=r.seed) for r in requests
     ]
-    assert evaluate_together(requests, "cpu") == alone
+    assert list(evaluate_together(requests, "cpu")) == list(enumerate(alone))
     assert {o.status for found in alone for o in found} == {"done", "diverged"}
 
     def in_turns(walks, lanes):  # type: ignore[no-untyped-def]
         return together(walks, lanes, in_turns=True)
 
-    monkeypatch.setattr(
-        evaluate, "together", in_turns
-    )  # as on a GPU: windows of all cells and shapes by turns
-    assert evaluate_together(requests, "cpu") == alone
+    monkeypatch.setattr(evaluate, "together", in_turns)  # as on a GPU: all shapes by turns, and all cells
+    assert in_order(evaluate_together(requests, "cpu", in_turns=True)) == alone
+    assert in_order(evaluate_together(requests, "cpu", in_turns=True, room=1.0)) == alone  # one at a time
 
 
 def test_an_error_of_one_is_its_own(memorize: Dataset) -> None:
     nothing = replace(memorize, valid=replace(memorize.valid, targets=memorize.valid.targets * 0 - 1))
     cell = zoo.load("gru")
     good, bad = (Request(cell, data, GRID, [0], SHORT, seed=1) for data in (memorize, nothing))
-    found = evaluate_together([bad, good], "cpu")
+    found = in_order(evaluate_together([bad, good], "cpu", in_turns=True))
     assert isinstance(found[0], CellsearchError)
     assert found[1] == evaluate.evaluate(cell, memorize, GRID, [0], SHORT, seed=1)
 

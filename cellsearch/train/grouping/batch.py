@@ -10,25 +10,18 @@ depends on it: neighbours change a result by rounding, so that a result with suc
 for bit.
 """
 
-import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from cellsearch.errors import printable
-from cellsearch.train.grouping.cohort import Turns, finish
+from cellsearch.train.grouping.cohort import Alone, Turns, always, finish
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Status
 from cellsearch.train.population import Member, Population, Progress, Result
 from cellsearch.train.resources import memory
+from cellsearch.train.resources.shortage import give_back, ran_out
 from cellsearch.train.settings import Training
 from cellsearch.train.steps import Data
-
-#: What the allocators say that have no exception of their own.
-SAID = (
-    "out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "CUBLAS_STATUS_ALLOC_FAILED",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -60,11 +53,18 @@ class Batch:
         """Trains until `to_epoch` epochs are done, or until every member has ended."""
         finish(self.windows(data, to_epoch, progress))
 
-    def windows(self, data: Data, to_epoch: int | None, progress: Progress | None = None) -> Turns[None]:
-        """Does what `advance` does, and pauses after every window."""
+    def windows(
+        self,
+        data: Data,
+        to_epoch: int | None,
+        progress: Progress | None = None,
+        alone: Alone = always,
+    ) -> Turns[None]:
+        """Does what `advance` does, and pauses after every window. Where memory does not suffice while the
+        batch is not `alone`, the exception is raised: others may be the reason."""
         at = 0
         while at < len(self.populations):
-            failure = yield from _attempt(self.populations[at], data, to_epoch, progress)
+            failure = yield from _attempt(self.populations[at], data, to_epoch, progress, alone)
             if failure is None:
                 at += 1
             else:
@@ -143,26 +143,16 @@ def waves(batches: Sequence[Batch], bound: float | None) -> list[list[int]]:
 
 
 def _attempt(
-    population: Population, data: Data, to_epoch: int | None, progress: Progress | None
+    population: Population, data: Data, to_epoch: int | None, progress: Progress | None, alone: Alone
 ) -> Turns[str | None]:
     """Trains; what the allocator said where memory did not suffice."""
     try:
         yield from population.windows(data, to_epoch, progress)
         return None
     except (MemoryError, RuntimeError) as error:
-        if not ran_out(error):
+        if not ran_out(error) or not alone():
             raise
         failure = printable(str(error).partition("\n")[0] or type(error).__name__, 300)
-    # Outside of the handler: there the frames of the traceback still hold what was allocated.
     population.release()
-    gc.collect()
-    if torch.device(population.device).type == "cuda":
-        torch.cuda.empty_cache()
+    give_back(population.device)
     return failure
-
-
-def ran_out(error: Exception) -> bool:
-    """Whether an exception says that there is not enough memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID)

@@ -7,7 +7,7 @@ filled. On a CPU one follows the other: a core is full with one of them, and a c
 training never reads what is another's, so that its numbers are those it comes to alone.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +16,12 @@ import torch
 
 T = TypeVar("T")
 Turns = Generator[None, None, T]
+Alone = Callable[[], bool]  # whether no other training holds memory on the device now
+
+
+def always() -> bool:
+    """Of a training that shares its device with no other."""
+    return True
 
 
 @dataclass(frozen=True)

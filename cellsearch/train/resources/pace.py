@@ -16,9 +16,9 @@ from cellsearch.errors import RunError, printable
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import model
 from cellsearch.train.evaluate import on_device
-from cellsearch.train.grouping.batch import ran_out
 from cellsearch.train.grouping.cohort import Turns, lane, together
 from cellsearch.train.model import Shape
+from cellsearch.train.resources.shortage import ran_out
 from cellsearch.train.settings import Training
 from cellsearch.train.steps import Data, Steps
 
