@@ -56,10 +56,18 @@ def softmax(a, a0, a1, a2, a3, N, n, V, batch, R: tl.constexpr, W: tl.constexpr,
 _made: dict[bool, Mapping[str, Any]] = {}
 
 
-def _functions(interpreted: bool) -> Mapping[str, Any]:
+def kernel(interpreted: bool) -> Any:
+    """The kernel, to be called as `kernel(...)[grid](...)`."""
     if interpreted not in _made:
         _made[interpreted] = toolchain.functions(_TEXT, interpreted)
-    return _made[interpreted]
+    return _made[interpreted]["softmax"]
+
+
+def tile(vocabulary: int) -> tuple[int, int, dict[str, Any]]:
+    """The rows and columns of a program's tile, and how it is compiled."""
+    width = 1 << (vocabulary - 1).bit_length()
+    options = {"num_warps": min(16, max(4, width // 512)), "enable_fp_fusion": True}
+    return max(1, TILE // width), width, options
 
 
 def softmax(
@@ -74,15 +82,12 @@ def softmax(
     losses = logits.new_empty(members, positions)
     hits = torch.empty(members, positions, dtype=torch.int32, device=logits.device)
     interpreted = logits.device.type == "cpu"
-    kernel = _functions(interpreted)["softmax"]
-    width = 1 << (vocabulary - 1).bit_length()
-    height = max(1, TILE // width)
-    options = {"num_warps": min(16, max(4, width // 512)), "enable_fp_fusion": True}
+    height, width, options = tile(vocabulary)
     rows = members * positions
     if not rows:
         return losses, hits
     with toolchain.on(logits.device):
-        kernel[(-(-rows // height),)](
+        kernel(interpreted)[(-(-rows // height),)](
             logits, targets, targets if scored is None else scored, losses, hits,
             rows, positions, vocabulary, batch,
             R=height, W=width, MASKED=scored is not None, BACK=back, **({} if interpreted else options),
