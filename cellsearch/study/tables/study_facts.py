@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: 4: proposals follow from Optuna's number of the trial.
 #: 5: mutants have no dead states.
 #: 6: a cell's numbers are folded in float64 (`1 - 0.95` was computed in float32).
-NUMERICS = 6
+NUMERICS = 7
 
 
 @dataclass(frozen=True, slots=True)
