@@ -12,7 +12,9 @@ from cellsearch.dsl.text import parse
 from cellsearch.dsl.zoo.catalogue import CHECKED
 from cellsearch.errors import TextError
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "cellsearch" / "docs"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:
@@ -20,7 +22,8 @@ def section(title: str) -> str:
 
 
 def test_every_tick_has_a_check_behind_each_of_its_cells() -> None:
-    lines = [line.split("|")[1:-1] for line in section("The systems").splitlines() if "✓" in line]
+    page = (DOCS / "systems.md").read_text(encoding="utf-8")
+    lines = [line.split("|")[1:-1] for line in page.splitlines() if "✓" in line]
     assert len(lines) > 10
     for _, cells, tick in lines:
         for name in re.findall(r"`([a-z0-9_]+)`", cells):

@@ -5,7 +5,6 @@ import argparse
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from cellsearch.cli.arguments import parsers
 from cellsearch.cli.verb import Verb
 
 SHELLS = ("bash", "zsh", "fish")
@@ -27,6 +26,8 @@ def asked() -> bool:
 def answer(verbs: Sequence[Verb]) -> None:
     """Prints the candidates and ends the process."""
     import argcomplete
+
+    from cellsearch.cli.arguments import parsers
 
     top, by_name = parsers(verbs)
     for parser in by_name.values():
@@ -65,6 +66,12 @@ def _tasks() -> Iterable[str]:
     return list(TASKS)
 
 
+def _topics() -> Iterable[str]:
+    from cellsearch.cli.actions.docs import pages
+
+    return list(pages())
+
+
 def _exports() -> Iterable[str]:
     from cellsearch.exporters.formats import FORMATS
 
@@ -83,6 +90,7 @@ COMPLETERS: Mapping[str, Callable[[], Iterable[str]]] = {
     "CELLS": _cells,
     "SPACE": _spaces,
     "TASK": _tasks,
+    "TOPIC": _topics,
     "KINDS": _exports,
     "NAME": _searches,
     "OLD": _searches,

@@ -71,7 +71,7 @@ def test_files_of_verbs_load_nothing_large(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     loaded = done.stdout.split()
-    assert "cellsearch.cli.verbs.search" in loaded
+    assert "cellsearch.cli.verbs.searches.search" in loaded
     ours = {name.split(".")[1] for name in loaded if name.startswith("cellsearch.")}
     assert ours <= {"cli", "exporters", "report", "errors"}, ours
     assert not {"torch", "optuna", "numpy", "sqlalchemy", "yaml"} & set(loaded)

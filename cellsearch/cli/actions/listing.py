@@ -47,10 +47,10 @@ def _task_columns(tasks: Sequence[Task], options: bool) -> list[Column]:
         facts = {"task": [t.name for t in tasks], "about": [t.about for t in tasks]}
         facts |= {"source": [t.source for t in tasks], "options": names}
         return [column(title, said) for title, said in facts.items()]
-    return _option_columns([option for task in tasks for option in task.listed])
+    return option_columns([option for task in tasks for option in task.listed])
 
 
-def _option_columns(options: Sequence[Option]) -> list[Column]:
+def option_columns(options: Sequence[Option]) -> list[Column]:
     """Options as a table."""
     return [
         column("option", [option.name for option in options]),
@@ -108,7 +108,7 @@ def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     if args.format:
         keys = [(section.name, key) for section in sections() for key in section.keys]
-        columns = [column("section", [name for name, _ in keys]), *_option_columns([key for _, key in keys])]
+        columns = [column("section", [name for name, _ in keys]), *option_columns([key for _, key in keys])]
         terminal.table(columns, args.format)
         return 0
     for section in sections():

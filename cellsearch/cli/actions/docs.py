@@ -1,0 +1,72 @@
+"""`cellsearch docs`: Markdown pages of the package, rendered on a terminal, plain in a pipe. Pages that
+list a table of the program are made from it."""
+
+import argparse
+from importlib import resources
+
+from cellsearch.cli.actions.listing import option_columns
+from cellsearch.cli.numbers import nearest
+from cellsearch.cli.terminal import Terminal
+from cellsearch.errors import RunError, printable
+from cellsearch.report.columns import Column, as_markdown, table, text
+from cellsearch.study.space.keys import sections
+from cellsearch.tasks import TASKS
+
+
+def pages() -> dict[str, str]:
+    """Topic -> the text of its page, by name."""
+    files = [f for f in resources.files("cellsearch").joinpath("docs").iterdir() if f.name.endswith(".md")]
+    written = {f.name.removesuffix(".md"): f.read_text(encoding="utf-8") for f in files}
+    return dict(sorted({**written, "keys": _keys(), "tasks": _tasks()}.items()))
+
+
+def _keys() -> str:
+    """Every key of a search space."""
+    parts = ["# Keys of a search space\n"]
+    for section in sections():
+        name = f"`{section.name}`" if section.name else "Top level"
+        parts.append(f"## {name}\n\n{section.about}\n\n{as_markdown(option_columns(section.keys))}")
+    return "\n".join(parts)
+
+
+def _tasks() -> str:
+    """Every task with its options."""
+    parts = ["# Tasks and their options\n"]
+    for task in TASKS.values():
+        options = as_markdown(option_columns(task.listed))
+        parts.append(f"## `{task.name}`\n\n{task.about}\n\nSource: {task.source}\n\n{options}")
+    return "\n".join(parts)
+
+
+def title(page: str) -> str:
+    """The heading of a page."""
+    return page.partition("\n")[0].removeprefix("# ")
+
+
+def docs(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Prints the page `args.topic`, or a list of all."""
+    every = pages()
+    if args.topic is None:
+        if args.json:
+            terminal.json({"topics": [{"name": name, "title": title(page)} for name, page in every.items()]})
+            return 0
+        columns = [
+            Column("topic", [text(name, "bold") for name in every]),
+            Column("title", [text(title(page)) for page in every.values()]),
+        ]
+        terminal.print(table(columns, terminal.out.width))
+        return 0
+    if args.topic not in every:
+        known = ", ".join(every)
+        hint = nearest(args.topic, list(every))
+        raise RunError(f"there is no page '{printable(args.topic, 40)}'\n{hint}({known})")
+    page = every[args.topic]
+    if args.json:
+        terminal.json({"name": args.topic, "title": title(page), "text": page})
+    elif terminal.out.is_terminal:
+        from rich.markdown import Markdown  # here: a pipe does without
+
+        terminal.out.print(Markdown(page, hyperlinks=False))
+    else:
+        terminal.text(page)
+    return 0

@@ -1,0 +1,28 @@
+"""`cellsearch docs`: the documentation that comes with the program."""
+
+import argparse
+
+from cellsearch.cli import options
+from cellsearch.cli.terminal import Terminal
+from cellsearch.cli.verb import Parser, Verb
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument("topic", metavar="TOPIC", nargs="?", help="page to print (default: list all pages)")
+    options.json(parser)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Prints a page, or the list of pages."""
+    from cellsearch.cli.actions import docs
+
+    return docs.docs(args, terminal)
+
+
+VERBS = (
+    Verb(
+        "docs", "print a page of the documentation", arguments, run,
+        "cellsearch docs\ncellsearch docs language\ncellsearch docs language | less",
+        order=45,
+    ),
+)  # fmt: skip
