@@ -38,10 +38,11 @@ def run_spaces(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "tasks", "the tasks and their options", _tasks, run_tasks, "cellsearch tasks arithmetic", order=41
+        "tasks", "list the tasks and their options", _tasks, run_tasks, "cellsearch tasks arithmetic",
+        order=41,
     ),
     Verb(
-        "spaces", "the bundled search spaces", _spaces, run_spaces,
+        "spaces", "list the bundled search spaces", _spaces, run_spaces,
         "cellsearch spaces quick > my.yaml\ncellsearch spaces --keys\ncellsearch check my.yaml",
         order=42,
     ),

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "check", "a .cell or .yaml file: errors with their place, gradients", arguments, run,
+        "check", "check a .cell or .yaml file: errors with their place, gradients", arguments, run,
         "cellsearch check my.cell\ncellsearch check my.yaml\ncellsearch check results/quick/study.db",
         "A cell is compiled and compared with the plain loop over its equations, gradients included; the "
         "data of a space is opened, and a search's cost estimated; the records of a database are verified.",

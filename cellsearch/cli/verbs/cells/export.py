@@ -74,7 +74,7 @@ def _module(cell: "Cell", args: argparse.Namespace) -> "Recurrent":
 
 VERBS = (
     Verb(
-        "export", "a cell as files that work without cellsearch", arguments, run,
+        "export", "export a cell as files that run without cellsearch", arguments, run,
         "cellsearch export quick:1 --to torch,latex --out winner",
         "What runs is compared with the compiled cell first. A PyTorch file imports torch alone.",
         order=32,

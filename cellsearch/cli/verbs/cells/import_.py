@@ -29,7 +29,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "import", "cells of other programs, read as data", arguments, run,
+        "import", "import cells from other tools (never executes them)", arguments, run,
         "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
         "Nothing in a file is executed, and pickles are refused. A recipe or genotype that cannot be read "
         "is reported with its place, the others are imported, and the exit code is then 1.",

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "show", "a cell: equations, gates, weights, drawing", arguments, run,
+        "show", "show equations, gates, weights and a drawing of a cell", arguments, run,
         "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
         "cellsearch show lstm --without i --peepholes f,o",
         order=30,

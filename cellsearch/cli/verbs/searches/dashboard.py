@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "dashboard", "Optuna's dashboard on a search, in a web browser", arguments, run,
+        "dashboard", "open Optuna's dashboard on a search in a web browser", arguments, run,
         "cellsearch dashboard quick --open\n"
         "cellsearch dashboard big --storage postgresql://user@host/db --port 0",
         "It reads a search, also while that runs, and changes nothing. Its address is on stdout; Ctrl-C "

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "launch", "workers on a Slurm or a Ray cluster", arguments, run,
+        "launch", "start workers on a Slurm or a Ray cluster", arguments, run,
         "cellsearch launch big --on slurm --count 64 --gpus 1 --time 12h --storage postgresql://user@host/db\n"
         "cellsearch launch big --on ray --count 8 --storage postgresql://user@host/db",
         "It places workers and does nothing else: they find their work in the database, and a job that is "

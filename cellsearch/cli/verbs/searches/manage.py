@@ -142,7 +142,7 @@ def run_archive(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Makes a search of an archive."""
+    """Restores a search from an archive."""
     from cellsearch.study.manage.restore import restore
     from cellsearch.study.studies import RESULTS
 
@@ -211,14 +211,14 @@ VERBS = (
         order=23,
     ),
     Verb(
-        "restore", "make a search of an archive", _restore, run_restore,
+        "restore", "restore a search from an archive", _restore, run_restore,
         "cellsearch restore quick.tar.gz\ncellsearch restore quick.tar.gz --name again",
         "An archive is checked before a search appears: regular files that a search has, with the sizes and "
         "checksums of its list of contents, and a database with one study. Nothing in it is executed.",
         order=24,
     ),
     Verb(
-        "migrate", "bring a search of an earlier version up to date", _migrate, run_migrate,
+        "migrate", "convert a search of an earlier version", _migrate, run_migrate,
         "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
         "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
         "file is copied beside itself first.",

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "search", "start a search, or go on with it", arguments, run,
+        "search", "start or continue a search", arguments, run,
         "cellsearch search quick\ncellsearch search my.yaml --workers 8 --time 2h\n"
         "cellsearch search quick --text my.log\n"
         "cellsearch search quick --set tasks.2.options.level=word --set budget.trials=80 --name words\n"

@@ -54,7 +54,7 @@ VERBS = (
         order=13,
     ),
     Verb(
-        "leaderboard", "the ranked cells beside LSTM and GRU", leaderboard_arguments, run_leaderboard,
+        "leaderboard", "show the ranked cells beside LSTM and GRU", leaderboard_arguments, run_leaderboard,
         "cellsearch leaderboard quick --rows 20\ncellsearch leaderboard quick --json | jq '.rows[0].score'",
         order=14,
     ),
