@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cellsearch.compiler.engines.native.output import output as native_output
 from cellsearch.compiler.engines.triton.output import softmax as triton_softmax
-from cellsearch.compiler.run.layer import IN_C, choose_engine
+from cellsearch.compiler.run.layer import IN_C, IN_TRITON, choose_engine
 from cellsearch.train.windows import Score, Window
 
 #: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
@@ -68,7 +68,7 @@ def _some(
     logits = space[: len(rows)]  # [k, n, V]
     torch.baddbmm(rows[:, None, end:], seen, matrix, out=logits)
     back = gradient is not None
-    if choose_engine(engine, rows) == "triton":
+    if choose_engine(engine, rows) in IN_TRITON:
         losses, hits = triton_softmax(logits, window.targets, window.scored, batch, back)
     else:
         losses, hits = softmax(logits, window, batch, back)

@@ -31,6 +31,12 @@ class Data:
     train: Sequence[Window]
     valid: Sequence[Window]
 
+    def __post_init__(self) -> None:
+        """On a GPU the windows for recorded steps are made here, in the stream in which the data was: lanes
+        begin behind it. The first lane that asks would make them while others read them."""
+        if any(w.inputs.device.type == "cuda" for w in self.train[:1]):
+            _ = self.train_alike, self.valid_alike
+
     @cached_property
     def train_alike(self) -> list[Windows]:
         """The windows for recorded steps."""

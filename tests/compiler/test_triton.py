@@ -24,6 +24,7 @@ from cellsearch.dsl.ops import TABLE, Kind, Op
 from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.train import model, windows
+from cellsearch.train import output as train_output
 
 triton = pytest.importorskip("triton", reason="triton is not installed here")
 
@@ -220,7 +221,11 @@ def test_a_nan_stays_in_its_row_of_the_softmax() -> None:
     assert logits.isnan().any(-1).tolist() == [[True], [False]]
 
 
-def test_a_whole_model_in_triton() -> None:
+def test_a_whole_model_in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also its softmax, with either engine."""
+    asked = []
+    plain = train_output.triton_softmax
+    monkeypatch.setattr(train_output, "triton_softmax", lambda *given: asked.append(given) or plain(*given))
     shape = model.Shape(zoo.load("gru"), 7, 1, 4)
     rows = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float64)
     tokens = torch.randint(7, (2, 3), generator=torch.Generator().manual_seed(0))
@@ -228,12 +233,14 @@ def test_a_whole_model_in_triton() -> None:
     targets[0, 1] = -1
     window = windows.cut(tokens, targets, 3)[0]
     found = {}
-    for engine in ("eager", "triton"):
+    for engine in ("eager", "triton", "whole"):
         gradient = torch.zeros_like(rows)
         score, _ = model.run(shape, rows, window, model.first_states(shape, 2, 2, rows), 0, gradient, engine)
         found[engine] = (score.loss, score.right, gradient)
-    for ours, theirs in zip(found["triton"], found["eager"], strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+    assert len(asked) == 2
+    for engine in ("triton", "whole"):
+        for ours, theirs in zip(found[engine], found["eager"], strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_numbers_are_exact_in_either_dtype() -> None:
