@@ -16,7 +16,7 @@ _SIZES = ("cell", "K", "T", "B", "H", "layers", "device", "threads")
 
 def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
     """A heading for each cell and size, a line for each row, and the conditions below."""
-    what = min(_WHAT, max(20, width - 43))
+    what = min(_WHAT, max(20, width - 49))
     parts = {key: list(group) for key, group in _groups(report.get("parts", ()))}
     for key, group in _groups(report["rows"]):
         yield _heading(key)
@@ -39,12 +39,26 @@ def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
     yield Text(
         "step: median of a whole training step, spread between the quartiles; ratio: how many times the"
     )
-    yield Text("members a second of that row this program trains")
     yield Text(
-        f"{c['device']}, {c['threads']} of {c['cores']} cores, torch {c['torch']}, {c['dtype']},"
-        f" {c['vocabulary']} symbols, {c['rounds']} rounds, {c['date']}",
+        "members a second of that row this program trains; peak: the share of the multiply-adds that this"
+    )
+    yield Text("core can do that the row's matrix products are, over the whole step")
+    yield Text(
+        f"{c['device']}, {c['threads']} of {c['cores']} cores, {c['clock']}, torch {c['torch']},"
+        f" {c['dtype']}, {c['vocabulary']} symbols, {c['rounds']} rounds, {c['date']}",
         "dim",
     )
+    if "blas" in c:
+        yield Text(", ".join(_machine(c)), "dim")
+
+
+def _machine(c: Mapping[str, Any]) -> Iterator[str]:
+    """The speed of the CPU, and who says so."""
+    if "peak_gflop_per_s" in c:
+        yield f"peak {c['peak_gflop_per_s']:,.0f} GFLOP/s ({c['instructions']}, {c['compiler']})"
+    yield f"products of 1024 x 1024 {c['blas_gflop_per_s']:,.0f} GFLOP/s ({c['blas']})"
+    if "jax" in c:
+        yield f"jax {c['jax']}"
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[Any, ...], Iterator[Any]]]:
@@ -64,13 +78,14 @@ def _heading(key: Sequence[Any]) -> Text:
 
 def _table(rows: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
     """A line for each contestant; the first is this program."""
-    yield Text(f"  {'':{what}} {'step':>9} {'spread':>8} {'members/s':>10} {'ratio':>7}", "dim")
+    yield Text(f"  {'':{what}} {'step':>9} {'spread':>8} {'members/s':>10} {'ratio':>7} {'peak':>5}", "dim")
     for k, row in enumerate(rows):
-        style = "bold" if k == 0 else "dim" if row["what"].startswith("limit") else ""
+        style = "bold" if k == 0 else "" if row.get("trains", True) else "dim"
+        share = "" if row.get("peak_share") is None else f"{row['peak_share']:.0%}"
         name = row["what"] if len(row["what"]) <= what else row["what"][: what - 1] + "…"
         yield Text(
             f"  {name:{what}} {_time(row['median_s']):>9} {_time(row['spread_s']):>8}"
-            f" {row['members_per_s']:>10,.0f} {row['ratio']:>7.2f}",
+            f" {row['members_per_s']:>10,.0f} {row['ratio']:>7.2f} {share:>5}",
             style,
         )
 

@@ -8,6 +8,7 @@ import torch
 
 from cellsearch.analysis.bench import cells, limits, measure, mix, profile
 from cellsearch.analysis.bench.contestants import Contestant, contestants, ours
+from cellsearch.analysis.bench.rows import BY_SYMBOL, BYTES, CALLS
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.cli.main import main
 from cellsearch.compiler.engines.native import toolchain
@@ -17,6 +18,7 @@ from cellsearch.errors import RunError
 from cellsearch.study.space import load_space
 from cellsearch.train.resources import cost
 
+SIZE = Sizes(population=2, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 
 
@@ -49,7 +51,16 @@ def test_rows_and_conditions() -> None:
     work = {row["gflop_per_s"] * row["median_s"] for row in rows}  # the same for everyone
     assert max(work) == pytest.approx(min(work))
     assert {row["H"] for row in report["rows"]} == {4, 6}
-    assert sum(row["what"].startswith("limit") for row in rows) == 3
+    assert [row["what"] for row in rows if not row["trains"]] == [CALLS, BY_SYMBOL, BYTES]
+    for row in rows:  # this program multiplies by symbol, a module of torch does not
+        fewer = row["what"].startswith("cellsearch") or row["what"] == BY_SYMBOL
+        flop = 0 if row["what"] == BYTES else limits.operations(make(zoo.load("lstm"), SIZE, "cpu"), fewer)
+        assert row["own_gflop"] == flop / 1e9
+        peak = report["conditions"].get("peak_gflop_per_s")
+        share = flop / 1e9 / row["median_s"] / peak if peak and flop else None
+        assert row["peak_share"] == pytest.approx(share)
+    assert report["conditions"]["clock"] == "CPU time of the process"
+    assert report["conditions"]["blas_gflop_per_s"] > 0
     assert report["conditions"]["torch"] == str(torch.__version__)
     assert report["conditions"]["threads"] == 1
 
@@ -68,6 +79,8 @@ def test_the_count_of_operations_is_that_of_the_formula() -> None:
     """An LSTM has 4 gates from x and h; forward and both gradients are three products each."""
     work = make(zoo.load("lstm"), Sizes(2, 5, 4, 6, 1, 7), "cpu")
     assert limits.operations(work) == 2 * 3 * 2 * 5 * 4 * (8 * 6 * 6 + 6 * 7)
+    by_symbol = 4 * 6 * 6 * 7 + 5 * 4 * (4 * 6 * 6 + 6 * 7)  # of x a row for each of 7 symbols
+    assert limits.operations(work, by_symbol=True) == 2 * 3 * 2 * by_symbol
     assert limits.traffic(work) > 4 * work.rows.numel()
 
 
@@ -78,7 +91,7 @@ def test_a_missing_device_is_one_clear_error() -> None:
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "bench --cell gru --hidden 4 --population 2 --batch 2 --steps 3 --rounds 2 --vocabulary 5".split()
+    words = "bench --cell gru --hidden 4 --population 2 --batch 2 --steps 3 --rounds 2 --vocabulary 5 --no-jax".split()
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"conditions", "rows"}

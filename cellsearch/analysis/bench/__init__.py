@@ -1,7 +1,8 @@
 """How fast is a training step, beside what else a user could do, on the same work in the same run?
 
 work         the same tokens, first weights, loss, clipping and update for everyone
-contestants  this program; the cell as an eager module member by member; torch.nn; vmap; torch.compile
-limits       what the machine allows: the bare matrix products of the step, the bytes it moves
+contestants  this program; the cell as an eager module member by member; torch.nn; vmap; torch.compile; JAX
+limits       what a step cannot do without: its matrix products as calls of the BLAS, the bytes it moves
+peak         what the CPU can do at most: multiply-adds in registers, and the rate of its BLAS
 measure      everyone in turn, again and again; rows with median, spread and conditions
 """

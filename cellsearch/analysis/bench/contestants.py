@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cellsearch.analysis.bench import jax
 from cellsearch.analysis.bench.work import NORM, RATE, Work, member_weights
+from cellsearch.errors import RunError
 from cellsearch.exporters.torch.source import torch_source
 from cellsearch.train import model
 
@@ -27,6 +29,7 @@ class Contestant:
 
     what: str
     ready: Callable[[Work], Step]
+    by_symbol: bool = False  # whether it multiplies inputs once a symbol, where the work allows it
 
 
 def ours(engine: str) -> Contestant:
@@ -43,7 +46,7 @@ def ours(engine: str) -> Contestant:
 
         return step
 
-    return Contestant(f"cellsearch ({engine})", ready)
+    return Contestant(f"cellsearch ({engine})", ready, by_symbol=True)
 
 
 def update(rows: Tensor, gradient: Tensor) -> None:
@@ -217,11 +220,26 @@ def members_alone(cell: str) -> list[Contestant]:
     return found
 
 
-def contestants(cell: str, engines: list[str], compiled: bool) -> list[Contestant]:
+def in_jax() -> list[Contestant]:
+    """JAX, by hand and as most people write it; RunError where it is not installed."""
+    if not jax.installed():
+        raise RunError('JAX is not installed here; pip install "cellsearch[bench]", or --no-jax')
+    jax.on_one_thread()
+    from cellsearch.analysis.bench.jax.step import ready
+
+    return [
+        Contestant("JAX by hand, lax.map over members", lambda work: ready(work, True), by_symbol=True),
+        Contestant("JAX, vmap of a scan", lambda work: ready(work, False)),
+    ]
+
+
+def contestants(cell: str, engines: list[str], compiled: bool, with_jax: bool = False) -> list[Contestant]:
     """Everyone who can run a cell."""
     found = [ours(engine) for engine in engines]
     found += members_alone(cell)
     found.append(vmapped())
     if compiled:
         found.append(one_by_one("torch.compile of the exported module", exported, compiled=True))
+    if with_jax:
+        found += in_jax()
     return found

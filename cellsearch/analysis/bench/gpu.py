@@ -189,7 +189,8 @@ def _others(engine: str) -> list[Any]:
 
 def _rows(plan: Plan, cell: Cell, sizes: Sizes, people: Sequence[Any]) -> list[dict[str, Any]]:
     work = make(cell, sizes, plan.device)
-    return [asdict(row) for row in table(work, people, 1, plan.rounds, plan.copy_speed, _say)]
+    about = {"copy_bytes_per_s": plan.copy_speed}
+    return [asdict(row) for row in table(work, people, 1, plan.rounds, about, _say)]
 
 
 def _learnable(plan: Plan) -> Data:

@@ -1,4 +1,7 @@
-"""What the machine allows for a step: its bare matrix products, and the bytes it cannot avoid to move."""
+"""What a step cannot do without: its matrix products, bare, as calls of the BLAS, and the bytes it moves.
+
+Neither is a limit of the machine: a BLAS may be slow, and what stays in a cache is not moved. See `peak`.
+"""
 
 import time
 from collections.abc import Callable
@@ -52,14 +55,18 @@ def products(work: Work, by_symbol: bool = False) -> Callable[[], None]:
     return step
 
 
-def operations(work: Work) -> int:
-    """Multiplications and additions in those products, every step counted."""
+def operations(work: Work, by_symbol: bool = False) -> int:
+    """Multiplications and additions in those products: of the equations, with a row for each step of each
+    sequence; or `by_symbol`, as above."""
     sizes = work.sizes
-    per_row = sum(
-        p.count * sizes.hidden * sizes.hidden for lay in work.shape.stack.layers for p in lay.plan.products
-    )
-    per_row += sizes.hidden * sizes.vocabulary
-    return 2 * 3 * sizes.population * sizes.steps * sizes.batch * per_row
+    rows = sizes.steps * sizes.batch
+    total = rows * sizes.hidden * sizes.vocabulary
+    for k, lay in enumerate(work.shape.stack.layers):
+        outside = {p for stage in lay.plan.outer for p in stage.products}
+        for p in lay.plan.products:
+            times = sizes.vocabulary if by_symbol and k == 0 and p in outside else rows
+            total += times * p.count * sizes.hidden * sizes.hidden
+    return 2 * 3 * sizes.population * total
 
 
 def traffic(work: Work) -> int:

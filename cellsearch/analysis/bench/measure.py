@@ -1,16 +1,18 @@
 """Everyone in turn, again and again, so that a machine whose speed drifts is the same for all."""
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cellsearch.analysis.bench import recorded
 from cellsearch.analysis.bench.contestants import Contestant, contestants
-from cellsearch.analysis.bench.rows import BY_SYMBOL, CALLS, Report, Row, conditions, of_work
+from cellsearch.analysis.bench.rows import BY_SYMBOL, CALLS, Report, Row, conditions, of_work, on_cpu_time
 from cellsearch.analysis.bench.work import Sizes, Work, make
 from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.dsl.graph import Cell
@@ -30,6 +32,7 @@ class Ready:
     work: Work
     steps: dict[str, Callable[[], object]]
     prepared: dict[str, float]
+    by_symbol: frozenset[str] = frozenset()  # who multiplies inputs once a symbol
 
     def once(self) -> dict[str, float]:
         """The seconds of everyone's step, in turn."""
@@ -46,6 +49,7 @@ def bench(
     threads: int = 1,
     rounds: int = 9,
     compiled: bool = False,
+    with_jax: bool = False,
     say: Say = lambda _: None,
 ) -> Report:
     """Measure every combination of cell, width and population; other sizes as in `sizes`."""
@@ -57,10 +61,10 @@ def bench(
                 for population in populations:
                     work = make(cell, replace(sizes, population=population, hidden=hidden), device)
                     engines = list(dict.fromkeys((choose_engine("auto", work.rows), "eager")))
-                    people = contestants(cell.name, engines, compiled)
+                    people = contestants(cell.name, engines, compiled, with_jax and device == "cpu")
                     if device != "cpu":
                         people.insert(0, recorded.recorded(engines[0]))
-                    found += table(work, people, threads, rounds, about["copy_bytes_per_s"], say)
+                    found += table(work, people, threads, rounds, about, say)
         return Report(about, found)
 
 
@@ -78,32 +82,34 @@ def using(device: str, threads: int) -> Iterator[None]:
 
 
 def table(
-    work: Work, people: Sequence[Contestant], threads: int, rounds: int, speed: float, say: Say
+    work: Work, people: Sequence[Contestant], threads: int, rounds: int, about: Mapping[str, Any], say: Say
 ) -> list[Row]:
-    """The rows of one work; `speed` is that of a copy in bytes a second."""
+    """The rows of one work; `about` are the conditions."""
     ready = prepare(work, people, say)
     say(f"{_title(work)}: measuring")
-    return of_work(work, threads, [ready.once() for _ in range(rounds)], ready.prepared, speed)
+    measured = [ready.once() for _ in range(rounds)]
+    return of_work(work, threads, measured, ready.prepared, ready.by_symbol, about)
 
 
 def prepare(work: Work, people: Sequence[Contestant], say: Say) -> Ready:
     """Everyone ready, their work compared, and the bare products last. RunError where somebody's differs."""
-    ready = Ready(work, {}, {})
+    ready = Ready(work, {}, {}, frozenset(c.what for c in people if c.by_symbol))
     expected: list[Tensor] | None = None
     for contestant in people:
         say(f"{_title(work)}: preparing {contestant.what}")
-        begun = time.perf_counter()
+        clock = _clock(work.device)
+        begun = clock()
         step = contestant.ready(work)
         losses = [step(), step()]
-        ready.prepared[contestant.what] = time.perf_counter() - begun
+        ready.prepared[contestant.what] = clock() - begun
         expected = losses if expected is None else expected
         _agree(contestant, expected, losses)
         ready.steps[contestant.what] = step
     ready.steps[CALLS] = recorded.products(work)
     if model.by_symbol(work.shape, work.window.inputs.numel(), work.rows):
         ready.steps[BY_SYMBOL] = recorded.products(work, by_symbol=True)
-    for limit in list(ready.steps.values())[len(people) :]:
-        limit()
+    for bare in list(ready.steps.values())[len(people) :]:
+        bare()
     return ready
 
 
@@ -123,8 +129,19 @@ def _agree(contestant: Contestant, expected: Sequence[Tensor], losses: Sequence[
 def _timed(call: Callable[[], object], device: str) -> float:
     if device != "cpu":
         torch.cuda.synchronize()
-    begun = time.perf_counter()
+    clock = _clock(device)
+    begun = clock()
     call()
     if device != "cpu":
         torch.cuda.synchronize()
-    return time.perf_counter() - begun
+    return clock() - begun
+
+
+def _clock(device: str) -> Callable[[], float]:
+    """The clock of this process, with the compilers that it starts; see `on_cpu_time`."""
+    return _cpu_seconds if on_cpu_time(device, torch.get_num_threads()) else time.perf_counter
+
+
+def _cpu_seconds() -> float:
+    spent = os.times()
+    return time.process_time() + spent.children_user + spent.children_system

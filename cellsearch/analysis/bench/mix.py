@@ -4,8 +4,9 @@ widths, one after another; beside the same settings one by one, and the bare mat
 In: a cell and a grid. Out: a row for each group and contestant, and totals over all groups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,10 @@ def mixed(
     with using(device, threads):
         about = conditions(device, threads, rounds, sizes, AGREEMENT)
         about["mix"] = f"{min(SETTINGS, len(grid))} settings of the grid of {space}, drawn with the seed 0"
-        speed = about["copy_bytes_per_s"]
         found: list[Row] = []
         totals: list[Total] = []
         for cell in cells:
-            of_cell, in_all = _mix(cell, grid, space, sizes, device, threads, rounds, speed, say)
+            of_cell, in_all = _mix(cell, grid, space, sizes, device, threads, rounds, about, say)
             found += of_cell
             totals += in_all
         return Report(about, found, totals)
@@ -69,7 +69,7 @@ def _mix(
     device: str,
     threads: int,
     rounds: int,
-    speed: float,
+    about: Mapping[str, Any],
     say: Say,
 ) -> tuple[list[Row], list[Total]]:
     works = [make(cell, size, device) for size in groups(cell, grid, sizes)]
@@ -79,10 +79,12 @@ def _mix(
     measured = [[group.once() for group in ready] for _ in range(rounds)]
     found: list[Row] = []
     for k, group in enumerate(ready):
-        found += of_work(group.work, threads, [groups[k] for groups in measured], group.prepared, speed)
+        found += of_work(
+            group.work, threads, [groups[k] for groups in measured], group.prepared, group.by_symbol, about
+        )
     members = sum(work.sizes.population for work in works)
     sums = {what: [sum(g[what] for g in groups) for groups in measured] for what in ready[0].steps}
-    sums[BYTES] = [sum(limits.traffic(work) for work in works) / speed]
+    sums[BYTES] = [sum(limits.traffic(work) for work in works) / about["copy_bytes_per_s"]]
     ours_s = middle(next(iter(sums.values())))[0]
     totals = []
     for what, seconds in sums.items():

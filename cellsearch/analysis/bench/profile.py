@@ -76,10 +76,9 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
     for _ in range(rounds):
         measured.append(ready.once())
         found.append({**_functions(clocked), **_clocks(work, engine)})
-    speed = report.conditions["copy_bytes_per_s"]
     first = len(report.rows)
-    report.rows.extend(of_work(work, threads, measured, ready.prepared, speed))
-    step = next(row.median_s for row in report.rows[first:] if not row.what.startswith("limit"))
+    report.rows.extend(of_work(work, threads, measured, ready.prepared, ready.by_symbol, report.conditions))
+    step = next(row.median_s for row in report.rows[first:] if row.trains)
     parts = {name: statistics.median(times[name] for times in found) for name in found[0]}
     parts[REST] = step - sum(parts.values())
     size = work.sizes

@@ -5,19 +5,20 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from cellsearch.analysis.bench import limits
+from cellsearch.analysis.bench import limits, peak
 from cellsearch.analysis.bench.work import Sizes, Work
+from cellsearch.train import model
 
-CALLS = "limit: the bare matrix products"
-BY_SYMBOL = "limit: the same, of inputs once a symbol"
-BYTES = "limit: the bytes moved at the speed of a copy"
+CALLS = "bare products, as BLAS calls"
+BY_SYMBOL = "bare products by symbol, as BLAS calls"
+BYTES = "bytes moved, at the speed of a copy"
+BARE = (CALLS, BY_SYMBOL, BYTES)  # that train nothing
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Row:
     spread_s: float  # between the quartiles
     members_per_s: float
     ratio: float
-    gflop_per_s: float  # multiplications and additions of the matrix products alone, over the whole time
+    gflop_per_s: float  # multiplications and additions of the equations' products alone, over the whole time
+    own_gflop: float  # of the products that the row multiplies: less, where it does by symbol
+    peak_share: float | None  # the share of the peak of multiply-adds that these reach; None: no peak known
+    trains: bool  # no: bare products, bytes
     prepare_s: float = 0.0  # to get ready: building modules, compiling
 
 
@@ -100,13 +104,20 @@ def middle(seconds: Sequence[float]) -> tuple[float, float]:
 
 
 def _rows(
-    work: Work, threads: int, times: Mapping[str, Sequence[float]], prepared: Mapping[str, float]
+    work: Work,
+    threads: int,
+    times: Mapping[str, Sequence[float]],
+    prepared: Mapping[str, float],
+    by_symbol: Collection[str],
+    peak: float | None,
 ) -> Iterator[Row]:
     """The rows of one cell and size from the seconds of every round; this program comes first."""
     sizes = work.sizes
+    table = model.by_symbol(work.shape, work.window.inputs.numel(), work.rows)
     ours = statistics.median(next(iter(times.values())))
     for what, seconds in times.items():
         median, spread = middle(seconds)
+        own = 0.0 if what == BYTES else limits.operations(work, table and what in by_symbol) / 1e9
         yield Row(
             what=what,
             cell=work.shape.cell.name,
@@ -122,6 +133,9 @@ def _rows(
             members_per_s=sizes.population / median,
             ratio=median / ours,
             gflop_per_s=limits.operations(work) / median / 1e9,
+            own_gflop=own,
+            peak_share=own / median / (peak * threads) if peak and own else None,
+            trains=what not in BARE,
             prepare_s=prepared.get(what, 0.0),
         )
 
@@ -131,19 +145,22 @@ def of_work(
     threads: int,
     measured: Sequence[Mapping[str, float]],  # everyone's seconds in each round, this program first
     prepared: Mapping[str, float],
-    speed: float,  # of a copy, in bytes a second
+    by_symbol: Collection[str],  # who multiplies inputs once a symbol, where the work allows it
+    about: Mapping[str, Any],  # the conditions
 ) -> list[Row]:
-    """The rows of one work, and the limit of the bytes."""
+    """The rows of one work, and the bytes."""
     times = {what: [seconds[what] for seconds in measured] for what in measured[0]}
-    times[BYTES] = [limits.traffic(work) / speed]
-    return list(_rows(work, threads, times, prepared))
+    times[BYTES] = [limits.traffic(work) / about["copy_bytes_per_s"]]
+    peak = about.get("peak_gflop_per_s")
+    return list(_rows(work, threads, times, prepared, {*by_symbol, BY_SYMBOL}, peak))
 
 
 def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: float) -> dict[str, Any]:
-    """What the numbers depend on; the speed of a copy is measured now."""
+    """What the numbers depend on; on a CPU the peak and the BLAS are measured now, everywhere a copy."""
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "device": torch.cuda.get_device_name() if device != "cpu" else _processor(),
+        "device": torch.cuda.get_device_name() if device != "cpu" else peak.processor(),
+        **(peak.machine() if device == "cpu" else {}),
         "cores": os.cpu_count(),
         "threads": threads,
         "torch": str(torch.__version__),
@@ -151,15 +168,14 @@ def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: 
         "dtype": "float32",
         "vocabulary": sizes.vocabulary,
         "rounds": rounds,
+        "clock": "CPU time of the process" if on_cpu_time(device, threads) else "time on the wall",
         "work": "forward, loss of every position, backward, clipping, SGD; everyone in turn in one process",
         "agreement": agreement,
         "copy_bytes_per_s": round(limits.copy_speed(device)),
     }
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), platform.machine())
+def on_cpu_time(device: str, threads: int) -> bool:
+    """Whether CPU time is measured, which other processes hardly touch; with several threads it would say
+    nothing about the time that one waits."""
+    return device == "cpu" and threads == 1

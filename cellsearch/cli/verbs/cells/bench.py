@@ -36,6 +36,9 @@ def arguments(parser: Parser) -> None:
             help=f"{about} (default: {default})",
         )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes a while")
+    parser.add_argument(
+        "--no-jax", action="store_true", help="without JAX, which takes part where it is installed"
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--profile", action="store_true", help="instead of the others: where the time of a step goes"
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Measures, and prints a row for each contestant."""
     from rich.text import Text
 
-    from cellsearch.analysis.bench import cells
+    from cellsearch.analysis.bench import cells, jax
     from cellsearch.analysis.bench.measure import bench
     from cellsearch.analysis.bench.mix import mixed
     from cellsearch.analysis.bench.profile import profiled
@@ -83,7 +86,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     elif args.profile:
         found = profiled(chosen, args.hidden, args.population, sizes, **common)
     else:
-        found = bench(chosen, args.hidden, args.population, sizes, compiled=args.compile, **common)
+        with_jax = bool(jax.installed()) and not args.no_jax
+        found = bench(
+            chosen, args.hidden, args.population, sizes, compiled=args.compile, with_jax=with_jax, **common
+        )
     if args.json:
         terminal.json(found.as_json())
     else:
