@@ -26,7 +26,7 @@ def test_every_section_runs_and_the_file_says_what_it_depends_on(
     assert set(found) == {"conditions", "seconds", *gpu.SECTIONS}
     assert found["conditions"]["torch"] == str(torch.__version__)
     whats = [row["what"] for row in found["step"]]
-    assert "torch.nn.LSTM" in whats and "limit: the bare matrix products" in whats
+    assert "torch.nn.LSTM" in whats and "bare products, as BLAS calls" in whats
     assert [(row["cells"], row["members"]) for row in found["cohort"]] == [(2, 4), *[(1, 8)] * 3]
     (after,) = (value for name, value in found["rounding"].items() if name.startswith("after"))
     assert after["float32"]["loss"] != after["rounded as bfloat16"]["loss"]
