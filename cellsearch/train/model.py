@@ -97,6 +97,7 @@ def run(
     if choose_engine(engine, rows) not in IN_C:
         return _block(shape, rows, window, states, start, gradient, engine)
     sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
+    blocks.keep_memory()
     # Made before what goes again with each block: else they would lie between its pieces, and the C allocator
     # would take up to a hundred megabytes more.
     loss, right = rows.new_empty(members), torch.empty(members, dtype=torch.int64)

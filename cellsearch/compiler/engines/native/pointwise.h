@@ -43,26 +43,35 @@ INLINE float f_exp(float x) {
     const float low = x < -87.33f ? 0.0f : y;
     return x > 88.722839f ? INFINITY : low;
 }
-/* For what is added to 1 and divided by: beyond these ends nothing changes any more. */
-INLINE float f_exp_within(float x) {
-    float z = x > 88.0f ? 88.0f : x, n;
-    z = z < -87.0f ? -87.0f : z;
-    const float p = f_power(z, &n);
-    return p * f_two_to((int32_t)n);
+/* z = n ln 2 + r likewise: 2^n, and e^r - 1 within 1 ulp. The number that rounds leaves n + 127 in its last digits, which
+   become an exponent. |z| is at most 87. */
+INLINE float f_parts(float z, float *two_to_n) {
+    const float round = 12582912.0f + 127.0f;
+    union { float value; uint32_t bits; } u;
+    u.value = z * 1.44269504088896341f + round;
+    const float n = u.value - round, r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
+    u.bits <<= 23;
+    *two_to_n = u.value;
+    float p = 1.3882497414e-3f;
+    p = p * r + 8.3666467969e-3f;
+    p = p * r + 4.1667203920e-2f;
+    p = p * r + 1.6666542684e-1f;
+    p = p * r + 4.9999998133e-1f;
+    return p * (r * r) + r;
 }
-INLINE float f_sigmoid(float x) { return 1.0f / (1.0f + f_exp_within(-x)); }
-
-/* tanh: a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits. */
+/* Beyond these ends of z nothing changes any more. */
+INLINE float f_sigmoid(float x) {
+    float z = -x > 87.0f ? 87.0f : -x, s;
+    z = z < -87.0f ? -87.0f : z;
+    const float p = f_parts(z, &s);
+    return 1.0f / ((p * s + s) + 1.0f);
+}
+/* (e^2x - 1) / (e^2x + 1), where what is less 1 loses no digits near 0. */
 INLINE float f_tanh(float x) {
-    const float a = fabsf(x), s = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * s + 2.06390887954e-2f;
-    p = p * s - 5.37397155531e-2f;
-    p = p * s + 1.33314422036e-1f;
-    p = p * s - 3.33332819422e-1f;
-    p = p * s * x + x;
-    const float q = copysignf(1.0f - 2.0f / (f_exp_within(2.0f * a) + 1.0f), x);
-    return a < 0.625f ? p : q;
+    float z = x > 10.0f ? 10.0f : x, s;
+    z = z < -10.0f ? -10.0f : z;
+    const float p = f_parts(z + z, &s), e = p * s + (s - 1.0f);
+    return e / (e + 2.0f);
 }
 INLINE float f_log(float x) { return logf(x); }
 INLINE float f_log1p(float x) { return log1pf(x); }
