@@ -4,14 +4,13 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from no_device import launched
 
 from cellsearch.compiler import ahead
 from cellsearch.compiler.engines.native import cache, toolchain
-from cellsearch.compiler.engines.triton import loop
 from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run import layer, stack
 from cellsearch.compiler.run.layout import layout
@@ -38,32 +37,6 @@ def files(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".cubin", ".so")}
 
 
-class Device:
-    """A driver of Triton that loads and starts nothing, and counts what it would have started."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.utils = SimpleNamespace(
-            get_device_properties=lambda device: {"max_shared_mem": 1 << 20, "max_num_regs": 1 << 16},
-            load_binary=lambda name, *rest: (0, self.started.append(name) or 0, 32, 0, 1024),
-            unload_module=lambda module: None,
-        )
-
-    def launcher_cls(self, src: object, metadata: object) -> object:
-        return lambda *args: self.started.append("launch")
-
-    def get_current_target(self) -> object:
-        from triton.backends.compiler import GPUTarget
-
-        return GPUTarget("cuda", 90, 32)
-
-    def get_current_device(self) -> int:
-        return 0
-
-    def get_current_stream(self, device: int) -> int:
-        return 0
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -75,18 +48,14 @@ def test_a_launch_finds_what_was_compiled_ahead(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training step of two layers, whose launches go as far as a device would be needed."""
-    driver = pytest.importorskip("triton.runtime").driver
+    pytest.importorskip("triton")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     cell, widths = zoo.load(name), (16, 6)
     request = ahead.Request(show(cell), widths, 2, "float32", 90)
     ahead.compile_request(request)
     before = files(tmp_path)
     assert before
-    device = Device()
-    monkeypatch.setattr(driver, "_active", device)
-    monkeypatch.setattr(
-        loop.Runner, "interpreted", property(lambda self: False, lambda self, value: None), raising=False
-    )
+    device = launched(monkeypatch)
     for hidden in widths:
         layers = stack.stack([cell] * 2, hidden, hidden)
         row = torch.rand(3, layers.size)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cellsearch.compiler.engines import eager
 from cellsearch.compiler.engines.triton import toolchain, whole
+from cellsearch.compiler.engines.triton.resources import resources
 from cellsearch.compiler.engines.triton.source import Function, Source, source
 from cellsearch.compiler.engines.triton.writer import STRIDED, strides
 from cellsearch.compiler.plan.kernels import Ref
@@ -22,6 +23,9 @@ UNITS = 32
 
 #: How stages are compiled.
 OPTIONS = {"enable_fp_fusion": True}
+
+#: Warps of a program that runs a whole loop, in the order in which they are tried.
+WARPS = (8, 16)
 
 #: The sides that a tile has to have to be multiplied.
 LEAST = 16
@@ -138,31 +142,51 @@ class WholeRunner(Runner):
 
     def forward_loop(self) -> None:
         """All steps."""
-        self._whole(self.loops.forward) if self.fits(self.loops.forward) else super().forward_loop()
+        if not self._whole(self.loops.forward):
+            super().forward_loop()
 
     def backward_loop(self) -> None:
         """All steps backward; the result lies in `where.old`."""
-        self._whole(self.loops.backward) if self.fits(self.loops.backward) else super().backward_loop()
+        if not self._whole(self.loops.backward):
+            super().backward_loop()
 
-    def _whole(self, loop: whole.Loop) -> None:
+    def _whole(self, loop: whole.Loop) -> bool:
+        """Runs a loop as one kernel, where it fits on a chip and spills no registers."""
+        if not self.fits(loop):
+            return False
         where, lay = self.where, self.where.lay
         tensors = [self._array(ref) for ref in loop.arrays]
-        offsets = [lay.products[index] for index in loop.products]
+        arguments: list[Any] = [*tensors, *self._strides(loop.arrays, tensors), *self._slots(loop.slots)]
+        arguments += [*(lay.products[index] for index in loop.products), where.batch, lay.hidden]
         options: dict[str, Any] = {"R": LEAST, "W": self.units, "EXACT": toolchain.precision()}
         options["T"] = where.steps_count
-        if not self.interpreted:
-            options |= {"enable_fp_fusion": True, "num_warps": 8}
-        kernel = self.kernels[loop.name][(where.members, -(-where.batch // LEAST))]
+        kernel = self.kernels[loop.name]
         with toolchain.on(where.row.device):
-            kernel(
-                *tensors,
-                *self._strides(loop.arrays, tensors),
-                *self._slots(loop.slots),
-                *offsets,
-                where.batch,
-                lay.hidden,
-                **options,
-            )
+            if not self.interpreted:
+                options["enable_fp_fusion"] = True
+                warps = _warps(lay.plan, loop.name, self.loops.text, kernel, tuple(arguments), options)
+                if warps is None:
+                    return False
+                options["num_warps"] = warps
+            kernel[(where.members, -(-where.batch // LEAST))](*arguments, **options)
+        return True
+
+
+def _warps(
+    plan: Plan, name: str, text: str, kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> int | None:
+    """The warps with which a loop spills no registers, or None: which those are shows when it is compiled.
+    The answer lies with the plan."""
+    key = (_warps, name, text, arguments[-1] % 16 == 0, *options.items())
+    if key not in plan.kept:
+        plan.kept[key] = None
+        for warps in WARPS:
+            made = kernel.warmup(*arguments, grid=(1,), num_warps=warps, **options)
+            if not resources(made).spilled:
+                plan.kept[key] = warps
+                break
+    found: int | None = plan.kept[key]
+    return found
 
 
 def tile(function: Function, hidden: int) -> tuple[int, int]:

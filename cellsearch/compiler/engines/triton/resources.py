@@ -1,0 +1,35 @@
+"""What a compiled kernel takes of a multiprocessor: registers, bytes spilled from them, shared memory."""
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one kernel, as ptxas reports them."""
+
+    registers: int  # of a thread; 255 at most
+    spilled: int  # bytes that a thread stores and loads again for want of registers
+    shared: int  # bytes of a program
+
+
+def resources(compiled: Any) -> Resources:
+    """The resources of a kernel that Triton has compiled for a CUDA device: its PTX is assembled once more,
+    by the same program, which says them."""
+    from triton.backends.nvidia.compiler import get_ptxas
+
+    text = compiled.asm["ptx"]
+    (target,) = set(re.findall(r"^\.target (sm_\w+)", text, re.MULTILINE))
+    program = get_ptxas(compiled.metadata.target.arch).path
+    with tempfile.TemporaryDirectory() as folder:
+        ptx = Path(folder) / "kernel.ptx"
+        ptx.write_text(text)
+        command = [program, "-v", f"--gpu-name={target}", str(ptx), "-o", f"{folder}/kernel.cubin"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    registers = max(map(int, re.findall(r"Used (\d+) registers", said)))
+    moved = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", said)
+    return Resources(registers, max(max(map(int, both)) for both in moved), compiled.metadata.shared)
