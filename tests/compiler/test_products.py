@@ -2,34 +2,19 @@
 
 import ctypes
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product as pairs
 
 import numpy as np
 import pytest
+from builds import NARROWER, builds
 
 from cellsearch.compiler.engines.native import toolchain
 
 pytestmark = pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
 
-#: Flags that leave out instructions.
-NARROWER = {
-    "": (),
-    "without AVX-512": ("-mno-avx512f",),
-    "without AVX": ("-mno-avx512f", "-mno-avx"),
-}
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 Build = Callable[[str], ctypes.CDLL]
 ROWS, INNER, COLUMNS = (1, 2, 5, 6, 7, 13, 20, 25), (0, 1, 3, 29), (1, 7, 8, 9, 16, 17, 33)
-
-
-def builds() -> Iterator[tuple[str, str]]:
-    """Every compiler with all instructions of this processor, and with fewer."""
-    processor = toolchain._processor()
-    for cc, (name, flags) in pairs(COMPILERS, NARROWER.items()):
-        left_out = [flag.removeprefix("-mno-") for flag in flags[-1:]]
-        if all(instructions in processor for instructions in left_out):
-            yield cc, name
 
 
 @pytest.fixture(params=[*builds()], ids=lambda build: " ".join(build).strip())

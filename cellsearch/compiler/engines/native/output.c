@@ -1,98 +1,278 @@
-/* The output layer: logits, loss, gradients. Member after member, so that the logits of one stay in the cache; built in
-   one text with product.c, whose functions it calls. */
+/* The output layer: logits, loss, gradients. Built in one text with product.c, whose blocks of products it takes.
+
+   The positions of a member go through it in blocks of R, the symbols in blocks of `wide`. A block of logits [R][wide]
+   stays in the second cache. Forward it becomes exponentials there, less the highest logit of each row so far; a later
+   factor corrects them. Backward, from the last block of symbols to the first, as the last is still in the cache, both
+   products of gradients read a block once it is scaled. */
 
 #include "pointwise.h"
 
-/* A row of logits takes whole strips; what is behind the last symbol is -inf and then 0. */
-#define WIDTH(V) (((V) + STRIP - 1) & -STRIP)
-
-/* The highest number of a row of whole strips. */
-static inline real highest(long width, const real *x) {
-    real lanes[STRIP], most = -INFINITY;
-    for (int i = 0; i < STRIP; i++) lanes[i] = -INFINITY;
-    for (long j = 0; j < width; j += STRIP)
-#pragma GCC ivdep
-#pragma GCC unroll 1
-        for (int i = 0; i < STRIP; i++) lanes[i] = x[j + i] > lanes[i] ? x[j + i] : lanes[i];
-    for (int i = 0; i < STRIP; i++) most = lanes[i] > most ? lanes[i] : most;
-    return most;
-}
-
-/* The exponentials of a row less `top` take its place; their sum. A NaN anywhere makes it NaN. */
-static inline real exponentials(long width, real *x, real top) {
-    real lanes[STRIP] = {0}, sum = 0;
-    for (long j = 0; j < width; j += STRIP)
-#pragma GCC ivdep
-#pragma GCC unroll 1
-        for (int i = 0; i < STRIP; i++) {
-            const real e = f_exp(x[j + i] - top);
-            x[j + i] = e;
-            lanes[i] += e;
-        }
-    for (int i = 0; i < STRIP; i++) sum += lanes[i];
-    return sum;
-}
-
-/* Loss in nats of one row of logits, and whether the target is the first of the highest; with `batch` not 0 the
-   gradient, divided by it, takes the place of the logits and is added to `d_bias`. */
-static inline real row(long V, real *x, long target, real batch, real *d_bias, int64_t *right) {
-    const long width = WIDTH(V);
-    for (long j = V; j < width; j++) x[j] = -INFINITY;
-    const real top = highest(width, x), chosen = x[target];
-    int first = chosen == top;
-    for (long j = 0; first && j < target; j++) first = x[j] != top;
-    *right += first;
-    const real sum = exponentials(width, x, top);
-    if (batch != 0) {
-        const real scale = 1 / (sum * batch);
-#pragma GCC ivdep
-        for (long j = 0; j < width; j++) x[j] *= scale;
-        x[target] -= 1 / batch;
-#pragma GCC ivdep
-        for (long j = 0; j < width; j++) d_bias[j] += x[j];
-    }
+/* Panels in a block of symbols. */
+#define BLOCK 8l
+/* From this many symbols on, left sides of products are laid down in strips, so that they are read in order. */
+#define MANY 256
 #ifdef IS_FLOAT
-    return logf(sum) + top - chosen;
+#define LOWEST -3.402823466e38f
+#define LOG logf
 #else
-    return log(sum) + top - chosen;
+#define LOWEST -1.7976931348623157e308
+#define LOG log
+#endif
+#define LINE ((long)(64 / sizeof(real)))
+#define LANES (2 * (VECTOR_BYTES / sizeof(real)))
+#define WHOLE(n, part) (((n) + (part) - 1) / (part) * (part))
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+
+/* The left side of a product: number i of row r is at[r * along + i * step]. Where step is 0 it lies in strips, those of
+   `even`, each [inner][rows]. */
+typedef struct {
+    const real *at;
+    long along, step;
+} left;
+
+/* Memory that is needed next: rows of `span` numbers. */
+typedef struct {
+    const real *at;
+    long ld, rows, span;
+} next;
+
+ALWAYS void strips(const int VECTORS, long all, long inner, left a, const real *w, long ldw, real *keep,
+                   const real *start, real *c, long ldc, long columns, int add, next ahead) {
+    const long each = ahead.at ? WHOLE(ahead.rows * MR, all) / all : 0;
+    parts p = even(all);
+    for (long r = 0, rows; r < all; r += rows, p.larger--) {
+        rows = p.larger > 0 ? p.rows : p.rows - 1;
+        for (long i = 0; i < each && ahead.rows > 0; i++, ahead.rows--, ahead.at += ahead.ld) {
+            for (long j = 0; j < ahead.span; j += LINE) __builtin_prefetch(ahead.at + j, 0, 2);
+            __builtin_prefetch(ahead.at + ahead.span - 1, 0, 2);
+        }
+        real *const to = c + r * ldc;
+        for (long s = 0; s < rows; s++) {
+            __builtin_prefetch(to + s * ldc, 1);
+            __builtin_prefetch(to + s * ldc + columns - 1, 1);
+        }
+        const real *const from = a.at + r * (a.step ? a.along : inner);
+        const long along = a.step ? a.along : 1, step = a.step ? a.step : rows;
+        const int first = keep && r == 0;
+        switch (rows) {
+#define CASE(R)                                                                                                        \
+    case R:                                                                                                            \
+        if (first)                                                                                                     \
+            block(R, VECTORS, add, inner, from, along, step, w, ldw, keep, start, to, ldc, columns);                   \
+        else                                                                                                           \
+            block(R, VECTORS, add, inner, from, along, step, keep ? keep : w, NR, 0, start, to, ldc, columns);         \
+        break;
+            EACH_COUNT(CASE)
+#undef CASE
+        }
+    }
+}
+
+/* One panel of C [all, columns] = start + A @ W, or C += that. W is [inner][NR]; or its rows lie at a distance `ldw` and
+   are copied to `keep`, where that is not null. Fetches what is next meanwhile. */
+static void panel(long all, long inner, left a, const real *w, long ldw, real *keep, const real *start, real *c, long ldc,
+                  long columns, int add, next ahead) {
+    if (columns > VL)
+        strips(2, all, inner, a, w, ldw, keep, start, c, ldc, columns, add, ahead);
+    else
+        strips(1, all, inner, a, w, ldw, keep, start, c, ldc, columns, add, ahead);
+}
+
+/* Rows of A, at distances `along` and `step`, in strips. */
+static left lay(long all, long inner, const real *a, long along, long step, real *to) {
+    const left found = {to, 0, 0};
+    parts p = even(all);
+    for (long r = 0, rows; r < all; r += rows, p.larger--) {
+        rows = p.larger > 0 ? p.rows : p.rows - 1;
+        for (long i = 0; i < inner; i++, to += rows)
+            for (long s = 0; s < rows; s++) to[s] = a[(r + s) * along + i * step];
+    }
+    return found;
+}
+
+/* exp of a number that is not above 0, -inf included. A NaN stays a NaN. */
+INLINE real exp_down(real x) {
+#ifdef IS_FLOAT
+    float z = x < -87.0f ? -87.0f : x, n;
+    const float p = f_power(z, &n) * f_two_to((int32_t)n);
+    return x < -87.0f ? 0.0f : p;
+#else
+    return exp(x);
 #endif
 }
 
+/* The greater number of each lane; b where a is a NaN. */
+INLINE vec greater(vec a, vec b) {
+    typedef __typeof__(a > b) mask;
+    const mask which = a > b;
+    return (vec)(((mask)a & which) | ((mask)b & ~which));
+}
+
+/* Of the rows of a block of positions, while their logits come block after block: the highest logit so far, the sum of
+   exponentials less it, the logit of the target, and whether the target is the first of the highest. */
+typedef struct {
+    real *top, *sum, *chosen;
+    int *first;
+} known;
+
+/* What a block of `count` symbols adds to what is known of a row of logits, but for the sum. */
+INLINE void look(long count, const real *x, long r, long target, known row) {
+    vec m0 = (vec){0} - INFINITY, m1 = m0;
+    for (long j = 0; j < count; j += NR) {
+        m0 = greater(*(const vec *)(x + j), m0);
+        m1 = greater(*(const vec *)(x + j + VL), m1);
+    }
+    real lanes[VECTOR_BYTES / sizeof(real)];
+    *(vec *)lanes = greater(m0, m1);
+#pragma GCC unroll 8
+    for (int w = VL / 2; w; w /= 2)
+        for (int i = 0; i < w; i++) lanes[i] = lanes[i + w] > lanes[i] ? lanes[i + w] : lanes[i];
+    const real top = lanes[0];
+    const int here = target >= 0 && target < count;
+    if (here) row.chosen[r] = x[target];
+    if (top > row.top[r]) {
+        int first = here && x[target] == top;
+        for (long j = 0; first && j < target; j++) first = x[j] != top;
+        row.first[r] = first;
+        row.sum[r] *= exp_down(row.top[r] - top);
+        row.top[r] = top;
+    }
+}
+
+/* A block of logits of `count` symbols, the first of which is `at`, becomes exponentials less `less`. Behind the last
+   symbol it is -inf, and then 0. */
+static void exponentials(long count, long wide, long R, real *x, long at, const int64_t *targets, known row, real *less) {
+    for (long r = 0; r < R; r++) {
+        if (r % 8 == 0) /* several at a time, as each waits long for its result */
+            for (long s = r; s < LEAST(r + 8, R); s++) {
+                for (long j = count; j < WHOLE(count, NR); j++) x[s * wide + j] = -INFINITY;
+                look(count, x + s * wide, s, targets[s] - at, row);
+            }
+        const real top = less[r] = row.top[r];
+        vec s0 = {0}, s1 = {0};
+        for (long j = 0; j < count; j += NR) {
+            real *const to = x + r * wide + j;
+#pragma GCC ivdep
+#pragma GCC unroll 1
+            for (int i = 0; i < NR; i++) to[i] = exp_down(to[i] - top);
+            s0 += *(const vec *)to;
+            s1 += *(const vec *)(to + VL);
+        }
+        real lanes[VECTOR_BYTES / sizeof(real)];
+        *(vec *)lanes = s0 + s1;
+#pragma GCC unroll 8
+        for (int w = VL / 2; w; w /= 2)
+            for (int i = 0; i < w; i++) lanes[i] += lanes[i + w];
+        row.sum[r] += lanes[0];
+    }
+}
+
+/* Exponentials of a block become gradients: times the factor of their row, that of the target less `one`. Their sums are
+   added to `d_bias`. */
+static void scale(long count, long wide, long R, real *x, const real *factor, const int64_t *targets, long at, real one,
+                  real *d_bias) {
+    real sums[BLOCK * LANES] = {0};
+    for (long r = 0; r < R; r++, x += wide) {
+        const long target = targets[r] - at;
+        real mine = 0;
+        if (target >= 0 && target < count) { /* by itself, so that it is exact where it cancels */
+            mine = x[target] * factor[r] - one;
+            x[target] = 0;
+            sums[target] += mine;
+        }
+        for (long j = 0; j < count; j += VL) {
+            const vec d = *(vec *)(x + j) * factor[r];
+            *(vec *)(x + j) = d;
+            *(vec *)(sums + j) += d;
+        }
+        if (target >= 0 && target < count) x[target] = mine;
+    }
+    for (long j = 0; j < count; j++) d_bias[j] += sums[j];
+}
+
+/* The next numbers of the space, in whole lines of the cache. */
+static real *part(real **space, long numbers) {
+    real *const at = *space;
+    *space += WHOLE(numbers, 16);
+    return at;
+}
+
 /* n        K, how many positions are scored, H, V; strides of `seen` along K and positions; of `rows`, `d_rows` and
-            `d_seen` along K; where matrix and bias of the output layer start in a row
+            `d_seen` along K; where matrix and bias of the output layer start in a row; positions of a block
    seen     outputs of the layers; d_seen their gradient, rows of H, 0 where it is not written
    where    the positions that are scored; null where all are
    rows     weights of all members; d_rows their gradient; where d_rows is null nothing is differentiated
    loss     sums over the positions of each member, as `right`
-   space    room for the logits of a member; for its packed matrix or a panel of gradients; for what is scored of `seen` */
+   space    room for a block of positions of a member; see output.py */
 void output(const long *n, const real *seen, const int64_t *where, const real *rows, const int64_t *targets,
             double batch, real *loss, int64_t *right, real *d_rows, real *d_seen, real *space) {
-    const long K = n[0], N = n[1], H = n[2], V = n[3], width = WIDTH(V);
-    real *const some = space, *const logits = some + (where ? N * H : 0), *const sums = logits + N * width,
-         *const packed = sums + width;
+    const long K = n[0], N = n[1], H = n[2], V = n[3], most = n[11], wide = LEAST(BLOCK * NR, WHOLE(V, NR));
+    const int many = V >= MANY;
+    const real zero[LANES] = {0};
+    real *const some = part(&space, where ? most * H : 0), *const back = part(&space, where ? most * H : 0),
+         *const across = part(&space, many ? most * H : 0), *const down = part(&space, many && d_rows ? most * H : 0),
+         *const logits = part(&space, most * (d_rows ? WHOLE(V, wide) : wide)),
+         *const less = part(&space, most * (WHOLE(V, wide) / wide)),
+         *const packed = part(&space, NR * (wide > H ? wide : H)),
+         *const kept = part(&space, NR * most), *const factor = part(&space, most);
+    const known row = {part(&space, most), part(&space, most), part(&space, most), (int *)part(&space, most)};
     for (long k = 0; k < K; k++) {
-        const real *a = seen + k * n[4], *const w = rows + k * n[6] + n[9], *const b = rows + k * n[6] + n[10];
-        long lda = n[5];
-        if (where) {
-            for (long r = 0; r < N; r++) memcpy(some + r * H, a + where[r] * lda, H * sizeof(real));
-            a = some;
-            lda = H;
-        }
-        products(1, N, H, V, a, 0, lda, w, 0, V, 0, b, 0, logits, 0, width, 0, packed);
+        const real *const w = rows + k * n[6] + n[9], *const b = rows + k * n[6] + n[10];
+        real *const d_w = d_rows ? d_rows + k * n[7] + n[9] : 0, *const d_b = d_rows ? d_rows + k * n[7] + n[10] : 0;
+        if (d_rows) memset(d_b, 0, V * sizeof(real));
+        if (d_rows && N == 0) memset(d_w, 0, H * V * sizeof(real));
         double total = 0;
-        memset(sums, 0, width * sizeof(real));
         right[k] = 0;
-        for (long r = 0; r < N; r++)
-            total += row(V, logits + r * width, targets[r], d_rows ? (real)batch : 0, sums, right + k);
+        for (long from = 0; from < N; from += most) {
+            const long R = LEAST(most, N - from), lda = where ? H : n[5];
+            const int64_t *const wanted = targets + from;
+            const real *const a = where ? some : seen + k * n[4] + from * lda;
+            if (where)
+                for (long r = 0; r < R; r++)
+                    memcpy(some + r * H, seen + k * n[4] + where[from + r] * n[5], H * sizeof(real));
+            const left positions = many ? lay(R, H, a, lda, 1, across) : (left){a, lda, 1};
+            const left units = !d_rows || !many ? (left){a, 1, lda} : lay(H, R, a, 1, lda, down);
+            for (long r = 0; r < R; r++) row.top[r] = LOWEST, row.sum[r] = 0, row.first[r] = 0;
+            for (long at = 0; at < V; at += wide) {
+                const long count = LEAST(wide, V - at);
+                real *const x = logits + (d_rows ? at * R : 0);
+                for (long j = at; j < at + count; j += NR) {
+                    const long columns = LEAST(NR, V - j);
+                    const next ahead = {j + 2 * NR <= V ? w + j + NR : 0, V, H, NR};
+                    real start[LANES] = {0};
+                    memcpy(start, b + j, columns * sizeof(real));
+                    pack(H, columns, w + j, V, 0, packed);
+                    panel(R, H, positions, packed, NR, 0, start, x + j - at, wide, columns > VL ? NR : VL, 0, ahead);
+                }
+                exponentials(count, wide, R, x, at, wanted, row, less + at / wide * R);
+            }
+            for (long r = 0; r < R; r++) {
+                total += LOG(row.sum[r]) + row.top[r] - row.chosen[r];
+                right[k] += row.first[r];
+            }
+            if (!d_rows) continue;
+            real *const d_a = d_seen + k * n[8], *const to = where ? back : d_a + from * H;
+            for (long at = (V - 1) / wide * wide; at >= 0; at -= wide) {
+                const long count = LEAST(wide, V - at);
+                const real *const than = less + at / wide * R;
+                real *const x = logits + at * R;
+#pragma GCC ivdep
+                for (long r = 0; r < R; r++) factor[r] = exp_down(than[r] - row.top[r]) / (row.sum[r] * (real)batch);
+                scale(count, wide, R, x, factor, wanted, at, 1 / (real)batch, d_b + at);
+                for (long j = 0; j < H; j += NR) {
+                    const long columns = LEAST(NR, H - j);
+                    const int last = j + NR >= H;
+                    const next ahead = {!last ? w + (j + NR) * V + at : at ? w + at - wide : 0, V,
+                                        LEAST(NR, last ? H : H - j - NR), !last ? count : wide};
+                    pack(count, columns, w + j * V + at, V, 1, packed);
+                    panel(R, count, (left){x, wide, 1}, packed, NR, 0, zero, to + j, H, columns, at + wide < V, ahead);
+                }
+                for (long j = 0; j < count; j += NR)
+                    panel(H, R, units, x + j, wide, kept, zero, d_w + at + j, V, LEAST(NR, count - j), from > 0, (next){0});
+            }
+            if (where)
+                for (long r = 0; r < R; r++) memcpy(d_a + where[from + r] * H, back + r * H, H * sizeof(real));
+        }
         loss[k] = total;
-        if (!d_rows) continue;
-        real *const d = d_rows + k * n[7];
-        const long place[] = {(long)a, 0, lda, (long)(d + n[9]), 0, V};
-        gradients(1, N, V, logits, 0, width, 1, &H, place, packed);
-        memcpy(d + n[10], sums, V * sizeof(real));
-        real *const d_a = d_seen + k * n[8];
-        products(1, N, V, H, logits, 0, width, w, 0, V, 1, 0, 0, where ? some : d_a, 0, H, 0, packed);
-        if (where)
-            for (long r = 0; r < N; r++) memcpy(d_a + where[r] * H, some + r * H, H * sizeof(real));
     }
 }

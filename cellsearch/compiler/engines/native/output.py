@@ -1,4 +1,8 @@
-"""The output layer in C: logits, their softmax and loss, and with them all gradients, member after member."""
+"""The output layer in C: logits, their softmax and loss, and with them all gradients, member after member.
+
+The positions of a member go through it in blocks, which bounds the memory that logits take; so the order of
+the sums over the positions follows from their number.
+"""
 
 import ctypes
 
@@ -9,10 +13,16 @@ from cellsearch.compiler.engines.native import toolchain
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 
-#: Logits of a position take whole strips of so many numbers; see pointwise.h.
-_STRIP = 16
-#: Panels of packed matrices have at most so many columns; see product.c.
-_PANEL = 32
+#: Panels of packed matrices have at most so many columns, and blocks of symbols so many panels; see product.c
+#: and output.c.
+_PANEL, _PANELS = 32, 8
+#: A block of symbols has at least so many, but the last: where panels are of 4 columns.
+_NARROWEST = 32
+#: Positions of a block, at most. A panel of their gradients takes half of the first cache; the time of a step
+#: is flat from 176 to 354 (10,000 symbols, 200 units).
+_BLOCK = 240
+#: Every piece of the space takes whole lines of the cache, of so many numbers.
+_LINE, _PIECES = 16, 14
 
 
 def output(
@@ -40,7 +50,7 @@ def output(
     strides = (seen.stride(0), seen.stride(1), rows.stride(0))
     of_gradients = [0 if t is None else t.stride(0) for t in (gradient, d_seen)]
     sizes = (members, count, hidden, vocabulary, *strides, *of_gradients)
-    numbers = (_LONG * 11)(*sizes, matrix, matrix + hidden * vocabulary)
+    numbers = (_LONG * 12)(*sizes, matrix, matrix + hidden * vocabulary, block(count))
     space = rows.new_empty(room(count, hidden, vocabulary))
     library.output(
         numbers,
@@ -51,16 +61,22 @@ def output(
     return loss, right
 
 
+def block(count: int) -> int:
+    """Positions of each block, of `count` that are scored: as few blocks as possible, as even as possible."""
+    blocks = max(1, -(-count // _BLOCK))
+    return max(1, -(-count // blocks))
+
+
 def room(count: int, hidden: int, vocabulary: int) -> int:
-    """Numbers that a member with `count` scored positions takes beside what is given: what is scored, logits
-    and the sums over them, and a packed matrix or a panel of gradients."""
-    width = _whole(vocabulary, _STRIP)
-    matrices = _whole(vocabulary, _PANEL) * hidden, _whole(hidden, _PANEL) * vocabulary
-    return count * hidden + (count + 1) * width + max(*matrices, count * _PANEL)
-
-
-def _whole(numbers: int, parts: int) -> int:
-    return -(-numbers // parts) * parts
+    """Numbers that a member with `count` scored positions takes beside what is given, at most. For a block of
+    positions: outputs and their gradient, and the outputs twice in strips; logits; the highest ones of each
+    block of symbols; a panel of gradients, five numbers of each row; and a packed panel of the matrix."""
+    wide = _PANEL * _PANELS
+    logits = (
+        vocabulary + min(vocabulary, wide) + _PANEL
+    )  # whole panels, and whole blocks where there are several
+    row = 4 * hidden + logits + vocabulary // _NARROWEST + 1 + _PANEL + 5
+    return block(count) * row + _PANEL * max(hidden, wide) + _LINE * _PIECES
 
 
 def _at(t: Tensor | None) -> ctypes.c_void_p:
