@@ -4,6 +4,7 @@
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
     rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
+    model = cs.train("quick:1", "xml")           # its folder works without this package
     sampler = cs.MutationSampler("quick")        # for Optuna: cs.suggest_cell(trial) in an objective, and
                                                  # pruner=cs.StagePruner("quick") where it reports stages
 
@@ -28,6 +29,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cellsearch.analysis.training.api import train as train
     from cellsearch.compiler.torch.recurrent import Recurrent as Recurrent
     from cellsearch.dsl import zoo as zoo
     from cellsearch.dsl.graph import Cell as Cell
@@ -56,6 +58,7 @@ _HOMES = {
     "search": "cellsearch.study.api",
     "show": "cellsearch.dsl.text",
     "suggest_cell": "cellsearch.study.storage.sampler",
+    "train": "cellsearch.analysis.training.api",
     "zoo": "cellsearch.dsl.zoo",
 }
 

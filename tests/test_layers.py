@@ -24,6 +24,8 @@ FOLDERS = (
     "workers",
     "launch",
     "studies",
+    "origin",
+    "lookup",
     "manage",
     "api",
 )  # of the search, the lowest first

@@ -9,7 +9,7 @@ Members end one by one: by the schedule, by diverging, by being accurate enough,
 ended stay in the batch with a rate of zero until at least a quarter of it has ended, and then leave it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,6 +29,29 @@ LEAVE_SHARE = 0.25
 
 #: Called after every epoch: epochs done, members still in training.
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What an epoch gave: of the members in the batch [K], in one order."""
+
+    number: int  # the first is 1
+    index: np.ndarray  # of the members
+    rows: Tensor  # [K, P]; training goes on in them, so a reader copies what it keeps
+    loss: np.ndarray  # of the validation part, in nats
+    accuracy: np.ndarray
+    trained: np.ndarray  # bool: in training until the end of this epoch
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a population is, after an epoch: all that its next epoch depends on, besides the data. Plain
+    SGD keeps nothing between steps, and nothing is drawn after the first weights."""
+
+    epoch: int
+    index: np.ndarray  # of the members in the batch [K]
+    rows: Tensor  # [K, P]
+    plan: Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,7 @@ class Population:
     training: Training
     device: str = "cpu"
     stop_at: float | None = None  # a member ends once its validation accuracy reaches it
+    seen: Callable[[Epoch], None] | None = None  # called with what each epoch gave
     epoch: int = 0
     results: dict[int, Result] = field(default_factory=dict)  # by index in the grid
     # Of the members that are in the batch, in one order: indices, rows [K, P], norms [K] and rates.
@@ -73,8 +97,7 @@ class Population:
         self.results = {m.index: Result() for m in self.members}
         self._index = np.array([m.index for m in self.members], dtype=np.int64)
         self._plan = schedule.begin(np.array([m.setting.learning_rate for m in self.members]))
-        norms = [m.setting.max_norm for m in self.members]
-        self._norms = torch.tensor(norms, dtype=self.dtype, device=self.device)
+        self._norms = self._norms_of(self._index)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -117,6 +140,22 @@ class Population:
         self._plan.stopped[np.isin(self._index, list(indices))] = True
         self._leave()
 
+    def state(self) -> State:
+        """How far it is: to be asked in `progress`, after an epoch."""
+        assert self._rows is not None, "before the first epoch and after the last one there are no rows"
+        return State(self.epoch, self._index, self._rows, self._plan)
+
+    def resume(self, state: State, results: Mapping[int, Result]) -> None:
+        """Goes on from a state that a population of the same members had, with what they came to."""
+        self.epoch, self._index, self._plan = state.epoch, state.index, state.plan
+        self._rows, self._norms = state.rows.to(self.device), self._norms_of(state.index)
+        self.results = dict(results)
+        self._leave()  # what `windows` does after `progress`
+
+    def _norms_of(self, index: np.ndarray) -> Tensor:
+        norms = {m.index: m.setting.max_norm for m in self.members}
+        return torch.tensor([norms[int(i)] for i in index], dtype=self.dtype, device=self.device)
+
     def release(self) -> None:
         """Gives up the rows of a population that goes no further."""
         self._rows = None
@@ -139,6 +178,9 @@ class Population:
                 self.results[i] = Result(Status.DONE, *found, self.epoch, trained=self.epoch)
             else:
                 self.results[i] = replace(best, trained=self.epoch)
+        if self.seen is not None:
+            trained = ~self._plan.stopped
+            self.seen(Epoch(self.epoch, self._index, steps.rows, loss, accuracy, trained))
         plan = schedule.after_epoch(self._plan, np.where(finite, loss, np.inf), self.training)
         ended = plan.stopped | ~finite
         if self.training.max_epochs is not None and self.epoch >= self.training.max_epochs:

@@ -80,7 +80,7 @@ def test_a_found_cell_is_shown_with_its_parent_and_its_edits(run: Run, study: st
         assert shown["edits"]
         assert parent in (None, shown["parent"])
         told = run("show", word).out
-        assert f"parent  {shown['parent']}\n" in told and f"edits   {shown['edits'][0][:40]}" in told
+        assert f"parent  {shown['parent']}  (" in told and f"edits   {shown['edits'][0][:40]}" in told
     seed = run("show", f"{study}:gru", "--json").json
     assert (seed["parent"], seed["edits"]) == ("", [])
 
@@ -114,7 +114,7 @@ def test_an_ambiguous_beginning_lists_the_candidates(
     run: Run, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "cellsearch.cli.find.fingerprint", lambda cell: f"abcd{len(cell.nodes):04}" + cell.name
+        "cellsearch.study.lookup.fingerprint", lambda cell: f"abcd{len(cell.nodes):04}" + cell.name
     )
     done = run("show", "abcd")
     assert done.code == 1

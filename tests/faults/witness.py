@@ -19,11 +19,11 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from cellsearch.cli.find import find_cell
 from cellsearch.cli.main import main
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.study.leaderboard.events import NAME, events
+from cellsearch.study.lookup import find_cell
 from cellsearch.study.tables import database, records, schema, transactions
 from tests.study.scripted import Scripted, one_of, searched, space_of
 

@@ -21,8 +21,9 @@ from cellsearch.report.cells.equations import paint
 from cellsearch.report.cells.formulas import formulas
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
 from cellsearch.report.formatting import plural
-from cellsearch.report.searches.board_columns import results_json
 from cellsearch.study.leaderboard.rows import Row, TaskResult
+from cellsearch.study.origin import Origin, Step, in_short, results_json
+from cellsearch.study.origin import as_json as origin_json
 
 SHORT = 12  # letters of a fingerprint that are shown
 
@@ -39,9 +40,12 @@ class Page:
     weights: tuple[Weight, ...]
     width: int  # D, of the input
     hidden: int  # H
-    parent: str = ""  # of which a search made it, by name
-    edits: tuple[str, ...] = ()  # how, in words
+    lineage: Origin | None = None  # the chain of cells that a search made it of
     row: Row | None = None  # what a search has measured
+
+    @property
+    def parent(self) -> Step | None:
+        return self.lineage.parent if self.lineage else None
 
 
 def page(
@@ -49,8 +53,7 @@ def page(
     origin: str,
     width: int,
     hidden: int,
-    parent: str = "",
-    edits: tuple[str, ...] = (),
+    lineage: Origin | None = None,
     row: Row | None = None,
 ) -> Page:
     """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
@@ -63,8 +66,7 @@ def page(
         weights(cell),
         width,
         hidden,
-        parent,
-        edits,
+        lineage,
         row,
     )
 
@@ -76,8 +78,9 @@ def as_json(p: Page) -> dict[str, Any]:
         "name": p.cell.name,
         "fingerprint": p.fingerprint,
         "origin": p.origin,
-        "parent": p.parent,
-        "edits": list(p.edits),
+        "parent": p.parent.name if p.parent else "",
+        "edits": list(p.lineage.cell.edits) if p.lineage else [],
+        "lineage": origin_json(p.lineage) if p.lineage else None,
         "score": p.row and p.row.score,
         "results": results_json(p.row.tasks) if p.row else [],
         "description": p.cell.description,
@@ -126,10 +129,14 @@ def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
 
 def _descent(p: Page, width: int) -> list[Text]:
     """What a search made the cell of, an edit a line."""
-    if not p.parent:
+    if p.parent is None or p.lineage is None:
         return []
-    edits = [("edits" if k == 0 else "", printable(edit, 1_000)) for k, edit in enumerate(p.edits)]
-    return [text(""), *facts([("parent", printable(p.parent)), *edits], width)]
+    mine = p.lineage.cell.edits
+    edits = [("edits" if k == 0 else "", printable(edit, 1_000)) for k, edit in enumerate(mine)]
+    score = "" if p.parent.score is None else f"score {p.parent.score:.4f}, "
+    parent = f"{printable(p.parent.name)}  ({score}{p.parent.standing})"
+    chain = [("origin", printable(in_short(p.lineage), 1_000))] * (len(p.lineage.steps) > 2)
+    return [text(""), *facts([("parent", parent), *edits, *chain], width)]
 
 
 def _results(p: Page, width: int) -> list[Text]:

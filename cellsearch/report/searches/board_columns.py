@@ -14,6 +14,7 @@ from cellsearch.errors import printable
 from cellsearch.report.cells.equations import comment, in_short
 from cellsearch.report.columns import WHOLE, Column, Value, column, cut, text, width_of
 from cellsearch.study.leaderboard.board import Row, TaskResult
+from cellsearch.study.origin import results_json
 
 NAME = 20  # columns for a cell's name
 NONE = "–"  # noqa: RUF001  (an en dash: nothing to show)
@@ -82,15 +83,6 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
         | {name: field.value(row) for name, field in own.items()}
         | {"tasks": results_json(row.tasks), "seed": row.seed}
         for row in rows
-    ]
-
-
-def results_json(results: Sequence[TaskResult]) -> list[dict[str, Any]]:
-    """The results on each task as plain values, the best setting by name."""
-    names = [f.name for f in fields(TaskResult)]
-    return [
-        {name: getattr(result, name) for name in names} | {"setting": result.values or None}
-        for result in results
     ]
 
 

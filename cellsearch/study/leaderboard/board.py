@@ -155,11 +155,28 @@ def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
         marks = {mark for mark, _ in scores[max(rank - 1, 0) : rank]}
     else:
         marks = {cell.fingerprint for cell in cellrecords.named_cells(store, place)}
-    equal = {score for mark, score in scores if mark in marks}
-    among = [*marks, *(mark for mark, score in scores if score in equal)]
-    rows = _of(store, space, units, seeds, among, scores) if marks else []
+    rows = _with_equals(store, space, list(marks))
     wanted = (row for row in rows if (row.rank == rank if rank is not None else row.fingerprint in marks))
     return next(wanted, None), len(scores)
+
+
+def these(store: Store, space: Space, marks: Sequence[str]) -> dict[str, Row]:
+    """Fingerprint -> line, of recorded cells."""
+    return {
+        row.fingerprint: row for row in _with_equals(store, space, marks) if row.fingerprint in set(marks)
+    }
+
+
+def _with_equals(store: Store, space: Space, marks: Sequence[str]) -> list[Row]:
+    """The lines of cells, and of those that are as good: all that their ranks depend on."""
+    if not marks:
+        return []
+    known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
+    units = units_of(store, known, space, seeds)
+    scores = queries.scores(store, units, space.strategy.threshold, [cell.fingerprint for cell in seeds])
+    equal = {score for mark, score in scores if mark in marks}
+    among = [*marks, *(mark for mark, score in scores if score in equal)]
+    return _of(store, space, units, seeds, among, scores)
 
 
 @dataclass(frozen=True, slots=True)

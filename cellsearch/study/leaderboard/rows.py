@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from cellsearch.dsl.graph import Cell
+from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.changes import changes
 from cellsearch.study.mutation.operators import words_of
 from cellsearch.study.space.model import FILTER
@@ -71,6 +73,11 @@ class Row:
     parent_name: str = ""
     edits: tuple[str, ...] = ()  # that made it from its parent, in words
     changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
+
+    @property
+    def cell(self) -> Cell:
+        """The cell itself."""
+        return parse(self.text)
 
     @property
     def seed(self) -> bool:

@@ -66,8 +66,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.analysis.bench.mix import mixed
     from cellsearch.analysis.bench.profile import profiled
     from cellsearch.analysis.bench.work import Sizes
-    from cellsearch.cli.find import find_cell, varied
+    from cellsearch.cli.find import varied
     from cellsearch.report import bench as report
+    from cellsearch.study.lookup import find_cell
     from cellsearch.study.space import load_space
 
     named = [cells.load(word) if word in cells.MUTANTS else find_cell(word).cell for word in args.cell]

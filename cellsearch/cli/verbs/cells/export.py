@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     )
     if args.json:
         terminal.json(
-            {"cell": args.name or found.cell.name, "origin": found.origin, "files": [str(p) for p in written]}
+            {"cell": args.name or found.cell.name, "origin": found.where, "files": [str(p) for p in written]}
         )
         return 0
     terminal.print([Text(printable(str(path), 4_000)) for path in written])

@@ -25,9 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.report.cells import cell as report
 
     found = chosen(args, terminal.note)
-    page = report.page(
-        found.cell, found.origin, args.input, args.hidden, found.parent, found.edits, found.row
-    )
+    page = report.page(found.cell, found.where, args.input, args.hidden, found.origin, found.row)
     if args.json:
         terminal.json(report.as_json(page))
     else:

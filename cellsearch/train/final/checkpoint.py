@@ -1,0 +1,81 @@
+"""A training as a file: after a kill the same command goes on from it, and gives the same bits.
+
+In: a population after an epoch, the best weights of its members so far, and their curves. Out: a file that is
+the old or the new one at any moment. It belongs to one job: `key` says which.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellsearch import files
+from cellsearch.errors import DataError, RunError, printable
+from cellsearch.train.final import safetensors
+from cellsearch.train.outcome import Status
+from cellsearch.train.population import Result, State
+from cellsearch.train.schedule import Schedule
+
+_PLAN = tuple(field.name for field in fields(Schedule))
+MOST = 1 << 36  # bytes of a checkpoint that is read
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A population of K members after an epoch."""
+
+    state: State
+    results: Mapping[int, Result]  # by index
+    best: Tensor  # [K, P]: the weights of the best epoch of each member, zeros before it
+    loss: Tensor  # [epochs, K] of the validation part, float64; NaN where a member was not trained
+    accuracy: Tensor  # likewise
+
+
+def write(path: Path, key: str, checkpoint: Checkpoint) -> None:
+    """Writes the file whole. RunError where that fails."""
+    state = checkpoint.state
+    tensors = {"rows": state.rows, "best": checkpoint.best, "index": torch.from_numpy(state.index)}
+    tensors |= {f"plan.{name}": torch.from_numpy(getattr(state.plan, name)) for name in _PLAN}
+    tensors |= {"loss": checkpoint.loss, "accuracy": checkpoint.accuracy}
+    results = {str(i): asdict(result) for i, result in checkpoint.results.items()}
+    about = {"key": key, "epoch": str(state.epoch), "results": json.dumps(results)}
+    try:
+        files.write_whole(path, safetensors.encode(tensors, about))
+    except OSError as error:
+        raise RunError(
+            f"cannot write {printable(str(path))}: {files.reason(error)}\n"
+            "free some space, then give the same command again: it goes on from the last checkpoint"
+        ) from error
+
+
+def read(path: Path, key: str) -> Checkpoint | None:
+    """The checkpoint of the job with this key; None where there is no file. RunError where it is damaged, or
+    of another job."""
+    shown = printable(str(path))
+    try:
+        data = files.read(path, MOST)
+    except FileNotFoundError:
+        return None
+    except (OSError, files.NotRegularError) as error:
+        raise RunError(f"cannot read {shown}: {error}\nremove it to train from the start") from error
+    try:
+        tensors, about = safetensors.decode(data, shown)
+        if about["key"] != key:
+            raise RunError(
+                f"{shown} is the checkpoint of another training\n"
+                "give the command that began it to go on with it, --force to drop it, or another --out"
+            )
+        results = {
+            int(i): Result(**result | {"status": Status(result["status"])})
+            for i, result in json.loads(about["results"]).items()
+        }
+        plan = Schedule(*(tensors[f"plan.{name}"].numpy() for name in _PLAN))
+        index = tensors["index"].numpy().astype(np.int64)
+        state = State(int(about["epoch"]), index, tensors["rows"], plan)
+        return Checkpoint(state, results, tensors["best"], tensors["loss"], tensors["accuracy"])
+    except (DataError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{shown}: {error}\nremove it to train from the start") from error
