@@ -26,6 +26,8 @@ Each folder imports only from those above it in this list:
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,3 +80,19 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Face(ModuleType):
+    """This package as people see it: `train` is the function, whatever was imported before. The package of
+    that name is reached by import statements, as in `from cellsearch.train.settings import Grid`."""
+
+    @property
+    def train(self) -> Any:
+        return getattr(importlib.import_module(_HOMES["train"]), "train")  # noqa: B009  (a module has no type)
+
+    @train.setter
+    def train(self, package: ModuleType) -> None:
+        """Importing the package sets it here."""
+
+
+sys.modules[__name__].__class__ = _Face

@@ -121,7 +121,8 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
     if now is None:
         return found | {"spread": None, "within": False, "says": f"{told}; training again diverged."}
     count = dataset.valid.scored
-    chance = record.accuracy * (1 - record.accuracy) / count  # of the mean of so many positions
+    share = min(max(record.accuracy, 1 / count), 1 - 1 / count)  # at the ends one position is not known
+    chance = share * (1 - share) / count  # of the mean of so many positions
     accuracies = [s.accuracy for s in fitted.scores if s.accuracy is not None]
     between = (mean(accuracies).sd or 0.0) ** 2 if record.job is None and accuracies else 0.0
     spread = SPREADS * math.sqrt(chance + between)

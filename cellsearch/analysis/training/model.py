@@ -85,7 +85,7 @@ def trained(
                 f"every seed diverged: {printable(causes, 300)}\n"
                 "give a lower rate, as in --setting learning_rate=0.1"
             )
-        facts = values.facts(plan, fitted, again, device)
+        facts = json.loads(json.dumps(values.facts(plan, fitted, again, device), allow_nan=False))
         said = provenance(plan.found.origin) if plan.found.origin else dict(plan.found.provenance)
         model = folders.Trained(
             plan.job.shape, fitted.rows[chosen], plan.job.dataset.test, facts,

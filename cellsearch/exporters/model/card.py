@@ -90,9 +90,10 @@ def _use(facts: Facts) -> list[str]:
         "    model = load()",
         "    logits, states = model(symbols)    # whole numbers [T, B] -> [T, B, V]",
         "",
-        "`config.json` lists how a symbol reads (`model.symbols`). `python model.py` scores the test part,",
-        "which is in `test.safetensors`: leave that file out where the data may not be passed on. The weights of",
-        "the layers have the names of the cell's equations; without `recurrent.` they fit `cellsearch.Recurrent`.",
+        "`config.json` lists how a symbol reads (`model.symbols`). `python model.py` scores the test part.",
+        "It is in `test.safetensors`: leave that file out where the data may not be passed on. The weights",
+        "of the layers have the names of the cell's equations; without `recurrent.` in front they fit",
+        "`cellsearch.Recurrent`.",
     ]
 
 

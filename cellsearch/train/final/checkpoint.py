@@ -21,7 +21,6 @@ from cellsearch.train.population import Result, State
 from cellsearch.train.schedule import Schedule
 
 _PLAN = tuple(field.name for field in fields(Schedule))
-MOST = 1 << 36  # bytes of a checkpoint that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,8 @@ def read(path: Path, key: str) -> Checkpoint | None:
     of another job."""
     shown = printable(str(path))
     try:
-        data = files.read(path, MOST)
+        with files.open_regular(path) as file:
+            data = file.read()
     except FileNotFoundError:
         return None
     except (OSError, files.NotRegularError) as error:

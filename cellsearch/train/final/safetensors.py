@@ -29,7 +29,7 @@ def encode(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
     parts: list[bytes] = []
     at = 0
     for name, tensor in tensors.items():
-        data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        data = tensor.detach().cpu().numpy().tobytes()
         place = [at, at + len(data)]
         header[name] = {
             "dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": place,

@@ -18,6 +18,7 @@ from cellsearch.study.tables import queries, records
 from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.workers.evaluator import Say, TorchEvaluator
 from cellsearch.train.outcome import Outcome
+from cellsearch.train.resources import pace as pace_module
 from cellsearch.train.resources.cost import of_training
 from cellsearch.train.resources.pace import Pace
 from cellsearch.train.settings import keys
@@ -41,7 +42,7 @@ def a_second_each(monkeypatch: pytest.MonkeyPatch) -> None:
     def pace(populations: Sequence[tuple[object, int]], *_: object) -> Pace:
         return Pace(0.75 * sum(members for _, members in populations), 0.25 * sum(m for _, m in populations))
 
-    monkeypatch.setattr("cellsearch.train.resources.pace.pace", pace)
+    monkeypatch.setattr(pace_module, "pace", pace)
 
 
 @pytest.fixture(scope="module")
