@@ -58,14 +58,15 @@ def rows(parser: Parser) -> None:
     )  # fmt: skip
 
 
-def cell(parser: Parser) -> None:
+def cell(parser: Parser, *, variants: bool = True) -> None:
     parser.add_argument(
         "cell", metavar="CELL",
         help="a zoo name, a .cell file, NAME:RANK of a search (quick:1, or quick:m12 by the cell's name), or "
         "the first letters of a fingerprint; looked up in this order",
     )  # fmt: skip
     storage(parser)
-    variant(parser)
+    if variants:
+        variant(parser)
 
 
 def variant(parser: Parser) -> None:

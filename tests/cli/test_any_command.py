@@ -23,6 +23,7 @@ READING = (
     "status",
     "leaderboard",
     "show",
+    "lineage",
     "check",
     "export",
     "import",
@@ -36,6 +37,7 @@ SEARCHING = (
     "cellsearch.cli.actions.search.dry_run",
     "cellsearch.cli.actions.search.replay",
     "cellsearch.study.workers.agent.join",
+    "cellsearch.analysis.training.plan.plan",
 )
 WORDS = [
     "gru", "lstm", "mut1", "quick", "gates", "quik", "s", "s:1", "s:99", "s:m3", "nosuch:1", "cafe", "0123456789ab",

@@ -16,18 +16,31 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)"
     )
+    parser.add_argument(
+        "--against", metavar="OTHER", help="instead: the difference from another cell, named as CELL is"
+    )
     options.json(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Shows the cell."""
     from cellsearch.cli.find import chosen
+    from cellsearch.dsl.difference import difference
     from cellsearch.report.cells import cell as report
+    from cellsearch.report.cells import difference as changes
+    from cellsearch.study.lookup import find_cell
 
     found = chosen(args, terminal.note)
     page = report.page(found.cell, found.where, args.input, args.hidden, found.origin, found.row)
+    between = None
+    if args.against is not None:
+        other = find_cell(args.against, args.storage, terminal.note)
+        between = difference(other.cell, found.cell)
     if args.json:
-        terminal.json(report.as_json(page))
+        told = {"against": changes.as_json(between)} if between else {}
+        terminal.json(report.as_json(page) | told)
+    elif between is not None:
+        terminal.print(changes.lines(between, terminal.out.width))
     else:
         terminal.print(report.lines(page, terminal.out.width, terminal.out.encoding.startswith("utf")))
     return 0
@@ -37,7 +50,8 @@ VERBS = (
     Verb(
         "show", "show equations, gates, weights and a drawing of a cell", arguments, run,
         "cellsearch show gru\ncellsearch show quick:1 --hidden 256\n"
-        "cellsearch show lstm --without i --peepholes f,o",
+        "cellsearch show lstm --without i --peepholes f,o\n"
+        "cellsearch show quick:1 --against lstm",
         order=30,
     ),
 )  # fmt: skip
