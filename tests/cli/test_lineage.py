@@ -1,5 +1,6 @@
 """Where a found cell comes from: `lineage`, `show`, `show --against`, and the top of an exported file."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_a_lineage_goes_from_a_seed_to_the_cell(run: Run, study: str) -> None:
     steps = chain["steps"]
     assert len(steps) > 2 and chain["whole"] and chain["search"] == study
     assert rows[steps[0]["fingerprint"]]["seed"] and steps[0]["edits"] == []
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         row = rows[step["fingerprint"]]
         assert row["parent"] == before["fingerprint"]
         assert (step["score"], step["edits"], step["changes"]) == (row["score"], row["edits"], row["changes"])
@@ -89,7 +90,7 @@ def test_the_origin_is_in_show_and_in_exported_files(run: Run, study: str, tmp_p
 def test_a_long_chain_is_shortened(run: Run, study: str, count: int, shown: str) -> None:
     step = origin.Step("a", "0" * 64, "", 0, "seed", 0.5, (), (), ())
     said = origin.in_short(origin.Origin("s", 1, "1", "gru", (step,) * count, True))
-    assert shown in said and said.count("->") == min(count, 8 if count < 9 else 7) - (count < 9)
+    assert shown in said and said.count("->") == min(count - 1, 6)
 
 
 def test_the_difference_of_two_cells(run: Run, study: str) -> None:

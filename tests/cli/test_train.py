@@ -25,7 +25,7 @@ def test_a_zoo_cell_is_trained_and_then_there(run: Run, space: str, tmp_path: Pa
     words = ("train", "gru", "--task", "other", "--space", space, "--seeds", "2", "--hidden", "6")
     first = run(*words)
     assert first.code == 0, first.err
-    assert "gru on other" in first.out and "1 layer of 6 units, 6 symbols" in first.out
+    assert "gru on other" in first.out and "1 layer of 6 units, 4 symbols" in first.out
     assert "written to models/gru-other-h6" in first.out and first.out.count("kept") == 1
     told = run(*words, "--json").json
     assert told["folder"] == "models/gru-other-h6" and not told["new"] and told["recorded"] is None
