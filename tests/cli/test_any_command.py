@@ -37,7 +37,6 @@ SEARCHING = (
     "cellsearch.cli.actions.search.dry_run",
     "cellsearch.cli.actions.search.replay",
     "cellsearch.study.workers.agent.join",
-    "cellsearch.analysis.training.plan.plan",
 )
 WORDS = [
     "gru", "lstm", "mut1", "quick", "gates", "quik", "s", "s:1", "s:99", "s:m3", "nosuch:1", "cafe", "0123456789ab",
@@ -62,9 +61,9 @@ def drawn(rng: np.random.Generator, options: dict[str, dict[str, bool]]) -> list
     words += [WORDS[k] for k in rng.integers(len(WORDS), size=rng.choice([0, 1, 1, 1, 1, 2]))]
     for _ in range(int(rng.choice([0, 0, 1, 1, 2, 4]))):
         at = int(rng.integers(len(words) + 1)) if rng.random() < 0.1 else len(words)
-        option = str(rng.choice(sorted(options[verb])))
+        option = str(rng.choice(sorted(options[verb]) or ["--json"]))  # a verb may have none
         words.insert(at, option)
-        if (rng.random() < 0.9) == options[verb][option]:
+        if (rng.random() < 0.9) == options[verb].get(option, False):
             words.insert(at + 1, WORDS[rng.integers(len(WORDS))])
     return words
 
