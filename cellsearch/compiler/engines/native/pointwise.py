@@ -12,8 +12,10 @@ from cellsearch.compiler.plan.schedule import Plan
 from cellsearch.dsl.formulas.form import SIGNS, Call, Formula, Number, Variable
 
 
-def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str:
-    """One kernel as a function of B, H, the table and the place: member k, step t."""
+def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int], ahead: str = "") -> str:
+    """One kernel as a function of B, H, the table and the place: member k, step t. `ahead` says in which
+    direction the next step lies, + or -, so that what it touches is fetched in time: the tape has left the
+    caches since. None where there is no loop over steps."""
     lines = [f"static void {name}(long B, long H, real *const *p, const long *s, long k, long t) {{"]
     used = dict.fromkeys(kernels.references(kernel))
     if not kernel.units:
@@ -24,6 +26,9 @@ def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int]) -> str
         lines.append(
             f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
         )
+    if ahead:
+        moving = [rows[ref] for ref in used if _differs(ref)]
+        lines += [f"        FETCH(r{i}, {ahead}s[{4 * i + 1}]);" for i in moving]
     write = _whole_rows if kernel.units else _strips
     return "\n".join([*lines, *write(plan, kernel, rows), "    }", "}"])
 
@@ -80,6 +85,11 @@ def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
         stores.append(f"            r{rows[store.ref]}[h] {'+=' if store.add else '='} {value};")
     head = ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
     return [*lines, *head, *before, *stores, "        }"]
+
+
+def _differs(ref: Ref) -> bool:
+    """Whether a ref lies elsewhere at the next step."""
+    return ref.kind not in ("weight", "dold", "dnew", "dnode")
 
 
 def _scalar(plan: Plan, ref: Ref) -> bool:

@@ -34,34 +34,35 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real))
 
 long panel_width(void) { return NR; }
 
-/* W [inner, n] with row stride ld, or its transpose where W is stored [n, inner]. */
+/* W [inner, n] with row stride ld, or its transpose where W is stored [n, inner]. Square by square, so that its lines are
+   read once and in few places at a time. */
 void pack(long inner, long n, const real *w, long ld, int transposed, real *packed) {
-    for (long j = 0; j < n; j += NR, packed += inner * NR) {
-        const long columns = n - j < NR ? n - j : NR;
-        if (columns < NR) memset(packed, 0, inner * NR * sizeof(real));
-        if (!transposed) {
-            const real *from = w + j;
-            for (long i = 0; i < inner; i++, from += ld) {
-                real *to = packed + i * NR;
-                if (columns == NR)
-                    for (int v = 0; v < 2; v++) *(vec *)(to + v * VL) = *(const vec *)(from + v * VL);
-                else
-                    for (long c = 0; c < columns; c++) to[c] = from[c];
+    for (long j = n / NR * NR; j < n; j += NR) memset(packed + j * inner, 0, NR * inner * sizeof(real));
+    if (!transposed)
+        for (long i = 0; i < inner; i += 8)
+            for (long j = 0; j < n; j += NR) {
+                const long last = inner - i < 8 ? inner : i + 8, columns = n - j < NR ? n - j : NR;
+                for (long l = i; l < last; l++) {
+                    const real *const from = w + l * ld + j;
+                    real *const to = packed + j * inner + l * NR;
+                    if (columns == NR)
+                        for (int v = 0; v < 2; v++) *(vec *)(to + v * VL) = *(const vec *)(from + v * VL);
+                    else
+                        for (long c = 0; c < columns; c++) to[c] = from[c];
+                }
             }
-            continue;
-        }
-        for (long i = 0; i < inner; i += NR)  /* square by square: each line of W is read once */
-            for (long c = 0; c < columns; c++) {
-                const real *from = w + (j + c) * ld + i;
-                real *to = packed + i * NR + c;
-                const long lines = inner - i < NR ? inner - i : NR;
-                if (lines == NR)
+    else
+        for (long j = 0; j < n; j += NR)
+            for (long i = 0; i < inner; i += NR)
+                for (long c = j; c < n && c < j + NR; c++) {
+                    const real *const from = w + c * ld + i;
+                    real *const to = packed + j * inner + i * NR + c - j;
+                    if (inner - i >= NR)
 #pragma GCC unroll 32
-                    for (long l = 0; l < NR; l++) to[l * NR] = from[l];
-                else
-                    for (long l = 0; l < lines; l++) to[l * NR] = from[l];
-            }
-    }
+                        for (long l = 0; l < NR; l++) to[l * NR] = from[l];
+                    else
+                        for (long l = 0; l < inner - i; l++) to[l * NR] = from[l];
+                }
 }
 
 /* C [rows, columns] = or += the first columns of rows of NR. */

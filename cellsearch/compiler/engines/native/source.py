@@ -74,7 +74,8 @@ class _Writer:
         for name, kernel in every:
             where = {ref: _outer(ref) if name[1] == "o" else ref for ref in kernels.references(kernel)}
             rows = {ref: self.row(there) for ref, there in where.items()}
-            lines.append(function(self.plan, name, kernel, rows))
+            ahead = {"fi": "+", "bi": "-"}.get(name[:2], "")
+            lines.append(function(self.plan, name, kernel, rows, ahead))
         for name, body in (("forward", self.forward()), ("backward", self.backward())):
             lines += [f"BEGIN({name}, {len(self.plan.products)})", *body, "END"]
         return Source("\n".join(lines), tuple(self.rows))
