@@ -1,17 +1,19 @@
 """The one command for a GPU, on a CPU and small: every section runs, and a section that fails stops none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from cellsearch.analysis.bench import gpu, rounding
+from cellsearch.analysis.bench import campaign, gpu, rounding
 from cellsearch.analysis.bench.cohorts import pace
 from cellsearch.analysis.bench.contestants import ours
 from cellsearch.analysis.bench.recorded import recorded
 from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.dsl import zoo
+from cellsearch.study.space.load import load_space
 
 SMALL = "--device cpu --population 3 --hidden 4 --batch 2 --steps 3 --rounds 2 --cells 2".split()
 
@@ -28,6 +30,10 @@ def test_every_section_runs_and_the_file_says_what_it_depends_on(
     whats = [row["what"] for row in found["step"]]
     assert "torch.nn.LSTM" in whats and "bare products, as BLAS calls" in whats
     assert [(row["cells"], row["members"]) for row in found["cohort"]] == [(2, 4), *[(1, 8)] * 3]
+    search = found["search"]
+    assert [row["stage"] for row in search["stages"]] == ["filter", "arithmetic", "xml", "ptb"]
+    assert search["hours_230000_settings"] > search["hours_10000_cells_filter"] > 0
+    assert found["compiling"]["ahead"]["cells"] == 2
     (after,) = (value for name, value in found["rounding"].items() if name.startswith("after"))
     assert after["float32"]["loss"] != after["rounded as bfloat16"]["loss"]
     assert after["float32"]["loss"] == pytest.approx(after["rounded as TF32"]["loss"], rel=1e-2)
@@ -86,3 +92,16 @@ def test_numbers_are_rounded_to_the_nearest() -> None:
         found, added = torch.bmm(a, b), torch.baddbmm(a, a, b)
     exact = torch.bmm(a.bfloat16().float(), b.bfloat16().float())
     assert torch.allclose(found, exact) and torch.allclose(added, a + exact)
+
+
+def test_hours_follow_from_the_seconds_of_windows() -> None:
+    """The filter: 100,000 symbols to train on and 20,000 to score, in windows of 700."""
+    space = load_space("jozefowicz2015")
+    space = replace(space, tasks=space.tasks[:1], strategy=replace(space.strategy, settings=1))
+    found = campaign.campaign(space, [zoo.load("rnn"), zoo.load("gru")], "cpu", windows=2, share=0.001)
+    row, task = found["stages"]
+    epoch = (row["train_s"] * 100_000 + row["score_s"] * 20_000) / 700
+    assert row["cell_s"] == pytest.approx(campaign.EPOCHS["filter"] * epoch / 2)
+    assert row["cells_per_hour"] == pytest.approx(3600 / row["cell_s"])
+    assert found["hours_10000_cells_filter"] == pytest.approx(10_000 * row["cell_s"] / 3600)
+    assert found["all_stages_cells_per_hour"] == pytest.approx(3600 / (row["cell_s"] + task["cell_s"]))

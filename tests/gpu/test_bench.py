@@ -14,5 +14,7 @@ def test_every_section_measures(tmp_path: Path) -> None:
     assert found["conditions"]["memory_bytes"] > 0
     assert found["step"][0]["what"].endswith("graph)")
     assert found["cohort"][0]["cells"] == 3
+    assert found["search"]["all_stages_cells_per_hour"] > 0
+    assert found["compiling"]["ahead"]["cells_per_hour"] > 0
     assert any(row["us"] > 0 for row in found["kernels"])
     assert "TF32" in next(value for name, value in found["rounding"].items() if name.startswith("after"))

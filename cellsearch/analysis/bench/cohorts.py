@@ -47,12 +47,12 @@ def pace(
     engine: str = "auto",
 ) -> Pace:
     """Train `members` members of each cell at once, over the same windows."""
-    data = _data(sizes, windows, device)
+    given = data(sizes, windows, device)
     lanes: list[Lane] = [lane(device) for _ in cells]
     made = []
     for cell, mine in zip(cells, lanes, strict=True):
         with mine.here():
-            made.append(_steps(cell, members, sizes, data, device, engine))
+            made.append(_steps(cell, members, sizes, given, device, engine))
     rates = np.full(members, RATE)
     seconds = []
     for _ in range(1 + passes):
@@ -68,14 +68,28 @@ def pace(
     )  # fmt: skip
 
 
-def _steps(cell: Cell, members: int, sizes: Sizes, data: Data, device: str, engine: str) -> Steps:
+def _steps(cell: Cell, members: int, sizes: Sizes, given: Data, device: str, engine: str) -> Steps:
     shape = model.Shape(cell, sizes.vocabulary, sizes.layers, sizes.hidden)
     rows = model.first_rows(shape, [1.0] * members, range(members), torch.float32).to(device)
-    return Steps(shape, data, rows, torch.full((members,), NORM, device=device), engine=engine)
+    return Steps(shape, given, rows, torch.full((members,), NORM, device=device), engine=engine)
 
 
-def _data(sizes: Sizes, count: int, device: str) -> Data:
+def data(sizes: Sizes, count: int, device: str) -> Data:
+    """`count` windows of random symbols, both to train on and to score."""
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(sizes.vocabulary, (sizes.batch, sizes.steps * count + 1), generator=generator)
     part = cut(tokens[:, :-1].to(device), tokens[:, 1:].to(device), sizes.steps)
     return Data(part, part)
+
+
+def learnable(sizes: Sizes, device: str) -> Data:
+    """Streams in which each symbol says much about the next one: 30 windows to train on, 10 to score."""
+    rng = np.random.default_rng(0)
+    follows = rng.integers(sizes.vocabulary, size=(sizes.vocabulary, 3))
+    length = sizes.steps * 40 + 1
+    tokens = np.zeros((sizes.batch, length), dtype=np.int64)
+    for t in range(1, length):
+        tokens[:, t] = follows[tokens[:, t - 1], rng.choice(3, sizes.batch, p=[0.8, 0.15, 0.05])]
+    there = torch.from_numpy(tokens).to(device)
+    windows = cut(there[:, :-1], there[:, 1:], sizes.steps)
+    return Data(windows[:-10], windows[-10:])

@@ -4,8 +4,11 @@
 
     step        one training step, K=256, beside torch.nn.LSTM (cuDNN) one by one, vmap and the bare products
     widths      the same at other widths and populations, without what is slow
-    compiling   seconds until a cell's kernels are compiled and its step is recorded, for mutants
+    compiling   seconds until a cell's kernels are compiled and its step is recorded, for mutants; and cells
+                an hour that processes compile ahead
     cohort      64 mutants of 4 members each at once, beside one cell of 256 members
+    search      cells an hour through the filter and through all stages of `jozefowicz2015`, and what its
+                10,000 cells and 230,000 settings would take
     rounding    what TF32 changes: speed, and the loss after some epochs
     kernels     where the time of a replayed step goes, by kernel
 
@@ -29,21 +32,24 @@ import numpy as np
 import torch
 
 from cellsearch.analysis.bench import rounding
-from cellsearch.analysis.bench.cohorts import pace
+from cellsearch.analysis.bench.campaign import campaign
+from cellsearch.analysis.bench.cohorts import learnable, pace
 from cellsearch.analysis.bench.contestants import builtin, one_by_one, ours, vmapped
 from cellsearch.analysis.bench.measure import AGREEMENT, table, using
 from cellsearch.analysis.bench.recorded import recorded
 from cellsearch.analysis.bench.rows import conditions
 from cellsearch.analysis.bench.work import NORM, RATE, Sizes, make
+from cellsearch.compiler.ahead import Compilers
 from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.files import write_text
 from cellsearch.study.mutation.mutate import mutate
 from cellsearch.study.mutation.spec import Limits, MutationSpec
-from cellsearch.train import model, windows
+from cellsearch.study.space.load import load_space
+from cellsearch.train import model
 from cellsearch.train.grouping.cohort import finish
-from cellsearch.train.steps import Data, Steps
+from cellsearch.train.steps import Steps
 
 EPOCHS = 6  # of the section on rounding
 
@@ -79,7 +85,7 @@ def widths(plan: Plan) -> list[dict[str, Any]]:
     return found
 
 
-def compiling(plan: Plan) -> list[dict[str, Any]]:
+def compiling(plan: Plan) -> dict[str, Any]:
     """How long cells take to get ready that were never seen before."""
     engines, found = _engines(plan), []
     fresh = mutants(8, seed=int(time.time()))  # others each time: Triton keeps kernels on disk
@@ -94,7 +100,33 @@ def compiling(plan: Plan) -> list[dict[str, Any]]:
             row[f"{name}_prepare_s"] = time.perf_counter() - begun
             row[f"{name}_step_s"] = _best(plan, call)
         found.append(row)
-    return found
+    return {"in_the_training_thread": found, "ahead": _ahead(plan)}
+
+
+def _ahead(plan: Plan) -> dict[str, Any]:
+    """How fast processes of their own compile cells that were never seen before."""
+    cells = mutants(plan.cells, seed=int(time.time()) + 1)
+    compilers = Compilers(plan.device)
+    begun = time.perf_counter()
+    compilers.prepare(cells, [plan.sizes.hidden])
+    compilers.wait()
+    seconds = time.perf_counter() - begun
+    compilers.close()
+    return {
+        "processes": compilers.processes,
+        "cells": len(cells),
+        "seconds": seconds,
+        "cells_per_hour": 3600 * len(cells) / seconds,
+    }
+
+
+def search(plan: Plan) -> dict[str, Any]:
+    """The stages of the paper's search, with mutants of LSTM, GRU and MUT1."""
+    share = 1.0 if plan.device != "cpu" else (plan.sizes.hidden / 256) ** 2  # small on a CPU, for tests
+    space = load_space("jozefowicz2015")
+    if plan.device == "cpu":
+        space = replace(space, strategy=replace(space.strategy, settings=2))
+    return campaign(space, mutants(plan.cells, seed=1), plan.device, plan.rounds, share)
 
 
 def cohort(plan: Plan) -> list[dict[str, Any]]:
@@ -115,7 +147,7 @@ def less_than_float32(plan: Plan) -> dict[str, Any]:
     engine = _engine(plan)
     work = make(zoo.load("lstm"), plan.sizes, plan.device)
     speed = {tf: _best(plan, recorded(engine, tf).ready(work)) for tf in (False, True)}
-    shape, data = work.shape, _learnable(plan)
+    shape, data = work.shape, learnable(plan.sizes, plan.device)
     members = min(16, plan.sizes.population)
     found: dict[str, Any] = {}
     for name, dtype, how in (
@@ -158,6 +190,7 @@ def kernels(plan: Plan) -> list[dict[str, Any]]:
 SECTIONS: dict[str, Callable[[Plan], Any]] = {
     "step": step,
     "cohort": cohort,
+    "search": search,
     "kernels": kernels,
     "rounding": less_than_float32,
     "compiling": compiling,
@@ -191,19 +224,6 @@ def _rows(plan: Plan, cell: Cell, sizes: Sizes, people: Sequence[Any]) -> list[d
     work = make(cell, sizes, plan.device)
     about = {"copy_bytes_per_s": plan.copy_speed}
     return [asdict(row) for row in table(work, people, 1, plan.rounds, about, _say)]
-
-
-def _learnable(plan: Plan) -> Data:
-    """Streams in which each symbol says much about the next one."""
-    sizes, rng = plan.sizes, np.random.default_rng(0)
-    follows = rng.integers(sizes.vocabulary, size=(sizes.vocabulary, 3))
-    length = sizes.steps * 40 + 1
-    tokens = np.zeros((sizes.batch, length), dtype=np.int64)
-    for t in range(1, length):
-        tokens[:, t] = follows[tokens[:, t - 1], rng.choice(3, sizes.batch, p=[0.8, 0.15, 0.05])]
-    there = torch.from_numpy(tokens).to(plan.device)
-    cut = windows.cut(there[:, :-1], there[:, 1:], sizes.steps)
-    return Data(cut[:-10], cut[-10:])
 
 
 def _best(plan: Plan, call: Callable[[], object]) -> float:
