@@ -7,6 +7,7 @@ import pytest
 from mutants import mutants
 
 from cellsearch.analysis.bench.footprint import Case, measured
+from cellsearch.compiler.engines.native import toolchain
 from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.tasks import build
@@ -53,6 +54,16 @@ def test_more_of_anything_takes_more(cell: Cell) -> None:
     assert base < memory(shape(cell, layers=2), 4, replace(T, batch=30)).total
     assert base < memory(shape(cell, layers=2), 4, replace(T, dtype="float64")).total
     assert memory(shape(cell, layers=2), 4, T, "cpu").total <= base
+
+
+@pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
+def test_in_c_logits_take_no_more_from_a_block_of_positions_on() -> None:
+    """240 positions are a block. Without blocks one member of the third would have 28 MB of logits."""
+    of = shape("lstm", 10_000, 1, 200)
+    few, block, many = (memory(of, 1, replace(T, steps=steps), "cpu").output for steps in (6, 12, 36))
+    assert few < block
+    assert block == many
+    assert 240 * 10_000 * 4 < block < 12e6
 
 
 def test_batches_are_as_few_and_as_even_as_the_bound_allows() -> None:

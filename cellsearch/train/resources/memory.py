@@ -7,7 +7,8 @@ plan:
     weights     rows and gradient of all members
     tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
                 before; of the members that go through a window at once
-    output      logits of a block of members (in C of one), with what is computed from them
+    output      logits of a block of members, with what is computed from them (in C of a block of positions of
+                one member)
     backward    of one layer at a time: gradients of its slots and of what it reads
 
 It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and

@@ -47,7 +47,7 @@ ALWAYS void strips(const int VECTORS, long all, long inner, left a, const real *
             __builtin_prefetch(ahead.at + ahead.span - 1, 0, 2);
         }
         real *const to = c + r * ldc;
-        for (long s = 0; s < rows; s++) {
+        for (long s = 0; s < rows && ldc >= MANY; s++) {
             __builtin_prefetch(to + s * ldc, 1);
             __builtin_prefetch(to + s * ldc + columns - 1, 1);
         }
@@ -93,9 +93,9 @@ static left lay(long all, long inner, const real *a, long along, long step, real
 /* exp of a number that is not above 0, -inf included. A NaN stays a NaN. */
 INLINE real exp_down(real x) {
 #ifdef IS_FLOAT
-    float z = x < -87.0f ? -87.0f : x, n;
-    const float p = f_power(z, &n) * f_two_to((int32_t)n);
-    return x < -87.0f ? 0.0f : p;
+    float z = x < -87.0f ? -87.0f : x, two_to_n;
+    const float p = f_parts(z, &two_to_n);
+    return x < -87.0f ? 0.0f : p * two_to_n + two_to_n;
 #else
     return exp(x);
 #endif
