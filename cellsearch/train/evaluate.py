@@ -6,9 +6,8 @@ weights from the seed, the cell, the task and the setting, never from its place 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,8 +27,6 @@ from cellsearch.train.resources import cost, memory
 from cellsearch.train.settings import Grid, Training, key
 from cellsearch.train.steps import Data
 from cellsearch.train.windows import Window
-
-T = TypeVar("T")
 
 
 def on_device(dataset: Dataset, steps: int, device: str) -> Data:
@@ -86,18 +83,22 @@ def evaluate(
     begun, then after each epoch.
     """
     request = Request(cell, dataset, grid, indices, training, seed, stop_at, memory, progress)
-    return finish(_started(evaluation(request, device), lambda: progress and progress(0, len(indices))))
+    return finish(evaluating(request, device))
 
 
-def _started(training: Turns[T], tell: Callable[[], object]) -> Turns[T]:
-    """The same training, with a call when its first window is done, and its kernels compiled."""
+def evaluating(
+    request: Request, device: str, data: Data | None = None, alone: Alone = always
+) -> Turns[list[Outcome]]:
+    """`evaluation`, whose `progress` is called too when its first window is done, its kernels compiled."""
+    walk = evaluation(request, device, data, alone)
     try:
-        next(training)
+        next(walk)
     except StopIteration as end:
-        found: T = end.value
+        found: list[Outcome] = end.value
         return found
-    tell()
-    return (yield from training)
+    if request.progress is not None:
+        request.progress(0, len(request.indices))
+    return (yield from walk)
 
 
 def evaluate_together(
@@ -120,7 +121,7 @@ def start(request: Request, device: str, data: Data, room: float | None) -> Star
     """The training of a request as one of a cohort, whose memory is predicted where there is a bound. `data`
     is its data set on the device."""
     return Start(
-        lambda alone: evaluation(request, device, data, alone), 0.0 if room is None else predicted(request)
+        lambda alone: evaluating(request, device, data, alone), 0.0 if room is None else predicted(request)
     )
 
 

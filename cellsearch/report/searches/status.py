@@ -22,7 +22,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Worker
 from cellsearch.study.strategies import refining
 from cellsearch.study.studies import RESULTS, Study
-from cellsearch.study.tables import database
+from cellsearch.study.tables import database, records
 
 FEW = 10  # workers that are listed one by one
 COUNTED = ("trials", "proposals", "refinements", "ranked", "filtered", "failed", "settings", "diverged")
@@ -45,6 +45,7 @@ class Standing:
     given: Sequence[str] = ()  # words of the command that started it last
     command: str = ""  # that goes on with it
     left_out: str = ""  # what is left out of the URL in it
+    cohorts: Sequence[int] = ()  # trials that a worker had at once, where it was not always one
 
     @property
     def state(self) -> str:
@@ -81,6 +82,7 @@ def standing(study: Study) -> Standing:
         commands.given(study),
         commands.of(study),
         database.left_out(store.url),
+        records.cohorts(store),
     )
 
 
@@ -107,6 +109,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "seed": s.seed,
         "target": asdict(s.target),
         "counts": asdict(c),
+        "cohorts": list(standing.cohorts),
         "seconds": s.seconds,
         "settings_per_minute": _per_minute(s),
         "left": standing.left,
@@ -142,6 +145,7 @@ def lines(standing: Standing, width: int) -> list[Text]:
         ("settings", totals.trained(c)),
         ("time", f"{duration(s.seconds)}{rate}{left}"),
     ]
+    pairs += [("cohort", at_once(standing.cohorts))] if standing.cohorts else []
     pairs += [("plateau", totals.plateau(c, s.patience))] if s.plateau else []
     pairs += [("filter", shares(standing.passed))] if standing.passed else []
     pairs += [("not used", printable(line, 1_000)) for line in s.dropped]
@@ -153,6 +157,14 @@ def lines(standing: Standing, width: int) -> list[Text]:
     if s.best:
         shown += [text(""), *leaderboard.lines(s.best, width, equations=False)]
     return shown
+
+
+def at_once(cohorts: Sequence[int]) -> str:
+    """The number of trials that a worker has at once, and earlier ones: the same seed makes the same search
+    where it was one number throughout."""
+    *earlier, last = cohorts
+    before = f" (earlier {', '.join(map(str, earlier))})" if earlier else ""
+    return f"{plural(last, 'trial')} of a worker at once{before}"
 
 
 def _continue(standing: Standing) -> list[Text]:

@@ -100,6 +100,15 @@ class Budget:
         low=1e-6,
         high=1e6,
     )
+    cohort: int | None = option(
+        None,
+        "trials that a worker has at once; it trains their stages side by side. Those of a cohort are chosen "
+        "before any of them ends, so that the same search takes the same size; `status` shows the sizes that "
+        "were used. null: on a GPU as many as fill it, by predicted memory and work, on a CPU 1",
+        low=1,
+        high=256,
+        free=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ A trial is told in Optuna in the transaction that ends its item. An item whose w
 another worker adopts the trial; after several crashes it has failed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, and_, false, or_, select, update
 
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.storage.trials import locked, set_item
@@ -96,26 +97,40 @@ def holders(store: Store) -> list[str]:
         return list(connection.execute(query.distinct()).scalars())
 
 
-def release(store: Store, workers: Sequence[str], by: str, *, crash: str = "", failures: int) -> list[int]:
-    """Takes the open items away from these workers, so that others can adopt them; returns the numbers of
-    their trials. `by` is the id of this process.
+def release(
+    store: Store,
+    workers: Sequence[str],
+    by: str,
+    *,
+    crash: str = "",
+    failures: int,
+    among: Sequence[Item] | None = None,
+) -> list[int]:
+    """Takes the open items away from these workers, all or those `among` some, so that others can adopt them;
+    returns the numbers of their trials. `by` is the id of this process.
 
     `crash` is the cause where a worker ended by itself: such an item is tried `RETRIES` times more and then
-    has failed.
+    has failed. It does not fail by the crash of a worker that had others too: they train one by one after
+    it, so that another crash is that of one (`workers.cohorts.rounds`).
     """
     query = select(items).where(
         items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner.in_(list(workers))
     )
+    if among is not None:
+        keys = [and_(items.c.trial == item.trial, items.c.piece == item.piece) for item in among]
+        query = query.where(or_(false(), *keys))
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(query).all()
     if not rows:
         return []  # fast path: nothing to release, nothing to lock
-    lost = [row for row in rows if row.attempts + bool(crash) > RETRIES]
+    held = Counter(row.owner for row in rows)
+    lost = [row for row in rows if row.attempts + bool(crash) > RETRIES and held[row.owner] == 1]
     for row in lost:
         _give_up(store, by, row, f"the worker crashed {row.attempts + 1} times: {crash}", failures)
     with writing(store) as connection:
         for row in connection.execute(query.with_for_update()).all():
-            set_item(connection, store, item_of(row), owner="", attempts=row.attempts + bool(crash))
+            attempts = max(row.attempts, min(row.attempts + bool(crash), RETRIES))
+            set_item(connection, store, item_of(row), owner="", attempts=attempts)
     return sorted({int(row.trial) for row in rows})
 
 

@@ -32,9 +32,9 @@ class Idle(Enum):
 
 
 def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[Item] | Idle:
-    """Up to `count` trials for the worker of `driver`, in this order: those it has, those without an owner,
-    new ones while the target is not met and the last `patience` proposals, the running ones among them, have
-    brought a better score or may still.
+    """Up to `count` trials for the worker of `driver`, in the order of their numbers: those it has, with the
+    first that have no owner where these are fewer; else new ones, while the target is not met and the last
+    `patience` proposals, the running ones among them, have brought a better score or may still.
 
     The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
     created when every seed is told. A worker that meets another one at an item tries again a little later.
@@ -49,7 +49,7 @@ def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[
         if found:
             mine = [row for row in found if row.owner or _adopt(store, row, driver.owner)]
             if mine:
-                return [item_of(row) for row in mine]
+                return sorted(map(item_of, mine), key=lambda item: (item.trial, item.piece))
         elif _waits(known):
             return Idle.WAIT
         elif known.plateau or not room(known):
@@ -61,8 +61,8 @@ def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[
 
 
 def _next(store: Store, worker: str, count: int, patience: int | None = None) -> tuple[Any, Sequence[Any]]:
-    """The facts that `take` decides by, at one moment, and the items that `worker` has (it was just taken, or
-    the answer was lost) or else the first that are free."""
+    """The facts that `take` decides by, at one moment, and the items that `worker` has (they were just taken,
+    the answer was lost, or it has put the others back), up to `count` with the first that are free."""
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN)
 
     def number(*which: Any) -> Any:
@@ -83,12 +83,13 @@ def _next(store: Store, worker: str, count: int, patience: int | None = None) ->
         if known.bound is None:
             raise gone(store)
         own = select(items).where(*open_, items.c.owner == worker).order_by(*order)
-        if rows := connection.execute(own).all():
+        rows = connection.execute(own).all()
+        if len(rows) >= count:
             return known, rows
-        free = select(items).where(*open_, items.c.owner == "").order_by(*order).limit(count)
+        free = select(items).where(*open_, items.c.owner == "").order_by(*order).limit(count - len(rows))
         if known.pieces:
             free = free.where(items.c.kind != Kind.SEED)
-        return known, connection.execute(free).all()
+        return known, [*rows, *connection.execute(free).all()]
 
 
 def _plateau(store: Store, patience: int | None) -> Any:

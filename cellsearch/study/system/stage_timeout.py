@@ -21,7 +21,10 @@ class Overdue(BaseException):
 
 class Deadline:
     """`with Deadline(...)`: from entering to leaving at most `seconds`; `give_up` records, `end` does not
-    return. Leaving raises Overdue where giving up has begun and could not be recorded."""
+    return. Leaving raises Overdue where giving up has begun and could not be recorded.
+
+    It may be entered again: the times between entering and leaving add up. So stages that take turns each
+    have their own time, and the one in whose turn the process hangs is the one that is given up."""
 
     def __init__(
         self,
@@ -33,16 +36,19 @@ class Deadline:
         self.seconds, self.give_up, self.end, self.grace = seconds, give_up, end, grace
         self._lock = threading.Lock()  # either the stage is recorded as it ended, or it is given up
         self._until: float | None = None
+        self._spent = 0.0
         self._given_up = False
 
     def __enter__(self) -> "Deadline":
-        self._until = time.monotonic() + self.seconds
+        self._until = time.monotonic() + self.seconds - self._spent
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         with self._lock:
+            if self._until is not None:
+                self._spent = self.seconds - (self._until - time.monotonic())
             self._until = None
             if self._given_up:
                 raise Overdue

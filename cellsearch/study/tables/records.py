@@ -161,28 +161,54 @@ def spend(store: Store, seconds: float) -> None:
 
 def remember(store: Store, words: Sequence[str]) -> None:
     """Records the words of the command that starts a search. They hold no password."""
-    theirs, value = schema.optuna_attributes, json.dumps(list(words))
     with writing(store) as connection:
-        study = connection.execute(select(schema.bound(store.study))).scalar()
-        if study is None:
-            raise transactions.gone(store)
-        key = {"study_id": study, "key": schema.COMMAND_KEY}
-        here = (theirs.c.study_id == study, theirs.c.key == schema.COMMAND_KEY)
-        if not connection.execute(update(theirs).where(*here).values(value_json=value)).rowcount:
-            connection.execute(insert(theirs).values(**key, value_json=value))
+        _write(connection, store, schema.COMMAND_KEY, list(words))
 
 
 def command(store: Store) -> list[str]:
     """The words of the command that started a search last; empty where none are recorded."""
-    theirs = schema.optuna_attributes.alias()  # the table itself would be that of `bound`
-    here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == schema.COMMAND_KEY)
     with reading(store.engine, store.url) as connection:
-        value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
+        return [str(word) for word in _listed(connection, store, schema.COMMAND_KEY)]
+
+
+def note_cohort(store: Store, size: int) -> None:
+    """Records the number of trials that a worker has at once, where it is not the last one recorded."""
+    if cohorts(store)[-1:] == [size]:
+        return
+    with writing(store) as connection:
+        known = _listed(connection, store, schema.COHORT_KEY)
+        if known[-1:] != [size]:
+            _write(connection, store, schema.COHORT_KEY, [*known, size])
+
+
+def cohorts(store: Store) -> list[int]:
+    """The numbers of trials that workers had at once, in the order in which they were used; empty where it
+    was always one."""
+    with reading(store.engine, store.url) as connection:
+        return [size for size in _listed(connection, store, schema.COHORT_KEY) if isinstance(size, int)]
+
+
+def _write(connection: Connection, store: Store, key: str, value: Sequence[object]) -> None:
+    """Makes or changes an attribute of the Optuna study, within a transaction of `writing`."""
+    theirs, text = schema.optuna_attributes, json.dumps(value)
+    study = connection.execute(select(schema.bound(store.study))).scalar()
+    if study is None:
+        raise transactions.gone(store)
+    here = (theirs.c.study_id == study, theirs.c.key == key)
+    if not connection.execute(update(theirs).where(*here).values(value_json=text)).rowcount:
+        connection.execute(insert(theirs).values(study_id=study, key=key, value_json=text))
+
+
+def _listed(connection: Connection, store: Store, key: str) -> list[object]:
+    """A list that is an attribute of the Optuna study; empty where there is none, or no list."""
+    theirs = schema.optuna_attributes.alias()  # the table itself would be that of `bound`
+    here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == key)
+    value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
     try:
-        words = json.loads(value or "[]")
+        found = json.loads(value or "[]")
     except ValueError:
         return []
-    return [str(word) for word in words] if isinstance(words, list) else []
+    return found if isinstance(found, list) else []
 
 
 def rename(connection: Connection, store: Store, name: str) -> None:

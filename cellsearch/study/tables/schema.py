@@ -179,6 +179,7 @@ workers = Table(
 OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers)
 STUDY_KEY = "cellsearch"  # the attribute of an Optuna study that holds the uuid of `studies`
 COMMAND_KEY = "command"  # and that which holds the words of the command that started it last, as JSON
+COHORT_KEY = "cohorts"  # and that with the numbers of trials that workers had at once, as JSON
 
 # Tables of Optuna, as far as we read them ourselves.
 optuna_studies = table("studies", column("study_id"), column("study_name"))

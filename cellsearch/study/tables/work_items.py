@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from cellsearch.study.scoring.ranking import Stage
-from cellsearch.study.tables.schema import stages
+from cellsearch.study.tables.schema import claims, stages
 from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.train.outcome import Outcome
 
@@ -28,10 +28,12 @@ class Item:
     fingerprint: str
     parent: str
     task: str  # of a piece of the baseline
+    attempts: int = 0  # crashes of its workers since the last recorded stage
 
 
 def item_of(row: Row[Any]) -> Item:
-    return Item(row.trial, row.piece, row.trial_id, row.kind, row.fingerprint, row.parent, row.task)
+    key = (row.trial, row.piece, row.trial_id, row.kind, row.fingerprint, row.parent, row.task)
+    return Item(*key, row.attempts)
 
 
 def summary(item: Item, task: str, outcomes: Sequence[Outcome]) -> Stage:
@@ -52,6 +54,17 @@ def recorded(store: Store, item: Item) -> dict[str, tuple[Outcome, ...]]:
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(select(stages.c.task, stages.c.outcomes).where(*here))
         return {str(row.task): outcomes_of(row.outcomes) for row in rows}
+
+
+def claimed(store: Store, item: Item) -> frozenset[str]:
+    """The stages that an item has begun: it has settings for them, or they are recorded, without any where no
+    setting was left."""
+    found: set[str] = set()
+    with reading(store.engine, store.url) as connection:
+        for table in (claims, stages):
+            here = (table.c.study == store.study, table.c.trial == item.trial, table.c.piece == item.piece)
+            found.update(connection.execute(select(table.c.task).where(*here).distinct()).scalars())
+    return frozenset(found)
 
 
 def outcomes_of(text: str) -> tuple[Outcome, ...]:

@@ -6,7 +6,7 @@ The one place of the search that reaches training; torch is loaded only when som
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.study.space import Filter, Space, TaskStage
@@ -16,7 +16,13 @@ from cellsearch.tasks import Dataset, build, memoryless
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import keys
 
+if TYPE_CHECKING:  # it loads torch
+    from cellsearch.train.evaluate import Request
+    from cellsearch.train.grouping.cohort import Turns
+    from cellsearch.train.steps import Data
+
 Say = Callable[[str], None]
+Alone = Callable[[], bool]  # whether no other training holds memory on the device now
 
 
 class Evaluator(Protocol):
@@ -39,6 +45,59 @@ class Evaluator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where the stages of a cohort are trained."""
+
+    device: str = "cpu"
+    room: float | None = None  # bytes that they may take together there; None: no bound
+    in_turns: bool | None = None  # or one after the other; None: as the device needs it
+
+
+@runtime_checkable
+class InTurns(Protocol):
+    """An evaluator that trains the stages of a cohort side by side."""
+
+    def place(self) -> Place:
+        """Where, and how much memory there is now."""
+
+    def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
+        """Bytes that a stage is predicted to take."""
+
+    def training(
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say, alone: Alone
+    ) -> "Turns[Sequence[Outcome]]":
+        """Does what `Evaluator.evaluate` does, and pauses after every window. Where memory does not suffice
+        while the training is not `alone`, the exception is raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """Another evaluator as one that takes turns: each stage is one turn."""
+
+    evaluator: Evaluator
+
+    def place(self) -> Place:
+        """On a CPU, one stage after the other."""
+        return Place()
+
+    def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
+        """Unknown."""
+        return 0.0
+
+    def training(
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say, alone: Alone
+    ) -> "Turns[Sequence[Outcome]]":
+        """All of it in one turn."""
+        yield from ()
+        return self.evaluator.evaluate(cell, task, settings, seed, say)
+
+
+def in_turns(evaluator: Evaluator) -> InTurns:
+    """An evaluator as one that trains the stages of a cohort."""
+    return evaluator if isinstance(evaluator, InTurns) else OneByOne(evaluator)
+
+
+@dataclass(frozen=True, slots=True)
 class TorchEvaluator:
     """Data of the space and training on `device`. `seed` is the study's: generated data follows from it."""
 
@@ -47,6 +106,7 @@ class TorchEvaluator:
     data: Path | None = None
     device: str = "cpu"
     _built: dict[str, Dataset] = field(default_factory=dict, repr=False)
+    _placed: "dict[str, Data]" = field(default_factory=dict, repr=False)
 
     def stage(self, name: str) -> Filter | TaskStage:
         """The stage called `name`."""
@@ -73,21 +133,61 @@ class TorchEvaluator:
         """The accuracy of the best predictor that sees the current symbol alone."""
         return memoryless(self.dataset(task))
 
+    def vocabularies(self) -> Mapping[str, int]:
+        """Stage name -> number of symbols of its data."""
+        return {name: self.dataset(name).vocabulary for name in self.digests()}
+
     def evaluate(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
         """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
         # here: these load torch, and mirrors, boards and the coordinator do without
-        from cellsearch.train.evaluate import evaluate
+        from cellsearch.train.evaluate import evaluating
+        from cellsearch.train.grouping.cohort import finish
         from cellsearch.train.resources.threads import one_thread
 
         one_thread()
-        stage, dataset = self.stage(task), self.dataset(task)
-        place = keys(stage.grid)
         say("compiling")  # until the first window is trained
-        return evaluate(
-            cell, dataset, stage.grid, [place[s] for s in settings], stage.training,
-            seed=seed, device=self.device,
+        return finish(evaluating(self._request(cell, task, settings, seed, say), self.device))
+
+    def place(self) -> Place:
+        """The device, with what is free there."""
+        # here, as above
+        from cellsearch.train.resources.devices import free
+
+        return Place(self.device, free(self.device))
+
+    def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
+        """As `train.resources.memory` predicts it."""
+        # here, as above
+        from cellsearch.train.evaluate import predicted
+
+        return predicted(self._request(cell, task, settings, 0, lambda text: None))
+
+    def training(
+        self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say, alone: Alone
+    ) -> "Turns[Sequence[Outcome]]":
+        """`evaluate` as one of a cohort: all of them read one copy of the data."""
+        # here, as above
+        from cellsearch.train.evaluate import evaluating, on_device
+        from cellsearch.train.resources.threads import one_thread
+
+        one_thread()
+        if task not in self._placed:
+            steps = self.stage(task).training.steps
+            self._placed[task] = on_device(self.dataset(task), steps, self.device)
+        say("compiling")
+        request = self._request(cell, task, settings, seed, say)
+        return (yield from evaluating(request, self.device, self._placed[task], alone))
+
+    def _request(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> "Request":
+        """What is trained."""
+        # here, as above
+        from cellsearch.train.evaluate import Request
+
+        stage, place = self.stage(task), keys(self.stage(task).grid)
+        return Request(
+            cell, self.dataset(task), stage.grid, [place[s] for s in settings], stage.training, seed,
             stop_at=stage.accuracy if isinstance(stage, Filter) else None,
             memory=1e9 * self.space.budget.memory_gb,
             progress=lambda epochs, members: say(

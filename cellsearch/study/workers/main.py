@@ -26,7 +26,9 @@ from cellsearch.study.system.timing import TIMING, Timing
 from cellsearch.study.tables import records, study_facts
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import outbox
-from cellsearch.study.workers.evaluator import Evaluator, TorchEvaluator, real_propose
+from cellsearch.study.tables.transactions import Store
+from cellsearch.study.workers.cohorts import sizes
+from cellsearch.study.workers.evaluator import Evaluator, TorchEvaluator, in_turns, real_propose
 from cellsearch.study.workers.pool import WorkerConfig
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.worker import CRASHES, work
@@ -42,6 +44,12 @@ def torch_evaluator(space: Space, seed: int, config: WorkerConfig) -> Evaluator:
     """Data and training on this machine."""
     devices.check(config.device)  # before a trial is taken
     return TorchEvaluator(space, seed, Path(config.data) if config.data else None, config.device)
+
+
+def cohort(store: Store, space: Space, evaluator: Evaluator, device: str) -> int:
+    """The number of trials that a worker has at once."""
+    known = evaluator.vocabularies() if device != "cpu" and isinstance(evaluator, TorchEvaluator) else {}
+    return sizes.chosen(store, space, device, in_turns(evaluator).place().room, known)
 
 
 def serve(
@@ -100,7 +108,8 @@ def _work(
             # after an error on an accelerator nothing that this process runs there can be trusted
             crashes = CRASHES if config.device == "cpu" else 1
             files = outbox(Path(config.outbox), known) if config.outbox else None
-            work(store, space, evaluator, make_propose(space), heart, crashes, files)
+            size = keep_trying(lambda: cohort(store, space, evaluator, config.device))
+            work(store, space, evaluator, make_propose(space), heart, crashes, files, cohort=size)
         finally:  # the trial is free at once, or else once this process is found dead
             with suppress(Unavailable):
                 heartbeat.leave(store, [me.id], me.id, failures=failures)

@@ -3,12 +3,15 @@
 seed       pieces of its grids, then the filter; told with its score once the units are frozen
 proposal   the filter and the tasks in turn; `should_prune` ends it after a stage it does not pass
 refinement every task
+
+It is a generator that trains nothing itself: it yields the stages that are to be trained and is sent what
+they came to. It also pauses after it has decided and after each recorded stage, so that the trials of a
+cohort can wait for one another there (`cohorts.rounds`).
 """
 
 import math
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -33,17 +36,16 @@ from cellsearch.study.storage.sampler import MutationSampler
 from cellsearch.study.storage.trials import Proposed
 from cellsearch.study.strategies import Decision, NothingLeft
 from cellsearch.study.system.failpoint import failpoint
-from cellsearch.study.system.stage_timeout import Deadline, Overdue, overdue
 from cellsearch.study.tables import cellrecords, costs, queries, work_items
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.records import freeze
-from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.table_view import Offered, TableView
 from cellsearch.study.tables.transactions import Superseded
 from cellsearch.study.tables.work_items import Item
+from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
 from cellsearch.study.workers.evaluator import Evaluator
-from cellsearch.study.workers.outcome_checks import Broken, checked, first_cause, judged
+from cellsearch.study.workers.outcome_checks import Broken, first_cause, judged
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.setting_sampler import among, chooser
 from cellsearch.train.outcome import Outcome
@@ -51,7 +53,8 @@ from cellsearch.train.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """A worker's hands: it runs the trials that the worker has taken."""
+    """A worker's hands: the work on the trials that the worker has taken. With `together` several are at
+    work at once: what a trial reports is then what is recorded when all of them have trained a stage."""
 
     driver: Driver
     sampler: MutationSampler
@@ -61,42 +64,50 @@ class TrialRunner:
     look: Callable[[], TableView]  # of the study as it stands when an item is begun
     outbox: Outbox | None = None
     offered: Offered | None = None
+    together: bool = False
 
-    def run(self, item: Item) -> None:
+    def walk(self, item: Item) -> Walk:
         """From wherever the trial stands to the end of its item."""
         trial = self.driver.trial(item.trial_id) if item.kind != Kind.BASELINE else None
         view = self.look()
         try:
             if trial is None:
-                self.piece(item, view)
+                yield None
+                yield from self.piece(item, view)
             elif item.kind == Kind.SEED:
-                self.seed(item, trial)
+                yield None
+                yield from self.seed(item, trial)
             elif item.kind:
-                self.stages(item, trial, view, work_items.recorded(self.driver.store, item))
+                yield None
+                yield from self.stages(item, trial, view, work_items.claimed(self.driver.store, item))
             else:
                 item = self.decide(item, trial, view)
                 failpoint("after-decide")
-                self.stages(item, trial, view, {})
+                yield None
+                yield from self.stages(item, trial, view)
         except Broken as broken:
             self.finish(item, trial, Ending.FAILED, task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
             self.finish(item, trial, Ending.FAILED, cause=str(error))
 
-    def piece(self, item: Item, view: TableView) -> None:
+    def piece(self, item: Item, view: TableView) -> Walk:
         """A seed on a piece of the grid of one task."""
         done = work_items.recorded(self.driver.store, item)
         if item.task not in done:
-            self.stage(item, None, view, item.task, 0, view.cell(item.fingerprint))
+            yield from self.stage(item, None, view, item.task, 0, view.cell(item.fingerprint))
             done = work_items.recorded(self.driver.store, item)
+        yield None
         outcomes = judged(item.task, done[item.task])
         self.finish(item, None, Ending.BASELINE, task=item.task, cause=first_cause(outcomes))
 
-    def seed(self, item: Item, trial: Trial) -> None:
+    def seed(self, item: Item, trial: Trial) -> Walk:
         """Measures the share of its settings with which a seed passes the filter, freezes the units after the
         baseline, reports the stages of the seed, and tells it."""
         if self.space.filter is not None and FILTER not in work_items.recorded(self.driver.store, item):
             view = self.look()
-            self.stage(item, trial, view, FILTER, self.space.strategy.settings, view.cell(item.fingerprint))
+            cell, count = view.cell(item.fingerprint), self.space.strategy.settings
+            yield from self.stage(item, trial, view, FILTER, count, cell)
+        yield None
         recorded = cellrecords.recorded_cells(self.driver.store, seeds=True)
         baseline = next(seed.fingerprint for seed in recorded if seed.name == self.space.baseline)
         floors = {task.name: self.evaluator.floor(task.name) for task in self.space.tasks}
@@ -146,34 +157,46 @@ class TrialRunner:
         record = record_of(decision.kind, cell, about, parent=decision.parent, edits=decision.edits, **more)
         self.sampler.write(trial, record, cell)
 
-    def stages(
-        self, item: Item, trial: Trial, view: TableView, done: Mapping[str, tuple[Outcome, ...]]
-    ) -> None:
-        """The stages of a trial in order but those that are `done`, each recorded and reported; a pruner ends
-        a proposal."""
-        cell, known = view.cell(item.fingerprint), view.known(item.fingerprint)
+    def stages(self, item: Item, trial: Trial, view: TableView, begun: Collection[str] = ()) -> Walk:
+        """The stages of a trial in order, each recorded and reported; a pruner ends a proposal. An earlier
+        worker has claimed settings for those that are `begun`."""
+        cell, known, store = view.cell(item.fingerprint), view.known(item.fingerprint), self.driver.store
+        done = work_items.recorded(store, item) if begun else {}
         counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
-        if item.kind == Kind.PROPOSE and not view.admitted(known):
+        if item.kind == Kind.PROPOSE and (FILTER in begun or not view.admitted(known)):
             assert self.space.filter is not None
             counts = {FILTER: self.space.filter.settings} | counts
         order = list(counts)
         trained: list[Outcome] = []
         for place, task in enumerate(order):
+            step, unit = steps(self.space)[task], view.units.get(task, 1.0)
+            best: float | None = None
             if task in done:
-                outcomes, best = done[task], self.best(item.fingerprint).get(task, Best()).accuracy
+                outcomes = done[task]
             else:
-                outcomes, best = self.stage(item, trial, view, task, counts[task], cell)
+                outcomes, best = yield from self.stage(item, trial, view, task, counts[task], cell)
+            yield None
             trained += judged(task, outcomes)
-            if done.keys() & set(order[place + 1 :]):
+            if set(begun) & set(order[place + 1 :]):
                 continue  # an earlier worker went on from here
-            if self.driver.prunes(trial, steps(self.space)[task], ratio(best, view.units.get(task, 1.0))):
+            if task in done or self.together:
+                now = self.best(item.fingerprint).get(task, Best()).accuracy
+                if self.together and now != best:
+                    self.report(trial, step, ratio(now, unit))
+                best = now
+            if self.driver.prunes(trial, step, ratio(best, unit)):
                 self.finish(item, trial, Ending.FILTERED, task=task, cause=first_cause(outcomes))
                 return
         if item.kind == Kind.PROPOSE:
-            costs.note(self.driver.store, item.fingerprint, cell, self.space.limits.width)
+            costs.note(store, item.fingerprint, cell, self.space.limits.width)
         score = ranking.score(self.best(item.fingerprint), view.units)
         outcome = Ending.FAILED if score is None else Ending.RANKED
         self.finish(item, trial, outcome, score=score, cause=first_cause(trained))
+
+    def report(self, trial: Trial, step: int, value: float) -> None:
+        """Reports what a cohort has come to on a stage."""
+        with self.driver.apart():
+            report(trial, step, value)
 
     def best(self, fingerprint: str) -> dict[str, Best]:
         """Stage -> the records of a cell together, those of this trial among them."""
@@ -182,9 +205,9 @@ class TrialRunner:
 
     def stage(
         self, item: Item, trial: Trial | None, view: TableView, task: str, count: int, cell: Cell
-    ) -> tuple[tuple[Outcome, ...], float | None]:
-        """Claims `count` settings, trains them, commits and reports: the outcomes, and the best accuracy of
-        the cell on the task so far. A piece of the baseline has its claims from the start.
+    ) -> Generator[Claimed, Trained, tuple[tuple[Outcome, ...], float | None]]:
+        """Claims `count` settings, has them trained, commits and reports: the outcomes, and the best accuracy
+        of the cell on the task so far. A piece of the baseline has its claims from the start.
         """
         choose = chooser(self.driver.store, self.space, view.facts, item, task, count)
         if self.offered is not None:
@@ -197,46 +220,14 @@ class TrialRunner:
         if claimed:
             self.heart.doing = f"{label}: preparing"  # until the evaluator reports more
             kept = self.outbox.find(item, task, claimed) if self.outbox else None
-            outcomes, seconds = kept or self.train(item, trial, cell, task, claimed, label, view.facts)
+            if kept is None:
+                kept = yield Claimed(item, trial, cell, task, claimed, view.facts.seed, label)
+            outcomes, seconds = kept
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
         best = self.record(item, trial, view, task, outcomes, seconds, label)
         failpoint("after-commit")
         return outcomes, best
-
-    def train(
-        self,
-        item: Item,
-        trial: Trial | None,
-        cell: Cell,
-        task: str,
-        claimed: Sequence[str],
-        label: str,
-        known: Facts,
-    ) -> tuple[tuple[Outcome, ...], float]:
-        """The outcomes of a stage, and the seconds it took."""
-        hours = self.space.budget.stage_hours
-        lost = overdue(claimed, hours)
-        deadline = Deadline(
-            3600 * hours,
-            lambda: self.give_up(item, trial, task, lost, 3600 * hours),
-            self.heart.end,
-            self.driver.store.timing.overdue,
-        )
-
-        def say(text: str) -> None:
-            self.heart.doing = f"{label}: {text}"
-            deadline.check()
-
-        start = time.monotonic()
-        self.heart.deadline = deadline
-        try:
-            with deadline:
-                found = self.evaluator.evaluate(cell, task, claimed, known.seed, say)
-            outcomes = tuple(checked(outcome) for outcome in found)
-        except Overdue:
-            outcomes = lost
-        return outcomes, time.monotonic() - start
 
     def record(
         self,
@@ -276,14 +267,14 @@ class TrialRunner:
             self.outbox.forget(item, task)
         return best
 
-    def give_up(
-        self, item: Item, trial: Trial | None, task: str, lost: Sequence[Outcome], seconds: float
-    ) -> None:
+    def give_up(self, stage: Claimed, lost: Sequence[Outcome], seconds: float) -> None:
         """Records that a stage failed which does not end, from the thread of the heartbeat."""
+        item = stage.item
         with suppress(Superseded):  # then another worker has the trial by now
-            trials.commit(self.driver, item, task, lost, seconds)
+            trials.commit(self.driver, item, stage.task, lost, seconds)
             if item.kind != Kind.SEED:  # the filter is measured on seeds; whether they pass decides nothing
-                self.finish(item, trial, Ending.FAILED, task=task, cause=first_cause(lost))
+                cause = first_cause(lost)
+                self.finish(item, stage.trial, Ending.FAILED, task=stage.task, cause=cause)
 
     def finish(
         self,

@@ -1,4 +1,5 @@
 """One worker: takes trials, decides, evaluates stage by stage, records each stage, tells, and takes the next.
+On a CPU it has one trial at a time, on a GPU a cohort.
 
 All state of a worker is on record: it may be killed at any moment, and the worker that adopts its trial goes
 on after the last recorded stage.
@@ -9,6 +10,7 @@ cell, task, setting).
 
 import random
 import time
+from collections.abc import Callable, Sequence
 
 from cellsearch.errors import CellsearchError, RunError, printable
 from cellsearch.study.space import Space
@@ -27,13 +29,15 @@ from cellsearch.study.tables.records import facts
 from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.table_view import Offered, TableView
 from cellsearch.study.tables.transactions import Store, Superseded, reading
+from cellsearch.study.tables.work_items import Item
+from cellsearch.study.workers.cohorts import rounds
+from cellsearch.study.workers.cohorts.training import Trainer
 from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.runner import TrialRunner
 
 WAIT_SECONDS = (0.2, 10.0)  # between two looks for a trial while others are at the baseline: first, at most
 CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
-COHORT = 1  # trials that a worker takes at once
 
 
 def work(
@@ -45,14 +49,16 @@ def work(
     crashes_allowed: int = CRASHES,
     outbox: Outbox | None = None,
     offered: Offered | None = None,
+    cohort: int = 1,
 ) -> None:
-    """Works on trials until there is none left to take. Stages that cannot be recorded are kept in `outbox`.
+    """Works on trials until there is none left to take, on `cohort` at once. Stages that cannot be recorded
+    are kept in `outbox`.
 
     `offered` limits the settings that a cell can be run with, for a evaluator that has no others; None: all.
 
     A user-facing error ends the worker, except a cell that cannot be used: that is a failed trial. Any other
-    exception gives the trials back, as a crash of the worker does; the last of `crashes_allowed` in a row is
-    raised.
+    exception gives the trial back, as a crash of the worker does; the last of `crashes_allowed` in a row is
+    raised. Where the first one is, all trials are given back: any may be the reason.
     """
     me, failures, patience = heart.worker.id, space.strategy.failures, space.budget.patience
     known = patiently(lambda: facts(store), store.timing)
@@ -69,31 +75,65 @@ def work(
     sampler = MutationSampler(space, seed=known.seed, propose=propose)
     patiently(lambda: check_optuna(store), store.timing)
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)), store.timing)
-    runner = TrialRunner(driver, sampler, space, evaluator, heart, look, outbox, offered)
+    runner = TrialRunner(driver, sampler, space, evaluator, heart, look, outbox, offered, cohort > 1)
+    trainer = Trainer(evaluator, heart, space.budget.stage_hours, runner.give_up)
     crashes = 0
+
+    def lost(error: Exception, item: Item) -> None:
+        nonlocal crashes
+        if isinstance(error, Superseded):  # this worker was silent for too long: another one has the trial
+            patiently(lambda: register(store, heart.worker), store.timing)
+            return
+        if isinstance(error, CellsearchError):
+            raise error
+        crashes += 1
+        cause = printable(f"{type(error).__name__}: {error}", 1_000)
+        among = [item] if crashes_allowed > 1 else None
+        endings.release(store, [me], me, crash=cause, failures=failures, among=among)
+        if crashes >= crashes_allowed:
+            raise error
+
+    def put_back(others: Sequence[Item]) -> None:
+        endings.release(store, [me], me, failures=failures, among=others)
+
     while True:
-        heart.doing = "taking the next trial"
-        taken = patiently(lambda: queue.take(driver, COHORT, patience), store.timing)
+        heart.doing = "taking the next trial" if cohort == 1 else "taking the next trials"
+        taken = patiently(lambda: queue.take(driver, cohort, patience), store.timing)
         if taken is Idle.DONE:
             return
         if isinstance(taken, Idle):
             heart.doing = "waiting for other workers"
             wait(store, me, patience)
             continue
-        try:
+        before = crashes
+        if cohort == 1:
             for item in taken:
-                patiently(lambda: runner.run(item), store.timing)  # noqa: B023  (called at once)
-            crashes = 0
-        except Superseded:  # this worker was silent for too long, and its trial went to another one
-            patiently(lambda: register(store, heart.worker), store.timing)
-        except CellsearchError:
-            raise
-        except Exception as error:
-            crashes += 1
-            cause = printable(f"{type(error).__name__}: {error}", 1_000)
-            endings.release(store, [me], me, crash=cause, failures=failures)
-            if crashes >= crashes_allowed:
-                raise
+                try:
+                    patiently(lambda: rounds.alone(runner.walk(item), trainer), store.timing)  # noqa: B023
+                except Exception as error:
+                    lost(error, item)
+        else:
+            _together(lambda: queue.take(driver, cohort, patience), taken, runner, trainer, put_back, lost)
+        crashes = 0 if crashes == before else crashes
+
+
+def _together(
+    take: Callable[[], list[Item] | Idle],
+    taken: list[Item] | Idle,
+    runner: TrialRunner,
+    trainer: Trainer,
+    put_back: Callable[[Sequence[Item]], None],
+    lost: rounds.Lost,
+) -> None:
+    """The work on a cohort. Where the database was away in between it goes on from what is recorded then."""
+    first = [taken]
+
+    def work() -> None:
+        found = first.pop() if first else take()
+        if not isinstance(found, Idle):
+            rounds.together(found, runner.walk, trainer, put_back, lost)
+
+    patiently(work, runner.driver.store.timing)
 
 
 def check_optuna(store: Store) -> None:

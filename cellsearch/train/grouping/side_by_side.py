@@ -74,6 +74,7 @@ def _group(
             while waiting and fits(waiting[0]):
                 k = waiting.pop(0)
                 resident[k] = starts[k].begin(alone), lane(device)
+            before = len(again)
             for k, (training, mine) in list(resident.items()):
                 found: T | Exception
                 try:
@@ -91,6 +92,7 @@ def _group(
                     continue
                 again.append(k)
                 del training, found  # with the frames of its traceback, which hold what was allocated
+            if len(again) > before:
                 give_back(device)
     finally:
         for training, _ in resident.values():

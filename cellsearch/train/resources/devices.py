@@ -12,6 +12,10 @@ from cellsearch.errors import RunError, printable
 CPU = "cpu"
 ALL = "all"
 
+#: Of the free memory of a GPU. The rest is for what is not predicted: recorded steps, workspaces of
+#: libraries, gaps. Not measured on a device.
+SHARE = 0.8
+
 
 class Gone(RunError):
     """A device that does not answer: what runs on it has to run elsewhere."""
@@ -54,6 +58,18 @@ def chosen(wanted: Sequence[str], found: Callable[[], Sequence[str]] = gpus) -> 
         if name != CPU and name not in there:
             raise RunError(f"there is no {printable(name)} here\nthere: {', '.join(there)}")
     return tuple(dict.fromkeys(named))
+
+
+def free(device: str, share: float = SHARE) -> float | None:
+    """Bytes of a GPU that trainings may take now, together: a share of what other processes leave, and of
+    what torch keeps unused. None on a CPU, which trains one cell at a time."""
+    if device == CPU:
+        return None
+    import torch
+
+    left, _ = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return share * (left + unused)
 
 
 def check(device: str) -> None:

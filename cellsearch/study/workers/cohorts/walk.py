@@ -1,0 +1,30 @@
+"""What the work on a trial consists of, as its driver sees it."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cellsearch.dsl.graph import Cell
+from cellsearch.study.tables.work_items import Item
+from cellsearch.train.outcome import Outcome
+
+if TYPE_CHECKING:  # whoever drives trials loads no Optuna
+    from optuna.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A stage to be trained: a cell on settings of a task, all of them claimed for the trial of `item`."""
+
+    item: Item
+    trial: "Trial | None"  # None of a piece of the baseline
+    cell: Cell
+    task: str
+    settings: tuple[str, ...]
+    seed: int  # of the study
+    label: str  # for the live display
+
+
+Trained = tuple[tuple[Outcome, ...], float]  # one outcome for each setting, in order; seconds
+#: The work on a trial: stages to be trained, and None where a cohort waits until all of it have come so far.
+Walk = Generator[Claimed | None, Trained | None, None]
