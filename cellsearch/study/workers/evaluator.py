@@ -17,6 +17,7 @@ from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import keys
 
 if TYPE_CHECKING:  # it loads torch
+    from cellsearch.compiler.ahead import Compilers
     from cellsearch.train.evaluate import Request
     from cellsearch.train.grouping.cohort import Turns
     from cellsearch.train.steps import Data
@@ -70,6 +71,14 @@ class InTurns(Protocol):
         while the training is not `alone`, the exception is raised."""
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """An evaluator that can make ready for a cell before it is trained."""
+
+    def prepare(self, cell: Cell) -> None:
+        """Begins to compile what training the cell takes, elsewhere, and returns at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class OneByOne:
     """Another evaluator as one that takes turns: each stage is one turn."""
@@ -107,6 +116,7 @@ class TorchEvaluator:
     device: str = "cpu"
     _built: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _placed: "dict[str, Data]" = field(default_factory=dict, repr=False)
+    _compilers: "list[Compilers]" = field(default_factory=list, repr=False)  # once there are any
 
     def stage(self, name: str) -> Filter | TaskStage:
         """The stage called `name`."""
@@ -149,6 +159,19 @@ class TorchEvaluator:
         one_thread()
         say("compiling")  # until the first window is trained
         return finish(evaluating(self._request(cell, task, settings, seed, say), self.device))
+
+    def prepare(self, cell: Cell) -> None:
+        """On a GPU, where a core would wait for the device. On a CPU all cores train."""
+        if not self.device.startswith("cuda"):
+            return
+        # here, as above
+        from cellsearch.compiler.ahead import Compilers
+        from cellsearch.train.resources.ahead import prepare
+
+        if not self._compilers:
+            self._compilers.append(Compilers(self.device))
+        stages = [(self.dataset(name).vocabulary, self.stage(name).grid) for name in self.digests()]
+        prepare(self._compilers[0], [cell], stages)
 
     def place(self) -> Place:
         """The device, with what is free there."""

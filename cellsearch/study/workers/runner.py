@@ -44,7 +44,7 @@ from cellsearch.study.tables.table_view import Offered, TableView
 from cellsearch.study.tables.transactions import Superseded
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
-from cellsearch.study.workers.evaluator import Evaluator
+from cellsearch.study.workers.evaluator import Evaluator, Prepares
 from cellsearch.study.workers.outcome_checks import Broken, first_cause, judged
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.setting_sampler import among, chooser
@@ -144,7 +144,10 @@ class TrialRunner:
         def write(about: str, text: str) -> None:
             self.write(trial, decision, proposed, about, text, view)
 
-        return trials.decide(self.driver, item, proposed, write)
+        found = trials.decide(self.driver, item, proposed, write)
+        if isinstance(self.evaluator, Prepares):
+            self.evaluator.prepare(cell)  # while the others of a cohort decide and train
+        return found
 
     def write(
         self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView

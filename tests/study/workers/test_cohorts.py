@@ -513,3 +513,20 @@ def test_the_predicted_size_follows_work_and_memory() -> None:
     assert 1 <= one < few < sizes.MOST
     for room in (1e9, 1e10, 1e11):
         assert 1 <= sizes.predicted(large, room, words) <= few
+
+
+def test_the_cells_of_a_cohort_are_prepared_when_they_are_decided(tmp_path: Path) -> None:
+    """All of them, before the first of them trains."""
+    happened: list[str] = []
+
+    class Prepared(InTurns):
+        def prepare(self, cell: Cell) -> None:
+            happened.append("prepare")
+
+        def evaluate(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> Any:
+            happened.append(task)
+            return super().evaluate(cell, task, settings, seed, say)
+
+    once(new_study(tmp_path, SPACE, 4), Prepared(accuracy), 4)
+    first = happened.index("prepare")
+    assert happened[first : first + 4] == ["prepare"] * 4 and happened.count("prepare") == 4
