@@ -14,6 +14,13 @@ typedef REAL real;
 #define where(c, a, b) ((c) ? (real)(a) : (real)(b))
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before a loop over units: no round of it depends on another. */
+#ifdef __clang__
+#define IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define IVDEP _Pragma("GCC ivdep")
+#endif
+
 #ifdef IS_FLOAT
 
 /* exp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r (Cephes), and 2^n by the exponent bits. Within 2 ulp. */
@@ -52,12 +59,9 @@ INLINE float f_parts(float z, float *two_to_n) {
     const float n = u.value - round, r = (z - n * 0.693359375f) + n * 2.12194440e-4f;
     u.bits <<= 23;
     *two_to_n = u.value;
-    float p = 1.3882497414e-3f;
-    p = p * r + 8.3666467969e-3f;
-    p = p * r + 4.1667203920e-2f;
-    p = p * r + 1.6666542684e-1f;
-    p = p * r + 4.9999998133e-1f;
-    return p * (r * r) + r;
+    const float q = r * r;
+    const float p = (8.3666467969e-3f * r + 4.1667203920e-2f) + 1.3882497414e-3f * q;
+    return (p * q + (1.6666542684e-1f * r + 4.9999998133e-1f)) * q + r;
 }
 /* Beyond these ends of z nothing changes any more. */
 INLINE float f_sigmoid(float x) {

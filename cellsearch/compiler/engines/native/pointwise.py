@@ -53,13 +53,13 @@ def _strips(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
 
     return [
         "        const long whole = H & -STRIP;",
-        "#pragma GCC ivdep",
+        "IVDEP",
         "        for (long h = 0; h < whole; h++) {",
         *body("r"),
         "        }",
         "        if (whole == H) continue;",
         *(f"        take(q{rows[ref]}, r{rows[ref]} + whole, H - whole);" for ref in read),
-        "#pragma GCC ivdep",
+        "IVDEP",
         "#pragma GCC unroll 1",
         "        for (int h = 0; h < STRIP; h++) {",
         *body("q"),
@@ -83,7 +83,7 @@ def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
     for store in kernel.stores:
         value = expression(_reduce(store.formula, before, lines))
         stores.append(f"            r{rows[store.ref]}[h] {'+=' if store.add else '='} {value};")
-    head = ["#pragma GCC ivdep", "        for (long h = 0; h < H; h++) {"]
+    head = ["IVDEP", "        for (long h = 0; h < H; h++) {"]
     return [*lines, *head, *before, *stores, "        }"]
 
 
