@@ -1,7 +1,8 @@
 """Registers, spills and seconds of compiling of the Triton kernels of the zoo and of mutants, for a GPU that
 need not be there:
 
-    python results/bench/registers.py results/bench/registers.json [--mutants 200] [--every 1]
+    python results/bench/registers.py results/bench/registers-zoo.json --every 2
+    python results/bench/registers.py results/bench/registers-mutants.json --mutants 200 --every 8
 
 Texts that occur more than once count once. Seconds are CPU time of this process and of what it starts, with
 an empty cache, in the order in which the cells come; float32, compute capability 9.0, H a multiple of 16.
