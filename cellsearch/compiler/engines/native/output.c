@@ -9,7 +9,8 @@
 
 /* Panels in a block of symbols. */
 #define BLOCK 8l
-/* From this many symbols on, left sides of products are laid down in strips, so that they are read in order. */
+/* From this many symbols on, the outputs are laid down in strips of units for the gradient of the matrix, which reads them
+   against their order. */
 #define MANY 256
 #ifdef IS_FLOAT
 #define LOWEST -3.402823466e38f
@@ -210,7 +211,7 @@ void output(const long *n, const real *seen, const int64_t *where, const real *r
     const int many = V >= MANY;
     const real zero[LANES] = {0};
     real *const some = part(&space, where ? most * H : 0), *const back = part(&space, where ? most * H : 0),
-         *const across = part(&space, many ? most * H : 0), *const down = part(&space, many && d_rows ? most * H : 0),
+         *const down = part(&space, many && d_rows ? most * H : 0),
          *const logits = part(&space, most * (d_rows ? WHOLE(V, wide) : wide)),
          *const less = part(&space, most * (WHOLE(V, wide) / wide)),
          *const packed = part(&space, NR * (wide > H ? wide : H)),
@@ -230,8 +231,7 @@ void output(const long *n, const real *seen, const int64_t *where, const real *r
             if (where)
                 for (long r = 0; r < R; r++)
                     memcpy(some + r * H, seen + k * n[4] + where[from + r] * n[5], H * sizeof(real));
-            const left positions = many ? lay(R, H, a, lda, 1, across) : (left){a, lda, 1};
-            const left units = !d_rows || !many ? (left){a, 1, lda} : lay(H, R, a, 1, lda, down);
+            const left positions = {a, lda, 1}, units = !d_rows || !many ? (left){a, 1, lda} : lay(H, R, a, 1, lda, down);
             for (long r = 0; r < R; r++) row.top[r] = LOWEST, row.sum[r] = 0, row.first[r] = 0;
             for (long at = 0; at < V; at += wide) {
                 const long count = LEAST(wide, V - at);

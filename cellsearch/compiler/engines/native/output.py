@@ -69,13 +69,13 @@ def block(count: int) -> int:
 
 def room(count: int, hidden: int, vocabulary: int) -> int:
     """Numbers that a member with `count` scored positions takes beside what is given, at most. For a block of
-    positions: outputs and their gradient, and the outputs twice in strips; logits; the highest ones of each
+    positions: outputs and their gradient, and the outputs in strips; logits; the highest ones of each
     block of symbols; a panel of gradients, five numbers of each row; and a packed panel of the matrix."""
     wide = _PANEL * _PANELS
     logits = (
         vocabulary + min(vocabulary, wide) + _PANEL
     )  # whole panels, and whole blocks where there are several
-    row = 4 * hidden + logits + vocabulary // _NARROWEST + 1 + _PANEL + 5
+    row = 3 * hidden + logits + vocabulary // _NARROWEST + 1 + _PANEL + 5
     return block(count) * row + _PANEL * max(hidden, wide) + _LINE * _PIECES
 
 
