@@ -146,6 +146,7 @@ def tensors(root: object) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_no_cache_of_a_function_holds_a_tensor(engine: str) -> None:
+    caches.clear()
     for cell in (zoo.load("clockwork"), parse(MADE)):
         made = steps(cell)
         made.engine = engine if layer.choose_engine("auto", made.rows) == "native" else "eager"
