@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cellsearch.errors import UsageError
-from cellsearch.study import studies
+from cellsearch.study import lookup, studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
@@ -50,7 +50,11 @@ def search(
     if isinstance(space, str):
         chosen, name = commands.meant(space, name, overrides, storage, Path(results), own)
     else:
-        chosen = space if isinstance(space, Space) else load_space(space, overrides, own)
+        chosen = (
+            space
+            if isinstance(space, Space)
+            else load_space(space, overrides, own, lookup.seeds(storage, Path(results)))
+        )
     options = Options(
         storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
         proposals=proposals, seconds=seconds, results=Path(results),

@@ -6,7 +6,8 @@ order.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,16 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
-from cellsearch.dsl.text import parse
+from cellsearch.dsl.text import parse, show
 from cellsearch.errors import CellsearchError, RunError, did_you_mean, plural, printable
 from cellsearch.files import near
+from cellsearch.study.space.sections import RANKED, label
 
 if TYPE_CHECKING:
     from cellsearch.study.leaderboard.board import Row
     from cellsearch.study.origin import Origin
     from cellsearch.study.studies import Study, Tell
 
-RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
 RESULTS = Path("results")
 _LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")
 FEW = 8  # candidates that an error lists
@@ -87,6 +88,32 @@ def ranked(
     chain = origin.origin(study, origin.of_row(row), row.parent)
     cell = parse(row.text, f"{name}:{place}")
     return Found(cell, f"{row.standing} in {name}", origin.provenance(chain), row, study, chain)
+
+
+def seeds(storage: str | None = None, results: Path = RESULTS) -> Callable[[str], str]:
+    """A function that looks up seeds of a space that are cells of other searches, for `load_space`: in the
+    database of the search, where it is one that several share, then in `results`."""
+
+    def find(word: str) -> str:
+        match = RANKED.match(word)
+        if match is None:
+            raise RunError(f"'{printable(word, 60)}' is no cell of a search\nname it as in quick:1")
+        places = [storage, None] if storage else [None]
+        for place in places[:-1]:
+            with suppress(RunError):
+                return _text(word, ranked(match["study"], match["place"], place, results=results))
+        return _text(word, ranked(match["study"], match["place"], None, results=results))
+
+    return find
+
+
+def _text(word: str, found: Found) -> str:
+    """The text of a found cell as a seed: called after where it stood, with its origin above it."""
+    row = found.row
+    assert row is not None and found.study is not None
+    score = "" if row.score is None else f", score {row.score:.4f}"
+    origin = f"{row.name} of the search {found.study.store.name}: {row.standing}{score}"
+    return show(replace(found.cell, name=label(word), description=origin))
 
 
 def _by_letters(letters: str, storage: str | None, results: Path) -> Found:

@@ -26,6 +26,7 @@ from cellsearch.files import near
 from cellsearch.report.cells.cell import SHORT
 from cellsearch.report.formatting import plural
 from cellsearch.report.searches import space as report
+from cellsearch.study import lookup
 from cellsearch.study import space as spaces
 from cellsearch.study.space.data import looks
 
@@ -65,7 +66,7 @@ def _nothing(word: str) -> RunError:
 
 def _space(args: argparse.Namespace, terminal: Terminal) -> int:
     """The space in short, and the data of each stage."""
-    found = spaces.load_space(args.file)
+    found = spaces.load_space(args.file, find=lookup.seeds())
     file = args.file if args.file.endswith(spaces.SUFFIXES) else f"{args.file}.yaml"
     data = looks(found, file, Path(args.data) if args.data else None)
     if args.json:

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from cellsearch.errors import SpaceError, UsageError, did_you_mean, printable
+from cellsearch.study import lookup, studies
 from cellsearch.study import space as spaces
-from cellsearch.study import studies
-from cellsearch.study.space import Space, difference, load_space, parse_space
+from cellsearch.study.space import Space, difference, load_space, parse_space, with_cells
 from cellsearch.study.space.load import SUFFIXES
 from cellsearch.study.studies import RESULTS, Study
-from cellsearch.study.tables import database, records
+from cellsearch.study.tables import cellrecords, database, records
 from cellsearch.study.tables.database import pasted, shown
 from cellsearch.study.workers.run import NAME, default_url
 
@@ -40,14 +40,15 @@ def meant(
     if own_text is not None:
         if word is None:
             raise UsageError("--text takes a SPACE, too, as in `cellsearch search quick --text FILE`")
-        chosen = load_space(word, overrides, own_text)
+        chosen = load_space(word, overrides, own_text, lookup.seeds(storage, results))
         return chosen, name or chosen.name
     asked = word or name or ""
     file = word is not None and (word.endswith(SUFFIXES) or bool(set(word) & {"/", os.sep}))
     bundled = word in spaces.names()
     known = None if file or name not in (None, asked) else _recorded(asked, storage, results)
     if known is not None:
-        found = parse_space(known, f"{asked}/space.yaml", overrides)
+        text, seeds = known
+        found = with_cells(parse_space(text, f"{asked}/space.yaml", overrides), seeds)
         if not bundled or not difference(load_space(asked, overrides), found):
             return found, asked
     if word is None:
@@ -58,19 +59,20 @@ def meant(
         known_words = f"spaces: {', '.join(spaces.names())}; searches: {printable(', '.join(there), 400)}"
         message = f"there is no search space and no search '{printable(word, 60)}'"
         raise SpaceError(message, remedy=f"{hint}{known_words}\nthe path of a file ends in .yaml")
-    space = load_space(word, overrides)
+    space = load_space(word, overrides, find=lookup.seeds(storage, results))
     return space, name or space.name
 
 
-def _recorded(name: str, storage: str | None, results: Path) -> str | None:
-    """The text of the space of a search, where it is there."""
+def _recorded(name: str, storage: str | None, results: Path) -> tuple[str, dict[str, str]] | None:
+    """The text of the space of a search, where it is there, and those of its seeds by name."""
     if not NAME.match(name) or name.endswith("."):
         return None
     store = records.find(storage or default_url(results, name), name, read_only=True)
     if store is None:
         return None
     try:
-        return records.facts(store).space
+        seeds = cellrecords.recorded_cells(store, seeds=True)
+        return records.facts(store).space, {seed.name: seed.text for seed in seeds}
     finally:
         store.engine.dispose()
 

@@ -25,6 +25,7 @@ from cellsearch.study.space.load import (
     parse_space,
     shipped,
     source_of,
+    with_cells,
 )
 from cellsearch.study.space.model import (
     FILTER,
@@ -55,4 +56,5 @@ __all__ = [
     "parse_space",
     "shipped",
     "source_of",
+    "with_cells",
 ]

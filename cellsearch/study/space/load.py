@@ -6,20 +6,22 @@ wrong in a file or in an override is a SpaceError with its place.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.load import load
+from cellsearch.dsl.text import parse as parse_cell
 from cellsearch.errors import CellsearchError, SpaceError, nearest, printable
 from cellsearch.options import fields_of
 from cellsearch.study.space.faults import Faults
 from cellsearch.study.space.model import FILTER, Budget, Space, plain
 from cellsearch.study.space.overrides import override
 from cellsearch.study.space.own_text import text_overrides
-from cellsearch.study.space.sections import label, read_space
+from cellsearch.study.space.sections import RANKED, Find, label, read_space
 from cellsearch.study.space.yaml_emit import flow
 from cellsearch.study.space.yaml_text import Plain, parse, read_text
 from cellsearch.tasks import TASKS
@@ -57,20 +59,23 @@ def shipped() -> Traversable:
 
 
 def load_space(
-    name_or_path: str | os.PathLike[str], overrides: Sequence[str] = (), own_text: str | None = None
+    name_or_path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    own_text: str | None = None,
+    find: Find | None = None,
 ) -> Space:
     """The space of this name or in this file (which ends in .yaml), with `overrides` like `budget.trials=20`.
 
     `own_text` is the path of a text that takes the place of its tasks, before the overrides. Its seeds are
-    read too. Raises SpaceError, and DataError for the text.
+    read too; those of other searches only with `find`. Raises SpaceError, and DataError for the text.
     """
     if own_text is not None:
         overrides = [*text_overrides(load_space(name_or_path), own_text), *overrides]
     given = os.fspath(name_or_path)
     if isinstance(name_or_path, str) and not given.endswith(SUFFIXES) and not set(given) & {"/", os.sep}:
-        return parse_space(source_of(given), f"{given}.yaml", overrides, Path(), check=True)
+        return parse_space(source_of(given), f"{given}.yaml", overrides, Path(), True, find)
     path = Path(given)
-    return parse_space(read_text(path), given, overrides, path.parent, check=True)
+    return parse_space(read_text(path), given, overrides, path.parent, True, find)
 
 
 def parse_space(
@@ -79,6 +84,7 @@ def parse_space(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     check: bool = False,
+    find: Find | None = None,
 ) -> Space:
     """The space in `text`. Paths are relative to `folder`; `check`: are the seeds there to be read.
 
@@ -89,7 +95,7 @@ def parse_space(
     root = parse(text, file)
     for change in overrides:
         root = faults.take(root, override, root, change)
-    space = faults.take(None, read_space, root, text, file, folder, check)
+    space = faults.take(None, read_space, root, text, file, folder, check, find)
     faults.check()
     assert space is not None
     return space
@@ -99,11 +105,23 @@ def check_seeds(space: Space) -> dict[str, Cell]:
     """The seeds by label (a zoo name, or that of a file without `.cell`). SpaceError where one is no cell."""
     found = {}
     for seed in space.seeds:
+        text = space.found.get(seed)
+        if text is None and RANKED.match(seed):
+            raise SpaceError(
+                f"the seed '{printable(seed)}' is a cell of another search, which was not looked up",
+                remedy="`cellsearch search` does; elsewhere export it: `--to cell`, and name the file",
+            )
         try:
-            found[label(seed)] = load(seed)
+            found[label(seed)] = load(seed) if text is None else parse_cell(text)
         except CellsearchError as failure:
             raise SpaceError(f"the seed '{printable(seed)}' cannot be read\n{failure}") from None
     return found
+
+
+def with_cells(space: Space, texts: Mapping[str, str]) -> Space:
+    """The space with the texts of its seeds by label, as a study has recorded them."""
+    known = {seed: texts[label(seed)] for seed in space.seeds if label(seed) in texts}
+    return replace(space, found=known)
 
 
 def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[str]:

@@ -113,7 +113,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A search space. Seeds are zoo names or absolute paths of `.cell` files; the baseline is one's label."""
+    """A search space. Seeds are zoo names, absolute paths of `.cell` files, or NAME:RANK of other searches;
+    the baseline is one's label."""
 
     name: str = option(
         about="name of the space, and of a search of it", allowed="letters, digits, '-', '_', '.'",
@@ -131,8 +132,8 @@ class Space:
     seeds: tuple[str, ...] = option(
         SEEDS,
         "cells that the search starts from, evaluated on the whole grid first [3.1]. Files count from the "
-        "folder of the YAML file",
-        allowed="a list of zoo names and .cell files",
+        "folder of the YAML file; cells of another search are looked up when a search is made, and recorded",
+        allowed="a list of zoo names, .cell files, and cells of other searches as in quick:1",
     )
     baseline: str = option(
         BASELINE, "seed whose best accuracy on a task is the unit of scores [3.1]", allowed="one of the seeds"
@@ -152,6 +153,8 @@ class Space:
     )
     budget: Budget = option(Budget(), "when a search ends", allowed=SECTION, otherwise="defaults")
     source: str = field(default="", compare=False, repr=False)  # the YAML it was read from
+    # Seed -> the text of its cell, where that is known already: looked up in another search, or recorded.
+    found: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def text(self) -> str:

@@ -1,14 +1,17 @@
 """The sections of a search space: the tree of its YAML in, checked values or a located SpaceError out."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from cellsearch.dsl import zoo
+from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.printer import initial, matrix
+from cellsearch.dsl.text import parse
 from cellsearch.errors import CellError, CellsearchError, nearest
 from cellsearch.options import Range, fields_of, limits
 from cellsearch.study.mutation.paper import layer
@@ -50,11 +53,20 @@ from cellsearch.train.settings import Grid, Training
 T = TypeVar("T")
 
 
-def read_space(root: Node, source: str, file: str, folder: Path | None, check: bool) -> Space:
+#: A cell of another search, as in quick:1 or quick:m12.
+RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
+#: From such a word to the text of the cell. CellsearchError where there is none.
+Find = Callable[[str], str]
+
+
+def read_space(
+    root: Node, source: str, file: str, folder: Path | None, check: bool, find: Find | None = None
+) -> Space:
     """The space that `root` describes; `source` is kept in it. A SpaceError holds all errors.
 
     A space without a name has that of `file`. Paths are relative to `folder` (None: paths of data stay as
-    they are, those of seeds are relative to the working directory); `check` says whether the seeds are read.
+    they are, those of seeds are relative to the working directory); `check` says whether the seeds are read,
+    and `find` looks up those of other searches: without it they are not.
     """
     faults = Faults()
     pairs = mapping(root, "", list(fields_of(Space)), faults, required=("tasks",))
@@ -69,7 +81,8 @@ def read_space(root: Node, source: str, file: str, folder: Path | None, check: b
     grid = read(Grid, "grid", Grid())
     faults.take(None, countable, section("grid"), "grid", grid)
     training = faults.take(Training(), training_of, section("training"), "training", None)
-    seeds, baseline = faults.take((SEEDS, BASELINE), _seeds, pairs, folder or Path(), check)
+    known: dict[str, str] = {}
+    seeds, baseline = faults.take((SEEDS, BASELINE), _seeds, pairs, folder or Path(), check, find, known)
     name = (
         faults.take("", name_of, section("name"), "name") if "name" in pairs else named_after(Path(file).stem)
     )
@@ -96,23 +109,46 @@ def read_space(root: Node, source: str, file: str, folder: Path | None, check: b
         training,
         budget,
         source,
+        known,
     )
 
 
 def label(seed: str) -> str:
-    """What a seed is called: the name of a zoo cell, or of its file without `.cell`."""
-    return Path(seed).stem if seed.endswith(".cell") else seed
+    """What a seed is called: the name of a zoo cell, or of its file without `.cell`; quick_1 for quick:1."""
+    if seed.endswith(".cell"):
+        return Path(seed).stem
+    return named_after_cell(seed) if RANKED.match(seed) else seed
 
 
-def _seeds(pairs: Mapping[str, Node], folder: Path, check: bool) -> tuple[tuple[str, ...], str]:
-    """The seeds as names and absolute paths, and the label of the one that is the baseline."""
+def named_after_cell(word: str) -> str:
+    """The name of a cell for NAME:RANK."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", word)
+    name = name if name[0].isalpha() else f"s_{name}"
+    return name if len(name) <= 60 else f"{name[:39]}_{name[-20:]}"  # of the 64 that a name may have
+
+
+def _seeds(
+    pairs: Mapping[str, Node], folder: Path, check: bool, find: Find | None, known: dict[str, str]
+) -> tuple[tuple[str, ...], str]:
+    """The seeds as names and absolute paths, and the label of the one that is the baseline. `known` gets the
+    texts of those that are looked up."""
 
     def seed(node: Node, what: str) -> str:
         value = text(node, what)
         if value.endswith(".cell"):
             value = str((folder / value).absolute())
+        elif RANKED.match(value):
+            if find is not None:
+                try:
+                    known[value] = find(value)
+                except CellsearchError as failure:
+                    raise error(node.span, f"{shown(node)} is no seed\n{failure}") from None
+            return value
         elif value not in zoo.names():
-            remedy = f"{nearest(value, zoo.names())}\na file is named with its ending, .cell"
+            remedy = (
+                f"{nearest(value, zoo.names())}\na file is named with its ending, .cell; "
+                "a cell of a search as in quick:1"
+            )
             raise error(node.span, f"there is no cell {shown(node)} in the zoo", remedy)
         if check:
             try:
@@ -129,6 +165,13 @@ def _seeds(pairs: Mapping[str, Node], folder: Path, check: bool) -> tuple[tuple[
         twice = next(name for name in labels if labels.count(name) > 1)
         raise error(pairs["seeds"].span, f"two seeds are called '{twice}'", "rename one of the files")
     node = pairs.get("baseline")
+    if node is None and BASELINE not in labels and any(map(RANKED.match, seeds)):
+        # Winners alone: what their scores are ratios to comes along, where it is none of them.
+        wanted = fingerprint(zoo.load(BASELINE))
+        same = [label(seed) for seed, text in known.items() if fingerprint(parse(text)) == wanted]
+        if same:
+            return seeds, same[0]
+        return (*seeds, BASELINE), BASELINE
     baseline = label(text(node, "baseline")) if node else BASELINE
     if baseline not in labels:
         at = (node or pairs["seeds"]).span

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cellsearch.errors import CellsearchError, RunError, printable
-from cellsearch.study.space import Space
+from cellsearch.study.space import Space, with_cells
 from cellsearch.study.storage import endings, queue
 from cellsearch.study.storage.driver import open_driver
 from cellsearch.study.storage.heartbeat import Heart, register
@@ -72,7 +72,8 @@ def work(
         return TableView(store, space, known, costs, seeds, offered)
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
-    sampler = MutationSampler(space, seed=known.seed, propose=propose)
+    recorded = with_cells(space, {seed.name: seed.text for seed in seeds})  # files may be gone by now
+    sampler = MutationSampler(recorded, seed=known.seed, propose=propose)
     patiently(lambda: check_optuna(store), store.timing)
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)), store.timing)
     runner = TrialRunner(driver, sampler, space, evaluator, heart, look, outbox, offered, cohort > 1)
