@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from cellsearch.study.space import parse_space
+from cellsearch.study.storage import heartbeat
+from cellsearch.study.storage.heartbeat import Heart
+from cellsearch.study.tables.transactions import Store
+from cellsearch.study.workers import worker
 from tests.faults.killing import Plan, kill
 from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, state, undisturbed
-from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
+from tests.study.scripted import TEXT, Scripted, new_study, one_of, searched, space_of
 
 MUTANTS = 1_000  # so that a long search does not run out of cells
 
@@ -81,6 +86,56 @@ def test_a_hundred_kills_of_four_workers_keep_the_totals(folder: Path, tmp_path:
     store.engine.dispose()
     print(f"\n{kill(Plan(store.url, workers=4, kills=100), tmp_path)}")
     accounts(store.url, 600, failed=None)
+
+
+FOUR = "budget.cohort=4"  # trials of a worker at once
+
+
+def four_at_once(folder: Path, trials: int) -> Store:
+    """A study whose workers have four trials at once, which nothing interrupts."""
+    space = parse_space(TEXT, overrides=[FOUR])
+    folder.mkdir()
+    store = new_study(folder, space, trials)
+    heart = Heart(store, heartbeat.myself("worker"), space.strategy.failures)
+    worker.work(store, space, Scripted(), one_of(MUTANTS), heart, cohort=4)
+    store.engine.dispose()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("trials", "kills"),
+    [(48, 12), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+)
+def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
+    folder: Path, tmp_path: Path, trials: int, kills: int
+) -> None:
+    store = new_study(folder, parse_space(TEXT, overrides=[FOUR]), trials)
+    store.engine.dispose()
+    found = kill(Plan(store.url, workers=1, kills=kills), tmp_path)
+    accounts(store.url, trials, failed=None)
+    assert state(store.url) == state(four_at_once(folder / "whole", trials).url)
+    assert found["at work"] >= kills / 2
+    print(f"\n{found}")
+
+
+@pytest.mark.parametrize(
+    ("trials", "kills"),
+    [(40, 8), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+)
+def test_kills_of_three_workers_with_four_trials_each_keep_the_totals(
+    folder: Path, tmp_path: Path, trials: int, kills: int
+) -> None:
+    store = new_study(folder, parse_space(TEXT, overrides=[FOUR]), trials)
+    store.engine.dispose()
+    print(f"\n{kill(Plan(store.url, workers=3, kills=kills, seed=3), tmp_path)}")
+    accounts(store.url, trials, failed=None)
+
+
+def test_a_search_whose_workers_have_four_trials_each_is_killed_with_them(folder: Path) -> None:
+    """The crashes are counted here: afterwards trials train one by one."""
+    search = scripted(folder, 2, 24)
+    search.orders["replace"] = {"trials: 12": "trials: 12, cohort: 4"}
+    killed(search, 24, 5, 4)
 
 
 TINY = """\
