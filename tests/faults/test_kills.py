@@ -89,6 +89,7 @@ def test_a_hundred_kills_of_four_workers_keep_the_totals(folder: Path, tmp_path:
 
 
 FOUR = "budget.cohort=4"  # trials of a worker at once
+LONGER = 3.0  # seconds until a kill: a round of four takes longer than a stage
 
 
 def four_at_once(folder: Path, trials: int) -> Store:
@@ -104,14 +105,14 @@ def four_at_once(folder: Path, trials: int) -> Store:
 
 @pytest.mark.parametrize(
     ("trials", "kills"),
-    [(48, 12), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [(60, 8), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
 )
 def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
     folder: Path, tmp_path: Path, trials: int, kills: int
 ) -> None:
     store = new_study(folder, parse_space(TEXT, overrides=[FOUR]), trials)
     store.engine.dispose()
-    found = kill(Plan(store.url, workers=1, kills=kills), tmp_path)
+    found = kill(Plan(store.url, workers=1, kills=kills, longest=LONGER), tmp_path)
     accounts(store.url, trials, failed=None)
     assert state(store.url) == state(four_at_once(folder / "whole", trials).url)
     assert found["at work"] >= kills / 2
@@ -120,14 +121,14 @@ def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
 
 @pytest.mark.parametrize(
     ("trials", "kills"),
-    [(40, 8), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [(60, 6), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
 )
 def test_kills_of_three_workers_with_four_trials_each_keep_the_totals(
     folder: Path, tmp_path: Path, trials: int, kills: int
 ) -> None:
     store = new_study(folder, parse_space(TEXT, overrides=[FOUR]), trials)
     store.engine.dispose()
-    print(f"\n{kill(Plan(store.url, workers=3, kills=kills, seed=3), tmp_path)}")
+    print(f"\n{kill(Plan(store.url, workers=3, kills=kills, seed=3, longest=LONGER), tmp_path)}")
     accounts(store.url, trials, failed=None)
 
 

@@ -1,5 +1,9 @@
 """A worker with several trials at once: the same search across kills, and a trial that fails takes no other with it."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +22,7 @@ from cellsearch.study.space import Space, parse_space
 from cellsearch.study.storage import endings, heartbeat, queue
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.system import stage_timeout
+from cellsearch.study.system.failpoint import VARIABLE
 from cellsearch.study.tables import records
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.transactions import Store
@@ -191,6 +196,34 @@ def test_killed_in_the_middle_of_trainings_it_is_the_search_that_was_not(
             deaths += 1
     assert deaths > 8
     assert without_attempts(snapshot(store)) == whole[0]
+
+
+CODE = """
+import sys
+from cellsearch.study.tables import records
+from tests.study.workers import test_cohorts as here
+store = records.open_study(sys.argv[1], "s")
+here.once(store, here.InTurns(here.accuracy), 4, sys.argv[2])
+"""
+POINTS = (
+    ("after-decide", 3), ("after-claim", 3), ("after-evaluate", 2), ("after-commit", 2), ("after-finish", 1),
+    ("after-commit", 5),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_processes_that_are_killed_one_after_the_other_at_their_failpoints(tmp_path: Path) -> None:
+    """By SIGKILL; every other crash is counted, as a supervisor does."""
+    undisturbed, store = based(tmp_path / "whole", SPACE, 10), based(tmp_path / "killed", SPACE, 10)
+    once(undisturbed, InTurns(accuracy), 4)
+    command = [sys.executable, "-c", CODE, store.url]
+    for k, (point, count) in enumerate(POINTS):
+        found = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), VARIABLE: f"{point}:kill:{count}"}
+        killed = subprocess.run([*command, f"w{k}"], env=found, check=False)
+        assert killed.returncode == -signal.SIGKILL, (point, count)
+        heartbeat.leave(store, [f"w{k}"], "other", crash="signal 9" if k % 2 else "", failures=9)
+    once(store, InTurns(accuracy), 4, "last")
+    assert without_attempts(snapshot(store)) == without_attempts(snapshot(undisturbed))
 
 
 def mutant_runs(lab: Scripted) -> list[tuple[str, str, int]]:
