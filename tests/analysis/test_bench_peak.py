@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from cellsearch.analysis.bench import peak
+from cellsearch.analysis.bench.cpu import peak
 from cellsearch.compiler.engines.native import toolchain
 
 

@@ -3,6 +3,6 @@
 work         the same tokens, first weights, loss, clipping and update for everyone
 contestants  this program; the cell as an eager module member by member; torch.nn; vmap; torch.compile; JAX
 limits       what a step cannot do without: its matrix products as calls of the BLAS, the bytes it moves
-peak         what the CPU can do at most: multiply-adds in registers, and the rate of its BLAS
+cpu          the peak of multiply-adds and the rate of the BLAS; CPU seconds to compile a cell
 measure      everyone in turn, again and again; rows with median, spread and conditions
 """

@@ -1,8 +1,11 @@
 """Who is measured. A contestant is a function that does one training step of all members and gives the summed
 loss of each [K] before its update; it changes its own weights only."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -132,14 +135,17 @@ def load(recurrent: nn.Module, layers: dict[str, Tensor], work: Work) -> None:
 
 def exported(work: Work) -> nn.Module:
     """The cell as the eager module that `cellsearch export` writes."""
-    scope: dict[str, object] = {"__name__": "exported"}
-    exec(
-        compile(torch_source(work.shape.cell), "<exported>", "exec"), scope
-    )  # our own text of a checked cell
-    classes = [v for v in scope.values() if isinstance(v, type) and issubclass(v, nn.Module)]
-    made = classes[-1](work.sizes.hidden, work.sizes.hidden, work.sizes.layers)
-    assert isinstance(made, nn.Module)
+    made = _class(torch_source(work.shape.cell))(work.sizes.hidden, work.sizes.hidden, work.sizes.layers)
     return made.to(work.device)
+
+
+@lru_cache(maxsize=1)
+def _class(source: str) -> Callable[..., nn.Module]:
+    """The class of the exported text. Its module can be imported, as torch.compile does."""
+    module = sys.modules["cellsearch_exported"] = ModuleType("cellsearch_exported")
+    exec(compile(source, "<exported>", "exec"), module.__dict__)  # our own text of a checked cell
+    classes = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, nn.Module)]
+    return classes[-1]
 
 
 def fused(work: Work) -> nn.Module:

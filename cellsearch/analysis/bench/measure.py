@@ -139,9 +139,10 @@ def _timed(call: Callable[[], object], device: str) -> float:
 
 def _clock(device: str) -> Callable[[], float]:
     """The clock of this process, with the compilers that it starts; see `on_cpu_time`."""
-    return _cpu_seconds if on_cpu_time(device, torch.get_num_threads()) else time.perf_counter
+    return cpu_seconds if on_cpu_time(device, torch.get_num_threads()) else time.perf_counter
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
+    """The CPU time of this process and of the processes that it started and that have ended."""
     spent = os.times()
     return time.process_time() + spent.children_user + spent.children_system

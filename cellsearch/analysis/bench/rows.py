@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from cellsearch.analysis.bench import limits, peak
+from cellsearch.analysis.bench import limits
+from cellsearch.analysis.bench.cpu import peak
 from cellsearch.analysis.bench.work import Sizes, Work
 from cellsearch.train import model
 
