@@ -13,6 +13,8 @@ from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run import layer, structures
 from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import layout
+from cellsearch.compiler.torch import custom_op
+from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl import zoo
 from cellsearch.train import model
 
@@ -84,3 +86,20 @@ def test_what_a_recorded_step_reads_lies_with_its_shape() -> None:
     del shape
     caches.clear()
     assert {ref() for ref in refs} == {None}
+
+
+def test_the_layout_of_a_compiled_call_belongs_to_the_module() -> None:
+    """Masks and clock periods lie with it: a cache that forgets it must not free what a recorded call reads."""
+    caches.clear()
+    module = Recurrent(zoo.load("clockwork"), 8, 8)
+    (level,) = module._derived.levels
+    caches.clear()
+    again = Recurrent(zoo.load("clockwork"), 8, 8)
+    assert again._derived.levels[0].lay is level.lay
+    assert custom_op._layout(level.text, 8, 8) is level.lay
+    assert custom_op._parsed.cache_info().currsize == 0
+    held, text = weakref.ref(level.lay), level.text
+    del module, again, level
+    caches.clear()
+    assert held() is None
+    assert custom_op._layout(text, 8, 8).hidden == 8  # without a module

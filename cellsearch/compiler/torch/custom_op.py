@@ -7,6 +7,7 @@ Out: one list of tensors. Without `torch.compile` the class in `autograd` does t
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -32,8 +33,23 @@ def refuse_onnx() -> None:
         )
 
 
-@lru_cache(maxsize=4 * RECENT)  # a compiled model asks at every call
+#: The layouts of modules, by what a call says of them. What a recorded call of a module reads lies with its
+#: layout, and goes with the module.
+_in_use: WeakValueDictionary[tuple[str, int, int], Layout] = WeakValueDictionary()
+
+
+def shared(cell: str, lay: Layout) -> Layout:
+    """The layout that modules hold for a cell's text: this one, or an equal one that is in use."""
+    return _in_use.setdefault((cell, lay.width, lay.hidden), lay)
+
+
 def _layout(cell: str, width: int, hidden: int) -> Layout:
+    found = _in_use.get((cell, width, hidden))
+    return _parsed(cell, width, hidden) if found is None else found
+
+
+@lru_cache(maxsize=4 * RECENT)  # for calls without a module; a compiled model asks at every call
+def _parsed(cell: str, width: int, hidden: int) -> Layout:
     return layout(plan(parse(cell)), width, hidden)
 
 

@@ -54,9 +54,10 @@ class _Derived:
 def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool) -> _Derived:
     levels = []
     for k, cell in enumerate(cells):
-        lay = layout(plan(cell), hidden if uses_raw_x(cell) else width, hidden)
+        text = show(cell)
+        lay = custom_op.shared(text, layout(plan(cell), hidden if uses_raw_x(cell) else width, hidden))
         read_above = tuple(reads_below(cells[k + 1])) if k + 1 < len(cells) else ()
-        levels.append(_Level(lay, show(cell), width, read_above))
+        levels.append(_Level(lay, text, width, read_above))
         width = hidden * (1 + bidirectional)
     lowered = [level.lay.plan.cell for level in levels]
     looks = any(c.past or len(c.states) > len(c.cell.states) for c in lowered)
