@@ -96,6 +96,8 @@ def conditions(found: Mapping[str, Any]) -> list[str]:
 
 def compiling(found: Mapping[str, Any]) -> list[str]:
     """A line for everyone who compiles."""
+    if not found.get("compiling"):
+        return ["Not measured."]
     lines = ["| | a new cell | another K, H, layers |", "|---|---|---|"]
     for row in found["compiling"]:
         lines.append(
@@ -106,6 +108,8 @@ def compiling(found: Mapping[str, Any]) -> list[str]:
 
 def end_to_end(found: Mapping[str, Any]) -> list[str]:
     """A sentence."""
+    if "end_to_end" not in found:
+        return ["Not measured."]
     e = found["end_to_end"]
     shorter = f" ({', '.join(f'`{text}`' for text in e['overrides'])})" if e["overrides"] else ""
     return [
@@ -119,18 +123,22 @@ def end_to_end(found: Mapping[str, Any]) -> list[str]:
 
 def short(found: Mapping[str, Any]) -> list[str]:
     """What the project's README says."""
-    e = found["end_to_end"]
-    by_cell = {row["what"]: row["new_cell_s"] for row in found["compiling"]}
-    costs = "; ".join(f"{what} {seconds:.2f} s" for what, seconds in by_cell.items())
-    full = "" if not e["overrides"] else ", with less data and fewer epochs,"
-    return [
-        *steps(found, SHORT), "", *conditions(found), "",
-        "**Compile time decides a search**: thousands of cells are trained once, many for seconds.",
-        f"CPU seconds before the first step of an LSTM: {costs}.", "",
-        f"**A search end to end**: {e['trials']} trials of `quick`{full} take {e['cpu_s']:.1f} CPU seconds,",
-        f"and {e['plain_cpu_s']:.1f} ({e['ratio']:.1f} times as many) by a script with Optuna and eager",
-        "modules, on the same cells, settings and data.",
-    ]  # fmt: skip
+    lines = [*steps(found, SHORT), "", *conditions(found), ""]
+    costs = [f"{row['what']} {row['new_cell_s']:.2f} s" for row in found.get("compiling", ())]
+    if costs:
+        lines += [
+            "**Compile time decides a search**: thousands of cells are trained once, many for seconds.",
+            f"CPU seconds before the first step of an LSTM: {'; '.join(costs)}.", "",
+        ]  # fmt: skip
+    if "end_to_end" in found:
+        e = found["end_to_end"]
+        full = "" if not e["overrides"] else ", with less data and fewer epochs,"
+        lines += [
+            f"**A search end to end**: {e['trials']} trials of `quick`{full} take {e['cpu_s']:.1f} CPU seconds,",
+            f"and {e['plain_cpu_s']:.1f} ({e['ratio']:.1f} times as many) by a script with Optuna and eager",
+            "modules, on the same cells, settings and data.",
+        ]
+    return lines
 
 
 BLOCKS = {
@@ -180,7 +188,9 @@ def draw(found: Mapping[str, Any]) -> None:
     right.set_xlim(0, 100)
     figure.legend(loc="outside upper center", ncols=len(shown), frameon=False)
     figure.savefig(HERE / "step.svg", metadata={"Date": None})
-    rows = found["compiling"]
+    rows = found.get("compiling")
+    if not rows:
+        return
     figure, ax = plt.subplots(figsize=(8, 0.45 * len(rows) + 1.2))
     for k, row in enumerate(rows):
         ax.barh(k - 0.18, row["new_cell_s"], 0.34, color=colours[0], label="a new cell" if k == 0 else None)
