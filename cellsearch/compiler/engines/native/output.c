@@ -119,10 +119,12 @@ typedef struct {
 /* What a block of `count` symbols adds to what is known of a row of logits, but for the sum. */
 INLINE void look(long count, const real *x, long r, long target, known row) {
     vec m0 = (vec){0} - INFINITY, m1 = m0;
-    for (long j = 0; j < count; j += NR) {
+    long j = 0;
+    for (; j + VL < count; j += NR) {
         m0 = greater(*(const vec *)(x + j), m0);
         m1 = greater(*(const vec *)(x + j + VL), m1);
     }
+    if (j < count) m0 = greater(*(const vec *)(x + j), m0);
     real lanes[VECTOR_BYTES / sizeof(real)];
     *(vec *)lanes = greater(m0, m1);
 #pragma GCC unroll 8
@@ -140,27 +142,20 @@ INLINE void look(long count, const real *x, long r, long target, known row) {
     }
 }
 
-/* A block of logits of `count` symbols, the first of which is `at`, becomes exponentials less `less`. Behind the last
-   symbol it is -inf, and then 0. */
+/* A block of logits of `count` symbols, the first of which is `at`, becomes exponentials less `less`. The last
+   vector of a row is whole: behind the last symbol it is -inf, and then 0. */
 static void exponentials(long count, long wide, long R, real *x, long at, const int64_t *targets, known row, real *less) {
     for (long r = 0; r < R; r++) {
         if (r % 8 == 0) /* several at a time, as each waits long for its result */
-            for (long s = r; s < LEAST(r + 8, R); s++) {
-                for (long j = count; j < WHOLE(count, NR); j++) x[s * wide + j] = -INFINITY;
-                look(count, x + s * wide, s, targets[s] - at, row);
-            }
+            for (long s = r; s < LEAST(r + 8, R); s++) look(count, x + s * wide, s, targets[s] - at, row);
         const real top = less[r] = row.top[r];
-        vec s0 = {0}, s1 = {0};
-        for (long j = 0; j < count; j += NR) {
-            real *const to = x + r * wide + j;
+        real *const to = x + r * wide;
+        vec s0 = {0};
 #pragma GCC ivdep
-#pragma GCC unroll 1
-            for (int i = 0; i < NR; i++) to[i] = exp_down(to[i] - top);
-            s0 += *(const vec *)to;
-            s1 += *(const vec *)(to + VL);
-        }
+        for (long j = 0; j < WHOLE(count, VL); j++) to[j] = exp_down(to[j] - top);
+        for (long j = 0; j < count; j += VL) s0 += *(const vec *)(to + j);
         real lanes[VECTOR_BYTES / sizeof(real)];
-        *(vec *)lanes = s0 + s1;
+        *(vec *)lanes = s0;
 #pragma GCC unroll 8
         for (int w = VL / 2; w; w /= 2)
             for (int i = 0; i < w; i++) lanes[i] += lanes[i + w];
@@ -239,8 +234,8 @@ void output(const long *n, const real *seen, const int64_t *where, const real *r
                 for (long j = at; j < at + count; j += NR) {
                     const long columns = LEAST(NR, V - j);
                     const next ahead = {j + 2 * NR <= V ? w + j + NR : 0, V, H, NR};
-                    real start[LANES] = {0};
-                    memcpy(start, b + j, columns * sizeof(real));
+                    real start[LANES];
+                    for (long i = 0; i < NR; i++) start[i] = i < columns ? b[j + i] : -INFINITY;
                     pack(H, columns, w + j, V, 0, packed);
                     panel(R, H, positions, packed, NR, 0, start, x + j - at, wide, columns > VL ? NR : VL, 0, ahead);
                 }
