@@ -132,11 +132,11 @@ def short(found: Mapping[str, Any]) -> list[str]:
         ]  # fmt: skip
     if "end_to_end" in found:
         e = found["end_to_end"]
-        full = "" if not e["overrides"] else ", with less data and fewer epochs,"
+        less = ", with less data and fewer epochs," if e["overrides"] else ""
         lines += [
-            f"**A search end to end**: {e['trials']} trials of `quick`{full} take {e['cpu_s']:.1f} CPU seconds,",
-            f"and {e['plain_cpu_s']:.1f} ({e['ratio']:.1f} times as many) by a script with Optuna and eager",
-            "modules, on the same cells, settings and data.",
+            f"**A search end to end**: {e['trials']} trials of `quick`{less} take {e['cpu_s']:.1f} CPU",
+            f"seconds, and {e['plain_cpu_s']:.1f} ({e['ratio']:.1f} times as many) by a script with Optuna",
+            "and eager modules, on the same cells, settings and data.",
         ]
     return lines
 
