@@ -13,9 +13,9 @@ from cellsearch.compiler.run.stack import Stack
 from cellsearch.compiler.run.structures import makes
 
 #: Bytes of the tapes of one block and their gradients. Each block is a round of calls of Python, about a ms
-#: of them: with 56 MB a step takes 0.84 to 0.93 of what it takes with 24 MB (K = 20, H = 64 and 128,
-#: results/bench). Not more than `keep_memory` keeps.
-BLOCK = 56 << 20
+#: of them: with 32 MB a step takes 0.88 to 0.95 of what it takes with 24 MB at H = 64, and with 56 MB not
+#: much less (results/bench). No more than many processors have as their last cache.
+BLOCK = 32 << 20
 
 
 def tape(stack: Stack, positions: int, real: int) -> int:

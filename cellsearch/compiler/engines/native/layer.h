@@ -34,9 +34,9 @@ typedef struct {
 #define BIAS(slot) (rows + k * n[4] + n[6] + (slot) * H)
 #define D_BIAS(slot) (d_rows + k * n[5] + n[6] + (slot) * H)
 
-/* Brings the row that lies `far` numbers from r to the second cache. */
-#define FETCH(r, far)                                                                                                  \
-    for (long h = 0; h < H; h += 64 / (long)sizeof(real)) __builtin_prefetch((r) + (far) + h, 0, 2)
+/* Brings a line of LINE numbers to the second cache. */
+#define LINE (64 / (long)sizeof(real))
+#define FETCH(at) __builtin_prefetch(at, 0, 2)
 
 #define OUTER_ROWS (outer_T * outer_B)
 

@@ -27,8 +27,12 @@ def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int], ahead:
             f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
         )
     if ahead:
-        moving = [rows[ref] for ref in used if _differs(ref)]
-        lines += [f"        FETCH(r{i}, {ahead}s[{4 * i + 1}]);" for i in moving]
+        lines.append("        for (long h = 0; h < H; h += LINE) {")
+        lines += [
+            f"            FETCH(r{i} + h {ahead} s[{4 * i + 1}]);"
+            for i in map(rows.__getitem__, filter(_differs, used))
+        ]
+        lines.append("        }")
     write = _whole_rows if kernel.units else _strips
     return "\n".join([*lines, *write(plan, kernel, rows), "    }", "}"])
 
