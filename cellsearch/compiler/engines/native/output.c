@@ -167,23 +167,22 @@ static void exponentials(long count, long wide, long R, real *x, long at, const 
    added to `d_bias`. */
 static void scale(long count, long wide, long R, real *x, const real *factor, const int64_t *targets, long at, real one,
                   real *d_bias) {
-    real sums[BLOCK * LANES] = {0};
+    real sums[BLOCK * LANES] = {0}, ones[BLOCK * LANES] = {0};
     for (long r = 0; r < R; r++, x += wide) {
         const long target = targets[r] - at;
-        real mine = 0;
-        if (target >= 0 && target < count) { /* by itself, so that it is exact where it cancels */
-            mine = x[target] * factor[r] - one;
-            x[target] = 0;
-            sums[target] += mine;
-        }
+        const int here = target >= 0 && target < count;
+        const real mine = here ? x[target] * factor[r] - one : 0;
         for (long j = 0; j < count; j += VL) {
             const vec d = *(vec *)(x + j) * factor[r];
             *(vec *)(x + j) = d;
             *(vec *)(sums + j) += d;
         }
-        if (target >= 0 && target < count) x[target] = mine;
+        if (here) { /* apart from the sums: a vector that is read waits for a number that was just written */
+            x[target] = mine;
+            ones[target] += one;
+        }
     }
-    for (long j = 0; j < count; j++) d_bias[j] += sums[j];
+    for (long j = 0; j < count; j++) d_bias[j] += sums[j] - ones[j];
 }
 
 /* The next numbers of the space, in whole lines of the cache. */
