@@ -144,13 +144,13 @@ def _rows(
 def of_work(
     work: Work,
     threads: int,
-    measured: Sequence[Mapping[str, float]],  # everyone's seconds in each round, this program first
+    measured: Sequence[Mapping[str, float]],  # seconds in each round, in the first of everyone; ours first
     prepared: Mapping[str, float],
     by_symbol: Collection[str],  # who multiplies inputs once a symbol, where the work allows it
     about: Mapping[str, Any],  # the conditions
 ) -> list[Row]:
     """The rows of one work, and the bytes."""
-    times = {what: [seconds[what] for seconds in measured] for what in measured[0]}
+    times = {what: [seconds[what] for seconds in measured if what in seconds] for what in measured[0]}
     times[BYTES] = [limits.traffic(work) / about["copy_bytes_per_s"]]
     peak = about.get("peak_gflop_per_s")
     return list(_rows(work, threads, times, prepared, {*by_symbol, BY_SYMBOL}, peak))

@@ -47,7 +47,7 @@ def everyone() -> list[str]:
     return [*found, *([contestant.what for contestant in in_jax()] if jax.installed() else []), COMPILED]
 
 
-def measured(what: str, cell: str, timeout: float = 300) -> Compiled:
+def measured(what: str, cell: str, timeout: float = 900) -> Compiled:
     """What a contestant spends on a cell of the zoo, in a process without caches."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"CELLSEARCH_CACHE": folder, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
@@ -90,8 +90,8 @@ def main(what: str, name: str) -> None:
     torch.set_num_threads(1)
     contestant = _contestant(what)
     alone = what == COMPILED  # it trains member after member
-    sizes, other = (Sizes(1), Sizes(1, hidden=80, layers=2)) if alone else (Sizes(), OTHER)
-    _spent(contestant, zoo.load(FIRST), sizes)
+    sizes, other = (Sizes(1), Sizes(1, hidden=80)) if alone else (Sizes(), OTHER)
+    _spent(contestant, zoo.load(FIRST), Sizes(1, steps=2))
     new, again = (_spent(contestant, zoo.load(name), s) for s in (sizes, other))
     print(json.dumps(asdict(Compiled(what, name, sizes.hidden, new, again))))
 
