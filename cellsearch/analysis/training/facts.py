@@ -99,7 +99,7 @@ def _part(accuracy: float | None, loss: float | None, measure: str) -> dict[str,
 
 
 def _file(path: object) -> object:
-    """The name of a file alone: where it lies is nobody's business."""
+    """The name of a file, without its folder: folders of one machine do not belong into a model."""
     return path if path is None else Path(str(path)).name
 
 
