@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.tables import database, schema, transactions
@@ -41,6 +41,7 @@ class Plan:
     seconds: float = 0.02  # of a stage, on average
     mutants: int = 1_000
     longest: float = 0.8  # seconds that are waited before a kill
+    stages: int = 0  # at most as many are recorded before each kill, however long that takes
 
 
 def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: None) -> Line:
@@ -58,6 +59,7 @@ def kill(plan: Plan, folder: Path, say: Callable[[Line], None] = lambda line: No
             if totals["kills"] < plan.kills:
                 if chance.random() >= EARLY:
                     wait(plan.url, set(running.values()))
+                    wait_for_stages(plan.url, chance.randrange(plan.stages + 1))
                 time.sleep(
                     plan.longest * chance.random() ** 2
                 )  # often soon, so that short moments are met too
@@ -108,6 +110,23 @@ def wait(url: str, workers: set[str]) -> None:
             idle = 0 if found else idle + 1  # between two trials there may be none for a moment
             if found & workers or idle == 50:
                 return
+            time.sleep(0.01)
+    finally:
+        engine.dispose()
+
+
+def wait_for_stages(url: str, count: int) -> None:
+    """Until so many more stages are recorded, at most 30 seconds."""
+    limit, engine = time.monotonic() + 30, database.connect(url)
+    recorded = select(func.count()).select_from(schema.stages)
+
+    def look() -> int:
+        with transactions.reading(engine, url) as connection:
+            return int(connection.execute(recorded).scalar_one())
+
+    try:
+        first = look()
+        while look() < first + count and time.monotonic() < limit:
             time.sleep(0.01)
     finally:
         engine.dispose()

@@ -18,13 +18,19 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from cellsearch.study.space import parse_space
+from cellsearch.study.storage.create import create
 from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.database import Unavailable
+from cellsearch.study.tables.study_facts import Identity, Target
+from cellsearch.study.workers.run import seeds_of
+from tests.faults.killing import Plan, kill
 from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
 from tests.postgres import NONE, SERVER, administer
+from tests.study.scripted import DIGESTS, TEXT
 
 pytestmark = pytest.mark.skipif(not SERVER, reason=NONE)
 
@@ -213,6 +219,16 @@ def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> Non
     witness.look()
     accounts(url, 640)
     print(f"40 kills, {hit} with a trial at work; {shown:,} results shown before, none lost")
+
+
+@pytest.mark.slow
+def test_kills_of_workers_with_four_trials_each_on_a_server(url: str, tmp_path: Path) -> None:
+    space = parse_space(TEXT, overrides=["budget.cohort=4"])
+    identity = Identity(space.text, 1, DIGESTS)
+    create(url, "s", space, identity, "test", Target(40), seeds_of(space)).engine.dispose()
+    found = kill(Plan(url, workers=2, kills=6, seed=5, stages=9), tmp_path)
+    accounts(url, 40, failed=None)
+    print(f"\n{found}")
 
 
 def test_whoever_asks_again_and_again_keeps_no_connection(url: str) -> None:
