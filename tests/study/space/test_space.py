@@ -563,6 +563,7 @@ def test_texts_of_the_tree_and_the_space_agree() -> None:
         "patience": None,
         "stage_hours": 24.0,
         "memory_gb": 16.0,
+        "cohort": None,
     }
 
 
