@@ -8,6 +8,7 @@ tell the parts of a layer; both run beside steps without them, from whose time t
 import cProfile
 import pstats
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -93,7 +94,7 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
 
 def _functions(step: Callable[[], Tensor]) -> dict[str, float]:
     """The seconds of the functions of a step, those of everything they call included."""
-    profiler = cProfile.Profile()
+    profiler = cProfile.Profile(time.process_time)
     profiler.runcall(step)
     stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     found = dict.fromkeys(FUNCTIONS, 0.0)
