@@ -18,19 +18,22 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.errors import CellError, DataError
 from cellsearch.study.leaderboard import board
-from cellsearch.study.space import Space, parse_space
+from cellsearch.study.space import Space, load_space, parse_space
 from cellsearch.study.storage import endings, heartbeat, queue
+from cellsearch.study.storage.create import create
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.system import stage_timeout
 from cellsearch.study.system.failpoint import VARIABLE
 from cellsearch.study.tables import records
 from cellsearch.study.tables.database import Unavailable
+from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import retry, runner, worker
 from cellsearch.study.workers.cohorts import rounds, sizes
 from cellsearch.study.workers.cohorts.training import Trainer
 from cellsearch.study.workers.cohorts.walk import Claimed
-from cellsearch.study.workers.evaluator import Alone, Evaluator, Place, Say
+from cellsearch.study.workers.evaluator import Alone, Evaluator, Place, Say, TorchEvaluator, real_propose
+from cellsearch.study.workers.run import seeds_of
 from tests.study.scripted import (
     SEEDS,
     TEXT,
@@ -563,3 +566,31 @@ def test_the_cells_of_a_cohort_are_prepared_when_they_are_decided(tmp_path: Path
     once(new_study(tmp_path, SPACE, 4), Prepared(accuracy), 4)
     first = happened.index("prepare")
     assert happened[first : first + 4] == ["prepare"] * 4 and happened.count("prepare") == 4
+
+
+SMALL = (
+    *(f"tasks.{k}.options.{part}={n}" for k in range(3) for part, n in (("train", 4000), ("valid", 2000))),
+    "filter.options.train=4000", "filter.options.valid=1000", "filter.accuracy=0.2", "training.max_epochs=1",
+    "strategy.margin=-1", "strategy.threshold=0.5", "strategy.settings=2",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_real_training_is_the_same_however_it_is_shared_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, window by window, and as many at once as are predicted to fit."""
+    space, found = load_space("quick", overrides=SMALL), []
+    for k, place in enumerate((Place(), Place(in_turns=True), Place(room=3e8, in_turns=True))):
+        monkeypatch.setattr(TorchEvaluator, "place", lambda self, place=place: place)
+        lab = TorchEvaluator(space, 5)
+        (tmp_path / str(k)).mkdir()
+        url = f"sqlite:///{tmp_path / str(k) / 'study.db'}"
+        store = create(
+            url, "s", space, Identity(space.text, 5, lab.digests()), "test", Target(8), seeds_of(space)
+        )
+        heart = Heart(store, Worker("w", "worker", "elsewhere", 1, "1"), 9)
+        worker.work(store, space, lab, real_propose(space), heart, cohort=4)
+        found.append(snapshot(store))
+    assert found[0] == found[1] == found[2]
+    assert Counter(row["outcome"] for row in found[0]["cellsearch_item"])["ranked"] >= 2
