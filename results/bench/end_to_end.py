@@ -30,7 +30,7 @@ from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.settings import values
 
 HERE = Path(__file__).parent
-SEED, TRIALS = 1, 3
+SEED, TRIALS = 1, 2
 #: What makes `quick` shorter, so that the plain script ends in a minute or two.
 SHORTER = (
     "training.max_epochs=4",

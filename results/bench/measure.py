@@ -3,7 +3,7 @@
 One thread, CPU time, everyone in turn in one process. Writes one JSON file (default: bench.json, beside this
 script) with conditions, a training step at every size, CPU seconds to compile a cell, and a search end to
 end. `python results/bench/page.py` then makes the figures and the tables of the READMEs from it. Each size is
-measured for 10 s, and all takes about eight minutes on a quiet core.
+measured for 8 s, and all takes eight to ten minutes on a quiet core.
 """
 
 import argparse
@@ -52,13 +52,12 @@ def people(cell: str, size: Sizes) -> list[Contestant]:
     """Who is measured: everyone at H = 64; above it and with many symbols not those that are far behind,
     which take longest."""
     engine, with_jax = choose_engine("auto", torch.zeros(1)), bool(jax.installed())
-    if size.vocabulary == PTB.vocabulary:
+    if size.vocabulary == PTB.vocabulary or size.hidden > WIDTHS[1]:
         builtin = [c for c in members_alone(cell) if c.what.startswith("torch.nn")]
         return [ours(engine), *builtin, *(in_jax()[:1] if with_jax else [])]
     if size.hidden > WIDTHS[0]:
-        some = 2 if size.hidden == WIDTHS[1] else 1
         alone = [c for c in members_alone(cell) if "by hand" not in c.what]
-        return [ours(engine), *alone, *(in_jax()[:some] if with_jax else [])]
+        return [ours(engine), *alone, *(in_jax() if with_jax else [])]
     return contestants(cell, list(dict.fromkeys((engine, "eager"))), False, with_jax)
 
 
@@ -96,7 +95,7 @@ def main() -> None:
     """Measures, and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("file", nargs="?", type=Path, default=HERE / "bench.json")
-    parser.add_argument("--seconds", type=float, default=10, help="for each size (default: 10)")
+    parser.add_argument("--seconds", type=float, default=8, help="for each size (default: 8)")
     parser.add_argument("--trial", action="store_true", help="small sizes, to see that everything runs")
     args = parser.parse_args()
     if jax.installed():
