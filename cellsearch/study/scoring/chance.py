@@ -1,0 +1,131 @@
+"""The band of chance: the best score that cells no better than the baseline would show, by luck alone.
+
+Such a cell has on every setting the baseline's accuracy and the noise of one training. It tries some
+settings of each task, its best ratio counts, and the least over the tasks is its score; of many cells the
+best is seen. The distribution of all that follows from order statistics, with the baseline's recorded
+accuracies, the measured noise, and the number of settings that each cell of the search has tried. Nothing is
+drawn.
+
+    band     the median and the 95% quantile of the best score of so many cells
+    spread   the noise of one training, from the records of a search alone
+    near     which rows of a board cannot be told apart
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import erfc, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+HIGH = 0.95  # the quantile beyond which a score is above chance
+POINTS = 1_001  # scores at which the distribution is computed, from `LEAST` to `MOST`
+LEAST, MOST = 0.7, 1.4
+NORMAL_RATIO = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The baseline on one task, as far as chance goes."""
+
+    accuracies: tuple[float, ...]  # of its settings; those that diverged are left out
+    spread: float  # standard deviation of one training of a setting, in accuracy
+    unit: float  # what counts as 1
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The best score of `cells` cells that equal the baseline."""
+
+    cells: int
+    middle: float  # median
+    high: float  # 95% quantile: a score above it is above chance
+    one: float  # standard deviation of the score of one such cell
+
+
+def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Band | None:
+    """The band of a search. `tried` counts its cells by the number of settings on each of the tasks, in their
+    order. None where there are no cells or no tasks."""
+    cells = sum(tried.values())
+    if not tasks or not cells:
+        return None
+    scores = np.linspace(LEAST, MOST, POINTS)
+    ladders = [_best_of(task, max(of[k] for of in tried), scores) for k, task in enumerate(tasks)]
+    best, one = np.ones(POINTS), np.zeros(POINTS)
+    for of, count in tried.items():
+        over = np.prod([1 - ladder[n] for ladder, n in zip(ladders, of, strict=True)], axis=0)
+        best *= (1 - over) ** count
+        one += (1 - over) * count / cells
+    mass = np.diff(one, prepend=0.0)
+    mean = float(mass @ scores)
+    return Band(
+        cells, _quantile(best, scores, 0.5), _quantile(best, scores, HIGH),
+        sqrt(max(0.0, float(mass @ (scores - mean) ** 2))),
+    )  # fmt: skip
+
+
+def _best_of(task: Baseline, most: int, scores: Floats) -> Floats:
+    """P(best ratio of n different settings <= score) for n = 0, 1, … `most` [n, score]. Every choice of n
+    settings is equally likely; more than there are count as all."""
+    limits = scores * task.unit
+    found = np.zeros((most + 1, len(scores)))  # the mean of the product over all subsets of n settings
+    found[0] = 1.0
+    for j, accuracy in enumerate(task.accuracies, 1):
+        below = _normal((limits - accuracy) / max(task.spread, 1e-9))
+        n = np.arange(1, min(most, j) + 1)[:, None]
+        found[1 : j + 1] = (found[1 : j + 1] * (j - n) + found[: min(most, j)] * n * below) / j
+    found[len(task.accuracies) + 1 :] = found[min(len(task.accuracies), most)]
+    return found
+
+
+def _normal(z: Floats) -> Floats:
+    return np.array([0.5 * erfc(-x / sqrt(2)) for x in z])
+
+
+def _quantile(below: Floats, scores: Floats, level: float) -> float:
+    return float(np.interp(level, np.maximum.accumulate(below), scores))
+
+
+def supposed(accuracies: Sequence[float], spread: float, unit: float) -> Baseline:
+    """What single trainings of the settings say of further ones. Settings within three standard deviations of
+    the best are drawn to their common mean as far as noise explains their differences (James & Stein,
+    positive part); else the best of them would be taken for as good as its luck was. What is not known of the
+    means is added to the noise."""
+    best = max(accuracies)
+    near = [a for a in accuracies if a > best - 3 * sqrt(2) * spread]
+    if len(near) < 4:
+        return Baseline(tuple(accuracies), spread * sqrt(2), unit)
+    mean = sum(near) / len(near)
+    squares = sum((a - mean) ** 2 for a in near)
+    kept = max(0.0, 1 - (len(near) - 3) * spread**2 / squares) if squares else 0.0
+    means = tuple(mean + kept * (a - mean) if a in near else a for a in accuracies)
+    return Baseline(means, spread * sqrt(1 + kept + (1 - kept) / len(near)), unit)
+
+
+def spread(outcomes: Mapping[str, Mapping[str, float]], floor: float) -> float | None:
+    """The noise of one training on a task, as a share of the accuracy, from cell -> setting -> accuracy: what
+    is left of the logarithms when each cell and each setting has its own mean. Cells differ in which settings
+    suit them, so that this is rather too much than too little. None with fewer than four degrees of freedom.
+
+    `floor` is an accuracy below which a training has failed rather than varied; such are left out.
+    """
+    known = {
+        cell: {setting: np.log(a) for setting, a in its.items() if a > floor}
+        for cell, its in outcomes.items()
+    }
+    known = {cell: its for cell, its in known.items() if len(its) > 1}
+    settings = sorted({setting for its in known.values() for setting in its})
+    cells, values = list(known), [v for its in known.values() for v in its.values()]
+    df = len(values) - len(cells) - len(settings) + 1
+    if df < 4:
+        return None
+    design = np.zeros((len(values), len(cells) + len(settings)))
+    at = 0
+    for k, its in enumerate(known.values()):
+        for setting in its:
+            design[at, k] = design[at, len(cells) + settings.index(setting)] = 1
+            at += 1
+    left = np.array(values) - design @ np.linalg.lstsq(design, np.array(values), rcond=None)[0]
+    robust = NORMAL_RATIO * float(np.median(np.abs(left))) * sqrt(len(values) / df)
+    return min(float(np.sqrt(left @ left / df)), max(robust, 1e-6))
