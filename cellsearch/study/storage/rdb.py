@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session, _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, delete, false, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, false, func, insert, inspect, select, update
 from sqlalchemy.orm import Session
 
 from cellsearch.errors import RunError
@@ -246,7 +246,8 @@ def remove(store: Store) -> None:
         study_id = connection.execute(select(schema.bound(store.study))).scalar()
         if study_id is None:
             raise transactions.gone(store)
-        for ours in schema.OURS:
+        there = set(inspect(connection).get_table_names())
+        for ours in (table for table in schema.OURS if table.name in there):
             key = ours.c.id if ours is studies else ours.c.study
             connection.execute(delete(ours).where(key == store.study))
         delete_trials(connection, study_id)

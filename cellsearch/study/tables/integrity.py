@@ -19,7 +19,7 @@ from cellsearch.study.scoring.ranking import Stage
 from cellsearch.study.space import parse_space
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import Ending, Kind
-from cellsearch.study.tables import database, records
+from cellsearch.study.tables import database, records, repeats, schema
 from cellsearch.study.tables.database import shown
 from cellsearch.study.tables.queries import SUMMARY
 from cellsearch.study.tables.schema import (
@@ -95,6 +95,10 @@ def damages(store: Store) -> list[str]:
 
 def _damages(store: Store) -> Iterator[str]:
     yield from _of_facts(store)
+    try:
+        repeats.recorded(store)
+    except UNREADABLE as error:
+        yield f"{schema.repeats.name}: a round cannot be read ({type(error).__name__})"
     with reading(store.engine, store.url) as connection:
         known = select(studies.c.id)
         for table in (cells, items, stages, claims):

@@ -176,7 +176,20 @@ workers = Table(
     Column("doing", Text, nullable=False, default=""),
 )
 
-OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers)
+repeats = Table(  # rounds of `verify`; missing in the studies of programs without it, see `repeats`
+    "cellsearch_repeat",
+    META,
+    Column("study", Integer, primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("look", Integer, primary_key=True),  # which of the looks the round ends at, from 0
+    Column("setting", String(255), nullable=False),  # its values as text
+    Column("digest", String(64), nullable=False),  # of the data, which are fresh in each round
+    Column("outcomes", Text, nullable=False),  # JSON: one object per repeat
+    Column("seconds", Float, nullable=False, default=0.0),
+)
+
+OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers, repeats)
 STUDY_KEY = "cellsearch"  # the attribute of an Optuna study that holds the uuid of `studies`
 COMMAND_KEY = "command"  # and that which holds the words of the command that started it last, as JSON
 COHORT_KEY = "cohorts"  # and that with the numbers of trials that workers had at once, as JSON
