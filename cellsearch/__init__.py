@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cellsearch.analysis.training.api import train as train
+    from cellsearch.analysis.verify.run import verify as verify
     from cellsearch.compiler.torch.recurrent import Recurrent as Recurrent
     from cellsearch.dsl import zoo as zoo
     from cellsearch.dsl.graph import Cell as Cell
@@ -61,6 +62,7 @@ _HOMES = {
     "show": "cellsearch.dsl.text",
     "suggest_cell": "cellsearch.study.storage.sampler",
     "train": "cellsearch.analysis.training.api",
+    "verify": "cellsearch.analysis.verify.run",
     "zoo": "cellsearch.dsl.zoo",
 }
 

@@ -119,7 +119,7 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             {
                 "name": name, "seed": study.facts.seed, "target": asdict(study.facts.target),
                 "baseline": study.space.baseline, "units": dict(study.facts.units),
-                "counts": asdict(counts), "dropped": lost,
+                "counts": asdict(counts), "dropped": lost, "chance": _chance(study),
                 "rows": ranking.as_json(chosen),
             }
         )  # fmt: skip
@@ -142,6 +142,8 @@ def print_board(
     terminal.print([text("")])
     counts = queries.counts(study.store)
     terminal.print(ranking.notes(counts, study.facts.target, study.space.baseline, _dropped(study), width))
+    band = board.chance(study.store, study.space)
+    terminal.print(ranking.trusted(band, chosen, study.space.baseline, width))
     if counts.trials and not any(row.rank and not row.seed for row in rows):
         for sieve in diagnostics.sieves(study.store, study.space, study.facts.units):
             terminal.print([text(f"filtered: {report.sieved(sieve)}")])
@@ -154,6 +156,12 @@ def _rows(study: Study, count: int, every: bool) -> tuple[list[Row], int]:
         rows = board.leaderboard(study.store, study.space, every=True)
         return rows, len(rows)
     return board.top(study.store, study.space, max(1, count))
+
+
+def _chance(study: Study) -> dict[str, float] | None:
+    """The band of chance as plain values."""
+    band = board.chance(study.store, study.space)
+    return None if band is None else asdict(band)
 
 
 def _dropped(study: Study) -> list[str]:

@@ -24,6 +24,7 @@ from cellsearch.report.formatting import plural
 from cellsearch.study.leaderboard.rows import Row, TaskResult
 from cellsearch.study.origin import Origin, Step, in_short, results_json
 from cellsearch.study.origin import as_json as origin_json
+from cellsearch.study.scoring.verdicts import Verdict
 
 SHORT = 12  # letters of a fingerprint that are shown
 
@@ -83,6 +84,7 @@ def as_json(p: Page) -> dict[str, Any]:
         "lineage": origin_json(p.lineage) if p.lineage else None,
         "score": p.row and p.row.score,
         "results": results_json(p.row.tasks) if p.row else [],
+        "verdict": asdict(p.row.verdict) if p.row and p.row.verdict else None,
         "description": p.cell.description,
         "text": show(p.cell),
         "formulas": formulas(p.cell),
@@ -144,8 +146,20 @@ def _results(p: Page, width: int) -> list[Text]:
     if p.row is None:
         return []
     pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the smallest of the ratios")]
+    if p.row.verdict is not None:
+        pairs.append(("verified", verified(p.row.verdict)))
     pairs += [(printable(r.task, 40), reached(r)) for r in p.row.tasks if r.accuracy is not None]
     return [text(""), *facts(pairs, width)] if pairs else []
+
+
+def verified(v: Verdict) -> str:
+    """A verdict in words: the least ratio on the test part, its interval, and the ratio on each task."""
+    tasks = ", ".join(f"{printable(t.task, 40)} {t.ratio:.3f}" for t in v.tasks)
+    broken = f"; {plural(v.diverged, 'training')} diverged" if v.diverged else ""
+    return (
+        f"{v.call} the baseline: {v.ratio:.3f} ({v.low:.3f}-{v.high:.3f}) on the test part after "
+        f"{plural(v.repeats, 'repeat')} with fresh seeds; {tasks}{broken}"
+    )
 
 
 def reached(r: TaskResult) -> str:

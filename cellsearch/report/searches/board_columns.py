@@ -4,7 +4,7 @@ On a terminal as many columns as fit: settings go first, then accuracies, then t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rich.text import Text
@@ -15,6 +15,7 @@ from cellsearch.report.cells.equations import comment, in_short
 from cellsearch.report.columns import WHOLE, Column, Value, column, cut, text, width_of
 from cellsearch.study.leaderboard.board import Row, TaskResult
 from cellsearch.study.origin import results_json
+from cellsearch.study.scoring.verdicts import Call, Verdict
 
 NAME = 20  # columns for a cell's name
 NONE = "–"  # noqa: RUF001  (an en dash: nothing to show)
@@ -51,7 +52,25 @@ def _score(row: Row, field: Field) -> Text:
     shown = NONE if row.score is None else format(row.score, field.form)
     if row.score is None or (row.rank is None and not row.seed):
         return text(shown, "dim")
-    return text(shown, "bold green" if row.score > 1 and not row.seed else "bold")
+    confirmed = row.verdict is not None and row.verdict.call == Call.ABOVE
+    return text(shown, "bold green" if confirmed else "bold")
+
+
+def _verified(row: Row, field: Field) -> Text:
+    """The verdict with its interval, which has one level for all columns of numbers."""
+    if row.verdict is None:
+        return text("")
+    v = row.verdict
+    style = {Call.ABOVE: "bold green", Call.LEVEL: "", Call.BELOW: "red"}[v.call]
+    return text(f"{v.call} {v.ratio:.3f}", style).append(f" ({v.low:.3f}-{v.high:.3f})", "dim")
+
+
+def _chance(row: Row) -> Value:
+    return None if row.above_chance is None else "above" if row.above_chance else "within"
+
+
+def _of_verdict(name: str) -> Callable[[Row], Value]:
+    return lambda row: None if row.verdict is None else getattr(row.verdict, name)
 
 
 #: A new column is a new row here. The test of all of them: tests/report/test_leaderboard.py
@@ -60,6 +79,24 @@ FIELDS: tuple[Field, ...] = (
     Field("cell", lambda row: row.name, left_out=NEVER, shown=_name, right=False, json=False),
     Field("score", lambda row: row.score, ".3f", left_out=NEVER, shown=_score),
     # the tasks are here
+    Field(
+        "tie", lambda row: "≈1" if row.tie else None, left_out=LAST, json=False,
+        shown=lambda row, _: text("≈1" if row.tie else "", "dim"),
+        wanted=lambda rows: any(row.tie for row in rows),
+    ),
+    Field(
+        "chance", _chance, left_out=LAST, right=False, json=False,
+        shown=lambda row, _: text(_chance(row) or "", "" if row.above_chance else "dim"),
+        wanted=lambda rows: any(row.above_chance is not None for row in rows),
+    ),
+    Field(
+        "verified", _of_verdict("call"), left_out=LAST, shown=_verified, right=False, json=False,
+        wanted=lambda rows: any(row.verdict is not None for row in rows),
+    ),
+    Field("verified ratio", _of_verdict("ratio"), ".3f", read=False, json=False),
+    Field("verified low", _of_verdict("low"), ".3f", read=False, json=False),
+    Field("verified high", _of_verdict("high"), ".3f", read=False, json=False),
+    Field("verified repeats", _of_verdict("repeats"), read=False, json=False),
     Field("settings", lambda row: row.settings, ","),
     Field("parameters", lambda row: row.parameters, ",", left_out=LAST),
     Field(
@@ -81,9 +118,14 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {name: getattr(row, name) for name in names}
         | {name: field.value(row) for name, field in own.items()}
-        | {"tasks": results_json(row.tasks), "seed": row.seed}
+        | {"tasks": results_json(row.tasks), "seed": row.seed, "verdict": verdict_json(row.verdict)}
         for row in rows
     ]
+
+
+def verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
+    """A verdict as plain values."""
+    return None if verdict is None else asdict(verdict)
 
 
 def columns(rows: Sequence[Row], every: bool) -> list[Column]:

@@ -18,6 +18,7 @@ from cellsearch.report.formatting import plural
 from cellsearch.report.searches import totals
 from cellsearch.report.searches.board_columns import as_json, columns, described, fitting
 from cellsearch.study.leaderboard.board import Front, Row
+from cellsearch.study.scoring.chance import Band
 from cellsearch.study.tables.database import left_out, pasted
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.study_facts import Target
@@ -147,6 +148,25 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
     return shown
 
 
+def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -> list[Text]:
+    """How far the table can be trusted: what chance would score, ties, and what a verdict says."""
+    shown: list[Text] = []
+    if band is not None:
+        shown += wrapped(
+            f"chance: the best of {plural(band.cells, 'cell')} no better than {printable(baseline)} would "
+            f"score {band.middle:.3f} (median), and less than {band.high:.3f} with probability 95%",
+            width, style="dim",
+        )  # fmt: skip
+    if any(row.tie for row in rows):
+        shown += wrapped("≈1: the noise of training alone could place it first", width, style="dim")
+    if any(row.verdict is not None for row in rows):
+        shown += wrapped(
+            "verified: fresh seeds and data, on the test part; the least ratio of means, with its interval",
+            width, style="dim",
+        )  # fmt: skip
+    return shown
+
+
 def ended(counts: Counts, target: Target) -> str:
     """Trials, their outcomes, and settings, in a sentence without a verb."""
     return f"{totals.trials(counts, target)}: {totals.outcomes(counts)}; {totals.settings(counts)}"
@@ -160,6 +180,12 @@ def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[T
     given = f" --storage {shlex.quote(printable(pasted(storage), 400))}" if storage else ""
     line = text(f"export {printable(first.name, 40)}: " if first.seed else "export the winner: ", "dim")
     line.append(f"cellsearch export {name}:1 --to torch,latex{given}", "bold")
+    checked = any(row.verdict is not None for row in rows)
+    if not checked and any(row.rank is not None and not row.seed for row in rows):
+        lines = [text("is it real? train the first cells again: ", "dim")]
+        lines[0].append(f"cellsearch verify {name}{given}", "bold")
+    else:
+        lines = []
     ahead = [text(f"no mutant is ahead of {printable(first.name, 40)} yet", "dim")] if first.seed else []
     needed = left_out(storage)
-    return [*ahead, line, *([text(f"({needed})", "dim")] if needed else [])]
+    return [*ahead, *lines, line, *([text(f"({needed})", "dim")] if needed else [])]

@@ -12,11 +12,14 @@ from types import MappingProxyType
 from cellsearch.study.leaderboard.rows import Row as Row
 from cellsearch.study.leaderboard.rows import TaskResult as TaskResult
 from cellsearch.study.leaderboard.rows import detailed
+from cellsearch.study.leaderboard.trust import Trust, marked, trust
+from cellsearch.study.leaderboard.trust import planned as trust_planned
 from cellsearch.study.scoring import ranking
+from cellsearch.study.scoring.chance import Band
 from cellsearch.study.scoring.ranking import Best, Origin, Stage
 from cellsearch.study.space import Space
 from cellsearch.study.space.model import FILTER
-from cellsearch.study.tables import cellrecords, costs, queries
+from cellsearch.study.tables import cellrecords, costs, queries, repeats
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.queries import Counts
@@ -109,7 +112,27 @@ def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
     tasks = [task.name for task in space.tasks]
     stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
-    return detailed(store, rows, {cell.fingerprint: cell for cell in cells})
+    rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
+    seeds = [cell for cell in cells if cell.seed]
+    return marked(rows, _trust(store, known, space, seeds), rows[0].score if rows else None)
+
+
+def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
+    """How far the board can be trusted; the baseline is the first of the seeds there."""
+    own = sorted(seeds, key=lambda cell: cell.name != space.baseline)
+    return trust(store, known, space, [cell.fingerprint for cell in own])
+
+
+def chance(store: Store, space: Space) -> Band | None:
+    """The band of chance of a study now; None where it is not known."""
+    return _trust(store, facts(store), space, cellrecords.recorded_cells(store, seeds=True)).band
+
+
+def planned(store: Store, space: Space) -> int | None:
+    """Repeats that `verify` asks for, see `trust.planned`."""
+    seeds = cellrecords.recorded_cells(store, seeds=True)
+    base = next(cell.fingerprint for cell in seeds if cell.name == space.baseline)
+    return trust_planned(repeats.recorded(store), base, list(facts(store).units))
 
 
 def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
@@ -138,7 +161,8 @@ def _of(
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
-    return detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
+    rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
+    return marked(rows, _trust(store, facts(store), space, seeds), scores[0][1] if scores else None)
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:

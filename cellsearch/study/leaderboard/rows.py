@@ -14,6 +14,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.changes import changes
 from cellsearch.study.mutation.operators import words_of
+from cellsearch.study.scoring.verdicts import Verdict
 from cellsearch.study.space.model import FILTER
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
@@ -73,6 +74,9 @@ class Row:
     parent_name: str = ""
     edits: tuple[str, ...] = ()  # that made it from its parent, in words
     changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
+    tie: bool = False  # noise alone could place it before the first of the board
+    above_chance: bool | None = None  # beyond the band of chance; None: of a seed, or not known
+    verdict: Verdict | None = None  # of `verify`
 
     @property
     def cell(self) -> Cell:
@@ -95,7 +99,8 @@ class Row:
 
     def __repr__(self) -> str:
         score = "" if self.score is None else f", score {self.score:.3f}"
-        return f"<Row {self.name}: {self.standing}{score}>"
+        verdict = "" if self.verdict is None else f", {self.verdict.call} the baseline"
+        return f"<Row {self.name}: {self.standing}{score}{verdict}>"
 
 
 def detailed(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:

@@ -1,0 +1,187 @@
+"""A verification, round after round: which works are left, trained in processes, recorded as they end.
+
+It is the same whenever it is killed: what is recorded is not trained again, and what is trained follows from
+the study, the cell, the task and the round alone. Cells that are decided at a look leave; the baseline goes
+on as long as any cell does.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellsearch.analysis.verify import work
+from cellsearch.analysis.verify.work import Place, Work
+from cellsearch.errors import RunError, UsageError
+from cellsearch.study import studies
+from cellsearch.study.leaderboard import board
+from cellsearch.study.leaderboard.board import Row
+from cellsearch.study.leaderboard.trust import verdicts_of
+from cellsearch.study.scoring.sequential import LOOKS
+from cellsearch.study.scoring.verdicts import Call
+from cellsearch.study.studies import Study
+from cellsearch.study.tables import records
+from cellsearch.study.tables import repeats as recorded
+from cellsearch.study.tables.repeats import Round
+from cellsearch.study.tables.transactions import Store
+
+Train = Callable[[Place, Work], Round]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a verification is."""
+
+    look: int  # the round
+    done: int  # works of this round that have ended
+    of: int
+    cell: str  # the name of the one that ended last; "" before
+    task: str
+
+
+Tell = Callable[[Step], None]
+
+
+def verify(
+    name: str,
+    rows: int = 5,
+    repeats: int = 8,
+    *,
+    workers: int = 1,
+    device: str = "cpu",
+    data: str | None = None,
+    storage: str | None = None,
+    results: str | os.PathLike[str] = studies.RESULTS,
+) -> list[Row]:
+    """Trains the first `rows` cells of the search `name` and its baseline again, and returns their rows with
+    a `verdict` each: above, level with or below the baseline, on the test part.
+
+    `repeats` is the most trainings of each cell on each task: 4, 8, 16, 32, 64 or 128; a cell that is decided
+    before is not trained further. What is recorded is not trained again, so that the same call goes on with
+    a verification that was interrupted, and a larger number with one that has ended. `workers` is the number
+    of processes. CellsearchError where the search cannot be verified.
+    """
+    study = studies.opened(name, storage, Path(results))
+    try:
+        place = Place(study.facts.space, study.facts.seed, data, device)
+        return verify_study(study, rows, repeats, place=place, workers=workers)
+    finally:
+        study.store.engine.dispose()
+
+
+def verify_study(
+    study: Study,
+    rows: int = 5,
+    count: int = 8,
+    *,
+    place: Place,
+    workers: int = 1,
+    tell: Tell = lambda step: None,
+    train: Train | None = None,
+) -> list[Row]:
+    """Trains the first `rows` cells of the board and the baseline again, up to `count` repeats of each cell,
+    and records them; the rows of these cells with their verdicts.
+
+    `train` is what is done for a work, `work.train` where None; with one worker it is called in this process.
+    RunError where nothing is ranked yet.
+    """
+    if count not in LOOKS:
+        raise UsageError(f"the number of repeats is one of {', '.join(map(str, LOOKS))}, not {count}")
+    base, cells = contestants(study, rows)
+    store = records.open_study(study.store.url, study.store.name)
+    names = {row.fingerprint: row.name for row in (base, *cells)}
+    tasks = list(study.facts.units)
+    try:
+        for look in range(LOOKS.index(count) + 1):
+            left = works(store, base, cells, tasks, look)
+            tell(Step(look, 0, len(left), "", ""))
+            for done, found in enumerate(_trained(left, place, workers, train or work.train), 1):
+                recorded.add(store, found)
+                tell(Step(look, done, len(left), names[found.fingerprint], found.task))
+    finally:
+        store.engine.dispose()
+    marks = {row.fingerprint for row in cells}
+    return [row for row in board.leaderboard(study.store, study.space) if row.fingerprint in marks]
+
+
+def contestants(study: Study, rows: int) -> tuple[Row, list[Row]]:
+    """The baseline, and the first cells of the board that are no seeds."""
+    name = study.store.name
+    if not study.facts.units:
+        raise RunError(
+            f"the baseline of {name!r} is not done: nothing can be compared with it yet\n"
+            f"go on with the search first: cellsearch search {name}"
+        )
+    listed, _ = board.top(study.store, study.space, rows + len(study.space.seeds))
+    cells = [row for row in listed if row.rank is not None and not row.seed][:rows]
+    if not cells:
+        raise RunError(
+            f"no mutant is ranked in {name!r} yet\ngo on with the search: cellsearch search {name}"
+        )
+    return next(row for row in listed if row.seed and row.name == study.space.baseline), cells
+
+
+def works(store: Store, base: Row, cells: Sequence[Row], tasks: Sequence[str], look: int) -> list[Work]:
+    """What is not trained yet of a round, the baseline first: it has most repeats."""
+    there = recorded.recorded(store)
+    decided = {
+        mark for mark, verdict in verdicts_of(there, base.fingerprint, tasks).items()
+        if verdict.call != Call.LEVEL
+    }  # fmt: skip
+    done = {(one.fingerprint, one.task, one.look) for one in there}
+    chosen = {(one.fingerprint, one.task): one.setting for one in there}  # of the first round, and kept
+    racing = [row for row in cells if row.fingerprint not in decided]
+    found = []
+    for row in [base, *racing] if racing else []:
+        settings = {result.task: result.setting for result in row.tasks}
+        for task in tasks:
+            if (row.fingerprint, task, look) in done:
+                continue
+            setting = chosen.get((row.fingerprint, task)) or settings[task]
+            assert setting is not None  # it is ranked, so it has an accuracy on every task
+            found.append(Work(row.fingerprint, row.text, task, setting, look, row is base))
+    return found
+
+
+def _trained(left: Sequence[Work], place: Place, workers: int, train: Train) -> Iterator[Round]:
+    """The rounds as they end."""
+    if workers == 1 or len(left) < 2:
+        for one in left:
+            yield train(place, one)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(left)), context, _begin) as pool:
+        futures = [pool.submit(train, place, one) for one in left]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise RunError(
+                "a process that trains was killed, maybe for lack of memory\n"
+                "what has ended is recorded: give the same command again, or with --workers 1"
+            ) from None
+        finally:  # interrupted, or failed: none of them is waited for
+            for future in futures:
+                future.cancel()
+            if not all(future.done() for future in futures):
+                for child in multiprocessing.active_children():
+                    child.terminate()
+
+
+def _begin() -> None:
+    """In each process: Ctrl-C is the parent's, and it exits with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,0 +1,152 @@
+"""How far a board can be trusted: what chance alone would score, what cannot be told apart, and what was
+verified. From records, by the functions of `scoring`; nothing is trained here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import exp, log, sqrt
+
+from sqlalchemy import func, select
+
+from cellsearch.study.leaderboard.rows import Row
+from cellsearch.study.scoring import chance
+from cellsearch.study.scoring.chance import Band
+from cellsearch.study.scoring.verdicts import Verdict, plan, spread_of, verdicts
+from cellsearch.study.space import Space
+from cellsearch.study.tables import repeats
+from cellsearch.study.tables.repeats import Round
+from cellsearch.study.tables.schema import stages
+from cellsearch.study.tables.study_facts import Facts, Unit
+from cellsearch.study.tables.transactions import Store, reading
+from cellsearch.study.tables.work_items import outcomes_of
+
+MOST = 40  # cells of a task from which its noise is estimated, the latest
+TIE = 1.96  # standard deviations of a difference within which two scores are a tie
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is known besides the scores of a board."""
+
+    band: Band | None = None  # None: no mutant was trained yet, or the noise is not known
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # by fingerprint
+
+
+def trust(store: Store, known: Facts, space: Space, seeds: Collection[str]) -> Trust:
+    """That of a study now. `seeds` are the fingerprints of all seeds, the baseline's first."""
+    if not known.units or not seeds:
+        return Trust()
+    base = next(iter(seeds))
+    rounds = repeats.recorded(store)
+    return Trust(band_of(store, known, base, seeds, rounds), verdicts_of(rounds, base, list(known.units)))
+
+
+def verdicts_of(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> dict[str, Verdict]:
+    """The verdict on every cell with a whole round."""
+    found = repeats.rounds_of(rounds)
+    baseline = {task: found.get(base, {}).get(task, []) for task in tasks}
+    return verdicts({mark: its for mark, its in found.items() if mark != base}, baseline)
+
+
+def band_of(
+    store: Store, known: Facts, base: str, seeds: Collection[str], rounds: Sequence[Round]
+) -> Band | None:
+    """The band of a study. None where no mutant has been trained on a task, or nothing says how large the
+    noise is."""
+    tried = _tried(store, list(known.units), seeds)
+    found = []
+    for task, unit in known.units.items():
+        outcomes = _outcomes(store, task, base)
+        own = list(outcomes.get(base, {}).values())
+        floor = _failed(known.baseline, task)
+        noise = _repeated(rounds, base, task) or chance.spread(outcomes, floor)
+        if noise is None or not own:
+            return None
+        found.append(chance.supposed(own, noise * unit, unit))
+    return chance.band(found, tried)
+
+
+def planned(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> int | None:
+    """Repeats that show a cell that is better by `DIFFERENCE` among those that are verified, by the noise of
+    the baseline on the test part; None where more are needed than the last look has."""
+    found = repeats.rounds_of(rounds)
+    own = found.get(base, {})
+    spreads = [spread for task in tasks if (spread := spread_of(own.get(task, ()))) is not None]
+    return plan(spreads, len(found) - 1) if spreads else None
+
+
+def _failed(units: Mapping[str, Unit] | None, task: str) -> float:
+    """An accuracy between that of a predictor without memory and the baseline's, nearer to the former: a
+    training below it has learnt next to nothing."""
+    unit = (units or {})[task]
+    low, high = max(unit.floor, 1e-3), max(unit.accuracy or 0.0, 1e-3)
+    return exp(log(low) + 0.25 * (log(high) - log(low))) if high > low else 0.0
+
+
+def _repeated(rounds: Sequence[Round], base: str, task: str) -> float | None:
+    """The noise of one training as the repeats of the baseline have measured it, on the validation part; None
+    before there are four of them."""
+    parts = [
+        [log(r.accuracy) for r in one.repeats if r.accuracy]
+        for one in rounds
+        if one.fingerprint == base and one.task == task
+    ]
+    parts = [part for part in parts if len(part) > 1]
+    df = sum(len(part) - 1 for part in parts)
+    if df < 3:
+        return None
+    squares = sum((a - sum(part) / len(part)) ** 2 for part in parts for a in part)
+    return max(1e-6, sqrt(squares / df))
+
+
+def _tried(store: Store, tasks: Sequence[str], seeds: Collection[str]) -> dict[tuple[int, ...], int]:
+    """The mutants that were trained on the first task, counted by the settings that they have run on each: as
+    many as a cell of their trials would have run had it passed every task."""
+    query = (
+        select(stages.c.fingerprint, stages.c.task, func.sum(stages.c.settings))
+        .where(stages.c.study == store.study, stages.c.task.in_(tasks))
+        .group_by(stages.c.fingerprint, stages.c.task)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    with reading(store.engine, store.url) as connection:
+        for mark, task, settings in connection.execute(query):
+            if mark not in seeds:
+                counts.setdefault(mark, {})[task] = int(settings)
+    found: dict[tuple[int, ...], int] = {}
+    for its in counts.values():
+        most = max(its.values())  # a task that it did not reach counts as the others do
+        of = tuple(its.get(task, most) for task in tasks)
+        found[of] = found.get(of, 0) + 1
+    return found
+
+
+def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]:
+    """Cell -> setting -> accuracy: of the baseline, and of the latest other cells."""
+    query = select(stages.c.fingerprint, stages.c.outcomes).where(
+        stages.c.study == store.study, stages.c.task == task
+    )
+    found: dict[str, dict[str, float]] = {}
+    with reading(store.engine, store.url) as connection:
+        own = connection.execute(query.where(stages.c.fingerprint == base)).all()
+        others = connection.execute(
+            query.where(stages.c.fingerprint != base).order_by(stages.c.trial.desc()).limit(MOST)
+        ).all()
+    for mark, text in [*own, *others]:
+        here = found.setdefault(mark, {})
+        here.update({o.setting: o.accuracy for o in outcomes_of(text) if o.accuracy is not None})
+    return found
+
+
+def marked(rows: Sequence[Row], known: Trust, first: float | None) -> list[Row]:
+    """The rows with what is known of each: whether it is above chance, in a tie with the `first` score of the
+    board, verified."""
+    band = known.band
+    found = []
+    for row in rows:
+        tie = above = None
+        if band is not None and first is not None and row.rank is not None and row.score is not None:
+            tie = row.rank > 1 and first - row.score <= TIE * sqrt(2) * band.one
+            above = None if row.seed else row.score > band.high
+        verdict = known.verdicts.get(row.fingerprint)
+        found.append(replace(row, tie=bool(tie), above_chance=above, verdict=verdict))
+    return found
