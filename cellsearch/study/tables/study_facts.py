@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: 4: proposals follow from Optuna's number of the trial.
 #: 5: mutants have no dead states.
 #: 6: a cell's numbers are folded in float64 (`1 - 0.95` was computed in float32).
-#: 7: products in C add up gradients in pieces, and start at sums of another order.
+#: 7: the C engine adds up gradients in pieces, and computes the output layer in blocks.
 NUMERICS = 7
 
 

@@ -15,7 +15,7 @@ def arguments(parser: Parser) -> None:
     """The cell, the task, what is changed, and where the model goes."""
     options.cell(parser)
     parser.add_argument(
-        "--task", metavar="T", help="a task of the cell's search, of --space, or one of `cellsearch tasks`"
+        "--task", metavar="TASK", help="a task of the cell's search, of --space, or one of `cellsearch tasks`"
     )
     parser.add_argument(
         "--seeds", type=numbers.whole(1, 1_000), default=3, metavar="N",
