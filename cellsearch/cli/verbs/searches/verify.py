@@ -5,7 +5,6 @@ import argparse
 from cellsearch.cli import numbers, options
 from cellsearch.cli.terminal import Terminal
 from cellsearch.cli.verb import Parser, Verb
-from cellsearch.study.scoring.sequential import LOOKS
 
 
 def arguments(parser: Parser) -> None:
@@ -16,7 +15,7 @@ def arguments(parser: Parser) -> None:
         help="how many cells of the leaderboard, the best first (default: 5)",
     )  # fmt: skip
     parser.add_argument(
-        "--repeats", type=int, choices=LOOKS, default=8, metavar="N",
+        "--repeats", type=numbers.whole(1, 128), default=8, metavar="N",
         help="most trainings of a cell on each task: 4, 8, 16, 32, 64 or 128 (default: 8). A cell that is "
         "decided earlier is not trained further; the baseline is trained twice as often",
     )  # fmt: skip
