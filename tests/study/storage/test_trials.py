@@ -233,8 +233,8 @@ def test_a_recorded_stage_ends_a_series_of_crashes(tmp_path: Path) -> None:
     me = drivers(store)("me")
     item = decided(me, take_one(me))
     for task in ("filter", "arithmetic", "xml"):
-        for _ in range(endings.RETRIES):
-            assert take_one(me) == item
+        for crashes in range(endings.RETRIES):
+            assert take_one(me) == replace(item, attempts=crashes)
             release(store, "me", crash="signal 11")
         trials.commit(me, take_one(me), task, outcomes(5), 1.0)
     assert (row_of(store, item).attempts, row_of(store, item).outcome) == (0, "")
