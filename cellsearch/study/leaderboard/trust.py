@@ -117,7 +117,7 @@ def _tried(store: Store, tasks: Sequence[str], seeds: Collection[str]) -> dict[t
         most = max(its.values())  # a task that it did not reach counts as the others do
         of = tuple(its.get(task, most) for task in tasks)
         found[of] = found.get(of, 0) + 1
-    return found
+    return dict(sorted(found.items()))  # one order, so that the same records give the same bits
 
 
 def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]:
@@ -129,12 +129,14 @@ def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]
     with reading(store.engine, store.url) as connection:
         own = connection.execute(query.where(stages.c.fingerprint == base)).all()
         others = connection.execute(
-            query.where(stages.c.fingerprint != base).order_by(stages.c.trial.desc()).limit(MOST)
+            query.where(stages.c.fingerprint != base)
+            .order_by(stages.c.trial.desc(), stages.c.piece)
+            .limit(MOST)
         ).all()
     for mark, text in [*own, *others]:
         here = found.setdefault(mark, {})
         here.update({o.setting: o.accuracy for o in outcomes_of(text) if o.accuracy is not None})
-    return found
+    return {mark: dict(sorted(found[mark].items())) for mark in sorted(found)}
 
 
 def marked(rows: Sequence[Row], known: Trust, first: float | None) -> list[Row]:
