@@ -6,7 +6,7 @@ weights from the seed, the cell, the task and the setting, never from its place 
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train import halving, windows
 from cellsearch.train.grouping.batch import cut, waves
 from cellsearch.train.grouping.cohort import Alone, Turns, always, finish, lane, together
-from cellsearch.train.grouping.side_by_side import Ended, Start, side_by_side
 from cellsearch.train.model import Shape
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.population import Member, Progress
@@ -99,30 +98,6 @@ def evaluating(
     if request.progress is not None:
         request.progress(0, len(request.indices))
     return (yield from walk)
-
-
-def evaluate_together(
-    requests: Sequence[Request], device: str, *, room: float | None = None, in_turns: bool | None = None
-) -> Iterator[Ended[list[Outcome]]]:
-    """A cohort: the place of each request and what it comes to alone, as soon as it has ended; an exception
-    where it ended by one. On a GPU they take turns, as many at once as are predicted to take `room` bytes; on
-    a CPU one follows the other, unless `in_turns`."""
-    _check(device)
-    shared: dict[tuple[int, int], Data] = {}  # one copy for all that train on it
-    for r in requests:
-        key = id(r.dataset), r.training.steps
-        if key not in shared:
-            shared[key] = on_device(r.dataset, r.training.steps, device)
-    starts = [start(r, device, shared[id(r.dataset), r.training.steps], room) for r in requests]
-    return side_by_side(starts, device, room=room, in_turns=in_turns)
-
-
-def start(request: Request, device: str, data: Data, room: float | None) -> Start[list[Outcome]]:
-    """The training of a request as one of a cohort, whose memory is predicted where there is a bound. `data`
-    is its data set on the device."""
-    return Start(
-        lambda alone: evaluating(request, device, data, alone), 0.0 if room is None else predicted(request)
-    )
 
 
 def predicted(request: Request) -> float:

@@ -1,12 +1,13 @@
 """Lanes of a GPU: cells that run at once come to what they come to alone, bit for bit."""
 
 import pytest
+from cohorts import evaluate_together
 from mutants import mutants
 
 from cellsearch.dsl import zoo
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
-from cellsearch.train.evaluate import Request, evaluate, evaluate_together
+from cellsearch.train.evaluate import Request, evaluate
 from cellsearch.train.settings import Grid, Training
 
 GRID = Grid((0.7, 1.0), (0.2, 0.5, 1e38), (1.0,), (1, 2), (800, 1500))

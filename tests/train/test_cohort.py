@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cohorts import evaluate_together
 from mutants import mutants
 
 from cellsearch.dsl import zoo
@@ -12,7 +13,7 @@ from cellsearch.errors import CellsearchError
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
 from cellsearch.train import evaluate
-from cellsearch.train.evaluate import Request, evaluate_together
+from cellsearch.train.evaluate import Request
 from cellsearch.train.grouping import cohort
 from cellsearch.train.grouping.cohort import finish, lane, together
 from cellsearch.train.settings import Grid, Training

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from cohorts import evaluate_together
 from mutants import mutants
 
 from cellsearch.dsl import zoo
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset
 from cellsearch.train import evaluate as evaluating
-from cellsearch.train.evaluate import Request, evaluate_together
+from cellsearch.train.evaluate import Request
 from cellsearch.train.grouping.cohort import together
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.settings import Grid, Training

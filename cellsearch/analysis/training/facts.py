@@ -111,18 +111,18 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
         "search": record.search, "accuracy": record.accuracy, "loss": record.loss,
         "now": now and now[0], "same": now == (record.accuracy, record.loss),
     }  # fmt: skip
-    told = f"The search {record.search} recorded a validation accuracy of {record.accuracy:.6f}"
+    sentence = f"The search {record.search} recorded a validation accuracy of {record.accuracy:.6f}"
     if found["same"]:
         return found | {
             "spread": 0.0,
             "within": True,
-            "says": f"{told}; training again gave the same, bit for bit.",
+            "says": f"{sentence}; training again gave the same, bit for bit.",
         }
     if now is None:
-        return found | {"spread": None, "within": False, "says": f"{told}; training again diverged."}
+        return found | {"spread": None, "within": False, "says": f"{sentence}; training again diverged."}
     count = dataset.valid.scored
     share = min(max(record.accuracy, 1 / count), 1 - 1 / count)  # at the ends one position is not known
-    chance = share * (1 - share) / count  # of the mean of so many positions
+    chance = share * (1 - share) / count  # variance of the mean over the positions
     accuracies = [s.accuracy for s in fitted.scores if s.accuracy is not None]
     between = (mean(accuracies).sd or 0.0) ** 2 if record.job is None and accuracies else 0.0
     spread = SPREADS * math.sqrt(chance + between)
@@ -133,7 +133,7 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
         else "sums are rounded otherwise on another kind of machine, with another engine or version of torch"
     )
     says = (
-        f"{told}; training again gave {now[0]:.6f}, a difference of {abs(now[0] - record.accuracy):.6f}, "
+        f"{sentence}; training again gave {now[0]:.6f}, a difference of {abs(now[0] - record.accuracy):.6f}, "
         f"{'within' if within else 'beyond'} {SPREADS:g} standard deviations ({spread:.6f}, of "
         f"{count:,} positions{' and the seeds' if between else ''}): {why}."
     )

@@ -1,5 +1,5 @@
 """A plan trained to its end, and its folder. Killed at any moment, the same command goes on from the last
-epoch that has a checkpoint, and comes to the same bits."""
+epoch that has a checkpoint, and gives the same bits."""
 
 import json
 import os
@@ -47,8 +47,8 @@ class Model:
         return float(self.facts["test"]["accuracy"])
 
     def __repr__(self) -> str:
-        told = f"validation accuracy {self.accuracy:.4f}, test accuracy {self.test_accuracy:.4f}"
-        return f"<Model {self.folder}: {told}>"
+        scores = f"validation accuracy {self.accuracy:.4f}, test accuracy {self.test_accuracy:.4f}"
+        return f"<Model {self.folder}: {scores}>"
 
 
 def trained(

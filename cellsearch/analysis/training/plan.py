@@ -211,7 +211,7 @@ def _place(grid: Grid, setting: Setting) -> int:
 
 def read_setting(text: str, base: Setting) -> Setting:
     """A setting from words like `learning_rate=0.5 layers=2`, with commas or spaces between them. What is
-    left out is that of `base`. UsageError for what is no setting."""
+    left out is that of `base`. UsageError where a word is not part of a setting."""
     known = fields_of(Grid)
     values: dict[str, float | int] = {}
     for word in text.replace(",", " ").split():

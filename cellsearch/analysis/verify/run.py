@@ -21,7 +21,7 @@ from cellsearch.errors import RunError, UsageError
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.board import Row
-from cellsearch.study.leaderboard.trust import verdicts_of
+from cellsearch.study.leaderboard.trust import Trust, verdicts_of
 from cellsearch.study.scoring.sequential import LOOKS
 from cellsearch.study.scoring.verdicts import Call
 from cellsearch.study.studies import Study
@@ -117,7 +117,7 @@ def contestants(study: Study, rows: int) -> tuple[Row, list[Row]]:
             f"the baseline of {name!r} is not done: nothing can be compared with it yet\n"
             f"go on with the search first: cellsearch search {name}"
         )
-    listed, _ = board.top(study.store, study.space, rows + len(study.space.seeds))
+    listed, _ = board.top(study.store, study.space, rows + len(study.space.seeds), Trust())
     cells = [row for row in listed if row.rank is not None and not row.seed][:rows]
     if not cells:
         raise RunError(

@@ -13,6 +13,7 @@ from cellsearch.report.searches import status as report
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board, diagnostics
 from cellsearch.study.leaderboard.board import Row
+from cellsearch.study.leaderboard.trust import Trust
 from cellsearch.study.mutation.sizes import MEASURES
 from cellsearch.study.studies import RESULTS, Searches, Study
 from cellsearch.study.tables import integrity, queries, records
@@ -108,7 +109,8 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             terminal.print(ranking.front_lines(front, terminal.out.width))
         return 0
     if args.json or args.format:
-        rows = _rows(study, args.rows, args.all)[0]
+        found = board.trusted(study.store, study.space)
+        rows = _rows(study, args.rows, args.all, found)[0]
         chosen = rows if args.all else ranking.chosen(rows, args.rows)
     if args.format:
         terminal.table(ranking.columns(chosen, args.format == "csv"), args.format)
@@ -119,7 +121,7 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             {
                 "name": name, "seed": study.facts.seed, "target": asdict(study.facts.target),
                 "baseline": study.space.baseline, "units": dict(study.facts.units),
-                "counts": asdict(counts), "dropped": lost, "chance": _chance(study),
+                "counts": asdict(counts), "dropped": lost, "chance": found.band and asdict(found.band),
                 "rows": ranking.as_json(chosen),
             }
         )  # fmt: skip
@@ -133,7 +135,8 @@ def print_board(
 ) -> None:
     """The table of the search `name`, the notes below it, and the line that exports the winner."""
     width = terminal.out.width
-    rows, size = _rows(study, count, every)
+    found = board.trusted(study.store, study.space)
+    rows, size = _rows(study, count, every, found)
     chosen = rows if every else ranking.chosen(rows, count)
     terminal.print(ranking.lines(chosen, width))
     more = size - len(chosen)
@@ -142,26 +145,19 @@ def print_board(
     terminal.print([text("")])
     counts = queries.counts(study.store)
     terminal.print(ranking.notes(counts, study.facts.target, study.space.baseline, _dropped(study), width))
-    band = board.chance(study.store, study.space)
-    terminal.print(ranking.trusted(band, chosen, study.space.baseline, width))
+    terminal.print(ranking.trusted(found.band, chosen, study.space.baseline, width))
     if counts.trials and not any(row.rank and not row.seed for row in rows):
         for sieve in diagnostics.sieves(study.store, study.space, study.facts.units):
             terminal.print([text(f"filtered: {report.sieved(sieve)}")])
     terminal.print(ranking.winner(rows, name, storage))
 
 
-def _rows(study: Study, count: int, every: bool) -> tuple[list[Row], int]:
+def _rows(study: Study, count: int, every: bool, found: Trust) -> tuple[list[Row], int]:
     """The first `count` rows, one at least, and the seeds, or all; and how many there are."""
     if every:
-        rows = board.leaderboard(study.store, study.space, every=True)
+        rows = board.leaderboard(study.store, study.space, every=True, found=found)
         return rows, len(rows)
-    return board.top(study.store, study.space, max(1, count))
-
-
-def _chance(study: Study) -> dict[str, float] | None:
-    """The band of chance as plain values."""
-    band = board.chance(study.store, study.space)
-    return None if band is None else asdict(band)
+    return board.top(study.store, study.space, max(1, count), found)
 
 
 def _dropped(study: Study) -> list[str]:

@@ -15,7 +15,6 @@ from cellsearch.study.leaderboard.rows import detailed
 from cellsearch.study.leaderboard.trust import Trust, marked, trust
 from cellsearch.study.leaderboard.trust import planned as trust_planned
 from cellsearch.study.scoring import ranking
-from cellsearch.study.scoring.chance import Band
 from cellsearch.study.scoring.ranking import Best, Origin, Stage
 from cellsearch.study.space import Space
 from cellsearch.study.space.model import FILTER
@@ -103,18 +102,18 @@ def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) 
     return ranking.live_units(known.units, found.get(mark, {}))
 
 
-def leaderboard(store: Store, space: Space, every: bool = False) -> list[Row]:
-    """The table of a study now."""
+def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | None = None) -> list[Row]:
+    """The table of a study now; `found` as for `top`."""
     if not every:
-        return top(store, space)[0]
+        return top(store, space, found=found)[0]
     known, cells = facts(store), cellrecords.recorded_cells(store)
     units = units_of(store, known, space, [cell for cell in cells if cell.seed])
     tasks = [task.name for task in space.tasks]
     stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
     rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
-    seeds = [cell for cell in cells if cell.seed]
-    return marked(rows, _trust(store, known, space, seeds), rows[0].score if rows else None)
+    found = found or _trust(store, known, space, [cell for cell in cells if cell.seed])
+    return marked(rows, found, rows[0].score if rows else None)
 
 
 def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
@@ -123,9 +122,9 @@ def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) ->
     return trust(store, known, space, [cell.fingerprint for cell in own])
 
 
-def chance(store: Store, space: Space) -> Band | None:
-    """The band of chance of a study now; None where it is not known."""
-    return _trust(store, facts(store), space, cellrecords.recorded_cells(store, seeds=True)).band
+def trusted(store: Store, space: Space) -> Trust:
+    """How far the board of a study can be trusted now."""
+    return _trust(store, facts(store), space, cellrecords.recorded_cells(store, seeds=True))
 
 
 def planned(store: Store, space: Space) -> int | None:
@@ -135,14 +134,17 @@ def planned(store: Store, space: Space) -> int | None:
     return trust_planned(repeats.recorded(store), base, list(facts(store).units))
 
 
-def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row], int]:
+def top(
+    store: Store, space: Space, count: int | None = None, found: Trust | None = None
+) -> tuple[list[Row], int]:
     """The first `count` lines of the table and the seeds, and how many lines there are. Of other cells only
-    the scores are read."""
+    the scores are read. `found` is what is known besides the scores: computed where it is None, and
+    `Trust()` for a caller that shows none of it."""
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
     scores = queries.scores(store, units, threshold, own)
-    rows = _of(store, space, units, seeds, ranking.first(scores, count, own), scores)
+    rows = _of(store, space, known, units, seeds, ranking.first(scores, count, own), scores, found)
     size = len({mark for mark, _ in scores} | set(own))
     return [row for k, row in enumerate(rows) if count is None or k < count or row.seed], size
 
@@ -150,10 +152,12 @@ def top(store: Store, space: Space, count: int | None = None) -> tuple[list[Row]
 def _of(
     store: Store,
     space: Space,
+    known: Facts,
     units: Mapping[str, float],
     seeds: Sequence[Record],
     marks: Sequence[str],
     scores: Sequence[tuple[str, float]],
+    found: Trust | None = None,
 ) -> list[Row]:
     """The lines of the seeds and of the cells `marks`; those with equal `scores` are all among them."""
     own = [cell.fingerprint for cell in seeds]
@@ -162,7 +166,7 @@ def _of(
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
-    return marked(rows, _trust(store, facts(store), space, seeds), scores[0][1] if scores else None)
+    return marked(rows, found or _trust(store, known, space, seeds), scores[0][1] if scores else None)
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
@@ -200,7 +204,7 @@ def _with_equals(store: Store, space: Space, marks: Sequence[str]) -> list[Row]:
     scores = queries.scores(store, units, space.strategy.threshold, [cell.fingerprint for cell in seeds])
     equal = {score for mark, score in scores if mark in marks}
     among = [*marks, *(mark for mark, score in scores if score in equal)]
-    return _of(store, space, units, seeds, among, scores)
+    return _of(store, space, known, units, seeds, among, scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ def front(store: Store, space: Space, cost: str = "") -> Front:
     scores = queries.scores(store, units, space.strategy.threshold, own)
     marks = costs.front(scores, counted)
     equal = {score for mark, score in scores if mark in marks or mark in own}
-    rows = _of(store, space, units, seeds, [mark for mark, score in scores if score in equal], scores)
+    rows = _of(store, space, known, units, seeds, [mark for mark, score in scores if score in equal], scores)
     return Front(
         counted.name,
         counted.width,

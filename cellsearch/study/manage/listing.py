@@ -13,6 +13,7 @@ from sqlalchemy import column, func, select, table
 from cellsearch.errors import CellsearchError
 from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
+from cellsearch.study.leaderboard.trust import Trust
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.system import processes
@@ -83,7 +84,7 @@ def _read(name: str, study: Study, size: int | None, written: datetime | None) -
     status = board.status(study.store, study.space, 1)
     first = next((row for row in status.best if row.rank is not None and not row.seed), None)
     if first is None:  # a seed leads, and the best of the others is behind it
-        rows = board.top(study.store, study.space, 1 + len(study.space.seeds))[0]
+        rows = board.top(study.store, study.space, 1 + len(study.space.seeds), Trust())[0]
         first = next((row for row in rows if row.rank is not None and not row.seed), None)
     if name != study.store.name:
         state = "copy"

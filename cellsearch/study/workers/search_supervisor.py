@@ -11,6 +11,7 @@ from cellsearch.files import write_text
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.events import FORMAT, NAME, Journal, JournalError
 from cellsearch.study.leaderboard.progress import Meter, Progress
+from cellsearch.study.leaderboard.trust import Trust
 from cellsearch.study.space import Space
 from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Watch, Worker
@@ -109,7 +110,9 @@ class SearchSupervisor(Supervisor):
 
     def follow(self, known: Facts) -> None:
         """Brings the log up to date."""
-        leader = next((row for row in board.top(self.store, self.space, 1)[0] if row.rank == 1), None)
+        leader = next(
+            (row for row in board.top(self.store, self.space, 1, Trust())[0] if row.rank == 1), None
+        )
         self.journal.follow(self.store, known, leader)
 
     def after_exit(self, gone: Exit, *, done: bool) -> None:
