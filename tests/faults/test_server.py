@@ -225,9 +225,9 @@ def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> Non
 def test_kills_of_workers_with_four_trials_each_on_a_server(url: str, tmp_path: Path) -> None:
     space = parse_space(TEXT, overrides=["budget.cohort=4"])
     identity = Identity(space.text, 1, DIGESTS)
-    create(url, "s", space, identity, "test", Target(40), seeds_of(space)).engine.dispose()
+    create(url, "s", space, identity, "test", Target(80), seeds_of(space)).engine.dispose()
     found = kill(Plan(url, workers=2, kills=6, seed=5, stages=9), tmp_path)
-    accounts(url, 40, failed=None)
+    accounts(url, 80, failed=None)
     print(f"\n{found}")
 
 

@@ -39,6 +39,7 @@ from tests.study.scripted import SEEDS, Scripted, one_of, searched, space_of
 
 ROOT = Path(__file__).parents[3]
 SPACE = space_of()
+SLOW = 2  # a core that others share takes up to twice the time
 SLACK = 5  # of the goals that are Optuna's to keep
 PLAIN = (
     4  # times what Optuna alone takes for a trial, 12 ms of a quiet core: the goal of 50 ms on any machine
@@ -166,7 +167,7 @@ def test_it_is_decided_on_and_shown(tmp_path: Path, count: int) -> None:
         assert ratio < PLAIN * max(1, count / 100_000), name  # targets are met by counting items
     rows, size = board.top(store, SPACE, 20)
     assert size == len([row for row in board.top(store, SPACE, size)[0] if row.rank]) > count / 20
-    large = max(1, count / 20_000)  # the rows that are shown are a share of all
+    large = SLOW * max(1, count / 20_000)  # the rows that are shown are a share of all
     shown = {
         "leaderboard": lambda: board.leaderboard(store, SPACE),
         "top": lambda: board.top(store, SPACE, 20),
