@@ -1,5 +1,5 @@
-"""What all tests share: one thread per process, no deadline for hypothesis on machines that are busy, and long
-tests on demand alone."""
+"""What all tests share: one thread per process, no deadline for hypothesis on busy machines, and the
+tiers of tests."""
 
 import os
 
@@ -13,12 +13,26 @@ settings.load_profile("cellsearch")
 pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")
 
 
+#: The tiers beyond `pytest` alone, each with the marker by its name; a tier runs those before it too.
+TIERS = {
+    "long": "run the tests that take more than a second or two as well",
+    "soak": "run the tests that take minutes as well, hours in all",
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run the tests marked `long` too")
+    for name, about in TIERS.items():
+        parser.addoption(f"--{name}", action="store_true", help=about)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--long"):
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(pytest.mark.skip(reason="long; run with --long"))
+    names = list(TIERS)
+    last = max((names.index(name) for name in names if config.getoption(name)), default=-1)
+    beyond = names[last + 1 :]
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    for item in items:
+        (left if any(map(item.get_closest_marker, beyond)) else kept).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept

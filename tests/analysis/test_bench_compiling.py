@@ -12,7 +12,7 @@ from cellsearch.compiler.engines.native import toolchain
 BENCH = Path(__file__).parents[2] / "results" / "bench"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(toolchain.compiler() is None, reason="there is no C compiler here")
 def test_a_new_cell_is_compiled_and_another_shape_is_not() -> None:
     found = compiling.measured(compiling.OURS, "lstm")

@@ -39,14 +39,14 @@ def _agree(cell: Cell, sizes: Sizes) -> None:
 
 
 @needed
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lstm", "gru_torch", "depth_gated_lstm", *OWN])
 def test_jax_comes_to_the_same_losses(name: str) -> None:
     _agree(parse(OWN[name]) if name in OWN else zoo.load(name), SMALL)
 
 
 @needed
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_vocabulary_is_not_read_by_symbol() -> None:
     sizes = replace(SMALL, vocabulary=40, layers=1)
     work = make(zoo.load("mut1"), sizes, "cpu")

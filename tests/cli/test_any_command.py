@@ -70,7 +70,7 @@ def drawn(rng: np.random.Generator, options: dict[str, dict[str, bool]]) -> list
 
 @pytest.mark.parametrize(
     ("commands", "seed"),
-    [(200, 1), *(pytest.param(500, seed, marks=pytest.mark.long) for seed in range(2, 6))],
+    [(200, 1), *(pytest.param(500, seed, marks=pytest.mark.soak) for seed in range(2, 6))],
 )
 def test_any_command_line_ends_cleanly(
     commands: int, seed: int, run: Run, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

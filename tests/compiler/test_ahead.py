@@ -41,7 +41,7 @@ def files(folder: Path) -> set[str]:
     "name",
     [
         "depth_gated_lstm",
-        *(pytest.param(n, marks=pytest.mark.long) for n in ("lstm", "clockwork", "on_lstm", "qrnn")),
+        *(pytest.param(n, marks=pytest.mark.soak) for n in ("lstm", "clockwork", "on_lstm", "qrnn")),
     ],
 )
 def test_a_launch_finds_what_was_compiled_ahead(

@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in FEW)) for n in zoo.names()]
+    "name", [pytest.param(n, marks=[pytest.mark.soak] * (n not in FEW)) for n in zoo.names()]
 )
 def test_no_stage_spills(name: str) -> None:
     with ahead.compiling_for(90):
@@ -68,7 +68,7 @@ def test_a_whole_loop_runs_with_the_warps_that_spill_nothing(monkeypatch: pytest
     plan(caught).kept.clear()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["lstm", "gru", "mut1", "slstm", "layernorm_lstm"])
 @pytest.mark.parametrize("hidden", [16, 32, 64])
 def test_whole_loops_spill_nothing(name: str, hidden: int, monkeypatch: pytest.MonkeyPatch) -> None:

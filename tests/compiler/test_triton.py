@@ -43,7 +43,7 @@ WHOLE = ("lstm", "gru", "mut1", "peephole_lstm", "clockwork", "depth_gated_lstm"
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in WHOLE)) for n in zoo.names()]
+    "name", [pytest.param(n, marks=[pytest.mark.soak] * (n not in WHOLE)) for n in zoo.names()]
 )
 def test_the_whole_loop_as_one_kernel_agrees_with_reference(name: str) -> None:
     found = differences([zoo.load(name)] * 2, "whole", steps=3, start=2)
@@ -58,7 +58,7 @@ def test_the_whole_loop_at_every_size(steps: int, batch: int, hidden: int) -> No
     assert worst(found)[0] < 1e-10, worst(found)
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.soak)])
 def test_the_whole_loop_of_mutants_agrees_with_reference(count: int) -> None:
     for k, cell in enumerate(mutants(count)):
         found = differences([cell], "whole", seed=k, steps=2)
@@ -80,14 +80,14 @@ def test_mutants_agree_with_reference(first: int) -> None:
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", zoo.names())
 def test_stacks_of_zoo_cells_agree_with_reference(name: str) -> None:
     found = differences([zoo.load(name)] * 2, "triton", steps=7)
     assert worst(found)[0] < 1e-10, worst(found)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_more_mutants_and_any_graph_agree_with_reference() -> None:
     """As in test_agreement: where a graph can divide by zero only the values are compared."""
     for k, cell in enumerate(mutants(300)):
@@ -103,7 +103,7 @@ def test_more_mutants_and_any_graph_agree_with_reference() -> None:
 
 @pytest.mark.parametrize(
     ("batch", "hidden", "layers"),
-    [(1, 1, 2), (3, 9, 1), pytest.param(5, 17, 2, marks=pytest.mark.long)],
+    [(1, 1, 2), (3, 9, 1), pytest.param(5, 17, 2, marks=pytest.mark.soak)],
 )
 def test_every_size_agrees(batch: int, hidden: int, layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of 8 units and 4 rows, so that every size has edges."""
@@ -308,7 +308,7 @@ def compiled(cell: str, dtype: str, aligned: bool) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "cell", [pytest.param(n, marks=[pytest.mark.long] * (n != "lstm")) for n in zoo.names()]
+    "cell", [pytest.param(n, marks=[pytest.mark.soak] * (n != "lstm")) for n in zoo.names()]
 )
 def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For both dtypes down to machine code. Where H is a multiple of 16 the tape is read and written 16 bytes
@@ -321,7 +321,7 @@ def test_kernels_compile_for_a_gpu(cell: str, tmp_path: Path, monkeypatch: pytes
                 assert "st.global.v4" in texts["ptx"] and not re.search(r"st\.global\.b32", texts["ptx"])
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["lstm", "mi_lstm", "layernorm_lstm", "on_lstm", "lem", "peephole_lstm"])
 def test_the_whole_loop_fits_on_a_chip(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the largest width at which a program holds the matrices."""

@@ -21,7 +21,7 @@ FEW = ("scalar", "before 3", "before in a clock")
 
 
 @pytest.mark.parametrize(
-    "construct", [c if c in FEW else pytest.param(c, marks=pytest.mark.long) for c in CONSTRUCTS]
+    "construct", [c if c in FEW else pytest.param(c, marks=pytest.mark.soak) for c in CONSTRUCTS]
 )
 def test_steps_agree_with_states_fed_back(
     construct: str, tmp_path: Path, made: Callable[[Cell], type[nn.Module]]

@@ -72,7 +72,7 @@ def test_the_reference_evaluator_agrees(name: str) -> None:
     check(module(cell_of(name), num_layers=2, bidirectional=True, batch_first=True))
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", zoo.names())
 def test_the_reference_evaluator_agrees_on_the_zoo(name: str) -> None:
     check(module(zoo.load(name), num_layers=2, bidirectional=True))

@@ -31,7 +31,7 @@ LOOKS = tuple(
         ),
     )
 )
-#: Cells whose steps torch.export takes by default; with --long, all.
+#: Cells whose steps torch.export takes by default; with --soak, all.
 _COVERING = {"lstm", "gru", "clockwork", "tau_gru", "slstm"} | {cell.name for cell in LOOKS}
 EVERY = (*map(zoo.load, zoo.names()), *LOOKS)
 
@@ -104,7 +104,7 @@ def test_other_forms_of_input_share_no_memory_either(cell: Cell, x: Tensor, made
 @pytest.mark.parametrize(
     "cell",
     [
-        cell if cell.name in _COVERING else pytest.param(cell, marks=pytest.mark.long, id=cell.name)
+        cell if cell.name in _COVERING else pytest.param(cell, marks=pytest.mark.soak, id=cell.name)
         for cell in EVERY
         if not any(
             map(keyword.iskeyword, bracket_names(cell).values())

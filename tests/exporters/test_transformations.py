@@ -97,7 +97,7 @@ def made(construct: str, shape: str, written: dict[str, type[nn.Module]]) -> tup
 
 @pytest.mark.parametrize(
     "shape",
-    [name if name == "both directions" else pytest.param(name, marks=pytest.mark.long) for name in SHAPES],
+    [name if name == "both directions" else pytest.param(name, marks=pytest.mark.soak) for name in SHAPES],
 )
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_both_agree_and_stay_the_same_function(
@@ -139,7 +139,7 @@ def test_other_dtypes(construct: str, dtype: torch.dtype, written: dict[str, typ
         converted(x.to(dtype), states)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_compiled(construct: str, written: dict[str, type[nn.Module]]) -> None:
     torch.compiler.reset()

@@ -83,7 +83,7 @@ def test_a_bit_that_flips_in_a_database_is_told_or_found_or_does_no_harm(study: 
     print(f"{FLIPS} bits flipped: {dict(found)}")
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_two_thousand_bits_of_a_database(study: Path, folder: Path, seed: int) -> None:
     found = fates(study, folder, seed, 2_000)

@@ -32,7 +32,7 @@ def in_optuna(url: str) -> list[float]:
     return [trial.duration.total_seconds() for trial in trials if trial.duration is not None]
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_clock_that_jumps_while_a_search_runs_changes_nothing(folder: Path, shim: Shim) -> None:
     """Forward and back by an hour, as with summer time or a machine that learns what time it is."""
     search = Search(folder, {"trials": 12, "wrong": {"seconds": 0.05}}, shim.environment)

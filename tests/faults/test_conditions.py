@@ -77,7 +77,7 @@ def test_a_worker_of_another_program_is_refused(tmp_path: Path) -> None:
     assert re.search(r"results differ \(numerics 1, this one has \d+\)\ninstall cellsearch 0.0.9", said)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_data_that_changes_while_a_search_runs_is_refused_by_the_next_worker(folder: Path) -> None:
     """Who has read it goes on with what it has read; nobody mixes."""
     data = folder / "data.txt"
@@ -123,7 +123,7 @@ def test_the_digest_is_that_of_what_is_trained_on(tmp_path: Path) -> None:
         TorchEvaluator(space, 1, tmp_path).digests()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("version", ["4.9.0", "4.0.0", "3.6.2"])
 def test_earlier_versions_of_optuna_open_the_study_and_the_search_goes_on(

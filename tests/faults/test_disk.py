@@ -90,7 +90,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
     assert board(store.url) == undisturbed(folder, 2)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_files_that_may_not_grow(folder: Path) -> None:
     """A limit of the system on the size of files (`ulimit -f`): every write behind it fails, in every process."""
     search = Search(folder, {"trials": TRIALS, "wrong": SLOW})
@@ -120,7 +120,7 @@ def mounted(at: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "-l", str(at)], check=True)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="only root may mount a disk")
 @pytest.mark.parametrize("kilobytes", range(200, 560, 40))
 def test_a_small_disk_that_is_given_more_room(tmp_path: Path, kilobytes: int) -> None:
@@ -161,7 +161,7 @@ def all_of(folder: Path, files: int, folders: int) -> None:
     folder.chmod(folders)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_permissions_that_are_lost_in_the_middle(folder: Path) -> None:
     search = Search(folder, {"trials": 400, "wrong": SLOW}, before=unprivileged())
     mine, witness = folder / "s", Witness(search.url)
@@ -215,8 +215,8 @@ def test_a_finished_search_is_read_where_nothing_may_be_written(folder: Path) ->
     "fault",
     [
         "deleted",
-        pytest.param("moved", marks=pytest.mark.long),
-        pytest.param("replaced", marks=pytest.mark.long),
+        pytest.param("moved", marks=pytest.mark.soak),
+        pytest.param("replaced", marks=pytest.mark.soak),
     ],
 )
 def test_a_database_that_vanishes_ends_the_search_with_it(folder: Path, fault: str) -> None:

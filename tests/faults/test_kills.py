@@ -35,7 +35,7 @@ def scripted(folder: Path, workers: int, trials: int) -> Search:
     )
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_killed_at_random_it_is_the_search_that_was_not(folder: Path) -> None:
     search = scripted(folder, 1, 40)
     killed(search, 40, 8, 1)
@@ -46,7 +46,7 @@ def test_several_workers_killed_at_random_lose_nothing(folder: Path) -> None:
     killed(scripted(folder, 3, 30), 30, 8, 2)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(11, 16))
 def test_forty_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) -> None:
@@ -56,7 +56,7 @@ def test_forty_kills_of_one_worker_and_its_coordinator(folder: Path, seed: int) 
     assert board(search.url) == undisturbed(folder, 240, MUTANTS)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(21, 26))
 def test_forty_kills_of_three_workers_and_their_coordinator(folder: Path, seed: int) -> None:
@@ -64,7 +64,7 @@ def test_forty_kills_of_three_workers_and_their_coordinator(folder: Path, seed: 
     killed(scripted(folder, 3, 240), 240, 40, seed)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_two_hundred_kills_of_one_worker_change_no_row(folder: Path, tmp_path: Path) -> None:
     """Work items, claims, stages, and Optuna's trials with their values, reports, params and attributes."""
@@ -79,7 +79,7 @@ def test_two_hundred_kills_of_one_worker_change_no_row(folder: Path, tmp_path: P
     print(f"\n{found}")
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_hundred_kills_of_four_workers_keep_the_totals(folder: Path, tmp_path: Path) -> None:
     store = new_study(folder, space_of(), 600)
@@ -103,10 +103,10 @@ def four_at_once(folder: Path, trials: int) -> Store:
     return store
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trials", "kills"),
-    [(30, 5), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [(30, 5), pytest.param(600, 100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
 )
 def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
     folder: Path, tmp_path: Path, trials: int, kills: int
@@ -120,10 +120,10 @@ def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
     print(f"\n{found}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trials", "kills"),
-    [(30, 5), pytest.param(600, 100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [(30, 5), pytest.param(600, 100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
 )
 def test_kills_of_three_workers_with_four_trials_each_keep_the_totals(
     folder: Path, tmp_path: Path, trials: int, kills: int
@@ -134,7 +134,7 @@ def test_kills_of_three_workers_with_four_trials_each_keep_the_totals(
     accounts(store.url, trials, failed=None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_whose_workers_have_four_trials_each_is_killed_with_them(folder: Path) -> None:
     """The crashes are counted here: afterwards trials train one by one."""
     search = scripted(folder, 2, 24)
@@ -167,7 +167,7 @@ class Real(Search):
         return begun([*self.python, *words], self.variables, self.folder.parent)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_real_training_that_is_killed_comes_to_the_same(folder: Path) -> None:
     whole = Real(folder / "whole" / "results", {"workers": 1})

@@ -9,7 +9,7 @@ from tests.faults.processes import Search
 from tests.faults.witness import Witness, accounts
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(folder: Path) -> None:
     """`ulimit -v`: one cell in five wants four gigabytes of three."""
     search = Search(folder, {"trials": 8, "space": {"refine": 0}, "wrong": {"memory": 4_000, "limit": 3_000}})
@@ -22,7 +22,7 @@ def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(fo
     accounts(search.url, 8, failed=len(failed))
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     """It stops with the first cause, not with the last, and does not try for ever."""
     orders = {"trials": 100, "workers": 2, "space": {"failures": 4, "refine": 0}, "wrong": {"fail": True}}

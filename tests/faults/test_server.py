@@ -85,7 +85,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(folder: Path, url: str,
     cut(folder, url, proxy, [(8, proxy.refuse, 3.0), (56, proxy.silence, 2.0)])
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_server_that_is_away_for_a_minute(folder: Path, url: str, proxy: Proxy) -> None:
     cut(folder, url, proxy, [(8, proxy.refuse, 60.0), (56, proxy.silence, 70.0)])
@@ -126,7 +126,7 @@ def test_a_worker_that_is_cut_off_for_longer_than_the_lease(folder: Path, url: s
     partitioned(folder, url, proxy, {"beat": 0.1, "silent": 10}, 1.0, 0.3)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_cut_off_for_two_minutes(folder: Path, url: str, proxy: Proxy) -> None:
     partitioned(folder, url, proxy, {}, TIMING.silent * TIMING.beat, 4.0)
@@ -199,7 +199,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_server_of_five_connections_carries_six_workers(folder: Path, small: str) -> None:
     """`max_connections`: a worker that gets none waits, and totals stay exact."""
@@ -208,7 +208,7 @@ def test_a_server_of_five_connections_carries_six_workers(folder: Path, small: s
     accounts(small, 12)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> None:
     orders = {"trials": 640, "workers": 3, "storage": url, "wrong": {"seconds": 0.03, "mutants": 1_000}}
@@ -221,7 +221,7 @@ def test_forty_kills_of_three_workers_on_a_server(folder: Path, url: str) -> Non
     print(f"40 kills, {hit} with a trial at work; {shown:,} results shown before, none lost")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_of_workers_with_four_trials_each_on_a_server(url: str, tmp_path: Path) -> None:
     space = parse_space(TEXT, overrides=["budget.cohort=4"])
     identity = Identity(space.text, 1, DIGESTS)

@@ -308,8 +308,8 @@ def test_a_database_that_lacks_what_its_backup_has_is_not_gone_on_with(study: Pa
     ("side", "times"),
     [
         ("-shm", 4),
-        pytest.param("-wal", 4, marks=pytest.mark.long),
-        pytest.param("-*", 4, marks=pytest.mark.long),
+        pytest.param("-wal", 4, marks=pytest.mark.soak),
+        pytest.param("-*", 4, marks=pytest.mark.soak),
     ],
 )
 def test_files_that_are_deleted_under_a_search_destroy_nothing(folder: Path, side: str, times: int) -> None:

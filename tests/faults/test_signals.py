@@ -31,7 +31,7 @@ def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     assert all(row["attempts"] == 0 for row in search.rows(schema.items))  # it was nobody's fault
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
     search = Search(folder, {"trials": 3, "wrong": {"seconds": 0.2}})
     process = search.start()
@@ -45,7 +45,7 @@ def test_workers_that_are_ended_one_by_one_are_replaced(folder: Path) -> None:
     assert not any(row["attempts"] for row in search.rows(schema.items))  # that is no fault of a cell
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_signals_while_it_starts_and_while_it_ends_lose_nothing(folder: Path) -> None:
     search = Search(folder, {"trials": 60, "workers": 2, "wrong": {"seconds": 0.02}})
     witness = Witness(search.url)

@@ -76,7 +76,7 @@ def test_a_worker_that_comes_back_late_neither_counts_twice_nor_crashes(folder: 
     late(folder, LEASE, SECOND, 0.25)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_worker_that_is_stopped_for_two_minutes(folder: Path) -> None:
     late(folder, {}, TIMING.silent * TIMING.beat, 4.0)
@@ -99,18 +99,18 @@ def asleep(folder: Path, lease: dict[str, Any], seconds: float, stage: float) ->
     assert not attempts(search)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_sleep_of_everybody_takes_no_trial_away(folder: Path) -> None:
     asleep(folder, LEASE, SECOND, 0.1)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_sleep_of_two_minutes(folder: Path) -> None:
     asleep(folder, {}, TIMING.silent * TIMING.beat, 6.0)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_search_that_is_stopped_for_long_goes_on(folder: Path) -> None:
     """Its workers give its row up, and work on."""
     search = Search(folder, {"trials": 8, "workers": 1, "wrong": {"seconds": 0.15, **LEASE}})

@@ -29,7 +29,7 @@ def at_once(searches: list[Search]) -> list[tuple[int, str]]:
     return [end(process) for process in processes]
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_of_searches_that_start_at_one_instant_one_runs_and_the_others_say_so(folder: Path) -> None:
     found = at_once([Search(folder, {"trials": 8})] * 3)
     assert sorted(code for code, _ in found) == [0, 1, 1]
@@ -75,7 +75,7 @@ def test_two_coordinators_on_one_study_one_of_them_killed(folder: Path) -> None:
     accounts(store.url, 16)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_eight_searches_at_one_instant_again_and_again(folder: Path) -> None:
     for k in range(5):
@@ -140,7 +140,7 @@ def held(folder: Path, seconds: float, trials: int = 12, **wrong: float) -> floa
     return time.monotonic() - began
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_database_that_another_program_holds_is_waited_for(folder: Path) -> None:
     held(folder, 1.5)
 
@@ -150,12 +150,12 @@ def test_a_database_that_is_held_for_longer_than_a_write_waits_is_asked_again(fo
     assert not list((folder / "s" / "outbox").glob("*"))
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_database_that_is_held_for_thirty_seconds(folder: Path) -> None:
     held(folder, 30.0)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_a_database_that_is_held_for_longer_than_a_minute(folder: Path) -> None:
     held(folder, 75.0)

@@ -58,12 +58,12 @@ def test_a_file_whose_writer_is_killed_is_whole(folder: Path) -> None:
     writing(folder, 15)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_file_whose_writer_is_killed_two_hundred_times_is_whole(folder: Path) -> None:
     writing(folder, 200)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_exports_that_are_killed_are_whole(folder: Path) -> None:
     allowed: dict[str, set[bytes]] = {}
     for seed in range(12):

@@ -40,7 +40,7 @@ def test_auto_takes_triton_where_it_is() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.long] * (n not in FEW)) for n in zoo.names()]
+    "name", [pytest.param(n, marks=[pytest.mark.soak] * (n not in FEW)) for n in zoo.names()]
 )
 def test_zoo_cells_agree_with_reference(name: str, engine: str) -> None:
     for hidden in (5, 32):
@@ -51,7 +51,7 @@ def test_zoo_cells_agree_with_reference(name: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.soak)])
 def test_mutants_agree_with_reference(count: int, engine: str) -> None:
     for k, cell in enumerate(mutants(count)):
         found = differences([cell], engine, seed=k, steps=4, device="cuda")

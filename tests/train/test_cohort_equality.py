@@ -40,7 +40,7 @@ def both(
     return alone, [found[k] for k in range(len(requests))]  # type: ignore[misc]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_eight_cells_of_different_shapes_after_fifty_steps_in_float64(
     memorize: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +61,7 @@ def test_eight_cells_of_different_shapes_after_fifty_steps_in_float64(
     assert {o.trained for found in alone for o in found} >= {STEPS // 10}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_accuracies_of_thirty_settings_in_float32(
     memorize: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

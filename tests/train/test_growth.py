@@ -23,8 +23,8 @@ needs_compiler = pytest.mark.skipif(toolchain.compiler() is None, reason="no C c
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(90, marks=pytest.mark.slow),
-        pytest.param(1_000, marks=[pytest.mark.long, pytest.mark.timeout(1_800)]),
+        pytest.param(90, marks=pytest.mark.long),
+        pytest.param(1_000, marks=[pytest.mark.soak, pytest.mark.timeout(1_800)]),
     ],
 )
 def test_new_cells_take_no_more_memory(count: int) -> None:

@@ -178,7 +178,7 @@ def test_what_the_bound_on_memory_does_is_told(a_second_each: None) -> None:
         assert ("arithmetic: models of 1x175 take more memory alone" in told) == (unfit > 0)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_the_seconds_of_a_stage_are_those_that_training_takes() -> None:
     """CPU time, which other programs on a machine change by up to a factor of 1.6 (hyperthreads, caches);
     results/findings/forecast has how near it is."""

@@ -19,7 +19,7 @@ from tests.study.scripted import new_study, space_of
 SPACE = space_of()
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(240),
     pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed"),
 ]

@@ -69,7 +69,7 @@ def finished(store: Store) -> bool:
     return board.status(store, SPACE).finished
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_jobs_work_a_search_off_and_one_that_is_preempted_comes_back(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")

@@ -26,7 +26,7 @@ CHAINS = [
 
 @pytest.mark.parametrize(
     ("start", "target", "rows", "beam"),
-    [pytest.param(*c, id=c[1], marks=[pytest.mark.long] * (COUPLED[0] in c[2])) for c in CHAINS],
+    [pytest.param(*c, id=c[1], marks=[pytest.mark.soak] * (COUPLED[0] in c[2])) for c in CHAINS],
 )
 def test_a_chain_of_edits_leads_to(start: str, target: str, rows: tuple[str, ...], beam: int) -> None:
     edits = chain(zoo.load(start), zoo.load(target), SPEC, rows, beam=beam)

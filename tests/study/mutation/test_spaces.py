@@ -12,7 +12,7 @@ from cellsearch.study.mutation.mutate import breed
 from cellsearch.study.space import check_seeds, load_space, names
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("name", names())
 def test_proposals_have_no_dead_states_and_are_cells(name: str, count: int) -> None:
     """Half of them are children of the seeds, half of earlier proposals."""

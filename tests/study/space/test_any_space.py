@@ -56,7 +56,7 @@ def damaged(rng: np.random.Generator, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("files", "seed"),
-    [(1_000, 1), *(pytest.param(1_000, seed, marks=pytest.mark.long) for seed in range(2, 11))],
+    [(1_000, 1), *(pytest.param(1_000, seed, marks=pytest.mark.soak) for seed in range(2, 11))],
 )
 def test_any_damage_loads_or_is_told_with_its_places(
     files: int, seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -94,7 +94,7 @@ def answer(code: str, *words: str) -> list[float]:
     return list(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(20_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_optuna_opens_it(tmp_path: Path, count: int) -> None:
     store = long_study(tmp_path, SPACE, count)
     there, opened, megabytes, last = answer(OPENING, store.url)
@@ -152,7 +152,7 @@ def asked(runner: TrialRunner, plain: Study) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(
-    "count", [20_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(1_200)])]
+    "count", [20_000, pytest.param(200_000, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)])]
 )
 def test_it_is_decided_on_and_shown(tmp_path: Path, count: int) -> None:
     store = long_study(tmp_path, SPACE, count)

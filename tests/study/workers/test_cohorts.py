@@ -214,7 +214,7 @@ POINTS = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_are_killed_one_after_the_other_at_their_failpoints(tmp_path: Path) -> None:
     """By SIGKILL; every other crash is counted, as a supervisor does."""
     undisturbed, store = based(tmp_path / "whole", SPACE, 10), based(tmp_path / "killed", SPACE, 10)
@@ -575,7 +575,7 @@ SMALL = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_training_is_the_same_however_it_is_shared_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
