@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
+from cellsearch.cli.help import formatter
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.verb import Verb
 from cellsearch.errors import UsageError, printable
@@ -26,23 +26,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         words = "\n".join(printable(line, 400) for line in message.split("\n"))
         raise UsageError(f"{words}\nsee `{self.prog} --help`")
-
-
-def _formatter(prog: str) -> Any:
-    from rich_argparse import RawDescriptionRichHelpFormatter  # here: only help and usage need it
-
-    class Formatter(RawDescriptionRichHelpFormatter):
-        """Help as it is written: brackets in it are no markup."""
-
-        help_markup = text_markup = False
-
-        def add_argument(self, action: argparse.Action) -> None:
-            """Makes room for the longest verb: argparse forgets that verbs are indented once more."""
-            super().add_argument(action)
-            for verb in action._get_subactions() if isinstance(action, argparse._SubParsersAction) else ():
-                self._action_max_length = max(self._action_max_length, len(verb.dest) + 6)
-
-    return Formatter(prog, max_help_position=28)
 
 
 class _Version(argparse.Action):
@@ -70,7 +53,7 @@ def _version(package: str) -> str:
 def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
     debug: dict[str, Any] = {"action": "store_true", "help": "show a traceback with every error"}
     top = _Parser(
-        "cellsearch", description=ABOUT, epilog=START, formatter_class=_formatter, allow_abbrev=False
+        "cellsearch", description=ABOUT, epilog=START, formatter_class=formatter, allow_abbrev=False
     )
     top.add_argument(
         "--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python"
@@ -81,7 +64,7 @@ def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
     for verb in verbs:
         parser = words.add_parser(
             verb.name, help=verb.about, description=_described(verb),
-            epilog=_examples(verb), formatter_class=_formatter, allow_abbrev=False,
+            epilog=_examples(verb), formatter_class=formatter, allow_abbrev=False,
         )  # fmt: skip
         verb.arguments(parser)
         parser.add_argument("--debug", default=argparse.SUPPRESS, **debug)
@@ -91,7 +74,7 @@ def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
 
 def _described(verb: Verb) -> str:
     first = f"{verb.about[0].upper()}{verb.about[1:]}."
-    return "\n".join([first, "", *textwrap.wrap(verb.more, 78)]) if verb.more else first
+    return f"{first}\n\n{verb.more}" if verb.more else first
 
 
 def _examples(verb: Verb) -> str:

@@ -78,6 +78,12 @@ def _exports() -> Iterable[str]:
     return list(FORMATS)
 
 
+def _formats() -> Iterable[str]:
+    from cellsearch.report.columns import FORMATS
+
+    return list(FORMATS)
+
+
 def _searches() -> Iterable[str]:
     from cellsearch.study.studies import listed
 
@@ -92,6 +98,7 @@ COMPLETERS: Mapping[str, Callable[[], Iterable[str]]] = {
     "TASK": _tasks,
     "TOPIC": _topics,
     "KINDS": _exports,
+    "FORMAT": _formats,
     "NAME": _searches,
     "OLD": _searches,
     "SHELL": lambda: SHELLS,

@@ -14,8 +14,8 @@ def table(parser: Parser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--json", action="store_true", help="one JSON document on stdout")
     which.add_argument(
-        "--format", type=numbers.one_of(FORMATS, "format"), metavar="|".join(FORMATS),
-        help="the table as CSV, with numbers in full, or as Markdown",
+        "--format", type=numbers.one_of(FORMATS, "format"), metavar="FORMAT",
+        help="print the table as csv, with numbers in full, or as markdown",
     )  # fmt: skip
 
 

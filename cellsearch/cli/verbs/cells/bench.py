@@ -20,7 +20,7 @@ def arguments(parser: Parser) -> None:
         "--cell", type=lambda text: text.split(","), metavar="CELLS",
         default=["lstm", "gru", "gru_torch", "mut1", "mutant_12", "mutant_24"],
         help="cells, with commas between them; mutant_12 and mutant_24 are random mutants of 12 and 24 nodes "
-        "(default: lstm,gru,gru_torch,mut1,mutant_12,mutant_24)",
+        "(default: lstm, gru, gru_torch, mut1, mutant_12, mutant_24)",
     )  # fmt: skip
     parser.add_argument(
         "--hidden", type=_several(1, 16384), default=[64], metavar="H",

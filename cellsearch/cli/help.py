@@ -1,0 +1,64 @@
+"""Help in the width of the terminal: prose is wrapped, and a command of an example is continued with a
+backslash, so that it can still be pasted."""
+
+import argparse
+import re
+import textwrap
+from typing import Any
+
+_ENTRY = re.compile(r"(  \S.*?\S {2,})(\S.*)")  # a command, spaces, its meaning
+_VALUE = re.compile(r"(?<= )(--?[a-z]\S*) (?=[^-|\s])")  # an option with a value behind it
+_GLUE = "\0"  # between these two while a command is wrapped
+
+
+def filled(text: str, width: int) -> str:
+    """`text` in lines of at most `width` columns: paragraphs wrapped, commands (lines that begin with two
+    spaces) continued with a backslash, and the meaning beside a command wrapped below itself. Words longer
+    than a line stay whole."""
+    return "\n".join(part for line in text.split("\n") for part in _filled(line, width))
+
+
+def _filled(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    entry = _ENTRY.fullmatch(line)
+    if entry is not None:
+        room = max(width - len(entry[1]), 12)
+        first, *rest = textwrap.wrap(entry[2], room, break_long_words=False, break_on_hyphens=False)
+        return [entry[1] + first, *(" " * len(entry[1]) + part for part in rest)]
+    command = line.startswith("  ")
+    end = " \\" if command else ""
+    if command:
+        line = _VALUE.sub(rf"\g<1>{_GLUE}", line)
+    parts = textwrap.wrap(
+        line.strip(), max(width - len(end), 12), initial_indent="  " * command,
+        subsequent_indent="      " * command, break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [f"{part}{end}".replace(_GLUE, " ") for part in parts[:-1]] + [parts[-1].replace(_GLUE, " ")]
+
+
+def _capitalised(title: str) -> str:
+    return title[:1].upper() + title[1:]
+
+
+def formatter(prog: str) -> Any:
+    """The formatter of argparse's help; coloured on a terminal."""
+    from rich_argparse import RawDescriptionRichHelpFormatter  # here: only help and usage need it
+
+    class Formatter(RawDescriptionRichHelpFormatter):
+        """Help as it is written: brackets in it are no markup."""
+
+        help_markup = text_markup = False
+        group_name_formatter = staticmethod(_capitalised)  # type: ignore[assignment]
+
+        def add_argument(self, action: argparse.Action) -> None:
+            """Makes room for the longest verb: argparse forgets that verbs are indented once more."""
+            super().add_argument(action)
+            for verb in action._get_subactions() if isinstance(action, argparse._SubParsersAction) else ():
+                self._action_max_length = max(self._action_max_length, len(verb.dest) + 6)
+
+        def add_text(self, text: Any) -> None:
+            """Wraps a description or examples."""
+            super().add_text(filled(text, self._width) if isinstance(text, str) else text)
+
+    return Formatter(prog, max_help_position=28)
