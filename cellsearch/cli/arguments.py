@@ -3,13 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from cellsearch.cli.help import formatter
 from cellsearch.cli.numbers import nearest
 from cellsearch.cli.verb import Verb
 from cellsearch.errors import UsageError, printable
+from cellsearch.version import PYTHON, TESTED, installed, untested
 from cellsearch.version import version as own
 
 ABOUT = "Search for recurrent cells: from a few equations to a leaderboard beside LSTM and GRU, and to code."
@@ -29,25 +29,27 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the versions that results depend on, from the metadata of packages: nothing is imported."""
+    """Prints the versions that results depend on, and a warning where one is newer than was tested."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         print(versions())
+        if said := warning():
+            print(said, file=sys.stderr)
         parser.exit()
 
 
 def versions() -> str:
     """One line: cellsearch, and what it runs on."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    others = ", ".join(f"{package} {_version(package)}" for package in ("torch", "optuna"))
-    return f"cellsearch {own()} ({others}, Python {python})"
+    torch, optuna = (installed(package) or "not installed" for package in ("torch", "optuna"))
+    return f"cellsearch {own()} (torch {torch}, optuna {optuna}, Python {installed(PYTHON)})"
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def warning() -> str:
+    """One line for the packages that are newer than was tested, "" where none is."""
+    newer = ", ".join(f"{package} {here} (tested: {TESTED[package]})" for package, here in untested().items())
+    if not newer:
+        return ""
+    return f"warning: newer than was tested: {newer}; report what fails, or install the tested version"
 
 
 def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:

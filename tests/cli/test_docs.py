@@ -56,7 +56,7 @@ def test_commands_are_ones_that_the_program_has(file: Path) -> None:
         if "|" in words or any("…" in word for word in words):
             continue
         filled = [PLACEHOLDERS.get(word, word) for word in words]
-        if not filled or filled[0] == "VERB":
+        if not filled or filled[0] in ("VERB", "--version"):
             continue
         known = {verb.name: verb for verb in verbs()}
         assert filled[0] in known, span
