@@ -23,7 +23,7 @@ def version() -> str:
 
 
 def installed(package: str) -> str | None:
-    """The installed version of a package, from its metadata: nothing is imported. None where it is missing."""
+    """The installed version of a package, from its metadata; None where it is missing."""
     if package == PYTHON:
         return ".".join(map(str, sys.version_info[:3]))
     try:

@@ -140,8 +140,8 @@ def _asked(what: str, pid: int) -> str:
 def exclusive(path: Path, what: str) -> Iterator[None]:
     """Holds the lock file `path`; the system drops the lock when its process ends, however it ends.
 
-    Where another process holds it, a RunError names that process. `flock` itself, not the package filelock: on
-    the systems that this program runs on that package calls `flock` too, and it would neither write the
+    Where another process holds it, a RunError names that process. `flock` itself, not the package filelock:
+    on the systems that this program runs on that package calls `flock` too, and it would neither write the
     process number into the file nor refuse a link in its place, as `open_own` does.
     """
     try:
