@@ -5,12 +5,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: The 97.5% quantiles of Student's t for 1 to 30 degrees of freedom (any table of t), and of the normal.
-T = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-NORMAL = 1.960
+from cellsearch.study.scoring import student
+
+TAIL = 0.025  # beyond each end of an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +27,5 @@ def mean(numbers: Sequence[float], least: float = -math.inf, most: float = math.
     if count < 2:
         return Mean(middle, None, None, None, count)
     sd = statistics.stdev(numbers)
-    half = (T[count - 2] if count - 2 < len(T) else NORMAL) * sd / math.sqrt(count)
+    half = student.quantile(TAIL, count - 1) * sd / math.sqrt(count)
     return Mean(middle, max(least, middle - half), min(most, middle + half), sd, count)
