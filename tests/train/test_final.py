@@ -37,6 +37,28 @@ class Stop(Exception):
     """The end of the process, as far as a test needs it."""
 
 
+def test_settings_of_one_shape_train_as_one_population() -> None:
+    """Each as it trains alone: every number, the test part included; one that diverges stays alone."""
+    cell = zoo.load("gru")
+    seeds = tuple(member_seed(1, cell, DATA.task, place) for place in range(len(GRID)))
+    settings_ = tuple(GRID[place] for place in range(len(GRID)))
+    job = replace(job_of(), seeds=seeds, settings=settings_)
+    together = fit(job)
+    assert [one.status for one in together.scores] == [Status.DONE, Status.DONE, Status.DIVERGED]
+    for place, score in enumerate(together.scores):
+        (alone,) = fit(replace(job_of(), setting=GRID[place], seeds=(seeds[place],))).scores
+        assert score == alone
+    assert len({job.key, replace(job, settings=()).key, replace(job, settings=settings_[::-1]).key}) == 3
+    parts = split(job, fit_bytes(job, 2))
+    assert [part.settings for part in parts] == [settings_[:2], settings_[2:]]
+    assert joined(job, [fit(part) for part in parts]).scores == together.scores
+
+
+def fit_bytes(job: Job, members: int) -> float:
+    """Memory in which that many members fit, and no more."""
+    return replace(job, seeds=job.seeds[:members], settings=job.settings[:members]).bytes
+
+
 def stopping(after: int):
     def tell(epoch: int, running: int, best: float | None) -> None:
         if epoch == after:

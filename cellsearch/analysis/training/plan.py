@@ -82,9 +82,9 @@ class Plan:
 def plan(found: Found, wanted: Wanted, data: Path | None = None) -> Plan:
     """The plan. CellsearchError where the cell, the task, the setting or the data are not there."""
     study, cell = found.study, found.cell
-    space = _space(study, wanted)
-    stage = _stage(space, wanted.task)
-    asked = _changed(space, stage, wanted)
+    space = space_of(study, wanted)
+    stage = stage_of(space, wanted.task)
+    asked = changed(space, stage, wanted)
     result = _recorded(found, stage)
     if result is None and study is not None and found.row is not None and wanted.setting is None:
         raise RunError(
@@ -112,7 +112,9 @@ def plan(found: Found, wanted: Wanted, data: Path | None = None) -> Plan:
     return Plan(found, asked, job, seed, numbers, record, suffix)
 
 
-def _space(study: Study | None, wanted: Wanted) -> Space:
+def space_of(study: Study | None, wanted: Wanted) -> Space:
+    """The space whose tasks are meant: that of the search, the one that is named, or one of a single task.
+    CellsearchError where there is none."""
     if wanted.space is not None:
         if study is not None:
             raise UsageError(
@@ -130,7 +132,8 @@ def _space(study: Study | None, wanted: Wanted) -> Space:
     return parse_space(f"tasks: [{{name: {wanted.task}}}]\n", "task.yaml")
 
 
-def _stage(space: Space, name: str | None) -> TaskStage:
+def stage_of(space: Space, name: str | None) -> TaskStage:
+    """The task of this name, or the only one. CellsearchError where there is none."""
     names = [task.name for task in space.tasks]
     if name is None and len(names) > 1:
         raise UsageError(f"--task is required: one of {', '.join(names)}")
@@ -140,7 +143,7 @@ def _stage(space: Space, name: str | None) -> TaskStage:
     return found
 
 
-def _changed(space: Space, stage: TaskStage, wanted: Wanted) -> TaskStage:
+def changed(space: Space, stage: TaskStage, wanted: Wanted) -> TaskStage:
     """The stage with what the command says of it."""
     place = [task.name for task in space.tasks].index(stage.name)
     changes = [f"tasks.{place}.{change}" for change in wanted.overrides]
@@ -196,12 +199,12 @@ def _job(
     numbers: Sequence[int],
 ) -> Job:
     """A job whose first weights are those that a search gives this cell, task and setting."""
-    place = _place(stage.grid, setting)
+    place = place_of(stage.grid, setting)
     seeds = tuple(member_seed(number, cell, dataset.task, place) for number in numbers)
     return Job(cell, dataset, setting, hidden, training, seeds)  # type: ignore[arg-type]
 
 
-def _place(grid: Grid, setting: Setting) -> int:
+def place_of(grid: Grid, setting: Setting) -> int:
     """The number of a setting in a grid; of one that is not in it a number that no grid has."""
     text = key(setting)
     if (place := keys(grid).get(text)) is not None:
@@ -223,7 +226,7 @@ def read_setting(text: str, base: Setting) -> Setting:
                 "as in --setting learning_rate=0.5,layers=2"
             )
         try:
-            values[name] = _number(value, name)
+            values[name] = number(value, name)
         except (ValueError, OverflowError, Refused) as error:
             allowed = error.allowed if isinstance(error, Refused) else "a number"
             raise UsageError(
@@ -232,8 +235,8 @@ def read_setting(text: str, base: Setting) -> Setting:
     return replace(base, **values)  # type: ignore[arg-type]
 
 
-def _number(text: str, name: str) -> float | int:
-    """A value of a setting; ValueError, OverflowError or Refused for what cannot be one."""
+def number(text: str, name: str) -> float | int:
+    """A value of the hyperparameter `name`; ValueError, OverflowError or Refused for what cannot be one."""
     whole = {f.name: f.type for f in fields(Setting)}[name] is int
     found = admitted(float(text), int if whole else float, fields_of(Grid)[name].metadata)
     assert isinstance(found, int | float)

@@ -5,16 +5,12 @@ the study, the cell, the task and the round alone. Cells that are decided at a l
 on as long as any cell does.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellsearch.analysis import processes
 from cellsearch.analysis.verify import work
 from cellsearch.analysis.verify.work import Place, Work
 from cellsearch.errors import RunError, UsageError
@@ -100,7 +96,7 @@ def verify_study(
         for look in range(LOOKS.index(count) + 1):
             left = works(store, base, cells, tasks, look)
             tell(Step(look, 0, len(left), "", ""))
-            for done, found in enumerate(_trained(left, place, workers, train or work.train), 1):
+            for done, found in enumerate(processes.results(train or work.train, place, left, workers), 1):
                 recorded.add(store, found)
                 tell(Step(look, done, len(left), names[found.fingerprint], found.task))
     finally:
@@ -146,42 +142,3 @@ def works(store: Store, base: Row, cells: Sequence[Row], tasks: Sequence[str], l
             assert setting is not None  # it is ranked, so it has an accuracy on every task
             found.append(Work(row.fingerprint, row.text, task, setting, look, row is base))
     return found
-
-
-def _trained(left: Sequence[Work], place: Place, workers: int, train: Train) -> Iterator[Round]:
-    """The rounds as they end."""
-    if workers == 1 or len(left) < 2:
-        for one in left:
-            yield train(place, one)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(left)), context, _begin) as pool:
-        futures = [pool.submit(train, place, one) for one in left]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise RunError(
-                "a process that trains was killed, maybe for lack of memory\n"
-                "what has ended is recorded: give the same command again, or with --workers 1"
-            ) from None
-        finally:  # interrupted, or failed: none of them is waited for
-            for future in futures:
-                future.cancel()
-            if not all(future.done() for future in futures):
-                for child in multiprocessing.active_children():
-                    child.terminate()
-
-
-def _begin() -> None:
-    """In each process: Ctrl-C is the parent's, and it exits with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -1,4 +1,5 @@
-"""A job trained to its end: one setting on a task, several seeds as one population; scores and weights.
+"""A job trained to its end: one population on a task, several seeds of one setting or several settings of one
+shape; scores and weights.
 
 The population, its steps and its schedule are those of a search. The weights that are kept are those of the
 epoch with the best validation accuracy, which is the number that a search records. The test part is scored
@@ -40,7 +41,8 @@ Tell = Callable[[int, int, float | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is trained: a setting of a cell on a data set, once for each seed of first weights."""
+    """What is trained: a setting of a cell on a data set, once for each seed of first weights; or a setting
+    for each seed."""
 
     cell: Cell
     dataset: Dataset
@@ -48,6 +50,14 @@ class Job:
     hidden: int  # H
     training: Training
     seeds: tuple[int, ...]
+    settings: tuple[Setting, ...] = ()  # one for each seed, where they differ; all with `setting.layers`
+
+    @property
+    def members(self) -> list[Member]:
+        """The members of its population, numbered from 0."""
+        settings = self.settings or (self.setting,) * len(self.seeds)
+        pairs = zip(settings, self.seeds, strict=True)
+        return [Member(k, setting, seed) for k, (setting, seed) in enumerate(pairs)]
 
     @property
     def shape(self) -> Shape:
@@ -58,7 +68,7 @@ class Job:
         """What tells it from other jobs: 64 hex digits."""
         parts = [
             fingerprint(self.cell), self.dataset.digest, key(self.setting), self.hidden,
-            asdict(self.training), self.seeds,
+            asdict(self.training), self.seeds, *map(key, self.settings),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -116,7 +126,7 @@ def fit(
     """Trains a job, from its checkpoint in `file` where there is one. RunError where that cannot be read or
     written; CellsearchError where the data have nothing to score."""
     shape = job.shape
-    members = [Member(k, job.setting, seed) for k, seed in enumerate(job.seeds)]
+    members = job.members
     population = Population(shape, members, job.training, device)
     keeper = _Keeper(population, share)
     population.seen = keeper.see
@@ -233,7 +243,8 @@ def split(job: Job, bound: float) -> list[Job]:
         )
     found, first = [], 0
     for size in sizes:
-        found.append(replace(job, seeds=job.seeds[first : first + size]))
+        part = slice(first, first + size)
+        found.append(replace(job, seeds=job.seeds[part], settings=job.settings[part]))
         first += size
     return found
 

@@ -1,0 +1,62 @@
+"""Pieces of work in processes of their own: results as they end.
+
+In: a function of a place and a piece of work, and the pieces, all of which can be pickled. Out: the results,
+in the order in which they end. The processes exit with this one, and at once where it is interrupted.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from cellsearch.errors import RunError
+
+Place = TypeVar("Place")
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def results(
+    train: Callable[[Place, Piece], Result], place: Place, pieces: Sequence[Piece], workers: int
+) -> Iterator[Result]:
+    """The result of each piece; with one worker, or one piece, `train` is called in this process. RunError
+    where a process was killed."""
+    if workers == 1 or len(pieces) < 2:
+        for one in pieces:
+            yield train(place, one)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(pieces)), context, _begin) as pool:
+        futures = [pool.submit(train, place, one) for one in pieces]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise RunError(
+                "a process that trains was killed, maybe for lack of memory\n"
+                "what has ended is recorded: give the same command again, or with --workers 1"
+            ) from None
+        finally:  # interrupted, or failed: none of them is waited for
+            for future in futures:
+                future.cancel()
+            if not all(future.done() for future in futures):
+                for child in multiprocessing.active_children():
+                    child.terminate()
+
+
+def _begin() -> None:
+    """In each process: Ctrl-C is the parent's, and it exits with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
