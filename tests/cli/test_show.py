@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Run
+from covering import ZOO
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.fingerprint import fingerprint
@@ -39,7 +40,7 @@ def test_json_tells_the_same(run: Run) -> None:
     assert told["parameters"] == 4 * (3 * 5 + 5 * 5 + 5) + 3 * 5
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 @pytest.mark.parametrize("columns", [1, 20, 40, 80, 200])
 def test_every_zoo_cell_fits_every_width(run: Run, name: str, columns: int) -> None:
     done = run("show", name, columns=columns)
@@ -48,7 +49,7 @@ def test_every_zoo_cell_fits_every_width(run: Run, name: str, columns: int) -> N
         assert max(map(len, done.out.splitlines())) <= columns
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_a_drawing_joins_each_equation_with_what_it_reads(name: str) -> None:
     cell = zoo.load(name)
     drawing = draw(cell)

@@ -1,10 +1,14 @@
 """Both engines against `reference`, in float64: the zoo, 300 mutants, and any graph at all."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from agreement import differences
 from cells import random_cell
+from covering import CELLS, having, load
 from mutants import mutants
 
 from cellsearch.compiler.engines.native import toolchain
@@ -23,47 +27,66 @@ ENGINES = [
 COUNT = 300
 
 
+def tenths(count: int) -> list[Any]:
+    """The numbers below `count` in ranges: a thirtieth for the unit tier, the others by tenths."""
+    ends = [0, count // 30, *range(count // 10, count + 1, count // 10)]
+    return [
+        pytest.param(range(*pair), marks=[pytest.mark.long] * (pair[0] > 0), id=f"{pair[0]}-{pair[1]}")
+        for pair in pairwise(ends)
+    ]
+
+
 def worst(found: dict[str, float]) -> tuple[float, str]:
     return max((value, name) for name, value in found.items())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_zoo_cells_agree_with_reference(name: str, layers: int, engine: str) -> None:
-    found = differences([zoo.load(name)] * layers, engine)
+    found = differences([load(name)] * layers, engine)
     assert worst(found)[0] < 1e-10, worst(found)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("start", range(0, COUNT, 50))
-def test_mutants_agree_with_reference(start: int, engine: str) -> None:
-    for k, cell in enumerate(mutants(COUNT)[start : start + 50], start):
+@pytest.mark.parametrize("some", tenths(COUNT))
+def test_mutants_agree_with_reference(some: range, engine: str) -> None:
+    cells = mutants(COUNT)
+    for k in some:
+        cell = cells[k]
         found = differences([cell], engine, seed=k)
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_mutants_by_all_rows_agree_with_reference(engine: str) -> None:
+@pytest.mark.parametrize("count", [8, pytest.param(40, marks=pytest.mark.long)])
+def test_mutants_by_all_rows_agree_with_reference(count: int, engine: str) -> None:
     """Stacks of two layers, for what they take from the layer below."""
-    for k, cell in enumerate(mutants(40, rows="all")):
+    for k, cell in enumerate(mutants(40, rows="all")[:count]):
         found = differences([cell, cell], engine, seed=k)
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", [name for name in zoo.names() if separable(plan(zoo.load(name)))])
+@pytest.mark.parametrize("name", having(lambda cell: separable(plan(cell))))
 def test_zoo_cells_agree_with_reference_on_a_table_of_inputs(name: str, engine: str) -> None:
     for layers in (1, 2):
-        found = differences([zoo.load(name)] * layers, engine, symbols=6)
+        found = differences([load(name)] * layers, engine, symbols=6)
         assert worst(found)[0] < 1e-10, worst(found)
 
 
+def test_the_inputs_of_most_mutants_can_stand_in_a_table() -> None:
+    assert sum(separable(plan(cell)) for cell in mutants(COUNT)) > 0.9 * COUNT
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-def test_mutants_agree_with_reference_on_a_table_of_inputs(engine: str) -> None:
-    some = [cell for cell in mutants(COUNT) if separable(plan(cell))]
-    assert len(some) > 0.9 * COUNT
-    for k, cell in enumerate(some):
+@pytest.mark.parametrize("some", tenths(COUNT))
+def test_mutants_agree_with_reference_on_a_table_of_inputs(some: range, engine: str) -> None:
+    cells = mutants(COUNT)
+    for k in some:
+        cell = cells[k]
+        if not separable(plan(cell)):
+            continue
         found = differences([cell], engine, seed=k, symbols=6)
         assert worst(found)[0] < 1e-10, f"mutant {k}: {worst(found)}\n{cell}"
 
@@ -101,10 +124,11 @@ def test_what_a_loop_reads_of_a_table_of_inputs(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_any_graph_agrees_with_reference(engine: str) -> None:
+@pytest.mark.parametrize("some", tenths(120))
+def test_any_graph_agrees_with_reference(some: range, engine: str) -> None:
     """Where a graph can divide by zero only the values are compared: what a zero gradient times an infinity
     comes to depends on the order of the derivatives."""
-    for seed in range(200 if engine == "eager" else 60):
+    for seed in some:
         cell = random_cell(np.random.default_rng(seed), nodes=14, tame=True)
         found = differences([cell], engine, seed=seed, steps=4)
         if {node.op for node in cell.nodes if isinstance(node, Apply)} & {"div", "log", "sqrt"}:
@@ -149,13 +173,13 @@ def test_two_looks_back_at_the_input_add_their_gradients(engine: str) -> None:
 
 
 @pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
     """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at
     random. `norm` divides by a spread that can be small, and with it the errors."""
     from cellsearch.train import model, windows
 
-    cell = zoo.load(name)
+    cell = load(name)
     shape = model.Shape(cell, 11, 2, 24)
     rows = model.first_rows(shape, [1.0, 0.7], [1, 2], torch.float32)
     tokens = torch.randint(11, (4, 35), generator=torch.Generator().manual_seed(0))

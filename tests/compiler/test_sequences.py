@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from beside_torch import close
+from covering import ZOO
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
@@ -60,7 +61,7 @@ UPPER = parse("cell upper(x; h, c)\nc' = sigmoid[before(c), .below(c)] + x * bel
 
 @pytest.mark.parametrize(
     "cell",
-    [*zoo.names(), (LOWER, UPPER), (UPPER, LOWER)],
+    [*ZOO, (LOWER, UPPER), (UPPER, LOWER)],
     ids=lambda c: c if isinstance(c, str) else "a list",
 )
 def test_every_cell_in_both_directions_over_several_lengths(cell: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from agreement import differences
 from cells import random_cell
+from covering import CELLS, load
 from mutants import mutants
 
 from cellsearch.compiler.engines.formula import function
@@ -33,9 +34,9 @@ def worst(found: dict[str, float]) -> tuple[float, str]:
     return max((value, name) for name, value in found.items())
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_zoo_cells_agree_with_reference(name: str) -> None:
-    found = differences([zoo.load(name)], "triton", steps=2)
+    found = differences([load(name)], "triton", steps=2)
     assert worst(found)[0] < 1e-10, worst(found)
 
 
@@ -81,9 +82,9 @@ def test_mutants_agree_with_reference(first: int) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_stacks_of_zoo_cells_agree_with_reference(name: str) -> None:
-    found = differences([zoo.load(name)] * 2, "triton", steps=7)
+    found = differences([load(name)] * 2, "triton", steps=7)
     assert worst(found)[0] < 1e-10, worst(found)
 
 

@@ -1,6 +1,7 @@
 """What stands in a cell, counted, and what a layer of it costs."""
 
 import pytest
+from covering import ZOO
 from mutants import mutants
 
 from cellsearch.dsl import weights, zoo
@@ -27,7 +28,7 @@ def test_products_in_a_row():
     assert describe(zoo.load("gru_torch")).products == 1
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_size_counts_weights_once_per_step(name):
     cell, width, hidden = zoo.load(name), 5, 7
     found = size(cell, width, hidden)

@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from cells import cells, disguised, random_cell
+from covering import ZOO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,7 +65,7 @@ def test_names_and_orders_do_not_count_in_large_cells() -> None:
         assert fingerprint(disguised(cell, rng)) == fingerprint(cell)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_zoo_cells_in_disguise(name: str) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):

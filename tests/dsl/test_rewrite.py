@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from cells import random_cell
+from covering import CELLS, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellsearch.dsl import zoo
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.nodes import Affine, Apply, Connection, Constant, Input, State, ancestors
 from cellsearch.dsl.rewriting.expand import ExpandedGraph, expand, factor
@@ -21,15 +21,15 @@ def factored(equations: str, states: str = "h") -> str:
     return show(factor(expand(parse(f"cell a(x; {states})\n{equations}\n")))).split("\n", 1)[1].strip()
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_the_zoo_comes_back_as_it_was(name):
-    cell = zoo.load(name)
+    cell = load(name)
     assert factor(expand(cell)) == cell
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CELLS)
 def test_expanded_every_connection_is_a_node(name):
-    cell = zoo.load(name)
+    cell = load(name)
     graph = expand(cell)
     before = [c for n in cell.nodes if isinstance(n, Affine) for c in n.connections]
     after = [n for n in graph.nodes if isinstance(n, Affine) and n.connections]

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from cells import cells, random_cell
+from covering import ZOO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_large_random_cells_read_back() -> None:
         assert str(cell) == show(cell)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_zoo_files_are_canonical(name: str) -> None:
     assert show(zoo.load(name)) == zoo.text(name)
     assert zoo.load(name).name == name

@@ -6,6 +6,7 @@ from zlib import crc32
 
 import pytest
 import torch
+from covering import COVERING, ZOO
 
 from cellsearch.compiler.reference import reference
 from cellsearch.dsl import zoo
@@ -217,7 +218,11 @@ def test_a_gate_on_which_the_input_hangs_stays() -> None:
         without(parse("cell a(x; h)\nf = sigmoid[x, h]\nh' = f * h"), "f")
 
 
-EVERY_GATE = [(name, gate) for name in zoo.names() for gate in gates(zoo.load(name))]
+EVERY_GATE = [
+    pytest.param(name, gate, marks=[pytest.mark.long] * (name not in COVERING))
+    for name in zoo.names()
+    for gate in gates(zoo.load(name))
+]
 
 
 @pytest.mark.parametrize("name, gate", EVERY_GATE, ids=lambda v: v if isinstance(v, str) else v.name)
@@ -263,7 +268,7 @@ def noise(place: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_every_edit_of_every_cell_gives_a_cell_or_a_reason(name: str) -> None:
     cell = zoo.load(name)
     for variant in greff(cell).values():

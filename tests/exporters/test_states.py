@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from covering import COVERING
 from torch import Tensor, nn
 from torch.utils import _pytree as tree
 
@@ -32,8 +33,14 @@ LOOKS = tuple(
     )
 )
 #: Cells whose steps torch.export takes by default; with --soak, all.
-_COVERING = {"lstm", "gru", "clockwork", "tau_gru", "slstm"} | {cell.name for cell in LOOKS}
+EXPORTED = {"lstm", "gru", "clockwork", "tau_gru", "slstm"} | {cell.name for cell in LOOKS}
 EVERY = (*map(zoo.load, zoo.names()), *LOOKS)
+CELLS = [
+    pytest.param(
+        cell, marks=[pytest.mark.long] * (cell not in LOOKS and cell.name not in COVERING), id=cell.name
+    )
+    for cell in EVERY
+]
 
 
 def check_apart(values: object) -> None:
@@ -47,7 +54,7 @@ def other(states: object) -> object:
     return tree.tree_map(lambda v: v + 3 if v.dtype == torch.int64 else torch.rand_like(v), states)
 
 
-@pytest.mark.parametrize("cell", EVERY, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_steps_on_other_states_agree_and_share_no_memory(cell: Cell, layers: int, made: Made) -> None:
     ours = Recurrent(cell, 3, 4, layers, dtype=torch.float64)
@@ -71,7 +78,7 @@ def test_steps_on_other_states_agree_and_share_no_memory(cell: Cell, layers: int
     check_apart((x, given, ours(x, given[1])))
 
 
-@pytest.mark.parametrize("cell", EVERY, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", CELLS)
 def test_steps_with_states_fed_back_are_the_sequence(cell: Cell, made: Made) -> None:
     theirs = made(cell)(3, 4, 2, dtype=torch.float64)
     ours = Recurrent(cell, 3, 4, 2, dtype=torch.float64)
@@ -104,7 +111,7 @@ def test_other_forms_of_input_share_no_memory_either(cell: Cell, x: Tensor, made
 @pytest.mark.parametrize(
     "cell",
     [
-        cell if cell.name in _COVERING else pytest.param(cell, marks=pytest.mark.soak, id=cell.name)
+        cell if cell.name in EXPORTED else pytest.param(cell, marks=pytest.mark.soak, id=cell.name)
         for cell in EVERY
         if not any(
             map(keyword.iskeyword, bracket_names(cell).values())

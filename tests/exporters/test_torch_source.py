@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cells import random_cell
+from covering import ZOO
 from mutants import mutants
 from torch import nn
 
@@ -57,7 +58,7 @@ def agree(cell: Cell) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_zoo_cells_agree(name: str) -> None:
     agree(zoo.load(name))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cells import random_cell
+from covering import ZOO
 
 from cellsearch.dsl import zoo
 from cellsearch.report.cells.formulas import formulas
@@ -30,7 +31,7 @@ def test_golden_lines(name: str) -> None:
     assert formulas(zoo.load(name)) == GOLDEN[name]
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_no_latex_is_left(name: str) -> None:
     for line in formulas(zoo.load(name)):
         assert "\\" not in line, line
