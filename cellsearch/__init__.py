@@ -3,7 +3,7 @@
     import cellsearch as cs
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
-    rows = cs.search("quick", workers=2)         # the leaderboard; again: it goes on where it stood
+    board = cs.search("quick", workers=2)        # the leaderboard; again: it continues
     model = cs.train("quick:1", "xml")           # its folder works without this package
     sampler = cs.MutationSampler("quick")        # for Optuna: cs.suggest_cell(trial) in an objective, and
                                                  # pruner=cs.StagePruner("quick") where it reports stages
@@ -20,9 +20,10 @@ Each folder imports only from those above it in this list:
     study       a space -> cells proposed, trained in stages, recorded, ranked
     analysis    measurements: training steps, costs of a search, replays
     report      cells and searches as people see them
+    api         the program from Python: search, leaderboard, train, verify
     cli         the command
 
-`files`, `errors` and `version` are below all of them.
+`files`, `options`, `notebook`, `errors` and `version` are below all of them.
 """
 
 import importlib
@@ -31,18 +32,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellsearch.analysis.training.api import train as train
-    from cellsearch.analysis.verify.run import verify as verify
+    from cellsearch.api.cells import mutate as mutate
+    from cellsearch.api.search import leaderboard as leaderboard
+    from cellsearch.api.search import search as search
+    from cellsearch.api.train import train as train
+    from cellsearch.api.verify import verify as verify
     from cellsearch.compiler.torch.recurrent import Recurrent as Recurrent
     from cellsearch.dsl import zoo as zoo
+    from cellsearch.dsl.describe import describe as describe
     from cellsearch.dsl.graph import Cell as Cell
     from cellsearch.dsl.load import load as load
+    from cellsearch.dsl.rewriting.variant import variant as variant
     from cellsearch.dsl.text import parse as parse
     from cellsearch.dsl.text import show as show
     from cellsearch.errors import CellsearchError as CellsearchError
     from cellsearch.exporters.write import export as export
-    from cellsearch.study.api import leaderboard as leaderboard
-    from cellsearch.study.api import search as search
+    from cellsearch.study.space import Space as Space
+    from cellsearch.study.space import load_space as load_space
     from cellsearch.study.storage.pruner import StagePruner as StagePruner
     from cellsearch.study.storage.sampler import MutationSampler as MutationSampler
     from cellsearch.study.storage.sampler import suggest_cell as suggest_cell
@@ -53,16 +59,21 @@ _HOMES = {
     "CellsearchError": "cellsearch.errors",
     "MutationSampler": "cellsearch.study.storage.sampler",
     "Recurrent": "cellsearch.compiler.torch.recurrent",
+    "Space": "cellsearch.study.space",
     "StagePruner": "cellsearch.study.storage.pruner",
+    "describe": "cellsearch.dsl.describe",
     "export": "cellsearch.exporters.write",
-    "leaderboard": "cellsearch.study.api",
+    "leaderboard": "cellsearch.api.search",
     "load": "cellsearch.dsl.load",
+    "load_space": "cellsearch.study.space",
+    "mutate": "cellsearch.api.cells",
     "parse": "cellsearch.dsl.text",
-    "search": "cellsearch.study.api",
+    "search": "cellsearch.api.search",
     "show": "cellsearch.dsl.text",
     "suggest_cell": "cellsearch.study.storage.sampler",
-    "train": "cellsearch.analysis.training.api",
-    "verify": "cellsearch.analysis.verify.run",
+    "train": "cellsearch.api.train",
+    "variant": "cellsearch.dsl.rewriting.variant",
+    "verify": "cellsearch.api.verify",
     "zoo": "cellsearch.dsl.zoo",
 }
 

@@ -93,7 +93,15 @@ def excerpt(place: Place, width: int = 96) -> str:
 
 
 class CellsearchError(Exception):
-    """The base of all errors that are meant for people."""
+    """The base of all errors that are meant for people: where, what, and a remedy in one message. Anything
+    else that this package raises is a defect of it.
+
+        >>> try:
+        ...     cs.parse("cell a(x; h)\\nh' = tanhh[x, h]")
+        ... except cs.CellsearchError as error:
+        ...     print(str(error).splitlines()[0])
+        <text>:2:6: unknown function 'tanhh'
+    """
 
     exit_code = 1
 

@@ -27,10 +27,10 @@ FOLDERS = (
     "origin",
     "lookup",
     "manage",
-    "api",
 )  # of the search, the lowest first
 LAYERS = (
     "cli",
+    "api",
     "report",
     "analysis",
     "study",
@@ -42,6 +42,7 @@ LAYERS = (
     "files",
     "version",
     "options",
+    "notebook",
     "errors",
 )
 FACE = ("__init__", "__main__")  # the two modules above all layers

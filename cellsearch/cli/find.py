@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cellsearch.dsl.graph import Cell
-from cellsearch.dsl.rewriting.variants import couple, with_peepholes, without
+from cellsearch.dsl.rewriting.variant import variant
 from cellsearch.errors import UsageError, printable
 from cellsearch.study.lookup import Found, find_cell
 
@@ -27,15 +27,14 @@ def chosen(args: argparse.Namespace, note: "Tell | None" = None) -> Found:
 
 def varied(cell: Cell, args: argparse.Namespace) -> Cell:
     """The variant that `options.variant` asks for: parts go, then gates are coupled, then peepholes set."""
-    for part in args.without:
-        cell = without(cell, part)
+    pairs = []
     for pair in args.couple:
         gate, comma, by = (word.strip() for word in pair.partition(","))
         if not comma or not by or "," in by:
             raise UsageError(f"--couple takes two gates, as in --couple f,i; not '{printable(pair, 40)}'")
-        cell = couple(cell, gate, by)
-    if args.peepholes is not None:
-        words = [word.strip() for word in args.peepholes.split(",")]
-        every, none = words == ["all"], words == ["none"]
-        cell = with_peepholes(cell, None if every else [] if none else words)
-    return cell
+        pairs.append((gate, by))
+    words = args.peepholes and [word.strip() for word in args.peepholes.split(",")]
+    peepholes = words[0] if words in (["all"], ["none"]) else words
+    if not args.without and not pairs and peepholes is None:
+        return cell
+    return variant(cell, without=args.without, couple=pairs, peepholes=peepholes)

@@ -44,7 +44,15 @@ class Size:
 
 
 def describe(cell: Cell) -> Description:
-    """What stands in the cell. Raises CellError where two weights would have one name."""
+    """The structure of a cell: states, gates with their roles, connections, peepholes, biases, and counts of
+    nodes, depth and products. Raises CellError where two weights would have one name.
+
+        >>> found = cs.describe(cs.load("peephole_lstm"))
+        >>> [(gate.name, gate.role) for gate in found.gates]
+        [('i', 'input'), ('f', 'forget'), ('o', 'output')]
+        >>> found.matrices, found.peepholes, found.depth
+        (8, ('i.c', 'f.c', 'o.c_new'), 7)
+    """
     owned = weights.weights(cell)
     # what was some steps ago waits for nothing
     brackets, depths = ([0] * len(cell.nodes) for _ in range(2))

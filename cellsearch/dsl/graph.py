@@ -11,8 +11,8 @@ in `invariants`. Two nodes that look alike are two nodes: equal brackets own dif
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
+from cellsearch.dsl.drawing.html import html
 from cellsearch.dsl.invariants import check
 from cellsearch.dsl.limits import KEYWORDS
 from cellsearch.dsl.nodes import (
@@ -39,8 +39,19 @@ RECENT = 32
 
 @dataclass(frozen=True, repr=False)
 class Cell(Parts):
-    """A recurrent cell. Construct it with `build` or `cellsearch.parse`; the constructor refuses what is
-    malformed."""
+    """A recurrent cell: a frozen value. `load`, `parse`, `mutate` and `variant` make cells; the constructor
+    refuses what is malformed with CellError.
+
+    A notebook shows its comment, its equations and a drawing; `str(cell)` is its text, of which `parse` makes
+    an equal cell. `name`, `description`, `states` and `clock` are those of the text, `nodes` is the graph.
+    It has no widths and no weights: `Recurrent(cell, D, H)` makes a module.
+
+        >>> cell = cs.load("gru")
+        >>> cell
+        <Cell gru(x; h): 5 equations>
+        >>> cell.name, [state.name for state in cell.states], len(cell.nodes)
+        ('gru', ['h'], 14)
+    """
 
     users: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
@@ -57,8 +68,8 @@ class Cell(Parts):
         return f"<Cell {self.name}({self.input}; {states}): {count} equation{'s' * (count != 1)}>"
 
     def _repr_html_(self) -> str:
-        """The text of the cell, for notebooks."""
-        return f"<pre>{escape(show(self), quote=False)}</pre>"
+        """Description, equations and drawing, for notebooks."""
+        return html(self)
 
 
 def uses_raw_x(cell: Cell) -> bool:

@@ -14,7 +14,15 @@ from cellsearch.errors import TextError, did_you_mean, printable
 
 
 def load(path: str | os.PathLike[str]) -> Cell:
-    """The zoo's cell of this name, else the cell in this file. Raises TextError where there is none."""
+    """The cell of this name in the zoo, else the cell in this file.
+
+    Raises TextError where there is none, or where the file is no cell: with file, line, column and a remedy.
+
+        >>> cs.load("gru").name
+        'gru'
+        >>> cs.load("mine.cell")                                        # doctest: +SKIP
+        <Cell mine(x; h, c): 6 equations>
+    """
     name = os.fspath(path)
     if isinstance(path, str) and name in zoo.names():
         return zoo.load(name)

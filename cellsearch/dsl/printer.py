@@ -31,7 +31,13 @@ class _Piece:
 
 
 def show(cell: Parts) -> str:
-    """The text of `cell`: description, header, clock and equations, each on a line of its own."""
+    """The text of `cell`: description, header, clock and equations, each on a line of its own; `parse` makes
+    an equal cell of it.
+
+        >>> print(cs.show(cs.parse("cell a(x;h)\\nh'=tanh[x,h,bias=1.0]")), end="")
+        cell a(x; h)
+        h' = tanh[x, h, bias=1]
+    """
     comment = cell.description.split("\n") if cell.description else []
     lines = [f"# {line}" if line else "#" for line in comment]
     states = ", ".join(s.name + (f"={number(s.initial)}" if s.initial else "") for s in cell.states)

@@ -31,7 +31,7 @@ def export(
     provenance: Provenance | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Writes `cell` as files and returns their paths.
+    """Write `cell` as files that work without this package, and return their paths.
 
     `cell` is a cell, or a `Recurrent` module, which gives an ONNX model its sizes and weights. `path` is a
     directory, made where it is missing, in which files are called after the cell; or a file whose ending says
@@ -42,6 +42,9 @@ def export(
     A file that is there already is left alone if it has the same contents, and else is an error unless
     `overwrite`. Raises ExportError where a file cannot be written, or where what was made and the compiled
     cell disagree; CellError where the cell has no weights by name.
+
+        >>> [path.name for path in cs.export(cs.load("gru"), "exported", ["torch", "latex"])]
+        ['gru.py', 'gru.tex']
     """
     subject = _subject(cell, name, provenance)
     kinds = [formats] if isinstance(formats, str) else list(formats)

@@ -60,13 +60,24 @@ def column(
     return Column(title, [text(cell, style) for cell in cells], numbers, values, code)
 
 
+def as_values(columns: Sequence[Column]) -> dict[str, list[Value]]:
+    """Title, with `_` for spaces -> the cells as plain values: numbers are not rounded, None is an empty
+    cell."""
+    return {
+        c.title.replace(" ", "_"): list(
+            c.values if c.values is not None else [cell.plain for cell in c.cells]
+        )
+        for c in columns
+    }
+
+
 def as_csv(columns: Sequence[Column]) -> str:
     """The table as CSV (RFC 4180, lines end with \n), titles first; numbers are not rounded."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([c.title.replace(" ", "_") for c in columns])
-    plain = [c.values if c.values is not None else [cell.plain for cell in c.cells] for c in columns]
-    writer.writerows(zip(*plain, strict=True))
+    plain = as_values(columns)
+    writer.writerow(plain)
+    writer.writerows(zip(*plain.values(), strict=True))
     return out.getvalue()
 
 

@@ -33,7 +33,7 @@ READING = (
     "spaces",
 )
 SEARCHING = (
-    "cellsearch.study.api.run",
+    "cellsearch.api.search.run",
     "cellsearch.cli.actions.search.dry_run",
     "cellsearch.cli.actions.search.replay",
     "cellsearch.study.workers.agent.join",

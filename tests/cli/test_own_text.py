@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from cli.conftest import Run
 
+from cellsearch.api import search as api
 from cellsearch.errors import UsageError
-from cellsearch.study import api
 from cellsearch.study.space import Space, load_space, names
 from cellsearch.study.space.own_text import LEAST
 from cellsearch.tasks import build
@@ -24,7 +24,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Space, str]]:
         found.append((space, name))
         return 143
 
-    monkeypatch.setattr("cellsearch.study.api.run", note)
+    monkeypatch.setattr("cellsearch.api.search.run", note)
     return found
 
 

@@ -7,9 +7,9 @@ from cli.conftest import Run
 from covering import ZOO
 
 from cellsearch.dsl import zoo
+from cellsearch.dsl.drawing.wires import draw
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.text import parse, show
-from cellsearch.report.cells.drawing import draw
 
 GRU = """\
   cell gru(x; h)              x h

@@ -5,16 +5,13 @@ the study, the cell, the task and the round alone. Cells that are decided at a l
 on as long as any cell does.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cellsearch.analysis import processes
 from cellsearch.analysis.verify import work
 from cellsearch.analysis.verify.work import Place, Work
 from cellsearch.errors import RunError, UsageError
-from cellsearch.study import studies
 from cellsearch.study.leaderboard import board
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.trust import Trust, verdicts_of
@@ -41,33 +38,6 @@ class Step:
 
 
 Tell = Callable[[Step], None]
-
-
-def verify(
-    name: str,
-    rows: int = 5,
-    repeats: int = 8,
-    *,
-    workers: int = 1,
-    device: str = "cpu",
-    data: str | None = None,
-    storage: str | None = None,
-    results: str | os.PathLike[str] = studies.RESULTS,
-) -> list[Row]:
-    """Trains the first `rows` cells of the search `name` and its baseline again, and returns their rows with
-    a `verdict` each: above, level with or below the baseline, on the test part.
-
-    `repeats` is the most trainings of each cell on each task: 4, 8, 16, 32, 64 or 128; a cell that is decided
-    before is not trained further. What is recorded is not trained again, so that the same call goes on with
-    a verification that was interrupted, and a larger number with one that has ended. `workers` is the number
-    of processes. CellsearchError where the search cannot be verified.
-    """
-    study = studies.opened(name, storage, Path(results))
-    try:
-        place = Place(study.facts.space, study.facts.seed, data, device)
-        return verify_study(study, rows, repeats, place=place, workers=workers)
-    finally:
-        study.store.engine.dispose()
 
 
 def verify_study(

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from cellsearch.api import search as api
 from cellsearch.cli.actions.dry_run import dry_run
 from cellsearch.cli.actions.replay import replay
 from cellsearch.cli.actions.status import print_board
@@ -11,7 +12,7 @@ from cellsearch.cli.terminal import Terminal
 from cellsearch.errors import UsageError, printable
 from cellsearch.report.formatting import duration, plural
 from cellsearch.report.searches import totals
-from cellsearch.study import api, studies
+from cellsearch.study import studies
 from cellsearch.study.manage import commands
 from cellsearch.study.system import processes
 from cellsearch.study.tables.database import left_out

@@ -5,11 +5,8 @@ import argparse
 from cellsearch.analysis.verify.run import Step, verify_study
 from cellsearch.analysis.verify.work import Place
 from cellsearch.cli.terminal import Terminal
-from cellsearch.errors import printable
-from cellsearch.report.formatting import plural
 from cellsearch.report.searches import verify as report
 from cellsearch.study import studies
-from cellsearch.study.scoring.sequential import LOOKS
 from cellsearch.study.workers import pool
 
 
@@ -20,13 +17,8 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     place = Place(study.facts.space, study.facts.seed, args.data, args.device)
 
     def tell(step: Step) -> None:
-        first = LOOKS[step.look - 1] if step.look else 0
-        head = f"repeats {first + 1} to {LOOKS[step.look]}"
-        if step.cell:
-            ended = f"{printable(step.cell, 40)} on {printable(step.task, 40)}"
-            terminal.tell(f"{head}: {step.done} of {step.of}, {ended}", "dim")
-        elif step.of:
-            terminal.tell(f"{head}: {plural(step.of, 'training')} of cells and baseline on a task", "dim")
+        if line := report.step_line(step):
+            terminal.tell(line, "dim")
 
     rows = verify_study(study, args.rows, args.repeats, place=place, workers=workers, tell=tell)
     found = report.gathered(study, rows)

@@ -68,9 +68,15 @@ def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool)
 class Recurrent(nn.Module):
     """Layers of one cell, or of a list of cells (bottom first), called as torch.nn.LSTM is.
 
-        rnn = Recurrent(cell, input_size, hidden_size, num_layers=2)
-        output, states = rnn(x)            # x [T, B, D], or [B, T, D] with batch_first, or [T, D]
-        output, states = rnn(x, states)    # output [T, B, H]; the states of the cell, each [layers, B, H]
+        >>> import torch
+        >>> rnn = cs.Recurrent(cs.load("lstm"), 32, 64, num_layers=2)
+        >>> x = torch.randn(35, 20, 32)             # [T, B, D], or [B, T, D] with batch_first, or [T, D]
+        >>> output, (h, c) = rnn(x)
+        >>> output.shape, h.shape                   # [T, B, H]; each state [layers, B, H]
+        (torch.Size([35, 20, 64]), torch.Size([2, 20, 64]))
+        >>> output, states = rnn(x, (h, c))         # from the states of the call before
+        >>> [name for name, _ in rnn.named_parameters()][:3]
+        ['layers.0.i.x', 'layers.0.i.h', 'layers.0.i.bias']
 
     **States.** A cell with one state takes and gives a tensor, one with more a tuple in the order of its
     header. A cell that uses `before(...)` has one more entry in the tuple: a list of what its layers

@@ -23,7 +23,11 @@ from cellsearch.errors import CellError
 
 
 def parse(text: str, file: str = "<text>") -> Cell:
-    """The cell that `text` describes; `file` is its name in messages. Raises TextError, and nothing else."""
+    """The cell that `text` describes; `file` is its name in messages. Raises TextError, and nothing else.
+
+    >>> cs.parse("# An Elman network\\ncell elman(x; h)\\nh' = tanh[x, h]")
+    <Cell elman(x; h): 1 equation>
+    """
     parser = _Parser(Source(text, file))
     try:
         return parser.cell()

@@ -5,6 +5,11 @@ layers, above ones too, through gates of one number; the Phased LSTM, whose gate
 learned period; mLSTM, fast weights and other memories that are matrices; HyperLSTM with a smaller network
 inside, since all values of a cell have one width; uRNN, LMU and others that need complex or given matrices;
 Skip-RNN, ACT and Zoneout, which round or draw.
+
+    >>> [name for name in cs.zoo.names() if name.startswith("mut")]
+    ['mut1', 'mut2', 'mut3']
+    >>> cs.zoo.load("mut1") == cs.load("mut1"), cs.zoo.text("mut1").startswith("#")
+    (True, True)
 """
 
 from functools import cache

@@ -3,6 +3,5 @@
 cell        `cellsearch show`
 equations   the text of a cell, in colour and in one line
 formulas    the equations as a paper prints them
-drawing     a cell drawn as text
 origin      where a cell comes from
 """

@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from cellsearch.dsl.describe import Description, Size, describe, size
+from cellsearch.dsl.drawing.wires import draw
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.initial import Drawn
@@ -16,7 +17,6 @@ from cellsearch.dsl.roles import Gate
 from cellsearch.dsl.text import show
 from cellsearch.dsl.weights import Weight, weights
 from cellsearch.errors import printable
-from cellsearch.report.cells.drawing import LEGEND, draw
 from cellsearch.report.cells.equations import paint
 from cellsearch.report.cells.formulas import formulas
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
@@ -199,9 +199,7 @@ def _equations(cell: Cell, width: int) -> list[Text]:
         shown.append(cut(painted, width))
     if not fits:
         shown += [text(""), *(cut(text(f"  {wire}"), width) for wire, _ in drawing.rows)]
-    used = {character for wire, _ in drawing.rows for character in wire}
-    legend = "   ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)
-    return [*shown, *wrapped(legend, width, "  ", "dim")]
+    return [*shown, *wrapped(drawing.legend, width, "  ", "dim")]
 
 
 def _gates(gates: tuple[Gate, ...], width: int) -> list[Text]:

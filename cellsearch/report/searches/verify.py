@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from cellsearch.analysis.verify.run import Step
 from cellsearch.errors import printable
 from cellsearch.report.columns import Column, column, table, text, wrapped
 from cellsearch.report.formatting import plural
@@ -34,6 +35,16 @@ def gathered(study: Study, rows: Sequence[Row]) -> Verified:
     """The rows of a study that have a verdict, and the repeats that its noise calls for."""
     known = [row for row in rows if row.verdict is not None]
     return Verified(study.facts.name, study.space.baseline, known, board.planned(study.store, study.space))
+
+
+def step_line(step: Step) -> str:
+    """A line of a running verification; "" where nothing is left of a round."""
+    first = LOOKS[step.look - 1] if step.look else 0
+    head = f"repeats {first + 1} to {LOOKS[step.look]}"
+    if step.cell:
+        ended = f"{printable(step.cell, 40)} on {printable(step.task, 40)}"
+        return f"{head}: {step.done} of {step.of}, {ended}"
+    return f"{head}: {plural(step.of, 'training')} of cells and baseline on a task" if step.of else ""
 
 
 def as_json(found: Verified) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from cellsearch import notebook
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.dsl.text.changes import changes
@@ -97,10 +98,39 @@ class Row:
         """The status, with the stage where that is not the filter."""
         return self.status.removesuffix(f" at {FILTER}")
 
-    def __repr__(self) -> str:
+    @property
+    def said(self) -> str:
+        """Name, standing, score and verdict in a line."""
         score = "" if self.score is None else f", score {self.score:.3f}"
         verdict = "" if self.verdict is None else f", {self.verdict.call} the baseline"
-        return f"<Row {self.name}: {self.standing}{score}{verdict}>"
+        return f"{self.name}: {self.standing}{score}{verdict}"
+
+    def __repr__(self) -> str:
+        return f"<Row {self.said}>"
+
+    def _repr_html_(self) -> str:
+        """Standing, results on each task with the best setting, edits, and the cell, for notebooks."""
+        numbers = ("ratio", "accuracy", "loss", "parameters", "settings")
+        lines = [
+            [notebook.escaped(one.task), *(_number(getattr(one, name)) for name in numbers), _setting(one)]
+            for one in self.tasks
+        ]
+        return "".join(
+            [
+                notebook.note(self.said, "bold"),
+                notebook.table(["task", *numbers, "best setting"], lines, range(1, 1 + len(numbers))),
+                *(notebook.note(edit, "dim") for edit in self.edits),
+                self.cell._repr_html_(),
+            ]
+        )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _setting(result: TaskResult) -> str:
+    return notebook.escaped(" ".join(f"{name}={value:g}" for name, value in result.values.items()))
 
 
 def detailed(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:

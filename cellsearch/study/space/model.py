@@ -113,8 +113,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A search space. Seeds are zoo names, absolute paths of `.cell` files, or NAME:RANK of other searches;
-    the baseline is one's label."""
+    """A search space: seeds, mutation, tasks, grid of hyperparameters, budget; frozen, and checked.
+
+    `load_space` reads one; `text` is its YAML in full, and `cellsearch docs keys` lists every key. Seeds are
+    zoo names, absolute paths of `.cell` files, or NAME:RANK of other searches; the baseline is the label of
+    one.
+
+        >>> space = cs.load_space("quick")
+        >>> space.seeds, [task.name for task in space.tasks], space.budget.trials
+        (('lstm', 'gru'), ['arithmetic', 'xml', 'text'], 40)
+    """
 
     name: str = option(
         about="name of the space, and of a search of it", allowed="letters, digits, '-', '_', '.'",

@@ -24,12 +24,22 @@ def steps(space: Space) -> dict[str, int]:
 
 
 class StagePruner(BasePruner):
-    """Prunes a proposal whose last report does not pass its stage.
+    """A pruner of Optuna: prunes a proposal whose last report does not pass its stage.
 
     The filter asks for at least its accuracy, a task for more than `strategy.threshold`. A number that is not
     finite passes nothing. Refinements, seeds, and proposals that are equivalent to a seed go on.
 
-    `space` is a search space: a name, a YAML file, or a `Space`.
+    `space` is a search space: a name, a YAML file, or a `Space`. Step 0 is the filter where the space has
+    one, then come the tasks in order (`trial.report(ratio, step)`).
+
+        >>> import optuna
+        >>> study = optuna.create_study(direction="maximize", pruner=cs.StagePruner("quick"))
+        >>> trial = study.ask()
+        >>> trial.report(0.99, 0)                       # the filter of `quick` asks for an accuracy of 0.95
+        >>> passed = not trial.should_prune()
+        >>> trial.report(0.5, 1)                        # half of the baseline's accuracy on the first task
+        >>> passed, trial.should_prune()
+        (True, True)
     """
 
     def __init__(self, space: Space | str) -> None:

@@ -65,14 +65,22 @@ def breeding(mutation: MutationSpec, limits: Limits) -> Propose:
 
 
 class MutationSampler(BaseSampler):
-    """Proposes cells to `suggest_cell`: first the seeds, then as the strategy of a space decides, such as
-    mutants of one of the best cells of completed trials.
+    """A sampler of Optuna that proposes cells to `suggest_cell`: first the seeds, then as the strategy of a
+    space decides, such as mutants of one of the best cells of completed trials.
 
     `space` is a search space (a name, a YAML file, or a `Space`), of which the seeds, `strategy`, `mutation`
     and `limits` count; or seeds alone, cells or names, with the defaults of a space and no refinement.
     `others` samples all other parameters, by chance where None. It may slow down with the number of trials,
     as TPE does. Without `parameters` a trial has the record of its cell alone, which is one write to the
     storage instead of seven, and plots have nothing to show. `propose` replaces the mutation of the space.
+    Raises CellsearchError where a seed or the space cannot be read.
+
+        >>> import optuna
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(sampler=cs.MutationSampler(["lstm", "gru"], seed=1))
+        >>> study.optimize(lambda trial: len(cs.suggest_cell(trial).nodes), n_trials=4)
+        >>> [cs.suggest_cell(trial).name for trial in study.trials]
+        ['lstm', 'gru', 'm2', 'm3']
     """
 
     def __init__(
@@ -190,7 +198,14 @@ class MutationSampler(BaseSampler):
 def suggest_cell(trial: BaseTrial) -> Cell:
     """The cell of a trial: the recorded one, else one that its study's `MutationSampler` proposes now.
 
-    A frozen trial has its cell too, `study.best_trial` for instance. RunError where no sampler can tell.
+    A frozen trial has its cell too, `study.best_trial` for instance. Raises RunError where the study has no
+    `MutationSampler`.
+
+        >>> import optuna
+        >>> study = optuna.create_study(sampler=cs.MutationSampler(["gru"], seed=1))
+        >>> trial = study.ask()
+        >>> cs.suggest_cell(trial), cs.suggest_cell(study.trials[0])
+        (<Cell gru(x; h): 5 equations>, <Cell gru(x; h): 5 equations>)
     """
     record = trial.user_attrs.get(RECORD)
     if record is not None:

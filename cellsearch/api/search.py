@@ -1,17 +1,17 @@
-"""The search from Python: what `cellsearch search` and `leaderboard` do, with values instead of text."""
+"""`cs.search` and `cs.leaderboard`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from cellsearch.api.board import Board
+from cellsearch.api.progress import Show, of_search
 from cellsearch.errors import UsageError
 from cellsearch.study import lookup, studies
 from cellsearch.study.leaderboard import board
-from cellsearch.study.leaderboard.board import Row
-from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.manage import commands
 from cellsearch.study.space import Space, load_space
-from cellsearch.study.studies import RESULTS
+from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.run import Options
 from cellsearch.study.workers.run import search as run_search
@@ -33,16 +33,21 @@ def search(
     results: str | os.PathLike[str] = RESULTS,
     overrides: Sequence[str] = (),
     text: str | os.PathLike[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> list[Row]:
-    """Starts or continues the search `name` (default: that of the space), and returns its leaderboard.
+    progress: Show | None = None,
+) -> Board:
+    """Start or continue the search `name` (default: that of the space), and return its leaderboard.
 
     `space` is a name (also that of a search that is there), a YAML file or a `Space`; `trials`, `proposals`
     and `seconds` are totals, not more; `overrides` change the space, as in "tasks.0.options.train=1000";
     `text` is a UTF-8 file that takes the place of its tasks; `progress` is called with every look at the
-    search. `workers` is the number of processes on each device; `device` is one, or several with
-    commas between them, or "all": each GPU. Raises CellsearchError where it cannot start or go on, and
-    KeyboardInterrupt where a signal ends it before it is done.
+    search, and None shows it in a notebook. `workers` is the number of processes on each device; `device` is
+    one, or several with commas between them, or "all": each GPU. Raises CellsearchError where it cannot start
+    or go on, and KeyboardInterrupt where a signal ends it before it is done.
+
+        >>> board = cs.search("quick", workers=2)                       # doctest: +SKIP
+        >>> board                                                       # doctest: +SKIP
+        <Board quick: 9 cells, first m31 with 1.021>
+        >>> cs.search("quick", trials=80, progress=print)               # doctest: +SKIP
     """
     own = None if text is None else os.fspath(text)
     if isinstance(space, Space) and own is not None:
@@ -59,14 +64,12 @@ def search(
         storage=storage, workers=workers, devices=devices.chosen(device.split(",")), data=data, trials=trials,
         proposals=proposals, seconds=seconds, results=Path(results),
     )  # fmt: skip
-    if run(chosen, name or chosen.name, options, seed, progress):
+    if run(chosen, name or chosen.name, options, seed, of_search(progress)):
         raise KeyboardInterrupt
     return leaderboard(name or chosen.name, storage=storage, results=results)
 
 
-def run(
-    space: Space, name: str, options: Options, seed: int | None, progress: Callable[[Progress], None] | None
-) -> int:
+def run(space: Space, name: str, options: Options, seed: int | None, progress: Show | None) -> int:
     """`run.search` on real data: its exit code."""
 
     def digests(chosen: int) -> dict[str, str]:
@@ -81,11 +84,30 @@ def leaderboard(
     storage: str | None = None,
     results: str | os.PathLike[str] = RESULTS,
     every: bool = False,
-) -> list[Row]:
-    """The leaderboard of a search as it stands (of the newest in `results` where None), best first; with
-    `every` all cells, those that were filtered too."""
+) -> Board:
+    """The leaderboard of a search now: a sequence of rows, best first, which a notebook shows as a table.
+
+    `name` None is the newest search in `results`. With `every` all cells, those that were filtered too.
+    Raises CellsearchError where there is no such search, or where it cannot be read.
+
+        >>> board = cs.leaderboard("quick")
+        >>> board[0].name, board[0].score, board[0].cell            # doctest: +ELLIPSIS
+        ('...', ..., <Cell ...>)
+        >>> [row.name for row in board if row.seed]
+        ['gru', 'lstm']
+        >>> table = board.frame()                                   # where pandas is installed
+        >>> len(table) == len(board), float(table.score[0]) == board[0].score
+        (True, True)
+    """
     study = studies.opened(name or studies.newest(Path(results)), storage, Path(results))
     try:
-        return board.leaderboard(study.store, study.space, every)
+        return board_of(study, every)
     finally:
         study.store.engine.dispose()  # a server allows few connections, and this may be called often
+
+
+def board_of(study: Study, every: bool = False) -> Board:
+    """The board of a study that is open."""
+    found = board.trusted(study.store, study.space)
+    rows = board.leaderboard(study.store, study.space, every, found)
+    return Board(study.facts.name, study.space.baseline, tuple(rows), found.band)

@@ -1,4 +1,4 @@
-"""`cs.train`: what `cellsearch train` does, with values instead of text."""
+"""`cs.train`."""
 
 import os
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cellsearch.analysis.training.model import MEMORY, Model, Progress, trained
 from cellsearch.analysis.training.plan import Wanted, plan
+from cellsearch.api.progress import of_training
 from cellsearch.dsl.graph import Cell
 from cellsearch.study.lookup import RESULTS, Found, find_cell
 from cellsearch.train.resources import devices
@@ -32,7 +33,7 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Model:
-    """Trains a cell on a task and keeps the model: a folder with model.py, which needs PyTorch alone, its
+    """Train a cell on a task and keep the model: a folder with model.py, which needs PyTorch alone, its
     weights, config.json and a model card.
 
     `cell` is a cell, a zoo name, a `.cell` file, "quick:1" or the first letters of a fingerprint. A found
@@ -40,10 +41,17 @@ def train(
     reproduced; any other one the `task` of that name, or of a `space`. `setting`
     ("learning_rate=0.5,layers=2"), `layers`, `hidden` (units of a layer), `epochs` (at most) and `overrides`
     ("options.train=100000") change it. `seeds` are trained as one population; the best on the validation
-    part is kept. Killed, the same call goes on; a model that is there is read.
+    part is kept. Killed, the same call goes on; a model that is there is read. `memory` is in gigabytes, for
+    the seeds that train at once. `progress` is called after every epoch with what is trained, epochs done,
+    seeds in training and the best validation accuracy; None shows it in a notebook.
 
     Raises CellsearchError where something is not there, where every seed diverges, or where another model is
     in the folder (`overwrite` replaces it).
+
+        >>> model = cs.train("quick:1", "arithmetic")                   # doctest: +SKIP
+        >>> model.folder, model.accuracy, model.test_accuracy           # doctest: +SKIP
+        (PosixPath('results/quick/models/m31-arithmetic'), 0.9312, 0.9287)
+        >>> cs.train("gru", "xml", setting="learning_rate=0.5", seeds=1, out="my_model")    # doctest: +SKIP
     """
     places = Path(results)
     found = Found(cell, "") if isinstance(cell, Cell) else find_cell(cell, storage, results=places)
@@ -54,5 +62,5 @@ def train(
     folder = made.folder if found.study is None else places / made.folder.relative_to("results")
     return trained(
         made, Path(out) if out is not None else folder, device=chosen, memory=memory, overwrite=overwrite,
-        progress=progress,
+        progress=of_training(progress),
     )  # fmt: skip

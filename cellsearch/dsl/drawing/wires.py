@@ -14,10 +14,9 @@ equation that reads it; → is a value that no other equation reads.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Affine, Before, Input, sources
-from cellsearch.dsl.parts import equations, name_of
-from cellsearch.dsl.text import show
+from cellsearch.dsl.parts import Parts, equations, name_of
+from cellsearch.dsl.printer import show
 
 MATRIX, PEEPHOLE, UNIT, EARLIER = "■", "◆", "●", "○"
 LEGEND = (
@@ -41,6 +40,12 @@ class Drawing:
         """Columns that the wires take."""
         return max(len(wires) for wires, _ in self.rows)
 
+    @property
+    def legend(self) -> str:
+        """What the signs in it mean."""
+        used = {character for wire, _ in self.rows for character in wire}
+        return "   ".join(f"{sign} {meaning}" for sign, meaning in LEGEND if sign in used)
+
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
@@ -51,7 +56,7 @@ class _Wire:
     last: int
 
 
-def draw(cell: Cell) -> Drawing:
+def draw(cell: Parts) -> Drawing:
     """The drawing of `cell`."""
     named = list(equations(cell))
     texts = show(cell).splitlines()[-len(named) :]
@@ -81,7 +86,7 @@ def draw(cell: Cell) -> Drawing:
     return Drawing((*above, *rows))
 
 
-def _reads(cell: Cell, root: int) -> dict[int, str]:
+def _reads(cell: Parts, root: int) -> dict[int, str]:
     """The named values in the equation that node `root` ends, each with how it is read there."""
     found: dict[int, str] = {}
     stack = [root]

@@ -1,0 +1,9 @@
+"""The program from Python: what the commands do, with values instead of text.
+
+search     `cs.search`, `cs.leaderboard`
+board      a leaderboard: rows, a table in a notebook, a DataFrame
+train      `cs.train`
+verify     `cs.verify`
+cells      `cs.mutate`
+progress   what a notebook shows while they work
+"""

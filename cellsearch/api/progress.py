@@ -1,0 +1,45 @@
+"""What a notebook shows while a search, a training or a verification works: the display of the command line,
+replaced in place. Outside of a notebook nothing is shown.
+"""
+
+from collections.abc import Callable
+
+from cellsearch import notebook
+from cellsearch.analysis.training.model import Progress as Trained
+from cellsearch.analysis.verify.run import Tell
+from cellsearch.report.models import epoch_line
+from cellsearch.report.searches.progress import screen
+from cellsearch.report.searches.verify import step_line
+from cellsearch.study.leaderboard.progress import Progress
+
+Show = Callable[[Progress], None]
+
+WIDTH, HEIGHT = 100, 24  # columns and lines of the display of a search
+
+
+def of_search(given: Show | None) -> Show | None:
+    """`given`, or where it is None the display of a notebook."""
+    show = notebook.live() if given is None else None
+    if show is None:
+        return given
+
+    def shown(p: Progress) -> None:
+        show(notebook.pre("\n".join(line.plain for line in screen(p, WIDTH, HEIGHT, None))))
+
+    return shown
+
+
+def of_training(given: Trained | None) -> Trained | None:
+    """Likewise; a line with the last epoch."""
+    show = notebook.live() if given is None else None
+    if show is None:
+        return given
+    return lambda label, epoch, running, best: show(notebook.pre(epoch_line(label, epoch, running, best)))
+
+
+def of_verification(given: Tell | None) -> Tell:
+    """Likewise; a line with the last repeat."""
+    show = notebook.live() if given is None else None
+    if show is None:
+        return given or (lambda step: None)
+    return lambda step: show(notebook.pre(step_line(step) or "nothing is left of this round"))

@@ -1,0 +1,5 @@
+"""Cells as pictures.
+
+wires   a cell drawn as text
+html    a cell for a notebook
+"""
