@@ -13,9 +13,10 @@ settings.load_profile("cellsearch")
 pytest.register_assert_rewrite("tests.faults.witness", "tests.faults.processes")
 
 
-#: The tiers beyond `pytest` alone, each with the marker by its name; a tier runs those before it too.
+#: What `pytest` alone leaves out, by its marker: the option that runs it as well.
 TIERS = {
     "long": "run the tests that take more than a second or two as well",
+    "server": "run the tests that need a PostgreSQL server as well",
     "soak": "run the tests that take minutes as well, hours in all",
 }
 
@@ -25,10 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(f"--{name}", action="store_true", help=about)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No process beside this one for files that were named: they are up sooner, and print and debug as usual."""
+    return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    names = list(TIERS)
-    last = max((names.index(name) for name in names if config.getoption(name)), default=-1)
-    beyond = names[last + 1 :]
+    beyond = [name for name in TIERS if not config.getoption(name)]
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:

@@ -52,7 +52,7 @@ SPACE = space_of()
 TRIALS = 12
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A storage URL of its own."""
     if request.param == "sqlite":

@@ -32,7 +32,7 @@ from tests.faults.witness import Witness, accounts, board, command, there, undis
 from tests.postgres import NONE, SERVER, administer
 from tests.study.scripted import DIGESTS, TEXT
 
-pytestmark = pytest.mark.skipif(not SERVER, reason=NONE)
+pytestmark = [pytest.mark.server, pytest.mark.skipif(not SERVER, reason=NONE)]
 
 
 @pytest.fixture

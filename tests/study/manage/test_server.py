@@ -22,6 +22,8 @@ from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import seeds_of
 from tests.study.scripted import DIGESTS, TEXT, Scripted, one_of, searched, work
 
+pytestmark = pytest.mark.server
+
 SPACE = parse_space(TEXT, overrides=["budget.patience=8"])
 
 

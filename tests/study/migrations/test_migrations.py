@@ -209,6 +209,7 @@ def test_the_verb(
     assert not (tmp_path / "results" / "nothing").exists()
 
 
+@pytest.mark.server
 def test_on_a_server(url: str, postgres: str) -> None:
     """The same rows on PostgreSQL."""
     source, target = database.connect(url), database.connect(postgres)

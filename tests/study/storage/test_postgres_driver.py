@@ -33,6 +33,8 @@ from cellsearch.study.workers.run import seeds_of
 from tests.postgres import administer, new_database
 from tests.study.scripted import DIGESTS, SEEDS, Scripted, one_of, space_of, work
 
+pytestmark = pytest.mark.server
+
 SPACE = space_of()
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -24,7 +24,7 @@ from tests.study.scripted import DIGESTS, SEEDS, drivers, new_study, space_of, t
 SPACE = space_of()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A new study."""
     if request.param == "sqlite":

@@ -180,6 +180,7 @@ def test_what_sqlite_computes_of_a_file_itself_is_off(tmp_path: Path) -> None:
     store.engine.dispose()
 
 
+@pytest.mark.server
 def test_a_view_on_a_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "STATEMENT_SECONDS", 1)
     with new_database() as url:

@@ -46,7 +46,7 @@ RESTART = os.environ.get("CELLSEARCH_TEST_POSTGRES_RESTART", "")
 COORDINATING = Path(__file__).parents[1] / "coordinating.py"
 SPACE = space_of()
 
-pytestmark = pytest.mark.skipif(not SERVER, reason=NONE)
+pytestmark = [pytest.mark.server, pytest.mark.skipif(not SERVER, reason=NONE)]
 restartable = pytest.mark.skipif(not RESTART, reason="CELLSEARCH_TEST_POSTGRES_RESTART is not set")
 
 

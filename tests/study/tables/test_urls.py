@@ -95,6 +95,7 @@ def test_files_keep_their_names() -> None:
         assert database.shown(url) == f"sqlite:////tmp/{name}"
 
 
+@pytest.mark.server
 def test_a_server_without_its_password_says_so() -> None:
     with new_database() as url:
         parsed = database.parsed(url)
