@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cellsearch.api.cells import mutate as mutate
+    from cellsearch.api.compare import compare as compare
     from cellsearch.api.search import leaderboard as leaderboard
     from cellsearch.api.search import search as search
     from cellsearch.api.train import train as train
@@ -61,6 +62,7 @@ _HOMES = {
     "Recurrent": "cellsearch.compiler.torch.recurrent",
     "Space": "cellsearch.study.space",
     "StagePruner": "cellsearch.study.storage.pruner",
+    "compare": "cellsearch.api.compare",
     "describe": "cellsearch.dsl.describe",
     "export": "cellsearch.exporters.write",
     "leaderboard": "cellsearch.api.search",

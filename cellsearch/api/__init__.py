@@ -4,6 +4,7 @@ search     `cs.search`, `cs.leaderboard`
 board      a leaderboard: rows, a table in a notebook, a DataFrame
 train      `cs.train`
 verify     `cs.verify`
+compare    `cs.compare`
 cells      `cs.mutate`
 progress   what a notebook shows while they work
 """

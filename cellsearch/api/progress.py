@@ -1,12 +1,14 @@
-"""What a notebook shows while a search, a training or a verification works: the display of the command line,
-replaced in place. Outside of a notebook nothing is shown.
+"""What a notebook shows while a search, a training, a verification or a comparison works: the display of the
+command line, replaced in place. Outside of a notebook nothing is shown.
 """
 
 from collections.abc import Callable
 
 from cellsearch import notebook
+from cellsearch.analysis.compare.run import Tell as Compared
 from cellsearch.analysis.training.model import Progress as Trained
 from cellsearch.analysis.verify.run import Tell
+from cellsearch.report.comparison import table as comparison
 from cellsearch.report.models import epoch_line
 from cellsearch.report.searches.progress import screen
 from cellsearch.report.searches.verify import step_line
@@ -43,3 +45,11 @@ def of_verification(given: Tell | None) -> Tell:
     if show is None:
         return given or (lambda step: None)
     return lambda step: show(notebook.pre(step_line(step) or "nothing is left of this round"))
+
+
+def of_comparison(given: Compared | None) -> Compared:
+    """Likewise; a line with the last population."""
+    show = notebook.live() if given is None else None
+    if show is None:
+        return given or (lambda step: None)
+    return lambda step: show(notebook.pre(comparison.step_line(step)))

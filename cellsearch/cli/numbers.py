@@ -32,6 +32,19 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
     return read
 
 
+def share(text: str) -> float:
+    """A part of a whole: a number above 0 and below 1."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 40)!r} is not a number between 0 and 1, as in 0.1"
+        )
+    return found
+
+
 def span(text: str) -> range:
     """An interval of whole numbers, ends included: 3, 1-4, 2015- or -1990."""
     first, dash, last = text.strip().partition("-")

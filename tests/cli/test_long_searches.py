@@ -48,6 +48,7 @@ OTHERS = (
     "archive",
     "verify",
     "train",
+    "compare",
 )  # they work on a search, or never end
 
 

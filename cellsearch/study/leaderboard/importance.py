@@ -6,11 +6,11 @@ outcome is its accuracy relative to the best of its cell on the task, so that go
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 from sqlalchemy import select
@@ -51,18 +51,29 @@ def relative(store: Store, task: str) -> list[tuple[str, float]]:
 
 def shares(grid: Grid, outcomes: list[tuple[str, float]]) -> dict[str, float]:
     """The importances of one task."""
-    values = {f.name: getattr(grid, f.name) for f in fields(grid)}
-    space: Mapping[str, BaseDistribution] = {
-        name: CategoricalDistribution(choices) for name, choices in values.items() if len(choices) > 1
+    place = keys(grid)
+    lists = {f.name: getattr(grid, f.name) for f in fields(grid)}
+    return of_drawn({}, lists, [(asdict(grid[place[setting]]), value) for setting, value in outcomes])
+
+
+def of_drawn(
+    intervals: Mapping[str, tuple[float, float]],
+    lists: Mapping[str, Sequence[float | int]],
+    outcomes: Iterable[tuple[Mapping[str, float | int], float]],
+) -> dict[str, float]:
+    """The importances of hyperparameters that were drawn log-uniformly from `intervals` or from `lists` of
+    values, the largest first; of those that had several values. `outcomes` are settings by name, and what
+    they gave: more is better."""
+    space: dict[str, BaseDistribution] = {
+        name: FloatDistribution(low, high, log=True) for name, (low, high) in intervals.items()
     }
+    space |= {name: CategoricalDistribution(values) for name, values in lists.items() if len(values) > 1}
     if not space:
         return {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
-    place = keys(grid)
     for setting, value in outcomes:
-        chosen = asdict(grid[place[setting]])
-        params = {name: chosen[name] for name in space}
+        params = {name: setting[name] for name in space}
         study.add_trial(create_trial(params=params, distributions=dict(space), value=value))
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         evaluator = PedAnovaImportanceEvaluator()
