@@ -43,7 +43,7 @@ def pre(text: str) -> str:
 
 def note(text: str, style: str = "") -> str:
     """A paragraph; nothing where there is no text."""
-    return f'<div style="margin:.3em 0">{styled(text, style)}</div>' if text else ""
+    return f'<div style="margin:.3em 0;white-space:pre-wrap">{styled(text, style)}</div>' if text else ""
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> str:

@@ -2,7 +2,10 @@
 command line, replaced in place. Outside of a notebook nothing is shown.
 """
 
+import importlib
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 
 from cellsearch import notebook
 from cellsearch.analysis.compare.run import Tell as Compared
@@ -10,7 +13,7 @@ from cellsearch.analysis.training.model import Progress as Trained
 from cellsearch.analysis.verify.run import Tell
 from cellsearch.report.comparison import table as comparison
 from cellsearch.report.models import epoch_line
-from cellsearch.report.searches.progress import screen
+from cellsearch.report.searches.progress import line, screen
 from cellsearch.report.searches.verify import step_line
 from cellsearch.study.leaderboard.progress import Progress
 
@@ -20,13 +23,18 @@ WIDTH, HEIGHT = 100, 24  # columns and lines of the display of a search
 
 
 def of_search(given: Show | None) -> Show | None:
-    """`given`, or where it is None the display of a notebook."""
+    """`given`, or where it is None the display of a notebook: a screen, or a line without workers."""
     show = notebook.live() if given is None else None
     if show is None:
         return given
+    # Optuna loads the bars of tqdm, which warns in a notebook without widgets for them; none is shown here
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.filterwarnings("ignore", "IProgress not found")
+        importlib.import_module("tqdm.auto")
 
     def shown(p: Progress) -> None:
-        show(notebook.pre("\n".join(line.plain for line in screen(p, WIDTH, HEIGHT, None))))
+        lines = screen(p, WIDTH, HEIGHT, None)
+        show(notebook.pre("\n".join(part.plain for part in lines) if p.workers else line(p, None)))
 
     return shown
 

@@ -16,7 +16,8 @@ from cellsearch.dsl.text import parse
 from cellsearch.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "README.md", *sorted((ROOT / "cellsearch" / "docs").glob("*.md"))]
+DOCS = ROOT / "cellsearch" / "docs"
+FILES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "notebooks").glob("*.ipynb"))]
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 PLACEHOLDERS = {
     "SPACE": "quick",
@@ -28,22 +29,27 @@ PLACEHOLDERS = {
 }
 
 
+def read(file: Path) -> str:
+    """The Markdown of a page, or of a notebook."""
+    return pages()[file.name] if file.suffix == ".ipynb" else file.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_links_resolve(file: Path) -> None:
-    for target in LINK.findall(file.read_text(encoding="utf-8")):
+    for target in LINK.findall(read(file)):
         assert (file.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_cells_of_examples_parse(file: Path) -> None:
-    for block in re.findall(r"```cell\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL):
+    for block in re.findall(r"```cell\n(.*?)```", read(file), re.DOTALL):
         parse(block)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_commands_are_ones_that_the_program_has(file: Path) -> None:
     """Every `cellsearch …` in a code span or an indented line has a verb, and options that the verb knows."""
-    text = file.read_text(encoding="utf-8")
+    text = read(file)
     spans = re.findall(r"`(cellsearch [^`]+)`", text)
     spans += [
         part.strip() for line in re.findall(r"(?m)^    (.*cellsearch .*)$", text) for part in line.split("&&")
@@ -90,15 +96,13 @@ def test_docs_lists_and_prints(run: Run) -> None:
     listed = run("docs")
     assert listed.code == 0 and {line.split()[0] for line in listed.out.splitlines()[1:]} == set(pages())
     assert run("docs", "language").out == pages()["language"]
+    assert run("docs", "cell.ipynb").out == (DOCS / "notebooks" / "cell.ipynb").read_text(encoding="utf-8")
+    assert run("docs", "cell.ipynb", "--json").json["title"] == "A cell, from equation to training"
     assert run("docs", "language", "--json").json["title"] == "The language of cells"
     wrong = run("docs", "langage")
     assert wrong.code == 1 and "did you mean 'language'?" in wrong.err
 
 
 def test_every_page_is_linked_from_the_readme_or_a_page() -> None:
-    linked = {
-        (file.parent / target).resolve()
-        for file in FILES
-        for target in LINK.findall(file.read_text(encoding="utf-8"))
-    }
+    linked = {(file.parent / target).resolve() for file in FILES for target in LINK.findall(read(file))}
     assert not [file.name for file in FILES[1:] if file.resolve() not in linked]

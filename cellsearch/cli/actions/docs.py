@@ -1,7 +1,8 @@
 """`cellsearch docs`: Markdown pages of the package, rendered on a terminal, plain in a pipe. Pages that
-list a table of the program are made from it."""
+list a table of the program are made from it. Notebooks are pages too, and in a pipe the file itself."""
 
 import argparse
+import json
 from importlib import resources
 
 from cellsearch.cli.actions.listing import option_columns
@@ -15,9 +16,30 @@ from cellsearch.tasks import TASKS
 
 def pages() -> dict[str, str]:
     """Topic -> the text of its page, by name."""
-    files = [f for f in resources.files("cellsearch").joinpath("docs").iterdir() if f.name.endswith(".md")]
-    written = {f.name.removesuffix(".md"): f.read_text(encoding="utf-8") for f in files}
-    return dict(sorted({**written, "keys": _keys(), "tasks": _tasks()}.items()))
+    written = {name.removesuffix(".md"): said for name, said in _files("docs", ".md").items()}
+    books = {name: _as_page(said) for name, said in notebooks().items()}
+    return dict(sorted({**written, "keys": _keys(), "tasks": _tasks(), **books}.items()))
+
+
+def notebooks() -> dict[str, str]:
+    """File name -> the notebook as it is written, in JSON."""
+    return _files("docs/notebooks", ".ipynb")
+
+
+def _files(folder: str, ending: str) -> dict[str, str]:
+    found = [
+        one for one in resources.files("cellsearch").joinpath(folder).iterdir() if one.name.endswith(ending)
+    ]
+    return {one.name: one.read_text(encoding="utf-8") for one in found}
+
+
+def _as_page(notebook: str) -> str:
+    """A notebook as Markdown: its code in fences, no outputs."""
+    parts = []
+    for cell in json.loads(notebook)["cells"]:
+        said = "".join(cell["source"])
+        parts.append(f"```python\n{said}\n```\n" if cell["cell_type"] == "code" else f"{said}\n")
+    return "\n".join(parts)
 
 
 def _keys() -> str:
@@ -68,5 +90,5 @@ def docs(args: argparse.Namespace, terminal: Terminal) -> int:
 
         terminal.out.print(Markdown(page, hyperlinks=False))
     else:
-        terminal.text(page)
+        terminal.text(notebooks().get(args.topic, page))
     return 0

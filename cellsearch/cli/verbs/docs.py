@@ -22,7 +22,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 VERBS = (
     Verb(
         "docs", "print a page of the documentation", arguments, run,
-        "cellsearch docs\ncellsearch docs language\ncellsearch docs language | less",
+        "cellsearch docs\ncellsearch docs language\ncellsearch docs language | less\n"
+        "cellsearch docs cell.ipynb > cell.ipynb",
+        "A page is rendered on a terminal and plain in a pipe; a notebook is the file itself there.",
         order=45,
     ),
 )  # fmt: skip
