@@ -153,7 +153,7 @@ def plan(found: Sequence[Found], asked: Asked, place: Place) -> Plan:
             f"the baseline '{printable(baseline, 60)}' is not one of the cells\n{hint}({', '.join(names)})"
         )
     study = None if asked.space else next((one.study for one in found if one.study), None)
-    tasks = tuple(asked.tasks)
+    tasks = tuple(dict.fromkeys(asked.tasks))
     if not tasks and (asked.space or study):
         tasks = tuple(task.name for task in space_of(study, Wanted(space=asked.space)).tasks)
     on = []

@@ -1,12 +1,14 @@
 """The importance of hyperparameters: what decides an accuracy is found, whatever else differs."""
 
 import json
+from math import log
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from cellsearch.cli.main import main
-from cellsearch.study.leaderboard.importance import LEAST, importances
+from cellsearch.study.leaderboard.importance import LEAST, importances, of_drawn
 from tests.study.scripted import KEYS, Scripted, new_study, one_of, searched, space_of, uniform
 
 SPACE = space_of(settings=6)
@@ -54,3 +56,21 @@ def test_the_verb(
     assert main(["status", "--settings", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["name"] == "s" and set(found["importance"]) == {"arithmetic", "xml"}
+
+
+def test_of_settings_that_were_drawn_from_intervals() -> None:
+    """What decides is found, on a logarithmic scale; what has one value has no share."""
+    rng = Random(1)
+    outcomes: list[tuple[dict[str, float | int], float]] = []
+    for _ in range(200):
+        setting = {
+            "learning_rate": 0.01 * 1000 ** rng.random(), "init_scale": 0.1 * 100 ** rng.random(),
+            "layers": rng.choice((1, 2)), "parameters": 500,
+        }  # fmt: skip
+        outcomes.append((setting, -abs(log(setting["learning_rate"] / 0.1)) + 0.01 * rng.random()))
+    intervals = {"learning_rate": (0.01, 10.0), "init_scale": (0.1, 10.0)}
+    found = of_drawn(intervals, {"layers": (1, 2), "parameters": (500,)}, outcomes)
+    assert set(found) == {"learning_rate", "init_scale", "layers"}
+    assert next(iter(found)) == "learning_rate" and found["learning_rate"] > 0.8
+    assert sum(found.values()) == pytest.approx(1)
+    assert of_drawn({}, {"parameters": (500,)}, outcomes) == {}

@@ -38,7 +38,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder of the results (default: results/compare/TASKS)")
     changes = parser.add_argument_group("settings and tasks")
     changes.add_argument(
-        "--draw", type=numbers.override, action="append", default=[], metavar="NAME=RANGE",
+        "--draw", action="append", default=[], metavar="NAME=RANGE",
         help="range of a hyperparameter: learning_rate=0.05..2 is log-uniform, layers=1,2 one of these; may "
         "be given again (default: the least to the greatest value in the grid of the space; without a space "
         "init_scale=0.3..2.8, learning_rate=0.1..5, max_norm=1..20)",
