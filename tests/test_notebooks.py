@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "cellsearch" / "docs" / "notebooks").glob("*.ipynb"))
@@ -47,7 +48,7 @@ def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=280, kernel_name="python3", resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=280, kernel_name="python3", resources=resources).execute()
     outputs = [one for cell in notebook.cells if cell.cell_type == "code" for one in cell.outputs]
     errors = [one for one in outputs if one.get("name") == "stderr" or one.output_type == "error"]
     assert not errors, json.dumps(errors)

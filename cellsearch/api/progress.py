@@ -2,10 +2,7 @@
 command line, replaced in place. Outside of a notebook nothing is shown.
 """
 
-import importlib
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 
 from cellsearch import notebook
 from cellsearch.analysis.compare.run import Tell as Compared
@@ -27,14 +24,12 @@ def of_search(given: Show | None) -> Show | None:
     show = notebook.live() if given is None else None
     if show is None:
         return given
-    # Optuna loads the bars of tqdm, which warns in a notebook without widgets for them; none is shown here
-    with warnings.catch_warnings(), suppress(ImportError):
-        warnings.filterwarnings("ignore", "IProgress not found")
-        importlib.import_module("tqdm.auto")
 
     def shown(p: Progress) -> None:
-        lines = screen(p, WIDTH, HEIGHT, None)
-        show(notebook.pre("\n".join(part.plain for part in lines) if p.workers else line(p, None)))
+        if p.workers:
+            show(notebook.pre("\n".join(part.plain for part in screen(p, WIDTH, HEIGHT, None))))
+        else:
+            show(notebook.note(line(p, None)))
 
     return shown
 
