@@ -203,7 +203,8 @@ def test_boxes() -> None:
 def test_what_cannot_be_compared_is_told(space: str) -> None:
     for words, more, told in (
         (["gru"], {}, "at least two cells"),
-        (["gru", "gru"], {}, "at least two cells"),
+        (["gru", "lstm", "greff_np"], {}, "lstm and greff_np are the same cell"),
+        (["gru"], {}, "at least two cells"),
         ([], {}, "at least two cells"),
         (["gru", "lstm"], {"settings": 1}, "give at least 2 settings"),
         (["gru", "lstm"], {"share": 1.5}, "a share of 1.5"),
@@ -220,6 +221,6 @@ def test_what_cannot_be_compared_is_told(space: str) -> None:
 
 def test_cells_of_one_name_are_told_apart(space: str) -> None:
     mine = cs.parse("cell gru(x; h)\nh' = tanh[x, h]\n")
-    found = [find_cell("gru"), replace(find_cell("gru"), cell=mine), find_cell("gru")]
+    found = [find_cell("gru"), replace(find_cell("gru"), cell=mine)]
     made = plan(found, Asked(("memorize",), space=space), Place(1))
     assert [cell.name for cell in made.cells] == ["gru", "gru_2"]

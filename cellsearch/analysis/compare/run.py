@@ -168,13 +168,16 @@ def plan(found: Sequence[Found], asked: Asked, place: Place) -> Plan:
 
 
 def _named(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """The cells without those that are there already, each with a name of its own."""
+    """The cells, each with a name of its own. UsageError where two are the same: it would count twice."""
     marks: dict[str, Cell] = {}
     taken: set[str] = set()
     for cell in cells:
         mark = fingerprint(cell)
         if mark in marks:
-            continue
+            raise UsageError(
+                f"{printable(marks[mark].name, 60)} and {printable(cell.name, 60)} are the same cell\n"
+                "name one of them"
+            )
         name, k = cell.name, 2
         while name in taken:
             name, k = f"{cell.name}_{k}", k + 1
