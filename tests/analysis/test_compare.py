@@ -185,6 +185,13 @@ def test_page_and_figure_say_what_the_values_say(whole: Path) -> None:
     assert len(dots) == 3 * values["best"] == 9
     words = {one.text for one in figure.iter() if one.tag.endswith("text")}
     assert {*CELLS, "memorize: test accuracy of the best settings", "hurts", "cannot be told"} <= words
+    (task,) = values["tasks"]
+    assert f"sees the current symbol alone: {task['memoryless']:.4f}" in said
+    assert ("says little about cells" in said) == (task["rows"][0]["mean"] < 1.02 * task["memoryless"])
+    low = {**values, "tasks": [{**task, "memoryless": task["rows"][0]["mean"] / 1.01}]}
+    assert "says little about cells" in page(low, "") and "says little" not in page(
+        {**values, "tasks": [{**task, "memoryless": 0.1}]}, ""
+    )
     told = {row["cell"]: row["statement"] for row in values["tasks"][0]["rows"]}
     assert told["gru"] == "baseline"
     assert all(f"`{name}` (memorize)" in " ".join(sentences(values)) for name in told if name != "gru")

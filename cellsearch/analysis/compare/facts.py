@@ -56,6 +56,7 @@ def _task(one: Compared) -> dict[str, Any]:
         "training": asdict(training_of(stage)),
         "ranges": ranges_json(one.on.ranges),
         "settings": [asdict(setting) for setting in one.on.settings],
+        "memoryless": one.on.floor,
         "importance": dict(one.importance),
         "rows": [_row(row) for row in one.rows],
     }

@@ -25,6 +25,7 @@ from cellsearch.study.lookup import Found
 from cellsearch.study.space import TaskStage
 from cellsearch.study.system.processes import exclusive
 from cellsearch.tasks import Dataset
+from cellsearch.tasks.data import memoryless
 from cellsearch.train.outcome import Status
 from cellsearch.train.resources import cost
 from cellsearch.train.settings import Setting, values
@@ -55,6 +56,7 @@ class OnTask:
     ranges: Ranges
     settings: tuple[Setting, ...]  # the same for every cell
     dataset: Dataset
+    floor: float  # validation accuracy of the best predictor that sees the current symbol alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ def plan(found: Sequence[Found], asked: Asked, place: Place) -> Plan:
         stage = changed(space, stage_of(space, task), wanted)
         chosen = ranges(stage.grid, bool(asked.space or study), asked.draws)
         settings = tuple(drawn(chosen, place.seed, stage.name, k) for k in range(asked.settings))
-        on.append(OnTask(stage, chosen, settings, work.dataset_of(place, stage)))
+        dataset = work.dataset_of(place, stage)
+        on.append(OnTask(stage, chosen, settings, dataset, memoryless(dataset)))
     return Plan(cells, baseline, tuple(on), place, asked.share, asked.margin)
 
 

@@ -23,7 +23,9 @@ def page(found: Facts, figure: str) -> str:
         *(f"{line}\n" for line in table.about(found)),
     ]
     for task in found["tasks"]:
-        parts += [f"## {printable(task['name'], 100)}\n", as_markdown(_columns(task))]
+        said = table.floor(found, task)
+        said = f"{said[0].upper()}{said[1:]}."
+        parts += [f"## {printable(task['name'], 100)}\n", as_markdown(_columns(task)), f"{said}\n"]
     shares = table.importances(found)
     if shares:
         parts += ["## Hyperparameters\n", as_markdown(importance.columns(shares)), f"{importance.ABOUT}.\n"]

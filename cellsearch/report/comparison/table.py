@@ -58,7 +58,11 @@ def lines(found: Facts, width: int) -> list[Text]:
     """The same for people."""
     shown: list[Text] = []
     for task in found["tasks"]:
-        shown += [text(printable(task["name"], 60), "bold"), *table(_task(task), width), text("")]
+        shown += [text(printable(task["name"], 60), "bold"), *table(_task(task), width)]
+        shown += [
+            *wrapped(floor(found, task), width, style="yellow" if idle(found, task) else "dim"),
+            text(""),
+        ]
     if len(found["tasks"]) > 1:
         shown += [*_matrix(found, width), text("")]
     shown += [*importance.lines(importances(found), width), text("")]
@@ -95,6 +99,23 @@ def _matrix(found: Facts, width: int) -> list[Text]:
         cells = [text(one.value, STYLES[one]) for one in said]
         shown.append(Column(printable(task["name"], 24), cells))
     return table(shown, width)
+
+
+def idle(found: Facts, task: Facts) -> bool:
+    """Whether the baseline has hardly learned to use its states."""
+    row = next(row for row in task["rows"] if row["cell"] == found["baseline"])
+    return row["mean"] is not None and row["mean"] < task["memoryless"] * (1 + found["margin"])
+
+
+def floor(found: Facts, task: Facts) -> str:
+    """The accuracy without memory, and what follows where the baseline is no better."""
+    said = f"a predictor that sees the current symbol alone: {task['memoryless']:.4f}"
+    if not idle(found, task):
+        return said
+    return (
+        f"{said}. The baseline is better by less than {found['margin']:.3g} of that: trained like this, "
+        "the task says little about cells"
+    )
 
 
 def _number(value: float | None, form: str) -> str:
