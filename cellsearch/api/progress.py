@@ -29,7 +29,7 @@ def of_search(given: Show | None) -> Show | None:
         if p.workers:
             show(notebook.pre("\n".join(part.plain for part in screen(p, WIDTH, HEIGHT, None))))
         else:
-            show(notebook.note(line(p, None)))
+            show(notebook.note(line(p, None).strip()))
 
     return shown
 

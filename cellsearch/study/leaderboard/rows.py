@@ -130,7 +130,8 @@ def _number(value: float | None) -> str:
 
 
 def _setting(result: TaskResult) -> str:
-    return notebook.escaped(" ".join(f"{name}={value:g}" for name, value in result.values.items()))
+    shown = {name: value for name, value in result.values.items() if name != "parameters"}
+    return notebook.escaped(" ".join(f"{name}={value:g}" for name, value in shown.items()))
 
 
 def detailed(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:
