@@ -9,10 +9,11 @@ import pytest
 from cellsearch.analysis.bench.cpu import compiling
 from cellsearch.compiler.engines.native import toolchain
 
+pytestmark = pytest.mark.long
+
 BENCH = Path(__file__).parents[2] / "results" / "bench"
 
 
-@pytest.mark.long
 @pytest.mark.skipif(toolchain.compiler() is None, reason="there is no C compiler here")
 def test_a_new_cell_is_compiled_and_another_shape_is_not() -> None:
     found = compiling.measured(compiling.OURS, "lstm")

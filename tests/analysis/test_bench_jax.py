@@ -15,6 +15,8 @@ from cellsearch.dsl.text import parse
 from cellsearch.errors import RunError
 from cellsearch.train import model
 
+pytestmark = pytest.mark.long
+
 SMALL = Sizes(population=2, steps=6, batch=3, hidden=6, layers=2, vocabulary=7)
 needed = pytest.mark.skipif(not jax.installed(), reason="JAX is not installed")
 
@@ -39,14 +41,12 @@ def _agree(cell: Cell, sizes: Sizes) -> None:
 
 
 @needed
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["lstm", "gru_torch", "depth_gated_lstm", *OWN])
 def test_jax_comes_to_the_same_losses(name: str) -> None:
     _agree(parse(OWN[name]) if name in OWN else zoo.load(name), SMALL)
 
 
 @needed
-@pytest.mark.long
 def test_a_large_vocabulary_is_not_read_by_symbol() -> None:
     sizes = replace(SMALL, vocabulary=40, layers=1)
     work = make(zoo.load("mut1"), sizes, "cpu")

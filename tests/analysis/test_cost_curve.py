@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from cellsearch.analysis import cost_curve
 from cellsearch.analysis.cost_curve import Amount
 from cellsearch.dsl.zoo import load
@@ -10,6 +12,8 @@ from cellsearch.study.tables import cellrecords, queries
 from cellsearch.train.outcome import Outcome
 from cellsearch.train.resources.cost import of_training
 from tests.study.scripted import KEYS, SEEDS, Scripted, one_of, searched, space_of
+
+pytestmark = pytest.mark.long
 
 AMOUNTS = {name: Amount(40, 1_000 * k, 100) for k, name in enumerate(("filter", "arithmetic", "xml"), 1)}
 

@@ -37,6 +37,8 @@ from tests.study.scripted import (
     variant,
 )
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 AMOUNTS = {name: Amount(40, 1_000, 100) for name in ("filter", "arithmetic", "xml")}
 LENGTH = 10  # of the chain

@@ -9,6 +9,8 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.study.space import parse_space
 from cellsearch.train.settings import keys
 
+pytestmark = pytest.mark.long
+
 SPACE = """\
 name: tiny
 tasks:

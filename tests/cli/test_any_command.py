@@ -68,6 +68,7 @@ def drawn(rng: np.random.Generator, options: dict[str, dict[str, bool]]) -> list
     return words
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("commands", "seed"),
     [(200, 1), *(pytest.param(500, seed, marks=pytest.mark.soak) for seed in range(2, 6))],

@@ -120,6 +120,7 @@ def test_a_file_that_is_there_is_not_written_over(run: Run, study: str, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "results", "s.tar.gz"]
 
 
+@pytest.mark.long
 def test_what_is_recorded_is_in_the_archive_before_sqlite_has_moved_it(run: Run, tmp_path: Path) -> None:
     """The database is open, and most of it is in its log: a copy of the file would be old."""
     folder = tmp_path / "results" / "s"
@@ -137,6 +138,7 @@ def test_what_is_recorded_is_in_the_archive_before_sqlite_has_moved_it(run: Run,
     store.engine.dispose()
 
 
+@pytest.mark.long
 def test_a_search_that_was_killed_goes_on_from_its_archive(run: Run, tmp_path: Path) -> None:
     space, whole = space_of(), tmp_path / "whole"
     expected = board.leaderboard(searched(whole, Scripted(), space, one_of(40), trials=14), space, True)
@@ -373,6 +375,7 @@ def refused(run: Run, tmp_path: Path) -> Ended:
     return done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_archive_is_refused(run: Run, forge: Forge, tmp_path: Path, what: str) -> None:
     change, message = HOSTILE[what]

@@ -39,6 +39,7 @@ def test_verbs_and_options(folder: Path) -> None:
     assert "--without" in candidates("cellsearch show --w", folder)
 
 
+@pytest.mark.long
 def test_names(folder: Path) -> None:
     assert set(candidates("cellsearch show mut", folder)) == {"mut1", "mut2", "mut3"}
     assert set(candidates("cellsearch show ", folder)) >= {*zoo.names()}

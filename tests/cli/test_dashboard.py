@@ -265,6 +265,7 @@ def flags(pid: int, file: Path) -> list[int]:
     return found
 
 
+@pytest.mark.long
 @installed
 def test_a_search_goes_on_undisturbed_while_it_is_shown(tmp_path: Path) -> None:
     space = space_of()
@@ -323,6 +324,7 @@ def test_a_search_goes_on_undisturbed_while_it_is_shown(tmp_path: Path) -> None:
     store.engine.dispose()
 
 
+@pytest.mark.long
 @installed
 def test_the_newest_search_is_shown_where_none_is_named(tmp_path: Path, finished: Path) -> None:
     for name in ("s", "t"):

@@ -75,6 +75,7 @@ def test_the_winner_is_written_with_where_it_comes_from(run: Run, study: str, tm
         assert "arithmetic" in text and "learning_rate" in text
 
 
+@pytest.mark.long
 def test_the_module_runs_alone(run: Run, tmp_path: Path) -> None:
     assert run("export", "gru", "--json").json == {"cell": "gru", "origin": "zoo", "files": ["gru.py"]}
     code = "import sys, torch, gru; print('cellsearch' in sys.modules, gru.GRU(3, 4)(torch.zeros(2, 1, 3))[0].shape)"

@@ -103,6 +103,7 @@ def test_formats_that_cannot_be_are_told(run: Run, study: str) -> None:
     assert (done.code, done.out) == (2, "") and "not allowed with" in done.err
 
 
+@pytest.mark.long
 def test_nothing_is_cut_in_a_pipe(run: Run, study: str, tmp_path: Path) -> None:
     known = run("leaderboard", study, "--all", "--json").json["rows"]
     for words in (("leaderboard", study, "--all"), ("status", study), ("cells",), ("tasks",), ("spaces",)):

@@ -151,6 +151,7 @@ VERBS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=".".join)
 def test_every_verb_on_every_text_of_a_database(run: Run, study: str, table: str, column: str) -> None:
     with closing(sqlite3.connect("results/s/study.db", isolation_level=None)) as connection:
@@ -220,6 +221,7 @@ def test_values_of_a_space(run: Run, line: str) -> None:
                 shown(done, data="--json" in words and done.code == 0)
 
 
+@pytest.mark.long
 def test_equations_and_comments(run: Run) -> None:
     for c in HOSTILE:
         for text in (

@@ -50,6 +50,7 @@ def cellsearch(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not Path(DATA, "ptb", "ptb.train.txt").is_file(),
     reason="CELLSEARCH_DATA does not lead to ptb/ptb.train.txt",

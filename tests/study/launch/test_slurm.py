@@ -88,6 +88,7 @@ def test_jobs_work_a_search_off_and_one_that_is_preempted_comes_back(store: Stor
     until(lambda: not heartbeat.listed(store))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_a_job_that_is_ended_gives_back_what_it_has_begun(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")
@@ -105,6 +106,7 @@ def test_a_job_that_is_ended_gives_back_what_it_has_begun(store: Store, tmp_path
     assert (counts.running, counts.failed) == (0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 def test_a_job_that_is_killed_leaves_no_process_behind(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="the extra `slurm` is not installed")

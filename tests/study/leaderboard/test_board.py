@@ -157,6 +157,7 @@ def plain(store: Store, space: Space) -> list[board.Row]:
     return marked(rows, known, max((row.score or 0.0 for row in rows), default=None))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("digits", [1, 2, 9])  # with few of them there are many equal scores
 def test_the_first_rows_are_those_of_the_whole_table(tmp_path: Path, digits: int) -> None:
     def rounded(mark: str, task: str, setting: int) -> float | None:
@@ -181,6 +182,7 @@ def test_before_there_are_units_the_table_holds_the_seeds(tmp_path: Path) -> Non
     assert board.ranked(store, SPACE) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("digits", [1, 9])
 def test_the_front_is_what_no_ranked_cell_beats(tmp_path: Path, digits: int) -> None:
     def rounded(mark: str, task: str, setting: int) -> float | None:
@@ -208,6 +210,7 @@ def test_the_front_is_what_no_ranked_cell_beats(tmp_path: Path, digits: int) -> 
     assert max(lengths) < len(whole)
 
 
+@pytest.mark.long
 def test_noted_sizes_are_those_of_the_texts(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, sized, trials=40)
     mutants = [row for row in plain(store, SPACE) if row.rank is not None and not row.seed]
@@ -219,6 +222,7 @@ def test_noted_sizes_are_those_of_the_texts(tmp_path: Path) -> None:
     assert {column.name for column in schema.sizes.columns} == {"study", "fingerprint", "width", *MEASURES}
 
 
+@pytest.mark.long
 def test_sizes_that_are_not_noted_are_counted_and_noted_with_the_next_trials(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, sized, trials=20)
     expected = board.front(store, SPACE)
@@ -352,6 +356,7 @@ def quickest(call: Callable[[], object]) -> float:
     return min(times)
 
 
+@pytest.mark.long
 def test_twenty_thousand_trials_are_read_in_two_seconds(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 0)
     synthetic(store, 20_000)
@@ -400,6 +405,7 @@ def view_of(store: Store) -> TableView:
     return TableView(store, SPACE, records.facts(store), Costs(store, "parameters", 100), seeds)
 
 
+@pytest.mark.long
 def test_two_hundred_thousand_trials_are_shown_in_a_second(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 0)
     longest(store)

@@ -50,6 +50,7 @@ def test_every_item_stands_in_it_once_with_what_the_records_say(tmp_path: Path, 
     assert path.read_bytes() == written
 
 
+@pytest.mark.long
 def test_a_log_torn_at_any_byte_of_its_last_line_is_gone_on_with(tmp_path: Path, store: Store) -> None:
     whole = tmp_path / "whole.jsonl"
     complete = ended(follow(whole, store))

@@ -26,6 +26,7 @@ def by(word: str) -> Scripted:
     return Scripted(accuracy)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", ["learning_rate", "max_norm", "init_scale"])
 def test_the_hyperparameter_that_decides_is_the_first(word: str, tmp_path: Path) -> None:
     store = searched(tmp_path, by(word), SPACE, one_of(200), trials=25)
@@ -43,6 +44,7 @@ def test_little_says_nothing(tmp_path: Path) -> None:
     assert LEAST > 12  # one seed on its whole grid is too little
 
 
+@pytest.mark.long
 def test_the_verb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
@@ -76,6 +77,7 @@ def test_epochs_are_those_of_the_best_setting(tmp_path: Path) -> None:
     store.engine.dispose()
 
 
+@pytest.mark.long
 def test_a_cell_whose_last_trial_failed_is_not_called_filtered(tmp_path: Path) -> None:
     store = searched(tmp_path, Measured(), space_of(), one_of(400), trials=25)
     rows = board.leaderboard(store, space_of(), every=True)

@@ -163,6 +163,7 @@ def test_initial_biases_and_structures() -> None:
     assert structure("slower@eye(1)").structure == "slower" and structure("rank(3)").part == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [by_number, by_strength])
 def test_any_chain_of_edits_makes_a_cell(how: object) -> None:
     """All rows, on every cell of the zoo six times: the rarest row needs about three."""

@@ -62,6 +62,7 @@ def children():
     return found
 
 
+@pytest.mark.long
 def test_every_child_is_a_cell_that_a_search_can_use(children):
     for parent, child in children:
         cell = child.cell
@@ -75,6 +76,7 @@ def test_every_child_is_a_cell_that_a_search_can_use(children):
         assert cell.description == "" and cell.name.startswith("m") and child.edits
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_no_mutant_has_a_dead_state(size):
     """1,000 mutants. Before dead states were removed 47 of 100 children of the LSTM of strength p had one, and 10 of 100 of 1 to 3 edits."""
@@ -153,6 +155,7 @@ def test_the_order_of_the_parents_text_is_part_of_the_seed_and_its_comment_is_no
     )
 
 
+@pytest.mark.long
 def test_generations_stay_within_limits():
     cells = mutants(300)
     assert len({fingerprint(cell) for cell in cells}) > 250
@@ -245,6 +248,7 @@ def test_strength_is_the_probability_of_each_node():
     assert nodes == 4 * (2 + 1 + 1) + 3 + 2
 
 
+@pytest.mark.long
 def test_strength_is_drawn_uniformly():
     """With mutations after which few children are refused: a refused one is drawn anew, with another p."""
     spec = MutationSpec(weights=only("insert_activation", "swap_activation"))

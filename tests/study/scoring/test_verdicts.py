@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from cellsearch.study.scoring import verdicts as judging
 from cellsearch.study.scoring.sequential import LOOKS, levels
@@ -109,6 +110,7 @@ def test_the_part_of_a_decided_cell_goes_to_the_others() -> None:
         assert calls == expected
 
 
+@pytest.mark.long
 def test_a_family_of_equal_cells_is_rarely_called() -> None:
     """150 boards, five cells each, all looks: 5% is at most 8; more than 16 come once in a thousand."""
     rng = np.random.default_rng(7)

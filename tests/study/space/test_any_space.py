@@ -54,6 +54,7 @@ def damaged(rng: np.random.Generator, text: str) -> str:
     return text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("files", "seed"),
     [(1_000, 1), *(pytest.param(1_000, seed, marks=pytest.mark.soak) for seed in range(2, 11))],

@@ -41,6 +41,7 @@ def results(ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "results"
 
 
+@pytest.mark.long
 def test_a_search_starts_from_the_winners_of_another_one(results: Path) -> None:
     winners = {row.rank: row for row in cs.leaderboard("s", results=results) if row.rank}
     space, name = commands.meant("next.yaml", None, results=results)

@@ -531,6 +531,7 @@ def test_shipped_spaces(name: str) -> None:
     assert set(check_seeds(space)) == set(space.seeds)
 
 
+@pytest.mark.long
 @given(st.text(max_size=200), st.integers(0, len(SMALL)))
 @settings(max_examples=300, deadline=2_000)
 def test_any_damage_loads_or_is_refused(piece: str, at: int) -> None:

@@ -156,6 +156,7 @@ class Around:
         return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "within", "after"])
 def test_a_worker_killed_at_each_of_its_writes_leaves_a_trial_that_another_one_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[dict[str, Any], list[Any]], when: str
@@ -184,6 +185,7 @@ def test_a_worker_killed_at_each_of_its_writes_leaves_a_trial_that_another_one_c
         assert Counter(lab.runs) == Counter([*runs, *runs])
 
 
+@pytest.mark.long
 def test_a_worker_killed_at_its_failpoints_leaves_a_trial_that_another_one_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[dict[str, Any], list[Any]]
 ) -> None:
@@ -248,6 +250,7 @@ here.once(store, here.Scripted(here.accuracy), sys.argv[2])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "point", ["after-decide", "after-claim", "after-evaluate", "after-commit", "after-finish"]
 )

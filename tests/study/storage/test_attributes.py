@@ -67,6 +67,7 @@ def twenty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Frozen
     return store, opened(store).trials
 
 
+@pytest.mark.long
 def test_every_trial_is_there_once_with_its_state(twenty: tuple[Store, list[FrozenTrial]]) -> None:
     store, there = twenty
     rows = items_of(store)
@@ -199,6 +200,7 @@ def test_importances_of_a_search_can_be_asked_for(
     assert all(math.isfinite(value) for value in found.values())
 
 
+@pytest.mark.long
 def test_the_search_itself_is_not_moved_by_a_trial_that_another_program_adds(tmp_path: Path) -> None:
     """Optuna counts it: the numbers of ours go on after it. No decision reads it."""
     store = new_study(tmp_path, SPACE, trials=6)

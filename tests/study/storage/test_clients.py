@@ -59,6 +59,7 @@ def report(step: int, value: float) -> Meddle:
     return lambda study, number: Trial(study, study.trials[number]._trial_id).report(value, step)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("meddle", "state", "said"),
     [
@@ -150,6 +151,7 @@ def test_a_client_that_deletes_the_attributes_of_a_study_cannot_be_followed_by_m
         records.open_study(store.url, "s")
 
 
+@pytest.mark.long
 def test_a_new_study_of_the_name_of_a_deleted_one_has_nothing_of_it(tmp_path: Path) -> None:
     old = searched(tmp_path / "old", Scripted(), SPACE, one_of(20), trials=6)
     ids = [trial._trial_id for trial in plain(old).trials]
@@ -177,6 +179,7 @@ def test_a_new_study_of_the_name_of_a_deleted_one_has_nothing_of_it(tmp_path: Pa
     assert board.leaderboard(new, SPACE, every=True) == board.leaderboard(other, SPACE, every=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reused", [False, True], ids=["gone", "made again"])
 @pytest.mark.parametrize("place", ["baseline", "filter", "xml"])
 def test_a_worker_on_a_study_that_was_deleted_ends_with_one_clear_error(
@@ -231,6 +234,7 @@ def test_a_driver_that_was_open_when_its_study_was_deleted_and_made_again_writes
     assert rows(store) == old
 
 
+@pytest.mark.long
 def test_trials_of_two_studies_in_one_database_are_kept_apart(tmp_path: Path) -> None:
     first, second = new_study(tmp_path, SPACE, 3), new_study(tmp_path, SPACE, 5, seed=2, name="t")
     foreign = optuna.create_study(storage=first.url, study_name="u")

@@ -16,6 +16,7 @@ SPACE = space_of()
 RANGE = distribution_to_json(IntDistribution(0, 64))
 
 
+@pytest.mark.long
 def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path) -> None:
     """Optuna deletes a study on SQLite in several steps: a trial that a worker creates meanwhile is left, and so
     is what belongs to it; then the ids are used again."""

@@ -80,6 +80,7 @@ def test_a_proposal_is_a_running_trial_with_its_record_and_the_reports_so_far_be
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_report_is_there_right_after_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = based(tmp_path, SPACE, 6)
     looks = 0
@@ -151,6 +152,7 @@ def test_the_end_of_an_item_and_of_its_trial_are_one_transaction(
     assert (plain(store).trials[2].state, items_of(store)[0].outcome) == (TrialState.RUNNING, "")
 
 
+@pytest.mark.long
 def test_at_the_end_states_are_those_of_the_board(ended: Store) -> None:
     there, counts = plain(ended).trials, board.status(ended, SPACE).counts
     states = [trial.state for trial in there[2:]]

@@ -94,6 +94,7 @@ def answer(code: str, *words: str) -> list[float]:
     return list(json.loads(done.stdout))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_optuna_opens_it(tmp_path: Path, count: int) -> None:
     store = long_study(tmp_path, SPACE, count)
@@ -151,6 +152,7 @@ def asked(runner: TrialRunner, plain: Study) -> tuple[float, float]:
     return sorted(times)[2], sorted(times)[2] / sorted(others)[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "count", [20_000, pytest.param(200_000, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)])]
 )
@@ -186,6 +188,7 @@ def test_it_is_decided_on_and_shown(tmp_path: Path, count: int) -> None:
     assert board.find(store, SPACE, "1") == (rows[0], size)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 def test_a_worker_is_as_large_on_a_long_study_as_on_a_short_one(tmp_path: Path) -> None:
     """It holds no trials but its own: Optuna's cache alone would take some 10 KB for each."""
@@ -198,6 +201,7 @@ def test_a_worker_is_as_large_on_a_long_study_as_on_a_short_one(tmp_path: Path) 
     assert peaks[20_000][0] < peaks[20][0] + 20
 
 
+@pytest.mark.long
 def test_a_place_is_that_of_the_whole_table(tmp_path: Path) -> None:
     """Ranks and names, those of filtered cells too, and where scores are equal."""
 

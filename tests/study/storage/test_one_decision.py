@@ -85,6 +85,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Store,
     return found
 
 
+@pytest.mark.long
 @EACH
 def test_the_same_trials_give_the_same_decision_by_either_view(
     searches: dict[str, tuple[Store, optuna.Study]], changes: dict[str, Any]
@@ -215,6 +216,7 @@ def _job(storage: str) -> None:
     own_study(storage).optimize(score, n_trials=14)
 
 
+@pytest.mark.long
 def test_two_processes_share_a_study_with_the_sampler_of_a_space(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/own.db"
     study = own_study(storage)

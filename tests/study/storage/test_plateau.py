@@ -58,6 +58,7 @@ def about(store: Store) -> list[tuple[int, str, str, float | None]]:
     return [(item.trial, item.kind, item.fingerprint, item.score) for item in items_of(store)]
 
 
+@pytest.mark.long
 def test_the_rule_has_something_to_decide(endless: Store) -> None:
     lengths = [ends_after(endless, patience) for patience in (1, 3, 8, 20, 30)]
     bests = [max(item.score for item in items_of(endless, "seed"))]
@@ -73,6 +74,7 @@ def test_the_rule_has_something_to_decide(endless: Store) -> None:
     assert not board.status(endless, PLAIN).plateau
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patience", [1, 3, 8, 20])
 def test_a_search_ends_where_the_rule_says(tmp_path: Path, endless: Store, patience: int) -> None:
     space = space_with(patience)

@@ -75,6 +75,7 @@ def test_the_example_in_its_docstring_runs() -> None:
     assert score(best) > max(score(cs.load(name)) for name in SEEDS)
 
 
+@pytest.mark.long
 def test_ten_lines_of_a_user(tmp_path: Path) -> None:
     """On a file, with two jobs; the stages that are reported are those of the space."""
     space = load_space("quick")
@@ -213,6 +214,7 @@ def test_the_same_seed_proposes_the_same_cells() -> None:
     assert texts(first) == texts(again) != texts(other)
 
 
+@pytest.mark.long
 def test_a_study_goes_on_in_another_process_as_if_there_were_one(tmp_path: Path) -> None:
     whole = study_of()
     whole.optimize(objective, n_trials=16)
@@ -266,6 +268,7 @@ def _job(storage: str, seed: int) -> None:
     study_of(seed, storage).optimize(objective, n_trials=8)
 
 
+@pytest.mark.long
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/own.db"
     study = study_of(storage=storage)

@@ -69,6 +69,7 @@ def lost(folder: Path, state: str) -> tuple[Store, Driver, Item, Trial]:
     return store, me, item, trial
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["free", "adopted"])
 @pytest.mark.parametrize("late", list(LATE))
 def test_a_late_write_is_refused_and_changes_nothing(tmp_path: Path, late: str, state: str) -> None:

@@ -86,6 +86,7 @@ def together(store: Store, count: int, at_once: int = 1) -> list[tuple[int, int]
     return sorted(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_new_trials_are_made_once_and_without_gaps_up_to_the_target(store: Store, at_once: int) -> None:
     based(store)

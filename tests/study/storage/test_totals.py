@@ -69,6 +69,7 @@ def exact(store: Store, count: int | None, proposals: int | None) -> None:
     assert integrity.damages(store) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "proposals"), TARGETS)
 def test_one_worker_ends_at_the_first_total(tmp_path: Path, count: int | None, proposals: int | None) -> None:
     store = based(tmp_path, SPACE, count, proposals)
@@ -76,6 +77,7 @@ def test_one_worker_ends_at_the_first_total(tmp_path: Path, count: int | None, p
     exact(store, count, proposals)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "proposals"), TARGETS)
 def test_threads_end_at_the_first_total(tmp_path: Path, count: int | None, proposals: int | None) -> None:
     store = based(tmp_path, SPACE, count, proposals)
@@ -108,6 +110,7 @@ def _process(url: str, name: str, barrier: Any) -> None:
     worker.work(store, SPACE, Scripted(LAB.accuracy), one_of(1_000), heart)
 
 
+@pytest.mark.long
 def test_processes_end_at_both_totals(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE, 20, proposals=11)
     context = multiprocessing.get_context("spawn")

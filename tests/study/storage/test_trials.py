@@ -288,6 +288,7 @@ def _together(url: str, barrier: Any, answers: Any, worker: str) -> None:
     answers.put(lab.runs)
 
 
+@pytest.mark.long
 def test_processes_that_start_at_the_same_instant_run_nothing_twice(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE, trials=30)
     context = multiprocessing.get_context("spawn")

@@ -67,6 +67,7 @@ class Killed(BaseException):
     """As abrupt as a signal, for the code in between."""
 
 
+@pytest.mark.long
 @EACH
 def test_a_search_that_dies_again_and_again_is_the_search_that_does_not(
     changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -99,6 +100,7 @@ def test_a_search_that_dies_again_and_again_is_the_search_that_does_not(
     )  # what died after it was evaluated and before its record runs again
 
 
+@pytest.mark.long
 @EACH
 def test_the_rules_for_a_cell_are_the_same(changes: dict[str, Any], tmp_path: Path) -> None:
     space = space_of(**changes)
@@ -121,6 +123,7 @@ def test_the_rules_for_a_cell_are_the_same(changes: dict[str, Any], tmp_path: Pa
     assert board.status(store, space).counts.refinements == 0 or changes["name"] == "jozefowicz2015"
 
 
+@pytest.mark.long
 def test_parents_are_the_best_of_the_last_that_passed_the_filter(tmp_path: Path) -> None:
     space = space_of(name="evolution", population=4, sample=1_000)  # all of them are in the sample
     store = searched(tmp_path, Scripted(), space, real_propose(space), trials=60)
@@ -172,6 +175,7 @@ def test_what_has_not_ended_is_not_in_the_population(tmp_path: Path) -> None:
     assert queries.entered(store, 10) == before
 
 
+@pytest.mark.long
 def test_chance_starts_at_the_seeds_and_inherits_nothing(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         return 1.0 if task == "filter" else 0.5 + (0.1 if setting in (3, 5) else 0.0)
@@ -210,6 +214,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[Told]:
     return told
 
 
+@pytest.mark.long
 def test_a_sampler_is_told_of_the_cell_and_its_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +275,7 @@ def test_where_another_worker_was_faster_a_sampler_is_asked_again(
     assert [call[4] for call in told] == [frozenset(), others]
 
 
+@pytest.mark.long
 def test_with_fronts_the_list_goes_through_them(tmp_path: Path) -> None:
     space = space_of(rank="pareto", cost="matrices", list=6)
     store = searched(tmp_path, Scripted(), space, real_propose(space), trials=60)
@@ -301,6 +307,7 @@ def test_with_fronts_the_list_goes_through_them(tmp_path: Path) -> None:
     assert view.cost(rows[0].fingerprint) == cost[rows[0].fingerprint]
 
 
+@pytest.mark.long
 def test_scores_without_what_is_in_work_are_those_of_before(tmp_path: Path) -> None:
     """The short way (all, then once more those in work) and the plain one."""
     store = searched(tmp_path, Scripted(), space_of(), one_of(40), trials=40)
@@ -334,6 +341,7 @@ def test_scores_without_what_is_in_work_are_those_of_before(tmp_path: Path) -> N
     assert dict(queries.scores(store, units, 0.9, own))[best] == min(0.99 / unit for unit in units.values())
 
 
+@pytest.mark.long
 def test_a_decision_of_any_strategy_is_quick_after_twenty_thousand_trials(tmp_path: Path) -> None:
     from cellsearch.study import strategies
     from tests.study.leaderboard.test_board import quickest, synthetic

@@ -255,6 +255,7 @@ def parents(strategy: Strategy, population: list[Standing], count: int = 400, **
 EVOLUTION = replace(STRATEGY, name="evolution", population=4, sample=2)
 
 
+@pytest.mark.long
 def test_the_best_of_a_sample_is_the_parent() -> None:
     population = [member(n, score) for n, score in enumerate([0.95, 1.0, 0.92, 0.97])]
     many = parents(replace(EVOLUTION, sample=200), population)
@@ -300,6 +301,7 @@ def counting(cell: Cell, rng: np.random.Generator) -> tuple[Cell, list[str]]:
     return variant(number + 1), [f"to {number + 1}"]
 
 
+@pytest.mark.long
 def test_chance_walks_from_a_seed() -> None:
     view = Seen([0, 10], same=variant(19))
     walk = replace(STRATEGY, name="random", walk=(2, 5), refine=1.0)

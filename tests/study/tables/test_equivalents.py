@@ -137,6 +137,7 @@ def test_equivalent_cells_are_recorded_and_shown(tmp_path: Path) -> None:
     assert f"{len(found)} cells equivalent to a cell met before" in notes
 
 
+@pytest.mark.long
 def test_the_same_seed_is_the_same_search_with_equivalent_cells_too(tmp_path: Path) -> None:
     runs = []
     for part in ("a", "b"):

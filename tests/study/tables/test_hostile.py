@@ -74,6 +74,7 @@ def view(table: str) -> str:
     return f"DROP TABLE {table}; CREATE VIEW {table} AS {endless};"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", TABLES)
 def test_a_view_in_place_of_a_table_is_refused(file: Path, table: str) -> None:
     change(file, view(table))
@@ -96,6 +97,7 @@ def test_what_else_computes_is_refused(file: Path, kind: str) -> None:
         refused(words, f"study.db holds the {kind}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("table", "column"),
     [
@@ -130,6 +132,7 @@ VALUES = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "value", [DEEP, "{" * 100_000, '{"a":' * 100_000, "\x1b[31m" * 1_000, "1" * 100_000, ""]
 )

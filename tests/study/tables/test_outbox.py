@@ -39,6 +39,7 @@ def work_on(store: Store, lab: Scripted, folder: Path) -> None:
     worker.work(store, SPACE, lab, one_of(20), heart, outbox=kept)
 
 
+@pytest.mark.long
 def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_stage_of_something_else_is_none(
     assert Outbox(tmp_path, study).find(item, task, settings) is None
 
 
+@pytest.mark.long
 def test_a_damaged_file_is_none(tmp_path: Path) -> None:
     kept = Outbox(tmp_path, "s")
     kept.keep(ITEM, "xml", OUTCOMES, 2.5)

@@ -120,6 +120,7 @@ def test_after_a_search_the_file_is_whole_by_itself(tmp_path: Path) -> None:
     copy.engine.dispose()
 
 
+@pytest.mark.long
 def test_to_settle_is_no_error_where_the_file_is_gone(tmp_path: Path) -> None:
     store = searched(tmp_path / "s", Scripted(), SPACE, one_of(40))
     shutil.move(tmp_path / "s", tmp_path / "t")

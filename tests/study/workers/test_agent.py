@@ -146,6 +146,7 @@ def start(store: Store, folder: Path, seconds: float, workers: int) -> "subproce
     return process
 
 
+@pytest.mark.long
 def test_an_agent_works_a_search_off_and_replaces_who_dies(store: Store, tmp_path: Path) -> None:
     process = start(store, tmp_path, 0.2, 2)
     until(lambda: queries.counts(store).running == 2)
@@ -160,6 +161,7 @@ def test_an_agent_works_a_search_off_and_replaces_who_dies(store: Store, tmp_pat
     assert len(list((tmp_path / "s" / "logs").iterdir())) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["input", signal.SIGTERM, signal.SIGUSR2])
 def test_an_agent_that_is_to_end_gives_back(store: Store, tmp_path: Path, how: str | signal.Signals) -> None:
     process = start(store, tmp_path, 60.0, 2)

@@ -106,6 +106,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], lis
     return without_attempts(snapshot(store)), lab.runs
 
 
+@pytest.mark.long
 def test_all_is_run_once_and_told_up_to_the_target(whole: tuple[dict[str, Any], list[Any]]) -> None:
     recorded, runs = whole
     assert len(set(runs)) == len(runs)
@@ -116,6 +117,7 @@ def test_all_is_run_once_and_told_up_to_the_target(whole: tuple[dict[str, Any], 
     assert {row["outcome"] for row in recorded["cellsearch_item"]} == {"baseline", "ranked", "filtered"}
 
 
+@pytest.mark.long
 def test_one_after_the_other_or_side_by_side_is_the_same_search(
     tmp_path: Path, whole: tuple[dict[str, Any], list[Any]]
 ) -> None:
