@@ -1,6 +1,6 @@
 """Tasks: generators and loaders of sequences, each turning options, a batch and a seed into a `Dataset`."""
 
 from cellsearch.tasks.data import IGNORE, Dataset, Part, memoryless
-from cellsearch.tasks.table import TASKS, Task, build, parse_options
+from cellsearch.tasks.table import TASKS, Task, build, parse_options, task
 
-__all__ = ["IGNORE", "TASKS", "Dataset", "Part", "Task", "build", "memoryless", "parse_options"]
+__all__ = ["IGNORE", "TASKS", "Dataset", "Part", "Task", "build", "memoryless", "parse_options", "task"]

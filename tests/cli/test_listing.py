@@ -136,7 +136,7 @@ def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
 def test_typos_are_told(run: Run, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.code == 1 and done.out == ""
-    assert "did you mean" in done.err or "quik.yaml" in done.err
+    assert "did you mean" in done.err.lower() or "quik.yaml" in done.err
 
 
 def test_check_compares_a_cell_with_the_plain_loop(run: Run) -> None:

@@ -42,7 +42,7 @@ def test_a_zoo_cell_is_trained_and_then_there(run: Run, space: str, tmp_path: Pa
     "words, code, told",
     [
         (("gru",), 2, "--task is required: one of memorize, arithmetic"),
-        (("gru", "--task", "xmll"), 1, "did you mean 'xml'?"),
+        (("gru", "--task", "xmll"), 1, "Did you mean 'xml'?"),
         (("gru", "--space", "a.yaml"), 2, "--task is required: one of memorize, other"),
         (("gru", "--space", "a.yaml", "--task", "xml"), 1, "there is no task 'xml' here"),
         (("gru", "--task", "memorize", "--setting", "rate=1"), 2, "a setting has init_scale, learning_rate"),
@@ -68,3 +68,9 @@ def test_a_folder_of_something_else_stays(run: Run, space: str, tmp_path: Path) 
     done = run("train", "gru", "--task", "memorize", "--space", space, "--out", "mine")
     assert done.code == 1 and "is no model of cellsearch" in done.err
     assert (tmp_path / "mine" / "notes").read_text() == "x"
+
+
+def test_an_unknown_task_is_told_alike_everywhere(run: Run) -> None:
+    listed, trained = run("tasks", "xmll"), run("train", "gru", "--task", "xmll")
+    assert listed.code == trained.code == 1
+    assert listed.err == trained.err != ""

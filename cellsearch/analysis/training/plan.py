@@ -16,7 +16,7 @@ from cellsearch.study.leaderboard.board import TaskResult
 from cellsearch.study.lookup import Found
 from cellsearch.study.space import Space, TaskStage, load_space, parse_space
 from cellsearch.study.studies import Study
-from cellsearch.tasks import TASKS, build
+from cellsearch.tasks import TASKS, build, task
 from cellsearch.tasks.data import Dataset
 from cellsearch.train.evaluate import member_seed
 from cellsearch.train.final.fit import Job
@@ -125,19 +125,15 @@ def space_of(study: Study | None, wanted: Wanted) -> Space:
         return study.space
     if wanted.task is None:
         raise UsageError(f"--task is required: one of {', '.join(TASKS)}, or one of a --space SPACE")
-    if wanted.task not in TASKS:
-        raise RunError(
-            f"there is no task '{printable(wanted.task, 60)}'\n{nearest(wanted.task, tuple(TASKS))}"
-        )
-    return parse_space(f"tasks: [{{name: {wanted.task}}}]\n", "task.yaml")
+    return parse_space(f"tasks: [{{name: {task(wanted.task).name}}}]\n", "task.yaml")
 
 
 def stage_of(space: Space, name: str | None) -> TaskStage:
     """The task of this name, or the only one. CellsearchError where there is none."""
-    names = [task.name for task in space.tasks]
+    names = [one.name for one in space.tasks]
     if name is None and len(names) > 1:
         raise UsageError(f"--task is required: one of {', '.join(names)}")
-    found = next((task for task in space.tasks if name in (None, task.name)), None)
+    found = next((one for one in space.tasks if name in (None, one.name)), None)
     if found is None:
         raise RunError(f"there is no task '{printable(name or '', 60)}' here\n{nearest(name or '', names)}")
     return found
@@ -145,7 +141,7 @@ def stage_of(space: Space, name: str | None) -> TaskStage:
 
 def changed(space: Space, stage: TaskStage, wanted: Wanted) -> TaskStage:
     """The stage with what the command says of it."""
-    place = [task.name for task in space.tasks].index(stage.name)
+    place = [one.name for one in space.tasks].index(stage.name)
     changes = [f"tasks.{place}.{change}" for change in wanted.overrides]
     if changes:
         stage = parse_space(space.text, "space.yaml", changes).tasks[place]

@@ -7,34 +7,28 @@ from typing import Any
 
 from rich.text import Text
 
-from cellsearch.cli.numbers import nearest
 from cellsearch.cli.terminal import Terminal
-from cellsearch.errors import RunError, UsageError, printable
+from cellsearch.errors import UsageError
 from cellsearch.options import Option
 from cellsearch.report.columns import Column, column, cut, text, wrapped
 from cellsearch.study import space as loading
 from cellsearch.study.space.keys import sections
 from cellsearch.study.space.model import plain
 from cellsearch.study.space.yaml_emit import flow
-from cellsearch.tasks import TASKS, Task
+from cellsearch.tasks import TASKS, Task, task
 
 
 def tasks(args: argparse.Namespace, terminal: Terminal) -> int:
     """The tasks, or one with its options."""
-    if args.name is not None and args.name not in TASKS:
-        known = list(TASKS)
-        raise RunError(
-            f"there is no task '{printable(args.name, 40)}'\n{nearest(args.name, known)}({', '.join(known)})"
-        )
-    chosen = [TASKS[args.name]] if args.name else list(TASKS.values())
+    chosen = list(TASKS.values()) if args.name is None else [task(args.name)]
     if args.json:
-        terminal.json({"tasks": [_task_json(task) for task in chosen]})
+        terminal.json({"tasks": [_task_json(one) for one in chosen]})
         return 0
     if args.format:
         terminal.table(_task_columns(chosen, options=args.name is not None), args.format)
         return 0
-    for k, task in enumerate(chosen):
-        terminal.print([text("")] * (k > 0) + _task(task, terminal.out.width, options=args.name is not None))
+    for k, one in enumerate(chosen):
+        terminal.print([text("")] * (k > 0) + _task(one, terminal.out.width, options=args.name is not None))
     if args.name is None:
         _hint(terminal, "with every default and range: cellsearch tasks NAME")
     return 0
