@@ -1,6 +1,8 @@
 """Verification of a scripted search: what is trained, recorded, shown, and how it goes on after a kill."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from cellsearch.study.scoring.verdicts import Call
 from cellsearch.study.studies import Study
 from cellsearch.study.tables import repeats
 from cellsearch.study.tables.repeats import Repeat, Round
+from tests.analysis import pooled
 from tests.study.scripted import SEEDS, Scripted, new_study, one_of, searched, space_of, uniform
 
 PLACE = Place("", 1)
@@ -97,6 +100,35 @@ def test_after_a_kill_the_same_call_goes_on(study: Study) -> None:
     assert all(one.repeats == Trainer()(PLACE, _work(one)).repeats for one in found)
 
 
+def test_two_processes_record_the_same_as_one(study: Study, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(tmp_path / "results" / "s", alone / "s")
+    other = studies.opened("s", None, alone)
+    rows = run.verify_study(other, 2, 4, place=PLACE, train=pooled.looked_up)
+    (tmp_path / "met").mkdir()
+    place, told = Place("", 1, str(tmp_path / "met")), list[run.Step]()
+    again = run.verify_study(study, 2, 4, place=place, workers=2, tell=told.append, train=pooled.side_by_side)
+    processes = {int(file.name) for file in (tmp_path / "met").iterdir()}
+    assert len(processes) == 2 and os.getpid() not in processes
+    recorded = repeats.recorded(study.store)
+    assert recorded == repeats.recorded(other.store) and len(recorded) == 6
+    assert [row.verdict for row in again] == [row.verdict for row in rows] and rows[0].verdict
+    assert [(step.look, step.done, step.of) for step in told] == [(0, n, 6) for n in range(7)]
+    other.store.engine.dispose()
+
+
+@pytest.mark.long
+def test_a_process_that_is_killed_ends_the_call_and_the_next_one_goes_on(study: Study) -> None:
+    with pytest.raises(RunError, match="a process that trains was killed"):
+        run.verify_study(study, 2, 4, place=PLACE, workers=2, train=pooled.killed)
+    there = repeats.recorded(study.store)
+    assert len(there) < 6 and all(one.task == "arithmetic" for one in there)
+    run.verify_study(study, 2, 4, place=PLACE, workers=2, train=pooled.looked_up)
+    found = repeats.recorded(study.store)
+    assert len(found) == 6 and all(one in found for one in there)
+    assert all(one.repeats == pooled.looked_up(PLACE, _work(one)).repeats for one in found)
+
+
 def _work(one: Round) -> Work:
     return Work(one.fingerprint, "", one.task, one.setting, one.look, one.fingerprint == BASE)
 
@@ -130,7 +162,10 @@ def test_what_is_verified_is_shown_from_then_on(
     assert [row["verdict"]["call"] for row in said["rows"]] == ["above", "below"]
     assert said["planned"]["repeats"] in (4, 8, 16)
     for words, wanted in (
-        (["verify", "s", "--rows", "2", "--workers", "1"], ("above gru", "below gru", "3% better")),
+        (
+            ["verify", "s", "--rows", "2", "--workers", "1"],
+            ("above gru", "below gru", "3% better", "below: at the setting that the search found"),
+        ),
         (["leaderboard", "s"], ("verified", "above 1.", "below 0.", "chance: the best of")),
         (["status", "s"], ("verified", "above 1.")),
         (["show", f"s:{first.rank}"], ("above the baseline: 1.",)),

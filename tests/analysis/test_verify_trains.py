@@ -2,6 +2,7 @@
 
 import pytest
 
+from cellsearch.analysis import processes
 from cellsearch.analysis.verify import work
 from cellsearch.analysis.verify.work import Place, Work
 from cellsearch.dsl import zoo
@@ -37,3 +38,13 @@ def test_a_work_is_trained_on_fresh_data_and_the_same_each_time() -> None:
     )
     assert later.digest != found.digest and len(later.repeats) == 8
     assert later.repeats[0].test_loss != pytest.approx(found.repeats[0].test_loss, abs=1e-9)
+
+
+@pytest.mark.long
+def test_in_processes_a_work_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    space = parse_space(SPACE)
+    place, gru, setting = Place(space.text, 1), zoo.load("gru"), next(iter(keys(space.tasks[0].grid)))
+    works = [Work(fingerprint(gru), str(gru), "memorize", setting, look, False) for look in (0, 1)]
+    pooled = {one.look: one.repeats for one in processes.results(work.train, place, works, 2)}
+    assert pooled == {one.look: work.train(place, one).repeats for one in works}

@@ -108,6 +108,10 @@ def lines(found: Verified, width: int) -> list[Text]:
         "95% no cell here is called above or below that is not"
     )
     lines += wrapped(about, width, style="dim")
+    if any(v.call == Call.BELOW for v in verdicts):
+        lines += wrapped(
+            "below: at the setting that the search found; another one may suit the cell better", width
+        )
     lines += _further(found, width)
     return lines
 
