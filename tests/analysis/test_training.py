@@ -3,12 +3,14 @@ and going on after a kill."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,59 @@ def test_the_folder_runs_without_this_program(name: str, results: Path, tmp_path
         [sys.executable, str(out / "model.py")], capture_output=True, text=True, check=False, timeout=120
     )
     assert f"test accuracy {model.test_accuracy:.4f}" in ran.stdout, ran.stderr
+
+
+ALONE = """\
+import importlib.util, runpy, sys
+sys.path.append(sys.argv[1])
+for name in ("cellsearch", "numpy", "safetensors", "optuna", "site"):
+    assert name not in sys.modules and (name == "site" or importlib.util.find_spec(name) is None), name
+sys.path.insert(0, sys.argv[2])
+from model import load
+model = load()
+logits, states = model(__import__("torch").zeros(7, 3, dtype=__import__("torch").long))
+assert logits.shape[:2] == (7, 3)
+runpy.run_path(sys.argv[2] + "/model.py", run_name="__main__")
+"""
+
+
+def torch_alone(folder: Path) -> Path:
+    """A folder of packages that has torch and what it requires, and nothing else."""
+    folder.mkdir()
+    wanted, seen = ["torch"], set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # of another platform
+            continue
+        wanted += [re.split(r"[^\w.-]", need)[0] for need in found.requires or () if "extra ==" not in need]
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(Path(str(found.locate_file(top))))
+    return folder
+
+
+@pytest.mark.long
+def test_a_found_cell_runs_where_nothing_but_torch_is_installed(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    model = cs.train("tiny:lstm", "memorize", seeds=2, results=results, out=out)
+    words = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-W",
+        "ignore",
+        "-c",
+        ALONE,
+        str(torch_alone(tmp_path / "site")),
+        str(out),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path)
+    assert f"test accuracy {model.test_accuracy:.4f}" in done.stdout, done.stderr
 
 
 def command(*words: str) -> list[str]:
