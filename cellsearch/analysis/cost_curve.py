@@ -15,6 +15,7 @@ from sqlalchemy import select
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 from cellsearch.study.space import Space, grids
+from cellsearch.study.space.model import task_of
 from cellsearch.study.states import Ending, Kind
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.schema import items, stages
@@ -140,7 +141,8 @@ def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
     found: dict[int, int] = {}
     with reading(store.engine, store.url) as connection:
         for row in connection.execute(query.where(stages.c.study == store.study)):
-            here = cost(cells[row.fingerprint], known[row.task], data[row.task], outcomes_of(row.outcomes))
+            task = task_of(row.task)
+            here = cost(cells[row.fingerprint], known[task], data[task], outcomes_of(row.outcomes))
             found[row.trial] = found.get(row.trial, 0) + here
     return found
 

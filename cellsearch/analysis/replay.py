@@ -100,7 +100,8 @@ def table(study: Study) -> Table:
     own = {seed.fingerprint for seed in seeds}
     with reading(store.engine, store.url) as connection:
         query = select(stages.c.fingerprint, stages.c.task, stages.c.outcomes)
-        for row in connection.execute(query.where(stages.c.study == store.study).order_by(stages.c.trial)):
+        first = (stages.c.study == store.study, stages.c.task.in_(list(grids(study.space))))  # no repeats
+        for row in connection.execute(query.where(*first).order_by(stages.c.trial)):
             here = outcomes.setdefault((row.fingerprint, row.task), {})
             here.update({outcome.setting: outcome for outcome in outcomes_of(row.outcomes)})
         made = items.c.kind.in_((Kind.PROPOSE, Kind.REFINE))
@@ -234,4 +235,4 @@ def _space(study: Study, name: str, overrides: Sequence[str]) -> Space:
     for key in ("threshold", "baseline", "margin"):
         if getattr(chosen.strategy, key) != getattr(study.space.strategy, key):
             raise RunError(f"strategy.{key} decided what was recorded; a replay cannot change it")
-    return chosen
+    return replace(chosen, strategy=replace(chosen.strategy, repeats=0))  # a table has one training of each

@@ -11,6 +11,7 @@ class Kind(StrEnum):
     SEED = "seed"  # completes the trial of a seed once all its pieces are done
     PROPOSE = "propose"  # a new cell
     REFINE = "refine"  # more settings of a known cell
+    REPEAT = "repeat"  # the best setting of a known cell with fresh seeds
 
 
 class Ending(StrEnum):
@@ -24,5 +25,5 @@ class Ending(StrEnum):
 
 
 #: The kinds of items that are trials of the search: all but those of seeds.
-OF_TRIALS = (Kind.PROPOSE, Kind.REFINE, Kind.UNDECIDED)
+OF_TRIALS = (Kind.PROPOSE, Kind.REFINE, Kind.REPEAT, Kind.UNDECIDED)
 ENDED = (Ending.RANKED, Ending.FILTERED, Ending.FAILED, Ending.BASELINE)

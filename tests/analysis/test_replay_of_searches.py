@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cellsearch.analysis import replay
-from cellsearch.analysis.cost_curve import Amount
+from cellsearch.analysis.cost_curve import Amount, curve
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional_fingerprint
@@ -36,6 +36,7 @@ from tests.study.scripted import (
     space_of,
     variant,
 )
+from tests.study.workers.test_repeats import noisy
 
 pytestmark = pytest.mark.long
 
@@ -138,6 +139,18 @@ def chain() -> replay.Table:
     return replay.Table(
         cells, seeds, children, outcomes, FLOORS, DIGESTS, 1.0, [mark for mark in cells if mark not in own]
     )
+
+
+def test_repeats_are_not_replayed_and_their_cost_is_that_of_their_trials(tmp_path: Path) -> None:
+    space = space_of(settings=4, refine=0.3, repeats=2)
+    store = searched(tmp_path, noisy(), space, one_of(30), trials=14)
+    study, count = Study(store, records.facts(store), space), queries.counts(store).repeats
+    found = replay.table(study)
+    assert count and {stage for _, stage in found.outcomes} == {"filter", "arithmetic", "xml"}
+    whole = curve(store, space, 1, AMOUNTS)
+    assert sum(point.kind == "repeat" and point.cost > 0 for point in whole.points) == count
+    played = replay.replay(study, AMOUNTS, ["jozefowicz2015"], [1])
+    assert {point.kind for point in played.curves["jozefowicz2015"][0].points} == {"propose", "refine"}
 
 
 def test_who_follows_the_better_cell_wins(recorded: Study) -> None:

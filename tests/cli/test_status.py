@@ -27,7 +27,7 @@ from tests.study.scripted import SEEDS, Scripted, new_study, one_of, searched, s
 
 ROW = {
     "rank", "name", "fingerprint", "score", "tasks", "parameters", "settings", "status", "parent", "trial", "text",
-    "equivalents", "seed", "parent_name", "edits", "changes", "tie", "above_chance", "verdict",
+    "equivalents", "seed", "parent_name", "edits", "changes", "repeated", "tie", "above_chance", "verdict",
 }  # fmt: skip
 
 

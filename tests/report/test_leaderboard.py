@@ -2,12 +2,14 @@
 
 import gc
 import time
+from dataclasses import replace
 
 import pytest
 
 from cellsearch.dsl import zoo
 from cellsearch.report.searches import board_columns, leaderboard
 from cellsearch.study.leaderboard.board import Row, TaskResult
+from cellsearch.study.leaderboard.rows import Repeated
 
 TEXTS = tuple(str(zoo.load(name)) for name in ("lstm", "gru", "mut1"))
 
@@ -83,3 +85,31 @@ def test_a_column_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
         columns = leaderboard.columns(rows(4), every)
         assert [c.values for c in columns if c.title == "later copies"] == [[0, 1, 2, 3]]
     assert [row["later_copies"] for row in leaderboard.as_json(rows(4))] == [0, 1, 2, 3]
+
+
+def test_repeats_are_a_mean_and_their_number() -> None:
+    """In a column of their own that is there once there are some."""
+    first, second, third, *_ = rows(8)
+    some = [
+        replace(first, repeated=Repeated(2, 0.98765, 0)),
+        replace(second, repeated=Repeated(3, 0.9, 1)),
+        replace(third, repeated=Repeated(1, None, 2)),
+        *rows(4)[3:],
+    ]
+    shown = [line.plain for line in leaderboard.lines(some, 160, equations=False)]
+    at = shown[0].index("repeated")
+    assert [line[at:].partition("  ")[0].strip() for line in shown[1:]] == [
+        "0.988 (2)",
+        "0.900 (3, 1 diverged)",
+        "– (1, 2 diverged)",  # noqa: RUF001
+        "",
+    ]
+    assert "repeated" not in leaderboard.lines(rows(4), 160, equations=False)[0].plain
+    told = leaderboard.as_json(some)
+    assert told[1]["repeated"] == {"count": 3, "ratio": 0.9, "diverged": 1} and told[3]["repeated"] is None
+    table = {column.title: column.values for column in leaderboard.columns(some, True)}
+    assert (table["repeated"], table["repeats"]) == ([0.98765, 0.9, None, None], [2, 3, 1, None])
+    assert table["repeats diverged"] == [0, 1, 2, None]
+    said = " ".join(line.plain for line in leaderboard.trusted(None, some, "gru", 400))
+    assert said.startswith("repeated: mean of further trainings with fresh seeds")
+    assert not leaderboard.trusted(None, rows(4), "gru", 400)

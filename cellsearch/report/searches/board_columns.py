@@ -65,6 +65,19 @@ def _verified(row: Row, field: Field) -> Text:
     return text(f"{v.call} {v.ratio:.3f}", style).append(f" ({v.low:.3f}-{v.high:.3f})", "dim")
 
 
+def _repeated(row: Row, field: Field) -> Text:
+    """The mean and the number behind it."""
+    if row.repeated is None:
+        return text("")
+    mean = NONE if row.repeated.ratio is None else f"{row.repeated.ratio:.3f}"
+    broken = f", {row.repeated.diverged} diverged" if row.repeated.diverged else ""
+    return text(mean).append(f" ({row.repeated.count}{broken})", "dim")
+
+
+def _of_repeats(name: str) -> Callable[[Row], Value]:
+    return lambda row: None if row.repeated is None else getattr(row.repeated, name)
+
+
 def _chance(row: Row) -> Value:
     return None if row.above_chance is None else "above" if row.above_chance else "within"
 
@@ -84,6 +97,12 @@ FIELDS: tuple[Field, ...] = (
         shown=lambda row, _: text("≈1" if row.tie else "", "dim"),
         wanted=lambda rows: any(row.tie for row in rows),
     ),
+    Field(
+        "repeated", _of_repeats("ratio"), ".3f", left_out=LAST, shown=_repeated, right=False, json=False,
+        wanted=lambda rows: any(row.repeated is not None for row in rows),
+    ),
+    Field("repeats", _of_repeats("count"), read=False, json=False),
+    Field("repeats diverged", _of_repeats("diverged"), read=False, json=False),
     Field(
         "chance", _chance, left_out=LAST, right=False, json=False,
         shown=lambda row, _: text(_chance(row) or "", "" if row.above_chance else "dim"),
@@ -119,6 +138,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {name: getattr(row, name) for name in names}
         | {name: field.value(row) for name, field in own.items()}
         | {"tasks": results_json(row.tasks), "seed": row.seed, "verdict": verdict_json(row.verdict)}
+        | {"repeated": row.repeated and asdict(row.repeated)}
         for row in rows
     ]
 

@@ -159,6 +159,12 @@ def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -
         )  # fmt: skip
     if any(row.tie for row in rows):
         shown += wrapped("≈1: the noise of training alone could place it first", width, style="dim")
+    if any(row.repeated is not None for row in rows):
+        shown += wrapped(
+            "repeated: mean of further trainings with fresh seeds (their number), the least of the ratios; a "
+            "score counts the best training alone",
+            width, style="dim",
+        )  # fmt: skip
     if any(row.verdict is not None for row in rows):
         shown += wrapped(
             "verified: fresh seeds and data, on the test part; the least ratio of means, with its interval",

@@ -11,10 +11,11 @@ from rich.text import Text
 from cellsearch.errors import printable
 from cellsearch.report.cells.equations import paint
 from cellsearch.report.columns import cut, text, wrapped
-from cellsearch.report.formatting import between, duration, plural
+from cellsearch.report.formatting import between, duration
 from cellsearch.report.searches import leaderboard, totals
 from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
+from cellsearch.study.tables.study_facts import Target
 
 DONE, OPEN = "━", "─"  # of a bar; distinct without colours too
 MESSAGES = 3  # the last ones
@@ -103,7 +104,7 @@ def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[
 
 def _counts(p: Progress, settings: float | None) -> str:
     c, quick = p.counts, speed(p, settings)
-    parts = [f"{plural(c.proposals, 'proposal')}, {plural(c.refinements, 'refinement')}"] if c.trials else []
+    parts = [totals.kinds(c, Target())] if c.trials else []
     parts += [totals.outcomes(c)] if c.trials or c.failed else []
     return "; ".join([*parts, totals.settings(c), *([quick] if quick else [])])
 

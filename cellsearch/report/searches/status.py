@@ -25,7 +25,9 @@ from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.tables import database, records
 
 FEW = 10  # workers that are listed one by one
-COUNTED = ("trials", "proposals", "refinements", "ranked", "filtered", "failed", "settings", "diverged")
+COUNTED = (
+    "trials", "proposals", "refinements", "repeats", "ranked", "filtered", "failed", "settings", "diverged",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ def total(count: int, target: int | None, noun: str) -> str:
 def kinds(c: Counts, target: Target) -> str:
     """What the trials are: 9 of 15 proposals, 3 refinements."""
     parts = [total(c.proposals, target.proposals, "proposal"), plural(c.refinements, "refinement")]
+    parts += [plural(c.repeats, "repeat")] if c.repeats else []
     parts += [f"{c.undecided:,} without a cell"] if c.undecided else []
     return ", ".join(parts)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from cellsearch.study.leaderboard.repeated import with_repeats
 from cellsearch.study.leaderboard.rows import Row as Row
 from cellsearch.study.leaderboard.rows import TaskResult as TaskResult
 from cellsearch.study.leaderboard.rows import detailed
@@ -17,7 +18,7 @@ from cellsearch.study.leaderboard.trust import planned as trust_planned
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Origin, Stage
 from cellsearch.study.space import Space
-from cellsearch.study.space.model import FILTER
+from cellsearch.study.space.model import FILTER, task_of
 from cellsearch.study.tables import cellrecords, costs, queries, repeats
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
@@ -83,7 +84,7 @@ def _row(
         status = f"filtered at {FILTER}" if FILTER in found else "running"
     else:
         status = f"filtered at {standing.place}" if standing.place in found else "running"
-    tried = sum(best.settings for best in found.values())
+    tried = sum(best.settings for stage, best in found.items() if stage == task_of(stage))
     score = ranking.score(found, units)
     parameters = standing.parameters or max((r.parameters or 0 for r in results), default=0) or None
     return Row(
@@ -112,6 +113,7 @@ def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | 
     stages, equivalents = queries.recorded_stages(store), cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, every, equivalents)
     rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
+    rows = with_repeats(store, space, rows, units)
     found = found or _trust(store, known, space, [cell for cell in cells if cell.seed])
     return marked(rows, found, rows[0].score if rows else None)
 
@@ -166,6 +168,7 @@ def _of(
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
+    rows = with_repeats(store, space, rows, units)
     return marked(rows, found or _trust(store, known, space, seeds), scores[0][1] if scores else None)
 
 

@@ -67,11 +67,12 @@ class History:
     stopped: Tally = Tally()  # proposals that ended at the first stage
     passed: Tally = Tally()  # proposals that went further
     refined: Tally = Tally()
+    repeated: Tally = Tally()  # trainings of known cells with fresh seeds: few and short, so not foreseen
     kept: frozenset[str] = frozenset()  # the tasks that trials run; empty while that is not settled
 
     @property
     def trials(self) -> int:
-        return self.stopped.count + self.passed.count + self.refined.count
+        return self.stopped.count + self.passed.count + self.refined.count + self.repeated.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,11 @@ def _trials(history: History, whole: float, target: int, space: Space) -> tuple[
         share = (history.passed.count + UNSEEN + proposing * longer) / (proposed + proposing + 1)
         doubt = share * (1 - share) / (proposed + 2)
     said = refining(space.strategy)
-    odds = (history.refined.count + to_refine + 10 * said) / (history.trials + to_refine + proposing + 10)
+    others = history.trials - history.repeated.count
+    odds = (history.refined.count + to_refine + 10 * said) / (others + to_refine + proposing + 10)
     proposal = _either(stopped, passed, share, doubt)
-    left = max(0, target - history.trials - to_refine - proposing)
+    begun = to_refine + proposing + history.begun.get(Kind.REPEAT, 0)
+    left = max(0, target - history.trials - begun)
     amount = _either(proposal, refined, odds).times(left) + refined.rest(to_refine) + proposal.rest(proposing)
     last = max(refined.mean if odds else 0.0, passed.mean if odds < 1 else 0.0)
     return amount, last
@@ -225,19 +228,21 @@ def history(store: Store, space: Space, kept: Collection[str]) -> History:
         baseline[key] = baseline.get(key, Tally()) + (_tally(row) if ended else Tally())
         left[key] = left.get(key, 0) + (0 if ended else row.n)
     first = FILTER if space.filter else space.tasks[0].name
-    kinds = {"refined": Tally(), "stopped": Tally(), "passed": Tally()}
+    kinds = {"refined": Tally(), "repeated": Tally(), "stopped": Tally(), "passed": Tally()}
+    known = {Kind.REFINE: "refined", Kind.REPEAT: "repeated"}
     for row in trials:
         if not row.open:
             at_once = row.outcome == Ending.FILTERED and row.task == first
-            kinds["refined" if row.kind == Kind.REFINE else "stopped" if at_once else "passed"] += _tally(row)
+            kinds[known.get(row.kind, "stopped" if at_once else "passed")] += _tally(row)
     begun: dict[str, int] = {
         Kind.BASELINE: sum(row.n for row in parts if row.running),
         Kind.REFINE: 0,
+        Kind.REPEAT: 0,
         Kind.PROPOSE: 0,
     }
     for row in trials:
         if row.running:
-            begun[Kind.REFINE if row.kind == Kind.REFINE else Kind.PROPOSE] += row.n
+            begun[row.kind if row.kind in known else Kind.PROPOSE] += row.n
     return History(baseline, left, begun, kept=frozenset(kept), **kinds)
 
 

@@ -56,6 +56,15 @@ class TaskResult:
         return f"<{self.task}: {ratio}accuracy {self.accuracy:.4f}; {self.setting}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Further trainings of a cell at its best settings, with fresh seeds (`strategy.repeats`)."""
+
+    count: int  # on each task
+    ratio: float | None  # mean accuracy / unit, the least of the tasks; None where all of a task diverged
+    diverged: int  # of all tasks; left out of the means
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Row:
     """A line of the leaderboard."""
@@ -75,6 +84,7 @@ class Row:
     parent_name: str = ""
     edits: tuple[str, ...] = ()  # that made it from its parent, in words
     changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
+    repeated: Repeated | None = None  # None: not yet, or the space has no repeats
     tie: bool = False  # noise alone could place it before the first of the board
     above_chance: bool | None = None  # beyond the band of chance; None: of a seed, or not known
     verdict: Verdict | None = None  # of `verify`

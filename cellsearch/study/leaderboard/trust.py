@@ -21,7 +21,6 @@ from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 
 MOST = 40  # cells of a task from which its noise is estimated, the latest
-TIE = 1.96  # standard deviations of a difference within which two scores are a tie
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,14 @@ def band_of(
             return None
         found.append(chance.supposed(own, noise * unit, unit))
     return chance.band(found, tried)
+
+
+def noise(store: Store, known: Facts, seeds: Collection[str]) -> float | None:
+    """The standard deviation of a score, from the records of the search alone; None before it is known. What
+    `verify` measures is left out: a search is the same whether it was verified meanwhile or not. `seeds` as
+    in `trust`."""
+    band = band_of(store, known, next(iter(seeds)), seeds, ())
+    return None if band is None else band.one
 
 
 def planned(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> int | None:
@@ -147,7 +154,7 @@ def marked(rows: Sequence[Row], known: Trust, first: float | None) -> list[Row]:
     for row in rows:
         tie = above = None
         if band is not None and first is not None and row.rank is not None and row.score is not None:
-            tie = row.rank > 1 and first - row.score <= TIE * sqrt(2) * band.one
+            tie = row.rank > 1 and chance.near(first, row.score, band.one)
             above = None if row.seed else row.score > band.high
         verdict = known.verdicts.get(row.fingerprint)
         found.append(replace(row, tie=bool(tie), above_chance=above, verdict=verdict))

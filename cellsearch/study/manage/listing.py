@@ -31,7 +31,7 @@ class Entry:
 
     name: str
     state: str  # running, stopped, done; copy, of another folder; unreadable
-    trials: int | None = None  # proposals and refinements that have ended
+    trials: int | None = None  # proposals, refinements and repeats that have ended
     proposals: int | None = None  # of these
     target: Target | None = None
     best: float | None = None  # the best score of a cell that is no seed

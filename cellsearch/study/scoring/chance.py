@@ -8,7 +8,7 @@ drawn.
 
     band     the median and the 95% quantile of the best score of so many cells
     spread   the noise of one training, from the records of a search alone
-    near     which rows of a board cannot be told apart
+    near     whether two scores cannot be told apart
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 HIGH = 0.95  # the quantile beyond which a score is above chance
 POINTS = 1_001  # scores at which the distribution is computed, from `LEAST` to `MOST`
 LEAST, MOST = 0.7, 1.4
+TIE = 1.96  # standard deviations of a difference within which two scores are a tie
 NORMAL_RATIO = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
 
 
@@ -63,6 +64,12 @@ def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Ban
         cells, _quantile(best, scores, 0.5), _quantile(best, scores, HIGH),
         sqrt(max(0.0, float(mass @ (scores - mean) ** 2))),
     )  # fmt: skip
+
+
+def near(first: float, score: float, one: float) -> bool:
+    """Whether noise alone could place a cell with `score` before the one with the higher score `first`. `one`
+    is the standard deviation of a score."""
+    return first - score <= TIE * sqrt(2) * one
 
 
 def _best_of(task: Baseline, most: int, scores: Floats) -> Floats:

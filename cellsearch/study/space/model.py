@@ -71,7 +71,7 @@ class Budget:
     """
 
     trials: int | None = option(
-        None, "total of proposals and refinements", low=0, high=1_000_000_000, free=True
+        None, "total of proposals, refinements and repeats", low=0, high=1_000_000_000, free=True
     )
     proposals: int | None = option(
         None, "total of proposals (new cells)", low=0, high=1_000_000_000, free=True
@@ -168,6 +168,17 @@ class Space:
     def text(self) -> str:
         """The space in full as YAML, defaults and overrides written out; reading it gives an equal space."""
         return emit(plain(self))
+
+
+def repeat_of(task: str, number: int) -> str:
+    """The stage that records training `number` (1, 2, …) of a cell on a task with fresh seeds. No task has
+    such a name, so that its accuracies count for no score."""
+    return f"{task}#{number}"
+
+
+def task_of(stage: str) -> str:
+    """The task, or the filter, that a recorded stage is about."""
+    return stage.partition("#")[0]
 
 
 def grids(space: Space) -> dict[str, Grid]:

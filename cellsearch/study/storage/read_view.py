@@ -17,14 +17,15 @@ from cellsearch.study.tables.database import translated
 from cellsearch.study.tables.schema import STUDY_KEY
 from cellsearch.study.tables.transactions import Store
 
-KINDS = {Kind.SEED: "seed", Kind.PROPOSE: "proposal", Kind.REFINE: "refinement"}
+KINDS = {Kind.SEED: "seed", Kind.PROPOSE: "proposal", Kind.REFINE: "refinement", Kind.REPEAT: "repeat"}
 LETTERS = 12  # of a fingerprint
 WIDTH = 90  # letters of an attribute that a page shows beside its key
 NOTE = """\
 A search for recurrent cells by cellsearch.
 
 - **Trial**: a cell on a batch of settings. Trials 0, 1, … are the seeds, on every setting; then come \
-proposals, that is mutants, and refinements, that is known cells on new settings.
+proposals, that is mutants, refinements, that is known cells on new settings, and repeats, that is known \
+cells at their best setting with fresh seeds.
 - **Value**: {value}.
 - **Intermediate values**: {reports}. Steps: {steps}.
 - **States**: complete = passed every task; pruned = did not pass a stage (`stage`); failed = nothing could \

@@ -96,6 +96,10 @@ class TrialView:
         """All, since the objective decides how a cell is tried again; none where no trial refines."""
         return list(marks) if self.strategy.refine else []
 
+    def repeatable(self) -> list[str]:
+        """None: how often a cell is trained is up to the objective."""
+        return []
+
     def runnable(self, mark: str) -> bool:
         """Whether the cell is new."""
         return mark not in self.met

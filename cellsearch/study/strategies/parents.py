@@ -38,7 +38,12 @@ class Way:
 
 
 def decide(strategy: "Strategy", view: View, propose: Propose, rng: np.random.Generator) -> Decision:
-    """The cell of the next trial. Raises NothingLeft where no cell has a setting that was not run."""
+    """The cell of the next trial. Where cells are in a near-tie with the best, those come first that were not
+    trained again as often as `strategy.repeats` says, whatever the strategy. Raises NothingLeft where no cell
+    has a setting that was not run."""
+    again = view.repeatable() if strategy.repeats else []
+    if again:
+        return Decision(Kind.REPEAT, view.cell(again[0]), again[0], again[0])
     return STRATEGIES[strategy.name].decide(strategy, view, propose, rng)
 
 
@@ -229,6 +234,14 @@ class Strategy:
     )
     failures: int = option(
         10, "failed trials in a row that end a search (not of the paper)", low=1, high=MANY
+    )
+    repeats: int = option(
+        0,
+        "further trainings with fresh seeds, on every task at the best setting there, of the baseline and of "
+        "cells in a near-tie with the best; the board shows their mean. Those of a cell are one trial of the "
+        "budget. 0: none, as in the paper",
+        low=0,
+        high=9,
     )
     population: int = option(
         100, "of evolution: the most recent cells past the filter, P of Real et al. (2019)", low=1, high=MANY

@@ -39,6 +39,10 @@ class View(Protocol):
     def refinable(self, marks: Sequence[str]) -> list[str]:
         """Those cells that have a setting left to run."""
 
+    def repeatable(self) -> list[str]:
+        """The cells in a near-tie with the best, best first, and the baseline, that are to be trained again
+        with fresh seeds; empty where no two cells are in a tie."""
+
     def runnable(self, mark: str) -> bool:
         """Whether a proposal of this cell would run anything."""
 
@@ -57,12 +61,12 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A refinement of `cell`, or a proposal: `cell` made from `parent` by `edits`.
+    """A refinement or a repeat of `cell`, or a proposal: `cell` made from `parent` by `edits`.
 
     `fingerprint` is that of the cell it counts as: a proposal may be a known cell, or equivalent to one.
     """
 
-    kind: str  # refine, propose
+    kind: str  # refine, repeat, propose
     cell: Cell
     fingerprint: str
     parent: str

@@ -46,19 +46,20 @@ class Counts:
     told: int  # seeds that are told: COMPLETE in Optuna, or FAIL
     pieces: int  # of the seeds' grids
     baseline: int  # pieces that have ended
-    trials: int  # proposals and refinements that have ended, failed ones too
+    trials: int  # proposals, refinements and repeats that have ended, failed ones too
     running: int  # work items with an owner
     free: int  # work items without one that have not ended
     proposals: int  # that have ended
     refinements: int
     undecided: int  # trials that failed before they were about a cell
-    ranked: int  # proposals and refinements: COMPLETE in Optuna
+    ranked: int  # of the trials: COMPLETE in Optuna
     filtered: int  # at any stage: PRUNED in Optuna
     failed: int  # FAIL in Optuna, of seeds too
     settings: int  # evaluated in all
     diverged: int  # of those, the ones without an accuracy
     seconds: float  # spent in stages, over all workers
     equivalents: int = 0  # cells that were proposed and count as an equivalent one
+    repeats: int = 0  # trials that train a known cell again with fresh seeds
     stale: int = 0  # proposals that have ended since the best score: see `stale`
 
 
@@ -266,6 +267,7 @@ def counts(store: Store) -> Counts:
         diverged=(settings or 0) - (trained or 0),
         seconds=float(seconds or 0.0),
         equivalents=doubles,
+        repeats=total(Kind.REPEAT),
         stale=since,
     )
 

@@ -43,7 +43,7 @@ studies = Table(  # bound to a study of Optuna by the attribute `STUDY_KEY` ther
     Column("seed", BigInteger, nullable=False),
     Column("data", Text, nullable=False),  # JSON: stage -> digest of its data set
     Column("baseline", Text),  # JSON: stage -> Unit, once frozen
-    Column("trials", Integer),  # the target: proposals and refinements in total; NULL: no limit
+    Column("trials", Integer),  # the target: all trials but the seeds; NULL: no limit
     Column("proposals", Integer),  # the target: proposals alone; NULL: no limit
     Column("seconds", Float, nullable=False, default=0.0),  # spent by all `search` commands
     Column("streak", Integer, nullable=False, default=0),  # failures in a row
@@ -98,7 +98,7 @@ items = Table(  # work items: the worker that may write to a trial; a seed has s
     Column("trial", Integer, primary_key=True),  # Optuna's number
     Column("piece", Integer, primary_key=True),
     Column("trial_id", Integer, nullable=False),  # Optuna's id
-    Column("kind", String(16), nullable=False, default=""),  # baseline, seed, propose, refine; "": undecided
+    Column("kind", String(16), nullable=False, default=""),  # a `Kind` of `states`; "": undecided
     Column("owner", String(64), nullable=False, default=""),  # id of the worker; "": free
     Column("attempts", Integer, nullable=False, default=0),  # crashes since the last recorded stage
     Column("fingerprint", String(64), nullable=False, default=""),
@@ -119,7 +119,7 @@ stages = Table(  # the unit of record: one cell, one task, its settings
     Column("study", Integer, primary_key=True),
     Column("trial", Integer, primary_key=True),
     Column("piece", Integer, primary_key=True),
-    Column("task", String(255), primary_key=True),
+    Column("task", String(255), primary_key=True),  # or a repeat on it: `space.model.repeat_of`
     Column("fingerprint", String(64), nullable=False),
     Column("outcomes", Text, nullable=False),  # JSON: one object per setting
     Column("settings", Integer, nullable=False),

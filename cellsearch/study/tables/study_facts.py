@@ -26,7 +26,7 @@ class Unit:
 class Target:
     """When a study is done: at the first of these totals. None: no limit."""
 
-    trials: int | None = None  # proposals and refinements
+    trials: int | None = None  # proposals, refinements and repeats
     proposals: int | None = None  # proposals alone
 
     def expected(self, refining: float) -> int:
@@ -52,7 +52,7 @@ class Facts:
     seed: int
     data: Mapping[str, str]  # stage -> digest
     baseline: Mapping[str, Unit] | None  # stage -> unit; None until the baseline is done
-    trials: int | None  # the target: proposals and refinements in total; None: no limit
+    trials: int | None  # the target: proposals, refinements and repeats in total; None: no limit
     proposals: int | None  # the target: proposals alone; None: no limit
     seconds: float
     cause: str

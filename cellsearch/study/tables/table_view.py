@@ -8,16 +8,17 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse
-from cellsearch.study.scoring import ranking
+from cellsearch.study.scoring import chance, ranking
 from cellsearch.study.scoring.ranking import Best, Standing
 from cellsearch.study.space import Space, grids
-from cellsearch.study.space.model import FILTER
-from cellsearch.study.tables import cellrecords, costs, queries
+from cellsearch.study.space.model import FILTER, repeat_of
+from cellsearch.study.tables import cellrecords, costs, queries, work_items
 from cellsearch.study.tables.cellrecords import Record
 from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.transactions import Store
 
+TIED = 5  # cells that are trained again at most, the best at that moment: as many as `verify` takes
 Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the settings there can be
 
 
@@ -44,6 +45,7 @@ class TableView:
     costs: Costs
     recorded: Sequence[Record]  # the seeds
     offered: Offered | None = None
+    noise: Callable[[], float | None] = lambda: None  # the standard deviation of a score; None: not known
     _known: dict[str, Known] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -65,24 +67,57 @@ class TableView:
         return {name: len(grid) for name, grid in grids(self.space).items()}
 
     def listed(self) -> list[str]:
-        """The best cells. Where units are frozen an index has their scores; else all cells are scored."""
-        strategy, threshold = self.space.strategy, self.space.strategy.threshold
-        if strategy.baseline == "frozen" and strategy.rank == "score":
-            marks = queries.best_cells(self.store, strategy.list)
-        else:
-            scores = queries.scores(self.store, self.units, threshold, self.seeds, finished=True)
-            if strategy.rank == "pareto":
-                return costs.by_front(scores, self.costs)[: strategy.list]
-            marks = ranking.first(scores, strategy.list)
-        order = ranking.ranked(
-            self._bests(marks), cellrecords.origins(self.store, marks), self.units, threshold
-        )
-        return [standing.fingerprint for standing in order[: strategy.list]]
+        """The best cells."""
+        strategy = self.space.strategy
+        if strategy.rank == "pareto":
+            return costs.by_front(self._scores(), self.costs)[: strategy.list]
+        return [standing.fingerprint for standing in self._first(strategy.list)]
+
+    def _first(self, count: int) -> list[Standing]:
+        """Of the highest scores. An index has them where units are frozen, else all cells are scored."""
+        frozen = self.space.strategy.baseline == "frozen"
+        marks = queries.best_cells(self.store, count) if frozen else ranking.first(self._scores(), count)
+        origins, threshold = cellrecords.origins(self.store, marks), self.space.strategy.threshold
+        return ranking.ranked(self._bests(marks), origins, self.units, threshold)[:count]
+
+    def _scores(self) -> list[tuple[str, float]]:
+        threshold = self.space.strategy.threshold
+        return queries.scores(self.store, self.units, threshold, self.seeds, finished=True)
 
     def refinable(self, marks: Sequence[str]) -> list[str]:
         """Those with a setting left on a kept task."""
         tried = self._tried(marks)
         return [m for m in marks if any(tried[m].get(task, 0) < self.grids[task] for task in self.units)]
+
+    def repeatable(self) -> list[str]:
+        """Of the first `TIED` cells. One whose repeats failed, or are at work elsewhere, is left out."""
+        first = self._first(TIED)
+        baseline = next(seed.fingerprint for seed in self.recorded if seed.name == self.space.baseline)
+        marks = list(dict.fromkeys([*(standing.fingerprint for standing in first), baseline]))
+        left = self._to_repeat(marks)
+        one = self.noise() if left else None
+        if one is None:
+            return []
+        tied = [s.fingerprint for s in first if chance.near(first[0].score, s.score, one)]
+        return [mark for mark in marks if mark in left and mark in (*tied, baseline)] if len(tied) > 1 else []
+
+    def _to_repeat(self, marks: Sequence[str]) -> set[str]:
+        """The cells that lack a repeat at one of their best settings, by what is claimed."""
+        numbers = range(1, self.space.strategy.repeats + 1)
+        names = [repeat_of(task, k) for task in self.units for k in numbers]
+        claimed = work_items.repeats_claimed(self.store, marks, names)
+        given_up = work_items.repeats_given_up(self.store, marks)
+        bests = self._bests(marks)
+        return {
+            mark
+            for mark in marks
+            if mark not in given_up
+            and any(
+                (repeat_of(task, k), bests[mark][task].setting) not in claimed[mark]
+                for task in self.units
+                for k in numbers
+            )
+        }
 
     def admitted(self, known: Known) -> bool:
         """Whether a cell needs the filter no more: a seed, or it passed before, or there is no filter."""

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from cellsearch.study.scoring.ranking import Stage
-from cellsearch.study.tables.schema import claims, stages
+from cellsearch.study.states import Ending, Kind
+from cellsearch.study.tables.schema import claims, items, stages
 from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.train.outcome import Outcome
 
@@ -24,7 +25,7 @@ class Item:
     trial: int  # Optuna's number
     piece: int
     trial_id: int
-    kind: str  # baseline, seed, propose, refine; "" until it is decided
+    kind: str  # a `Kind`; "" until it is decided
     fingerprint: str
     parent: str
     task: str  # of a piece of the baseline
@@ -65,6 +66,32 @@ def claimed(store: Store, item: Item) -> frozenset[str]:
             here = (table.c.study == store.study, table.c.trial == item.trial, table.c.piece == item.piece)
             found.update(connection.execute(select(table.c.task).where(*here).distinct()).scalars())
     return frozenset(found)
+
+
+def repeats_claimed(
+    store: Store, fingerprints: Sequence[str], names: Sequence[str]
+) -> dict[str, set[tuple[str, str]]]:
+    """Fingerprint -> (stage, setting) of repeats that any trial has claimed; `names` are their stages."""
+    found: dict[str, set[tuple[str, str]]] = {fingerprint: set() for fingerprint in fingerprints}
+    query = select(claims.c.fingerprint, claims.c.task, claims.c.setting).where(
+        claims.c.study == store.study, claims.c.fingerprint.in_(list(found)), claims.c.task.in_(list(names))
+    )
+    with reading(store.engine, store.url) as connection:
+        for row in connection.execute(query):
+            found[row.fingerprint].add((row.task, row.setting))
+    return found
+
+
+def repeats_given_up(store: Store, fingerprints: Sequence[str]) -> frozenset[str]:
+    """Those cells with a trial of repeats that has failed, or that a worker has now."""
+    query = select(items.c.fingerprint).where(
+        items.c.study == store.study,
+        items.c.kind == Kind.REPEAT,
+        items.c.outcome.in_((Ending.OPEN, Ending.FAILED)),
+        items.c.fingerprint.in_(list(fingerprints)),
+    )
+    with reading(store.engine, store.url) as connection:
+        return frozenset(connection.execute(query).scalars())
 
 
 def outcomes_of(text: str) -> tuple[Outcome, ...]:

@@ -3,6 +3,7 @@
 seed       pieces of its grids, then the filter; told with its score once the units are frozen
 proposal   the filter and the tasks in turn; `should_prune` ends it after a stage it does not pass
 refinement every task
+repeat     every task at the best setting, with fresh seeds; reports nothing
 
 It is a generator that trains nothing itself: it yields the stages that are to be trained and is sent what
 they came to. It also pauses after it has decided and after each recorded stage, so that the trials of a
@@ -47,7 +48,7 @@ from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
 from cellsearch.study.workers.evaluator import Evaluator, Prepares
 from cellsearch.study.workers.outcome_checks import Broken, first_cause, judged
 from cellsearch.study.workers.retry import patiently
-from cellsearch.study.workers.setting_sampler import among, chooser
+from cellsearch.study.workers.setting_sampler import Choose, Repeat, among, chooser, repeats
 from cellsearch.train.outcome import Outcome
 
 
@@ -77,14 +78,16 @@ class TrialRunner:
             elif item.kind == Kind.SEED:
                 yield None
                 yield from self.seed(item, trial)
-            elif item.kind:
-                yield None
-                yield from self.stages(item, trial, view, work_items.claimed(self.driver.store, item))
             else:
-                item = self.decide(item, trial, view)
-                failpoint("after-decide")
+                begun: Collection[str] = ()
+                if item.kind:
+                    begun = work_items.claimed(self.driver.store, item)
+                else:
+                    item = self.decide(item, trial, view)
+                    failpoint("after-decide")
                 yield None
-                yield from self.stages(item, trial, view)
+                again = item.kind == Kind.REPEAT
+                yield from self.repeats(item, trial, view) if again else self.stages(item, trial, view, begun)
         except Broken as broken:
             self.finish(item, trial, Ending.FAILED, task=broken.task, cause=broken.cause)
         except (NothingLeft, CellError) as error:
@@ -94,7 +97,7 @@ class TrialRunner:
         """A seed on a piece of the grid of one task."""
         done = work_items.recorded(self.driver.store, item)
         if item.task not in done:
-            yield from self.stage(item, None, view, item.task, 0, view.cell(item.fingerprint))
+            yield from self.stage(item, None, view, item.task, lambda taken: [], view.cell(item.fingerprint))
             done = work_items.recorded(self.driver.store, item)
         yield None
         outcomes = judged(item.task, done[item.task])
@@ -106,7 +109,7 @@ class TrialRunner:
         if self.space.filter is not None and FILTER not in work_items.recorded(self.driver.store, item):
             view = self.look()
             cell, count = view.cell(item.fingerprint), self.space.strategy.settings
-            yield from self.stage(item, trial, view, FILTER, count, cell)
+            yield from self.stage(item, trial, view, FILTER, self.choose(item, view, FILTER, count), cell)
         yield None
         recorded = cellrecords.recorded_cells(self.driver.store, seeds=True)
         baseline = next(seed.fingerprint for seed in recorded if seed.name == self.space.baseline)
@@ -177,7 +180,8 @@ class TrialRunner:
             if task in done:
                 outcomes = done[task]
             else:
-                outcomes, best = yield from self.stage(item, trial, view, task, counts[task], cell)
+                choose = self.choose(item, view, task, counts[task])
+                outcomes, best = yield from self.stage(item, trial, view, task, choose, cell)
             yield None
             trained += judged(task, outcomes)
             if set(begun) & set(order[place + 1 :]):
@@ -196,6 +200,20 @@ class TrialRunner:
         outcome = Ending.FAILED if score is None else Ending.RANKED
         self.finish(item, trial, outcome, score=score, cause=first_cause(trained))
 
+    def repeats(self, item: Item, trial: Trial, view: TableView) -> Walk:
+        """The repeats of a cell that no trial has claimed. Its score stays that of the other stages."""
+        cell, store = view.cell(item.fingerprint), self.driver.store
+        done = work_items.recorded(store, item)
+        trained: list[Outcome] = []
+        for again in repeats(self.space, view.facts, view.known(item.fingerprint).best):
+            outcomes = done.get(again.stage)
+            if outcomes is None:
+                outcomes, _ = yield from self.stage(item, trial, view, again.task, again.choose, cell, again)
+            yield None
+            trained += judged(again.task, outcomes)
+        score = ranking.score(self.best(item.fingerprint), view.units)
+        self.finish(item, trial, Ending.RANKED, score=score, cause=first_cause(trained))
+
     def report(self, trial: Trial, step: int, value: float) -> None:
         """Reports what a cohort has come to on a stage."""
         with self.driver.apart():
@@ -206,29 +224,43 @@ class TrialRunner:
         stages = queries.recorded_stages(self.driver.store, among=[fingerprint])
         return ranking.bests(stages).get(fingerprint, {})
 
-    def stage(
-        self, item: Item, trial: Trial | None, view: TableView, task: str, count: int, cell: Cell
-    ) -> Generator[Claimed, Trained, tuple[tuple[Outcome, ...], float | None]]:
-        """Claims `count` settings, has them trained, commits and reports: the outcomes, and the best accuracy
-        of the cell on the task so far. A piece of the baseline has its claims from the start.
-        """
+    def choose(self, item: Item, view: TableView, task: str, count: int) -> Choose:
+        """How `count` settings of a stage are chosen."""
         choose = chooser(self.driver.store, self.space, view.facts, item, task, count)
-        if self.offered is not None:
-            choose = among(self.offered(item.fingerprint, task), grids(self.space)[task], choose)
-        claimed = patiently(lambda: trials.claim(self.driver, item, task, choose), self.driver.store.timing)
+        if self.offered is None:
+            return choose
+        return among(self.offered(item.fingerprint, task), grids(self.space)[task], choose)
+
+    def stage(
+        self,
+        item: Item,
+        trial: Trial | None,
+        view: TableView,
+        task: str,
+        choose: Choose,
+        cell: Cell,
+        again: Repeat | None = None,
+    ) -> Generator[Claimed, Trained, tuple[tuple[Outcome, ...], float | None]]:
+        """Claims settings, has them trained, commits and reports: the outcomes, and the best accuracy of the
+        cell on the task so far. A piece of the baseline has its claims from the start. What is trained
+        `again` is recorded by its own name and not reported.
+        """
+        name, seed = (again.stage, again.seed) if again else (task, view.facts.seed)
+        told = None if again else trial
+        claimed = patiently(lambda: trials.claim(self.driver, item, name, choose), self.driver.store.timing)
         failpoint("after-claim")
-        label = f"{label_of(item)} {cell.name} on {task}"
+        label = f"{label_of(item)}{f' {again.number} of' if again else ''} {cell.name} on {task}"
         outcomes: tuple[Outcome, ...] = ()
         seconds = 0.0
         if claimed:
             self.heart.doing = f"{label}: preparing"  # until the evaluator reports more
-            kept = self.outbox.find(item, task, claimed) if self.outbox else None
+            kept = self.outbox.find(item, name, claimed) if self.outbox else None
             if kept is None:
-                kept = yield Claimed(item, trial, cell, task, claimed, view.facts.seed, label)
+                kept = yield Claimed(item, trial, cell, task, claimed, seed, label, name)
             outcomes, seconds = kept
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
-        best = self.record(item, trial, view, task, outcomes, seconds, label)
+        best = self.record(item, told, view, name, outcomes, seconds, label)
         failpoint("after-commit")
         return outcomes, best
 
@@ -274,7 +306,7 @@ class TrialRunner:
         """Records that a stage failed which does not end, from the thread of the heartbeat."""
         item = stage.item
         with suppress(Superseded):  # then another worker has the trial by now
-            trials.commit(self.driver, item, stage.task, lost, seconds)
+            trials.commit(self.driver, item, stage.recorded, lost, seconds)
             if item.kind != Kind.SEED:  # the filter is measured on seeds; whether they pass decides nothing
                 cause = first_cause(lost)
                 self.finish(item, stage.trial, Ending.FAILED, task=stage.task, cause=cause)

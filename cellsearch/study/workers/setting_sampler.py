@@ -4,13 +4,16 @@ Chance chooses, with what is passed on to a new cell (`strategies.settings`), or
 Randomness comes from (study seed, trial number, stage).
 """
 
-from collections.abc import Callable, Collection
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from cellsearch.study import strategies
+from cellsearch.study.scoring.ranking import Best
 from cellsearch.study.space import Space, grids
-from cellsearch.study.space.model import FILTER
+from cellsearch.study.space.model import FILTER, repeat_of
 from cellsearch.study.states import Kind
 from cellsearch.study.strategies import STRATEGIES, Pools, Result
 from cellsearch.study.tables import cellrecords, queries
@@ -42,6 +45,37 @@ def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, cou
     seen = queries.taken(store, item.fingerprint, task)
     planned = choose(seen)
     return lambda taken: planned if taken == seen else choose(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A further training of a cell on a task."""
+
+    stage: str  # the name that it is recorded by
+    task: str
+    number: int  # 1, 2, …
+    setting: str
+    seed: int  # takes the place of the study's
+
+    def choose(self, taken: frozenset[str]) -> list[str]:
+        """The setting, unless it was claimed for this repeat."""
+        return [] if self.setting in taken else [self.setting]
+
+
+def repeats(space: Space, known: Facts, best: Mapping[str, Best]) -> list[Repeat]:
+    """The repeats of a cell at its `best` settings, all tasks with one seed before the next seed; those that
+    are claimed already are among them."""
+    return [
+        Repeat(repeat_of(task, k), task, k, found.setting, fresh_seed(known.seed, k))
+        for k in range(1, space.strategy.repeats + 1)
+        for task in known.units
+        if (found := best.get(task)) is not None and found.setting is not None
+    ]
+
+
+def fresh_seed(seed: int, number: int) -> int:
+    """The seed of repeat `number` in the study of `seed`. No training of a search has it."""
+    return int.from_bytes(hashlib.sha256(f"repeat {seed} {number}".encode()).digest()[:8]) >> 1
 
 
 def among(offered: Collection[str], grid: Grid, choose: Choose) -> Choose:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cellsearch.errors import CellsearchError, RunError, printable
+from cellsearch.study.leaderboard.trust import noise
 from cellsearch.study.space import Space, with_cells
 from cellsearch.study.storage import endings, queue
 from cellsearch.study.storage.driver import open_driver
@@ -69,9 +70,10 @@ def work(
         nonlocal known
         if known.baseline is None:  # once it is frozen, what a worker reads of the facts stays
             known = facts(store)
-        return TableView(store, space, known, costs, seeds, offered)
+        return TableView(store, space, known, costs, seeds, offered, lambda: noise(store, known, own))
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
+    own = [s.fingerprint for s in sorted(seeds, key=lambda seed: seed.name != space.baseline)]
     recorded = with_cells(space, {seed.name: seed.text for seed in seeds})  # files may be gone by now
     sampler = MutationSampler(recorded, seed=known.seed, propose=propose)
     patiently(lambda: check_optuna(store), store.timing)

@@ -50,6 +50,7 @@ class Seen:
     members: Sequence[Standing] | None = None
     costs: Mapping[str, int] = field(default_factory=dict)
     same: Cell | None = None  # which any cell counts as
+    again: Sequence[int] = ()  # those that are to be trained again
     unread: Collection[str] = ()  # what is not read
 
     def read(self, what: str) -> None:
@@ -66,6 +67,10 @@ class Seen:
     def refinable(self, marks: Sequence[str]) -> list[str]:
         self.read("refinable")
         return [m for m in marks if any(self.known(m).tried.get(t, 0) < GRIDS[t] for t in self.units)]
+
+    def repeatable(self) -> list[str]:
+        self.read("repeatable")
+        return [fingerprint(variant(n)) for n in self.again]
 
     def runnable(self, mark: str) -> bool:
         return judged_by(self.known(mark)).runnable(mark)
@@ -159,6 +164,21 @@ def test_refining_comes_as_often_as_the_space_says() -> None:
     ]
     assert 440 < kinds.count("refine") < 560
     assert set(kinds) == {"refine", "propose"}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_near_ties_are_repeated_first_whatever_the_strategy(name: str) -> None:
+    strategy = replace(STRATEGY, name=name, repeats=2)
+    decided = [
+        strategies.decide(strategy, Seen([0, 1, 2, 3], again=again), one_of(20), np.random.default_rng(7))
+        for again in ([2, 1], [1], [])
+    ]
+    found = [(d.kind, d.fingerprint, d.parent, d.edits) for d in decided]
+    second, first = fingerprint(variant(2)), fingerprint(variant(1))
+    assert found[:2] == [("repeat", second, second, ()), ("repeat", first, first, ())]
+    without = replace(strategy, repeats=0)
+    view = Seen([0, 1, 2, 3], again=[2, 1], unread=["repeatable"])
+    assert decided[2] == strategies.decide(without, view, one_of(20), np.random.default_rng(7))
 
 
 def test_a_cell_without_an_untried_setting_is_not_refined() -> None:

@@ -51,7 +51,7 @@ def arguments(parser: Parser) -> None:
 def _totals(parser: Parser) -> None:
     parser.add_argument(
         "--trials", type=numbers.whole(0), metavar="N",
-        help="total number of trials, that is proposals and refinements (default: the budget of the space)",
+        help="total number of trials: proposals, refinements and repeats (default: the budget of the space)",
     )  # fmt: skip
     parser.add_argument(
         "--proposals", type=numbers.whole(0), metavar="N",

@@ -21,8 +21,9 @@ class Claimed:
     cell: Cell
     task: str
     settings: tuple[str, ...]
-    seed: int  # of the study
+    seed: int  # of the study, or a fresh one
     label: str  # for the live display
+    recorded: str  # name of the stage: the task, or a repeat on it
 
 
 Trained = tuple[tuple[Outcome, ...], float]  # one outcome for each setting, in order; seconds
