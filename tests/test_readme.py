@@ -56,7 +56,7 @@ def test_every_verb_is_in_the_table_and_the_table_has_no_other() -> None:
 def test_both_totals_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for option, meaning in (("trials", "proposals and refinements"), ("proposals", "new cells")):
+    for option, meaning in (("trials", "proposals, refinements and repeats"), ("proposals", "new cells")):
         assert f"--{option} N total number of {option}" in said and meaning in said
         assert f"`--{option} N`" in README and f"`budget.{option}`" in README
     assert "ends at the first total that is met" in said

@@ -100,6 +100,7 @@ def test_after_a_kill_the_same_call_goes_on(study: Study) -> None:
     assert all(one.repeats == Trainer()(PLACE, _work(one)).repeats for one in found)
 
 
+@pytest.mark.long
 def test_two_processes_record_the_same_as_one(study: Study, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     shutil.copytree(tmp_path / "results" / "s", alone / "s")

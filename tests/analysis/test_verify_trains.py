@@ -40,7 +40,6 @@ def test_a_work_is_trained_on_fresh_data_and_the_same_each_time() -> None:
     assert later.repeats[0].test_loss != pytest.approx(found.repeats[0].test_loss, abs=1e-9)
 
 
-@pytest.mark.long
 def test_in_processes_a_work_comes_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     space = parse_space(SPACE)

@@ -251,6 +251,7 @@ def test_clear_differences_are_not_repeated(tmp_path: Path) -> None:
     assert not items_of(store, "repeat") and not lab.again
 
 
+@pytest.mark.long
 def test_a_search_that_goes_on_repeats_what_has_come_into_the_tie_since(tmp_path: Path) -> None:
     store, lab = new_study(tmp_path, SPACE, 6), noisy()
     once(store, lab)
@@ -280,6 +281,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "check_optuna", lambda store: None)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("when", ["before", "within", "after"])
 def test_a_worker_killed_at_each_write_of_a_repeat_leaves_a_trial_that_another_one_continues(
@@ -326,6 +328,7 @@ def test_a_repeat_that_fails_or_is_at_work_elsewhere_is_not_begun_again(tmp_path
     assert integrity.damages(store) == []
 
 
+@pytest.mark.long
 def test_a_repeat_that_crashes_its_workers_fails_once(tmp_path: Path) -> None:
     class Crashing(Noisy):
         def evaluate(
@@ -349,6 +352,7 @@ def test_a_repeat_that_crashes_its_workers_fails_once(tmp_path: Path) -> None:
     assert result_of(plain(store).trials[repeats[0].trial])["cause"].startswith("the worker crashed 3 times")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
 def test_a_cohort_repeats_each_cell_once_and_is_the_same_across_kills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -378,6 +382,7 @@ def test_a_cohort_repeats_each_cell_once_and_is_the_same_across_kills(
     assert snapshot(other) == snapshot(store)
 
 
+@pytest.mark.long
 def test_two_workers_by_turns_repeat_nothing_twice(tmp_path: Path) -> None:
     """One begins a repeat and is silent; the other one goes on beside it with other trials."""
     store, first, second = based(tmp_path, SPACE, TRIALS), noisy(), noisy()
