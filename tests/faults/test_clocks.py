@@ -10,6 +10,8 @@ from tests.faults.processes import Process, Search, end, until
 from tests.faults.shim import Shim
 from tests.faults.witness import Witness, accounts, board, undisturbed
 
+pytestmark = pytest.mark.long
+
 HOUR = 3_600.0
 
 

@@ -18,6 +18,8 @@ from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.study.scripted import DIGESTS, TEXT, new_study, space_of
 
+pytestmark = pytest.mark.long
+
 OTHERWISE = {  # a change of the space -> the difference that is shown
     ("seeds: [lstm, gru]", "seeds: [rnn, gru]"): "seeds",
     ("threshold: 0.9", "threshold: 0.95"): "strategy.threshold: 0.9 before, 0.95 now",

@@ -22,6 +22,8 @@ from tests.faults.shim import Shim
 from tests.faults.witness import Witness, accounts, board, command, undisturbed
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
+pytestmark = pytest.mark.long
+
 TRIALS = 24
 SLOW = {"seconds": 0.02}
 

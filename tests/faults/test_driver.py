@@ -48,6 +48,8 @@ from tests.study.scripted import (
     work,
 )
 
+pytestmark = pytest.mark.long
+
 SPACE = space_of()
 TRIALS = 12
 

@@ -14,6 +14,8 @@ from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, state, undisturbed
 from tests.study.scripted import TEXT, Scripted, new_study, one_of, searched, space_of
 
+pytestmark = pytest.mark.long
+
 MUTANTS = 1_000  # so that a long search does not run out of cells
 
 
@@ -103,7 +105,6 @@ def four_at_once(folder: Path, trials: int) -> Store:
     return store
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("trials", "kills"),
     [(30, 5), pytest.param(600, 100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
@@ -120,7 +121,6 @@ def test_kills_of_a_worker_with_four_trials_at_once_change_no_row(
     print(f"\n{found}")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("trials", "kills"),
     [(30, 5), pytest.param(600, 100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
@@ -134,7 +134,6 @@ def test_kills_of_three_workers_with_four_trials_each_keep_the_totals(
     accounts(store.url, trials, failed=None)
 
 
-@pytest.mark.long
 def test_a_search_whose_workers_have_four_trials_each_is_killed_with_them(folder: Path) -> None:
     """The crashes are counted here: afterwards trials train one by one."""
     search = scripted(folder, 2, 24)

@@ -8,6 +8,8 @@ from cellsearch.study.tables import schema
 from tests.faults.processes import Search
 from tests.faults.witness import Witness, accounts
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.soak
 def test_cells_that_want_more_memory_than_there_is_fail_and_the_others_do_not(folder: Path) -> None:

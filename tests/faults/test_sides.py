@@ -23,6 +23,8 @@ from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, command
 from tests.study.scripted import Scripted, new_study, one_of, searched, space_of
 
+pytestmark = pytest.mark.long
+
 SLOW = {"seconds": 0.02}
 SPACE = space_of()
 

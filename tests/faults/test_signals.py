@@ -14,6 +14,8 @@ from tests.faults.processes import ROOT, Search, end, gone, until
 from tests.faults.witness import Witness, accounts
 from tests.study.scripted import Scripted, one_of, searched, space_of
 
+pytestmark = pytest.mark.long
+
 
 def test_a_second_interrupt_ends_everything_at_once(folder: Path) -> None:
     search = Search(folder, {"workers": 2, "wrong": {"seconds": 60.0, "grace": 100.0}})

@@ -17,6 +17,8 @@ from tests.faults.processes import Process, Search, end, stop, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.study.scripted import new_study, space_of
 
+pytestmark = pytest.mark.long
+
 LEASE = {"beat": 0.1, "silent": 10}  # a worker is given up after a second
 SECOND = 1.0
 

@@ -19,6 +19,8 @@ from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, undisturbed
 from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, space_of, work
 
+pytestmark = pytest.mark.long
+
 SPACE = space_of()
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.faults.processes import ROOT
 
+pytestmark = pytest.mark.long
+
 WRITE = """\
 import sys; from pathlib import Path; from cellsearch.files import write_whole
 target, texts = Path(sys.argv[1]), [bytes([65 + k]) * int(size) for k, size in enumerate(sys.argv[2:])]

@@ -159,6 +159,7 @@ def test_a_finished_search_is_finished_at_once(whole: Path) -> None:
     assert table(whole) == before
 
 
+@pytest.mark.long
 def test_killed_ten_times_it_is_the_search_that_was_not(tmp_path: Path, whole: Path) -> None:
     chance = random.Random(0)
     shown = 0
@@ -182,6 +183,7 @@ def test_killed_ten_times_it_is_the_search_that_was_not(tmp_path: Path, whole: P
     check_log(tmp_path, 20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "failpoint",
     [
@@ -212,6 +214,7 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
     assert (status.counts.baseline, status.counts.trials, status.counts.failed) == (12, 20, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -229,6 +232,7 @@ def test_a_signal_ends_everything_soon_and_releases_the_items(
     assert not heartbeat.listed(store_of(tmp_path))
 
 
+@pytest.mark.long
 def test_the_workers_of_a_killed_search_end_by_themselves(tmp_path: Path) -> None:
     process = start(tmp_path, 2, 20, 30.0)
     until(lambda: running(tmp_path) == 2)
@@ -238,6 +242,7 @@ def test_the_workers_of_a_killed_search_end_by_themselves(tmp_path: Path) -> Non
     assert queries.counts(store_of(tmp_path)).failed == 0
 
 
+@pytest.mark.long
 def test_a_worker_joins_by_itself_and_gives_its_item_back(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     store = new_study(tmp_path / "s", SPACE, trials=3)
@@ -253,6 +258,7 @@ def test_a_worker_joins_by_itself_and_gives_its_item_back(tmp_path: Path) -> Non
     assert board.status(store, SPACE).finished
 
 
+@pytest.mark.long
 def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path) -> None:
     process = start(tmp_path, 1, 20, 30.0)
     until(lambda: running(tmp_path) == 1)
@@ -264,6 +270,7 @@ def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path
     assert end(start(tmp_path, 1, 3)) == (0, "")
 
 
+@pytest.mark.long
 def test_a_cell_that_kills_its_worker_is_tried_again_and_then_failed(tmp_path: Path) -> None:
     code, said = end(start(tmp_path, 1, 1, 0.0, "crash"))
     assert (code, said) == (0, "")
@@ -282,6 +289,7 @@ def failed(store: Store) -> list[tuple[str, str, int]]:
 OVERDUE = ("filter", "failed: the stage took longer than 0.0002 hours (budget.stage_hours)", 0)
 
 
+@pytest.mark.long
 def test_a_stage_that_hangs_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
     code, said = end(start(tmp_path, 1, 2, 0.0, "hang"))
     assert (code, said) == (0, "")
@@ -291,6 +299,7 @@ def test_a_stage_that_hangs_is_ended_and_the_search_goes_on(tmp_path: Path) -> N
     assert (counts.trials, counts.running, counts.settings) == (2, 0, 58)
 
 
+@pytest.mark.long
 def test_a_worker_that_joined_goes_on_after_a_stage_that_hangs(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     space = parse_space(TEXT.replace("trials: 12", "trials: 12, stage_hours: 2e-4"))
@@ -302,10 +311,12 @@ def test_a_worker_that_joined_goes_on_after_a_stage_that_hangs(tmp_path: Path) -
     assert not heartbeat.listed(store)
 
 
+@pytest.mark.long
 def test_an_error_for_people_in_a_worker_ends_the_search_with_it(tmp_path: Path) -> None:
     assert end(start(tmp_path, 1, 3, 0.0, "data")) == (1, "the data is gone\nbring it back\n")
 
 
+@pytest.mark.long
 def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
     assert end(start(tmp_path, 1, 500, 0.05, "", "8")) == (0, "")
     store = store_of(tmp_path)
@@ -320,6 +331,7 @@ def test_time_is_a_total_and_ends_the_search_in_order(tmp_path: Path) -> None:
     assert board.status(store, SPACE).counts.settings == status.counts.settings
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").exists(), reason="stops a process and looks at it")
 def test_a_worker_that_does_not_beat_is_ended_and_replaced(tmp_path: Path) -> None:
     (tmp_path / "s" / "cells").mkdir(parents=True)
