@@ -12,11 +12,12 @@ from sqlalchemy import select
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
+from cellsearch.dsl.zoo import load
 from cellsearch.study.leaderboard import board, eta
 from cellsearch.study.leaderboard.repeated import repeated
 from cellsearch.study.leaderboard.rows import Repeated
 from cellsearch.study.scoring import chance
-from cellsearch.study.space import Space
+from cellsearch.study.space import Space, difference, parse_space
 from cellsearch.study.space.model import repeat_of, task_of
 from cellsearch.study.storage import endings, heartbeat
 from cellsearch.study.storage.heartbeat import Heart, Worker
@@ -25,9 +26,10 @@ from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.study.workers import runner, worker
-from cellsearch.study.workers.evaluator import Say
+from cellsearch.study.workers.evaluator import Say, TorchEvaluator
 from cellsearch.study.workers.setting_sampler import fresh_seed
 from cellsearch.train.outcome import Outcome, Status
+from cellsearch.train.settings import keys
 from tests.study.scripted import (
     PLACES,
     SEEDS,
@@ -42,6 +44,13 @@ from tests.study.scripted import (
 from tests.study.storage.snapshots import plain, result_of, snapshot
 from tests.study.storage.test_adoption import Killed, each_write
 
+TINY = """\
+seeds: [rnn]
+baseline: rnn
+tasks: [{name: memorize, options: {symbols: 1, alphabet: 2, train: 400, valid: 100, test: 100}}]
+grid: {init_scale: [1], learning_rate: [0.5], max_norm: [5], layers: [1], parameters: [500]}
+training: {max_epochs: 2}
+"""
 SPACE = space_of(settings=4, refine=0.3, repeats=2)
 TRIALS, MUTANTS = 14, 30
 TASKS = ("arithmetic", "xml")
@@ -414,6 +423,27 @@ def test_a_repeat_counts_for_no_forecast_of_other_trials(whole: tuple[Store, Noi
     assert found.trials == TRIALS
     assert (found.repeated.count, found.refined.count) == (counts.repeats, counts.refinements)
     assert eta.estimate(found, TRIALS, 1, SPACE) == (0.0, 0.0)
+
+
+def test_a_study_from_before_goes_on_and_another_number_is_another_space() -> None:
+    text = space_of().text
+    before = "\n".join(line for line in text.splitlines() if "repeats" not in line)
+    assert before != text and difference(parse_space(before), space_of()) == []
+    assert difference(space_of(), SPACE, ()) == [
+        "strategy.refine: 0.5 before, 0.3 now", "strategy.repeats: 0 before, 2 now"
+    ]  # fmt: skip
+
+
+def test_a_fresh_seed_is_another_training_and_the_same_each_time() -> None:
+    space = parse_space(TINY)
+    evaluator, settings = TorchEvaluator(space, 1), list(keys(space.tasks[0].grid))
+
+    def trained(seed: int) -> list[float | None]:
+        return [one.loss for one in evaluator.evaluate(load("rnn"), "memorize", settings, seed, print)]
+
+    found = {seed: trained(seed) for seed in (1, fresh_seed(1, 1), fresh_seed(1, 2))}
+    assert len({tuple(losses) for losses in found.values()}) == 3
+    assert all(trained(seed) == losses for seed, losses in found.items())
 
 
 def test_names_of_repeats() -> None:
