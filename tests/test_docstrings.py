@@ -28,7 +28,7 @@ def quick(folder: Path) -> None:
     results = folder / "results" / "quick"
     results.mkdir(parents=True)
     space = space_of()
-    store = new_study(results, space, 12, name="quick")
+    store = new_study(results, space, 2, name="quick")
     work(store, space, Scripted(), one_of(40))
     store.engine.dispose()
 

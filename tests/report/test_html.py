@@ -95,7 +95,7 @@ def test_hostile_rows_and_boards_are_text() -> None:
 def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
     """All cells of a search."""
     folder = tmp_path_factory.mktemp("results")
-    searched(folder / "s", Scripted(), space_of(), one_of(40), trials=24).engine.dispose()
+    searched(folder / "s", Scripted(), space_of(), one_of(4000), trials=12).engine.dispose()
     return cs.leaderboard("s", results=folder, every=True)
 
 
