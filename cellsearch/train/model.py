@@ -7,18 +7,18 @@ All weights of a member are one flat row: embedding [V, H], the layers, output m
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 
 import torch
 from torch import Tensor
 
+from cellsearch.compiler.engines.native.one_by_one import OneByOne
 from cellsearch.compiler.plan.input_table import separable
 from cellsearch.compiler.run import stack as stacks
 from cellsearch.compiler.run.layer import IN_C, choose_engine
+from cellsearch.compiler.run.order import Together
 from cellsearch.compiler.run.stack import Stack, States
 from cellsearch.compiler.run.structures import initialise
 from cellsearch.dsl.graph import Cell
-from cellsearch.train.grouping import blocks
 from cellsearch.train.output import output_layer
 from cellsearch.train.windows import Score, Window
 
@@ -92,64 +92,36 @@ def run(
     """Score a window and give the states after it; with `gradient`, also differentiate the summed loss
     divided by the minibatch size B (Jozefowicz et al. 2015: "gradient divided by minibatch size").
 
-    On a CPU members go through the window in blocks, which changes no bit of the results."""
-    members, real = rows.shape[0], rows.element_size()
-    if choose_engine(engine, rows) not in IN_C:
-        return _block(shape, rows, window, states, start, gradient, engine)
-    sizes = blocks.sizes(shape.stack, members, window.inputs.numel(), real)
-    blocks.keep_memory()
-    # Made before what goes again with each block: else they would lie between its pieces, and the C allocator
-    # would take up to a hundred megabytes more.
-    loss, right = rows.new_empty(members), torch.empty(members, dtype=torch.int64)
-    last = [[torch.empty_like(state) for state in layer] for layer in states]
-    for end, size in zip(accumulate(sizes), sizes, strict=True):
-        k = slice(end - size, end)
-        some = [[state[k] for state in layer] for layer in states]
-        score, ended = _block(
-            shape, rows[k], window, some, start, None if gradient is None else gradient[k], engine
-        )
-        loss[k], right[k] = score.loss, score.right
-        for layer, of_block in zip(last, ended, strict=True):
-            for state, found in zip(layer, of_block, strict=True):
-                state[k] = found
-    return Score(loss, right, window.targets.shape[0]), last
-
-
-def _block(
-    shape: Shape,
-    rows: Tensor,
-    window: Window,
-    states: States,
-    start: int | Tensor,
-    gradient: Tensor | None,
-    engine: str,
-) -> tuple[Score, States]:
-    """What `run` does, for members that go through the window together."""
+    In C members go through the window one by one."""
+    engine, members = choose_engine(engine, rows), rows.shape[0]
+    in_c = engine in IN_C
+    order = OneByOne(members, rows.dtype, clocked=engine == "clocked") if in_c else Together(members)
     vocabulary, hidden = shape.vocabulary, shape.hidden
     steps, batch = window.inputs.shape
-    members = rows.shape[0]
     tokens = window.inputs.reshape(-1)
     table = rows[:, : shape.embedding].unflatten(1, (vocabulary, hidden))  # [K, V, H]
     symbols = window.inputs if by_symbol(shape, steps * batch, rows, engine) else None
-    x = table if symbols is not None else _embed(table, tokens).unflatten(1, (steps, batch))  # [K, T, B, H]
+    x = table if symbols is not None else order.lookup(table, window.inputs)  # [K, T, B, H]
     body = rows[:, shape.embedding : shape.output]
-    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine, symbols)
+    outputs, last, tapes = stacks.forward(shape.stack, body, x, states, start, engine, symbols, order)
     flat = outputs.flatten(1, 2)  # [K, T*B, H]
     if gradient is None:
-        return output_layer(vocabulary, shape.output, rows, flat, window, None, None, batch, engine), last
-    make = rows.new_empty if window.positions is None else rows.new_zeros
-    d_flat = make(members, steps * batch, hidden)
-    score = output_layer(vocabulary, shape.output, rows, flat, window, gradient, d_flat, batch, engine)
+        score = output_layer(vocabulary, shape.output, rows, flat, window, None, None, batch, engine, order)
+        order.run()
+        return score, last
+    make = order.empty if window.positions is None else order.zeros
+    d_flat = make(rows, steps * batch, hidden)
+    score = output_layer(vocabulary, shape.output, rows, flat, window, gradient, d_flat, batch, engine, order)
     d_body = gradient[:, shape.embedding : shape.output]
-    d_x = stacks.backward(
-        shape.stack, body, tapes, d_flat.unflatten(1, (steps, batch)), d_body, engine=engine
-    ).x
+    d_outputs = d_flat.unflatten(1, (steps, batch))
+    d_x = stacks.backward(shape.stack, body, tapes, d_outputs, d_body, engine=engine, order=order).x
     assert d_x is not None
     d_table = gradient[:, : shape.embedding].unflatten(1, (vocabulary, hidden))
-    if symbols is None:
-        _embedding_gradient(d_table, tokens, d_x.flatten(1, 2))
+    if symbols is not None:
+        order.copy(d_table, d_x)
     else:
-        d_table.copy_(d_x)
+        _embedding_gradient(d_table, tokens, d_x.flatten(1, 2), order)
+    order.run()
     return score, last
 
 
@@ -161,16 +133,11 @@ def by_symbol(shape: Shape, positions: int, like: Tensor, engine: str = "auto") 
     return choose_engine(engine, like) in (*IN_C, "eager") and separable(shape.stack.layers[0].plan)
 
 
-def _embed(table: Tensor, tokens: Tensor) -> Tensor:
-    """The rows of each member's embedding at tokens [N], [K, N, H]."""
-    return table[:, tokens]
-
-
-def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
+def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor, order: Together) -> None:
     """Sum the gradients of the rows of an embedding that were looked up: d_x [K, N, H] at tokens [N], to
     d_table [K, V, H]. On a GPU `index_add_` adds in an order of its own each time."""
     if d_x.device.type == "cpu":
-        d_table.zero_().index_add_(1, tokens, d_x)
+        order.add_up(d_table, tokens, d_x)
     else:
         add_by_products(d_table, tokens, d_x)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from cellsearch.compiler.engines.native.output import output as native_output
 from cellsearch.compiler.engines.triton.output import softmax as triton_softmax
 from cellsearch.compiler.run.layer import IN_C, IN_TRITON, choose_engine
+from cellsearch.compiler.run.order import Together, some
 from cellsearch.train.windows import Score, Window
 
 #: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
@@ -24,13 +25,15 @@ def output_layer(
     d_flat: Tensor | None,  # [K, T*B, H]
     batch: int,
     engine: str,
+    order: Together | None = None,
 ) -> Score:
     """Scores the outputs of the layers; with `gradient` its part of that is written, and that of the outputs,
     of the summed loss divided by `batch`."""
     members, positions = rows.shape[0], window.targets.shape[0]
+    order = order or Together(members)
     if choose_engine(engine, rows) in IN_C and window.scored is None:
         loss, right = native_output(
-            rows, flat, window.positions, window.targets, vocabulary, at, batch, gradient, d_flat
+            rows, flat, window.positions, window.targets, vocabulary, at, batch, gradient, d_flat, order
         )
         return Score(loss, right, positions)
     loss = torch.zeros(members, dtype=rows.dtype, device=rows.device)
@@ -38,13 +41,18 @@ def output_layer(
     numbers = LOGITS_BLOCK if rows.device.type == "cpu" else LOGITS_BLOCK_GPU
     size = max(1, numbers // max(1, positions * vocabulary))
     space = rows.new_empty(min(size, members), positions, vocabulary)  # logits, block after block
-    for k in range(0, members, size):
-        block = slice(k, k + size)
-        d_part = None if gradient is None else gradient[block]
-        d_seen = None if d_flat is None else d_flat[block]
-        loss[block], right[block] = _some(
-            vocabulary, at, rows[block], flat[block], window, space, d_part, d_seen, batch, engine
-        )  # fmt: skip
+
+    def compute(which: slice) -> None:
+        first, end, _ = which.indices(members)
+        for k in range(first, end, size):
+            block = slice(k, min(k + size, end))
+            d_part = None if gradient is None else gradient[block]
+            d_seen = None if d_flat is None else some(d_flat, block)
+            loss[block], right[block] = _some(
+                vocabulary, at, rows[block], flat[block], window, space, d_part, d_seen, batch, engine
+            )
+
+    order.work(compute)
     return Score(loss, right, positions)
 
 

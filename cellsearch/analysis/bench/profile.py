@@ -18,7 +18,7 @@ from cellsearch.analysis.bench.contestants import ours
 from cellsearch.analysis.bench.measure import AGREEMENT, Say, prepare, using
 from cellsearch.analysis.bench.rows import Part, Report, conditions, of_work
 from cellsearch.analysis.bench.work import Sizes, Work, make
-from cellsearch.compiler.engines.native import loop
+from cellsearch.compiler.engines.native import loop, one_by_one
 from cellsearch.compiler.engines.native.source import PARTS
 from cellsearch.compiler.run.layer import choose_engine
 from cellsearch.compiler.run.stack import reads_below
@@ -29,15 +29,15 @@ REST = "rest: memory, calls"
 
 #: Parts that are functions of Python: module and name.
 FUNCTIONS = {
-    "embedding": ("train/model.py", "_embed"),
-    "output layer, both ways": ("train/output.py", "output_layer"),
-    "gradients of peepholes and vectors": ("compiler/run/layer.py", "_vector_gradients"),
-    "embedding, backward": ("train/model.py", "_embedding_gradient"),
+    "embedding": ("run/order.py", "lookup"),
+    "output layer, both ways": ("train/output.py", "compute"),
+    "gradients of peepholes and vectors": ("compiler/run/vectors.py", "sum_up"),
+    "embedding, backward": ("run/order.py", "add_up"),
     "clipping and update": ("bench/contestants.py", "update"),
 }
 ORDER = (
     "embedding", *PARTS[:3], "output layer, both ways", *PARTS[3:], "gradients of peepholes and vectors",
-    "embedding, backward", "clipping and update", REST,
+    "embedding, backward", one_by_one.MOVES, "clipping and update", REST,
 )  # fmt: skip
 
 
@@ -76,7 +76,8 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
     found: list[dict[str, float]] = []
     for _ in range(rounds):
         measured.append(ready.once())
-        found.append({**_functions(clocked), **_clocks(work, engine)})
+        functions, clocks = _functions(clocked), _clocks(work, engine)
+        found.append({name: functions.get(name, 0) + clocks.get(name, 0) for name in {*functions, *clocks}})
     first = len(report.rows)
     report.rows.extend(of_work(work, threads, measured, ready.prepared, ready.by_symbol, report.conditions))
     step = next(row.median_s for row in report.rows[first:] if row.trains)
@@ -106,10 +107,11 @@ def _functions(step: Callable[[], Tensor]) -> dict[str, float]:
 
 
 def _clocks(work: Work, engine: str) -> dict[str, float]:
-    """The seconds of the parts of the layers since this was last asked."""
+    """The seconds of the parts in C since this was last asked."""
     if engine != "native":
         return {}
-    found = dict.fromkeys(PARTS, 0.0)
+    found = dict.fromkeys(PARTS, 0.0) | one_by_one.times()
+    del found[one_by_one.LAYERS]  # which is told apart by what follows
     layers = work.shape.stack.layers
     names = [s.name for s in layers[0].plan.cell.states]
     above = frozenset(names.index(name) for name in reads_below(work.shape.cell))

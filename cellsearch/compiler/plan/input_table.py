@@ -53,16 +53,33 @@ def separable(plan: Plan) -> bool:
 @kept
 def copied(plan: Plan) -> Copied:
     """What the loop reads in either direction, whatever the layer above reads of it."""
-    inner = kernels.forward(plan)[1]
-    every = frozenset(range(len(plan.cell.states)))
-    read = _refs(inner) | _refs(backward_kernels(plan, every).inner)
-    read.add(kernels.location(plan, plan.cell.output))
+    inner, every = kernels.forward(plan)[1], frozenset(range(len(plan.cell.states)))
+    read = _refs(inner) | _refs(backward_kernels(plan, every).inner) | _step_by_step(plan)
+    return Copied(_runs(_slots(read) & filled(plan)), Ref("x") in read)
+
+
+@kept
+def copied_in_c(plan: Plan) -> tuple[Run, ...]:
+    """The slots of `copied` without those that kernels alone read: in C these read the row of the symbol."""
+    written = {store.ref for group in kernels.forward(plan)[1] for kernel in group for store in kernel.stores}
+    every = {slot for first, count in copied(plan).slots for slot in range(first, first + count)}
+    return _runs(every & _slots(_step_by_step(plan) | written))
+
+
+def _step_by_step(plan: Plan) -> set[Ref]:
+    """What is read of every step by more than kernels: it is the output, products add to it, or the gradient
+    of a peephole reads it."""
+    read = {kernels.location(plan, plan.cell.output)}
     read |= {Ref("slot", slot) for stage in plan.inner for p in stage.products for slot in p.slots}
-    for i, node in enumerate(plan.cell.nodes):  # the gradient of a peephole reads its source
+    read |= {kernels.location(plan, p.source) for stage in plan.inner for p in stage.products}
+    for i, node in enumerate(plan.cell.nodes):
         if isinstance(node, Affine) and not plan.is_outer[i]:
             read |= {kernels.location(plan, c.source) for c in node.connections if c.peephole}
-    slots = {ref.index for ref in read if ref.kind == "slot"} & filled(plan)
-    return Copied(_runs(slots), Ref("x") in read)
+    return read
+
+
+def _slots(refs: Iterable[Ref]) -> set[int]:
+    return {ref.index for ref in refs if ref.kind == "slot"}
 
 
 @kept

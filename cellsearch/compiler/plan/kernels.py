@@ -35,7 +35,7 @@ class Ref:
 
     kind: str
     index: int = 0
-    outer: bool = False  # in the outer part, where that has rows of its own; see `crossing`
+    outer: bool = False  # in the outer part, where that has rows of its own; see `input_table`
 
 
 @dataclass(frozen=True, slots=True)

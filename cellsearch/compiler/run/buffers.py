@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cellsearch.compiler.plan.kernels import Ref
 from cellsearch.compiler.run.layout import Layout, vector
+from cellsearch.compiler.run.order import Together
 from cellsearch.dsl.nodes import Input
 
 
@@ -46,11 +47,13 @@ class Buffers:
         d_outputs: Tensor | None = None,  # [K, T, B, H]
         d_above: Mapping[int, Tensor] | None = None,
         stored: Set[Ref] = frozenset(),  # gradients that are stored before anything is added to them
+        order: Together | None = None,
     ) -> None:
         self.lay, self.row, self.tape = lay, tape.row, tape
         self.d_outputs, self.d_above, self.stored = d_outputs, d_above or {}, stored
         self.members, self.steps_count, self.batch = tape.slots.shape[:3]
-        self._outer = None if tape.outer is None else Buffers(lay, tape.outer)
+        self.order = order or Together(self.members)
+        self._outer = None if tape.outer is None else Buffers(lay, tape.outer, order=self.order)
         self.new: Sequence[Tensor] = ()  # gradients of the states after the step, each [K, B, H]
         self.old: Sequence[Tensor] = ()  # and before it
         self._gradients: dict[Ref, Tensor] = {}
@@ -135,8 +138,8 @@ class Buffers:
         if ref not in self._gradients:
             width = self.lay.width if ref.kind in ("dx", "dpast") else self.lay.hidden
             steps = 1 if self._for_one_step(ref) else self.steps_count
-            make = self.tape.x.new_empty if ref in self.stored else self.tape.x.new_zeros
-            self._gradients[ref] = make(self.members, steps, self.batch, width)
+            make = self.order.empty if ref in self.stored else self.order.zeros
+            self._gradients[ref] = make(self.tape.x, steps, self.batch, width)
         return self._gradients[ref]
 
     def _d_tape(self) -> Tensor:
@@ -144,6 +147,6 @@ class Buffers:
         if ref not in self._gradients:
             width = len(self.lay.plan.affines) * self.lay.hidden
             # what is summed up by rows of a table starts at zero
-            make = self.tape.x.new_empty if self.stored else self.tape.x.new_zeros
-            self._gradients[ref] = make(self.members, self.steps_count, self.batch, width)
+            make = self.order.empty if self.stored else self.order.zeros
+            self._gradients[ref] = make(self.tape.x, self.steps_count, self.batch, width)
         return self._gradients[ref]

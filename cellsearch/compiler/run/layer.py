@@ -21,12 +21,14 @@ from cellsearch.compiler.plan import kernels
 from cellsearch.compiler.plan.backward import backward_kernels
 from cellsearch.compiler.plan.input_table import Run, copied, filled, parted, summed
 from cellsearch.compiler.plan.kernels import Ref
-from cellsearch.compiler.plan.schedule import Product, is_vector
+from cellsearch.compiler.plan.schedule import Product
 from cellsearch.compiler.run.buffers import Buffers, Tape
 from cellsearch.compiler.run.kept import kept
-from cellsearch.compiler.run.layout import Layout, bias, matrix, vector
+from cellsearch.compiler.run.layout import Layout, bias, matrix
+from cellsearch.compiler.run.order import Together, some
 from cellsearch.compiler.run.structures import backprop, materialize
-from cellsearch.dsl.nodes import Affine, Input
+from cellsearch.compiler.run.vectors import apart, vector_gradients
+from cellsearch.dsl.nodes import Input
 from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
@@ -106,27 +108,33 @@ def forward(
     start: Tensor | int = 0,
     engine: str = "auto",
     symbols: Tensor | None = None,  # [T, B]: the row of the table that each step reads
+    order: Together | None = None,
 ) -> tuple[Tensor, Tape]:
     """Outputs [K, T, B, H] and the tape, which holds the states. A table of inputs needs a cell that is
-    `crossing.separable`, and the engine `native` or `eager`."""
+    `input_table.separable`, and the engine `native` or `eager`."""
     plan, hidden = lay.plan, lay.hidden
     members = x.shape[0]
     steps, batch = x.shape[1:3] if symbols is None else symbols.shape
-    slots = x.new_empty(members, steps, batch, plan.slots * hidden)
+    order = order or Together(members)
+    slots = order.empty(x, steps, batch, plan.slots * hidden)
     count = len(plan.cell.states)
-    sequences = tuple(x.new_empty(members, steps + 1, batch, hidden) for _ in range(count))
+    sequences = tuple(order.empty(x, steps + 1, batch, hidden) for _ in range(count))
     for sequence, first in zip(sequences, states[:count], strict=True):
-        sequence[:, 0] = first
+        order.copy(sequence[:, 0], first)
     tick = ticks(lay, steps, start, x)
     full = materialize(lay, row)
     outer: Tape | None = None
     if symbols is not None:
-        rows = x.new_empty(members, 1, x.shape[1], plan.slots * hidden)
+        rows = order.empty(x, 1, x.shape[1], plan.slots * hidden)
         outer = Tape(full, x[:, None], 0, (), rows, {}, None)
-        x = x[:, symbols] if copied(plan).x else x.new_empty(members, steps, batch, 0)
-    inputs = torch.cat([states[count], x], 1) if plan.cell.past else x
+        x = order.lookup(x, symbols) if copied(plan).x else x.new_empty(members, steps, batch, 0)
+    inputs = x
+    if plan.cell.past:
+        inputs = order.empty(x, plan.cell.past + steps, batch, x.shape[-1])
+        order.copy(inputs[:, : plan.cell.past], states[count])
+        order.copy(inputs[:, plan.cell.past :], x)
     tape = Tape(full, inputs, plan.cell.past, sequences, slots, below or {}, tick, symbols, outer)
-    where = Buffers(lay, tape)
+    where = Buffers(lay, tape, order=order)
     runner = _runner(engine, where, frozenset())
     if isinstance(runner, native.Runner):
         runner.forward()
@@ -153,24 +161,26 @@ def backward(
     d_above: Mapping[int, Tensor] | None = None,  # of new states, from the layer above, each [K, T, B, H]
     need_x: bool = True,
     engine: str = "auto",
+    order: Together | None = None,
 ) -> Gradients:
     """Gradients of inputs and initial states; those of the weights are written to `d_row`."""
     plan = lay.plan
     members, steps, batch, _ = tape.slots.shape
     above = frozenset(d_above or ())
-    where = Buffers(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written)
-    where.new = [tape.x.new_zeros(members, batch, lay.hidden) for _ in tape.states]
-    where.old = [torch.zeros_like(g) for g in where.new]
+    order = order or Together(members)
+    where = Buffers(lay, tape, d_outputs, d_above, backward_kernels(plan, above).written, order)
+    where.new = [order.zeros(tape.x, batch, lay.hidden) for _ in tape.states]
+    where.old = [order.zeros(tape.x, batch, lay.hidden) for _ in tape.states]
     for target, given in zip(where.new, d_states or (), strict=False):
-        target.copy_(given)
+        order.copy(target, given)
     runner = _runner(engine, where, above)
     if isinstance(runner, native.Runner):
         runner.backward(d_row, need_x)
     else:
         _backward(runner, where, above, d_row, need_x)
         _bias_gradients(where, above, d_row)
-    _vector_gradients(where, above, d_row)
-    backprop(lay, row, d_row)
+    vector_gradients(where, above, d_row)
+    order.last(lambda: backprop(lay, row, d_row))
     d_below = {
         node.name: where.whole(Ref("dbelow", i))
         for i, node in enumerate(plan.cell.nodes)
@@ -181,14 +191,17 @@ def backward(
         return Gradients(table if need_x else None, tuple(where.old), d_below)
     if not tape.past:
         return Gradients(where.whole(Ref("dx")) if need_x else None, tuple(where.old), d_below)
-    d_inputs = torch.zeros_like(tape.inputs)
-    d_inputs[:, tape.past :] += where.whole(Ref("dx"))
+    d_inputs = order.zeros(tape.x, *tape.inputs.shape[1:])
     delays = {int(n.name) for n in plan.cell.nodes if isinstance(n, Input) and n.kind == "past"}
-    for delay in sorted(delays):
-        first = tape.past - delay
-        d_inputs[:, first : first + steps] += where.whole(Ref("dpast", delay))
-    if d_states:
-        d_inputs[:, -tape.past :] += d_states[-1]
+    parts = [(tape.past, where.whole(Ref("dx")))]
+    parts += [(tape.past - delay, where.whole(Ref("dpast", delay))) for delay in sorted(delays)]
+    parts += [(steps, d_states[-1])] if d_states else []
+
+    def add(members: slice) -> None:
+        for first, part in parts:
+            some(d_inputs, members)[:, first : first + part.shape[1]] += some(part, members)
+
+    order.work(add)
     return Gradients(d_inputs[:, tape.past :], (*where.old, d_inputs[:, : tape.past]), d_below)
 
 
@@ -271,31 +284,7 @@ def _flat(where: Buffers, source: int) -> Tensor:
 def _bias_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
     """Each a sum over every step and sequence, or over the rows of a table."""
     lay, hidden = where.lay, where.lay.hidden
-    for here, runs in zip((where.outer, where), parted(lay.plan, _apart(where, above)), strict=True):
+    for here, runs in zip((where.outer, where), parted(lay.plan, apart(where, above)), strict=True):
         for first, count in runs:
             target = bias(lay, d_row)[:, first * hidden : (first + count) * hidden]
             torch.sum(here.d_slots(first, count), (1, 2), out=target)
-
-
-def _apart(where: Buffers, above: frozenset[int]) -> frozenset[Ref]:
-    """The gradients that lie in the outer part, where that has rows of its own."""
-    return frozenset() if where.outer is where else summed(where.lay.plan, above).outer
-
-
-def _vector_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
-    """The gradients of all weights that stand alone."""
-    lay, plan, apart = where.lay, where.lay.plan, _apart(where, above)
-    for k, w in enumerate(lay.weights):
-        if w.kind not in ("peephole", "scalar") and not is_vector(plan.cell.nodes[w.node]):
-            continue
-        node = plan.cell.nodes[w.node]
-        assert isinstance(node, Affine)
-        if w.kind == "peephole":
-            here = where.outer if plan.is_outer[w.node] else where
-            value = here.whole(kernels.location(plan, node.connections[w.term].source))
-            gradient = (here.d_slots(plan.slot_of(w.node), 1) * value).sum((1, 2))
-        else:
-            ref = Ref("dvector", w.node)
-            gradient = (where.outer if ref in apart else where).whole(ref).sum((1, 2))
-            gradient = gradient.sum(-1, keepdim=True) if w.kind == "scalar" else gradient
-        vector(lay, d_row, k).copy_(gradient)

@@ -15,6 +15,7 @@ from cellsearch.compiler.plan.schedule import plan
 from cellsearch.compiler.run import layer
 from cellsearch.compiler.run.buffers import Tape
 from cellsearch.compiler.run.layout import Layout, layout
+from cellsearch.compiler.run.order import Together
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.nodes import Input
 from cellsearch.errors import CellError
@@ -99,6 +100,7 @@ def forward(
     start: Tensor | int = 0,
     engine: str = "auto",
     symbols: Tensor | None = None,  # [T, B]: the row of the table that each step reads
+    order: Together | None = None,
 ) -> tuple[Tensor, States, list[Tape]]:
     """Outputs of the top layer [K, T, B, H], the last states, and the tapes. `start` numbers the first step,
     for clocks. For a table see `layer.forward`."""
@@ -106,10 +108,10 @@ def forward(
     last: States = []
     below: Mapping[str, Tensor] = {}
     for lay, part, begun in zip(stacked.layers, stacked.rows(row), states, strict=True):
-        x, tape = layer.forward(lay, part, x, begun, below, start, engine, symbols)
-        symbols = None
+        x, tape = layer.forward(lay, part, x, begun, below, start, engine, symbols, order)
+        symbols, found = None, layer.last_states(tape)
         tapes.append(tape)
-        last.append(layer.last_states(tape))
+        last.append([order.keep(s) for s in found] if order else found)
         below = {s.name: v[:, 1:] for s, v in zip(lay.plan.cell.states, tape.states, strict=True)}
     return x, last, tapes
 
@@ -124,6 +126,7 @@ def backward(
     # of the last states; none where the window is cut off there
     d_states: Sequence[Sequence[Tensor]] | None = None,
     engine: str = "auto",
+    order: Together | None = None,
 ) -> Gradients:
     """Gradients of the inputs and of the first states; those of the weights are written to `d_row`."""
     gradient: Tensor | None = d_outputs
@@ -135,7 +138,7 @@ def backward(
         assert gradient is not None
         d_last = d_states[k] if d_states else None
         found = layer.backward(
-            lay, rows[k], tapes[k], gradient, d_rows[k], d_last, d_above, need_x or k > 0, engine
+            lay, rows[k], tapes[k], gradient, d_rows[k], d_last, d_above, need_x or k > 0, engine, order
         )
         gradient = found.x
         d_first.insert(0, list(found.states))

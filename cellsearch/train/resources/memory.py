@@ -6,7 +6,7 @@ plan:
 
     weights     rows and gradient of all members
     tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
-                before; of the members that go through a window at once
+                before; of all members, in C of one, as they go through a window one by one
     output      logits of a block of members, with what is computed from them (in C of a block of positions of
                 one member)
     backward    of one layer at a time: gradients of its slots and of what it reads
@@ -32,7 +32,6 @@ from cellsearch.compiler.run.layout import Layout
 from cellsearch.compiler.run.stack import reads_below
 from cellsearch.compiler.run.structures import makes
 from cellsearch.train import model
-from cellsearch.train.grouping import blocks
 from cellsearch.train.model import Shape
 from cellsearch.train.output import LOGITS_BLOCK, LOGITS_BLOCK_GPU
 from cellsearch.train.settings import Training
@@ -71,18 +70,18 @@ def memory(shape: Shape, members: int, training: Training, device: str | None = 
     positions = training.steps * training.batch
     like = torch.empty(0, dtype=getattr(torch, training.dtype))
     in_c = device == "cpu" and choose_engine("auto", like) in IN_C
-    some = max(blocks.sizes(shape.stack, members, positions, real)) if in_c else members
+    some = 1 if in_c else members
     table = device == "cpu" and model.by_symbol(shape, positions, like)
     values = some * positions * hidden  # of one value for all steps: [K, T, B, H]
     states = some * (training.steps + 1) * training.batch * hidden
-    # Of the window before, views of its last states keep all of them; those of blocks on a CPU are copies.
+    # Of the window before, views of its last states keep all of them; one by one they are copies.
     earlier = states if device != "cpu" else members * training.batch * hidden
 
     def tape(lay: Layout) -> int:
         cell = lay.plan.cell
         inputs = some * (training.steps + cell.past) * training.batch * hidden if cell.past else 0
         of_states = len(cell.states) * (states + earlier) + 2 * inputs
-        return lay.plan.slots * values + of_states + (some * lay.size if makes(lay) else 0)
+        return lay.plan.slots * values + of_states + (members * lay.size if makes(lay) else 0)
 
     layers = shape.stack.layers
     tapes = 2 * values + sum(map(tape, layers))  # the embedded inputs, and the gradient of the outputs

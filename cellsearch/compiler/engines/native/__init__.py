@@ -8,6 +8,7 @@
     toolchain    C text -> a loaded library, compiled once per plan and cached on disk
     loop         runs the functions on the tensors of a layer
     output       the output layer, with output.c
+    one_by_one   members in turn through the layers, the output layer and back, with members.c
 
 Members are computed one after another, each through all T steps, so that its matrices stay in the core's
 cache.

@@ -1,6 +1,7 @@
-/* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` calls them.
+/* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` lists what they
+   are called with, for one member k at a time.
 
-   n        K, T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
+   n        T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
             whether the gradient of x is asked for; steps and sequences of the outer part; then, for every product of the
             plan, where its matrix starts in a row, the width of its source, and where its packed matrix starts; then
             where those end
@@ -22,6 +23,16 @@ typedef struct {
                       const long *place, real *packed);
 } functions;
 
+typedef struct {
+    const long *n;
+    real **p;
+    const long *s;
+    const real *rows;
+    real *d_rows, *packed;
+    const int64_t *symbols;
+    const functions *f;
+} call;
+
 /* Tensor i of member k; the distance of its rows, those of one step to another as well; its place at step t, and that
    distance. */
 #define MEMBER(i) (p[i] + k * s[4 * (i)])
@@ -29,10 +40,10 @@ typedef struct {
 #define STEP(i) MEMBER(i) + t * s[4 * (i) + 1], ROW(i)
 
 /* Where the matrix of product j starts, and its gradient. */
-#define MATRIX(j) (rows + k * n[4] + start[j])
-#define D_MATRIX(j) (d_rows + k * n[5] + start[j])
-#define BIAS(slot) (rows + k * n[4] + n[6] + (slot) * H)
-#define D_BIAS(slot) (d_rows + k * n[5] + n[6] + (slot) * H)
+#define MATRIX(j) (rows + k * n[3] + start[j])
+#define D_MATRIX(j) (d_rows + k * n[4] + start[j])
+#define BIAS(slot) (rows + k * n[3] + n[5] + (slot) * H)
+#define D_BIAS(slot) (d_rows + k * n[4] + n[5] + (slot) * H)
 
 /* Brings a line of LINE numbers to the second cache. */
 #define LINE (64 / (long)sizeof(real))
@@ -79,16 +90,17 @@ static __attribute__((noinline)) void add_row(long n, const real *restrict from,
 #define SWAP(a, b) { real *const q_ = p[a]; p[a] = p[b]; p[b] = q_; }
 
 #define BEGIN(name, products)                                                                                          \
-    void name(const long *n, real **p, const long *s, const real *rows, real *d_rows, real *packed,                    \
-              const int64_t *symbols, const functions *f) {                                                            \
-        const long K = n[0], T = n[1], B = n[2], H = n[3], outer_T = n[8], outer_B = n[9];                             \
-        const long *const start = n + 10, *const width = start + (products), *const at = width + (products);           \
+    void name(long k, const call *c) {                                                                                 \
+        const long *const n = c->n, *const s = c->s;                                                                   \
+        real **const p = c->p, *const d_rows = c->d_rows, *const packed = c->packed;                                   \
+        const real *const rows = c->rows;                                                                              \
+        const int64_t *const symbols = c->symbols;                                                                     \
+        const functions *const f = c->f;                                                                               \
+        const long T = n[0], B = n[1], H = n[2], outer_T = n[7], outer_B = n[8];                                       \
+        const long *const start = n + 9, *const width = start + (products), *const at = width + (products);            \
         real *const room = packed + at[products];                                                                      \
-        for (long k = 0; k < K; k++) {                                                                                 \
-            RESUME
-#define END                                                                                                            \
-        }                                                                                                              \
-    }
+        RESUME
+#define END }
 
 /* A clocked library counts the CPU seconds of its parts. */
 #ifdef CLOCKED

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.engines.native import toolchain
+from cellsearch.compiler.engines.native.one_by_one import OneByOne, address, run_now
 from cellsearch.compiler.engines.native.source import CLOCKED, PARTS, read, source
 from cellsearch.compiler.plan.kernels import Ref
 from cellsearch.compiler.run.buffers import Buffers
@@ -20,13 +21,21 @@ from cellsearch.compiler.run.kept import kept
 from cellsearch.compiler.run.layout import Layout
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
-_PASS = ctypes.CFUNCTYPE(None, *[_POINTER] * 8)
+_PASS = ctypes.CFUNCTYPE(None, _LONG, _POINTER)
 
 #: Refs that are pieces of one tensor, and the ref that names it.
 _WHOLE = {"slot": "slots", "dslot": "dslots", "old": "states", "new": "states", "past": "x"}
 
 #: Numbers in `n` before those of the products; see layer.h.
-_SIZES = 10
+_SIZES = 9
+
+
+class _Call(ctypes.Structure):
+    """See layer.h."""
+
+    _fields_ = tuple(
+        (name, _POINTER) for name in ("n", "p", "s", "rows", "d_rows", "packed", "symbols", "functions")
+    )
 
 
 class Table:
@@ -97,6 +106,7 @@ def _tensor(base: Ref, where: Buffers, read: bool) -> Tensor:
         case _:
             tensor = where.whole(replace(base, outer=False))
     if read and not _even(tensor, where.batch):
+        assert base.kind in ("tick", "below", "weight", "x"), "this is copied before members are computed"
         tensor = tensor.expand(-1, -1, where.batch, -1).contiguous()
     elif tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
         tensor = tensor.contiguous()  # a gradient from outside may come in any layout
@@ -198,19 +208,24 @@ class Runner:
         where, code = self.where, self.code
         pointers, strides, alive = code.tables[name].of(where)
         row, dtype = where.row, where.row.dtype
-        sizes = (where.members, where.steps_count, where.batch, where.lay.hidden)
+        sizes = (where.steps_count, where.batch, where.lay.hidden)
         outer = (where.outer.steps_count, where.outer.batch)
         others = (row.stride(0), d_row.stride(0), where.lay.bias, need_x, *outer)
         numbers = (_LONG * (_SIZES + len(code.matrices)))(*sizes, *others, *code.matrices)
         # of a gradient, for every step and sequence or row of a table
         panel = max(where.steps_count * where.batch, outer[0] * outer[1]) * code.panel
         packed = torch.empty(max(code.room, code.matrices[-1] + panel), dtype=dtype)
-        tensors = (row.data_ptr(), d_row.data_ptr(), packed.data_ptr())
         symbols = where.tape.symbols
         assert symbols is None or (symbols.dtype == torch.int64 and symbols.is_contiguous())
-        at = _POINTER(None if symbols is None else symbols.data_ptr())
-        code.functions[name](numbers, pointers, strides, *tensors, at, code.products)
-        del alive  # not before: the table points into them
+        tensors = (row, d_row, packed, symbols)
+        tables = (ctypes.addressof(table) for table in (numbers, pointers, strides))
+        found = (None if t is None else t.data_ptr() for t in tensors)
+        what = _Call(*tables, *found, ctypes.addressof(code.products))
+        function, order = address(code.functions[name]), where.order
+        if isinstance(order, OneByOne):
+            order.call(function, what, (code, numbers, pointers, strides, tensors, alive))
+        else:
+            run_now(where.members, function, what, dtype)
 
 
 def times(lay: Layout, above: frozenset[int], dtype: str) -> dict[str, float]:

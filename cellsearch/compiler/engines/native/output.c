@@ -192,16 +192,32 @@ static real *part(real **space, long numbers) {
     return at;
 }
 
-/* n        K, how many positions are scored, H, V; strides of `seen` along K and positions; of `rows`, `d_rows` and
+/* The output layer of member k.
+   n        how many positions are scored, H, V; strides of `seen` along K and positions; of `rows`, `d_rows` and
             `d_seen` along K; where matrix and bias of the output layer start in a row; positions of a block
+   batch    what the gradient is divided by
    seen     outputs of the layers; d_seen their gradient, rows of H, 0 where it is not written
    where    the positions that are scored; null where all are
    rows     weights of all members; d_rows their gradient; where d_rows is null nothing is differentiated
    loss     sums over the positions of each member, as `right`
    space    room for a block of positions of a member; see output.py */
-void output(const long *n, const real *seen, const int64_t *where, const real *rows, const int64_t *targets,
-            double batch, real *loss, int64_t *right, real *d_rows, real *d_seen, real *space) {
-    const long K = n[0], N = n[1], H = n[2], V = n[3], most = n[11], wide = LEAST(BLOCK * NR, WHOLE(V, NR));
+typedef struct {
+    long n[11];
+    double batch;
+    const real *seen;
+    const int64_t *where;
+    const real *rows;
+    const int64_t *targets;
+    real *loss;
+    int64_t *right;
+    real *d_rows, *d_seen, *space;
+} output_call;
+
+void output(long k, const output_call *c) {
+    const long *const n = c->n, N = n[0], H = n[1], V = n[2], most = n[10], wide = LEAST(BLOCK * NR, WHOLE(V, NR));
+    const int64_t *const where = c->where, *const targets = c->targets;
+    const real *const seen = c->seen, *const rows = c->rows, batch = c->batch;
+    real *const d_rows = c->d_rows, *const d_seen = c->d_seen, *space = c->space;
     const int many = V >= MANY;
     const real zero[LANES] = {0};
     real *const some = part(&space, where ? most * H : 0), *const back = part(&space, where ? most * H : 0),
@@ -211,62 +227,60 @@ void output(const long *n, const real *seen, const int64_t *where, const real *r
          *const packed = part(&space, NR * (wide > H ? wide : H)),
          *const kept = part(&space, NR * most), *const factor = part(&space, most);
     const known row = {part(&space, most), part(&space, most), part(&space, most), (int *)part(&space, most)};
-    for (long k = 0; k < K; k++) {
-        const real *const w = rows + k * n[6] + n[9], *const b = rows + k * n[6] + n[10];
-        real *const d_w = d_rows ? d_rows + k * n[7] + n[9] : 0, *const d_b = d_rows ? d_rows + k * n[7] + n[10] : 0;
-        if (d_rows) memset(d_b, 0, V * sizeof(real));
-        if (d_rows && N == 0) memset(d_w, 0, H * V * sizeof(real));
-        double total = 0;
-        right[k] = 0;
-        for (long from = 0; from < N; from += most) {
-            const long R = LEAST(most, N - from), lda = where ? H : n[5];
-            const int64_t *const wanted = targets + from;
-            const real *const a = where ? some : seen + k * n[4] + from * lda;
-            if (where)
-                for (long r = 0; r < R; r++)
-                    memcpy(some + r * H, seen + k * n[4] + where[from + r] * n[5], H * sizeof(real));
-            const left positions = {a, lda, 1}, units = !d_rows || !many ? (left){a, 1, lda} : lay(H, R, a, 1, lda, down);
-            for (long r = 0; r < R; r++) row.top[r] = LOWEST, row.sum[r] = 0, row.first[r] = 0;
-            for (long at = 0; at < V; at += wide) {
-                const long count = LEAST(wide, V - at);
-                real *const x = logits + (d_rows ? at * R : 0);
-                for (long j = at; j < at + count; j += NR) {
-                    const long columns = LEAST(NR, V - j);
-                    const next ahead = {j + 2 * NR <= V ? w + j + NR : 0, V, H, NR};
-                    real start[LANES];
-                    for (long i = 0; i < NR; i++) start[i] = i < columns ? b[j + i] : -INFINITY;
-                    pack(H, columns, w + j, V, 0, packed);
-                    panel(R, H, positions, packed, NR, 0, start, x + j - at, wide, columns > VL ? NR : VL, 0, ahead);
-                }
-                exponentials(count, wide, R, x, at, wanted, row, less + at / wide * R);
+    const real *const w = rows + k * n[5] + n[8], *const b = rows + k * n[5] + n[9];
+    real *const d_w = d_rows ? d_rows + k * n[6] + n[8] : 0, *const d_b = d_rows ? d_rows + k * n[6] + n[9] : 0;
+    if (d_rows) memset(d_b, 0, V * sizeof(real));
+    if (d_rows && N == 0) memset(d_w, 0, H * V * sizeof(real));
+    double total = 0;
+    c->right[k] = 0;
+    for (long from = 0; from < N; from += most) {
+        const long R = LEAST(most, N - from), lda = where ? H : n[4];
+        const int64_t *const wanted = targets + from;
+        const real *const a = where ? some : seen + k * n[3] + from * lda;
+        if (where)
+            for (long r = 0; r < R; r++)
+                memcpy(some + r * H, seen + k * n[3] + where[from + r] * n[4], H * sizeof(real));
+        const left positions = {a, lda, 1}, units = !d_rows || !many ? (left){a, 1, lda} : lay(H, R, a, 1, lda, down);
+        for (long r = 0; r < R; r++) row.top[r] = LOWEST, row.sum[r] = 0, row.first[r] = 0;
+        for (long at = 0; at < V; at += wide) {
+            const long count = LEAST(wide, V - at);
+            real *const x = logits + (d_rows ? at * R : 0);
+            for (long j = at; j < at + count; j += NR) {
+                const long columns = LEAST(NR, V - j);
+                const next ahead = {j + 2 * NR <= V ? w + j + NR : 0, V, H, NR};
+                real start[LANES];
+                for (long i = 0; i < NR; i++) start[i] = i < columns ? b[j + i] : -INFINITY;
+                pack(H, columns, w + j, V, 0, packed);
+                panel(R, H, positions, packed, NR, 0, start, x + j - at, wide, columns > VL ? NR : VL, 0, ahead);
             }
-            for (long r = 0; r < R; r++) {
-                total += LOG(row.sum[r]) + row.top[r] - row.chosen[r];
-                right[k] += row.first[r];
-            }
-            if (!d_rows) continue;
-            real *const d_a = d_seen + k * n[8], *const to = where ? back : d_a + from * H;
-            for (long at = (V - 1) / wide * wide; at >= 0; at -= wide) {
-                const long count = LEAST(wide, V - at);
-                const real *const than = less + at / wide * R;
-                real *const x = logits + at * R;
-#pragma GCC ivdep
-                for (long r = 0; r < R; r++) factor[r] = exp_down(than[r] - row.top[r]) / (row.sum[r] * (real)batch);
-                scale(count, wide, R, x, factor, wanted, at, 1 / (real)batch, d_b + at);
-                for (long j = 0; j < H; j += NR) {
-                    const long columns = LEAST(NR, H - j);
-                    const int last = j + NR >= H;
-                    const next ahead = {!last ? w + (j + NR) * V + at : at ? w + at - wide : 0, V,
-                                        LEAST(NR, last ? H : H - j - NR), !last ? count : wide};
-                    pack(count, columns, w + j * V + at, V, 1, packed);
-                    panel(R, count, (left){x, wide, 1}, packed, NR, 0, zero, to + j, H, columns, at + wide < V, ahead);
-                }
-                for (long j = 0; j < count; j += NR)
-                    panel(H, R, units, x + j, wide, kept, zero, d_w + at + j, V, LEAST(NR, count - j), from > 0, (next){0});
-            }
-            if (where)
-                for (long r = 0; r < R; r++) memcpy(d_a + where[from + r] * H, back + r * H, H * sizeof(real));
+            exponentials(count, wide, R, x, at, wanted, row, less + at / wide * R);
         }
-        loss[k] = total;
+        for (long r = 0; r < R; r++) {
+            total += LOG(row.sum[r]) + row.top[r] - row.chosen[r];
+            c->right[k] += row.first[r];
+        }
+        if (!d_rows) continue;
+        real *const d_a = d_seen + k * n[7], *const to = where ? back : d_a + from * H;
+        for (long at = (V - 1) / wide * wide; at >= 0; at -= wide) {
+            const long count = LEAST(wide, V - at);
+            const real *const than = less + at / wide * R;
+            real *const x = logits + at * R;
+#pragma GCC ivdep
+            for (long r = 0; r < R; r++) factor[r] = exp_down(than[r] - row.top[r]) / (row.sum[r] * batch);
+            scale(count, wide, R, x, factor, wanted, at, 1 / batch, d_b + at);
+            for (long j = 0; j < H; j += NR) {
+                const long columns = LEAST(NR, H - j);
+                const int last = j + NR >= H;
+                const next ahead = {!last ? w + (j + NR) * V + at : at ? w + at - wide : 0, V,
+                                    LEAST(NR, last ? H : H - j - NR), !last ? count : wide};
+                pack(count, columns, w + j * V + at, V, 1, packed);
+                panel(R, count, (left){x, wide, 1}, packed, NR, 0, zero, to + j, H, columns, at + wide < V, ahead);
+            }
+            for (long j = 0; j < count; j += NR)
+                panel(H, R, units, x + j, wide, kept, zero, d_w + at + j, V, LEAST(NR, count - j), from > 0, (next){0});
+        }
+        if (where)
+            for (long r = 0; r < R; r++) memcpy(d_a + where[from + r] * H, back + r * H, H * sizeof(real));
     }
+    c->loss[k] = total;
 }

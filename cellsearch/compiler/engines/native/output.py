@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from cellsearch.compiler.engines.native import toolchain
+from cellsearch.compiler.engines.native.one_by_one import OUTPUT, OneByOne, address, run_now
+from cellsearch.compiler.run.order import Together
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 
@@ -25,6 +27,17 @@ _BLOCK = 240
 _LINE, _PIECES = 16, 14
 
 
+class _Call(ctypes.Structure):
+    """See output.c."""
+
+    _fields_ = (
+        ("n", _LONG * 11),
+        ("batch", ctypes.c_double),
+        *((name, _POINTER) for name in ("seen", "where", "rows", "targets", "loss", "right")),
+        *((name, _POINTER) for name in ("d_rows", "d_seen", "space")),
+    )
+
+
 def output(
     rows: Tensor,  # [K, P]
     seen: Tensor,  # [K, N, H]: what the layers gave
@@ -35,29 +48,31 @@ def output(
     batch: int,
     gradient: Tensor | None = None,  # [K, P]: written here where it is given
     d_seen: Tensor | None = None,  # likewise [K, N, H], at the scored positions
+    order: Together | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Loss in nats and how many are right, each a sum over the positions [K]; of equal logits the first is
     the guess. The gradient is that of the loss divided by `batch`. The bias [V] stands behind the matrix."""
     members, hidden, count = len(seen), seen.shape[2], len(targets)
     dtype = str(rows.dtype).removeprefix("torch.")
     library = toolchain.products(dtype)
+    assert seen.stride(2) == 1 or hidden == 1
     for indices in (targets, positions):
         assert indices is None or (indices.dtype == torch.int64 and indices.is_contiguous())
-    if seen.stride(2) != 1 and hidden > 1:
-        seen = seen.contiguous()
+    order = order or Together(members)
     loss = rows.new_empty(members)
     right = torch.empty(members, dtype=torch.int64)
     strides = (seen.stride(0), seen.stride(1), rows.stride(0))
     of_gradients = [0 if t is None else t.stride(0) for t in (gradient, d_seen)]
-    sizes = (members, count, hidden, vocabulary, *strides, *of_gradients)
-    numbers = (_LONG * 12)(*sizes, matrix, matrix + hidden * vocabulary, block(count))
+    sizes = (count, hidden, vocabulary, *strides, *of_gradients)
+    numbers = (_LONG * 11)(*sizes, matrix, matrix + hidden * vocabulary, block(count))
     space = rows.new_empty(room(count, hidden, vocabulary))
-    library.output(
-        numbers,
-        *(_at(t) for t in (seen, positions, rows, targets)),
-        ctypes.c_double(batch),
-        *(_at(t) for t in (loss, right, gradient, d_seen, space)),
-    )
+    tensors = (seen, positions, rows, targets, loss, right, gradient, d_seen, space)
+    what = _Call(numbers, batch, *(None if t is None else t.data_ptr() for t in tensors))
+    function = address(library.output)
+    if isinstance(order, OneByOne):
+        order.call(function, what, tensors, OUTPUT)
+    else:
+        run_now(members, function, what, rows.dtype)
     return loss, right
 
 
@@ -77,7 +92,3 @@ def room(count: int, hidden: int, vocabulary: int) -> int:
     )  # whole panels, and whole blocks where there are several
     row = 3 * hidden + logits + vocabulary // _NARROWEST + 1 + _PANEL + 5
     return block(count) * row + _PANEL * max(hidden, wide) + _LINE * _PIECES
-
-
-def _at(t: Tensor | None) -> ctypes.c_void_p:
-    return _POINTER(None if t is None else t.data_ptr())

@@ -4,6 +4,7 @@ In: kernels of a plan, in formulas of the op table, and the row of each ref in t
 `source`). Out: functions. No name of a user enters the text.
 """
 
+from collections.abc import Set
 from math import isfinite
 
 from cellsearch.compiler.plan import kernels
@@ -12,25 +13,35 @@ from cellsearch.compiler.plan.schedule import Plan
 from cellsearch.dsl.formulas.form import SIGNS, Call, Formula, Number, Variable
 
 
-def function(plan: Plan, name: str, kernel: Kernel, rows: dict[Ref, int], ahead: str = "") -> str:
+def function(
+    plan: Plan,
+    name: str,
+    kernel: Kernel,
+    rows: dict[Ref, int],
+    ahead: str = "",
+    by_symbol: Set[Ref] = frozenset(),
+) -> str:
     """One kernel as a function of B, H, the table and the place: member k, step t. `ahead` says in which
     direction the next step lies, + or -, so that what it touches is fetched in time: the tape has left the
-    caches since. None where there is no loop over steps."""
-    lines = [f"static void {name}(long B, long H, real *const *p, const long *s, long k, long t) {{"]
+    caches since. None where there is no loop over steps. The rows of `by_symbol` are those of a symbol,
+    where inputs are rows of a table."""
+    parameters = "long B, long H, real *const *p, const long *s, const int64_t *symbols, long k, long t"
+    lines = [f"static void {name}({parameters}) {{"]
     used = dict.fromkeys(kernels.references(kernel))
     if not kernel.units:
         lines += [f"    real q{rows[ref]}[STRIP] = {{0}};" for ref in used]
     lines.append("    for (long b = 0; b < B; b++) {")
     for ref in used:
         i = rows[ref]
-        lines.append(
-            f"        real *r{i} = p[{i}] + k * s[{4 * i}] + t * s[{4 * i + 1}] + b * s[{4 * i + 2}];"
-        )
+        row = f"t * s[{4 * i + 1}] + b * s[{4 * i + 2}]"
+        if ref in by_symbol:
+            row = f"(symbols ? symbols[t * B + b] * s[{4 * i + 2}] : {row})"
+        lines.append(f"        real *r{i} = p[{i}] + k * s[{4 * i}] + {row};")
     if ahead:
         lines.append("        for (long h = 0; h < H; h += LINE) {")
         lines += [
             f"            FETCH(r{i} + h {ahead} s[{4 * i + 1}]);"
-            for i in map(rows.__getitem__, filter(_differs, used))
+            for i in (rows[ref] for ref in used if _differs(ref) and ref not in by_symbol)
         ]
         lines.append("        }")
     write = _whole_rows if kernel.units else _strips

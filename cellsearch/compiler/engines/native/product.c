@@ -82,7 +82,8 @@ ALWAYS void block(const int ROWS, const int VECTORS, int add, long inner, const 
     for (long i = 0; i < inner; i++, w += ldw, a += step) {
         const vec w0 = *(const vec *)w, w1 = *(const vec *)(w + VL);
         if (keep) {
-            __builtin_prefetch(w + 24 * ldw);  /* its rows may lie pages apart */
+            for (int v = 0; v < NR; v += 64 / (int)sizeof(real))
+                __builtin_prefetch(w + 24 * ldw + v); /* its rows may lie pages apart */
             *(vec *)(keep + i * NR) = w0;
             *(vec *)(keep + i * NR + VL) = w1;
         }

@@ -1,10 +1,11 @@
 """From a plan to C text: the functions `forward` and `backward` of a layer, in the words of layer.h. The text
 is made of rows of the op table, node numbers and numbers; no name of a user enters it.
 
-Members are computed one after another, each from its inputs to its last state, and back to the gradients of
-its matrices. The outer part may have rows of its own, one for each symbol; the loop copies from there and
-sums up to there (see `crossing`). Every tensor the functions touch is a row of one table. Gradients that live
-for one step alone have no stride along T; the gradients of the states swap two rows at every step.
+A call computes one member, from its inputs to its last state, or back to the gradients of its matrices. The
+outer part may have rows of its own, one for each symbol; the loop copies from there and sums up to there (see
+`input_table`), and what kernels alone read they read there. Every tensor the functions touch is a row of one
+table. Gradients that live for one step alone have no stride along T; the gradients of the states swap two
+rows at every step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from cellsearch.compiler.engines.native.pointwise import function
 from cellsearch.compiler.plan import kernels
 from cellsearch.compiler.plan.backward import Backward, backward_kernels
-from cellsearch.compiler.plan.input_table import copied, filled, parted, summed
+from cellsearch.compiler.plan.input_table import copied, copied_in_c, filled, parted, summed
 from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.plan.schedule import Plan, Product
 from cellsearch.compiler.run.kept import kept
@@ -71,11 +72,15 @@ class _Writer:
             if kernel.stores
         ]
         lines = [PRELUDE]
+        plan = self.plan
+        steps = {slot for first, count in copied_in_c(plan) for slot in range(first, first + count)}
+        elsewhere = {s for first, count in copied(plan).slots for s in range(first, first + count)} - steps
         for name, kernel in every:
-            where = {ref: _outer(ref) if name[1] == "o" else ref for ref in kernels.references(kernel)}
-            rows = {ref: self.row(there) for ref, there in where.items()}
+            refs, outer = kernels.references(kernel), name[1] == "o"
+            by_symbol = {r for r in refs if not outer and r.kind == "slot" and r.index in elsewhere}
+            rows = {ref: self.row(_outer(ref) if outer or ref in by_symbol else ref) for ref in refs}
             ahead = {"fi": "+", "bi": "-"}.get(name[:2], "")
-            lines.append(function(self.plan, name, kernel, rows, ahead))
+            lines.append(function(plan, name, kernel, rows, ahead, by_symbol))
         for name, body in (("forward", self.forward()), ("backward", self.backward())):
             lines += [f"BEGIN({name}, {len(self.plan.products)})", *body, "END"]
         return Source("\n".join(lines), tuple(self.rows))
@@ -107,7 +112,7 @@ class _Writer:
         yield "for (long t = 0; t < T; t++) {"
         copies = (
             f"COPY({self.row(Ref('slots', first, outer=True))}, {self.row(Ref('slots', first))}, {count});"
-            for first, count in copied(plan).slots
+            for first, count in copied_in_c(plan)
         )
         yield f"if (symbols) {{ {' '.join(copies)} }}"
         yield f"LAP({_X})"
@@ -153,7 +158,7 @@ class _Writer:
                 if target := targets[p]:
                     a, c = self.row(_outer(target)), self.row(Ref("dslots", p.first, outer=True))
                     add = int(back.adds[index[p]])
-                    asked = "if (n[7]) " if target.kind == "dx" else ""
+                    asked = "if (n[6]) " if target.kind == "dx" else ""
                     yield f"{asked}BACKWARD({index[p]}, {p.count}, {c}, {a}, {add});"
         yield f"LAP({_BACK_X})"
         yield f"memset(D_BIAS(0), 0, {len(plan.affines)} * H * sizeof(real));"
@@ -202,7 +207,9 @@ def read(plan: Plan, p: Product) -> Ref:
 
 def _calls(name: str, group: tuple[Kernel, ...], batch: str = "B") -> list[str]:
     """The calls of a stage's kernels, in order, at one step of one member."""
-    return [f"{name}_{j}({batch}, H, p, s, k, t);" for j, kernel in enumerate(group) if kernel.stores]
+    return [
+        f"{name}_{j}({batch}, H, p, s, symbols, k, t);" for j, kernel in enumerate(group) if kernel.stores
+    ]
 
 
 def _every_step(name: str, group: tuple[Kernel, ...]) -> str:

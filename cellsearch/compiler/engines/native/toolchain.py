@@ -93,10 +93,11 @@ def function(library: ctypes.CDLL, name: str, kind: type[Any]) -> Any:
 
 @lru_cache(maxsize=4)
 def products(dtype: str) -> ctypes.CDLL:
-    """The library of matrix products and of the output layer, which is made of them."""
-    loaded = library(_resource("product.c") + _resource("output.c"), dtype)
+    """The library of matrix products, of the output layer, which is made of them, and of what takes members
+    through the steps of a window."""
+    loaded = library("".join(map(_resource, ("product.c", "output.c", "members.c"))), dtype)
     loaded.panel_width.restype = ctypes.c_long
-    loaded.output.restype = None
+    loaded.in_turn.restype = None
     return loaded
 
 
