@@ -78,8 +78,9 @@ def _best_of(task: Baseline, most: int, scores: Floats) -> Floats:
     limits = scores * task.unit
     found = np.zeros((most + 1, len(scores)))  # the mean of the product over all subsets of n settings
     found[0] = 1.0
+    certain = limits >= 1  # no accuracy is above 1, however large the noise
     for j, accuracy in enumerate(task.accuracies, 1):
-        below = _normal((limits - accuracy) / max(task.spread, 1e-9))
+        below = np.where(certain, 1.0, _normal((limits - accuracy) / max(task.spread, 1e-9)))
         n = np.arange(1, min(most, j) + 1)[:, None]
         found[1 : j + 1] = (found[1 : j + 1] * (j - n) + found[: min(most, j)] * n * below) / j
     found[len(task.accuracies) + 1 :] = found[min(len(task.accuracies), most)]

@@ -71,3 +71,11 @@ def test_noise_is_what_cells_and_settings_leave() -> None:
     again = chance.spread(outcomes, 0.1)
     assert again is not None and 0.014 < again < 0.026
     assert chance.spread({"a": {"1": 0.5, "2": 0.6}, "b": {"1": 0.5, "2": 0.7}}, 0.0) is None
+
+
+def test_no_score_is_above_an_accuracy_of_one() -> None:
+    """However large the noise of a small search is."""
+    noisy = Baseline(accuracies=(0.9, 0.965), spread=0.5, unit=0.965)
+    found = chance.band([noisy], {(2,): 100})
+    assert found is not None
+    assert found.middle <= found.high <= 1 / 0.965 + 1e-3  # a step of the scores at which it is computed
