@@ -61,6 +61,7 @@ def test_a_variant_is_made_wherever_a_cell_is_taken(run: Run, tmp_path: Path) ->
     assert done.code == 1 and "cell gru" in done.err
 
 
+@pytest.mark.long
 def test_the_winner_is_written_with_where_it_comes_from(run: Run, study: str, tmp_path: Path) -> None:
     row = run("leaderboard", study, "--json").json["rows"][0]
     done = run("export", f"{study}:1", "--to", "torch,latex", "--out", "winner")

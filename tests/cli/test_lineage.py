@@ -43,6 +43,7 @@ def test_a_lineage_goes_from_a_seed_to_the_cell(run: Run, study: str) -> None:
                 assert f"learning_rate={result['setting']['learning_rate']:g}" in out
 
 
+@pytest.mark.long
 def test_a_fingerprint_and_a_seed_have_one_too(run: Run, study: str) -> None:
     last = longest(run, study)["steps"][-1]
     by_letters = run("lineage", last["fingerprint"][:16], "--json").json

@@ -89,6 +89,7 @@ def test_keys_lists_every_key_with_its_default(run: Run) -> None:
     assert run("spaces", "quick", "--keys").code == 2
 
 
+@pytest.mark.long
 def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "log.txt").write_text("GET /index 200\n" * 500)

@@ -62,6 +62,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "most"), [row for rows in READING.values() for row in rows], ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
 )  # fmt: skip
@@ -88,6 +89,7 @@ def test_every_verb_that_reads_is_here() -> None:
             assert (verb.name in READING) != (verb.name in OTHERS), f"{verb.name}: add a row to READING"
 
 
+@pytest.mark.long
 def test_a_whole_check_is_linear(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the end at the first twenty damages, which these cells bring about."""
     monkeypatch.chdir(long)

@@ -111,6 +111,7 @@ def test_an_interrupt_ends_with_its_own_code(run: Run, monkeypatch: pytest.Monke
     assert done.code == 130 and done.err == "interrupted\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "words", [("show", "lstm"), ("tasks",), ("cells", "--json"), ("spaces", "quick"), ("--help",)]
 )
@@ -121,6 +122,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: tuple[str, .
     assert command(*words, folder=tmp_path, closed="| true").stderr == b""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error(tmp_path: Path, closed: str) -> None:
     for words in (("show", "gru"), ("cells", "--json"), ("spaces", "quick"), ("--version",), ("--help",)):
@@ -129,6 +131,7 @@ def test_closed_streams_are_no_error(tmp_path: Path, closed: str) -> None:
         assert done.stderr == b"" or words == ("--help",)  # which goes to stderr then
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     for words in (("show", "gru"), ("cells", "--json"), ("spaces", "quick")):
@@ -152,6 +155,7 @@ def test_every_locale_works(tmp_path: Path, locale: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.long
 def test_colours_only_where_they_are_wanted(tmp_path: Path) -> None:
     plain = command("show", "gru", folder=tmp_path)
     assert b"\x1b" not in plain.stdout

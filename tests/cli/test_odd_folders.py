@@ -100,6 +100,7 @@ def put(name: str) -> str:
     return said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_folder_is_one_line_and_the_others_are_read(run: Run, study: str, name: str) -> None:
     alone = run("status")

@@ -38,6 +38,7 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_table_of_all_strategies(small: Path, run: Run) -> None:
     done = run("search", "--replay", "small", "--repeats", "2")
     assert done.code == 0, done.err
@@ -49,6 +50,7 @@ def test_a_table_of_all_strategies(small: Path, run: Run) -> None:
     assert max(map(len, done.out.splitlines())) <= 100
 
 
+@pytest.mark.long
 def test_as_json(small: Path, run: Run) -> None:
     words = ("search", "--replay", "small", "--repeats", "2", "--strategies", "random", "--json")
     found = run(*words).json

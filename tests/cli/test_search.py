@@ -78,6 +78,7 @@ def trials_of(folder: Path, name: str) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.long
 def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) -> None:
     before = trials(folder)
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
@@ -87,6 +88,7 @@ def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) ->
     assert trials(folder) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -110,6 +112,7 @@ def test_a_signal_ends_a_search_with_a_line_on_how_to_go_on(folder: Path, number
     assert told["command"] == command and told["given"][:2] == ["search", "tiny.yaml"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
 def test_a_search_whose_terminal_is_gone_ends_in_order(folder: Path, term: str) -> None:
     leader, follower = pty.openpty()
@@ -136,6 +139,7 @@ def test_a_search_whose_terminal_is_gone_ends_in_order(folder: Path, term: str) 
     assert told["command"] == f"cellsearch search lost-{term} --workers 1 --trials 100000"
 
 
+@pytest.mark.long
 def test_a_search_goes_on_by_its_name(folder: Path) -> None:
     words = ("--name", "named", "--workers", "1", "--set", "training.max_epochs=2")
     assert run(folder, "search", "tiny.yaml", *words)[0] == 0
@@ -151,6 +155,7 @@ def test_a_search_goes_on_by_its_name(folder: Path) -> None:
     assert run(folder, "search")[0] == 2
 
 
+@pytest.mark.long
 def test_a_plateau_ends_a_search_with_its_reason(folder: Path) -> None:
     words = ("--workers", "1", "--trials", "500", "--set", "budget.patience=2")
     code, _, err = run(folder, "search", "tiny.yaml", "--name", "flat", *words)
@@ -169,6 +174,7 @@ def test_a_plateau_ends_a_search_with_its_reason(folder: Path) -> None:
     assert trials_of(folder, "flat") == before
 
 
+@pytest.mark.long
 def test_more_workers_than_cores_can_use_are_told(folder: Path) -> None:
     code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1000", "--dry-run")
     assert code == 0
@@ -176,6 +182,7 @@ def test_more_workers_than_cores_can_use_are_told(folder: Path) -> None:
     assert "--workers" not in run(folder, "search", "tiny.yaml", "--workers", "2", "--dry-run")[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "words", "target"),
     [
@@ -203,6 +210,7 @@ def test_a_search_ends_at_the_first_total(
         assert "3 of 3 trials" in out and "--trials 10 --proposals 180" in err
 
 
+@pytest.mark.long
 def test_a_dry_run_counts_proposals(folder: Path) -> None:
     for words in (["--proposals", "70"], ["--set", "budget.proposals=70", "--set", "budget.trials=null"]):
         code, out, err = run(folder, "search", "tiny.yaml", "--name", "dry", "--dry-run", *words)
@@ -216,6 +224,7 @@ def test_a_dry_run_counts_proposals(folder: Path) -> None:
     assert not (folder / "results" / "dry").exists()
 
 
+@pytest.mark.long
 def test_python_takes_proposals(folder: Path) -> None:
     code = """
 import cellsearch as cs
@@ -232,12 +241,14 @@ assert rows == cs.leaderboard("python") and {row.name for row in rows if row.see
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_other_conditions_are_refused_with_the_difference(folder: Path) -> None:
     code, out, err = run(folder, "search", "tiny.yaml", "--set", "training.max_epochs=4")
     assert code == 1 and out == ""
     assert "training.max_epochs: 3 before, 4 now" in err and "--name" in err
 
 
+@pytest.mark.long
 def test_a_time_limit_ends_a_search_with_a_longer_one(folder: Path) -> None:
     code, _, err = run(folder, "search", "tiny.yaml", "--workers", "1", "--trials", "100000", "--time", "1s")
     assert code == 0
@@ -265,6 +276,7 @@ def on_a_terminal(folder: Path, term: str, **more: str) -> str:
     return said.decode()
 
 
+@pytest.mark.long
 def test_the_display_is_redrawn_on_a_terminal_that_can(folder: Path) -> None:
     assert run(folder, "search", "tiny.yaml", "--workers", "1")[0] == 0  # a test before may have left a trial
     said = on_a_terminal(folder, "xterm-256color")
@@ -278,6 +290,7 @@ def test_the_display_is_redrawn_on_a_terminal_that_can(folder: Path) -> None:
     )  # a test before may have added some
 
 
+@pytest.mark.long
 def test_a_worker_joins_and_ends_when_nothing_is_left(folder: Path) -> None:
     code, out, err = run(folder, "worker", "nosuch")
     assert code == 1 and "there is no search 'nosuch'" in err

@@ -97,6 +97,7 @@ def test_what_cannot_be_read_is_listed_with_the_reason(run: Run, study: str, tmp
     assert f"\n{study} " in f"\n{done.out}"
 
 
+@pytest.mark.long
 def test_searches_of_a_database_are_listed(run: Run, tmp_path: Path) -> None:
     url = several(tmp_path / "elsewhere")
     told = run("searches", "--storage", url, "--json").json["searches"]
@@ -180,6 +181,7 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_name(
     assert board(run, study) == before
 
 
+@pytest.mark.long
 def test_in_a_database_one_search_is_renamed_or_deleted(run: Run, tmp_path: Path) -> None:
     url = several(tmp_path / "elsewhere")
     logs = tmp_path / "results" / "a" / "logs"
@@ -211,6 +213,7 @@ def test_in_a_database_one_search_is_renamed_or_deleted(run: Run, tmp_path: Path
     assert run("searches", "--storage", url, "--json").json == {"searches": []}
 
 
+@pytest.mark.long
 def test_a_folder_with_searches_of_others_is_not_touched(run: Run, tmp_path: Path) -> None:
     several(tmp_path / "results" / "a")
     for words in (["rename", "a", "c"], ["delete", "a", "--yes"], ["archive", "a"]):
@@ -306,6 +309,7 @@ def sleeping() -> Iterator[int]:
 VERBS = (["rename", "s", "t"], ["delete", "s", "--yes"], ["archive", "s"])
 
 
+@pytest.mark.long
 def test_a_search_that_runs_is_left_alone(run: Run, tmp_path: Path) -> None:
     results = tmp_path / "results"
     process = start(results, 1, 12, 0.05)
@@ -359,6 +363,7 @@ def test_a_worker_of_another_machine_is_waited_for(
     store.engine.dispose()
 
 
+@pytest.mark.long
 def test_a_deleted_search_begins_again(run: Run, tmp_path: Path) -> None:
     results = tmp_path / "results"
     assert end(start(results, 1, 4)) == (0, "")

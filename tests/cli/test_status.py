@@ -233,6 +233,7 @@ def test_before_the_baseline_is_done_the_seeds_stand_without_scores(run: Run, tm
     assert {row["name"] for row in run("leaderboard", "s", "--json").json["rows"]} == {"lstm", "gru"}
 
 
+@pytest.mark.long
 def test_an_empty_leaderboard_says_where_the_cells_were_filtered(run: Run, tmp_path: Path) -> None:
     def poor(mark: str, task: str, setting: int) -> float | None:
         if mark in SEEDS.values():

@@ -37,6 +37,7 @@ def files(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".cubin", ".so")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -67,6 +68,7 @@ def test_a_launch_finds_what_was_compiled_ahead(
     assert files(tmp_path) == before
 
 
+@pytest.mark.long
 @needs_gcc
 def test_a_library_is_compiled_by_another_process(compilers: ahead.Compilers, tmp_path: Path) -> None:
     cells = [zoo.load("gru"), zoo.load("depth_gated_lstm")]
@@ -84,6 +86,7 @@ def test_a_library_is_compiled_by_another_process(compilers: ahead.Compilers, tm
     assert files(tmp_path) == before
 
 
+@pytest.mark.long
 def test_kernels_for_a_gpu_are_compiled_by_another_process(
     compilers: ahead.Compilers, tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_kernels_for_a_gpu_are_compiled_by_another_process(
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.long
 @needs_gcc
 def test_a_process_that_dies_is_started_again(compilers: ahead.Compilers, tmp_path: Path) -> None:
     compilers.prepare([zoo.load("gru")], [4])

@@ -42,6 +42,7 @@ def results(module: nn.Module, function: Any, x: Tensor) -> list[Tensor]:
     return [output, *states, leaf.grad, *gradients]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("cell", "options"),
     [("depth_gated_lstm", {"batch_first": True, "bidirectional": True}), ("clockwork", {})],
@@ -58,6 +59,7 @@ def test_one_graph_gives_the_same(cell: str, options: dict[str, Any]) -> None:
             close(mine, its)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch looks at it where a graph breaks
 def test_packed_sequences_break_the_graph_and_nothing_else() -> None:
     torch.compiler.reset()

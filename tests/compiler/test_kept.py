@@ -88,6 +88,7 @@ def test_what_a_recorded_step_reads_lies_with_its_shape() -> None:
     assert {ref() for ref in refs} == {None}
 
 
+@pytest.mark.long
 def test_the_layout_of_a_compiled_call_belongs_to_the_module() -> None:
     """Masks and clock periods lie with it: a cache that forgets it must not free what a recorded call reads."""
     caches.clear()

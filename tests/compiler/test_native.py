@@ -217,6 +217,7 @@ def test_a_library_is_unloaded_with_the_last_function_that_is_held() -> None:
     assert toolchain.library("int answer(void) { return 43; }", "float32").answer() == 43
 
 
+@pytest.mark.long
 @needs_compiler
 @on_linux
 def test_the_kernels_of_a_layer_are_unloaded_with_it_and_not_before() -> None:

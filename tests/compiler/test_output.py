@@ -161,6 +161,7 @@ def build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 SHAPES = [(1, 1, 1), (3, 17, 33), (241, 5, 50), (20, 40, 255), (20, 3, 256), (7, 300, 300), (250, 13, 1030)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("build")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_build_is_right_and_keeps_to_its_room(

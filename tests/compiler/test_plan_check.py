@@ -37,6 +37,7 @@ def test_the_zoo_keeps_the_rules(name: str) -> None:
     assert all_broken(load(name)) == []
 
 
+@pytest.mark.long
 def test_mutants_and_random_graphs_keep_the_rules() -> None:
     for cell in (*mutants(300), *mutants(40, rows="all")):
         assert all_broken(cell) == [], cell

@@ -55,6 +55,7 @@ def multiplied(
     return c
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float64", 1e-13)])
 def test_products_of_any_sizes(library: Build, dtype: str, close: float) -> None:
     rng, made = np.random.default_rng(0), library(dtype)

@@ -22,6 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.soak] * (n not in FEW)) for n in zoo.names()]
 )
@@ -49,6 +50,7 @@ def both_ways(name: str, hidden: int) -> None:
     layer.backward(lay, row, tape, torch.ones_like(outputs), torch.zeros_like(row), engine="whole")
 
 
+@pytest.mark.long
 def test_a_whole_loop_runs_with_the_warps_that_spill_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     device, asked = launched(monkeypatch), []
 

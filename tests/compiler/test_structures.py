@@ -161,6 +161,7 @@ ENGINES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @ROWS
 def test_engines_agree_with_reference(row: Structure, engine: str) -> None:

@@ -34,6 +34,7 @@ def worst(found: dict[str, float]) -> tuple[float, str]:
     return max((value, name) for name, value in found.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CELLS)
 def test_zoo_cells_agree_with_reference(name: str) -> None:
     found = differences([load(name)], "triton", steps=2)
@@ -102,6 +103,7 @@ def test_more_mutants_and_any_graph_agree_with_reference() -> None:
         assert worst(found)[0] < 1e-9, f"cell {seed}: {worst(found)}\n{cell}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("batch", "hidden", "layers"),
     [(1, 1, 2), (3, 9, 1), pytest.param(5, 17, 2, marks=pytest.mark.soak)],
@@ -308,6 +310,7 @@ def compiled(cell: str, dtype: str, aligned: bool) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "cell", [pytest.param(n, marks=[pytest.mark.soak] * (n != "lstm")) for n in zoo.names()]
 )

@@ -98,6 +98,7 @@ def test_every_op_with_any_number_of_inputs(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(recipe=recipes())
 def test_random_recipes(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
@@ -199,6 +200,7 @@ def test_one_recipe_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
         read(tmp_path / "recipes.json")
 
 
+@pytest.mark.long
 def test_many_recipes_that_are_refused_take_little(tmp_path: Path) -> None:
     found = read_each(write(tmp_path, [{"h_new_0": node("tahn", "x")}] * 20_000))
     assert (len(found.cells), len(found.refused)) == (0, 20_000)

@@ -247,6 +247,7 @@ def drawn(draw: st.DrawFn) -> tuple[list[tuple[str, int]], list[int]]:
     return pairs, draw(st.lists(st.integers(0, size), min_size=1, max_size=6))
 
 
+@pytest.mark.long
 @settings(max_examples=25)
 @given(genotype=drawn())
 def test_random_genotypes(

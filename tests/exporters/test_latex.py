@@ -115,6 +115,7 @@ def test_golden_files(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.tex", latex(zoo.load(name)))
 
 
+@pytest.mark.long
 def test_renders() -> None:
     mathtext = pytest.importorskip("matplotlib.mathtext")
     parser = mathtext.MathTextParser("path")

@@ -20,6 +20,7 @@ pytest.importorskip("onnxscript")
 FEW = ("scalar", "before 3", "before in a clock")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "construct", [c if c in FEW else pytest.param(c, marks=pytest.mark.soak) for c in CONSTRUCTS]
 )

@@ -78,6 +78,7 @@ def test_the_reference_evaluator_agrees_on_the_zoo(name: str) -> None:
     check(module(zoo.load(name), num_layers=2, bidirectional=True))
 
 
+@pytest.mark.long
 def test_the_reference_evaluator_agrees_on_mutants_and_random_graphs() -> None:
     graphs = [random_cell(np.random.default_rng(seed)) for seed in range(60)]
     for cell in (*mutants(40), *(c for c in graphs if max(lookback(c.nodes)) <= 8)):

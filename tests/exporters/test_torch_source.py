@@ -68,6 +68,7 @@ def test_the_whole_language_agrees(cell: Cell) -> None:
     agree(cell)
 
 
+@pytest.mark.long
 def test_random_cells_agree() -> None:
     for k in range(50):
         agree(random_cell(np.random.default_rng([5, k]), tame=k % 2 == 0))
@@ -78,6 +79,7 @@ def test_mutants_agree() -> None:
         agree(cell)
 
 
+@pytest.mark.long
 def test_awkward_names_agree() -> None:
     for cell in hostile.named():
         agree(cell)
@@ -132,6 +134,7 @@ def test_text_is_stable_and_imports_torch_alone() -> None:
         assert not called & {"eval", "exec", "open", "compile", "__import__"}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 def test_text_is_formatted_and_clean(tmp_path: Path) -> None:
     cells = [*(zoo.load(n) for n in zoo.names()), *WIDE, *mutants(60), *hostile.named(), *hostile.large()]

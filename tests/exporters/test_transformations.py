@@ -95,6 +95,7 @@ def made(construct: str, shape: str, written: dict[str, type[nn.Module]]) -> tup
     return theirs, ours
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "shape",
     [name if name == "both directions" else pytest.param(name, marks=pytest.mark.soak) for name in SHAPES],

@@ -177,6 +177,7 @@ for outcome in evaluate(cell, data, grid, range(8), training, seed=1):
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit of address space is Linux's")
 @pytest.mark.parametrize(
     ("megabytes", "status"), [(40, "done"), (5, "failed")], ids=["two at once", "none at all"]

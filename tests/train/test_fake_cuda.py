@@ -96,6 +96,7 @@ def epoch(made: Steps) -> None:
             pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CELLS)
 def test_a_recorded_step_stays_on_the_device(name: str, watch: Watch) -> None:
     """Embedding, layers, output layer, clipping, update and scores."""

@@ -160,6 +160,7 @@ def test_batches_train_side_by_side_as_far_as_the_bound_goes() -> None:
     assert waves([Batch([])], 1) == [[0]]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads what Linux tells of a process")
 @pytest.mark.parametrize(
     "case", [("lstm", 50, 2, 160, 30), ("gru", 8000, 1, 128, 6)], ids=["wide", "many symbols"]

@@ -120,6 +120,7 @@ def plain(
             standing, plan = standing[stay], plan.keep(stay)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop_at", [None, 0.4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_in_one_go_and_in_pieces_it_is_the_plain_loop_bit_for_bit(
@@ -263,6 +264,7 @@ def test_who_has_diverged_takes_no_place_at_a_rung(
     assert [script.epochs(i) for i in range(12)] == [2] * 4 + [9] * 4 + [1] * 4
 
 
+@pytest.mark.long
 def test_rungs_change_nothing_but_how_long_a_setting_is_trained(memorize: Dataset) -> None:
     """In float64, with real training: settings that are kept to the end come to the same as without rungs, and
     the others to what they had by then."""

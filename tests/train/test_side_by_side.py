@@ -53,6 +53,7 @@ def parts(found: Iterator[tuple[int, str | Exception]]) -> tuple[dict[int, str],
     return good, {k: error for k, error in listed if isinstance(error, Exception)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
 @pytest.mark.parametrize("guilty", [0, 31, 63])
 def test_of_sixty_four_the_one_that_is_too_large_fails_and_no_other(
@@ -73,6 +74,7 @@ def test_of_sixty_four_the_one_that_is_too_large_fails_and_no_other(
     assert sum(device.begun.values()) < 3 * 64
 
 
+@pytest.mark.long
 def test_what_fits_only_alone_comes_to_its_result() -> None:
     device = Device(1_000)
     good, bad = parts(side_by_side([device.start(k, 950) for k in range(8)], "cpu", in_turns=True))

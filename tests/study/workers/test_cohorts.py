@@ -132,6 +132,7 @@ def test_one_after_the_other_or_side_by_side_is_the_same_search(
     assert labs[0].runs != labs[1].runs
 
 
+@pytest.mark.long
 def test_another_size_is_another_search_and_one_is_that_without_a_cohort(
     tmp_path: Path, whole: tuple[dict[str, Any], list[Any]]
 ) -> None:
@@ -153,6 +154,7 @@ class Killed(BaseException):
     """As abrupt as a signal, for the code in between."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("crash", ["", "signal 9"])
 def test_killed_at_its_failpoints_it_is_the_search_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[dict[str, Any], list[Any]], crash: str
@@ -179,6 +181,7 @@ def test_killed_at_its_failpoints_it_is_the_search_that_was_not(
     assert without_attempts(snapshot(store)) == whole[0]
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_trainings_it_is_the_search_that_was_not(
     tmp_path: Path, whole: tuple[dict[str, Any], list[Any]]
 ) -> None:
@@ -459,6 +462,7 @@ class Allocating(InTurns):
             self.taken -= held
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", [None, 20.0], ids=["unpredicted", "predicted too low"])
 def test_of_sixty_four_cells_the_one_that_is_too_large_fails_and_no_other(
     tmp_path: Path, room: float | None

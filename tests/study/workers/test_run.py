@@ -139,6 +139,7 @@ def check_log(folder: Path, trials: int) -> None:
     assert sorted(ended) == [*seeds, *((len(SEEDS) + k, 0) for k in range(trials))]
 
 
+@pytest.mark.long
 def test_a_search_leaves_a_whole_study(whole: Path) -> None:
     status = board.status(store_of(whole), SPACE)
     assert status.finished
