@@ -59,7 +59,7 @@ def test_both_totals_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
     for option, meaning in (("trials", "proposals, refinements and repeats"), ("proposals", "new cells")):
         assert f"--{option} N total number of {option}" in said and meaning in said
         assert f"`--{option} N`" in README and f"`budget.{option}`" in README
-    assert "ends at the first total that is met" in said
+    assert "ends at the first total reached" in said
 
 
 def test_the_python_of_the_readme_runs() -> None:

@@ -1,4 +1,4 @@
-"""From the words of a command line to checked arguments. UsageError says what is wrong and what is right."""
+"""Parse a command line into checked arguments. A UsageError names the fault and the remedy."""
 
 import argparse
 import sys
@@ -15,13 +15,13 @@ from cellsearch.version import version as own
 ABOUT = "Search for recurrent cells: from a few equations to a leaderboard beside LSTM and GRU, and to code."
 START = """\
 start here:
-  cellsearch search quick       a whole search in a few minutes
-  cellsearch show lstm          what a cell is
-  cellsearch VERB --help        everything about a verb, with an example"""
+  cellsearch search quick       run a whole search in a few minutes
+  cellsearch show lstm          see what a cell is
+  cellsearch VERB --help        read about a verb, with an example"""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are ours."""
+    """A parser that raises UsageError."""
 
     def error(self, message: str) -> NoReturn:
         words = "\n".join(printable(line, 400) for line in message.split("\n"))
@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the versions that results depend on, and a warning where one is newer than was tested."""
+    """Prints the versions that results depend on, and a warning if one is newer than the tested version."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         print(versions())
@@ -39,17 +39,17 @@ class _Version(argparse.Action):
 
 
 def versions() -> str:
-    """One line: cellsearch, and what it runs on."""
+    """One line with the versions of cellsearch, torch, optuna and Python."""
     torch, optuna = (installed(package) or "not installed" for package in ("torch", "optuna"))
     return f"cellsearch {own()} (torch {torch}, optuna {optuna}, Python {installed(PYTHON)})"
 
 
 def warning() -> str:
-    """One line for the packages that are newer than was tested, "" where none is."""
+    """One line for the packages newer than the tested versions, else ""."""
     newer = ", ".join(f"{package} {here} (tested: {TESTED[package]})" for package, here in untested().items())
     if not newer:
         return ""
-    return f"warning: newer than was tested: {newer}; report what fails, or install the tested version"
+    return f"warning: newer than the tested version: {newer}; report failures, or install the tested version"
 
 
 def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
@@ -58,7 +58,10 @@ def parsers(verbs: Sequence[Verb]) -> tuple[_Parser, dict[str, _Parser]]:
         "cellsearch", description=ABOUT, epilog=START, formatter_class=formatter, allow_abbrev=False
     )
     top.add_argument(
-        "--version", action=_Version, nargs=0, help="the version, and those of torch, optuna and Python"
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="print the versions of cellsearch, torch, optuna and Python",
     )
     top.add_argument("--debug", default=False, **debug)
     words = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", parser_class=_Parser)
@@ -85,8 +88,8 @@ def _examples(verb: Verb) -> str:
 
 
 def parse(argv: Sequence[str], verbs: Sequence[Verb]) -> argparse.Namespace:
-    """The arguments; `verb` is "" where none is given, and help has been printed then. UsageError where they
-    are wrong."""
+    """Parsed arguments; without a verb, prints help and sets `verb` to "". Raises UsageError for invalid
+    ones."""
     top, by_name = parsers(verbs)
     word = next((word for word in argv if not word.startswith("-")), None)
     if word is not None and word not in by_name:

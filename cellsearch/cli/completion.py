@@ -1,5 +1,5 @@
-"""Completion of command lines in bash, zsh and fish, by argcomplete: the shell runs `cellsearch` with
-`_ARGCOMPLETE` set at each Tab and reads candidates from it."""
+"""Shell completion for bash, zsh and fish, by argcomplete: at each Tab the shell runs `cellsearch` with
+`_ARGCOMPLETE` set and reads candidates from it."""
 
 import argparse
 import os
@@ -11,15 +11,15 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str) -> str:
-    """What the shell has to evaluate once."""
-    import argcomplete  # here and below: a command that is not completed does without
+    """The code that the shell evaluates once."""
+    import argcomplete  # imported here and below: only completion needs it
 
     text: str = argcomplete.shellcode(["cellsearch"], shell=shell)
     return text
 
 
 def asked() -> bool:
-    """Whether a shell asks for candidates."""
+    """Whether a shell requests candidates."""
     return "_ARGCOMPLETE" in os.environ
 
 
@@ -39,7 +39,7 @@ def answer(verbs: Sequence[Verb]) -> None:
 
 
 def _completer(action: argparse.Action) -> Callable[[], Iterable[str]] | None:
-    """The candidates of an argument; None: file names, or nothing known."""
+    """The candidates of an argument; None for file names and free text."""
     names = action.metavar if isinstance(action.metavar, str) else ""
     if names == "NAME" and action.option_strings:  # the name of something new
         return None

@@ -1,4 +1,4 @@
-"""Which cell the arguments of a command mean: the word CELL, or a variant of what it means."""
+"""Resolve CELL and the options of variants to a cell."""
 
 import argparse
 from dataclasses import replace
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def chosen(args: argparse.Namespace, note: "Tell | None" = None) -> Found:
-    """The cell that the arguments of `options.cell` mean."""
+    """The cell named by the arguments of `options.cell`."""
     found = find_cell(args.cell, args.storage, note)
     cell = varied(found.cell, args)
     if cell is found.cell:
         return found
-    provenance = {"variant of": f"{found.cell.name} ({found.where})"}  # what it would score is not known
+    provenance = {"variant of": f"{found.cell.name} ({found.where})"}  # a variant has no recorded score
     return replace(
         found, cell=cell, where=f"{found.where}, edited", provenance=provenance, row=None, origin=None
     )

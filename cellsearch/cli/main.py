@@ -1,4 +1,4 @@
-"""The command `cellsearch`: words in, an exit code out.
+"""The command `cellsearch`: runs a command line and returns an exit code.
 
 0 done    1 failed    2 wrong usage    130 interrupted    143 terminated
 """
@@ -19,12 +19,12 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; every error has been reported when it returns."""
+    """Runs one command and reports its errors."""
     words = list(sys.argv[1:] if argv is None else argv)
     terminal = open_terminal()
     try:
         return _guarded(words, terminal)
-    except BrokenPipeError:  # a reader like `head` has what it wanted
+    except BrokenPipeError:  # a reader like `head` closed the pipe
         hush()
         return 0
 
@@ -45,11 +45,11 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
         return error.exit_code
     except BrokenPipeError:
         raise
-    except OSError as error:  # stdout on a full disk, a file that went away
+    except OSError as error:  # stdout on a full disk, or a file that disappeared
         if debug:
             _trace(terminal)
         if not error.filename:
-            hush()  # what is left in the buffer would be tried, and complained about, once more at exit
+            hush()  # else Python would flush the buffer at exit and fail again
         where = f"{printable(str(error.filename))}: " if error.filename else ""
         terminal.tell(_shown(CellsearchError(f"{where}{error.strerror or error}")))
         return 1
@@ -57,7 +57,7 @@ def _guarded(words: Sequence[str], terminal: Terminal) -> int:
         if debug:
             _trace(terminal)
         said = printable(f"{type(error).__name__}: {error}", 400)
-        again = "" if debug else "\ngive the command again with --debug and report what it says"
+        again = "" if debug else "\nrun the command again with --debug and report the output"
         terminal.tell(_shown(CellsearchError(f"{said}\nthis is a defect of cellsearch, not yours{again}")))
         return 1
 
@@ -84,10 +84,10 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
 
 
 def _damaged(args: argparse.Namespace) -> CellsearchError | None:
-    """The damage of a database, where an error of the code that trusts its records comes from that."""
+    """The damage of the database, if that explains an error in code that trusts its records."""
     if not hasattr(args, "storage"):
         return None
-    from cellsearch.study import studies  # here: most verbs read no database
+    from cellsearch.study import studies  # imported here: most verbs read no database
 
     name = getattr(args, "name", None) or getattr(args, "cell", "").partition(":")[0] or None
     try:
@@ -97,7 +97,7 @@ def _damaged(args: argparse.Namespace) -> CellsearchError | None:
 
 
 def _shown(error: CellsearchError) -> Text:
-    """An error for a terminal: its first line stands out, or that of each error of a file."""
+    """An error for a terminal, with the first line of each error in bold."""
     if isinstance(error, SpaceError) and len(error.parts) > 1:
         count = Text(f"{len(error.parts)} errors", "bold")
         return Text("\n\n").join([*(_shown(part) for part in error.parts), count])

@@ -1,5 +1,4 @@
-"""Words of the command line as values, checked. In: text. Out: a value, or an error that says what is
-right."""
+"""Convert words of the command line to checked values. Errors name the allowed values."""
 
 import argparse
 import re
@@ -14,7 +13,7 @@ MOST = 10**9
 
 
 def whole(least: int, most: int = MOST) -> Callable[[str], int]:
-    """A reader of whole numbers in a range; 1e9 and 1,000 are whole numbers too."""
+    """A reader of integers in a range; accepts 1e9 and 1,000."""
 
     def read(text: str) -> int:
         digits, _, exponent = text.strip().lower().replace(",", "").replace("_", "").partition("e")
@@ -24,9 +23,7 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
             )
         value = int(digits) * 10 ** int(exponent or 0)
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"it is {printable(text, 40)}, and must be from {least} to {most:,}"
-            )
+            raise argparse.ArgumentTypeError(f"{printable(text, 40)} is not from {least} to {most:,}")
         return value
 
     return read
@@ -46,7 +43,7 @@ def share(text: str) -> float:
 
 
 def span(text: str) -> range:
-    """An interval of whole numbers, ends included: 3, 1-4, 2015- or -1990."""
+    """An interval of integers, ends included: 3, 1-4, 2015- or -1990."""
     first, dash, last = text.strip().partition("-")
     if not re.fullmatch(r"[0-9]{0,4}-?[0-9]{0,4}", text.strip(), re.ASCII) or not (first or last):
         raise argparse.ArgumentTypeError(f"{printable(text, 40)!r} is not like 3, 1-4, 2015- or -1990")
@@ -59,7 +56,7 @@ def span(text: str) -> range:
 
 
 def duration(text: str) -> float:
-    """Seconds from a text like 2h."""
+    """Seconds from a duration like 2h."""
     try:
         return read_duration(text)
     except UsageError as error:
@@ -67,7 +64,7 @@ def duration(text: str) -> float:
 
 
 def words(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """A reader of words with commas between them, each of them one of `known`."""
+    """A reader of comma-separated words from `known`."""
 
     def read(text: str) -> list[str]:
         found = [word.strip() for word in text.split(",") if word.strip()]
@@ -83,7 +80,7 @@ def words(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def one_of(known: Collection[str], kind: str) -> Callable[[str], str]:
-    """A reader of one of `known`, which are each a `kind`."""
+    """A reader of one word from `known`; `kind` names it in errors."""
 
     def read(text: str) -> str:
         if text not in known:
@@ -95,7 +92,7 @@ def one_of(known: Collection[str], kind: str) -> Callable[[str], str]:
 
 
 def device(text: str) -> str:
-    """The name of a device."""
+    """A device name."""
     if not _DEVICE.match(text):
         raise argparse.ArgumentTypeError(
             f"{printable(text, 40)!r} is not a device: cpu, cuda, cuda:0, cuda:1, …"
@@ -104,17 +101,17 @@ def device(text: str) -> str:
 
 
 def devices(text: str) -> list[str]:
-    """The names of one or several devices, with commas between them."""
+    """Comma-separated device names."""
     return ["all"] if text == "all" else [device(word.strip()) for word in text.split(",")]
 
 
 def override(text: str) -> str:
-    """A change of a search space."""
+    """A changed value of a search space, KEY=VALUE."""
     if "=" not in text.lstrip("="):
         raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is not like budget.trials=60")
     return text
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """`did_you_mean` for words of the command line, which are short."""
+    """`did_you_mean` with a cutoff for short words."""
     return did_you_mean(word, known, cutoff=0.55)

@@ -1,4 +1,4 @@
-"""Arguments of several verbs."""
+"""Arguments that several verbs share."""
 
 from argparse import ArgumentParser as Parser
 
@@ -7,15 +7,15 @@ from cellsearch.report.columns import FORMATS
 
 
 def json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
 def table(parser: Parser) -> None:
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    which.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     which.add_argument(
         "--format", type=numbers.one_of(FORMATS, "format"), metavar="FORMAT",
-        help="print the table as csv, with numbers in full, or as markdown",
+        help="print the table as csv, with full precision, or as markdown",
     )  # fmt: skip
 
 
@@ -30,15 +30,15 @@ def device(parser: Parser) -> None:
         "--device",
         type=numbers.device,
         default="cpu",
-        help="where to train: cpu, cuda, cuda:1 (default: cpu)",
+        help="device to train on: cpu, cuda, cuda:1 (default: cpu)",
     )
 
 
 def devices(parser: Parser) -> None:
     parser.add_argument(
         "--devices", "--device", type=numbers.devices, default=["cpu"], metavar="WHERE",
-        help="where to train: cpu, cuda, cuda:1, several with commas between them, or all: a worker on each "
-        "GPU (default: cpu)",
+        help="devices to train on: cpu, cuda, cuda:1, a comma-separated list, or all for a worker on each "
+        "" "GPU (default: cpu)",
     )  # fmt: skip
 
 
@@ -46,15 +46,15 @@ def data(parser: Parser) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="directory with the files that tasks need (ptb, and text where its file "
-        "is not in the folder of the YAML file)",
+        help="directory with the data files of tasks (ptb, and text files that are not in the folder of the "
+        "YAML file)",
     )
 
 
 def rows(parser: Parser) -> None:
     parser.add_argument(
         "--rows", type=numbers.whole(0), default=10, metavar="N",
-        help="how many cells the leaderboard shows (default: 10), and the seeds, LSTM and GRU, besides",
+        help="number of cells on the leaderboard, in addition to the seeds, LSTM and GRU (default: 10)",
     )  # fmt: skip
 
 
@@ -72,19 +72,23 @@ def cell(parser: Parser, *, variants: bool = True) -> None:
 def variant(parser: Parser) -> None:
     parser.add_argument(
         "--without", action="append", default=[], metavar="PART",
-        help="leave out a gate, by its name, letter (i f o z r d) or role, or the input_activation or "
-        "output_activation; may be given again",
+        help="remove a gate by name, letter (i f o z r d) or role, or input_activation or "
+        "" "output_activation; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--couple", action="append", default=[], metavar="GATE,BY", help="make a gate 1 - another: f,i"
+        "--couple",
+        action="append",
+        default=[],
+        metavar="GATE,BY",
+        help="replace a gate by 1 minus another one: f,i",
     )
     parser.add_argument(
-        "--peepholes", metavar="GATES", help="all, none, or the gates that look at the cell state: i,f"
+        "--peepholes", metavar="GATES", help="gates with a peephole to the cell state: i,f, all or none"
     )
 
 
 def workers(parser: Parser) -> None:
     parser.add_argument(
         "--workers", type=numbers.whole(1, 1024), default=1, metavar="N",
-        help="processes that train, for each device (default: 1)",
+        help="worker processes per device (default: 1)",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The table of verbs, read from the modules in `cli.verbs`: a new module is a new verb."""
+"""The table of verbs, read from the modules in `cli.verbs`: a new module adds its verbs."""
 
 import importlib
 import pkgutil

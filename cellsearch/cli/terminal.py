@@ -1,9 +1,8 @@
-"""The two streams of the command line: data to stdout, messages to stderr; and what either can show.
+"""The output of the command line: data to stdout, messages to stderr.
 
-All text passes one filter: names, equations and messages may come from others. Control and invisible
-characters become escapes; user and password of a URL become `…`. Text is never read as markup. On a stream
-that is not UTF-8 lines and signs become ASCII ones of the same width; a reader that has gone away is no
-error.
+One filter handles all text, since names, equations and messages may be untrusted. Control and invisible
+characters become escapes; user and password of a URL become `…`. Text is never parsed as markup. On a stream
+that is not UTF-8, lines and symbols become ASCII of the same width. A closed pipe is not an error.
 """
 
 import codecs
@@ -30,7 +29,7 @@ _PLAIN = str.maketrans("│─┼╮→■◆●○…–—·━“”‘’×"
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What an encoder writes for what it does not have."""
+    """ASCII replacements for characters that an encoding lacks."""
     assert isinstance(error, UnicodeEncodeError)
     piece = error.object[error.start : error.end].translate(_PLAIN)
     return "".join(c if c.isascii() else "?" for c in piece), error.end
@@ -40,7 +39,7 @@ codecs.register_error("cellsearch.plainly", _plainly)
 
 
 class _Console(Console):
-    """A console with the filter, which leaves a broken pipe to the parent process."""
+    """A console with the filter; raises BrokenPipeError."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for text, style, control in super().render(renderable, options):
@@ -52,7 +51,7 @@ class _Console(Console):
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where a verb writes."""
+    """The streams that a verb writes to."""
 
     out: Console
     err: Console
@@ -63,35 +62,35 @@ class Terminal:
         return self.err.is_terminal and not self.err.is_dumb_terminal
 
     def print(self, lines: Iterable[Text]) -> None:
-        """Data, a line each."""
+        """Prints lines of data."""
         show(self.out, lines)
 
     def json(self, value: dict[str, Any]) -> None:
-        """Data as one JSON document, in ASCII: control characters in it stay escaped."""
+        """Prints one JSON document in ASCII, so that control characters stay escaped."""
         self.out.file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     def table(self, columns: Sequence[Column], form: str) -> None:
-        """Data as a table in one of `FORMATS`."""
+        """Prints a table in one of `FORMATS`."""
         self.text(FORMATS[form](columns))
 
     def text(self, text: str) -> None:
-        """Data that is a text of several lines."""
+        """Prints data of several lines."""
         self.out.file.write(safe(text))
 
     def tell(self, message: str | Text, style: str = "") -> None:
-        """A message; on a terminal its lines break between words. Where it cannot be written, it is lost."""
+        """Prints a message, wrapped between words on a terminal. Drops it if stderr cannot be written."""
         lines = (message if isinstance(message, Text) else Text(message, style)).split("\n", allow_blank=True)
         with self.messages():
             show(self.err, (part for line in lines for part in self._broken(line)))
 
     def note(self, message: str) -> None:
-        """A message that stands out."""
+        """Prints a highlighted message."""
         self.tell(message, "yellow")
 
     @contextmanager
     def messages(self) -> Iterator[None]:
-        """Around everything that is written to stderr: a terminal that is gone, or a full disk, ends no
-        search. From then on messages go nowhere."""
+        """Guards writes to stderr: a closed terminal or a full disk must not end a search. Later messages are
+        dropped."""
         try:
             yield
         except BrokenPipeError:
@@ -100,7 +99,7 @@ class Terminal:
             hush(sys.stderr)
 
     def _broken(self, line: Text) -> list[Text]:
-        """A line in as many as the terminal needs. What is indented is an excerpt or a command, and stays."""
+        """A line, wrapped to the terminal. Indented lines are excerpts or commands and are not wrapped."""
         if not self.err.is_terminal or line.plain.startswith(" ") or line.cell_len <= self.err.width:
             return [line]
         breaks, start = [], 0
@@ -115,11 +114,11 @@ class Terminal:
 
 
 def show(console: Console, lines: Iterable[Text]) -> None:
-    """Lines as they are: never wrapped, never read as markup."""
+    """Prints lines without wrapping or markup."""
     if console.is_terminal:
         for line in lines:
             console.print(line, soft_wrap=True)
-    else:  # no colours, and for long tables a tenth of the time
+    else:  # without colours; ten times faster for long tables
         console.file.write("".join(f"{safe(line.plain)}\n" for line in lines))
         console.file.flush()
 
@@ -144,8 +143,7 @@ def _console(stream: TextIO | None) -> Console:
 
 
 def hush(stream: TextIO | None = None) -> None:
-    """Nobody reads a stream (stdout) any more: what is still in its buffer goes nowhere, without a complaint
-    at exit."""
+    """Discards the buffer of a stream (stdout) without a reader, so that Python reports no error at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, (stream or sys.stdout).fileno())

@@ -1,4 +1,4 @@
-"""What a verb is: its row in `--help`, its arguments, and the function that runs it."""
+"""The type of a verb: its row in `--help`, its arguments, and the function that runs it."""
 
 import argparse
 from collections.abc import Callable
@@ -18,6 +18,6 @@ class Verb:
     about: str  # its line in `cellsearch --help`
     arguments: Callable[[Parser], None]  # adds them to its parser
     run: Callable[[argparse.Namespace, Terminal], int]  # the exit code
-    example: str  # one a line
-    more: str = ""  # what its help says besides
-    order: int = LAST  # in `cellsearch --help`, then by name
+    example: str  # one per line
+    more: str = ""  # further text of its help
+    order: int = LAST  # position in `cellsearch --help`, then by name

@@ -1,7 +1,4 @@
-"""What stands in a cell, counted: connections, peepholes, biases, depth; and what a layer of it costs.
-
-In: a cell. Out: a `Description`, or a `Size` at given widths.
-"""
+"""Counts of a cell (connections, peepholes, biases, depth), and the cost of a layer."""
 
 from dataclasses import dataclass
 
@@ -25,9 +22,9 @@ class Description:
     peepholes: tuple[str, ...]
     biases: tuple[str, ...]
     nodes: int
-    depth: int  # nodes that wait for one another, inputs not counted
-    products: int  # matrix products that wait for one another in one step
-    lookback: int  # so many steps back `before` reaches at most; 0 where there is none
+    depth: int  # longest chain of dependent nodes, without inputs
+    products: int  # longest chain of dependent matrix products in one step
+    lookback: int  # largest delay of `before` in steps; 0 without `before`
 
     @property
     def matrices(self) -> int:
@@ -36,11 +33,11 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What one layer costs at an input width and a hidden width."""
+    """The cost of one layer at an input width and a hidden width."""
 
     parameters: int
-    multiply_adds: int  # per step and sequence, in the products with weights
-    elementwise: int  # per step and sequence, results of ops
+    multiply_adds: int  # per step and sequence, in products with weights
+    elementwise: int  # per step and sequence, elementwise results of ops
 
 
 def describe(cell: Cell) -> Description:
@@ -54,7 +51,7 @@ def describe(cell: Cell) -> Description:
         (8, ('i.c', 'f.c', 'o.c_new'), 7)
     """
     owned = weights.weights(cell)
-    # what was some steps ago waits for nothing
+    # a value of an earlier step depends on nothing in this step
     brackets, depths = ([0] * len(cell.nodes) for _ in range(2))
     for i, node in enumerate(cell.nodes):
         if sources(node) and not isinstance(node, Before):
@@ -76,7 +73,7 @@ def describe(cell: Cell) -> Description:
 
 
 def size(cell: Cell, width: int, hidden: int) -> Size:
-    """What a layer of `hidden` units (H) costs with inputs of `width` (D)."""
+    """The cost of a layer of `hidden` units (H) with inputs of `width` (D)."""
     products = 0
     for w in weights.weights(cell):
         if w.kind == "peephole":

@@ -1,7 +1,7 @@
-"""What two cells differ in: lines of their texts, and gates, connections, peepholes, biases, states and
-functions that one has and the other has not.
+"""The difference between two cells: lines of their texts, and gates, connections, peepholes, biases, states
+and functions that only one of them has.
 
-Parts are known by the names of their equations, as in the text; an equation of another name is another one.
+Parts are compared by the names of their equations; a renamed equation counts as another one.
 """
 
 import difflib
@@ -32,7 +32,7 @@ class Difference:
     old: str
     new: str
     lines: tuple[tuple[str, str], ...]  # " ", "-" or "+", and a line of the text without its description
-    parts: tuple[Part, ...]  # those in which there is a difference
+    parts: tuple[Part, ...]  # only the kinds that differ
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class Difference:
 
 
 def difference(old: Cell, new: Cell) -> Difference:
-    """What makes `new` of `old`. Raises CellError where two weights would have one name."""
+    """The difference from `old` to `new`. Raises CellError if two weights would share a name."""
     before, after = describe(old), describe(new)
     pairs: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         "states": (_states(old), _states(new)),
@@ -74,13 +74,13 @@ def _functions(cell: Cell) -> list[str]:
 
 
 def _less(some: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-    """What `some` has more of than `others`, with its number where that is not one."""
+    """The surplus of `some` over `others`, with counts above one."""
     left = Counter(some) - Counter(others)
     return tuple(name if count == 1 else f"{count} x {name}" for name, count in left.items())
 
 
 def _lines(old: Cell, new: Cell) -> tuple[tuple[str, str], ...]:
-    """Lines in the order of both texts; the description and the name are not compared."""
+    """Lines in the order of both texts, without description and name."""
     was, now = ([line for line in show(cell).splitlines() if line[:1] != "#"] for cell in (old, new))
     was[0], now[0] = (line.partition("(")[2].join(["cell (", ""]) for line in (was[0], now[0]))
     return tuple((line[0], line[2:]) for line in difflib.ndiff(was, now) if line[0] != "?")

@@ -1,12 +1,12 @@
-"""The cell as a graph: a frozen value that cannot be malformed, and the one function that builds it.
+"""The cell as a graph: a frozen value that cannot be malformed, and the function that builds it.
 
-A cell is a tuple of nodes (see `nodes`) in which every node reads nodes before it; what else holds of it is
-in `invariants`. Two nodes that look alike are two nodes: equal brackets own different weights.
+A cell is a tuple of nodes (see `nodes`) in topological order; `invariants` has its other conditions. Two
+equal nodes remain two nodes: equal brackets own different weights.
 
     nodes    x, the states, tick and below(...) where used, then the equations in order; each equation is its
              unlabelled parts in post-order and then the labelled node itself
-    labels   the name of the equation that a node ends ("" for inputs and for parts of an equation)
-    new      for each state the node that is its new value; output is the node that the layer gives out
+    labels   the name of the equation whose value the node is ("" for inputs and parts of an equation)
+    new      for each state the node of its new value; output is the node of the layer's output
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from cellsearch.dsl.parts import Parts, equations
 from cellsearch.dsl.printer import show
 from cellsearch.errors import CellError
 
-#: Of so many cells, those used last, a process keeps what follows from them. A search meets thousands.
+#: Size of the LRU caches of facts about cells. A search meets thousands of cells.
 RECENT = 32
 
 
@@ -73,7 +73,7 @@ class Cell(Parts):
 
 
 def uses_raw_x(cell: Cell) -> bool:
-    """Whether x stands outside brackets or in a peephole, so that the input must have the hidden width."""
+    """Whether x is used outside brackets or in a peephole, so that the input must have the hidden width."""
     wide = input_wide(cell.nodes)
     if wide & {*cell.new, cell.output}:
         return True
@@ -94,11 +94,9 @@ def build(
     clock: Sequence[int] = (),
     description: str = "",
 ) -> Cell:
-    """A cell from nodes in any order in which each reads earlier ones: dead nodes are dropped, shared ones
-    get a name where they have none (v1, v2, …), and all are put into the canonical order.
-
-    `nodes[0]` must be x and the states must follow it; `output` None is the new value of the first state.
-    Raises CellError where the result would be malformed.
+    """A cell from nodes in any topological order: drops dead nodes, names unnamed shared nodes (v1, v2, …),
+    and sorts into the canonical order. `nodes[0]` must be x, followed by the states; `output` None is the new
+    value of the first state. Raises CellError if the result would be malformed.
     """
     if not new or len(new) != len(states) or len(labels) != len(nodes):
         raise CellError(f"cell {name}: every state needs exactly one new value")
@@ -113,8 +111,8 @@ def build(
     placed = set(fixed)
     roots = [*(i for i in range(len(nodes)) if i in alive and named[i]), *new, out]
     found = list(in_order(nodes, roots, placed))
-    inputs = [i for i in found if isinstance(nodes[i], Input)]  # tick and below, by first use
-    inputs.sort(key=lambda i: nodes[i] != Input("tick", "tick"))  # stable: the rest by first use
+    inputs = [i for i in found if isinstance(nodes[i], Input)]  # tick and below, in order of first use
+    inputs.sort(key=lambda i: nodes[i] != Input("tick", "tick"))  # stable: the rest in order of first use
     order = [*fixed, *inputs, *(i for i in found if not isinstance(nodes[i], Input))]
     at = {old: k for k, old in enumerate(order)}
     moved = [with_sources(nodes[i], [at[s] for s in sources(nodes[i])]) for i in order]
@@ -138,7 +136,7 @@ def _complete_labels(
     out: int,
     alive: set[int],
 ) -> list[str]:
-    """Labels in which new values and shared nodes have names, and no primed name stands on a wrong node."""
+    """Labels that name all new values and shared nodes, with primed names only on new values."""
     found = list(labels)
     right = {f"{s.name}'": i for s, i in zip(states, new, strict=True)}
     taken = (

@@ -1,4 +1,4 @@
-"""Initial values that are drawn: distributions, and ops of them, such as log(uniform(1, 100))."""
+"""Random initial values: distributions, and ops of them, such as log(uniform(1, 100))."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from cellsearch.dsl.ops import OPS, Kind
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A distribution with its two numbers, or an op of values of which one at least is drawn."""
+    """A distribution with its two parameters, or an op of values of which at least one is random."""
 
     name: str
     args: tuple["float | Drawn", ...]
 
 
-Initial = float | Drawn | None  # of a bias; None where there is none
+Initial = float | Drawn | None  # of a bias; None for no bias
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One row: numbers a and b, and how a value follows from a draw u."""
+    """One row: parameters a and b, and the map from a draw u to a value."""
 
-    numbers: tuple[str, str]  # what a and b are called
-    normal: bool  # whether u is standard normal, or uniform between 0 and 1
-    ordered: bool  # whether a may not be above b; else b may not be negative
+    numbers: tuple[str, str]  # names of a and b in text
+    normal: bool  # whether u is standard normal; else uniform between 0 and 1
+    ordered: bool  # whether a <= b is required; else b >= 0 is required
     short: tuple[str, str]  # the names of a and b in code
 
     def of(self, u: Any, a: Any, b: Any) -> Any:
-        """The value of a draw, a number or a tensor."""
+        """The value for a draw, a number or a tensor."""
         return a + b * u if self.normal else a + (b - a) * u
 
 
@@ -36,16 +36,16 @@ DISTRIBUTIONS = {
     "uniform": Distribution(("the lower bound", "the upper bound"), False, True, ("low", "high")),
     "normal": Distribution(("the mean", "the standard deviation"), True, False, ("mean", "deviation")),
 }
-#: The ops that an initial value may apply: those that work on every unit by itself.
+#: The ops allowed in an initial value: elementwise ops.
 APPLIED = tuple(op.name for op in OPS.values() if op.kind is not Kind.UNITS)
-MAX_PARTS = 32  # of one initial value
+MAX_PARTS = 32  # maximum nodes of one initial value
 
-# Quantiles, at which an initial value is tried.
+# Quantiles at which an initial value is tested.
 _UNIFORM, _NORMAL = (0.01, 0.25, 0.5, 0.75, 0.99), (-2.326, -0.674, 0.0, 0.674, 2.326)
 
 
 def parts(value: float | Drawn) -> Iterator[float | Drawn]:
-    """The value and all that stands in it, in the order of the text; its distributions are drawn in it."""
+    """The value and its parts, in the order of the text, which is the order of the draws."""
     stack = [value]
     while stack:
         part = stack.pop()
@@ -55,7 +55,7 @@ def parts(value: float | Drawn) -> Iterator[float | Drawn]:
 
 
 def wrong(value: float | Drawn) -> str:
-    """What is wrong with an initial value, or "" where nothing is."""
+    """The error in an initial value, or ""."""
     if not isinstance(value, Drawn):
         return "" if abs(value) < float("inf") else "an initial value must be finite"
     every = list(parts(value))
@@ -69,9 +69,9 @@ def wrong(value: float | Drawn) -> str:
         row = DISTRIBUTIONS.get(part.name)
         if row is None:
             if part.name not in APPLIED or len(part.args) != OPS[part.name].arity:
-                return f"{part.name} is no op of {len(part.args)} initial values"
+                return f"{part.name} is not an op for {len(part.args)} initial values"
             if not any(isinstance(arg, Drawn) for arg in part.args):
-                return f"{part.name} of numbers is a number: write that"
+                return f"{part.name} of numbers is a number: write the number"
             continue
         a, b = part.args if len(part.args) == 2 else (0.0, Drawn(part.name, ()))
         if isinstance(a, Drawn) or isinstance(b, Drawn):
@@ -81,13 +81,13 @@ def wrong(value: float | Drawn) -> str:
         if not row.ordered and b < 0:
             return f"the standard deviation of {part.name} must not be negative"
     if value.name not in DISTRIBUTIONS and not _is_finite(value):
-        return "an initial value must be a finite number wherever it is drawn"
+        return "an initial value must be finite for every draw"
     return ""
 
 
 def _is_finite(value: Drawn) -> bool:
-    """Whether a value is finite at quantiles of its distributions: a root or logarithm may not be."""
-    import numpy as np  # here, since few cells have such values
+    """Whether a value is finite at the quantiles of its distributions: roots and logarithms may fail."""
+    import numpy as np  # imported here: few cells have such values
 
     from cellsearch.dsl.formulas.evaluate import evaluate
 
@@ -99,7 +99,9 @@ def _is_finite(value: Drawn) -> bool:
             return row.of(quantiles, *part.args)
         args = [at(arg, turned and k == 1) for k, arg in enumerate(part.args)]
         if turned and len(args) == 2:
-            args[1] = np.atleast_1d(args[1])[::-1]  # low values of one side beside high ones of the other
+            args[1] = np.atleast_1d(args[1])[
+                ::-1
+            ]  # combine low values of one side with high ones of the other
         return evaluate(OPS[part.name].value, dict(zip("ab", args, strict=False)))
 
     with np.errstate(all="ignore"):
@@ -109,7 +111,7 @@ def _is_finite(value: Drawn) -> bool:
 def negative(value: float | Drawn) -> float | Drawn:
     """Minus an initial value."""
     if not isinstance(value, Drawn):
-        return -value + 0.0  # zero has no sign
+        return -value + 0.0  # -0 becomes 0
     match value:
         case Drawn("uniform", (float() | int() as low, float() | int() as high)):
             return Drawn("uniform", (-high + 0.0, -low + 0.0))

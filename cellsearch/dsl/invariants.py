@@ -1,4 +1,4 @@
-"""What holds of every cell: the checks that its constructor makes."""
+"""The invariants of a cell, checked by its constructor."""
 
 import math
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def check(cell: Parts) -> None:
             raise CellError(f"cell {cell.name}: {message}")
 
     count, nodes = len(cell.nodes), cell.nodes
-    need(NAME.match(cell.name) is not None and len(cell.name) <= MAX_NAME, "its name is not a legal name")
+    need(NAME.match(cell.name) is not None and len(cell.name) <= MAX_NAME, "its name is not legal")
     need(len(cell.states) >= 1, "a cell has at least one state")
     need(len(cell.states) < count <= MAX_NODES, f"a cell has at most {MAX_NODES} nodes")
     need(len(cell.labels) == count and len(cell.new) == len(cell.states), "labels or new values are missing")
@@ -64,8 +64,8 @@ def check(cell: Parts) -> None:
     for i, node in enumerate(nodes):
         need(all(0 <= s < i for s in sources(node)), f"node {i} does not read earlier nodes")
         _check_node(cell, i, node, need)
-    need(len(set(nodes[: _inputs(cell)])) == _inputs(cell), "an input stands twice among the nodes")
-    need(max(depths(nodes)) <= MAX_DEPTH, f"more than {MAX_DEPTH} nodes feed one another in a row")
+    need(len(set(nodes[: _inputs(cell)])) == _inputs(cell), "an input appears twice among the nodes")
+    need(max(depths(nodes)) <= MAX_DEPTH, f"more than {MAX_DEPTH} nodes in one chain")
     for line in cell.description.split("\n"):
         need(line.replace("\t", " ").isprintable(), "its description has a character that cannot be printed")
     _check_labels(cell, need)
@@ -74,7 +74,7 @@ def check(cell: Parts) -> None:
 
 def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
     if isinstance(node, Input):
-        need(i < _inputs(cell), "inputs stand before all other nodes")
+        need(i < _inputs(cell), "inputs must precede all other nodes")
         need(i <= len(cell.states) or node.kind in ("tick", "below"), f"unknown input {node.kind!r}")
         need(node.kind != "tick" or bool(cell.clock), "tick needs a clock")
         need(node.kind != "tick" or node.name == "tick", "tick has no other name")
@@ -89,7 +89,7 @@ def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
     else:
         if node.bias is not None:
             need(not (problem := wrong(node.bias)), problem)
-        need(bool(node.connections) or node.bias is not None, "a bracket holds nothing")
+        need(bool(node.connections) or node.bias is not None, "a bracket is empty")
         need(not node.scalar or not node.connections, "a learned scalar has no connections")
         seen = [(c.source, c.peephole) for c in node.connections]
         need(len(seen) == len(set(seen)), "a bracket connects one value twice in the same way")
@@ -100,17 +100,17 @@ def _check_node(cell: Parts, i: int, node: Node, need: Need) -> None:
 
 def _check_matrix(cell: Parts, c: Connection, need: Need) -> None:
     bare = c.eye is None and c.structure is None and c.part is None
-    need(not c.peephole or bare, "a peephole has no kind of matrix")
+    need(not c.peephole or bare, "a peephole has no matrix structure")
     if c.structure is None:
-        need(c.part is None, "a number needs a kind of matrix")
+        need(c.part is None, "a number needs a matrix structure")
         return
-    need(c.structure in STRUCTURES, f"unknown kind of matrix {c.structure!r}")
+    need(c.structure in STRUCTURES, f"unknown matrix structure {c.structure!r}")
     kind = STRUCTURES[c.structure]
     need((c.part is not None) == bool(kind.number), f"@{c.structure} takes {kind.number or 'no number'}")
     need(
         c.part is None or 1 <= c.part <= MAX_PART, f"the {kind.number} is a whole number from 1 to {MAX_PART}"
     )
-    need(kind.eye or c.eye is None, f"@{c.structure} has no place for @eye")
+    need(kind.eye or c.eye is None, f"@{c.structure} cannot be combined with @eye")
     need(
         not kind.square or c.source not in input_wide(cell.nodes), f"@{c.structure} needs a source of width H"
     )
@@ -119,16 +119,16 @@ def _check_matrix(cell: Parts, c: Connection, need: Need) -> None:
 
 def _check_labels(cell: Parts, need: Need) -> None:
     labels = [label for label in cell.labels if label]
-    need(len(labels) == len(set(labels)), "two equations have one name")
+    need(len(labels) == len(set(labels)), "two equations have the same name")
     inputs = [n.name for n in cell.nodes[: 1 + len(cell.states)] if isinstance(n, Input)]
-    need(len(inputs) == len(set(inputs)), "two inputs have one name")
+    need(len(inputs) == len(set(inputs)), "two inputs have the same name")
     right = {f"{s.name}'": i for s, i in zip(cell.states, cell.new, strict=True)}
     for i, (node, label) in enumerate(zip(cell.nodes, cell.labels, strict=True)):
         if isinstance(node, Input):
             need(not label, "an input has no label")
             continue
         if label.endswith("'"):
-            need(right.get(label) == i, f"{label} does not stand on the new value of that state")
+            need(right.get(label) == i, f"{label} does not label the new value of that state")
         elif label:
             need(not check_name(label), check_name(label))
             need(label not in inputs, f"{label} is an input")
@@ -147,10 +147,10 @@ def _check_labels(cell: Parts, need: Need) -> None:
 
 
 def _check_text(cell: Parts, need: Need) -> None:
-    """The text of a cell can be parsed. It is printed only where the size of the graph leaves a doubt."""
+    """Check that the text of a cell can be parsed. Prints it only if the size of the graph leaves doubt."""
     long = f"its text would be longer than {MAX_TEXT // 1024} KiB"
     need(_words(cell) <= MAX_TEXT, long)
-    # a node opens at most a bracket of its own and a parenthesis around it
+    # a node opens at most one bracket and one parenthesis around it
     if _text_bound(cell) > MAX_TEXT or 2 * max(depths(cell.nodes)) + 2 > MAX_NESTING:
         text = show(cell)
         need(len(text.encode()) <= MAX_TEXT, long)
@@ -160,13 +160,13 @@ def _check_text(cell: Parts, need: Need) -> None:
             most = max(most, nested)
         need(
             most <= MAX_NESTING,
-            f"more than {MAX_NESTING} parentheses and brackets would stand in one another",
+            f"more than {MAX_NESTING} nested parentheses and brackets",
         )
 
 
 def _text_bound(cell: Parts) -> int:
-    """At least the bytes of the cell's text, which takes less than `_WORD` besides the name wherever a value
-    is made or used."""
+    """An upper bound on the bytes of the cell's text: each definition or use needs less than `_WORD` beside
+    the name."""
     names = (cell.name, cell.input, *(state.name for state in cell.states), *cell.labels)
     comment = 4 * len(cell.description) + 2 * cell.description.count("\n")
     drawn = [n.bias for n in cell.nodes if isinstance(n, Affine) and isinstance(n.bias, Drawn)]

@@ -1,7 +1,4 @@
-"""A cell by the name of a zoo cell or of a file. In: a name or path. Out: a `Cell`, or a TextError.
-
-A file is at most 64 KiB of UTF-8.
-"""
+"""Load a cell by the name of a zoo cell or the path of a file of at most 64 KiB in UTF-8."""
 
 import os
 
@@ -35,7 +32,7 @@ def read(name: str) -> str:
         return files.read_text(name, MAX_TEXT, TextError, "a cell", ".cell file", "is this a .cell file?")
     except FileNotFoundError:
         hint = did_you_mean(name, zoo.names()) or files.near(name)
-        known = f"({len(zoo.names())} cells are known by name: `cellsearch cells` lists them)"
+        known = f"({len(zoo.names())} zoo cells; `cellsearch cells` lists them)"
         raise TextError(
             f"there is neither a cell nor a file called '{printable(name)}'", remedy=hint + known
         ) from None

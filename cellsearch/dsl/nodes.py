@@ -1,8 +1,8 @@
-"""What a cell is made of: its nodes, and how they read one another.
+"""The nodes of a cell, and their dependencies.
 
-`Input` (x, a state, the clock's tick, a state of the layer below), `Before` (what a node was some steps ago),
-`Constant`, `Affine` (the only owner of weights) and `Apply` (an op of the table). A node names the nodes that
-it reads by their place in a tuple in which they stand before it.
+`Input` (x, a state, the clock's tick, a state of the layer below), `Before` (the value of a node some steps
+ago), `Constant`, `Affine` (the only owner of weights) and `Apply` (an op of the table). A node refers to
+nodes by their index in a tuple in topological order.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What node `source` was `delay` steps ago, zero before the start, at that node's own width."""
+    """The value of node `source` `delay` steps ago, zero before the start, at that node's width."""
 
     source: int
     delay: int = 1
@@ -52,7 +52,7 @@ class Connection:
 
     @property
     def row(self) -> Structure:
-        """The row of its structure, that of a full matrix where it has none."""
+        """The row of its structure; the full matrix if it has none."""
         return FULL if self.structure is None else STRUCTURES[self.structure]
 
 
@@ -76,7 +76,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A value carried through time, and where it starts."""
+    """A value carried through time, and its initial value."""
 
     name: str
     initial: float = 0.0
@@ -105,7 +105,7 @@ def with_sources(node: Node, new: Sequence[int]) -> Node:
 
 
 def written(node: Node, label: str) -> str:
-    """How a node is written where it is used: its label or the input it is; "" where it has no name."""
+    """The spelling of a node at its uses: its label or input name; "" if it has no name."""
     if isinstance(node, Input):
         return f"below({node.name})" if node.kind == "below" else node.name
     return label
@@ -125,8 +125,8 @@ def ancestors(nodes: Sequence[Node], index: int) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Ops that feed one another: `terms` are what they start from, in the order of the text and each with its
-    sign, and `links` the ops themselves, the last one first."""
+    """A chain of ops: `terms` are its operands in the order of the text, each with its sign, and `links` the
+    ops, the last one first."""
 
     terms: tuple[tuple[int, int], ...]
     links: tuple[int, ...]
@@ -143,8 +143,8 @@ SUMS = ("add", "sub")
 def flatten(
     nodes: Sequence[Node], root: int, ops: Collection[str], opens: Callable[[int], bool] | None = None
 ) -> Chain:
-    """The chain of `ops` that ends in node `root`, which is its own only term where it is none of them. It
-    goes on through each node that `opens`, all where none is given; a link that is used twice counts once."""
+    """The chain of `ops` that ends in node `root`; a root of another op is its only term. The chain continues
+    through each node in `opens` (default: all); a link that is used twice counts once."""
     terms: list[tuple[int, int]] = []
     links: dict[int, None] = {}
     stack = [(root, 1)]
@@ -171,7 +171,7 @@ def depths(nodes: Sequence[Node]) -> list[int]:
 
 
 def lookback(nodes: Sequence[Node]) -> list[int]:
-    """How many steps back `before` reaches at most from each node."""
+    """The largest total delay of `before` from each node, in steps."""
     found: list[int] = []
     for node in nodes:
         delay = node.delay if isinstance(node, Before) else 0
@@ -180,7 +180,7 @@ def lookback(nodes: Sequence[Node]) -> list[int]:
 
 
 def users(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
-    """For each node those that read it, once per use."""
+    """The readers of each node, once per use."""
     found: list[list[int]] = [[] for _ in nodes]
     for i, node in enumerate(nodes):
         for s in sources(node):
@@ -189,8 +189,7 @@ def users(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
 
 
 def in_order(nodes: Sequence[Node], roots: Iterable[int], placed: set[int]) -> Iterator[int]:
-    """The nodes that are needed for `roots` and not `placed` yet, each behind those that it reads; they are
-    placed then."""
+    """The nodes needed for `roots` and not in `placed` yet, in topological order; adds them to `placed`."""
     for root in roots:
         stack = [(root, False)]
         while stack:
@@ -206,7 +205,7 @@ def in_order(nodes: Sequence[Node], roots: Iterable[int], placed: set[int]) -> I
 
 
 def input_wide(nodes: Sequence[Node]) -> frozenset[int]:
-    """The nodes that have the width of the input: x, and what it was some steps ago."""
+    """The nodes with the input width: x and its earlier values."""
     found = {0}
     for i, node in enumerate(nodes):
         if isinstance(node, Before) and node.source in found:

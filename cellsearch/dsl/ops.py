@@ -1,12 +1,12 @@
-"""THE table of ops: what each computes, its derivative, and how it is written. Everything else reads it.
+"""THE table of ops: formula, derivative and notation of each. Everything else reads it.
 
-Parser, printer, compiler, mutations, exports and tests know an op by its row alone; a new op is a new row and
-nothing else. The module is torch-free: formulas are text in a small arithmetic (`+ - * /`, comparisons, `&`
-`|`, numbers, and the functions of `INTRINSICS`) that is parsed once, see `formulas`, and printed by every
-engine. Ops over the units may also call `REDUCTIONS`, which work along the H units of one value.
+Parser, printer, compiler, mutations, exports and tests know an op only by its row; a new op is one new row.
+The module is torch-free: formulas are text in a small arithmetic (`+ - * /`, comparisons, `&` `|`, numbers,
+and the functions of `INTRINSICS`) that is parsed once, see `formulas`, and printed by every engine. Ops over
+the units may also call `REDUCTIONS`, which work along the H units of one value.
 
 Names in a formula:  a  first argument    b  second argument    y  the result    g  gradient arriving at the result
-What a derivative mentions is what is kept for the backward pass.
+The values that a derivative reads are kept for the backward pass.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from cellsearch.dsl.formulas.form import INTRINSICS, REDUCTIONS, Formula, formul
 
 
 class Kind(Enum):
-    """What an op works on: every unit by itself, alone or with a second value; or all units together."""
+    """The domain of an op: elementwise with one or two arguments, or over all units."""
 
     ACTIVATION = "activation"
     COMBINE = "combine"
     UNITS = "units"
 
 
-SUM, PRODUCT, UNARY, CALL = 1, 2, 3, 4  # how tightly an op binds in text; a call needs no parentheses
+SUM, PRODUCT, UNARY, CALL = 1, 2, 3, 4  # precedence of an op in text; a call needs no parentheses
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Op:
     forward: str
     derivatives: tuple[str, ...]  # one per argument, already multiplied by g
     latex: str  # a format string over the arguments
-    symbol: str = ""  # the infix or prefix sign; a call by name where empty
+    symbol: str = ""  # the infix or prefix operator; a call by name if empty
     binds: int = CALL
     commutative: bool = False
-    domain: tuple[float, float] = (-3.0, 3.0)  # where a check may sample
-    kinks: tuple[float, ...] = ()  # where the derivative jumps, so that no check samples there
-    span: tuple[float, float] = (-inf, inf)  # bounds of the values it can give
-    onnx: str = ""  # the operator that ONNX has for it; else its formula is written in others
+    domain: tuple[float, float] = (-3.0, 3.0)  # sampling range of checks
+    kinks: tuple[float, ...] = ()  # jumps of the derivative, which checks avoid
+    span: tuple[float, float] = (-inf, inf)  # bounds of its values
+    onnx: str = ""  # its ONNX operator; else its formula is expanded
     about: str = ""
 
     @property
@@ -52,12 +52,12 @@ class Op:
 
     @cached_property
     def value(self) -> Formula:
-        """What it computes, of a and b."""
+        """Its value, as a formula of a and b."""
         return formula(self.forward)
 
     @cached_property
     def gradients(self) -> tuple[Formula, ...]:
-        """The gradient of each argument, of a, b, y and g."""
+        """The gradient of each argument, as a formula of a, b, y and g."""
         return tuple(map(formula, self.derivatives))
 
     @cached_property
@@ -66,7 +66,7 @@ class Op:
         return frozenset().union(*map(variables, self.gradients)) - {"g"}
 
 
-# A tie of max and min belongs to the first argument, and a NaN on either side is the result.
+# At a tie max and min choose the first argument; a NaN on either side is the result.
 _FIRST_MAX, _FIRST_MIN = "(a >= b) | (a != a)", "(a <= b) | (a != a)"
 _A, _C, _U = Kind.ACTIVATION, Kind.COMBINE, Kind.UNITS
 _DEVIATION = "sqrt(mean((a - mean(a)) * (a - mean(a))) + 1e-5)"
@@ -81,8 +81,12 @@ TABLE = (
     Op("sub",         _C, "a - b",                       ("g", "-g"),                                                   r"{0} - {1}", symbol="-", binds=SUM),
     Op("mul",         _C, "a * b",                       ("g * b", "g * a"),                                            r"{0} \odot {1}", symbol="*", binds=PRODUCT, commutative=True),
     Op("div",         _C, "a / b",                       ("g / b", "-g * y / b"),                                       r"{0} \oslash {1}", symbol="/", binds=PRODUCT, domain=(0.5, 3.0)),
-    Op("max",         _C, f"where({_FIRST_MAX}, a, b)",  (f"where({_FIRST_MAX}, g, 0)", f"where({_FIRST_MAX}, 0, g)"),  r"\max\left({0}, {1}\right)", about="a tie belongs to the first argument", onnx="Max"),
-    Op("min",         _C, f"where({_FIRST_MIN}, a, b)",  (f"where({_FIRST_MIN}, g, 0)", f"where({_FIRST_MIN}, 0, g)"),  r"\min\left({0}, {1}\right)", about="a tie belongs to the first argument", onnx="Min"),
+    Op("max",         _C, f"where({_FIRST_MAX}, a, b)",  (f"where({_FIRST_MAX}, g, "
+    f"0)", f"where({_FIRST_MAX}, 0, g)"),  r"\max\left({0}, {1}\right)", about="a tie chooses the first "
+    "argument", onnx="Max"),
+    Op("min",         _C, f"where({_FIRST_MIN}, a, b)",  (f"where({_FIRST_MIN}, g, "
+    f"0)", f"where({_FIRST_MIN}, 0, g)"),  r"\min\left({0}, {1}\right)", about="a tie chooses the first "
+    "argument", onnx="Min"),
     Op("neg",         _A, "-a",                          ("-g",),                                                       r"-{0}", symbol="-", binds=UNARY),
     Op("sigmoid",     _A, "sigmoid(a)",                  ("g * y * (1 - y)",),                                          r"\sigma\left({0}\right)", span=(0, 1)),
     Op("tanh",        _A, "tanh(a)",                     ("g * (1 - y * y)",),                                          r"\tanh\left({0}\right)", span=(-1, 1)),
@@ -121,4 +125,4 @@ for _op in TABLE:
     assert all(variables(d) <= _allowed for d in _op.gradients), _op.name
     assert all(functions(f) <= _callable for f in (_op.value, *_op.gradients)), _op.name
     assert _op.latex.count("{0}") >= 1, _op.name
-assert len(OPS) == len(TABLE), "two rows of one name"
+assert len(OPS) == len(TABLE), "duplicate names"

@@ -1,4 +1,4 @@
-"""The parts of a cell, and how its values are called: what the printer and the checks of a cell read."""
+"""The fields of a cell and the names of its values, shared by the printer and the checks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from cellsearch.dsl.nodes import Input, Node, State, written
 
 @dataclass(frozen=True)
 class Parts:
-    """The fields of a `Cell`; `graph` says what they mean."""
+    """The fields of a `Cell`, documented in `graph`."""
 
     name: str
     states: tuple[State, ...]
@@ -28,13 +28,12 @@ class Parts:
 
 
 def name_of(cell: Parts, index: int) -> str:
-    """How a node is written where it is used: its label or the input it is; "" where it has no name."""
+    """The spelling of a node at its uses: its label or input name; "" if it has no name."""
     return written(cell.nodes[index], cell.labels[index])
 
 
 def equations(cell: Parts) -> Iterator[tuple[str, int]]:
-    """The named equations in order: (label, node); then the states whose new value has another name
-    already."""
+    """The named equations in order: (label, node); then the states whose new value is another named node."""
     for index, label in enumerate(cell.labels):
         if label:
             yield label, index

@@ -1,7 +1,7 @@
-"""From a cell to its text, in the one spelling of it: parse(show(cell)) == cell.
+"""Print a cell in canonical form: parse(show(cell)) == cell.
 
-Every labelled node is an equation, every other one stands where it is used. Nodes come in an order in which
-each reads earlier ones, so the text of a node is put together from finished pieces and nothing recurs.
+Every labelled node is an equation; every other one is printed inline. Nodes are in topological order, so the
+text of a node is assembled from finished parts without recursion.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, In
 from cellsearch.dsl.ops import CALL, OPS, UNARY, Op
 from cellsearch.dsl.parts import Parts, equations, name_of
 
-_PLAIN = 8  # a number of more characters is written with an exponent where that is shorter
+_PLAIN = 8  # longer numbers are printed with an exponent if that is shorter
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A printed value: its text, how tightly it binds, and whether `.` and `@` may stand beside it."""
+    """A printed value: its text, its precedence, and whether `.` and `@` may be attached."""
 
     text: str
     binds: int = CALL
     simple: bool = True
 
     def within(self, binds: int) -> str:
-        """The text where only what binds more tightly than `binds` needs no parentheses."""
+        """The text in a context of precedence `binds`, with parentheses if needed."""
         return self.text if self.binds > binds else f"({self.text})"
 
     def beside(self) -> str:
@@ -53,12 +53,12 @@ def show(cell: Parts) -> str:
 
 
 def equation(cell: Parts, index: int) -> str:
-    """The right-hand side of the equation that node `index` ends, or the spelling of a node inside one."""
+    """The right-hand side of the equation of node `index`, or the spelling of a node inside one."""
     return _pieces(cell)[1][index]
 
 
 def _pieces(cell: Parts) -> tuple[list[_Piece], list[str]]:
-    """How each node is spelled where it is used, and its own expression."""
+    """The spelling of each node at its uses, and its own expression."""
     pieces: list[_Piece] = []
     bodies: list[str] = []
     for index, node in enumerate(cell.nodes):
@@ -86,13 +86,13 @@ def _spell(cell: Parts, node: Node, pieces: list[_Piece]) -> _Piece:
 
 
 def _signed(op: Op, args: list[_Piece]) -> _Piece:
-    """An op that is written with its sign."""
+    """An op in operator notation."""
     if op.arity == 1:
         # A minus before a literal is part of the number, so the negative of a constant keeps its parentheses.
         literal = args[0].text.lstrip("-")[:1].isdigit()
         inner = f"({args[0].text})" if literal else args[0].within(UNARY)
         return _Piece(f"{op.symbol}{inner}", UNARY, False)
-    # Operators group to the left; a right child of the same strength was written in parentheses.
+    # Operators are left-associative; a right operand of the same precedence had parentheses.
     left, right = args[0].within(op.binds - 1), args[1].within(op.binds)
     return _Piece(f"{left} {op.symbol} {right}", op.binds, False)
 
@@ -124,7 +124,7 @@ def _connection(c: Connection, source: _Piece) -> str:
 
 
 def matrix(c: Connection) -> str:
-    """The kind of matrix of a connection: "@rank(8)", "@slower@eye(1)", "" for an ordinary one."""
+    """The matrix structure of a connection: "@rank(8)", "@slower@eye(1)", "" for an ordinary one."""
     part = "" if c.part is None else f"({c.part})"
     structure = "" if c.structure is None else f"@{c.structure}{part}"
     eye = "" if c.eye is None else f"@eye({number(c.eye)})"
@@ -147,7 +147,7 @@ def _initial(value: float | Drawn) -> _Piece:
 
 
 def number(value: float) -> str:
-    """The shortest decimal that reads back as `value`: 1, 0.04, -1e30; zero has no sign."""
+    """The shortest decimal that reads back as `value`: 1, 0.04, -1e30; -0 prints as 0."""
     if value == 0:
         return "0"
     text = repr(float(value))

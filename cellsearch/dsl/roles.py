@@ -1,19 +1,19 @@
-"""The gates of a cell and their roles, found in its graph and declared nowhere.
+"""The gates of a cell and their roles, inferred from its graph.
 
-A gate is an activation of an affine that multiplies something. Which gate it is follows from what it
-multiplies and where the product goes:
+A gate is an activation of an affine that multiplies something. Its role follows from the other factor and
+from the use of the product:
 
-    forget    the old value of a state, in the sum that is the state's new value        f * c
+    forget    the old value of a state, in the sum of the state's new value        f * c
     input     anything else in that sum                                                 i * g
-    update    both at once, one way and as 1 - z, for a state that the cell gives out    z * h + (1 - z) * n
-    coupled   the same for a state that stays inside (coupled input and forget gate)    f * c + (1 - f) * g
+    update    both, as z and as 1 - z, for a state that is the output    z * h + (1 - z) * n
+    coupled   the same for an internal state (coupled input and forget gate)    f * c + (1 - f) * g
     depth     the state of the layer below                                              d * below(c)
-    output    what has the new value of a state in it, or all that the cell gives out   o * tanh(c')
+    output    a term with the new value of a state, or the whole output   o * tanh(c')
     reset     the old value of a state on its way into the rest of the equations        [x, r * h]
 
-Where two activations multiply each other, the one between 0 and 1 is the gate and the other what it lets
-through. A normalised affine, by itself or together with others, with a learned gain or without one, is an
-affine still; what a state was some steps ago is an old value of it.
+If two activations multiply each other, the one between 0 and 1 is the gate and the other its operand. A
+normalised affine counts as an affine, alone or with others, with or without a learned gain; earlier values of
+a state count as old values.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -36,7 +36,7 @@ from cellsearch.dsl.nodes import (
 from cellsearch.dsl.ops import OPS, Kind
 from cellsearch.dsl.parts import name_of
 
-#: The roles, the one that tells most first, and the letter that the literature has for each.
+#: The roles, most specific first, with their letters in the literature.
 LETTERS = {
     "coupled": "f",
     "update": "z",
@@ -48,14 +48,14 @@ LETTERS = {
     "gate": "",
 }
 
-_SHARE = (0, 1)  # the span of what lets a part through
+_SHARE = (0, 1)  # the range of a gate's activation
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """An activation of an affine that multiplies something. `name` is its label, "" where it has none;
-    `state` the state in whose new value the product stands ("" where it is none); `reads` and `peepholes` are
-    the sources of its brackets by name ("·" for an unnamed expression, "before(c)" for an earlier value)."""
+    """An activation of an affine that multiplies something. `name` is its label or ""; `state` the state
+    whose new value has the product, or ""; `reads` and `peepholes` are the sources of its brackets by name
+    ("·" for an unnamed expression, "before(c)" for an earlier value)."""
 
     node: int
     name: str
@@ -84,8 +84,7 @@ def gates(cell: Cell) -> tuple[Gate, ...]:
 
 
 def suggest_names(cell: Cell, nodes: Collection[int]) -> dict[int, str]:
-    """Names by role (i f o z r d) for those of `nodes` that are gates and whose letter no other equation
-    has."""
+    """Names by role (i f o z r d) for the gates among `nodes` whose letter is unused."""
     taken = {name_of(cell, i) for i in range(len(cell.nodes)) if i not in nodes}
     found: dict[int, str] = {}
     for gate in gates(cell) if nodes else ():
@@ -97,7 +96,7 @@ def suggest_names(cell: Cell, nodes: Collection[int]) -> dict[int, str]:
 
 
 def _products(cell: Cell) -> Iterator[int]:
-    """The multiplications that are not a factor of one other multiplication alone."""
+    """The multiplications that are not factors of exactly one other multiplication."""
     for i, node in enumerate(cell.nodes):
         if _is(node, "mul") and not _inside(cell, i):
             yield i
@@ -113,13 +112,12 @@ def _is(node: Node, *ops: str) -> bool:
 
 
 def _terms(cell: Cell, root: int) -> tuple[int, ...]:
-    """The terms of the sum that a node is; the node itself where it is no sum."""
+    """The terms of a sum; the node itself if it is not a sum."""
     return flatten(cell.nodes, root, SUMS).leaves
 
 
 def _gate_of(cell: Cell, factor: int, scales: Collection[int]) -> tuple[int, bool] | None:
-    """The activation of an affine that a factor is, and whether it stands there as 1 - z; None where it is
-    neither."""
+    """The activation of an affine in a factor, and whether the factor is 1 - z; None for other factors."""
     node = cell.nodes[factor]
     if _is(node, "sub") and cell.nodes[sources(node)[0]] == Constant(1.0):
         inner = _gate_of(cell, sources(node)[1], scales)
@@ -130,7 +128,8 @@ def _gate_of(cell: Cell, factor: int, scales: Collection[int]) -> tuple[int, boo
 
 
 def activates(node: Node) -> bool:
-    """Whether a node is an activation: of the ops over the units those whose values are shares."""
+    """Whether a node is an activation: an elementwise one, or an op over the units with values between 0 and
+    1."""
     op = OPS[node.op] if isinstance(node, Apply) else None
     return (
         op is not None
@@ -146,13 +145,13 @@ def _squashes(cell: Cell, side: tuple[int, bool] | None) -> bool:
 
 
 def _brackets(cell: Cell, activation: int, scales: Collection[int]) -> list[Affine]:
-    """The affines in the sum under an activation, also where they are normalised and scaled."""
+    """The affines in the sum under an activation, including normalised and scaled ones."""
     terms = [cell.nodes[i] for i in _summands(cell, sources(cell.nodes[activation])[0], scales)]
     return [node for node in terms if isinstance(node, Affine) and node.connections]
 
 
 def _summands(cell: Cell, root: int, scales: Collection[int]) -> list[int]:
-    """The terms of the sum that a node is, and of sums in it that are normalised or scaled by `scales`."""
+    """The terms of a sum, and of its nested sums that are normalised or scaled by `scales`."""
     found: dict[int, None] = {}
     sums = [root]
     for start in sums:  # which grows
@@ -170,8 +169,8 @@ def _summands(cell: Cell, root: int, scales: Collection[int]) -> list[int]:
 
 
 def _scales(cell: Cell) -> frozenset[int]:
-    """The nodes by which a value is only scaled: numbers, learned vectors, and what is one number for all
-    units, as a mean is."""
+    """The nodes that only scale a value: numbers, learned vectors, and values with one number for all units,
+    such as a mean."""
     found = {i for i, n in enumerate(cell.nodes) if isinstance(n, Affine) and not n.connections}
     one: set[int] = set()
     for i, node in enumerate(cell.nodes):
@@ -185,7 +184,7 @@ def _scales(cell: Cell) -> frozenset[int]:
 
 
 def _old(cell: Cell, state: int) -> frozenset[int]:
-    """The old values of a state: that of the last step, and of earlier ones."""
+    """The old values of a state: of the last step and of earlier ones."""
     found = {1 + state}
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Before) and node.source in found:
@@ -196,7 +195,7 @@ def _old(cell: Cell, state: int) -> frozenset[int]:
 def _effects(
     cell: Cell, sums: Sequence[Collection[int]], product: int, rest: list[int], complement: bool
 ) -> Iterator[tuple[str, str]]:
-    """What a gate does by one product with the factors `rest`: pairs of effect and state. `sums` are the
+    """The effects of a gate in one product with the factors `rest`: pairs of effect and state. `sums` are the
     terms of the new values."""
     reads = frozenset().union(*((ancestors(cell.nodes, i) | {i}) for i in rest))
     now = _at_this_step(cell, rest)
@@ -231,7 +230,7 @@ def _effects(
 
 
 def _at_this_step(cell: Cell, nodes: Collection[int]) -> frozenset[int]:
-    """`nodes` and all whose values of this step they depend on."""
+    """`nodes` and all nodes of this step that they depend on."""
     found: set[int] = set()
     stack = list(nodes)
     while stack:
@@ -243,7 +242,7 @@ def _at_this_step(cell: Cell, nodes: Collection[int]) -> frozenset[int]:
 
 
 def _mixes(cell: Cell, difference: int, terms: Collection[int]) -> bool:
-    """Whether `z * (n - d)` stands beside d in a sum: the form h + z * (n - h) of an update."""
+    """Whether a sum has both `z * (n - d)` and d: the form h + z * (n - h) of an update."""
     return any(i in terms for i in _terms(cell, difference))
 
 

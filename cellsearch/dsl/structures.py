@@ -1,10 +1,9 @@
 # ruff: noqa: E501  (a row is a row)
-"""THE table of the structures of matrices: what `h@rank(8)` owns, and how its matrix is made. Everything else
-reads it.
+"""THE table of matrix structures: the weights of `h@rank(8)`, and their matrix. Everything else reads it.
 
-Parser, printer, compiler, exports, mutations and tests know a structure by its row alone; a new structure is a
-new row and nothing else. Formulas are text that reads the same in numpy and in torch, so that the compiler
-evaluates them, an exported file prints them, and parameters are counted without torch:
+Parser, printer, compiler, exports, mutations and tests know a structure only by its row; a new structure is
+one new row. Formulas are text that reads the same in numpy and in torch, so that the compiler evaluates them,
+an exported file prints them, and parameters are counted without torch:
 
     w, down, up   the weights, by the names of their rows; in `matrix` and `derivatives` with any axes before
     g             the gradient that arrives at the matrix
@@ -30,16 +29,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: A name in a formula, and no method or number.
+#: A name in a formula that is not a method.
 NAME = re.compile(r"(?<![.\w])[a-z_]\w*")
 
-#: Functions that numpy and torch have by one name.
+#: Functions with the same name in numpy and torch.
 FUNCTIONS = ("maximum", "where", "eye")
 
 
 @dataclass(frozen=True)
 class Helper:
-    """A function that formulas call, by a formula of its own."""
+    """A helper function of formulas, defined by a formula."""
 
     name: str
     arguments: Mapping[str, str]  # and the type of each in PyTorch source
@@ -59,26 +58,27 @@ HELPERS = {
 
 @dataclass(frozen=True)
 class Piece:
-    """One weight of a structure. Where a structure has several, the name of the weight ends in `_name`."""
+    """One weight of a structure. If a structure has several, the name of the weight ends in `_name`."""
 
     name: str
     shape: tuple[str, ...]
-    free: str = ""  # 1 where an entry is a parameter, 0 where it stays zero; "" where all are parameters
-    eye: str = ""  # what @eye(1) adds at the start; "" where no @eye may stand beside the structure
+    free: str = ""  # 1 for parameters, 0 for entries that stay zero; "" if all are parameters
+    eye: str = ""  # addition of @eye(1) at the start; "" if the structure excludes @eye
     bound: str = "bound"  # drawn from U[-bound, bound], by the bound of a full matrix
-    orthogonal: bool = False  # drawn from all matrices with orthonormal rows, or columns, instead
+    orthogonal: bool = False  # drawn with orthonormal rows or columns instead
 
 
 @dataclass(frozen=True)
 class Structure:
-    """One row: a kind of matrix. Its matrix is `matrix`, of weights that are zero where they are not free."""
+    """One row: a kind of matrix. Its matrix is `matrix`, computed from weights whose entries outside `free`
+    are zero."""
 
     name: str
     pieces: tuple[Piece, ...]
     matrix: str
-    derivatives: tuple[str, ...]  # one per weight; entries that are not free are set to zero afterwards
+    derivatives: tuple[str, ...]  # one per weight; entries outside `free` are zeroed afterwards
     about: str
-    number: str = ""  # what its number is called; "" where it takes none
+    number: str = ""  # name of its number; "" if it takes none
     example: int = 0  # such a number
     square: bool = False  # needs a source of the hidden width
     latex: str = "{0}"  # a format string over the symbol of the weight, as in papers: W x with columns x
@@ -87,7 +87,7 @@ class Structure:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """What its formulas read."""
+        """The names that its formulas read."""
         own = (text for p in self.pieces for text in (*p.shape, p.free, p.eye, p.bound))
         return frozenset().union(*map(words, (self.matrix, *self.derivatives, *own)))
 
@@ -98,31 +98,31 @@ class Structure:
 
     @property
     def eye(self) -> bool:
-        """Whether @eye may stand beside it."""
+        """Whether it can be combined with @eye."""
         return any(p.eye for p in self.pieces)
 
     @property
     def made(self) -> bool:
-        """Whether the matrix is another one than the weight itself."""
+        """Whether the matrix differs from the weight itself."""
         return self.matrix != self.pieces[0].name
 
     @cached_property
     def factors(self) -> bool:
-        """Whether the matrix is its weights, multiplied one after another, or its one weight."""
+        """Whether the matrix is its one weight or the product of its weights."""
         return self.matrix == " @ ".join(p.name for p in self.pieces)
 
     @property
     def text(self) -> str:
-        """As it stands behind @, with a number where it takes one."""
+        """Its text after @, with a number if it takes one."""
         return f"{self.name}({self.example})" if self.number else self.name
 
     def suffix(self, place: int) -> str:
-        """The end of the name of one of its weights."""
+        """The suffix of the name of one of its weights."""
         return f"_{self.pieces[place].name}" if len(self.pieces) > 1 else ""
 
 
 _FULL, _EYE = ("rows", "units"), "eye(rows, units)"
-_THIN = "(3 * bound**2 / n) ** 0.25"  # entries of the product have the variance of those of a full matrix
+_THIN = "(3 * bound**2 / n) ** 0.25"  # entries of the product have the variance of a full matrix
 
 #: A matrix without a structure.
 FULL = Structure("", (Piece("w", _FULL, eye=_EYE),), "w", ("g",), "a full matrix")
@@ -143,7 +143,7 @@ TABLE = (
               latex=r"\left({0} - {0}^\top\right)"),
     Structure("slower", (Piece("w", _FULL, free="periods[i] >= periods[j]", eye=_EYE),),
               "w", ("g",),
-              "a unit hears only units of its own or a longer clock period", square=True,
+              "a unit reads only units of its own or a longer clock period", square=True,
               latex=r"\left(M \odot {0}\right)",
               where=r"M_{{jk}} &= \left[P_k \geq P_j\right], \quad P \in \left\{{{periods}\right\}}"),
     Structure("orthogonal", (Piece("w", _FULL, orthogonal=True),),
@@ -152,24 +152,24 @@ TABLE = (
               note="starts orthogonal"),
     Structure("circulant", (Piece("w", ("units",), eye="eye(units, units)[0]"),),
               "w[..., (i - j) % units]", ("g[..., (k + j) % units, j].sum(-1)",),
-              "each column is the one before it, turned down by one", square=True,
+              "each column is the previous one, rotated down by one", square=True,
               latex=r"\operatorname{{circ}}\left({0}\right)", note="is circulant",
               where=r"\operatorname{{circ}}\left(u\right)_{{jk}} &= u_{{\left(k - j\right) \bmod H}}"),
     Structure("toeplitz", (Piece("w", ("rows + units - 1",), eye="eye(rows + units - 1, rows + units - 1)[units - 1]"),),
               "w[..., i - j + units - 1]",
               ("where((k + j >= units - 1) & (k + j < rows + units - 1), g[..., (k + j - units + 1).clip(0, rows - 1), j], 0).sum(-1)",),
-              "the same number along each diagonal",
+              "constant along each diagonal",
               latex=r"\operatorname{{toep}}\left({0}\right)", note="is a Toeplitz matrix",
               where=r"\operatorname{{toep}}\left(u\right)_{{jk}} &= u_{{k - j}}"),
 )
 # fmt: on
 
 STRUCTURES = {row.name: row for row in TABLE}
-assert len(STRUCTURES) == len(TABLE), "two rows of one name"
+assert len(STRUCTURES) == len(TABLE), "duplicate names"
 
 
 class Sizes(NamedTuple):
-    """What the formulas of one matrix read beside its weights."""
+    """The inputs of the formulas of one matrix, besides its weights."""
 
     rows: int
     units: int
@@ -207,13 +207,13 @@ def _functions(library: Any) -> Mapping[str, Any]:
 
 
 def evaluate(formula: str, values: Mapping[str, Any], library: Any = None) -> Any:
-    """The value of a formula: in `library`, numpy or torch, or without one where it is a number. The text
-    comes from the table, never from a file."""
+    """The value of a formula in `library` (numpy or torch), or without a library for a number. The text comes
+    from the table, never from a file."""
     return eval(_code(formula), {**_functions(library), **values})
 
 
 def entries(read: Collection[str], shape: tuple[int, ...], arange: Callable[[int], Any]) -> dict[str, Any]:
-    """Those of i, j and k that are read, over the entries of a matrix or a vector."""
+    """The index arrays among i, j and k that are read, over the entries of a matrix or a vector."""
     places = {"k": (0, True)} if len(shape) == 1 else {"i": (0, True), "j": (1, False)}
     return {
         name: arange(shape[axis])[:, None] if column else arange(shape[axis])
@@ -224,8 +224,8 @@ def entries(read: Collection[str], shape: tuple[int, ...], arange: Callable[[int
 
 @lru_cache(maxsize=64)
 def pattern(piece: Piece, sizes: Sizes) -> "NDArray[np.bool_]":
-    """1 where an entry of a weight is a parameter."""
-    import numpy as np  # here, since most cells can be counted without it
+    """A mask: 1 for entries of a weight that are parameters."""
+    import numpy as np  # imported here: most cells can be counted without it
 
     shape = sizes.shape(piece)
     found = np.ones(shape, dtype=bool)
@@ -239,14 +239,14 @@ def pattern(piece: Piece, sizes: Sizes) -> "NDArray[np.bool_]":
 
 @lru_cache(maxsize=256)
 def parameters(row: Structure, sizes: Sizes) -> int:
-    """How many entries of the weights are parameters."""
+    """The number of parameters in the weights."""
     return sum(int(pattern(p, sizes).sum()) if p.free else prod(sizes.shape(p)) for p in row.pieces)
 
 
 @lru_cache(maxsize=256)
 def multiply_adds(row: Structure, sizes: Sizes) -> int:
-    """How many products a vector takes: with the weights one after another where those are its factors, else
-    with the entries of the matrix that are not always zero."""
+    """The multiply-adds of a matrix-vector product: factor by factor for a product of weights, else over the
+    entries that are not always zero."""
     if row.factors:
         return parameters(row, sizes)
     import numpy as np

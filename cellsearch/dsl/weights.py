@@ -1,8 +1,8 @@
-"""The weights of a cell by name: what each bracket owns, in which shape. Names are part of the file format.
+"""The weights of a cell by name and shape. Names are part of the file format.
 
-A bracket is named after its equation (`i`), or `n_1`, `n_2` in the order of their opening where an equation
-has several; a weight after the bracket and the value it reads (`i.x`, `i.c_new`, `i.bias`). The same names
-stand in checkpoints, exported modules and error messages.
+A bracket is named after its equation (`i`), or `n_1`, `n_2` in the order of opening if an equation has
+several; a weight after the bracket and the value that it reads (`i.x`, `i.c_new`, `i.bias`). Checkpoints,
+exported modules and error messages use the same names.
 """
 
 import re
@@ -18,19 +18,17 @@ from cellsearch.errors import CellError
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One parameter of a cell: `name`, the affine node that owns it, and which of its terms it is.
+    """One parameter of a cell: `name`, its affine node, and its term there.
 
     `term` is the index of the connection, or -1 for the bias. Shapes at input width D and hidden width H: a
-    full connection from x is [D, H], from any other value [H, H], where its structure does not say otherwise;
+    full connection from x is [D, H], from any other value [H, H], unless its structure has another shape;
     a peephole and a bias are [H]; a scalar is [1].
     """
 
     name: str
     node: int
     term: int
-    kind: (
-        str  # "full" (of several weights of a matrix its name: "down", "up"), "peephole", "bias" or "scalar"
-    )
+    kind: str  # "full" (or "down", "up" if a matrix has several weights), "peephole", "bias" or "scalar"
     row: Structure | None = None  # of a matrix
     place: int = 0  # among the weights of its row
     from_x: bool = False
@@ -38,7 +36,7 @@ class Weight:
 
     @property
     def piece(self) -> Piece:
-        """What its row says of a weight of a matrix."""
+        """The weight's entry in the row of its structure."""
         assert self.row is not None
         return self.row.pieces[self.place]
 
@@ -68,7 +66,7 @@ class Weight:
 
 
 def spelled(label: str) -> str:
-    """An equation's label as a part of a name: c' becomes c_new."""
+    """An equation's label within a name: c' becomes c_new."""
     return f"{label[:-1]}_new" if label.endswith("'") else label
 
 
@@ -81,7 +79,7 @@ def bracket_names(cell: Cell) -> dict[int, str]:
             continue
         brackets: list[int] = []
         stack = [root]
-        while stack:  # pre-order: a bracket opens before what stands in it
+        while stack:  # pre-order: a bracket opens before its contents
             i = stack.pop()
             node = cell.nodes[i]
             if isinstance(node, Affine):
@@ -99,15 +97,17 @@ def bracket_names(cell: Cell) -> dict[int, str]:
 def weights(cell: Cell) -> tuple[Weight, ...]:
     """All weights of a cell, bracket by bracket: its connections in the order of the text, then its bias.
 
-    Raises CellError where two weights would have one name.
+    Raises CellError if two weights would share a name.
     """
     if second := collision(cell):
-        raise CellError(f"cell {cell.name}: two weights would be called {second.name}; rename an equation")
+        raise CellError(
+            f"cell {cell.name}: two weights would have the name {second.name}; rename an equation"
+        )
     return tuple(_all(cell))
 
 
 def collision(cell: Cell) -> Weight | None:
-    """The first weight whose name another one has already; None where all names differ."""
+    """The first weight with a duplicate name; None if all names differ."""
     seen: set[str] = set()
     for weight in _all(cell):
         if weight.name in seen:
@@ -139,7 +139,7 @@ def _all(cell: Cell) -> list[Weight]:
 
 
 def _source_name(cell: Cell, index: int) -> str:
-    """How a weight is called after the value it reads; "" where that has no name."""
+    """The weight's name, derived from its source; "" if the source has no name."""
     node = cell.nodes[index]
     if isinstance(node, Input) and node.kind == "below":
         return f"below_{node.name}"
@@ -157,8 +157,8 @@ def _named(cell: Cell, index: int) -> bool:
 
 @lru_cache(maxsize=16 * RECENT)  # of a cell at several widths
 def count(cell: Cell, width: int, hidden: int) -> int:
-    """How many parameters a layer of `hidden` units with inputs of `width` has. Entries that are always zero
-    (where `@slower` hears nothing, outside of `@blocks`, half of `@skew`) do not count."""
+    """The number of parameters of a layer of `hidden` units with inputs of `width`. Entries that are always
+    zero (masked by `@slower`, outside `@blocks`, half of `@skew`) do not count."""
     total = 0
     for w in weights(cell):
         if w.row is None:
@@ -170,9 +170,8 @@ def count(cell: Cell, width: int, hidden: int) -> int:
 
 @lru_cache(maxsize=64)
 def unit_periods(clock: tuple[int, ...], hidden: int) -> tuple[int, ...]:
-    """The clock period of each of `hidden` units: the groups stand in the order of the header, and units that
-    they do not divide go one each to the shortest periods (Koutnik et al. 2014, section 3.1). Empty without a
-    clock."""
+    """The clock period of each of `hidden` units: groups are in the order of the header, and remaining units
+    go one each to the shortest periods (Koutnik et al. 2014, section 3.1). Empty without a clock."""
     if not clock:
         return ()
     size, left = divmod(hidden, len(clock))

@@ -107,7 +107,7 @@ def _is_new(target: Path, data: bytes, overwrite: bool) -> bool:
         raise _failed(target, error) from None
     if not overwrite:
         raise ExportError(
-            f"{printable(str(target))} is there already, with other contents\n"
+            f"{printable(str(target))} already exists with other contents\n"
             "write over it with --force (overwrite=True), or name another directory"
         )
     return True

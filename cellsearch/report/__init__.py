@@ -1,4 +1,4 @@
-"""What people see of cells and searches.
+"""Presentation of cells and searches: tables, drawings, messages.
 
 columns      tables for a terminal, CSV and Markdown
 formatting   durations, counts and sizes

@@ -1,7 +1,5 @@
-"""The tables of `cellsearch bench`: a block for each cell and size, this program first; under it, where
-asked for, the parts of a step; and the totals of a mix.
-
-In: the report as plain values. Out: lines for a width.
+"""The tables of `cellsearch bench`: a block per cell and size with this program first, the profile of a step,
+and the totals of a mix.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-_WHAT = 45  # the widest name of a contestant
+_WHAT = 45  # width of the longest contestant name
 _SIZES = ("cell", "K", "T", "B", "H", "layers", "device", "threads")
 
 
 def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
-    """A heading for each cell and size, a line for each row, and the conditions below."""
+    """A heading per cell and size, a line per row, and the conditions at the end."""
     what = min(_WHAT, max(20, width - 49))
     parts = {key: list(group) for key, group in _groups(report.get("parts", ()))}
     for key, group in _groups(report["rows"]):
@@ -39,10 +37,8 @@ def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
     yield Text(
         "step: median of a whole training step, spread between the quartiles; ratio: how many times the"
     )
-    yield Text(
-        "members a second of that row this program trains; peak: the share of the multiply-adds that this"
-    )
-    yield Text("core can do that the row's matrix products are, over the whole step")
+    yield Text("members a second of that row this program trains; peak: multiply-adds of the row's matrix")
+    yield Text("products, over the whole step, as a share of this core's peak")
     yield Text(
         f"{c['device']}, {c['threads']} of {c['cores']} cores, {c['clock']}, torch {c['torch']},"
         f" {c['dtype']}, {c['vocabulary']} symbols, {c['rounds']} rounds, {c['date']}",
@@ -53,7 +49,7 @@ def lines(report: Mapping[str, Any], width: int) -> Iterator[Text]:
 
 
 def _machine(c: Mapping[str, Any]) -> Iterator[str]:
-    """The speed of the CPU, and who says so."""
+    """The measured speed of the CPU."""
     if "peak_gflop_per_s" in c:
         yield f"peak {c['peak_gflop_per_s']:,.0f} GFLOP/s ({c['instructions']}, {c['compiler']})"
     yield f"products of 1024 x 1024 {c['blas_gflop_per_s']:,.0f} GFLOP/s ({c['blas']})"
@@ -77,7 +73,7 @@ def _heading(key: Sequence[Any]) -> Text:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
-    """A line for each contestant; the first is this program."""
+    """A line per contestant; the first is this program."""
     yield Text(f"  {'':{what}} {'step':>9} {'spread':>8} {'members/s':>10} {'ratio':>7} {'peak':>5}", "dim")
     for k, row in enumerate(rows):
         style = "bold" if k == 0 else "" if row.get("trains", True) else "dim"
@@ -91,8 +87,8 @@ def _table(rows: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
 
 
 def _parts(parts: Sequence[Mapping[str, Any]], what: int) -> Iterator[Text]:
-    """Where the step's time goes."""
-    yield Text(f"  {'where it goes (' + parts[0]['engine'] + ')':{what}} {'time':>9} {'share':>8}", "dim")
+    """The profile of a step."""
+    yield Text(f"  {'profile (' + parts[0]['engine'] + ')':{what}} {'time':>9} {'share':>8}", "dim")
     for part in parts:
         yield Text(f"  {part['part']:{what}} {_time(part['seconds']):>9} {part['share']:>8.1%}")
 

@@ -1,8 +1,7 @@
-"""Tables of text that fit a terminal, and the same as CSV or Markdown. In: columns of cells and a width. Out:
-lines.
+"""Tables as text that fits a terminal, as CSV, and as Markdown.
 
-No frames and no wrapping: what does not fit is left out by the caller or cut with an ellipsis, so that a row
-stays a row, in a terminal and in grep. In `WHOLE` columns, the width of files and pipes, nothing is cut.
+Text tables have no frames and no wrapped cells: the caller drops columns or a row is cut with an ellipsis, so
+that a row is one line, in a terminal and in grep. At the width `WHOLE`, for files and pipes, nothing is cut.
 """
 
 import csv
@@ -28,23 +27,23 @@ class Column:
     title: str
     cells: Sequence[Text]
     right: bool = False
-    values: Sequence[Value] | None = None  # the cells as plain values, where they are not texts
-    code: bool = False  # source text, which Markdown does not read
+    values: Sequence[Value] | None = None  # the cells as plain values, unless they are texts
+    code: bool = False  # source text, shown as code in Markdown
 
     @cached_property
     def widths(self) -> list[int]:
-        """Columns of the terminal that each cell takes."""
+        """Terminal width of each cell."""
         return [cell.cell_len for cell in self.cells]
 
-    @cached_property  # every line of a table reads it
+    @cached_property  # read for every line of a table
     def width(self) -> int:
-        """Columns of the terminal that the widest of title and cells takes."""
+        """Terminal width of the column: the maximum over title and cells."""
         return max(len(self.title), *self.widths, 1)
 
 
 def text(content: object, style: str = "") -> Text:
-    """`content` as it is: no markup is read from it. The style is that of these words alone, not of what is
-    appended."""
+    """`content` as literal text, without markup. The style applies only to these words, not to appended
+    text."""
     words = Text(str(content), no_wrap=True, overflow="ellipsis")
     if style:
         words.spans.append(Span(0, len(words), style))
@@ -54,7 +53,7 @@ def text(content: object, style: str = "") -> Text:
 def column(
     title: str, values: Sequence[Value], form: str = "", style: str = "", *, code: bool = False
 ) -> Column:
-    """A column of plain values, numbers in the format `form` and to the right; None is an empty cell."""
+    """A column of plain values, right-aligned numbers in the format `form`; None is an empty cell."""
     numbers = any(isinstance(value, int | float) for value in values)
     cells = ["" if v is None else v if isinstance(v, str) else format(v, form) for v in values]
     return Column(title, [text(cell, style) for cell in cells], numbers, values, code)
@@ -82,7 +81,7 @@ def as_csv(columns: Sequence[Column]) -> str:
 
 
 def as_markdown(columns: Sequence[Column]) -> str:
-    """The table in GitHub's Markdown, numbers as they are shown."""
+    """The table in GitHub's Markdown, with formatted numbers."""
     rows = [[c.title for c in columns], ["---:" if c.right else "---" for c in columns]]
     marked = [[_marked(cell.plain, c.code) for cell in c.cells] for c in columns]
     rows += [list(row) for row in zip(*marked, strict=True)]
@@ -90,14 +89,14 @@ def as_markdown(columns: Sequence[Column]) -> str:
 
 
 def _marked(said: str, code: bool) -> str:
-    """A cell of Markdown: a bar in it would end it, whatever it stands in."""
+    """A cell of Markdown, with escaped bars: a bar would end the cell, even inside code."""
     line = " ".join(said.split())
     if code and line:
         return f"`{line.replace('|', chr(92) + '|')}`"
     return "".join(f"\\{c}" if c in "\\|<`*[" else c for c in line)
 
 
-#: What `--format` takes -> how a table is written.
+#: Value of `--format` -> writer of a table.
 FORMATS = {"csv": as_csv, "markdown": as_markdown}
 
 
@@ -107,7 +106,7 @@ def width_of(columns: Sequence[Column]) -> int:
 
 
 def table(columns: Sequence[Column], width: int, titles: bool = True) -> list[Text]:
-    """The lines of a table, the titles first; what does not fit in `width` is cut."""
+    """The lines of a table, the titles first, cut to `width`."""
     rows = [
         ([c.cells[k] for c in columns], [c.widths[k] for c in columns]) for k in range(len(columns[0].cells))
     ]
@@ -134,7 +133,7 @@ def _line(cells: Sequence[Text], widths: Sequence[int], columns: Sequence[Column
 
 
 def cut(line: Text, width: int) -> Text:
-    """`line` in at most `width` columns, with an ellipsis where something is missing."""
+    """`line` in at most `width` columns, with an ellipsis if it is cut."""
     line.rstrip()
     if line.cell_len > width:
         line.truncate(max(1, width), overflow="ellipsis")
@@ -146,7 +145,7 @@ def wrapped(
 ) -> list[Text]:
     """Prose in lines of at most `width` columns; `hanging` is the indent from the second line on."""
     later = indent if hanging is None else hanging
-    width = PROSE if width > WHOLE // 2 else width  # a part of WHOLE, beside a margin
+    width = PROSE if width > WHOLE // 2 else width  # a part of WHOLE, after a margin
     filled = textwrap.wrap(
         prose,
         max(width, len(later) + 12),
@@ -158,7 +157,7 @@ def wrapped(
 
 
 def facts(pairs: Sequence[tuple[str, str]], width: int) -> list[Text]:
-    """Pairs of a word and what is said about it, the latter wrapped beside the word."""
+    """Pairs of a word and its description, wrapped beside the word."""
     margin = max(len(word) for word, _ in pairs) + GAP
     lines: list[Text] = []
     for word, said in pairs:

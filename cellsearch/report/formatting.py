@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations, counts, sizes. Values in, short texts out."""
+"""Format durations, counts and sizes as short text."""
 
 import re
 
@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """An estimated time, no more exact than estimates are: 40 s, 3 min, 2 h, 5 d."""
+    """An estimated time, rounded: 40 s, 3 min, 2 h, 5 d."""
     if seconds < 90:
         return f"{max(10, round(seconds / 10) * 10)} s"
     if seconds < 90 * MINUTE:
@@ -31,7 +31,7 @@ def about(seconds: float) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """An estimated time from and to: 3 to 5 min, 40 s to 2 min, 2 h where the two are alike."""
+    """A range of estimated times: 3 to 5 min, 40 s to 2 min, or 2 h if both are equal."""
     least, most = about(low), about(high)
     if least == most:
         return most
@@ -40,13 +40,13 @@ def between(low: float, high: float) -> str:
 
 
 def read_duration(text: str) -> float:
-    """Seconds from 90s, 15m, 2h, 1h30m or 2d. UsageError for anything else, a bare number too."""
+    """Seconds from 90s, 15m, 2h, 1h30m or 2d. Raises UsageError for other text, including a bare number."""
     if not _DURATION.match(text):
-        raise UsageError(f"{printable(text, 40)!r} is no time: write it like 90s, 15m, 2h, 1h30m or 2d")
+        raise UsageError(f"{printable(text, 40)!r} is not a duration: write 90s, 15m, 2h, 1h30m or 2d")
     parts = re.findall(r"([0-9.]+)([smhd])", text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < seconds < 1e10:
-        raise UsageError(f"{printable(text, 40)!r} is no time to search for")
+        raise UsageError(f"{printable(text, 40)!r} is not a positive duration")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""A trained model as lines of text. In: its facts. Out: what was reached, on what, and where it is."""
+"""A trained model as lines of text: scores, record, folder."""
 
 from rich.text import Text
 
@@ -25,7 +25,7 @@ def lines(model: Model, width: int) -> list[Text]:
         style = "green" if f["recorded"]["same"] else "" if f["recorded"]["within"] else "yellow"
         shown += wrapped(printable(f["recorded"]["says"], 1_000), width, style=style)
     where = printable(str(model.folder), 4_000)
-    shown.append(text(f"{'written to' if model.new else 'there already:'} {where}"))
+    shown.append(text(f"{'written to' if model.new else 'already exists:'} {where}"))
     return shown
 
 

@@ -165,7 +165,7 @@ def test_profile_and_mix_on_the_command_line(capsys: pytest.CaptureFixture[str])
     small = ["--hidden", "4", "--population", "1,2", "--steps", "3", "--batch", "2", "--rounds", "2"]
     assert main(["bench", "--cell", "mutant_12", "--profile", *small]) == 0
     out = capsys.readouterr().out
-    assert out.count("where it goes") == 2
+    assert out.count("profile (") == 2
     assert profile.REST in out
     assert main(["bench", "--cell", "gru", "--mix", "quick", "--rounds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

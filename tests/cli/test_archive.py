@@ -104,7 +104,7 @@ def test_the_contents_are_listed(run: Run, full: str) -> None:
     assert done.code == 0 and done.out.splitlines()[-1].startswith("s.tar.gz  ")
     rows = [line.split()[0] for line in done.out.splitlines()[1:-1]]
     assert rows[0] == "study.db" and set(rows[1:]) == set(FILES)
-    assert "left out, since no search writes it: cells/README, mine, notes.txt" in done.err
+    assert "not archived, since searches do not write it: cells/README, mine, notes.txt" in done.err
 
 
 def test_a_file_that_is_there_is_not_written_over(run: Run, study: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_port_in_use_is_told(run: Run, study: str, stub: None) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--port", "65536"], "--port: it is 65536, and must be from 0 to 65,535"),
+        (["--port", "65536"], "--port: 65536 is not from 0 to 65,535"),
         (["--port", "x"], "--port"),
         (["--host", "no such host"], "--host no such host: "),
     ],
@@ -318,7 +318,7 @@ def test_a_search_goes_on_undisturbed_while_it_is_shown(tmp_path: Path) -> None:
         served.send_signal(signal.SIGINT)
         out, err = served.communicate(timeout=120)
         assert (served.returncode, out) == (130, "") and "Traceback" not in err and "locked" not in err
-        assert err.startswith("dashboard of s, read-only; Ctrl-C ends it\n")
+        assert err.startswith("dashboard of s, read-only; press Ctrl-C to end it\n")
         assert (folder / "study.db").read_bytes() == before
     assert board.leaderboard(store, space, every=True) == expected
     store.engine.dispose()

@@ -96,7 +96,7 @@ def test_what_there_is_as_tables(run: Run) -> None:
 
 def test_formats_that_cannot_be_are_told(run: Run, study: str) -> None:
     done = run("spaces", "quick", "--format", "csv")
-    assert (done.code, done.out) == (2, "") and "printed as its YAML" in done.err
+    assert (done.code, done.out) == (2, "") and "printed as YAML" in done.err
     done = run("leaderboard", study, "--format", "xlsx")
     assert (done.code, done.out) == (2, "") and "csv, markdown" in done.err.replace("'", "")
     done = run("cells", "--json", "--format", "csv")

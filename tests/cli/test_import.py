@@ -67,7 +67,7 @@ def test_files_that_are_there_are_kept_unless_forced(run: Run, recipes: str, tmp
     done = run("import", recipes, "--to", "here")
     assert (
         (done.code, done.out) == (1, "")
-        and "here/recipes_1.cell is there already" in done.err
+        and "here/recipes_1.cell already exists" in done.err
         and "--force" in done.err
     )
     assert second.read_text() == "mine" and not first.exists()  # all or none
@@ -93,8 +93,8 @@ def test_a_directory_that_is_none_is_told(run: Run, recipes: str) -> None:
             "a.json: recipe 0 → node 'h_new_0' → op: unknown op 'lineal'",
         ),
         ("a.py", b"A = Genotype([('tahn', 0)], [1])", "a.py:1:15: unknown function 'tahn'"),
-        ("a.pkl", b"\x80\x04N.", "error: a.pkl is a pickle"),
-        ("a.cell", b"cell a(x; h)\nh' = x\n", "a.cell is a cell already"),
+        ("a.pkl", b"\x80\x04N.", "error: a.pkl is or contains a pickle"),
+        ("a.cell", b"cell a(x; h)\nh' = x\n", "a.cell is already a cell"),
         ("a.txt", b"\x1b[31m", "neither a recipe nor a genotype"),
     ],
 )
@@ -124,7 +124,7 @@ def test_nothing_imported_is_a_failure(run: Run, tmp_path: Path) -> None:
         done = run("import", "a.json", *words)
         assert (done.code, done.out) == (1, "")
         assert done.err.count("did you mean 'linear'?") == 20
-        assert done.err.endswith("imported 0, refused 30 (10 more than shown here)\n")
+        assert done.err.endswith("imported 0, refused 30 (10 more refused)\n")
     assert not (tmp_path / "here").exists()
 
 

@@ -53,7 +53,7 @@ def test_a_fingerprint_and_a_seed_have_one_too(run: Run, study: str) -> None:
 
 def test_what_no_search_has_made_has_none(run: Run, study: str) -> None:
     done = run("lineage", "gru")
-    assert done.code == 1 and "no search has made gru (zoo)" in done.err and done.out == ""
+    assert done.code == 1 and "no search found gru (zoo)" in done.err and done.out == ""
 
 
 def test_records_that_lead_in_a_circle_end(run: Run, study: str, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_check_compares_a_cell_with_the_plain_loop(run: Run) -> None:
     done = run("check", "gru")
     assert done.code == 0
     assert "6 matrices, 0 peepholes, 3 biases, 2 gates" in done.out
-    assert "compiled and plain loop agree in float64" in done.out
+    assert "compiled cell and reference loop agree in float64" in done.out
     told = run("check", "clockwork", "--json").json
     assert told["ok"] and told["kind"] == "cell"
     assert max(told["differences"].values()) < 1e-10 and "gradient of layers.1.n.h" in told["differences"]
@@ -164,9 +164,9 @@ def test_check_tells_where_compiled_and_plain_loop_part(run: Run, monkeypatch: p
     ("text", "note"),
     [
         ("cell a(x; h)\nh' = tanh[h]\n", "does not depend on the input"),
-        ("cell a(x; h)\nh' = tanh[x]\n", "nothing is carried on"),
-        ("cell a(x; h)\nclock 1, 2\nh' = tanh[x, h]\n", "the clock: nothing reads it"),
-        ("cell a(x; h)\nh' = [x, h] / (h - h)\n", "not finite on random values"),
+        ("cell a(x; h)\nh' = tanh[x]\n", "the cell has no memory"),
+        ("cell a(x; h)\nclock 1, 2\nh' = tanh[x, h]\n", "the clock is unused"),
+        ("cell a(x; h)\nh' = [x, h] / (h - h)\n", "non-finite on random values"),
         (
             "cell a(x; h, c)\nc' = tanh[x, c]\nh' = tanh[x, h]\n",
             "note: state c: the output does not depend on it (remove it and c')",
@@ -214,7 +214,7 @@ def test_check_tells_the_strategy_and_notes_seeds_beyond_the_limits(run: Run, tm
     done = run("check", "my.yaml", columns=200)
     assert done.code == 0
     assert "evolution: regularised" in done.out
-    assert "by fronts of score and multiply-adds; settings by tpe" in done.out
+    assert "ranked by Pareto fronts of score and multiply-adds; settings by tpe" in done.out
     assert done.out.count("note: ") == 2
     assert "the seed lstm is beyond limits.matrices (8, not 7)" in done.out
     assert "the seed lstm is beyond limits.parameters (80,400, not 70,000)" in done.out

@@ -172,12 +172,12 @@ def test_the_end_tells_how_to_go_on() -> None:
     watcher(progress())
     watcher(progress(counts=done))
     assert _ending(args, watcher, halted=False) == [
-        "30 of 30 trials (21 proposals, 9 refinements) in 1:10; to go on:\n  cellsearch search quick --data 'a b' --trials 60"
+        "30 of 30 trials (21 proposals, 9 refinements) in 1:10; to continue:\n  cellsearch search quick --data 'a b' --trials 60"
     ]
     assert _ending(args, watcher, halted=True) == _ending(args, watcher, halted=False)
     watcher(progress())
     assert _ending(args, watcher, halted=True) == [
-        "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to go on:\n  cellsearch search quick --trials 30 --data 'a b' --time 140s"
+        "time limit reached after 1:10: 12 of 30 trials (9 proposals, 3 refinements); to continue:\n  cellsearch search quick --trials 30 --data 'a b' --time 140s"
     ]
     again = Watcher(open_terminal(), "quick")
     again(progress(counts=done))
@@ -211,7 +211,7 @@ def test_the_end_of_a_plateau_raises_the_patience() -> None:
     watcher(ended)
     assert _ending(["search", "quick"], watcher, halted=False) == [
         "6 proposals in a row without a better score (budget.patience: 5): 12 of 30 trials (9 proposals, 3 "
-        "refinements) in 1:10; to go on:\n  cellsearch search quick --set budget.patience=12"
+        "refinements) in 1:10; to continue:\n  cellsearch search quick --set budget.patience=12"
     ]
     watcher(replace(ended, patience=7))
     assert "budget.patience" not in _ending(["search", "quick"], watcher, halted=False)[0]

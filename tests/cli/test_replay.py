@@ -45,7 +45,7 @@ def test_a_table_of_all_strategies(small: Path, run: Run) -> None:
     first, *rows = done.out.splitlines()[:4]
     assert first.split("  ")[0] == "strategy" and "25% of the cost" in first
     assert [row.split()[0] for row in rows] == ["jozefowicz2015", "evolution", "random"]
-    assert "the median of 2 repeats" in done.out and "not what it would have found" in done.out
+    assert "the median of 2 repeats" in done.out and "not beyond it" in done.out
     assert "random: 2 of 2" in done.err
     assert max(map(len, done.out.splitlines())) <= 100
 
@@ -67,13 +67,13 @@ def test_as_json(small: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["quick", "--replay", "small"], "a replay takes the space of the search"),
-        (["--replay", "small", "--workers", "2"], "--workers says how to search; a replay has no use for it"),
+        (["quick", "--replay", "small"], "a replay uses the space of the search"),
+        (["--replay", "small", "--workers", "2"], "--workers does not apply to a replay"),
         (["--replay", "small", "--strategies", "evolutoin"], "did you mean 'evolution'?"),
         (["--replay", "small", "--strategies", ","], "name at least one of jozefowicz2015"),
         (["--json"], "required: SPACE, --name NAME or --replay NAME"),
-        (["quick", "--json"], "--json is of a replay"),
-        (["quick", "--strategies", "random"], "--strategies is of a replay"),
+        (["quick", "--json"], "--json requires a replay"),
+        (["quick", "--strategies", "random"], "--strategies requires a replay"),
     ],
 )
 def test_wrong_words(words: list[str], said: str, run: Run) -> None:

@@ -83,7 +83,7 @@ def test_a_finished_search_shows_its_board_and_how_to_extend_it(folder: Path) ->
     before = trials(folder)
     code, out, err = run(folder, "search", "tiny.yaml", "--workers", "1")
     assert code == 0 and "gru" in out and "rnn" in out
-    assert "; to go on:\n  cellsearch search tiny --workers 1 --trials 10" in err
+    assert "; to continue:\n  cellsearch search tiny --workers 1 --trials 10" in err
     assert "already finished: 2 of 2 trials (" in err
     assert trials(folder) == before
 

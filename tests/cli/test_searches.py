@@ -233,7 +233,7 @@ def test_without_a_terminal_yes_is_needed(run: Run, study: str, tmp_path: Path) 
     done = run("delete", study)
     assert done.code == 2 and "give --yes" in done.err and board(run, study) == before
     done = run("delete", study, "--yes")
-    assert done.code == 0 and f"{study} is deleted" in done.err
+    assert done.code == 0 and f"deleted {study}" in done.err
     assert list((tmp_path / "results").iterdir()) == []
     assert run("delete", study, "--yes").code == 1
 

@@ -157,7 +157,7 @@ def test_before_the_baseline_is_done_there_is_no_front(run: Run, tmp_path: Path)
     new_study(tmp_path / "results/s", space_of()).engine.dispose()
     done = run("leaderboard", "s", "--pareto")
     assert done.code == 0
-    assert "the front is known when the baseline is done" in done.out
+    assert "the front appears when the baseline is done" in done.out
     assert "lstm" in done.out
 
 

@@ -29,13 +29,13 @@ def test_a_zoo_cell_is_trained_and_then_there(run: Run, space: str, tmp_path: Pa
     assert "written to models/gru-other-h6" in first.out and first.out.count("kept") == 1
     told = run(*words, "--json").json
     assert told["folder"] == "models/gru-other-h6" and not told["new"] and told["recorded"] is None
-    assert "there already: models/gru-other-h6" in run(*words).out
+    assert "already exists: models/gru-other-h6" in run(*words).out
     done = run(*words, "--setting", "learning_rate=2")
     assert done.code == 1 and "holds another model" in done.err and "--force" in done.err
     (tmp_path / "boom.cell").write_text("cell boom(x; h)\nh' = exp(exp[x, h, bias=10])\n")
     done = run("train", "boom.cell", *words[2:], "--out", "models/gru-other-h6", "--force")
     assert done.code == 1 and "every seed diverged" in done.err
-    assert run(*words).out.count("there already") == 1  # what was there stays until a new one is whole
+    assert run(*words).out.count("already exists") == 1  # what was there stays until a new one is whole
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_the_published_examples(examples: Path) -> None:
     assert [cell.name for cell in found] == [f"recepies_example_{k}" for k in range(10)]
     for cell, recipe in zip(found, given, strict=True):
         agrees(cell, recipe)
-        assert "Left out" not in cell.description and "Renamed" not in cell.description
+        assert "Omitted" not in cell.description and "Renamed" not in cell.description
     same = [fingerprint(zoo.load(name)) for name in ("rnn", "lstm_2015", "gru", "rnn")]
     assert [fingerprint(cell) for cell in found[:4]] == same
 
@@ -166,7 +166,7 @@ def test_the_log_of_a_run(tmp_path: Path) -> None:
 def test_what_nothing_depends_on_is_left_out_and_said(tmp_path: Path) -> None:
     recipe = {**RNN, "dead": node("linear", "x", "f"), "end": node("activation_sigm", "dead")}
     cell = imported(tmp_path, recipe)
-    assert "Left out, since no new value depends on it: dead, end." in cell.description
+    assert "Omitted, since no new value depends on it: dead, end." in cell.description
     assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
     agrees(cell, recipe)
 
@@ -174,7 +174,7 @@ def test_what_nothing_depends_on_is_left_out_and_said(tmp_path: Path) -> None:
 def test_states_that_the_output_does_not_depend_on_are_left_out_and_said(tmp_path: Path) -> None:
     lost = {"l": node("linear", "x", "h_prev_1"), "h_new_1": node("activation_tanh", "l")}
     cell = imported(tmp_path, {**RNN, **lost})
-    assert "Left out, since the output does not depend on it: state h_1, l." in cell.description
+    assert "Omitted, since the output does not depend on it: state h_1, l." in cell.description
     assert fingerprint(cell) == fingerprint(zoo.load("rnn"))
     agrees(cell, {**RNN, **lost})
     read_on = {
@@ -184,7 +184,7 @@ def test_states_that_the_output_does_not_depend_on_are_left_out_and_said(tmp_pat
     }  # fmt: skip
     cell = imported(tmp_path, read_on)  # brackets of h_1 would be h_1_1 and h_1_2
     assert [s.name for s in cell.states] == ["h_0"] and "h_1_ = [l] + [l, bias=none]" in show(cell)
-    assert "Left out, since the output does not depend on it: state h_1." in cell.description
+    assert "Omitted, since the output does not depend on it: state h_1." in cell.description
 
 
 def test_one_recipe_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_one_recipe_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
     path = tmp_path / "recipes.json"
     assert first.message == f"{path}: recipe 1 → node 'h_new_0' → op: unknown op 'activation_tahn'"
     assert first.remedy.startswith("did you mean 'activation_tanh'?")
-    assert second.message.startswith(f"{path}: recipe 3: a number")
+    assert second.message.startswith(f"{path}: recipe 3: expected an object of nodes, found a number")
     with pytest.raises(ForeignError, match="recipe 1"):
         read(tmp_path / "recipes.json")
 

@@ -103,7 +103,7 @@ def test_the_published_genotypes(tmp_path: Path) -> None:
             count(found[name], width, hidden)
             == (width + hidden) * 2 * hidden + len(recurrent) * hidden * 2 * hidden
         )
-        assert describe(found[name]).biases == () and "Left out" not in found[name].description
+        assert describe(found[name]).biases == () and "Omitted" not in found[name].description
         assert f"s{len(recurrent)} = s{recurrent[-1][1]} + c" in show(found[name])
 
 
@@ -236,7 +236,7 @@ def test_lines_of_a_log_in_a_python_file(tmp_path: Path) -> None:
 def test_what_the_output_does_not_depend_on_is_left_out_and_said(tmp_path: Path) -> None:
     recurrent = [("tanh", 0), ("relu", 0), ("relu", 2)]
     (cell,) = imported(tmp_path, f"A = Genotype({recurrent}, [1, 1])")
-    assert "Left out, since the output does not depend on it: s2, s3." in cell.description
+    assert "Omitted, since the output does not depend on it: s2, s3." in cell.description
     agrees(cell, recurrent, [1, 1])
 
 

@@ -36,40 +36,42 @@ def refuse_text(folder: Path, text: str, name: str) -> ForeignError:
 # `@` stands for a recipe's one good node, `A` in a message for the path to node 'a'.
 RECIPES = [
     ("{}", "the recipe: there is no node 'h_new_0'", "new values are h_new_0"),
-    ("[]", "bad.json: an empty list where recipes should stand", "a node is written"),
-    ("[3]", "recipe 0: a number where an object of nodes", "a node is written"),
-    ('[{@}, "x"]', "recipe 1: a text where an object of nodes", "a node is written"),
-    ('{@, "a": 1}', "A: a number where a node", "a node is written"),
-    ('{@, "a": null}', "A: null where a node", "a node is written"),
-    ('{@, "a": NaN}', "A: a number where a node", "a node is written"),
+    ("[]", "bad.json: an empty list instead of recipes", "a node is written"),
+    ("[3]", "recipe 0: expected an object of nodes, found a number", "a node is written"),
+    ('[{@}, "x"]', "recipe 1: expected an object of nodes, found a text", "a node is written"),
+    ('{@, "a": 1}', "A: expected a node, found a number", "a node is written"),
+    ('{@, "a": null}', "A: expected a node, found null", "a node is written"),
+    ('{@, "a": NaN}', "A: expected a node, found a number", "a node is written"),
     ('{@, "a": {}}', "A: there is no 'op'", "a node is written"),
     ('{@, "a": {"op": "linear"}}', "A: there is no 'input'", "a node is written"),
     ('{@, "a": {"op": "linear", "inputs": ["x"]}}', "A: unknown key 'inputs'", "did you mean 'input'?"),
     ('{@, "a": {"op": "activation_sigmoid", "input": ["x"]}}', "A → op: unknown op 'activation_sigmoid'", "did you mean 'activation_sigm'? (linear, blend"),
     ('{@, "a": {"op": "conv", "input": ["x"]}}', "A → op: unknown op 'conv'", "(linear, blend, elementwise_sum"),
-    ('{@, "a": {"op": ["linear"], "input": ["x"]}}', "A → op: a list where an op", "an op is a name in quotes"),
-    ('{@, "a": {"op": "linear", "input": "x"}}', "A → input: a text where a list", "the input is a list"),
-    ('{@, "a": {"op": "linear", "input": ["x", 0]}}', "A → input[1]: a number where an input", "a name in quotes"),
-    ('{@, "a": {"op": "linear", "input": []}}', "A → input: a wrong number of inputs", "linear takes 1 or more, not 0"),
+    ('{@, "a": {"op": ["linear"], "input": ["x"]}}', "A → op: expected an op, found a list", "an op is a name in quotes"),
+    ('{@, "a": {"op": "linear", "input": "x"}}', "A → input: expected a list, found a text", "the input is a list"),
+    ('{@, "a": {"op": "linear", "input": ["x", 0]}}', "A → input[1]: expected an input, found a number", "a name in quotes"),
+    ('{@, "a": {"op": "linear", "input": []}}', "A → input: wrong number of inputs", "linear takes 1 or "
+    "more, not 0"),
     ('{@, "a": {"op": "blend", "input": ["x", "x"]}}', "wrong number of inputs", "blend takes 3, not 2"),
     ('{@, "a": {"op": "elementwise_sum", "input": ["x"]}}', "wrong number of inputs", "takes 2 or more, not 1"),
     ('{@, "a": {"op": "activation_tanh", "input": ["x", "h_prev_0"]}}', "wrong number", "takes 1, not 2"),
     ('{@, "a": {"op": "linear", "input": ["h_new0"]}}', "A → input[0]: there is no 'h_new0'", "did you mean 'h_new_0'?"),
     ('{@, "a": {"op": "linear", "input": ["nothing"]}}', "A → input[0]: there is no 'nothing'", "add it"),
-    ('{@, "a": {"op": "linear", "input": ["h_prev_1"]}}', "A → input[0]: 'h_prev_1' is read, and there is no 'h_new_1'", "every state needs a new value"),
+    ('{@, "a": {"op": "linear", "input": ["h_prev_1"]}}', "A → input[0]: 'h_prev_1' is read, but there is no "
+    "'h_new_1'", "every state needs a new value"),
     ('{@, "h_new_2": {"op": "linear", "input": ["x"]}}', "the recipe: there is no node 'h_new_1'", "there is h_new_0, h_new_2"),
     ('{@, "h_new_01": {"op": "linear", "input": ["x"]}}', "node 'h_new_01': its number has a leading zero", "write h_new_1"),
     ('{@, "h_prev_0": {"op": "linear", "input": ["x"]}}', "node 'h_prev_0': this is the name of an input", "another name"),
     ('{@, "x": {"op": "linear", "input": ["x"]}}', "node 'x': this is the name of an input", "another name"),
-    ("{@, @}", "the recipe: an object with the key 'h_new_0' twice", "remove or rename one"),
-    ('{@, "a": {"op": "linear", "op": "blend", "input": ["x"]}}', "A: an object with the key 'op' twice", "remove"),
+    ("{@, @}", "the recipe: expected an object of nodes, found an object with the key 'h_new_0' twice", "remove or rename one"),
+    ('{@, "a": {"op": "linear", "op": "blend", "input": ["x"]}}', "A: expected a node, found an object with the key 'op' twice", "remove"),
     ('{@, "a": {"op": "linear", "input": ["a"]}}', "the nodes depend on themselves: 'a' reads 'a'", "h_prev_0"),
     ('{@, "a": {"op": "linear", "input": ["b"]}, "b": {"op": "linear", "input": ["x", "a"]}}', "'a' reads 'b' reads 'a'", "h_prev_0"),
-    ('{@, "\\u001b[31m[bold]": 1}', "node '\\x1b[31m[bold]': a number", "a node is written"),
-    ('{@, "\\ud800": 1}', "node '\\ud800': a number", "a node is written"),
+    ('{@, "\\u001b[31m[bold]": 1}', "node '\\x1b[31m[bold]': expected a node, found a number", "a node is written"),
+    ('{@, "\\ud800": 1}', "node '\\ud800': expected a node, found a number", "a node is written"),
     ('{"recepie": {"op": "linear", "input": ["x"]}}', "the recipe: there is no node 'h_new_0'", "new values"),
-    ("[" * 100_000, "bad.json: its objects and lists stand too deep", "is this a recipe?"),
-    ('{"a":' * 100_000, "bad.json: its objects and lists stand too deep", "is this a recipe?"),
+    ("[" * 100_000, "bad.json: objects and lists are nested too deep", "is this a recipe?"),
+    ('{"a":' * 100_000, "bad.json: objects and lists are nested too deep", "is this a recipe?"),
     ("{@,}", "this is not JSON: ", "remove the comma"),
     ("[{@},]", "this is not JSON: ", "remove the comma"),
     ("{@¦", "this is not JSON: expecting ',' delimiter", "is the file whole?"),
@@ -92,54 +94,56 @@ GENOTYPES = [
     ("A = ¦Genotype([('tanh', 0)])", "the genotype has no concat", "write NAME"),
     ("A = Genotype([('tanh', 0)], ¦[])", "concat is empty", "at least one node"),
     ("A = Genotype([('tanh', 0)], ¦range(3, 1))", "concat is empty", "at least one node"),
-    ("A = Genotype([('tanh', 0)], [¦2])", "concat names node 2, which is not there", "to 1, one for each pair"),
+    ("A = Genotype([('tanh', 0)], [¦2])", "concat names node 2, which does not exist", "to 1, one for each "
+    "pair"),
     ("A = Genotype([('tanh', 0)], [¦-1])", "concat names node -1", "to 1, one for each pair"),
     ("A = Genotype([('tanh', 0)], [¦True])", "concat names node True", "to 1, one for each pair"),
-    ("A = Genotype([('tanh', 0)], range(1, ¦10**9))", "10**9 is no literal", "write NAME"),
-    ("A = Genotype([('tanh', 0)], ¦range(1, 999999999))", "more than 1,000 values", "fewer nodes"),
-    ("A = Genotype([('tanh', 0)], ¦range(1, 2, 0))", "this is no range", "range(1, 9)"),
+    ("A = Genotype([('tanh', 0)], range(1, ¦10**9))", "10**9 is not a literal", "write NAME"),
+    ("A = Genotype([('tanh', 0)], ¦range(1, 999999999))", "more than 1,000 values", "cannot have that many"),
+    ("A = Genotype([('tanh', 0)], ¦range(1, 2, 0))", "this is not a valid range", "range(1, 9)"),
     ("A = Genotype([¦('tanh', 1)], [1])", "node 1 reads node 1", "node 1 can read 0 to 0"),
     ("A = Genotype([('tanh', 0), ¦('relu', -1)], [1])", "node 2 reads node -1", "0 to 1"),
     ("A = Genotype([¦('tahn', 0)], [1])", "unknown function 'tahn'", "did you mean 'tanh'? (tanh, relu"),
-    ("A = Genotype([¦('none', 0)], [1])", "'none' is no function of a genotype: in DARTS it means no connection", "one of tanh, relu"),
-    ("é = Genotype([¦(tanh, 0)], [1])", "(tanh, 0) is no literal", "literals alone"),
-    ("A = Genotype([¦(f'tanh', 0)], [1])", "is no literal", "literals alone"),
-    ("A = Genotype([(¦'tanh')], [1])", "'tanh' where a pair like ('tanh', 0) should stand", "literals alone"),
-    ("A = Genotype([¦('tanh', 0, 1)], [1])", "('tanh', 0, 1) where a pair", "literals alone"),
-    ("A = Genotype([¦('tanh', 0.5)], [1])", "where a pair", "literals alone"),
-    ("A = Genotype([¦('tanh', False)], [1])", "where a pair", "literals alone"),
-    ("A = Genotype([¦('tanh', k)], [1])", "('tanh', k) is no literal", "literals alone"),
-    ("A = Genotype(¦gene, [1])", "gene where a list of pairs should stand", "literals alone"),
-    ("A = Genotype(¦[('tanh', 0)] * 8, [1])", "where a list of pairs should stand", "literals alone"),
-    ("A = Genotype([('tanh', 0)], range(¦STEPS))", "STEPS is no literal", "literals alone"),
-    ("A = Genotype([('tanh', 0)], concat=¦set([1]))", "set([1]) where a list of numbers", "literals alone"),
+    ("A = Genotype([¦('none', 0)], [1])", "'none' is not a function of a genotype: in DARTS it means no "
+    "connection", "one of tanh, relu"),
+    ("é = Genotype([¦(tanh, 0)], [1])", "(tanh, 0) is not a literal", "only literals"),
+    ("A = Genotype([¦(f'tanh', 0)], [1])", "is not a literal", "only literals"),
+    ("A = Genotype([(¦'tanh')], [1])", "expected a pair like ('tanh', 0), found 'tanh'", "only literals"),
+    ("A = Genotype([¦('tanh', 0, 1)], [1])", "expected a pair like ('tanh', 0), found ('tanh', 0, 1)", "only literals"),
+    ("A = Genotype([¦('tanh', 0.5)], [1])", "expected a pair", "only literals"),
+    ("A = Genotype([¦('tanh', False)], [1])", "expected a pair", "only literals"),
+    ("A = Genotype([¦('tanh', k)], [1])", "('tanh', k) is not a literal", "only literals"),
+    ("A = Genotype(¦gene, [1])", "expected a list of pairs, found gene", "only literals"),
+    ("A = Genotype(¦[('tanh', 0)] * 8, [1])", "expected a list of pairs", "only literals"),
+    ("A = Genotype([('tanh', 0)], range(¦STEPS))", "STEPS is not a literal", "only literals"),
+    ("A = Genotype([('tanh', 0)], concat=¦set([1]))", "expected a list of numbers or range(1, 9), found set([1])", "only literals"),
     ("A = Genotype([('tanh', 0)], [1], ¦[2])", "a genotype has two fields", "write NAME"),
     ("A = Genotype([('tanh', 0)], [1], concat=¦[1])", "concat is given twice", "remove"),
     ("A = Genotype([('tanh', 0)], concatt=¦[1])", "unknown field 'concatt'", "did you mean 'concat'?"),
     ("A = Genotype(**¦{'concat': [1]})", "unknown field '**'", "write NAME"),
     ("A = Genotype(normal=¦[('sep_conv_3x3', 1)], normal_concat=range(2, 6))", "convolutional network", "recurrent ones"),
-    ("A = ¦Genotype([('tanh', 0)], [1])._replace(x=1)", "inside of another expression", "write NAME"),
-    ("A = [¦Genotype([('tanh', 0)], [1])]", "inside of another expression", "write NAME"),
-    ("¦A = B = Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
-    ("¦A += Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
-    ("¦a.A = Genotype([('tanh', 0)], [1])", "no plain assignment of a genotype", "write NAME"),
+    ("A = ¦Genotype([('tanh', 0)], [1])._replace(x=1)", "inside another expression", "write NAME"),
+    ("A = [¦Genotype([('tanh', 0)], [1])]", "inside another expression", "write NAME"),
+    ("¦A = B = Genotype([('tanh', 0)], [1])", "not a plain assignment of a genotype", "write NAME"),
+    ("¦A += Genotype([('tanh', 0)], [1])", "not a plain assignment of a genotype", "write NAME"),
+    ("¦a.A = Genotype([('tanh', 0)], [1])", "not a plain assignment of a genotype", "write NAME"),
     ("A = Genotype([('tanh', 0)], [1])\n¦A = Genotype([('relu', 0)], [1])", "'A' is assigned twice", "rename"),
     ("A = ¦Genotype([('tanh', 0)], [1]", "this Genotype( is not closed", "write NAME"),
     ("A = Genotype([('tanh', 0)¦), [1])", "this is not Python: ", "write NAME"),
     ("A = Genotype([(¦'tanh, 0)], [1])", "this is not Python: unterminated string", "write NAME"),
     ('"""¦Genotype(\n', "this Genotype( is not closed", "write NAME"),
     ("A = ¦Genotype(" + "(" * 99_999, "this Genotype( is not closed", "write NAME"),
-    ("A = Genotype([('tanh', 0)], ¦list(list(range(1, 2))))", "where a list of numbers", "literals alone"),
+    ("A = Genotype([('tanh', 0)], ¦list(list(range(1, 2))))", "expected a list of numbers", "only literals"),
     (f"A = Genotype([[{'[' * 50_000}{']' * 50_002}, [1])", "", "write NAME"),
     (f"A = ¦Genotype({'-' * 60_000}1)", "this is not Python", "write NAME"),
-    (f"A = Genotype([({'-' * 150}1, 0)], [1])", "is no literal", "literals alone"),
+    (f"A = Genotype([({'-' * 150}1, 0)], [1])", "is not a literal", "only literals"),
     (f"x = {'-' * 200_000}1\nA = 1", "this is not Python", "write NAME"),
     (f"A = Genotype([('tanh', {'9' * 10_000})], [1])", "this is not Python", "write NAME"),
     (f"A = ¦Genotype([('tanh', {'9' * 100_000})], [1])", "this Genotype( is not closed within 64 KiB", "write NAME"),
-    (f"¦A = Genotype({[('tanh', k) for k in range(40)]}, [40])", "more than 100 nodes feed one another", "a smaller genotype"),
-    (f"¦A = Genotype({[('tanh', 0)] * 200}, range(1, 201))", "more than 1,000 nodes", "a smaller genotype"),
-    (f"A = Genotype(¦{[('tanh', 0)] * 2000}, [1])", "more than 1,000 values", "a cell has"),
-    (f"A = Genotype([('tanh', 0)], ¦{[1] * 2000})", "more than 1,000 values", "a cell has"),
+    (f"¦A = Genotype({[('tanh', k) for k in range(40)]}, [40])", "more than 100 nodes in one chain", "use a smaller genotype"),
+    (f"¦A = Genotype({[('tanh', 0)] * 200}, range(1, 201))", "more than 1,000 nodes", "use a smaller genotype"),
+    (f"A = Genotype(¦{[('tanh', 0)] * 2000}, [1])", "more than 1,000 values", "a cell cannot have"),
+    (f"A = Genotype([('tanh', 0)], ¦{[1] * 2000})", "more than 1,000 values", "a cell cannot have"),
 ]  # fmt: skip
 
 
@@ -165,7 +169,9 @@ def refuse_row(path: Path, text: str, message: str, remedy: str) -> None:
 
 def test_errors_in_the_recipe_of_a_log(tmp_path: Path) -> None:
     error = refuse_text(tmp_path, '{"status": "OK",\n"recepie": "{\\"a\\": 3}"}', "log.json")
-    assert str(error).startswith(f"{tmp_path / 'log.json'} (recepie): the recipe → node 'a': a number")
+    assert str(error).startswith(
+        f"{tmp_path / 'log.json'} (recepie): the recipe → node 'a': expected a node, found a"
+    )
 
 
 def chain(length: int) -> dict[str, object]:
@@ -180,12 +186,12 @@ def chain(length: int) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (chain(900), "more than 100 nodes feed one another in a row"),
+        (chain(900), "more than 100 nodes in one chain"),
         (chain(1_500), "an object with more than 1,000 keys"),
         ({"h_new_0": {"op": "elementwise_sum", "input": ["x"] * 1_000}}, "more than 1,000 operations"),
-        ({"h_new_0": {"op": "linear", "input": ["x"] * 1_001}}, "a wrong number of inputs"),
+        ({"h_new_0": {"op": "linear", "input": ["x"] * 1_001}}, "wrong number of inputs"),
         ({"h_new_0": {"op": "linear", "input": ["x"] * 1_000}}, "more than 1,000 operations"),
-        ([[]] * MAX_CELLS, "recipe 0: a list where an object"),
+        ([[]] * MAX_CELLS, "recipe 0: expected an object of nodes, found a list"),
         ([1] * (MAX_CELLS + 1), "a list of more than 20,000"),
         ({"h_new_0": {"op": "linear", "input": ["h_new_0"]}} | {f"n{k}": {"op": "linear", "input": ["x"] * 300} for k in range(900)}, "the nodes depend on themselves"),
         ({"h_new_0": {"op": "linear", "input": [f"a{k}" * 3_000 for k in range(900)]}}, "there is no 'a0a0"),
@@ -252,10 +258,10 @@ def test_pickles_are_refused(
     (tmp_path / name).write_bytes(pickle.dumps(Touches(), protocol))
     error = refuse(tmp_path / name)
     if protocol or name.endswith((".pkl", ".pt", ".npy")):
-        assert "to read a pickle is to run the program in it" in error.message and "JSON" in error.remedy
+        assert "reading a pickle runs code" in error.message and "JSON" in error.remedy
     assert not (tmp_path / "touched").exists()
     (tmp_path / name).write_bytes(torch_file())
-    assert "to read a pickle is to run the program in it" in refuse(tmp_path / name).message
+    assert "reading a pickle runs code" in refuse(tmp_path / name).message
 
 
 def test_what_is_no_text(tmp_path: Path) -> None:
@@ -265,7 +271,7 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.cell").write_text("cell a(x; h)\nh' = tanh[x, h]\n")
     for name, message in [
         ("pipe.json", "is not a regular file"), ("", "is a directory"), ("empty.json", "is empty"), ("wide.json", "is not UTF-8"),
-        ("a.cell", "is a cell already"), ("missing.json", "there is no file"), ("a\0b", "cannot read"),
+        ("a.cell", "is already a cell"), ("missing.json", "there is no file"), ("a\0b", "cannot read"),
     ]:  # fmt: skip
         assert message in refuse(tmp_path / name).message
     assert "is not a regular file" in refuse(Path("/dev/zero")).message

@@ -134,7 +134,7 @@ def test_every_printer_and_the_numbers_know_every_function() -> None:
     "text", ["a ** 2", "a if b else a", "a.b", "f(a)", "'a'", "a < b < a", "not a", "[a]"]
 )
 def test_what_is_no_formula_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no formula"):
+    with pytest.raises(ValueError, match="not a formula"):
         formula(text)
 
 

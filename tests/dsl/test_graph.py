@@ -74,7 +74,7 @@ def test_labels_that_cannot_stand_are_dropped() -> None:
     for label in ("x", "h", "tanh", "bias", "h'"):
         assert body(made(nodes, [label, "", ""])) == "h' = sin(exp(tanh(x)))"
     assert body(made(nodes, ["a", "a", ""])) == "a = tanh(x)\nh' = sin(exp(a))", "the first keeps it"
-    with pytest.raises(CellError, match="a name is made of"):
+    with pytest.raises(CellError, match="a name has ASCII"):
         made(nodes, ["1a", "", ""])
 
 
@@ -122,7 +122,7 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     "unknown op": (lambda: made([Apply("tanhh", (0,))]), "unknown op 'tanhh'"),
     "too few arguments": (lambda: made([Apply("mul", (0,))]), "mul takes 2 arguments"),
     "too many arguments": (lambda: made([Apply("tanh", (0, 1))]), "tanh takes 1 arguments"),
-    "empty bracket": (lambda: made([Affine((), None)]), "holds nothing"),
+    "empty bracket": (lambda: made([Affine((), None)]), "is empty"),
     "scalar with connections": (
         lambda: made([Affine((Connection(0),), 0.0, True)]),
         "scalar has no connections",
@@ -133,11 +133,11 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     ),
     "peephole with eye": (
         lambda: made([Affine((Connection(1, True, 1.0),))]),
-        "peephole has no kind of matrix",
+        "peephole has no matrix structure",
     ),
     "unknown matrix": (
         lambda: made([Affine((Connection(1, structure="diagonal"),))]),
-        "unknown kind of matrix 'diagonal'",
+        "unknown matrix structure 'diagonal'",
     ),
     "rank without a number": (lambda: made([Affine((Connection(1, structure="rank"),))]), "@rank takes rank"),
     "rank 0": (lambda: made([Affine((Connection(1, structure="rank", part=0),))]), "from 1 to 65536"),
@@ -149,10 +149,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         lambda: made([Affine((Connection(1, structure="skew", part=2),))]),
         "@skew takes no number",
     ),
-    "a number of nothing": (lambda: made([Affine((Connection(1, part=2),))]), "a number needs a kind"),
+    "a number of nothing": (lambda: made([Affine((Connection(1, part=2),))]), "a number needs a matrix structure"),
     "rank with eye": (
         lambda: made([Affine((Connection(1, eye=1.0, structure="rank", part=2),))]),
-        "@rank has no place for @eye",
+        "@rank cannot be combined with @eye",
     ),
     "skew x": (lambda: made([Affine((Connection(0, structure="skew"),))]), "source of width H"),
     "skew of an earlier x": (
@@ -161,7 +161,7 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     ),
     "peephole of a rank": (
         lambda: made([Affine((Connection(1, True, structure="rank", part=2),))]),
-        "peephole has no kind of matrix",
+        "peephole has no matrix structure",
     ),
     "before 0": (lambda: made([Before(1, 0)]), "looks back 1 to 1000 steps"),
     "before too much": (lambda: made([Before(1, 1001)]), "looks back 1 to 1000 steps"),
@@ -189,10 +189,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     ),
     "two ticks": (
         lambda: made([Input("tick", "tick"), Input("tick", "tick"), Apply("mul", (2, 3))], clock=(1,)),
-        "an input stands twice",
+        "an input appears twice",
     ),
     "unknown input": (lambda: made([Input("above", "c"), Apply("tanh", (2,))]), "unknown input 'above'"),
-    "below an op": (lambda: made([Input("below", "tanh"), Apply("exp", (2,))]), "'tanh' is an op"),
+    "below an op": (lambda: made([Input("below", "tanh"), Apply("exp", (2,))]), "'tanh' is the name of an op"),
     "nan": (lambda: made([Constant(float("nan"))]), "must be finite"),
     "inf": (lambda: made([Constant(float("inf"))]), "must be finite"),
     "bias inf": (lambda: made([Affine((Connection(0),), float("inf"))]), "must be finite"),
@@ -218,14 +218,14 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
     "carriage return": (lambda: made([], description="a\rb"), "cannot be printed"),
     "right to left": (lambda: made([], description="a\u202eb"), "cannot be printed"),
     "surrogate": (lambda: made([], description="\ud800"), "cannot be printed"),
-    "name": (lambda: build("a b", [State("h")], [X, H], ["", ""], [1]), "not a legal name"),
-    "name with a line": (lambda: build("a\n", [State("h")], [X, H], ["", ""], [1]), "not a legal name"),
-    "long name": (lambda: build("a" * 65, [State("h")], [X, H], ["", ""], [1]), "not a legal name"),
+    "name": (lambda: build("a b", [State("h")], [X, H], ["", ""], [1]), "name is not legal"),
+    "name with a line": (lambda: build("a\n", [State("h")], [X, H], ["", ""], [1]), "name is not legal"),
+    "long name": (lambda: build("a" * 65, [State("h")], [X, H], ["", ""], [1]), "name is not legal"),
     "state name": (
         lambda: build("t", [State("exp")], [X, Input("state", "exp")], ["", ""], [1]),
-        "'exp' is an op",
+        "'exp' is the name of an op",
     ),
-    "state called x": (lambda: build("t", [State("x")], [X, Input("state", "x")], ["", ""], [1]), "one name"),
+    "state called x": (lambda: build("t", [State("x")], [X, Input("state", "x")], ["", ""], [1]), "the same name"),
     "states out of order": (lambda: build("t", [State("c")], [X, H], ["", ""], [1]), "order of the header"),
     "x elsewhere": (lambda: build("t", [State("h")], [H, X], ["", ""], [0]), "the first node must be x"),
 }

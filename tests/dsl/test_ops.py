@@ -129,7 +129,7 @@ def test_every_row_can_be_written(op: Op) -> None:
     called = f"{op.name}({', '.join(arguments)})"
     text = f"cell t(x; h)\nh' = {signed if op.symbol else called}\n"
     assert show(parse(text)) == text
-    assert check_name(op.name) == f"{op.name!r} is an op"
+    assert check_name(op.name) == f"{op.name!r} is the name of an op"
 
 
 def test_signs_are_unique() -> None:

@@ -99,7 +99,7 @@ WHOLE = {
     "one term twice": "v = [x]\nh' = v + v",
     "a named bracket": "v = [x]\nh' = tanh(v + [h])",
     "a named sum": "v = [x] + r\nh' = tanh(v + [h])".replace("r", "tanh(h)"),
-    "two drawn biases": "h' = [x, bias=uniform(0, 1)] + [h, bias=uniform(0, 1)]",
+    "two random biases": "h' = [x, bias=uniform(0, 1)] + [h, bias=uniform(0, 1)]",
     "two kinds of matrix from one source": "h' = [h] + [h@rank(2)]",
     "and two ranks": "h' = [x@rank(1)] + [x@rank(2)]",
     "two earlier values of one thing": "h' = [before(h)] + [before(h)@skew]",

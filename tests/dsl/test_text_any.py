@@ -162,7 +162,7 @@ def nested(levels: int, opening: str) -> str:
 def test_nesting_has_a_limit(opening: str) -> None:
     fits = MAX_NESTING // sum(sign in "([" for sign in opening)
     error = read(nested(fits + 1, opening))
-    assert isinstance(error, TextError) and "inside one another" in error.message
+    assert isinstance(error, TextError) and "nested more than" in error.message
     assert error.place and error.place.text[error.place.column - 1] in "(["
     frame, depth = sys._getframe(), 0
     while frame.f_back is not None:
@@ -172,8 +172,8 @@ def test_nesting_has_a_limit(opening: str) -> None:
         for room in range(40, 600, 40):  # a caller may have left little
             sys.setrecursionlimit(depth + room)
             error = read(nested(fits + 1, opening))
-            assert isinstance(error, TextError) and "inside one another" in error.message
+            assert isinstance(error, TextError) and "nested more than" in error.message
         sys.setrecursionlimit(depth + 600)  # of the 1,000 that Python has
-        assert "inside one another" not in str(read(nested(fits, opening)))
+        assert "nested more than" not in str(read(nested(fits, opening)))
     finally:
         sys.setrecursionlimit(limit)

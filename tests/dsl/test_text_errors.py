@@ -73,11 +73,11 @@ def test_every_message_has_an_example() -> None:
         (
             "cell t(x; h)\na = h'\nh' = x",
             "t.cell:2:5: h' is used above its equation in line 3\n    a = h'\n        ^^\n"
-            "an equation uses what stands above it; move one of them",
+            "an equation uses only values above it; move one of them",
         ),
         (
             "cell t(x; h)\nh' = [h@block(8)]",
-            "t.cell:2:9: unknown kind of matrix 'block'\n    h' = [h@block(8)]\n"
+            "t.cell:2:9: unknown matrix structure 'block'\n    h' = [h@block(8)]\n"
             f"            ^^^^^\ndid you mean 'blocks'? (eye, {', '.join(STRUCTURES)})",
         ),
         (
@@ -93,12 +93,12 @@ def test_every_message_has_an_example() -> None:
         (
             "cell t(x; h)\nh' = h − x",
             "t.cell:2:8: U+2212 (MINUS SIGN) has no meaning here\n    h' = h − x\n           ^\n"
-            "did you mean '-'? names and signs are ASCII; other characters may stand in comments",
+            "did you mean '-'? names and operators are ASCII; other characters are allowed in comments",
         ),
         (
             "cell t(x; h)\r\ni = [x] * [h]\r\ni_1 = [.x]\r\nh' = i * i_1",
-            "t.cell:3:7: two weights would be called i_1.x\n    i_1 = [.x]\n          ^\n"
-            "rename an equation, or give the value that is connected a name of its own",
+            "t.cell:3:7: two weights would have the name i_1.x\n    i_1 = [.x]\n          ^\n"
+            "rename an equation, or name the connected value",
         ),
     ],
 )

@@ -80,7 +80,7 @@ def test_names_that_would_collide_are_refused() -> None:
     clash = collision(cell)
     assert clash is not None
     assert clash.name == "h_new_2.x"
-    with pytest.raises(CellError, match=r"two weights would be called h_new_2\.x"):
+    with pytest.raises(CellError, match=r"two weights would have the name h_new_2\.x"):
         weights(cell)
 
 

@@ -62,7 +62,7 @@ def test_files_that_are_there(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before  # the same contents: left alone
     path.write_text("mine")
     with pytest.raises(
-        ExportError, match=r"rnn\.py is there already, with other contents\nwrite over it with --force"
+        ExportError, match=r"rnn\.py already exists with other contents\nwrite over it with --force"
     ):
         export(cell, tmp_path, ("latex", "torch"))
     assert path.read_text() == "mine" and not (tmp_path / "rnn.tex").exists()

@@ -198,7 +198,7 @@ def test_a_cell_file_that_was_changed_is_seen(study: Path, folder: Path) -> None
     assert "note" not in command("check", str(file))[1]
     file.write_text(row["text"].replace("tanh", "relu"))
     code, out, _ = command("check", str(file))
-    assert code == 0 and "it was changed since, or is damaged" in out
+    assert code == 0 and "it was edited or is damaged" in out
 
 
 def test_a_log_that_is_cut_off_at_any_byte_is_no_obstacle(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ HEAD = "cell t(x; h, c)\n"
 REST = "\nh' = tanh[x, c]\nc' = c"
 
 CELLS: dict[str, tuple[str | bytes, int, str]] = {  # what it is -> a text, the exit code, what is said
-    "empty": ("", BAD, "there is no cell in this text"),
-    "blanks alone": (" \n\t\n", BAD, "there is no cell in this text"),
+    "empty": ("", BAD, "this text has no cell"),
+    "blanks alone": (" \n\t\n", BAD, "this text has no cell"),
     "a comment alone": ("# nothing\n", BAD, "cell"),
     "ten megabytes": ("#" * 10_000_000, BAD, "is longer than 64 KiB"),
     "a million tokens": (HEAD + "h' = " + "h+" * 500_000, BAD, "is longer than 64 KiB"),
-    "ten thousand parentheses": (HEAD + "h' = " + "(" * 10_000, BAD, "inside one another"),
+    "ten thousand parentheses": (HEAD + "h' = " + "(" * 10_000, BAD, "nested more than"),
     "an unknown op": (HEAD + "h' = sigmod[x]\nc' = c", BAD, "did you mean 'sigmoid'?"),
     "an equation twice": (HEAD + "i = tanh[x]\ni = tanh[h]" + REST, BAD, "i is assigned twice"),
     "a state twice": (HEAD + "h' = x" + REST, BAD, "h'"),
@@ -65,7 +65,7 @@ CELLS: dict[str, tuple[str | bytes, int, str]] = {  # what it is -> a text, the 
     "a name with an escape": ("cell \x1b[31mt(x; h)\nh' = x", BAD, "U+001B"),
     "a name with markup": ("cell [red](x; h)\nh' = x", BAD, ""),
     "comments that end others": ('# */ --> </script> """ $(touch here) `touch here` \\input{/etc/passwd}\ncell t(x; h)\nh\' = [x]', GOOD, ""),
-    "a comment with colours": ("# \x1b[31mred\ncell t(x; h)\nh' = [x]", BAD, "U+001B may not stand in a comment"),
+    "a comment with colours": ("# \x1b[31mred\ncell t(x; h)\nh' = [x]", BAD, "U+001B is not allowed in a comment"),
     "a comment with markup": ("# [red]not[/red] [link=file:///x]here[/link] =HYPERLINK(1)\ncell t(x; h)\nh' = [x]", GOOD, ""),
     "lines of another system": ("cell t(x; h)\r\nh' = [x]\r\n", GOOD, ""),
     "a mark of the order of bytes": ("\ufeffcell t(x; h)\nh' = [x]", GOOD, ""),

@@ -20,7 +20,7 @@ COUNTS = ("states", "gates", "matrices", "peepholes")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A cell of the zoo with all that the list says about it."""
+    """A cell of the zoo with its listed facts."""
 
     entry: Entry
     cell: Cell
@@ -53,8 +53,8 @@ def cells(args: argparse.Namespace, terminal: Terminal) -> int:
         width = terminal.out.width
         terminal.print(table(_fitting(found, worst, tolerance, width), width))
     if args.check and not args.json and not args.format:
-        agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled and plain loop agree in float64"
-        terminal.tell(f"{agree} to {tolerance:.0e}, outputs, states and gradients")
+        agree = f"{len(found) - len(wrong)} of {len(found)} cells: compiled cell and reference loop agree"
+        terminal.tell(f"{agree} in float64 to {tolerance:.0e}, outputs, states and gradients")
     if not found:
         terminal.tell(f"no cell matches, of {len(everyone)}")
     elif terminal.out.is_terminal:
@@ -64,8 +64,8 @@ def cells(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _passes(listed: Listed, words: list[str], ranges: dict[str, range | None]) -> bool:
-    """Whether every word stands in the name, the line about the cell or its comment, and every number lies in
-    its range."""
+    """Whether every word occurs in the name, the description or the comment, and every number lies in its
+    range."""
     entry = listed.entry
     said = f"{entry.name} {entry.about} {listed.cell.description}".lower()
     numbers = {**listed.counts, "year": entry.year}
@@ -84,7 +84,7 @@ def _json(listed: Listed, worst: dict[str, float]) -> dict[str, object]:
 
 
 def _columns(found: list[Listed], worst: dict[str, float]) -> list[Column]:
-    """Everything, for files and pipes."""
+    """All columns, for files and pipes."""
     return [
         column("cell", [x.entry.name for x in found]),
         column("about", [x.entry.about for x in found]),
@@ -98,7 +98,7 @@ def _columns(found: list[Listed], worst: dict[str, float]) -> list[Column]:
 
 
 def _fitting(found: list[Listed], worst: dict[str, float], tolerance: float, width: int) -> list[Column]:
-    """As many columns as a terminal of `width` shows whole."""
+    """The columns that fit a terminal of `width`."""
     names = Column("cell", [text(x.entry.name, "bold") for x in found])
     year = Column("year", [text(x.entry.year) for x in found], right=True)
     about = Column("about", [text(x.entry.about) for x in found])
@@ -119,9 +119,9 @@ def _fitting(found: list[Listed], worst: dict[str, float], tolerance: float, wid
 
 
 def _agreements(found: list[Listed], terminal: Terminal) -> tuple[dict[str, float], float]:
-    """For every cell the largest difference between the compiled passes and the reference loop, and what
-    rounding explains."""
-    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: the list alone needs no torch
+    """The largest difference between compiled passes and reference loop for each cell, and the tolerance for
+    rounding."""
+    from cellsearch.compiler.agreement import TOLERANCE, agreement  # imported here: the list needs no torch
 
     worst = {}
     for listed in found:

@@ -1,4 +1,4 @@
-"""`cellsearch check`: is a file what it should be, and does the compiled cell compute what it says?
+"""`cellsearch check`: validate a file, and compare the compiled cell with its equations.
 
 A `.cell` or `.yaml` file, or the database of searches: a `.db` file or a storage URL.
 """
@@ -34,7 +34,7 @@ _LIBPQ = re.compile(r"(host|hostaddr|port|dbname|user|password|service)\s*=")
 
 
 def check(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Checks a cell, a space or a study; errors in the first two are raised where they are found."""
+    """Checks a cell, a space or a study; raises the errors of the first two."""
     if args.file.endswith(".db") or _is_url(args.file):
         return _studies(args, terminal)
     if args.file.endswith(spaces.SUFFIXES) or (
@@ -50,8 +50,8 @@ def check(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _nothing(word: str) -> RunError:
-    """The error where a word names neither a cell nor a space nor a file."""
-    from cellsearch.study import studies  # here: cells are checked without them
+    """The error for a word that names neither a cell nor a space nor a file."""
+    from cellsearch.study import studies  # imported here: checks of cells do not need them
 
     if word in studies.listed():
         file = printable(str(studies.RESULTS / word / "study.db"))
@@ -60,12 +60,12 @@ def _nothing(word: str) -> RunError:
     hint = beside or named if Path(word).name != Path(word).stem or os.sep in word else named or beside
     return RunError(
         f"there is neither a cell nor a space nor a file called '{printable(word)}'\n{hint}"
-        "(`cellsearch cells` and `cellsearch spaces` list what is known by name)"
+        "(`cellsearch cells` and `cellsearch spaces` list the known names)"
     )
 
 
 def _space(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The space in short, and the data of each stage."""
+    """Prints a summary of the space and the data of each stage."""
     found = spaces.load_space(args.file, find=lookup.seeds())
     file = args.file if args.file.endswith(spaces.SUFFIXES) else f"{args.file}.yaml"
     data = looks(found, file, Path(args.data) if args.data else None)
@@ -85,13 +85,13 @@ def _space(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _is_url(word: str) -> bool:
-    """Whether it is the URL of a database, or what libpq calls one: `host=… password=…`."""
+    """Whether it is a database URL or a libpq connection string: `host=… password=…`."""
     return "://" in word or (_LIBPQ.match(word) is not None and not os.path.lexists(word))
 
 
 def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Whether all searches in a database are as they were recorded."""
-    # here: cells are checked without them
+    """Verifies the records of all searches in a database."""
+    # imported here: checks of cells do not need them
     from cellsearch.study import studies
     from cellsearch.study.tables import database, integrity, queries
 
@@ -114,17 +114,20 @@ def _studies(args: argparse.Namespace, terminal: Terminal) -> int:
             terminal.print([Text(f"  {printable(line, 400)}") for line in found])
         else:
             settings = plural(queries.counts(store).settings, "setting")
-            terminal.print([_good(f"{place}: the search {store.name}, {settings}, all as recorded")])
+            terminal.print([_good(f"{place}: the search {store.name}, {settings}, all consistent")])
     if not ok:
         terminal.tell(integrity.remedy(url))
     return 0 if ok else 1
 
 
 def _cell(args: argparse.Namespace, terminal: Terminal, cell: Cell) -> int:
-    from cellsearch.compiler.agreement import TOLERANCE, agreement  # here: spaces are checked without torch
+    from cellsearch.compiler.agreement import (
+        TOLERANCE,
+        agreement,
+    )  # imported here: checks of spaces need no torch
 
     differences = agreement(cell)
-    # NaN: neither is finite, as for a cell that divides by a state; there is nothing to compare
+    # NaN: both are non-finite, as for a cell that divides by a state, and cannot be compared
     wrong = {name: d for name, d in differences.items() if d > TOLERANCE}
     empty = [name for name, d in differences.items() if math.isnan(d)]
     worst = max((d for d in differences.values() if not math.isnan(d)), default=0.0)
@@ -159,45 +162,43 @@ def _result(
     if wrong:
         listed = "\n".join(f"  {name}: {difference:.1e}" for name, difference in wrong.items())
         return Text(
-            f"the compiled cell differs from the plain loop by more than {tolerance:.0e}:\n{listed}",
+            f"the compiled cell differs from the reference loop by more than {tolerance:.0e}:\n{listed}",
             "bold red",
         )
     gradients = sum(name.startswith("gradient") for name in differences)
     return _good(
-        f"compiled and plain loop agree in float64 to {worst:.1e}: "
+        f"compiled cell and reference loop agree in float64 to {worst:.1e}: "
         f"outputs, last states and {plural(gradients, 'gradient')}"
     )
 
 
 def _renamed(file: str, mark: str) -> list[str]:
-    """A file in the `cells/` of a search is named after what is in it."""
+    """A file in the `cells/` of a search is named after its fingerprint."""
     name = Path(file).stem
     if not re.fullmatch("[0-9a-f]{12}", name) or mark.startswith(name):
         return []
-    return [f"its name says that it holds the cell {name}; it was changed since, or is damaged"]
+    return [f"its name is that of the cell {name}; it was edited or is damaged"]
 
 
 def _warnings(cell: Cell, empty: list[str]) -> list[str]:
-    """What is allowed and probably not meant."""
+    """Warnings: allowed, but probably unintended."""
     found = []
     if not depends_on_input(cell):
         found.append("the output does not depend on the input")
     elif not has_memory(cell):
-        found.append(
-            "nothing is carried on from step to step: the output depends on the last few inputs alone"
-        )
+        found.append("the cell has no memory: its output depends only on the last few inputs")
     found += _dead(cell)
     if cell.clock and not read_clock(cell.nodes):
-        found.append("the clock: nothing reads it (write tick or @slower, or remove its line)")
+        found.append("the clock is unused (write tick or @slower, or remove its line)")
     if empty:
         found.append(
-            f"not finite on random values, so not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"
+            f"non-finite on random values, not compared: {', '.join(empty[:6])}{', …' * (len(empty) > 6)}"
         )
     return found
 
 
 def _dead(cell: Cell) -> list[str]:
-    """A line for each dead state. Its new value may be an equation that the output depends on."""
+    """A line for each dead state. The output may still depend on the equation of its new value."""
     left = without_dead(cell)
     ends = {new for s, new in zip(cell.states, cell.new, strict=True) if s in left.states}
     found = []

@@ -66,7 +66,7 @@ def title(page: str) -> str:
 
 
 def docs(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Prints the page `args.topic`, or a list of all."""
+    """Prints the page `args.topic`, or a list of all pages."""
     every = pages()
     if args.topic is None:
         if args.json:
@@ -86,7 +86,7 @@ def docs(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         terminal.json({"name": args.topic, "title": title(page), "text": page})
     elif terminal.out.is_terminal:
-        from rich.markdown import Markdown  # here: a pipe does without
+        from rich.markdown import Markdown  # imported here: only a terminal needs it
 
         terminal.out.print(Markdown(page, hyperlinks=False))
     else:

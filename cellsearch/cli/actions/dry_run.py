@@ -1,4 +1,4 @@
-"""`cellsearch search SPACE --dry-run`: what would be evaluated, its cost, its memory and its time."""
+"""`cellsearch search SPACE --dry-run`: estimates cost, memory and time without running."""
 
 import argparse
 from pathlib import Path
@@ -15,14 +15,14 @@ from cellsearch.study.workers.run import Options, default_url, directory, target
 
 
 def dry_run(space: Space, name: str, options: Options, args: argparse.Namespace, terminal: Terminal) -> int:
-    """Looks, counts and measures; makes nothing."""
-    directory(options.results, name)  # a name that no search can have is an error here too
+    """Counts and measures without creating anything."""
+    directory(options.results, name)  # an invalid name is an error here too
     store = records.find(options.storage or default_url(options.results, name), name, read_only=True)
     known = records.facts(store) if store else None
     seed = args.seed if args.seed is not None else known.seed if known else 1
     evaluator = TorchEvaluator(space, seed, Path(options.data) if options.data else None, options.devices[0])
     if known is not None:
-        there = Identity(space.text, seed, known.data)  # the data is compared by stage
+        there = Identity(space.text, seed, known.data)  # data is compared by stage
         records.check_identity(known, there, difference(parse_space(known.space), space))
     found = forecast.forecast(
         space, name, evaluator, check_seeds(space),

@@ -1,4 +1,4 @@
-"""`cellsearch import`: cells of other programs, printed or written as `.cell` files."""
+"""`cellsearch import`: cells from other tools, printed or written as `.cell` files."""
 
 import argparse
 import os
@@ -13,12 +13,12 @@ from cellsearch.dsl.text import show
 from cellsearch.errors import ForeignError, RunError, printable
 from cellsearch.files import reason, write_text
 
-SHOWN = 20  # refused recipes or genotypes that are printed in full
+SHOWN = 20  # number of refused recipes or genotypes that are printed in full
 
 
 def import_(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Prints all cells of the file, or writes each into a file of its own and names it. Then reports what is
-    refused; the exit code is 1 where anything is."""
+    """Prints all cells of the file, or writes each to its own file and prints the path. Reports refused
+    entries; the exit code is 1 if there are any."""
     found = importers.read_each(args.file)
     if not found.cells and len(found.refused) == 1:
         raise found.refused[0]
@@ -45,12 +45,12 @@ def _import(args: argparse.Namespace, terminal: Terminal, found: importers.Found
 
 
 def _report(terminal: Terminal, found: importers.Found) -> None:
-    """The errors of what is refused."""
+    """Prints the errors of refused entries."""
     for error in found.refused[:SHOWN]:
         terminal.tell(str(error))
     if found.refused:
         more = len(found.refused) - SHOWN
-        rest = f" ({more:,} more than shown here)" if more > 0 else ""
+        rest = f" ({more:,} more refused)" if more > 0 else ""
         terminal.tell(f"imported {len(found.cells):,}, refused {len(found.refused):,}{rest}", "bold")
 
 
@@ -63,7 +63,8 @@ def _row(error: ForeignError) -> dict[str, str | int | None]:
 
 
 def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:
-    """The files of all cells; nothing is written where one of them has to be kept."""
+    """The paths of all cells. Raises an error before anything is written if one exists with other
+    contents."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise RunError(f"{printable(str(folder))} is not a directory\nname another one with --to")
     files = {folder / f"{name}.cell": text for name, text in texts.items()}
@@ -72,14 +73,14 @@ def _written(folder: Path, texts: dict[str, str], force: bool) -> list[Path]:
     if kept and not force:
         more = f", and so are {len(kept) - 1} more" if len(kept) > 1 else ""
         raise RunError(
-            f"{printable(str(kept[0]))} is there already, with other contents{more}\n"
-            "write over it with --force, or name another directory"
+            f"{printable(str(kept[0]))} already exists with other contents{more}\n"
+            "overwrite it with --force, or name another directory"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: no system has such a path
+    except (OSError, ValueError) as error:  # ValueError: invalid path
         raise RunError(
-            f"cannot make {printable(str(folder))}: {reason(error)}\n"
+            f"cannot create {printable(str(folder))}: {reason(error)}\n"
             "free some space, change the permissions, or name another directory with --to"
         ) from error
     for file, text in new.items():

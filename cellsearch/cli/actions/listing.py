@@ -1,4 +1,4 @@
-"""`cellsearch tasks` and `spaces`: lists of what comes with the program."""
+"""`cellsearch tasks` and `spaces`: lists of tasks and bundled spaces."""
 
 import argparse
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def tasks(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _task_columns(tasks: Sequence[Task], options: bool) -> list[Column]:
-    """The tasks as a table, or the options of one."""
+    """The table of tasks, or of the options of one."""
     if not options:
         names = [", ".join(option.name for option in task.listed) for task in tasks]
         facts = {"task": [t.name for t in tasks], "about": [t.about for t in tasks]}
@@ -89,7 +89,7 @@ def _option(option: Option, width: int) -> list[Text]:
 
 
 def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
-    """All keys that the YAML of a space can have, by section."""
+    """All keys of a space's YAML, by section."""
     if args.json:
         listed = [
             {
@@ -109,19 +109,23 @@ def _keys(args: argparse.Namespace, terminal: Terminal) -> int:
         head = text(section.name or "(top level)", "bold underline").append(f"   {section.about}", "dim")
         terminal.print([text("")] * bool(section.name) + [cut(head, terminal.out.width)])
         terminal.print([line for key in section.keys for line in _option(key, terminal.out.width)])
-    _hint(terminal, "options of a task: cellsearch tasks NAME; a start: cellsearch spaces quick > my.yaml")
+    _hint(
+        terminal,
+        "options of a task: cellsearch tasks NAME; to start your own space: cellsearch spaces "
+        "quick > my.yaml",
+    )
     return 0
 
 
 def spaces(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The bundled spaces, the YAML of one, or all keys that a space can have."""
+    """Prints the bundled spaces, the YAML of one, or all keys of a space."""
     if args.keys:
         if args.name is not None:
             raise UsageError("--keys lists the keys of all spaces\nleave SPACE out, or --keys")
         return _keys(args, terminal)
     if args.name is not None:
         if args.format:
-            raise UsageError("--format is of the list of spaces; one of them is printed as its YAML")
+            raise UsageError("--format applies to the list of spaces; a single space is printed as YAML")
         source = loading.source_of(args.name)
         if args.json:
             terminal.json({"name": args.name, "yaml": source})
@@ -145,12 +149,13 @@ def spaces(args: argparse.Namespace, terminal: Terminal) -> int:
         head = text(name, "bold").append(f"   {', '.join(task.name for task in space.tasks)}", "dim")
         terminal.print([text("")] * (k > 0) + [head, *wrapped(space.about.strip(), terminal.out.width, "  ")])
     _hint(
-        terminal, "a space of your own: cellsearch spaces quick > my.yaml; its keys: cellsearch spaces --keys"
+        terminal,
+        "to start your own space: cellsearch spaces quick > my.yaml; its keys: cellsearch spaces --keys",
     )
     return 0
 
 
 def _hint(terminal: Terminal, said: str) -> None:
-    """A word on how to go on, for people alone."""
+    """Prints a hint, unless the output is for a program."""
     if terminal.out.is_terminal:
         terminal.tell(f"\n{said}", "dim")

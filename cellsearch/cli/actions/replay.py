@@ -1,4 +1,4 @@
-"""`cellsearch search --replay NAME`: strategies compared on what a search has recorded, without training."""
+"""`cellsearch search --replay NAME`: compares strategies on recorded results, without training."""
 
 import argparse
 from pathlib import Path
@@ -14,19 +14,19 @@ from cellsearch.study.strategies import STRATEGIES
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.study.workers.worker import check_data
 
-SEARCHING = ("name", "text", "time", "workers")  # options of a search that say nothing in a replay
+SEARCHING = ("name", "text", "time", "workers")  # options of a search that a replay does not use
 
 
 def replay(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The table of all strategies, or of those that are named."""
+    """Prints the table of all strategies, or of the named ones."""
     if args.space is not None:
         raise UsageError(
-            f"a replay takes the space of the search: `cellsearch search --replay {args.replay}`, without "
+            f"a replay uses the space of the search: `cellsearch search --replay {args.replay}`, without "
             f"{printable(args.space, 60)}"
         )
     for option in SEARCHING:
         if getattr(args, option) is not None:
-            raise UsageError(f"--{option} says how to search; a replay has no use for it")
+            raise UsageError(f"--{option} does not apply to a replay")
     names = _strategies(args.strategies)
     study = studies.opened(args.replay, args.storage, copies=terminal.note)
     evaluator = TorchEvaluator(study.space, study.facts.seed, Path(args.data) if args.data else None)
@@ -48,7 +48,7 @@ def replay(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _strategies(words: str | None) -> list[str]:
-    """The strategies that are named, all where None."""
+    """The named strategies; all for None."""
     if words is None:
         return list(STRATEGIES)
     names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))

@@ -1,4 +1,4 @@
-"""`cellsearch search`: a search on this machine. At its end the leaderboard, on stdout."""
+"""`cellsearch search`: a search on this machine. Prints the leaderboard on stdout at the end."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from cellsearch.train.resources import devices
 
 
 def search(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Starts a search or goes on with it, and shows what it found. Or replays one."""
+    """Starts or continues a search and prints its leaderboard, or replays one."""
     if args.replay is not None:
         return replay(args, terminal)
     if args.space is None and args.name is None:
@@ -32,7 +32,7 @@ def search(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     for option, without in (("json", False), ("strategies", None)):
         if getattr(args, option) != without and not (option == "json" and args.dry_run):
-            raise UsageError(f"--{option} is of a replay: `cellsearch search --replay NAME`")
+            raise UsageError(f"--{option} requires a replay: `cellsearch search --replay NAME`")
     space, name = commands.meant(args.space, args.name, args.set, args.storage, own_text=args.text)
     if args.text is not None and (most := space.tasks[0].options["train"]):
         terminal.tell(
@@ -64,19 +64,19 @@ def search(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def limited(workers: int | None, where: Sequence[str], terminal: Terminal) -> None:
-    """Reports a number of workers that is more than this machine starts."""
+    """Warns if more workers were requested than this machine starts."""
     most = pool.most_workers()
     if workers and workers > most and "cpu" in where:
         cores = plural(processes.cores(), "core")
         terminal.tell(
-            f"--workers {workers:,}: starting {most}, the maximum for {cores}; "
-            "each worker takes a few hundred megabytes",
+            f"--workers {workers:,}: starting {most}, the maximum for {cores}; each worker uses a few "
+            f"hundred megabytes",
             "yellow",
         )
 
 
 def _ending(words: Sequence[str], watcher: Watcher, halted: bool) -> list[str]:
-    """How to go on where a search has come to its end; `words` are those of the command that goes on."""
+    """Prints how to continue a search that has ended; `words` are those of the command that continues it."""
     first, last = watcher.first, watcher.last
     if first is None or last is None:
         return []
@@ -86,15 +86,15 @@ def _ending(words: Sequence[str], watcher: Watcher, halted: bool) -> list[str]:
         longer = commands.changed(words, "--time", commands.duration_option(2 * last.spent))
         made = totals.trials(last.counts, target)
         further = commands.line(longer)
-        return [f"time limit reached after {duration(last.spent)}: {made}; to go on:\n  {further}"]
+        return [f"time limit reached after {duration(last.spent)}: {made}; to continue:\n  {further}"]
     if (patience := last.patience) is not None and (ended < of and last.counts.stale >= patience):
         said = f"{totals.plateau(last.counts, patience)}: {totals.trials(last.counts, target)}"
         further = commands.line([*words, "--set", f"budget.patience={2 * last.counts.stale}"])
-        return [f"{said} in {duration(last.spent)}; to go on:\n  {further}"]
+        return [f"{said} in {duration(last.spent)}; to continue:\n  {further}"]
     for option, total in (("--trials", target.trials), ("--proposals", target.proposals)):
         if total is not None:
             words = commands.changed(words, option, str(max(2 * total, 10)))
     done = first.counts == last.counts
     said = "already finished: " if done else ""
     said += f"{totals.trials(last.counts, target)} in {duration(last.spent)}"
-    return [f"{said}; to go on:\n  {commands.line(words)}"]
+    return [f"{said}; to continue:\n  {commands.line(words)}"]

@@ -1,4 +1,4 @@
-"""`cellsearch status` and `cellsearch leaderboard`: how a search stands, and what it has found."""
+"""`cellsearch status` and `cellsearch leaderboard`: the progress and the results of a search."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from cellsearch.study.tables.database import shown
 
 
 def status(args: argparse.Namespace, terminal: Terminal) -> int:
-    """One search by name; all there are without. Or what its settings say about hyperparameters."""
+    """Prints one search by name, or all searches. Or the importance of hyperparameters."""
     if args.settings:
         return _settings(args, terminal)
     if args.name is not None:
@@ -58,7 +58,7 @@ def status(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _reason(error: Exception, name: str, storage: str | None) -> CellsearchError:
-    """Why a search cannot be read: what is damaged there. Else the error is a defect, and raised."""
+    """The damage that makes a search unreadable. Raises the error if there is none: it is a defect then."""
     found = error if isinstance(error, CellsearchError) else studies.suspected(name, storage)
     if found is None:
         raise error
@@ -73,7 +73,7 @@ def _tell(unread: Sequence[str], terminal: Terminal) -> None:
 
 
 def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
-    # here: it loads Optuna
+    # imported here: it loads Optuna
     from cellsearch.report.searches import importance as importances
     from cellsearch.study.leaderboard import importance
 
@@ -90,7 +90,7 @@ def _settings(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The ranked cells of a search."""
+    """Prints the ranked cells of a search."""
     if args.pareto and args.pareto not in MEASURES:
         known = ", ".join(MEASURES)
         raise UsageError(
@@ -153,7 +153,7 @@ def print_board(
 
 
 def _rows(study: Study, count: int, every: bool, found: Trust) -> tuple[list[Row], int]:
-    """The first `count` rows, one at least, and the seeds, or all; and how many there are."""
+    """The first `count` rows (at least one) and the seeds, or all rows; and their total number."""
     if every:
         rows = board.leaderboard(study.store, study.space, every=True, found=found)
         return rows, len(rows)
@@ -161,12 +161,12 @@ def _rows(study: Study, count: int, every: bool, found: Trust) -> tuple[list[Row
 
 
 def _dropped(study: Study) -> list[str]:
-    """The tasks that are not used, with the reason."""
+    """The dropped tasks, with the reason."""
     return records.dropped(study.facts.baseline or {}, study.space.strategy.margin)
 
 
 def _searches(storage: str | None) -> Searches:
-    """All searches; a RunError where there is none."""
+    """Prints all searches; raises RunError if there are none."""
     there = studies.found(storage)
     if not there.stores:
         raise _nothing(storage, there.unread)
@@ -182,15 +182,15 @@ def _nothing(storage: str | None, unread: Sequence[str]) -> RunError:
 
 
 def _newest(storage: str | None, terminal: Terminal) -> str:
-    """The search that is meant where none is named: the newest in results/, or the only one in a database."""
+    """The default search: the newest in results/, or the only one in a database."""
     if storage is not None:
         newest, *others = (store.name for store in _searches(storage).stores)
         if others:
             names = printable(", ".join([newest, *others]), 400)
-            raise UsageError(f"there are several searches; name one of {names}")
+            raise UsageError(f"several searches found; name one of {names}")
         return newest
     newest = studies.newest()
     if others := [name for name in studies.listed() if name != newest]:
         also = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
-        terminal.tell(f"{newest}, the newest in {RESULTS}/; there are also: {also}\n", "dim")
+        terminal.tell(f"{newest}, the newest in {RESULTS}/; others: {also}\n", "dim")
     return newest

@@ -1,4 +1,4 @@
-"""`cellsearch verify`: the first cells of a search and its baseline, trained again."""
+"""`cellsearch verify`: trains the first cells of a search and its baseline again."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from cellsearch.study.workers import pool
 
 
 def verify(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Trains, and shows what came out; everything is recorded as it ends."""
+    """Trains, records each result at once, and prints the verdicts."""
     study = studies.opened(args.name, args.storage)
     workers = len(pool.places([args.device], args.workers))
     place = Place(study.facts.space, study.facts.seed, args.data, args.device)

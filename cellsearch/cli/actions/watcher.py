@@ -19,16 +19,16 @@ REFRESHES = 2  # of the display, in a second
 
 
 class Watcher:
-    """Shows the progress of a search: called with every look at it."""
+    """Shows the progress of a search; called after each poll."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
         self.terminal, self.name = terminal, name
         self.first: Progress | None = None
         self.last: Progress | None = None
-        self._logged = (-LOG_SECONDS, "", False)  # when, the best cell, whether the baseline was done
+        self._logged = (-LOG_SECONDS, "", False)  # time, best cell, whether the baseline was done
         self._logged_messages = 0  # messages
         self._live: Live | None = None
-        self._looked = time.monotonic()  # last, or since when there has been nothing to see
+        self._looked = time.monotonic()  # time of the last line, or of the start
 
     def __enter__(self) -> "Watcher":
         if self.terminal.live:
@@ -42,11 +42,11 @@ class Watcher:
         return self
 
     def _waiting(self) -> Text:
-        """Before the first look."""
+        """Before the first poll."""
         return Text(f"{printable(self.name)}: preparing the data", "dim")
 
     def _shown(self) -> RenderableType:
-        """The display now. Its clock goes on between two looks."""
+        """The current display. Its clock advances between polls."""
         p, since = self.last, time.monotonic() - self._looked
         if p is None:
             return self._waiting().append(f"  {duration(since)}")
@@ -70,7 +70,7 @@ class Watcher:
                 self._live.refresh()
 
     def _speed(self, p: Progress) -> float | None:
-        """Settings a minute since this search began."""
+        """Settings per minute since this command started."""
         assert self.first is not None
         settings, minutes = (
             p.counts.settings - self.first.counts.settings,
@@ -79,7 +79,7 @@ class Watcher:
         return settings / minutes if settings and minutes > 0 else None
 
     def _log(self, p: Progress) -> None:
-        """A line every so often, and at once where the best cell or the phase is another one."""
+        """Prints a line periodically, and at once when the best cell or the phase changes."""
         when, best, based = self._logged
         now = (p.best.fingerprint if p.best else "", p.counts.told >= p.counts.seeds)
         for message in p.messages[self._logged_messages :]:

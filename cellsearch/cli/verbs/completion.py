@@ -1,4 +1,4 @@
-"""`cellsearch completion`: completion at the Tab key."""
+"""`cellsearch completion`: shell completion."""
 
 import argparse
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "completion", "complete verbs, options and names at the Tab key", arguments, run,
+        "completion", "print the shell completion script", arguments, run,
         'eval "$(cellsearch completion bash)"      in ~/.bashrc; zsh likewise in ~/.zshrc\n'
         "cellsearch completion fish > ~/.config/fish/completions/cellsearch.fish",
         order=90,

@@ -1,4 +1,4 @@
-"""`cellsearch docs`: the documentation that comes with the program."""
+"""`cellsearch docs`: the bundled documentation."""
 
 import argparse
 
@@ -13,7 +13,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Prints a page, or the list of pages."""
+    """Prints a page or the list of pages."""
     from cellsearch.cli.actions import docs
 
     return docs.docs(args, terminal)

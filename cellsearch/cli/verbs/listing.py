@@ -1,4 +1,4 @@
-"""`cellsearch tasks` and `spaces`: lists of what comes with the program."""
+"""`cellsearch tasks` and `spaces`: lists of tasks and bundled spaces."""
 
 import argparse
 
@@ -8,13 +8,15 @@ from cellsearch.cli.verb import Parser, Verb
 
 
 def _tasks(parser: Parser) -> None:
-    parser.add_argument("name", metavar="TASK", nargs="?", help="with all its options (default: all tasks)")
+    parser.add_argument(
+        "name", metavar="TASK", nargs="?", help="task to show with its options (default: list all tasks)"
+    )
     options.table(parser)
 
 
 def _spaces(parser: Parser) -> None:
     parser.add_argument(
-        "name", metavar="SPACE", nargs="?", help="its YAML, to be copied and changed (default: a list)"
+        "name", metavar="SPACE", nargs="?", help="space to print as YAML (default: list all spaces)"
     )
     parser.add_argument(
         "--keys", action="store_true", help="list every key of a space: default, allowed values and reason"

@@ -6,9 +6,9 @@
     n = tanh[x, r * h]           ■─●─┼─●─╮
     h' = z * h + (1 - z) * n       ●─●───●─→
 
-A row joins what an equation reads with the value that it makes: ■ through a matrix, ◆ through a peephole (a
-learned vector), ● unit by unit, ○ as it was some steps ago. A line goes down from a value to the last
-equation that reads it; → is a value that no other equation reads.
+A row connects the inputs of an equation to its value: ■ through a matrix, ◆ through a peephole (a learned
+vector), ● elementwise, ○ from earlier steps. A vertical line runs from a value to the last equation that
+reads it; → marks a value that no other equation reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ MATRIX, PEEPHOLE, UNIT, EARLIER = "■", "◆", "●", "○"
 LEGEND = (
     (MATRIX, "through a matrix"),
     (PEEPHOLE, "through a peephole"),
-    (UNIT, "unit by unit"),
-    (EARLIER, "as it was some steps ago"),
+    (UNIT, "elementwise"),
+    (EARLIER, "value of an earlier step"),
 )
 INPUTS, CLOCK = -2, -1  # rows above the equations: the inputs, the clock
 _STRENGTH = {MATRIX: 3, PEEPHOLE: 2, UNIT: 1, EARLIER: 0}
@@ -31,13 +31,13 @@ _STRENGTH = {MATRIX: 3, PEEPHOLE: 2, UNIT: 1, EARLIER: 0}
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Wires with the line of the cell's text beside each row of them; the first row names the inputs."""
+    """Rows of wires, each with its line of the cell's text; the first row names the inputs."""
 
     rows: tuple[tuple[str, str], ...]
 
     @property
     def width(self) -> int:
-        """Columns that the wires take."""
+        """Width of the wires in columns."""
         return max(len(wires) for wires, _ in self.rows)
 
     @property
@@ -49,7 +49,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
-    """A value: its column, the row that makes it, and the last one that reads it."""
+    """A value: its column, the row that computes it, and the last row that reads it."""
 
     at: int
     first: int
@@ -60,7 +60,7 @@ def draw(cell: Parts) -> Drawing:
     """The drawing of `cell`."""
     named = list(equations(cell))
     texts = show(cell).splitlines()[-len(named) :]
-    # a state may take over a value that has a name already, as in h' = c'
+    # a state may alias a named value, as in h' = c'
     makes = [index if cell.labels[index] == label else None for label, index in named]
     reads = [
         {index: UNIT} if made is None else _reads(cell, index)

@@ -1,7 +1,7 @@
-"""Formulas over numpy: their values, and the numbers among them folded.
+"""Formulas over numpy: evaluation and constant folding.
 
-Folding is done once, in float64, for every engine: a number in a formula is then a number of the text that an
-engine writes, and no tensor without axes, which on a GPU would have to be copied there.
+Constants are folded once, in float64, for every engine: the generated code has plain numbers, not
+zero-dimensional tensors, which would have to be copied to a GPU.
 """
 
 import math
@@ -13,9 +13,9 @@ import numpy as np
 
 from cellsearch.dsl.formulas.form import REDUCTIONS, Call, Formula, Number, Variable
 
-Array = Any  # of float64, or of true and false
+Array = Any  # of float64 or bool
 
-#: Each sign, function and reduction in numpy; reductions run along the last axis, the units.
+#: Each operator, function and reduction in numpy; reductions run along the last axis, the units.
 NUMPY: dict[str, Callable[..., Array]] = {
     "lt": operator.lt,
     "le": operator.le,
@@ -50,7 +50,7 @@ NUMPY: dict[str, Callable[..., Array]] = {
 
 
 def evaluate(of: Formula, values: Mapping[str, Array]) -> Array:
-    """The value of a formula in float64. Overflow gives inf and what has no value NaN, with numpy's
+    """The value of a formula in float64. Overflow gives inf and undefined values NaN, with numpy's
     warnings."""
     match of:
         case Number(value):
@@ -62,9 +62,8 @@ def evaluate(of: Formula, values: Mapping[str, Array]) -> Array:
 
 
 def fold(of: Formula) -> Formula:
-    """The formula with its numbers computed: a call of numbers is a number (but for reductions, whose value
-    depends on the number of units), a condition that is known goes, and of a `where` with it one side
-    stays."""
+    """The formula with constants folded: a call of numbers becomes a number (except reductions, which depend
+    on the number of units), and a `where` with a constant condition becomes one of its branches."""
     if not isinstance(of, Call):
         return of
     args = tuple(map(fold, of.args))

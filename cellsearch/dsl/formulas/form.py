@@ -1,8 +1,8 @@
-"""The small arithmetic in which the op table is written, as frozen values.
+"""The arithmetic of the op table as frozen values.
 
-In: text such as `g * y * (1 - y)`. Out: a `Formula`, a tree of numbers, variables and calls. Signs are calls
-too (`a * b` is Call("mul", (a, b))), so that folding, sharing and every printer know one form. Text is parsed
-once, when a row of the table is read; everything behind it works on the tree.
+Text such as `g * y * (1 - y)` becomes a `Formula`, a tree of numbers, variables and calls. Operators are
+calls too (`a * b` is Call("mul", (a, b))), so that folding, sharing and every printer handle one form. Text
+is parsed once, when a row of the table is read; everything else works on the tree.
 """
 
 import ast
@@ -10,19 +10,18 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: The functions that a formula may call. Each printer has to supply exactly these.
+#: The functions that a formula may call. Each printer supplies exactly these.
 INTRINSICS = (
     "sigmoid", "tanh", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "erf", "abs", "where",
 )  # fmt: skip
 
-#: The mean, sum and largest of all units, and the sums of each unit with all before it, or with all behind
-#: it.
+#: Mean, sum and maximum over the units, and cumulative sums over the units, forward and backward.
 REDUCTIONS = ("mean", "total", "highest", "sums_before", "sums_behind")
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """How a call is written that is no call by name, and how tightly it binds: as in Python."""
+    """The operator form of a call and its precedence, as in Python."""
 
     text: str
     binds: int
@@ -43,7 +42,7 @@ SIGNS = {
     "div": Sign("/", PRODUCT),
     "neg": Sign("-", UNARY),
 }
-#: What gives true or false: for the first argument of `where` alone.
+#: Conditions: allowed only as the first argument of `where`.
 CONDITIONS = frozenset(name for name, sign in SIGNS.items() if sign.binds <= AND)
 
 
@@ -56,14 +55,14 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value by name."""
+    """A named value."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A sign, a function or a reduction of other formulas."""
+    """An operator, a function or a reduction applied to formulas."""
 
     function: str
     args: tuple["Formula", ...]
@@ -79,7 +78,7 @@ _PYTHON: dict[type[ast.AST], str] = {
 
 @lru_cache(maxsize=1024)
 def formula(text: str) -> Formula:
-    """The formula that a text of the op table stands for. ValueError where it is none."""
+    """Parse a formula of the op table. Raises ValueError for invalid text."""
     return _read(ast.parse(text, mode="eval").body)
 
 
@@ -97,11 +96,11 @@ def _read(node: ast.expr) -> Formula:
             return Call(_PYTHON[type(op)], (_read(left), _read(right)))
         case ast.Call(func=ast.Name(id=name), args=args) if name in (*INTRINSICS, *REDUCTIONS):
             return Call(name, tuple(map(_read, args)))
-    raise ValueError(f"no formula: {ast.unparse(node)}")
+    raise ValueError(f"not a formula: {ast.unparse(node)}")
 
 
 def parts(of: Formula) -> Iterator[Formula]:
-    """The formula and all that stands in it, what stands outside first."""
+    """The formula and its subformulas, outermost first."""
     yield of
     if isinstance(of, Call):
         for arg in of.args:
@@ -114,13 +113,13 @@ def variables(of: Formula) -> frozenset[str]:
 
 
 def functions(of: Formula) -> frozenset[str]:
-    """The functions and reductions that a formula calls; no signs."""
+    """The functions and reductions that a formula calls, without operators."""
     return frozenset(p.function for p in parts(of) if isinstance(p, Call) and p.function not in SIGNS)
 
 
 def is_whole(of: Formula, whole: Set[str]) -> bool:
-    """Whether a value has a number for every unit: one of the values `whole` stands in it, and not for a mean
-    or sum alone, which is one number for all."""
+    """Whether a value has one number per unit: it reads one of the values `whole` outside of means and sums,
+    which give one number for all units."""
     match of:
         case Variable(name):
             return name in whole
@@ -130,7 +129,7 @@ def is_whole(of: Formula, whole: Set[str]) -> bool:
 
 
 def substitute(of: Formula, values: Mapping[str, Formula]) -> Formula:
-    """The formula with formulas in the place of variables; those that `values` has not stay."""
+    """The formula with variables replaced by the formulas in `values`; other variables stay."""
     match of:
         case Variable(name):
             return values.get(name, of)

@@ -1,4 +1,4 @@
-"""Formulas as Python text, for what runs it: torch."""
+"""Formulas as Python text for torch."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +10,8 @@ Writer = Callable[[str, Sequence[str]], str]
 def python(
     of: Formula, call: Callable[[str, Sequence[str]], str], number: Callable[[float], str] = repr
 ) -> str:
-    """The text of a formula: signs by Python's rules, with no more parentheses than the order of evaluation
-    needs. `call` writes a function or reduction of arguments, `number` a number."""
+    """The text of a formula in Python syntax with minimal parentheses. `call` prints a function or reduction,
+    `number` a number."""
     return _print(of, call, number)[0]
 
 

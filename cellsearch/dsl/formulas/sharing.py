@@ -1,7 +1,7 @@
-"""Common subexpressions: what several formulas compute, or one twice, gets a variable of its own.
+"""Common subexpression elimination: a repeated subexpression of one or several formulas becomes a variable.
 
-Done once, before any engine sees a kernel: C and Triton compilers would find most of it themselves, torch
-called operation by operation would not, and no compiler merges two loops over the units.
+It is done once, before any engine sees a kernel: C and Triton compilers would find most of it themselves, but
+eager torch would not, and no compiler merges two loops over the units.
 """
 
 from collections import Counter
@@ -16,10 +16,10 @@ Let = tuple[str, Formula]
 def share(
     lets: Iterable[Let], results: Iterable[Formula], name_of: Callable[[int], str] = "c{}".format
 ) -> tuple[list[Let], list[Formula]]:
-    """The same results by lets in which no call stands twice. `lets` are variables with their formulas, each
-    behind those that it reads. A let that is a number or another variable goes; conditions stay where they
-    stand, as an engine may have no variables for them."""
-    values: dict[str, Formula] = {}  # of lets that went
+    """Equivalent lets without a repeated call. `lets` are variables with their formulas in order of
+    dependency. A let that is a number or another variable is removed; conditions stay inline, since an engine
+    may have no variables for them."""
+    values: dict[str, Formula] = {}  # of removed lets
     first: dict[Formula, str] = {}
     for name, formula in lets:
         reduced = fold(substitute(formula, values))
@@ -36,12 +36,12 @@ def share(
 
 
 class _Sharing:
-    """The lets of a kernel while they are written anew."""
+    """The lets of a kernel during the rewrite."""
 
     def __init__(self, name_of: Callable[[int], str], roots: Iterable[Formula]) -> None:
         self.name_of, self.named = name_of, 0
         self.lets: list[Let] = []
-        self.known: dict[Formula, Variable] = {}  # what a variable holds
+        self.known: dict[Formula, Variable] = {}  # the formula of a variable
         self.aliases: dict[str, Formula] = {}
         self.uses = Counter[Formula]()
         seen: set[Formula] = set()
@@ -50,7 +50,7 @@ class _Sharing:
             self._count(root, seen)
 
     def _count(self, formula: Formula, seen: set[Formula]) -> None:
-        """Count how often each call stands where calls that stand twice are written once."""
+        """Count the occurrences of each call, with repeated calls counted once."""
         if not isinstance(formula, Call) or (formula in seen and formula.function not in CONDITIONS):
             return
         seen.add(formula)
@@ -68,7 +68,7 @@ class _Sharing:
         self.lets.append((name, self._args(formula)))
 
     def reduced(self, formula: Formula) -> Formula:
-        """The formula with variables for what has one, or gets one here."""
+        """The formula with shared calls replaced by variables."""
         if isinstance(formula, Variable):
             return self.aliases.get(formula.name, formula)
         if not isinstance(formula, Call):

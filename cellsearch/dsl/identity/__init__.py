@@ -1,6 +1,6 @@
-"""When two cells are the same.
+"""Identity of cells.
 
-fingerprint   a name for the graph of a cell
-functional    a name for what it computes, from its outputs on probes
-probes        inputs and weights for that
+fingerprint   hash of the graph of a cell
+functional    hash of its function, from outputs on probes
+probes        the inputs and weights of probes
 """

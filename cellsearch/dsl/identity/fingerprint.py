@@ -1,14 +1,14 @@
-"""A name for what a cell is: the same for cells that differ in labels and in orders without a meaning.
+"""The fingerprint of a cell: 64 hexadecimal digits, invariant under labels and irrelevant order.
 
-In: a `Cell`. Out: 64 hexadecimal digits. Ignored are labels, names, the description, the order of
-commutative arguments, of the connections in a bracket and of independent equations. All else counts, and
-two equal brackets stay two: every node is numbered, none merged.
+Ignored are labels, names, the description, the order of commutative arguments, of the connections in a
+bracket and of independent equations. All else counts, and equal brackets stay distinct: nodes are never
+merged.
 
-Nodes are coloured by what they are, what they read (one sweep up) and who reads them (one sweep down) until
-the colours no longer part; where equal ones are left, one of them is marked and the sweeps go on. What is
-hashed are the nodes in the order of their colours, written out in full: equal digests mean that one cell
-can be laid over the other. The reverse holds where nodes of one colour are interchangeable, as they are in
-cells; else a cell has two names.
+Colour refinement: nodes are coloured by their kind, the nodes that they read (sweep up) and the nodes that
+read them (sweep down) until the partition is stable; if equal colours remain, one node is marked and the
+sweeps continue. The hash covers the full list of nodes in the order of their colours: equal digests imply
+isomorphic cells. The converse holds if nodes of one colour are interchangeable, as they are in practice;
+otherwise one cell may have two fingerprints.
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from cellsearch.dsl.initial import DISTRIBUTIONS, Drawn, Initial
 from cellsearch.dsl.nodes import Affine, Apply, Before, Connection, Constant, Input
 from cellsearch.dsl.ops import OPS
 
-#: How many nodes are coloured before equal ones are taken as they stand: a bound on the time for large cells.
+#: Number of nodes coloured before ties keep their given order: bounds the time for large cells.
 _WORK = 20_000
 
-Edge = tuple[int, str]  # the node that is read, and in which role
+Edge = tuple[int, str]  # the node that is read, and its role
 
 
 def fingerprint(cell: Cell) -> str:
@@ -37,7 +37,8 @@ def fingerprint(cell: Cell) -> str:
 
 
 def _facts(cell: Cell, index: int) -> str:
-    """All about a node except what it reads: what it is, and which new values and outputs it is."""
+    """A node's own facts: its kind, and the new values and outputs that it is. Not the nodes that it
+    reads."""
     ends = [k for k, new in enumerate(cell.new) if new == index]
     return f"{_what(cell, index)} {ends} {cell.output == index}"
 
@@ -74,7 +75,7 @@ def _connected(c: Connection) -> str:
 
 
 def initial_fact(value: Initial) -> str:
-    """An initial value as it is compared with that of another cell."""
+    """An initial value in comparable form."""
     if not isinstance(value, Drawn):
         return _number(value)
     args = [initial_fact(arg) for arg in value.args]
@@ -86,11 +87,11 @@ def initial_fact(value: Initial) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else repr(float(value) + 0.0)  # + 0.0: zero has no sign
+    return "none" if value is None else repr(float(value) + 0.0)  # + 0.0: -0 becomes 0
 
 
 def _order(facts: list[str], edges: list[list[Edge]]) -> list[int]:
-    """The nodes in an order that does not depend on how they were numbered."""
+    """The nodes in an order independent of their numbering."""
     readers: list[list[Edge]] = [[] for _ in edges]
     for i, reads in enumerate(edges):
         for s, role in reads:

@@ -1,22 +1,21 @@
-"""A second name for a cell, for what it computes: the same for cells that are one function of one set of
-weights.
+"""The functional fingerprint of a cell: equal for cells that compute the same function of the same weights.
+Also gives the order of weights that makes two such cells comparable.
 
-In: a `Cell`. Out: 64 hexadecimal digits, and the order of its weights that makes two cells comparable. Cells
-of one such name are *equivalent*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b * c)` and
-`(a * b) * c`, a pure expression written twice or named and used twice. Training cannot tell them apart, but
-for rounding and for the gradient where max or min ties.
+Cells with one functional fingerprint are *equivalent*: `a - b` and `a + (-1) * b`, `x * 1` and `x`, `a * (b *
+c)` and `(a * b) * c`, a pure expression written twice or named and used twice. Training cannot distinguish
+them, except by rounding and by the gradient at ties of max or min.
 
-Compared is what comes out (the output and all new states) for any input of the hidden width, any old states
-and any weights; kinds of matrices, initial values, the clock and the number of weights are compared as they
-stand. A weight that has no effect counts as a weight, since it takes its share of a number of parameters.
+The comparison covers the output and all new states for any input of the hidden width, any old states and any
+weights; matrix structures, initial values, the clock and the number of weights are compared literally. A
+weight without effect counts, since it uses up parameters.
 
-The cell is run in float64 on fixed probes. Which weight gets which probe values must not depend on how the
-cell is written, so it follows from what the weights do: weights of one kind start with equal values, the
-effect of changing each one alone on what comes out puts them in an order, and this is repeated with values by
-the new order until all have places of their own. Weights that never part are interchangeable, or the cell has
-two names, as with the structural fingerprint. Two cells of one name gave the same numbers with the same
-distinct weights, to about seven digits at every probe. A cell that looks back far, or gives hardly a number
-that is finite, cannot be judged by its numbers; it has its structural name.
+The cell is run in float64 on fixed probes. The assignment of probe values to weights must not depend on the
+cell's text, so it follows from the effects of the weights: weights of one kind start with equal values, the
+effect of changing each one alone on the outputs orders them, and this is repeated with values by the new
+order until all differ. Weights that are never separated are interchangeable, or else the cell has two
+fingerprints, as with the structural one. Two cells of one functional fingerprint gave the same numbers with
+the same distinct weights, to about seven digits at every probe. A cell with long delays or hardly any finite
+values cannot be judged by numbers; it uses its structural fingerprint.
 """
 
 from collections import defaultdict
@@ -32,33 +31,33 @@ from cellsearch.dsl.identity.fingerprint import fingerprint, initial_fact
 from cellsearch.dsl.identity.probes import Array, Slot, draw, run, values_of
 from cellsearch.dsl.nodes import Affine, Connection, Constant, lookback
 
-DRAWS = 32  # of weights, inputs and states together; so many, since a learned scalar is one number in each
-LOOKBACK = 32  # of a cell that is run
-FINITE = 1 / 8  # of the numbers that come out in one place, at least
-_TIE = 1e-10  # effects nearer than this are one: far above rounding, far below what two weights do
-_STEP = 1e-7  # of the numbers that are hashed
-_TOGETHER = 64  # so many weights are changed in one run, each in a variant of its own
-#: Nodes times variants before weights that are equal so far are taken as they stand: a bound on the time.
+DRAWS = 32  # draws of weights, inputs and states; several, since a learned scalar is one number per draw
+LOOKBACK = 32  # maximum nodes of a cell that is run
+FINITE = 1 / 8  # minimum share of finite numbers in one output
+_TIE = 1e-10  # closer effects count as equal: far above rounding, far below the difference of two weights
+_STEP = 1e-7  # digits of the hashed numbers
+_TOGETHER = 64  # weights changed in one run, each in its own variant
+#: Nodes times variants before tied weights keep their given order: bounds the time.
 _WORK = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What a cell computes: its name, and its weights (the pair of bracket and term of each) in an order in
-    which the k-th weights of two cells of one name are the same."""
+    """The function of a cell: its fingerprint, and its weights (pairs of bracket and term) in an order that
+    matches the weights of equivalent cells."""
 
     name: str
     order: tuple[Slot, ...]
 
 
 def functional_fingerprint(cell: Cell) -> str:
-    """The name of the function that `cell` is: 64 hexadecimal digits."""
+    """The functional fingerprint of `cell`: 64 hexadecimal digits."""
     return function_of(cell).name
 
 
 def equivalent(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
-    """The groups of cells that are the same function and not the same graph, one cell for each graph; in the
-    order of the first of each group."""
+    """Groups of cells with the same function and different graphs, one cell per graph, in the order of their
+    first cells."""
     groups: dict[str, dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         groups[functional_fingerprint(cell)].setdefault(fingerprint(cell), cell)
@@ -67,7 +66,7 @@ def equivalent(cells: Iterable[Cell]) -> list[tuple[Cell, ...]]:
 
 @lru_cache(maxsize=RECENT)
 def function_of(cell: Cell) -> Function:
-    """The name and the order of the weights of `cell`."""
+    """The functional fingerprint of `cell` and the order of its weights."""
     kinds = _kinds(cell)
     order = tuple(sorted(kinds, key=lambda slot: (kinds[slot], slot)))
     facts = [f"clock {cell.clock}", *(f"state {s.initial + 0.0!r}" for s in cell.states)]
@@ -86,10 +85,10 @@ def function_of(cell: Cell) -> Function:
         if np.isfinite(found).mean((1, 2)).min() < FINITE:
             return structural
         facts += _numbers(found)
-        # States start where identities may end: h / h is no number at the first step.
+        # Start from nonzero states: h / h is NaN for zero states.
         facts += _numbers(run(cell, values, DRAWS, start=True))
         if inexact:
-            # Two numbers that are nearly the same are two, and tiny ones count: others stand for them.
+            # Nearby and tiny numbers count as different: replace each by an unrelated number.
             facts += _numbers(run(cell, values, DRAWS, constant=_stand_in))
     return Function(sha256("\n".join(facts).encode()).hexdigest(), order)
 
@@ -98,7 +97,7 @@ def function_of(cell: Cell) -> Function:
 
 
 def _kinds(cell: Cell) -> dict[Slot, str]:
-    """All weights, each with what is compared of it as it stands."""
+    """All weights, each with its literally compared facts."""
     found: dict[Slot, str] = {}
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Affine):
@@ -117,9 +116,8 @@ def _shape(node: Affine) -> str:
 
 
 def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...] | None:
-    """The weights in an order that follows from what they do; None where no number tells them apart.
-    `place` counts for each weight those before its class, so that the weights of a class have one place
-    until they part."""
+    """The weights in an order that follows from their effects; None if no number separates them. `place` is
+    the number of weights before the class of a weight, so tied weights share a place."""
     slots = sorted(kinds)
     names = sorted(kinds.values())
     place = {slot: names.index(kinds[slot]) for slot in slots}
@@ -147,7 +145,7 @@ def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...] | None:
         if place != before:
             continue
         acting = next((m for m in tied if any(abs(effects[slot]) > _TIE for slot in m)), None)
-        if acting is None:  # what has no effect may stand in any order; among NaN nothing has one
+        if acting is None:  # weights without effect may have any order; with NaN no effect is known
             values = {slot: values_of(kinds[slot], place[slot], "own", 1) for slot in place}
             if not np.isfinite(run(cell, values, 1)).all():
                 return None
@@ -160,7 +158,7 @@ def _ordered(cell: Cell, kinds: Mapping[Slot, str]) -> tuple[Slot, ...] | None:
 def _effects(
     cell: Cell, kinds: Mapping[Slot, str], place: Mapping[Slot, int], which: Sequence[Slot]
 ) -> dict[Slot, float]:
-    """How much what comes out changes, in one number, where one of the weights `which` changes alone."""
+    """The change of the outputs, as one number, when one of the weights `which` changes alone."""
     values = {slot: values_of(kinds[slot], place[slot], "own", 1) for slot in place}
     for k, slot in enumerate(which, 1):
         values[slot] = np.repeat(values[slot], 1 + len(which), 0)
@@ -169,11 +167,11 @@ def _effects(
     return {slot: float(sums[1 + k] - sums[0]) for k, slot in enumerate(which)}
 
 
-# ---- numbers of what comes out
+# ---- numbers of the outputs
 
 
 def _numbers(found: Array) -> list[str]:
-    """What is hashed of what came out: a few sums over all of it, rounded."""
+    """The hashed summary of the outputs: a few rounded sums over all of them."""
     whole = np.broadcast_to(found, (len(found), DRAWS, found.shape[-1])).swapaxes(0, 1).reshape(1, 1, -1)
     return [str(round(float(_sum(whole, f"sum {k}")[0]) / _STEP)) for k in range(3)]
 
@@ -187,12 +185,12 @@ def _sum(found: Array, name: str) -> Array:
 
 
 def _exact(value: float) -> bool:
-    """Whether a number is one that identities rest on: 0, 1, -1, 2, 0.5, …"""
+    """Whether identities depend on this number: 0, 1, -1, 2, 0.5, …"""
     return abs(value) <= 16 and (4 * value).is_integer()
 
 
 def _stand_in(value: float) -> float:
-    """Another number for each number that is not exact."""
+    """A replacement for each number that is not exact."""
     if _exact(value):
         return value
     return float(np.copysign(1.25 + 0.75 * draw(f"constant {abs(value)!r}", 1)[0], value))

@@ -1,7 +1,6 @@
-"""A cell run in float64 on fixed inputs, in numpy: what `functional` compares cells by.
+"""Run a cell in float64 on fixed inputs, in numpy, for the comparison in `functional`.
 
-In: a cell and values of its weights. Out: what it gives. All numbers follow from names, by a hash, so that
-they are the same on every machine.
+All numbers are hashes of names, so that they are the same on every machine.
 """
 
 import math
@@ -21,8 +20,8 @@ Array = NDArray[np.float64]
 Slot = tuple[int, int]  # an affine node and the index of its connection, -1 for its bias
 
 UNITS = 4
-SCALES = np.array([0, 0.25, 0.5, 1, 1, 2, 4, 16])  # of the rows of inputs in each draw
-VECTORS, MATRICES = np.array([1, 0.5, 2, 4]), np.array([1, 0.5, 1, 2])  # of weights, from draw to draw
+SCALES = np.array([0, 0.25, 0.5, 1, 1, 2, 4, 16])  # rows of inputs per draw
+VECTORS, MATRICES = np.array([1, 0.5, 2, 4]), np.array([1, 0.5, 1, 2])  # scales of weights, by draw
 
 
 def run(
@@ -32,12 +31,12 @@ def run(
     start: bool = False,
     constant: Callable[[float], float] = float,
 ) -> Array:
-    """What comes out of the cell, as numbers of moderate size or none: [places, 1 or K, numbers], where the
+    """The outputs of the cell, compressed to moderate size, or NaN: [places, 1 or K, numbers], where the
     places are the output and the states at each step.
 
     Weights are [1 or K, shape]. Inputs are drawn `draws` times, once for each of K weights or once for all;
-    so are the old states (or they are those of the `start`), the clock ticks anyhow and the layer below gives
-    anything, so that what is equal here is equal from any start.
+    so are the old states (or they are those of the `start`); clock ticks and values of the layer below are
+    arbitrary, so that equality holds from any start.
     """
     positions = {state.name: str(k) for k, state in enumerate(cell.states)}
     past: list[list[Array]] = []
@@ -46,7 +45,7 @@ def run(
         states = [np.full((1, 1, 1), state.initial) for state in cell.states]
     out: list[Array] = []
     back = max(lookback(cell.nodes))
-    # Where nothing looks back any step is a first step; else what was zero before the start has to be gone.
+    # Without delays any step is a first step; else run until the zeros before the start are out of reach.
     for t in range(2 + back + len(states) if back else 1):
         now: list[Array] = []
         for i, node in enumerate(cell.nodes):
@@ -75,7 +74,7 @@ def run(
         out += [now[cell.output], *states]
     count = max(len(value) for value in out)
     whole = [np.broadcast_to(value, (count, len(SCALES), UNITS)).reshape(count, -1) for value in out]
-    return np.arcsinh(1e3 * np.stack(whole))  # fine near zero, and relative where numbers are large
+    return np.arcsinh(1e3 * np.stack(whole))  # absolute precision near zero, relative for large numbers
 
 
 def _affine(node: Affine, weights: Sequence[Array | None], now: Sequence[Array]) -> Array:
@@ -100,7 +99,7 @@ def _units(value: Array) -> Array:
 
 @lru_cache(maxsize=4096)
 def draw(name: str, count: int) -> Array:
-    """`count` numbers between -1 and 1 that follow from a name."""
+    """`count` numbers between -1 and 1, derived from a name."""
     text = b"".join(blake2b(f"{name} {k}".encode()).digest() for k in range(-(-count // 8)))
     drawn = np.frombuffer(text, "<u8")[:count].astype(np.float64) / 2.0**63 - 1
     drawn.flags.writeable = False

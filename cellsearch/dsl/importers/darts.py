@@ -1,13 +1,13 @@
-"""Recurrent genotypes of DARTS (Liu, Simonyan & Yang 2019, arXiv 1806.09055), and ENAS in its form: the text
-of a .py file in, cells out. The file is read as data, and nothing in it is executed.
+"""Recurrent genotypes of DARTS (Liu, Simonyan & Yang 2019, arXiv 1806.09055), and ENAS in the same form, from
+a .py file. The file is read as data and never executed.
 
     DARTS_V2 = Genotype(recurrent=[('sigmoid', 0), ('relu', 1)], concat=range(1, 3))
 
 The cell is that of the published code: s0 = h + c0 * (n0 - h) with c0 = sigmoid and n0 = tanh of [x, h]; the
 k-th pair (f, p) makes s_k = s_p + c_k * (n_k - s_p) with c_k = sigmoid and n_k = f of [s_p]; the output, and
-new state, is the mean of the s in `concat`. There are no biases. A published matrix W_k holds ours side by
-side, first that of c_k, then that of n_k. 'none' is refused: it means no connection, the search of DARTS
-leaves it out of every genotype that it derives, and its evaluation has no such node.
+new state, is the mean of the s in `concat`. There are no biases. A published matrix W_k is the concatenation
+of our matrices of c_k and n_k. 'none' is refused: it means no connection, DARTS never derives it, and its
+evaluation code has no such node.
 """
 
 from cellsearch.dsl.graph import Cell, build
@@ -19,7 +19,7 @@ from cellsearch.errors import CellError, ForeignError, printable
 
 
 def cells(source: Source, log: bool = False) -> Found:
-    """The cells of all genotypes in a Python text or in a log, and the errors of those that are refused."""
+    """The cells of all genotypes in a Python text or a log, and the errors of refused ones."""
     names = Names()
     found: list[Cell] = []
     refused: list[ForeignError] = []
@@ -31,8 +31,8 @@ def cells(source: Source, log: bool = False) -> Found:
         try:
             found.append(_cell(genotype, name, source.title))
         except CellError as error:
-            remedy = "a smaller genotype can be read"
-            message = f"this is no cell: {error}"
+            remedy = "use a smaller genotype"
+            message = f"this is not a valid cell: {error}"
             refused.append(source.error(message, genotype.start, genotype.end, remedy))
     if not found and not refused:
         raise ForeignError(f"{printable(source.file)} holds no genotype in literal form", remedy=FORM)
@@ -51,7 +51,7 @@ def _cell(genotype: Genotype, name: str, file: str) -> Cell:
         return len(nodes) - 1
 
     def moved(k: int, reads: tuple[int, ...], function: str | None) -> int:
-        """s_k: the last of `reads` on its way to a new value, as far as c_k says."""
+        """s_k: interpolates from the last of `reads` to a new value, gated by c_k."""
         bracket = Affine(tuple(Connection(source) for source in reads), None)
         share = put(Apply("sigmoid", (put(bracket),)), f"c{k}")
         new = put(bracket, "" if function else f"n{k}")
@@ -71,5 +71,5 @@ def _cell(genotype: Genotype, name: str, file: str) -> Cell:
     idle = [f"s{k}" for k, value in enumerate(values) if value not in used]
     about = f"Genotype {genotype.name} of {file}" if genotype.name else f"A genotype of {file}"
     notes = [f"{about} (the recurrent cell of Liu, Simonyan & Yang 2019, DARTS, arXiv 1806.09055)."]
-    notes += [f"Left out, since the output does not depend on it: {listed(idle)}."] if idle else []
+    notes += [f"Omitted, since the output does not depend on it: {listed(idle)}."] if idle else []
     return build(name, [State("h")], nodes, labels, [new], description="\n".join(notes))

@@ -1,7 +1,7 @@
-"""JSON of another program, read by Python's own parser: a text in, an `Item` out, or a ForeignError.
+"""JSON from another tool, parsed by Python's json module into an `Item`.
 
-NaN and Infinity are numbers, as Python's json module writes them. A key that stands twice in one object is an
-error where that object is read, and so is an object or a list with more entries than any recipe has.
+NaN and Infinity are numbers, as Python's json module writes them. A duplicate key is an error when its object
+is read, and so is an object or a list with more entries than any recipe has.
 """
 
 import json
@@ -17,14 +17,14 @@ _KINDS = {str: "a text", dict: "an object", list: "a list", bool: "true or false
 
 @dataclass(frozen=True, slots=True)
 class _Repeated:
-    """An object with a key that stands twice in it."""
+    """An object with a duplicate key."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value, and the path to it that messages show: recipe 3 → node 'i' → input[1]."""
+    """A value and its path in messages: recipe 3 → node 'i' → input[1]."""
 
     source: Source
     value: object
@@ -39,11 +39,11 @@ class Item:
         return Item(self.source, value, (*self.path, step))
 
     def unlike(self, wanted: str, remedy: str) -> ForeignError:
-        """The error that something else should stand here."""
+        """The error for a value of the wrong type."""
         kind = _KINDS.get(type(self.value), "null")
         if isinstance(self.value, _Repeated):
             kind, remedy = f"an object with the key {quoted(self.value.key)} twice", "remove or rename one"
-        return self.error(f"{kind} where {wanted} should stand", remedy)
+        return self.error(f"expected {wanted}, found {kind}", remedy)
 
     def entries(self, wanted: str, remedy: str) -> dict[str, object]:
         """The entries of an object."""
@@ -71,7 +71,7 @@ def parse(source: Source) -> Item:
         message = f"this is not JSON: {problem[:1].lower()}{problem[1:]}"
         raise source.error(message, error.pos, error.pos + 1, _remedy(source.text, error)) from None
     except (RecursionError, MemoryError):
-        message = "its objects and lists stand too deep in one another"
+        message = "objects and lists are nested too deeply"
         raise Item(source, None).error(message, "is this a recipe?") from None
     return Item(source, value)
 
@@ -94,7 +94,7 @@ def _remedy(text: str, error: json.JSONDecodeError) -> str:
     if not sign or error.msg.startswith("Unterminated"):
         return "is the file whole?"
     if sign in "'/#":
-        return "JSON has double quotes and no comments"
+        return "JSON uses double quotes and has no comments"
     if sign in "}]" or "trailing comma" in error.msg:
-        return "remove the comma before it, or add what is missing"
+        return "remove the comma before it, or add the missing value"
     return "is this JSON?"

@@ -3,15 +3,15 @@
     {"i": {"op": "linear", "input": ["x", "h_prev_0"]}, "h_new_0": {"op": "activation_tanh", "input": ["i"]}}
 
 A recipe is an object of nodes in any order. Inputs are x and h_prev_0 … h_prev_k, new values
-h_new_0 … h_new_k, and h_new_0 is the output. A linear node has one matrix for each input and one bias;
-blend(a, b, c) is a * b + (1 - a) * c; sums and products of more than two go from left to right. A file holds
+h_new_0 … h_new_k, and h_new_0 is the output. A linear node has one matrix per input and one bias;
+blend(a, b, c) is a * b + (1 - a) * c; longer sums and products are evaluated from left to right. A file holds
 one recipe, a list of them, or the log of a run (an object with the recipe as text under "recepie", as the
 benchmark spells it).
 
 Here the states are h, or h_0 … h_k, and every node is the equation of its name: the matrix of `i` from x is
 `i.x`. A value that a linear node reads twice needs two brackets, `i_1.x` and `i_2.x`. Nodes and states that
-the output does not depend on are left out, and the description says so. Initial values are no part of a
-recipe: biases start at 0.
+the output does not depend on are omitted and listed in the description. Recipes have no initial values:
+biases start at 0.
 """
 
 from collections import Counter
@@ -37,11 +37,11 @@ from cellsearch.dsl.weights import collision, spelled, weights
 from cellsearch.errors import CellError, ForeignError
 
 LOG_KEY = "recepie"
-_OF_A_STACK = ("project", "reverse")  # what a stack calls its own weights
+_OF_A_STACK = ("project", "reverse")  # the name of a stack's own weights
 
 
 def cells(source: Source) -> Found:
-    """The cells of all recipes in the text, and the errors of those that are refused."""
+    """The cells of all recipes in the text, and the errors of refused ones."""
     found: list[Cell] = []
     refused: list[ForeignError] = []
     for recipe, name, about in _recipes(source):
@@ -62,7 +62,7 @@ def _recipes(source: Source) -> Iterator[tuple[Item, str, str]]:
         yield recipe, source.stem, f"A recipe of NAS-Bench-NLP, {source.title}"
         return
     if not whole.value:
-        raise whole.error("an empty list where recipes should stand", NODE_FORM)
+        raise whole.error("an empty list instead of recipes", NODE_FORM)
     for k, value in enumerate(whole.values("recipes", NODE_FORM)):
         about = f"Recipe {k} of NAS-Bench-NLP in {source.title}"
         yield whole.at(f"recipe {k}", value), f"{source.stem[:40]}_{k}", about
@@ -78,7 +78,7 @@ def _cell(recipe: Item, name: str, about: str) -> Cell:
     if renamed:
         notes.append(f"Renamed: {listed([f'{old} to {new}' for old, new in renamed])}.")
     if idle := [key for key in steps if key not in alive]:
-        notes.append(f"Left out, since no new value depends on it: {listed(idle)}.")
+        notes.append(f"Omitted, since no new value depends on it: {listed(idle)}.")
     states = [State(f"h_{k}" if count > 1 else "h") for k in range(count)]
     nodes, named, at = _graph(recipe, steps, live, labels, states)
     new = [at[f"h_new_{k}"] for k in range(count)]
@@ -90,11 +90,11 @@ def _cell(recipe: Item, name: str, about: str) -> Cell:
             gone = _stems(whole.labels) - _stems(cell.labels)
             missing = [f"state {name}" for name in dead]
             missing += [label for label in whole.labels if label.removesuffix("'") in gone - {*dead}]
-            notes.append(f"Left out, since the output does not depend on it: {listed(missing)}.")
+            notes.append(f"Omitted, since the output does not depend on it: {listed(missing)}.")
         cell = replace(cell, description="\n".join(notes))
         weights(cell)
     except CellError as error:
-        raise recipe.error(f"this is no cell: {error}", "a smaller recipe can be read") from None
+        raise recipe.error(f"this is no cell: {error}", "use a smaller recipe") from None
     return cell
 
 
@@ -117,14 +117,14 @@ def _alive(steps: dict[str, Step], count: int) -> set[str]:
 def _labels(
     steps: dict[str, Step], live: list[str], count: int
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The equation that each node becomes; and which nodes got other names than they had."""
+    """The equation name of each node, and the renamed nodes."""
     labels = {f"h_new_{k}": f"h_{k}'" if count > 1 else "h'" for k in range(count)}
     taken = {"x", *_OF_A_STACK, *(label.rstrip("'") for label in labels.values())}
     for key, label in labels.items():
         taken.update(brackets(spelled(label), steps[key].repeats))
     names = Names(taken)
     others = [key for key in live if key not in labels]
-    for key in sorted(others, key=lambda key: bool(check_name(key))):  # names that are legal go first
+    for key in sorted(others, key=lambda key: bool(check_name(key))):  # legal names first
         labels[key] = names.fresh(key, "node", steps[key].repeats)
     return labels, [(key, labels[key]) for key in others if labels[key] != key]
 
@@ -132,13 +132,13 @@ def _labels(
 def _graph(
     recipe: Item, steps: dict[str, Step], live: list[str], labels: dict[str, str], states: list[State]
 ) -> tuple[list[Node], list[str], dict[str, int]]:
-    """The nodes of the cell, their labels, and which of them each name of the recipe means."""
+    """The nodes of the cell, their labels, and the node of each name in the recipe."""
     nodes: list[Node] = [Input("x", "x"), *(Input("state", state.name) for state in states)]
     at = {"x": 0} | {f"h_prev_{k}": 1 + k for k in range(len(states))}
 
     def put(node: Node) -> int:
         if len(nodes) == MAX_NODES:
-            raise recipe.error(f"more than {MAX_NODES:,} operations", "a cell has at most as many")
+            raise recipe.error(f"more than {MAX_NODES:,} operations", "that is the limit of a cell")
         nodes.append(node)
         return len(nodes) - 1
 
@@ -165,7 +165,7 @@ def _graph(
 
 
 def _linear(given: list[int], put: Callable[[Node], int]) -> int:
-    """One bracket, or the sum of as many as one value stands in: the first has the bias."""
+    """One bracket, or a sum of brackets if a value is read repeatedly: the first one has the bias."""
     groups: list[list[int]] = []
     times = Counter[int]()
     for source in given:

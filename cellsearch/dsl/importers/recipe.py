@@ -1,7 +1,6 @@
-"""A recipe of NAS-Bench-NLP, checked: every op known, every input there, no cycle.
+"""Validate a recipe of NAS-Bench-NLP: known ops, existing inputs, no cycle.
 
-In: a JSON value with its path. Out: its nodes by name, how many states it has, and an order to compute the
-nodes in; or a ForeignError that names the node.
+Gives its nodes by name, its number of states, and a topological order; a ForeignError names the node.
 """
 
 import re
@@ -17,7 +16,7 @@ from cellsearch.errors import did_you_mean, nearest
 NODE_FORM = 'a node is written {"op": "linear", "input": ["x", "h_prev_0"]}'
 ACTIVATIONS = {"activation_tanh": "tanh", "activation_sigm": "sigmoid", "activation_leaky_relu": "leaky_relu"}
 FOLDS = {"elementwise_sum": "add", "elementwise_prod": "mul"}
-#: How many inputs an op takes, at least and at most.
+#: Minimum and maximum number of inputs of an op.
 ARITY = {
     "linear": (1, MAX_NODES),
     "blend": (3, 3),
@@ -30,7 +29,7 @@ _NUMBERED = re.compile(r"h_(prev|new)_([0-9]+)\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node of a recipe, checked: its op, and what it reads."""
+    """A validated node of a recipe: its op and its inputs."""
 
     op: str
     inputs: tuple[str, ...]
@@ -38,16 +37,16 @@ class Step:
 
     @property
     def repeats(self) -> int:
-        """How often a linear node reads the value that it reads most often; 1 for other nodes."""
+        """The maximum number of reads of one value by a linear node; 1 for other nodes."""
         return max(Counter(self.inputs).values()) if self.op == "linear" else 1
 
     def input(self, k: int) -> Item:
-        """Where the k-th input stands."""
+        """The location of the k-th input."""
         return self.item.at(f"input[{k}]", self.inputs[k])
 
 
 def steps_of(recipe: Item) -> dict[str, Step]:
-    """The nodes, each right by itself and reading what is there."""
+    """The nodes, each valid and reading existing nodes."""
     found: dict[str, Step] = {}
     for key, value in recipe.entries("an object of nodes", NODE_FORM).items():
         item = recipe.at(f"node {quoted(key)}", value)
@@ -62,7 +61,7 @@ def steps_of(recipe: Item) -> dict[str, Step]:
         for k, name in enumerate(step.inputs):
             numbered = _NUMBERED.match(name)
             if name != "x" and name not in found and not (numbered and numbered[1] == "prev"):
-                hint = did_you_mean(name, [*found, "x", "h_prev_0"]) or "add it, or name one that is there"
+                hint = did_you_mean(name, [*found, "x", "h_prev_0"]) or "add it, or name an existing node"
                 raise step.input(k).error(f"there is no {quoted(name)}", hint)
     return found
 
@@ -91,12 +90,12 @@ def _step(item: Item) -> Step:
     if not least <= len(inputs) <= most:
         takes = f"{least} or more" if most == MAX_NODES else f"{least}"
         takes = f"at most {most:,}" if len(inputs) > MAX_NODES else takes
-        raise given.error("a wrong number of inputs", f"{op.value} takes {takes}, not {len(inputs):,}")
+        raise given.error("wrong number of inputs", f"{op.value} takes {takes}, not {len(inputs):,}")
     return Step(op.value, tuple(inputs), item)
 
 
 def states_of(recipe: Item, steps: dict[str, Step]) -> int:
-    """How many states the recipe has: h_new_0, h_new_1, … without a gap, and no other one is read."""
+    """The number of states: h_new_0, h_new_1, … without a gap; no other state is read."""
     new = {key for key in steps if (match := _NUMBERED.match(key)) and match[1] == "new"}
     for k in range(max(1, len(new))):
         if f"h_new_{k}" not in new:
@@ -106,13 +105,13 @@ def states_of(recipe: Item, steps: dict[str, Step]) -> int:
         for k, name in enumerate(step.inputs):
             match = _NUMBERED.match(name)
             if match and match[1] == "prev" and f"h_new_{match[2]}" not in new:
-                missing = f"{quoted(name)} is read, and there is no {quoted(f'h_new_{match[2]}')}"
+                missing = f"{quoted(name)} is read, but there is no {quoted(f'h_new_{match[2]}')}"
                 raise step.input(k).error(missing, "every state needs a new value")
     return len(new)
 
 
 def in_order(recipe: Item, steps: dict[str, Step]) -> list[str]:
-    """The nodes in an order in which each reads earlier ones, as near to the file's as can be."""
+    """The nodes in a topological order, close to the file's order."""
     reads = {key: [name for name in step.inputs if name in steps] for key, step in steps.items()}
     try:
         TopologicalSorter(reads).prepare()
@@ -120,7 +119,7 @@ def in_order(recipe: Item, steps: dict[str, Step]) -> list[str]:
         ring = error.args[1][::-1]
         short = ring if len(ring) <= 8 else [*ring[:4], "…", *ring[-3:]]
         message = f"the nodes depend on themselves: {' reads '.join(map(quoted, short))}"
-        raise recipe.error(message, "the value of the last step is h_prev_0, h_prev_1, …") from None
+        raise recipe.error(message, "write h_prev_0, h_prev_1, … for values of the last step") from None
     order: dict[str, None] = {}
     waiting = [*reversed(steps)]
     while waiting:

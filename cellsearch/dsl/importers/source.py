@@ -1,4 +1,4 @@
-"""A text of another program with places in it, and the names that its parts get here."""
+"""A text from another tool with locations, and legal names for its parts."""
 
 import re
 from bisect import bisect_right
@@ -13,19 +13,21 @@ from cellsearch.dsl.limits import MAX_NAME, check_name
 from cellsearch.errors import ForeignError, Place, printable
 
 MAX_BYTES = 16 * 2**20  # the 14,000 recipes of NAS-Bench-NLP are about 10 MiB
-MAX_BYTES_OF_PYTHON = 2**18  # its syntax tree takes about a thousand times as much memory
+MAX_BYTES_OF_PYTHON = 2**18  # its syntax tree needs about a thousand times as much memory
 MAX_CELLS = 20_000
 
 PYTHON, JSON = ".py", ".json"
 _PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npy", ".npz"))
-_PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY")  # protocols 2 to 5; what torch.save writes
-_FEW = 8  # names that a note lists
-_LINE = 1_000  # characters of its line that an error keeps
+_PICKLED = re.compile(
+    rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY"
+)  # pickle protocols 2 to 5; the zip format of torch.save
+_FEW = 8  # maximum names in a note
+_LINE = 1_000  # maximum characters of a line in an error
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The cells of a file in its order, and an error for each of its recipes or genotypes that is refused."""
+    """The cells of a file in its order, and an error for each refused recipe or genotype."""
 
     cells: tuple[Cell, ...]
     refused: tuple[ForeignError, ...]
@@ -33,19 +35,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text, and the name under which errors show it. Places in it are offsets in characters."""
+    """A text and its name in errors. Places are offsets in characters."""
 
     file: str
     text: str
 
     @property
     def stem(self) -> str:
-        """What cells without a name of their own are named after."""
+        """The base name of unnamed cells."""
         return Path(self.file).stem
 
     @property
     def title(self) -> str:
-        """How descriptions call the file."""
+        """The file's name in descriptions."""
         return printable(Path(self.file).name)
 
     def error(self, message: str, start: int, end: int, remedy: str = "") -> ForeignError:
@@ -57,26 +59,27 @@ class Source:
         length = max(1, min(end - start, line + len(text) - start))
         place = Place(self.file, number, start - line + 1, text, length)
         found = ForeignError(message, place, remedy)
-        found.place = replace(place, text=text[:_LINE])  # of many errors in one long line, each keeps a part
+        found.place = replace(place, text=text[:_LINE])  # many errors in one long line: each keeps a part
         return found
 
 
 @lru_cache(maxsize=2)
 def lines(text: str) -> list[int]:
-    """Where the lines of a text begin. A file of thousands of recipes can have as many errors."""
+    """Offsets of the lines of a text, cached: a file of thousands of recipes can have thousands of errors."""
     return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 def open_source(path: Path) -> Source:
-    """The text in a file: a regular one, in UTF-8, up to 16 MiB (256 KiB of Python). Else a ForeignError."""
+    """The text of a regular UTF-8 file of up to 16 MiB (256 KiB of Python). Raises ForeignError for other
+    files."""
     shown, suffix = printable(str(path)), path.suffix.lower()
     if suffix in _PICKLES or _PICKLED.match(_beginning(path)):
         raise ForeignError(
-            f"{shown} is a pickle or may hold one, and to read a pickle is to run the program in it: refused",
-            remedy="write the recipe as JSON where it was made: json.dump(recipe, file)",
+            f"{shown} is or contains a pickle; refused, since reading a pickle runs code",
+            remedy="save the recipe as JSON instead: json.dump(recipe, file)",
         )
     if suffix == ".cell":
-        raise ForeignError(f"{shown} is a cell already", remedy=f"look at it: cellsearch show {shown}")
+        raise ForeignError(f"{shown} is already a cell", remedy=f"show it: cellsearch show {shown}")
     most = MAX_BYTES_OF_PYTHON if suffix == PYTHON else MAX_BYTES
     try:
         text = files.read_text(path, most, ForeignError, "a recipe", ".json or .py file", "split the file")
@@ -93,12 +96,12 @@ def _beginning(path: Path) -> bytes:
         with files.open_regular(path) as file:
             return file.read(8)
     except (OSError, ValueError, files.NotRegularError):
-        return b""  # `read_text` says why
+        return b""  # raises the error of `read_text`
 
 
 class Names:
-    """Gives out legal names of the language, each once, as near as can be to those that are wanted: words of
-    the language and `reserved` ones get a _, names that were given out before a number."""
+    """Assigns unique legal names close to the wanted ones: appends _ to keywords and `reserved` names, and a
+    number to used names."""
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
         self._reserved = frozenset(reserved)
@@ -106,8 +109,8 @@ class Names:
         self._next: dict[str, int] = {}
 
     def fresh(self, wanted: str, spare: str, count: int = 1) -> str:
-        """`wanted`, with _ for what no name may have, for an equation with `count` brackets. `spare` begins a
-        name that would begin with a digit."""
+        """A name like `wanted` for an equation with `count` brackets, with _ for illegal characters. `spare`
+        is the prefix for a name that starts with a digit."""
         base = re.sub(r"[^A-Za-z0-9_]", "_", wanted[: 2 * MAX_NAME])
         if not base.strip("_") or base[0].isdigit():
             base = f"{spare}_{base}".rstrip("_")
@@ -128,7 +131,7 @@ class Names:
 
 
 def brackets(name: str, count: int) -> list[str]:
-    """What weights of an equation are named after: itself, and each of its brackets where it has several."""
+    """The prefixes of the weight names of an equation: its name, or one per bracket if it has several."""
     return [name, *(f"{name}_{k}" for k in range(1, count + 1) if count > 1)]
 
 
@@ -138,6 +141,6 @@ def quoted(name: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Names in a note, the first few of many."""
+    """Names in a note, truncated."""
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(printable(name, MAX_NAME) for name in names[:_FEW]) + more

@@ -1,7 +1,7 @@
-"""Cells made from cells.
+"""Transformations of cells.
 
-expand       a cell as the graph that mutations edit, in which every matrix is a node; and back
+expand       conversion to and from the graph that mutations edit, with one node per matrix
 substitute   a copy of a cell with some nodes replaced
-reach        what the output depends on; dead states and their removal
+reach        dependencies of the output; removal of dead states
 variants     named edits: without a gate, coupled gates, peepholes
 """

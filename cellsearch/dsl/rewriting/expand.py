@@ -1,9 +1,9 @@
-"""The two forms of a cell: brackets for people (`Cell`), one node per layer for mutations (`ExpandedGraph`).
+"""The two forms of a cell: brackets (`Cell`), and one node per layer for mutations (`ExpandedGraph`).
 
 `expand` gives the graph of Jozefowicz, Zaremba and Sutskever (2015, section 3.2), in which every layer is a
 node: a bracket becomes a chain of sums of single connections, the first of which carries the bias. `factor`
-is the way back: connections that are summed and used nowhere else become one bracket again.
-factor(expand(cell)) == cell for every cell that is factored already, and factoring is idempotent.
+is the inverse: connections that are only used in one sum become one bracket again. factor(expand(cell)) ==
+cell for every factored cell, and factoring is idempotent.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,15 +27,14 @@ from cellsearch.dsl.nodes import (
 )
 from cellsearch.dsl.roles import suggest_names
 
-Part = tuple[int, int] | None  # a node and its sign within a sum; None where it has gone into a bracket
+Part = tuple[int, int] | None  # a node and its sign within a sum; None if it was merged into a bracket
 
 
 @dataclass(frozen=True, slots=True)
 class ExpandedGraph:
-    """A cell in which an affine has one connection at most. Every node reads earlier ones, x and the states
-    come first.
-
-    Unlike in a cell, nodes may be dead, shared nodes need no name, and an affine may stand anywhere in a sum.
+    """A cell in which an affine has at most one connection. Nodes are in topological order, with x and the
+    states first. Unlike in a cell, nodes may be dead, shared nodes need no name, and an affine may have any
+    position in a sum.
     """
 
     name: str
@@ -49,7 +48,7 @@ class ExpandedGraph:
 
 
 def expand(cell: Cell) -> ExpandedGraph:
-    """The graph in which every connection is a node of its own: `[x, h, .c]` becomes `[x] + [h, bias=none] +
+    """The graph with one node per connection: `[x, h, .c]` becomes `[x] + [h, bias=none] +
     [.c, bias=none]`.
 
     The sum keeps the bracket's label; the first connection carries the bias. Constants, ops, learned vectors
@@ -57,7 +56,7 @@ def expand(cell: Cell) -> ExpandedGraph:
     """
     nodes: list[Node] = []
     labels: list[str] = []
-    at: list[int] = []  # where each node of the cell went
+    at: list[int] = []  # index of each node of the cell in the graph
 
     def put(node: Node, label: str = "") -> int:
         nodes.append(node)
@@ -89,23 +88,21 @@ def expand(cell: Cell) -> ExpandedGraph:
 
 
 def factor(graph: ExpandedGraph) -> Cell:
-    """The cell of an expanded graph: affines that are summed become one bracket, at the place of the first of
-    them.
+    """The cell of an expanded graph: summed affines become one bracket, at the position of the first of them.
 
     This is the same class of functions: W x + b + (U h + d) is W x + U h + (b + d), so the bracket starts
-    with the sum of the initial biases, and has none where none of its parts has one. So does a difference,
-    with the signs of `@eye` and of the initial bias turned: weights start in a range symmetric around zero,
-    so -U and U are one choice. In a sum with other terms (`tanh(x) + [h] + [r]`) the affine ones become one
-    bracket; the order of addition changes by this, but a child has no other arithmetic than that of its
-    factored form.
+    with the sum of the initial biases, and has no bias if no part has one. The same holds for a difference,
+    with the signs of `@eye` and of the initial bias reversed: weights start in a range symmetric around zero,
+    so -U and U are equivalent. In a sum with other terms (`tanh(x) + [h] + [r]`) the affine ones become one
+    bracket; this changes the order of addition, but a child is always evaluated in its factored form.
 
-    What is not factored: an affine that is used twice, is a new value, or has a name (a named equation stays
-    named); a sum of which the same is true, into a larger one; a learned scalar; two connections of one kind
-    from one source, which need two brackets, whatever their matrices; and two initial biases that are both
-    drawn, whose sum would be no uniform draw.
+    Not factored: an affine that is used twice, is a new value, or has a name (a named equation stays named);
+    such a sum, into a larger one; a learned scalar; two connections of one kind from one source, which need
+    two brackets for any matrix structure; and two random initial biases, whose sum would not be a uniform
+    draw.
 
     Shared nodes without a name get one by their role (`roles.suggest_names`), else v1, v2, …; a constant
-    without a name is copied to its users instead. Raises CellError where the cell would be malformed.
+    without a name is copied to its users instead. Raises CellError if the cell would be malformed.
     """
     users = _users(graph)
     single = [len(u) == 1 and u[0] >= 0 and not graph.labels[i] for i, u in enumerate(users)]
@@ -132,7 +129,7 @@ def factor(graph: ExpandedGraph) -> Cell:
         if not users[i] and not isinstance(node, Input):
             continue
         if inner[i] or joins[i]:
-            continue  # taken up by the sum that uses it
+            continue  # merged into the sum that uses it
         if not is_sum(node):
             at[i] = put(with_sources(node, [use(s) for s in sources(node)]), graph.labels[i])
             continue
@@ -163,7 +160,7 @@ def factor(graph: ExpandedGraph) -> Cell:
 def _named(
     graph: ExpandedGraph, nodes: Sequence[Node], labels: Sequence[str], new: Sequence[int], output: int
 ) -> Cell:
-    """The cell with names for what is shared: those it had, then by role, then v1, v2, …"""
+    """The cell with names for shared nodes: existing names, then by role, then v1, v2, …"""
 
     def made(nodes: Sequence[Node], labels: Sequence[str], new: Sequence[int], output: int) -> Cell:
         return build(graph.name, graph.states, nodes, labels, new, output, graph.clock, graph.description)
@@ -192,7 +189,7 @@ def _is_bracket(node: Node) -> bool:
 
 
 def _users(graph: ExpandedGraph) -> list[list[int]]:
-    """The living users of each node, once per use; -1 stands for being a new value or the output."""
+    """The live users of each node, once per use; -1 means a new value or the output."""
     users: list[list[int]] = [[] for _ in graph.nodes]
     ends = (*graph.new, graph.output) if graph.output not in graph.new else graph.new
     for i in ends:
@@ -205,8 +202,8 @@ def _users(graph: ExpandedGraph) -> list[list[int]]:
 
 
 def _brackets(graph: ExpandedGraph, terms: Sequence[tuple[int, int]]) -> dict[int, Affine]:
-    """The affine terms of a sum gathered in as few brackets as their sources allow, by the first term of
-    each."""
+    """The affine terms of a sum, merged into the fewest brackets that their sources allow, by their first
+    terms."""
     groups: list[tuple[int, int, Affine]] = []  # first term, its sign, the bracket so far
 
     def connects(bracket: Affine) -> set[tuple[object, bool]]:
@@ -226,26 +223,26 @@ def _brackets(graph: ExpandedGraph, terms: Sequence[tuple[int, int]]) -> dict[in
 
 
 def _merged(bracket: Affine, sign: int, other: Affine) -> Affine:
-    """The bracket of `bracket` plus (or minus) `other`."""
+    """`bracket` plus (or minus) `other`, as one bracket."""
     bias = _sum(bracket.bias, sign, other.bias)
     return Affine((*bracket.connections, *(_turned(c, sign) for c in other.connections)), bias)
 
 
 def _sum(first: Initial, sign: int, second: Initial) -> Initial:
-    """The initial bias of a sum or difference, of which one side at most is drawn."""
+    """The initial bias of a sum or difference, with at most one random side."""
     if second is None:
         return first
     second = second if sign > 0 else negative(second)
     if isinstance(second, Drawn):
-        assert not isinstance(first, Drawn), "two drawn biases are not summed"
+        assert not isinstance(first, Drawn), "two random biases are not summed"
         return moved(second, first or 0.0)
     return moved(first or 0.0, second)
 
 
 def _read(graph: ExpandedGraph, index: int) -> object:
-    """What a connection from node `index` is one from: two nodes count as one source where they are written
-    alike, as two earlier values of one thing are (their weights would have one name), and two numbers (which
-    may be one node or copies of it)."""
+    """The source identity of a connection from node `index`: nodes with the same spelling count as one
+    source, such as equal earlier values (their weights would share a name) and equal numbers (which may be
+    copies)."""
     steps = []
     while isinstance(node := graph.nodes[index], Before) and not graph.labels[index]:
         steps.append(node.delay)
@@ -261,7 +258,7 @@ def _turned(connection: Connection, sign: int) -> Connection:
 
 
 def _join(left: Part, sign: int, right: Part, put: Callable[[Node], int]) -> Part:
-    """One addition or subtraction of a sum, of which either side may be gone."""
+    """One addition or subtraction of a sum; either side may be removed."""
     if right is None:
         return left
     if left is None:

@@ -1,7 +1,7 @@
-"""What reaches the output of a cell through time: x, memory, and which states.
+"""Dependencies of a cell's output through time: x, memory and states.
 
-A *dead state* is one that the output cannot depend on, at this step or a later one. Every producer of cells
-(mutation, import, variants) removes dead states; a text keeps them, and `cellsearch check` reports them.
+A *dead state* never affects the output, at this step or a later one. Every producer of cells
+(mutation, import, variants) removes dead states; a text may have them, and `cellsearch check` reports them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,14 +18,15 @@ G = TypeVar("G", Cell, ExpandedGraph)
 
 
 def depends_on_input(cell: Cell) -> bool:
-    """Whether what the cell gives out depends on x, at this step or an earlier one."""
+    """Whether the output depends on x, of this step or an earlier one."""
     reached, _ = _reached(cell)
     return 0 in reached
 
 
 def has_memory(cell: Cell) -> bool:
-    """Whether what the cell gives out can depend on x of any earlier step: a state that hears x feeds itself,
-    at once or through others, and the output hears it. What lacks such a state sees the last few steps."""
+    """Whether the output can depend on x of any earlier step: some state depends on x, feeds itself directly
+    or through others, and reaches the output. A cell without such a state depends only on the last few
+    steps."""
     _, heard = _reached(cell)
     reads = [_needed(cell, new) for new in cell.new]
     hearing = {k for k in heard if 0 in reads[k]}
@@ -37,7 +38,7 @@ def has_memory(cell: Cell) -> bool:
 
 
 def _closure(feeds: Mapping[int, set[int]], start: set[int]) -> set[int]:
-    """The states that those of `start` feed, at once or through others."""
+    """The states that `start` feeds, directly or through others."""
     found: set[int] = set()
     todo = list(start)
     while todo:
@@ -48,22 +49,20 @@ def _closure(feeds: Mapping[int, set[int]], start: set[int]) -> set[int]:
 
 
 def dead_states(graph: Cell | ExpandedGraph) -> tuple[str, ...]:
-    """The names of the states that can be removed without a change of the output, in the order of the header.
-
-    The state whose new value is the output stays, also where no equation reads it. So does a state s where
-    the output depends on `below(s)`: the layer above reads its new value. A cell needs one state; where by
-    this none would stay, the first one does, with the states that it reads.
+    """The names of the states that can be removed without changing the output, in the order of the header.
+    The state whose new value is the output stays, even if no equation reads it. So does a state s if the
+    output depends on `below(s)`: the layer above reads its new value. A cell needs one state; if none would
+    remain, the first one stays, with the states that it reads.
     """
     _, alive = _living(graph)
     return tuple(state.name for k, state in enumerate(graph.states) if k not in alive)
 
 
 def without_dead(graph: G) -> G:
-    """The cell without its dead states and the nodes that only they need; the cell itself where it has none.
-
-    The output stays the same function of the same weights. A new value c' that other nodes read becomes the
-    equation c (c_ where weights would share a name), and its weights are named after that. A clock that
-    nothing reads any more goes too.
+    """The cell without its dead states and the nodes that only they need; the same object if it has none. The
+    output stays the same function of the same weights. A new value c' that other nodes read becomes the
+    equation c (c_ if weights would share a name), and its weights are renamed accordingly. An unused clock is
+    removed too.
     """
     reached, alive = _living(graph)
     dead = {f"{state.name}'": state.name for k, state in enumerate(graph.states) if k not in alive}
@@ -74,12 +73,12 @@ def without_dead(graph: G) -> G:
     nodes = tuple(with_sources(graph.nodes[i], [at[s] for s in sources(graph.nodes[i])]) for i in kept)
     states = tuple(state for k, state in enumerate(graph.states) if k in alive)
     new = tuple(at[i] for k, i in enumerate(graph.new) if k in alive)
-    # the new value of a dead state keeps a name, unless it is that of a living state too
+    # the new value of a dead state keeps a name, unless a live state shares it
     named = [(at[i], graph.labels[i]) for i in kept]
     output, clock = at[graph.output], graph.clock if read_clock(nodes) else ()
 
     def labels(tail: str) -> tuple[str, ...]:
-        """With c for c', or c_ and so on; the new value of a living state is named after that one."""
+        """Rename c' to c, or c_ and so on; the new value of a live state is named after that state."""
         spelled = {old: name[: MAX_NAME - len(tail)] + tail for old, name in dead.items()}
         return tuple("" if label in dead and i in new else spelled.get(label, label) for i, label in named)
 
@@ -92,7 +91,7 @@ def without_dead(graph: G) -> G:
         return build(graph.name, states, nodes, labels(tail), new, output, clock, graph.description)
 
     tail, cell = "", made("")
-    # a second bracket of c is called c_2, as an equation may be
+    # a second bracket of c has the name c_2, which an equation may have too
     while collision(cell) and not collision(graph) and len(tail) < 8:
         tail += "_"
         cell = made(tail)
@@ -100,20 +99,19 @@ def without_dead(graph: G) -> G:
 
 
 def _living(graph: Cell | ExpandedGraph) -> tuple[set[int], set[int]]:
-    """The nodes and states that stay, the inputs of the states not among the nodes where nothing reads
-    them."""
+    """The nodes and states that stay; unread inputs of states are not among the nodes."""
     reached, alive = _reached(graph, below=True)
     ends = [k for k, new in enumerate(graph.new) if new == graph.output]
     if ends and not alive & set(ends):
-        alive.add(ends[0])  # its new value is reached as the output
+        alive.add(ends[0])  # its new value is the output
     return (reached, alive) if alive else _reached(graph, [0], below=True)
 
 
 def _reached(
     graph: Cell | ExpandedGraph, also: Iterable[int] = (), below: bool = False
 ) -> tuple[set[int], set[int]]:
-    """The nodes that the output and the states `also` depend on through time, and the states among them by
-    their place in the header; with those that `below` reads, if it counts."""
+    """The nodes that the output and the states `also` depend on through time, and the indices of the states
+    among them; including the states read by `below`, if requested."""
     reached: set[int] = set()
     states: set[int] = set(also)
     todo = [graph.output, *(graph.new[k] for k in states)]

@@ -1,6 +1,4 @@
-"""A copy of a cell with some of its nodes replaced. In: a cell, and the replacements by node. Out: a cell, in
-which what a replacement by a number has made idle is gone.
-"""
+"""A copy of a cell with some nodes replaced, simplified where a replacement is a number."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,15 +7,15 @@ from cellsearch.dsl.nodes import Apply, Constant, Input, Node, sources, with_sou
 
 
 class Substitution:
-    """A copy in the making: every node is copied on first use, except those that `changed` replaces. A gate
-    that is a number now is folded into what it stood in."""
+    """A copy under construction: every node is copied on first use, except those that `changed` replaces. A
+    gate that becomes a number is folded into its op."""
 
     def __init__(self, cell: Cell, changed: Mapping[int, "Change"]) -> None:
         self.cell, self.changed = cell, changed
         self.nodes: list[Node] = list(cell.nodes[: 1 + len(cell.states)])
         self.labels: list[str] = [""] * len(self.nodes)
         self.at: dict[int, Value] = {i: i for i in range(len(self.nodes))}
-        self.opened: set[int] = set()  # what a gate at 1 has let through
+        self.opened: set[int] = set()  # the operand of a gate at 1
 
     def put(self, node: Node, label: str = "") -> int:
         self.nodes.append(node)
@@ -25,7 +23,7 @@ class Substitution:
         return len(self.nodes) - 1
 
     def use(self, i: int) -> int:
-        """Where node i of the cell is now."""
+        """The new index of node i of the cell."""
         return self.place(self.value(i))
 
     def place(self, value: "Value") -> int:
@@ -33,7 +31,7 @@ class Substitution:
         return self.put(Constant(value)) if isinstance(value, float) else value
 
     def value(self, i: int) -> "Value":
-        """Likewise, or the number that it is."""
+        """The same, or its number."""
         if i not in self.at:
             self.at[i] = self.made(i)
             place = self.at[i]
@@ -61,7 +59,7 @@ Change = float | Node | Callable[[Substitution], int]
 
 
 def substitute(cell: Cell, changed: Mapping[int, Change]) -> Cell:
-    """The cell with some of its nodes replaced by a number, another node, or what a function puts."""
+    """The cell with some nodes replaced by a number, another node, or the result of a function."""
     draft = Substitution(cell, changed)
     for i in range(len(cell.nodes)):
         draft.value(i)
@@ -71,8 +69,8 @@ def substitute(cell: Cell, changed: Mapping[int, Change]) -> Cell:
 
 
 def _simplified(draft: Substitution, op: str, values: list[Value]) -> Value | None:
-    """What an op is without itself where a gate in it has become a number, or where `a + (b - a)` is left of
-    a gate that mixed; None where it stays."""
+    """The simplified op if one of its operands became a number, or if a mixing gate left `a + (b - a)`; None
+    if it stays."""
     left, right = values
     numbers = [_number(draft.nodes, v) for v in values]
     if any(isinstance(v, float) for v in values):

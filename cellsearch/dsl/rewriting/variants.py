@@ -1,11 +1,11 @@
-"""Named edits of a cell: a gate goes, two gates are coupled, peepholes come or go, an activation goes.
+"""Named edits of a cell: remove a gate or an activation, couple two gates, add or remove peepholes.
 
-In: a cell, and which part by role or name. Out: another cell without dead states (see `reach`), or a
-CellError that says why there is no such part. Greff et al. (2017) made their eight variants of one LSTM by
-such edits; `greff` makes them of any cell.
+Parts are named by role or equation. The result has no dead states (see `reach`); a CellError explains a
+missing part. Greff et al. (2017) made their eight variants of one LSTM by such edits; `greff` makes them of
+any cell.
 
-A gate is called by its equation, by the letter that its role has in the literature (i f o z r d), or by the
-role itself ("input"); which gate is which is found in the graph, see `roles`.
+A gate is named by its equation, by the letter of its role in the literature (i f o z r d), or by the role
+itself ("input"); `roles` finds the gates in the graph.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -33,16 +33,16 @@ from cellsearch.dsl.rewriting.substitute import Substitution, substitute
 from cellsearch.dsl.roles import LETTERS, Gate, activates, gates
 from cellsearch.errors import CellError, printable
 
-#: Gates that look at a memory state where there are peepholes, and those that decide about one.
+#: Gates that can have peepholes to a memory state, and gates that control one.
 _SEEING = ("input", "forget", "coupled", "output")
 _WRITING = ("input", "forget", "coupled", "update")
 
-#: Parts besides gates that `without` takes by name.
+#: Parts other than gates that `without` accepts.
 PARTS = ("input_activation", "output_activation", "peepholes")
 
 
 def without(cell: Cell, part: str) -> Cell:
-    """The cell without a gate, or without one of `PARTS`. Raises CellError where it has no such part."""
+    """The cell without a gate, or without one of `PARTS`. Raises CellError if it has no such part."""
     if part == "peepholes":
         return with_peepholes(cell, ())
     if part in PARTS:
@@ -51,10 +51,8 @@ def without(cell: Cell, part: str) -> Cell:
 
 
 def without_gate(cell: Cell, gate: str) -> Cell:
-    """The cell in which a gate is open for good: it is 1, and products with it are what it let through.
-
-    A gate that mixes the old value of a state and a new one (update, coupled) is open where the new one
-    passes: the state takes the new value whole.
+    """The cell with a gate fixed at 1, so that products with it become their other factor. A gate that mixes
+    the old value of a state with a new one (update, coupled) is fixed so that the state takes the new value.
     """
     found = find_gate(cell, gate)
     edited = _name(cell, f"without_{found.name or gate}", f"without its {_called(found)}")
@@ -92,15 +90,16 @@ def couple(cell: Cell, gate: str, by: str) -> Cell:
 
 
 def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
-    """The cell whose gates in `which` (None: all that can) look at its memory state, and no others: input and
-    forget gates at the last value, output gates at the new one. CellError where nothing would change."""
+    """The cell with peepholes to its memory state exactly on the gates in `which` (None: all possible ones):
+    input and forget gates read the old value, output gates the new one. Raises CellError if nothing would
+    change."""
     seeing = [g for g in gates(cell) if g.role in _SEEING]
     if not seeing:
-        raise CellError(f"cell {cell.name} has no gates that peepholes could be for{_listed(cell)}")
+        raise CellError(f"cell {cell.name} has no gates that could have peepholes{_listed(cell)}")
     chosen = seeing if which is None else [find_gate(cell, name) for name in which]
     for gate in chosen:
         if gate not in seeing:
-            raise CellError(f"cell {cell.name}: {_called(gate)} is no gate of a memory state")
+            raise CellError(f"cell {cell.name}: {_called(gate)} is not a gate of a memory state")
     wanted = {gate.node for gate in chosen}
     changed: dict[int, Node] = {}
     for gate in seeing:
@@ -115,10 +114,13 @@ def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
             memory = _memory(cell)
             source = cell.new[memory] if gate.role == "output" else 1 + memory
             if i in ancestors(cell.nodes, source):
-                raise CellError(f"cell {cell.name}: {_called(gate)} is needed for what it would look at")
+                raise CellError(
+                    f"cell {cell.name}: {_called(gate)} is needed to compute the value that the "
+                    f"peephole would read"
+                )
             changed[i] = replace(node, connections=(*node.connections, Connection(source, peephole=True)))
     if not changed:
-        raise CellError(f"cell {cell.name} has {'these peepholes already' if wanted else 'no peepholes'}")
+        raise CellError(f"cell {cell.name} has {'already has these peepholes' if wanted else 'no peepholes'}")
     told = (
         "on " + ", ".join(sorted(name_of(cell, n) or "an unnamed gate" for n in wanted)) if wanted else "gone"
     )
@@ -128,8 +130,8 @@ def with_peepholes(cell: Cell, which: Collection[str] | None) -> Cell:
 
 
 def without_activation(cell: Cell, which: str) -> Cell:
-    """The cell without the activation of its "input" (the candidate, of which gates let a part into a state)
-    or of its "output" (of the new value of a state on its way out)."""
+    """The cell without the activation of its "input" (the candidate) or of its "output" (applied to the new
+    value of a state before the output)."""
     taken = {gate.node for gate in gates(cell)}
     if which == "input":
         states = {g.state for g in gates(cell) if g.role in _WRITING} or {cell.states[0].name}
@@ -140,7 +142,7 @@ def without_activation(cell: Cell, which: str) -> Cell:
         leaves = _leaves(cell, cell.output) - taken
         found = {i for i in leaves if activates(cell.nodes[i]) and news & ancestors(cell.nodes, i)}
     else:
-        raise CellError(f"there is an input and an output activation, and none called {which!r}")
+        raise CellError(f"activations are input and output, not {which!r}")
     if not found:
         raise CellError(f"cell {cell.name} has no {which} activation")
     if len(found) > 1:
@@ -159,7 +161,7 @@ def without_activation(cell: Cell, which: str) -> Cell:
 
 
 def with_gate_recurrence(cell: Cell) -> Cell:
-    """The cell whose gates see the last values of all gates, through full matrices: full gate recurrence, the
+    """The cell whose gates read the last values of all gates through full matrices: full gate recurrence, the
     FGR of Greff et al. (2017). The gates become states."""
     found = gates(cell)
     if not found:
@@ -168,7 +170,7 @@ def with_gate_recurrence(cell: Cell) -> Cell:
     names = [gate.name.removesuffix("'") or LETTERS[gate.role] for gate in found]
     known = {cell.input, *(s.name for s in cell.states)}
     if len(set(names)) < len(names) or "" in names or known & set(names):
-        raise CellError(f"cell {cell.name}: its gates cannot become states of the names {', '.join(names)}")
+        raise CellError(f"cell {cell.name}: its gates cannot become states with the names {', '.join(names)}")
     first = 1 + len(cell.states)
     moved = [i if i < first else i + len(found) for i in range(len(cell.nodes))]
     nodes = [with_sources(n, [moved[s] for s in sources(n)]) for n in cell.nodes]
@@ -207,7 +209,7 @@ GREFF: Mapping[str, Callable[[Cell], Cell]] = {
 
 
 def greff(cell: Cell) -> dict[str, Cell | CellError]:
-    """The eight variants of Greff et al. (2017) of any cell, or the error that says which part it lacks."""
+    """The eight variants of Greff et al. (2017) of any cell, or the error that names the missing part."""
     found: dict[str, Cell | CellError] = {}
     for name, edit in GREFF.items():
         try:
@@ -218,7 +220,7 @@ def greff(cell: Cell) -> dict[str, Cell | CellError]:
 
 
 def find_gate(cell: Cell, word: str) -> Gate:
-    """The gate of this name, letter or role. Raises CellError where there is none, or more than one."""
+    """The gate of this name, letter or role. Raises CellError if there is none or more than one."""
     every = gates(cell)
     for fits in (
         [g for g in every if word and g.name == word],
@@ -244,7 +246,7 @@ def _called(gate: Gate) -> str:
 
 
 def _name(cell: Cell, suffix: str, told: str) -> Cell:
-    """The cell under a name that tells the edit, with a description that begins with it."""
+    """The cell with a name for the edit and a description that begins with it."""
     suffix = suffix.replace("'", "")
     name = f"{cell.name}_{suffix}"
     about = f"{cell.name} {told}." + (f"\n\n{cell.name}: {cell.description}" if cell.description else "")
@@ -257,12 +259,12 @@ def _is_below(cell: Cell, i: int) -> bool:
 
 
 def _leaves(cell: Cell, root: int) -> frozenset[int]:
-    """What the sums and products that a node is made of begin with."""
+    """The first terms of the sums and products of a node."""
     return frozenset(flatten(cell.nodes, root, (*SUMS, "mul")).leaves)
 
 
 def _brackets(cell: Cell, activation: int) -> list[int]:
-    """The brackets in the sum under an activation, as they stand there."""
+    """The brackets in the sum under an activation."""
     if not activates(cell.nodes[activation]):
         return []
     leaves = flatten(cell.nodes, sources(cell.nodes[activation])[0], SUMS).leaves
@@ -270,12 +272,14 @@ def _brackets(cell: Cell, activation: int) -> list[int]:
 
 
 def _own_bracket(cell: Cell, gate: Gate) -> tuple[int, Affine]:
-    """The bracket of a gate that can take one more connection: one that the gate alone uses."""
+    """The bracket of a gate that can take another connection: one that only the gate uses."""
     for i in _brackets(cell, gate.node):
         node = cell.nodes[i]
         if isinstance(node, Affine) and not node.scalar and len(cell.users[i]) == 1 and i not in cell.new:
             return i, node
-    raise CellError(f"cell {cell.name}: the {_called(gate)} has no bracket of its own for another connection")
+    raise CellError(
+        f"cell {cell.name}: the {_called(gate)} has no bracket that it alone uses for another connection"
+    )
 
 
 def _bracket(cell: Cell, gate: Gate, node: Affine, kept: tuple[Connection, ...]) -> Affine:
@@ -285,10 +289,10 @@ def _bracket(cell: Cell, gate: Gate, node: Affine, kept: tuple[Connection, ...])
 
 
 def _memory(cell: Cell) -> int:
-    """The state that peepholes look at: the one that gates write to and that is not given out."""
+    """The state for peepholes: written by gates and not the output."""
     names = {g.state for g in gates(cell) if g.role in ("input", "forget", "coupled")}
     found = [k for k, s in enumerate(cell.states) if s.name in names and cell.new[k] != cell.output]
     if len(found) != 1:
         told = "more than one memory state" if found else "no memory state beside its output"
-        raise CellError(f"cell {cell.name} has {told}, so it is not clear what peepholes would look at")
+        raise CellError(f"cell {cell.name} has {told}, so the source of peepholes is ambiguous")
     return found[0]

@@ -1,4 +1,4 @@
-"""The difference of two cells, equation by equation. In: their canonical texts. Out: short lines."""
+"""The difference between two canonical texts, as one short line per equation."""
 
 import re
 
@@ -8,8 +8,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.]+'?|\S")
 def changes(old: str, new: str) -> tuple[str, ...]:
     """The lines of `new` that `old` does not have, in order, then the names that only `old` has.
 
-    Where one word of an equation is another one, that word alone: `o: sigmoid -> tanh`. Names of equations
-    are compared as they are: one that has got another name counts as new.
+    If a single word of an equation changed, only that word: `o: sigmoid -> tanh`. A renamed equation counts
+    as new.
     """
     before, after = _lines(old), _lines(new)
     found = _added(before.pop("states", ""), after.pop("states", ""))
@@ -21,7 +21,7 @@ def changes(old: str, new: str) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> dict[str, str]:
-    """Name -> what it is: the states and the output of the header, the clock, the equations."""
+    """Name -> definition: the states and the output of the header, the clock, the equations."""
     found = {}
     for line in text.splitlines():
         head, equals, said = line.partition(" = ")
@@ -31,7 +31,7 @@ def _lines(text: str) -> dict[str, str]:
             inside, _, output = line.partition(" -> ")
             found["states"] = inside.partition(";")[2].strip(" )")
             first = found["states"].split(",")[0].split("=")[0]
-            found["output"] = output or f"{first}'"  # as the language has it where none is named
+            found["output"] = output or f"{first}'"  # the default output
         elif line.startswith("clock "):
             found["clock"] = line.removeprefix("clock ")
         elif equals:
@@ -40,7 +40,7 @@ def _lines(text: str) -> dict[str, str]:
 
 
 def _added(old: str, new: str) -> list[str]:
-    """The states that are new, or start elsewhere; that one is gone says its equation."""
+    """The states that are new or have another initial value; a removed state shows as a removed equation."""
     names = old.split(", ")
     added = [state for state in new.split(", ") if state not in names]
     return [f"state{'s' * (len(added) > 1)} {', '.join(added)}"] if added else []

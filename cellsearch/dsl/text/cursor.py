@@ -1,7 +1,6 @@
-"""The state of one reading of a text: where it stands among the tokens, and the nodes that it has
-completed.
+"""The state of a parse: the position among the tokens, and the completed nodes.
 
-The rules of the grammar stand above it: `expressions` for values, `parser` for the text as a whole.
+Grammar rules use it: `expressions` for values, `parser` for the whole text.
 """
 
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from cellsearch.errors import did_you_mean
 
 
 class Cursor:
-    """One pass over the tokens; `nodes` grows in the order in which values are completed."""
+    """One pass over the tokens; appends to `nodes` as values are completed."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -28,17 +27,17 @@ class Cursor:
         self.states: list[State] = []
         self.clock: tuple[int, ...] = ()
         self.inputs: dict[Input, int] = {}
-        self.wide = {0}  # x and what it was: values of the width of the input
+        self.wide = {0}  # x and its earlier values: nodes with the input width
         self.opened: list[Token] = []
-        self.simple = (-1, -1)  # the tokens of the last name, call or parenthesis: what '@' may follow
+        self.simple = (-1, -1)  # the tokens of the last name, call or parenthesis, which '@' may follow
         self.heads = self._heads()
         self.state_tokens: dict[str, Token] = {}
-        self.brackets: list[Token] = []  # where each affine node opens, in the order of the nodes
+        self.brackets: list[Token] = []  # the opening token of each affine node, in the order of the nodes
 
     # ---- tokens
 
     def next(self) -> Token:
-        """Step to the next token; the one that was left."""
+        """Advance by one token and return the previous one."""
         token = self.token
         self.at = min(self.at + 1, len(self.tokens) - 1)
         self.token = self.tokens[self.at]
@@ -52,11 +51,11 @@ class Cursor:
         self.source.fail(key, token.at, len(token.text), self.scope, self.state_tokens, **facts)
 
     def expected(self, what: str, hint: str) -> NoReturn:
-        """The error that something else should come next."""
+        """The error for an unexpected next token."""
         self.fail("expected", self.token, what=what, hint=hint)
 
     def found(self, sign: str) -> bool:
-        """Whether the next token is this sign."""
+        """Whether the next token is this symbol."""
         return self.token.kind == "sign" and self.token.text == sign
 
     def take(self, sign: str, hint: str = "") -> Token:
@@ -86,9 +85,7 @@ class Cursor:
         token = self.opened[-1]
         return f"the '{token.text}' of line {self.source.place(token.at).line} is not closed"
 
-    def end_line(
-        self, what: str = "the end of the line", hint: str = "one equation stands on a line"
-    ) -> None:
+    def end_line(self, what: str = "the end of the line", hint: str = "write one equation per line") -> None:
         if self.token.kind == "end":
             return
         if self.token.kind != "line":
@@ -104,7 +101,7 @@ class Cursor:
         return self.token.kind == "word" and after.kind == "sign" and after.text == "="
 
     def _heads(self) -> dict[str, Token]:
-        """The first equation of each name, wherever it stands."""
+        """The first equation of each name, anywhere in the text."""
         heads: dict[str, Token] = {}
         for before, word, after in zip(self.tokens, self.tokens[1:], self.tokens[2:], strict=False):
             if before.kind == "line" and word.kind == "word" and after.text == "=":
@@ -114,7 +111,7 @@ class Cursor:
     # ---- numbers
 
     def whole(self, key: str, limit: int, **facts: object) -> int:
-        """A whole number from 1 to `limit`; row `key` of the messages says what it would have been."""
+        """An integer from 1 to `limit`; `key` is the row of the messages for other tokens."""
         token = self.token
         if not token.text.isdigit() or not 1 <= token.value <= limit:
             self.fail(key, token, limit=f"{limit:,}", **facts)
@@ -127,7 +124,7 @@ class Cursor:
         if sign < 0:
             self.next()
         if self.token.kind != "number":
-            hint = "only a number may stand here, as in 0.5 or -1e30"
+            hint = "write a number, as in 0.5 or -1e30"
             self.expected(what, hint)
         return sign * self.next().value + 0.0  # -0 is 0
 
@@ -145,13 +142,13 @@ class Cursor:
         return len(self.nodes) - 1
 
     def input(self, node: Input, token: Token) -> int:
-        """The node of an input, which is one node however often it is read."""
+        """The node of an input; one node for all uses."""
         if node not in self.inputs:
             self.inputs[node] = self.add(node, token)
         return self.inputs[node]
 
     def spelled(self, index: int) -> str:
-        """How a named value is written."""
+        """The spelling of a named value."""
         return written(self.nodes[index], self.labels[index])
 
     # ---- names

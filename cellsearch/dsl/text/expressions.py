@@ -1,4 +1,4 @@
-"""Values in the text of a cell: what stands to the right of an equation's sign.
+"""Values in the text of a cell: the right-hand sides of equations.
 
     expression  operand (("+" | "-" | "*" | "/") operand)*         grouped to the left, * and / first
     operand     "-" operand | number | bracket | simple
@@ -7,9 +7,9 @@
     bracket     "[" [item ("," item)*] "]"                         options last
     item        expression | "." simple | OPTION "=" ("none" | initial)
                 | simple ("@" STRUCTURE ["(" WHOLE ")"] | "@" "eye" "(" number ")")*
-    initial     as an expression, of numbers and DISTRIBUTION "(" number "," number ")" alone
+    initial     an expression of numbers and DISTRIBUTION "(" number "," number ")" only
 
-A rule is a method that reads what it names and returns its node. It calls others, as deep as nesting may go.
+A rule is a method that parses its construct and returns its node. Rules recurse up to the limit of nesting.
 """
 
 from typing import NoReturn
@@ -40,7 +40,7 @@ class Expressions(Cursor):
     """The rules for values."""
 
     def expression(self) -> int:
-        """Values with infix signs between them."""
+        """Values joined by infix operators."""
         values = [self.operand()]
         signs: list[tuple[Op, Token]] = []
         while True:
@@ -55,7 +55,7 @@ class Expressions(Cursor):
             values.append(self.operand())
 
     def operand(self) -> int:
-        """A value behind any number of minus signs, the last of which belongs to a number."""
+        """A value after any number of minus signs; the last one is part of a number."""
         signs: list[Token] = []
         while self.token.kind == "sign" and self.token.text in PREFIX:
             signs.append(self.next())
@@ -292,7 +292,7 @@ class Expressions(Cursor):
         return Connection(source, peephole=True)
 
     def matrix(self, start: int, source: int) -> Connection:
-        """The full connection from `source`, which begins at token `start`; reads the kind of its matrix."""
+        """The full connection from `source`, which begins at token `start`; parses its matrix structure."""
         if self.found("@") and self.simple != (start, self.at):
             self.fail("at_takes", self.token)
         eye: float | None = None
@@ -302,7 +302,7 @@ class Expressions(Cursor):
             self.next()
             kind = self.token
             if kind.kind != "word":
-                self.expected("a kind of matrix", f"({listed(_MATRICES)})")
+                self.expected("a matrix structure", f"({listed(_MATRICES)})")
             if kind.text not in _MATRICES:
                 near = did_you_mean(kind.text, _MATRICES)
                 self.fail("unknown_matrix", kind, name=kind.text, nearest=near, kinds=listed(_MATRICES))
@@ -311,7 +311,7 @@ class Expressions(Cursor):
                     self.fail("matrix_twice", kind, name="@eye")
                 self.next()
                 self.open("(", "as in h@eye(0.9)")
-                eye = self.number("what stands on the diagonal")
+                eye = self.number("the value on the diagonal")
                 self.close(")")
             else:
                 if structure is not None:
@@ -323,8 +323,8 @@ class Expressions(Cursor):
         return Connection(source, eye=eye, structure=structure, part=part)
 
     def structure(self, token: Token, source: int, first: Token) -> int | None:
-        """Reads a kind of matrix on the connection from `source`, which begins at `first`: its number where
-        it takes one."""
+        """Parses a matrix structure on the connection from `source`, which begins at `first`, and its number
+        if it takes one."""
         kind, name = STRUCTURES[token.text], f"@{token.text}"
         if kind.clock and not self.clock:
             self.fail("needs_clock", token, name=name)

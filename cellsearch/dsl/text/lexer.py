@@ -1,8 +1,7 @@
-"""From a text to tokens that know where they stand. In: the text of one cell. Out: words, numbers, signs,
-line ends.
+"""Split the text of one cell into tokens with positions: words, numbers, symbols, line ends.
 
-Line ends inside parentheses and brackets are no tokens, nor are blank lines and comments; the comments
-above the first token are kept as the description.
+Line ends inside parentheses and brackets, blank lines and comments produce no tokens; the comments above the
+first token are the description.
 """
 
 import math
@@ -37,12 +36,12 @@ class Token:
 
     @property
     def shown(self) -> str:
-        """How a message names it."""
+        """Its name in a message."""
         return {"line": "the end of the line", "end": "the end of the text"}.get(self.kind, f"'{self.text}'")
 
 
 class Source:
-    """A text, its name, and where its lines start: turns offsets into places."""
+    """A text, its name, and the offsets of its lines: converts offsets to places."""
 
     def __init__(self, text: str, file: str) -> None:
         self.file = file
@@ -67,8 +66,8 @@ class Source:
         carried: Collection[str] = (),
         **facts: object,
     ) -> NoReturn:
-        """Raise the error of row `key` of the table of messages. `scope` are the names of values
-        there, `carried` those of states."""
+        """Raise the error of row `key` of the table of messages. `scope` holds the visible names of values,
+        `carried` those of states."""
         row, place = MESSAGES[key], self.place(at, length)
         meant = spelled(key, place.text, place.column - 1, scope, carried)
         remedy = meant + row.remedy.format(**(facts | {"nearest": ""} if meant else facts))
@@ -76,7 +75,7 @@ class Source:
 
 
 def tokens(source: Source) -> tuple[list[Token], str]:
-    """The tokens of a text, ended by one of kind "end", and its description."""
+    """The tokens of a text, the last of kind "end", and its description."""
     found: list[Token] = []
     description: list[str] = []
     text, at, depth = source.text, 0, 0
@@ -102,7 +101,7 @@ def tokens(source: Source) -> tuple[list[Token], str]:
         elif kind == "comment":
             _check_comment(source, piece, at)
             if not found:
-                description += [""] * (blank and bool(description))  # paragraphs stay apart
+                description += [""] * (blank and bool(description))  # keep paragraphs separate
                 description.append(piece[1:].removeprefix(" "))
             blank, commented = False, True
         at = match.end()

@@ -1,5 +1,4 @@
-"""From a text to a cell. In: the text of a `.cell` file. Out: a `Cell`, or a `TextError` (where, what,
-remedy).
+"""Parse the text of a `.cell` file into a `Cell`. Raises `TextError` with location, message and remedy.
 
 The grammar, on the tokens of `lexer`:
 
@@ -7,7 +6,7 @@ The grammar, on the tokens of `lexer`:
     state       NAME ["=" number]
     clock       "clock" WHOLE ("," WHOLE)*
     equation    (NAME | NAME') "=" expression
-Values (`expression`) have rules of their own, in `expressions`.
+The rules for values (`expression`) are in `expressions`.
 """
 
 from typing import NoReturn
@@ -31,7 +30,7 @@ def parse(text: str, file: str = "<text>") -> Cell:
     parser = _Parser(Source(text, file))
     try:
         return parser.cell()
-    except RecursionError:  # the caller has left no room for what the limit allows
+    except RecursionError:  # the caller's stack leaves too little room for the allowed nesting
         parser.fail("deep_text", parser.token, limit=MAX_NESTING)
 
 
@@ -60,7 +59,7 @@ class _Parser(Expressions):
         return cell
 
     def header(self) -> tuple[Token, int | None]:
-        """Reads the header and the clock: the cell's name, and at which token its output stands."""
+        """Reads the header and the clock. Returns the cell's name and the token index of its output."""
         if self.token.kind == "end":
             self.fail("empty", self.token)
         if self.token.text != "cell" or self.token.kind != "word":
@@ -112,7 +111,7 @@ class _Parser(Expressions):
         initial = 0.0
         if self.found("="):
             self.next()
-            initial = self.number("where the state starts")
+            initial = self.number("the initial value of the state")
         self.states.append(State(name, initial))
         self.scope[name] = self.add(Input("state", name), token)
 
@@ -126,7 +125,7 @@ class _Parser(Expressions):
             self.take(")", hint)
 
     def output(self, at: int) -> int:
-        """The node of the output, which the header names before there are equations."""
+        """The node of the output, resolved after the equations."""
         self.at, self.token = at, self.tokens[at]
         return self.operand()
 
@@ -191,14 +190,14 @@ class _Parser(Expressions):
             self.fail("assigned_twice", head, name=name, line=self.source.place(first.at).line)
 
     def stray(self) -> NoReturn:
-        """What stands behind a whole expression and does not belong there."""
+        """Raises the error for tokens after a complete expression."""
         token = self.token
         if self.starts_value():
             self.fail("value_after_value", token)
         if self.found("@"):
             self.fail("at_outside", token)
         hint = {")": "no '(' is open here", "]": "no '[' is open here"}.get(
-            token.text, "one equation stands on a line"
+            token.text, "write one equation per line"
         )
         self.expected("the end of the line", hint)
 
@@ -209,9 +208,9 @@ class _Parser(Expressions):
                 self.fail("unused", self.heads[label], name=label)
 
     def check_weights(self, cell: Cell) -> None:
-        """Refuse weights of one name, at the bracket of the second."""
+        """Refuse duplicate weight names, at the bracket of the second."""
         weight = collision(cell)
         if weight is not None:
-            # `build` keeps the order of the text, so that brackets can be counted off
+            # `build` keeps the order of the text, so brackets can be matched by position
             number = sum(isinstance(node, Affine) for node in cell.nodes[: weight.node])
             self.fail("one_weight_name", self.brackets[number], name=weight.name)

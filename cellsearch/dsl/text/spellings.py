@@ -1,8 +1,8 @@
-# ruff: noqa: E501, RUF001  (rows are rows, and look-alikes are listed so that a message can name what was meant)
-"""THE table of what people write instead, and how the language spells it.
+# ruff: noqa: E501, RUF001  (one row per line; look-alike characters are listed so that a message can suggest
+# the right one)
+"""THE table of common misspellings and their correct forms.
 
-An error that stands within what a row describes begins its remedy with the right spelling. A test walks the
-rows, each with an example and what is to be said of it.
+An error inside a match of a row begins its remedy with the correct form. A test runs the example of each row.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cellsearch.dsl.ops import OPS
 
-#: Signs and letters; Unicode's compatibility forms come on top.
+#: Symbols and letters, in addition to Unicode's compatibility forms.
 CHARACTERS = {"−": "-", "–": "-", "—": "-", "×": "*", "⋅": "*", "·": "*", "⊙": "*", "∘": "*", "÷": "/", "⊘": "/", "²": "a * a"}  # fmt: skip
 CHARACTERS |= {
     "→": "->",
@@ -27,7 +27,7 @@ CHARACTERS |= {
 CHARACTERS |= dict(zip("асеорхуіјѕһԁ", "aceopxyijshd", strict=True))  # Cyrillic
 CHARACTERS |= dict(zip("ονυικ", "ovuik", strict=True))  # Greek
 
-#: Functions of other libraries: an op, or how to write them with ops of a value a.
+#: Functions of other libraries: an op, or their expression in ops of a value a.
 FUNCTIONS = {
     "swish": "silu", "mish": "gelu", "hardswish": "silu", "hard_swish": "silu",
     "sigm": "sigmoid", "logistic": "sigmoid", "expit": "sigmoid", "hardsigmoid": "hard_sigmoid", "logsigmoid": "log_sigmoid",
@@ -46,7 +46,7 @@ _TERM = (
 )
 _TERMS = rf"({_TERM}(?:\s*\+\s*{_TERM})*)(?:\s*\+\s*b\w*)?"
 _NEW = r"(?:new_|next_)?(STATE)(?:_t|_new|_next|t)"
-_REACH = 200  # characters to both sides of an error that are looked at
+_REACH = 200  # searched characters on both sides of an error
 
 
 def _connected(match: re.Match[str]) -> str:
@@ -59,14 +59,14 @@ def _connected(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """`keys` are the rows of the messages whose errors it explains, and `right` a template over the groups of
-    `pattern`. In that VALUE stands for the names that have a value, STATE for those of states."""
+    """`keys` are the rows of the messages that it explains, `right` a template over the groups of `pattern`.
+    In `pattern`, VALUE matches the names of values, STATE the names of states."""
 
     keys: str
     pattern: str
     right: str | Callable[[re.Match[str]], str]
     wrong: str  # an example
-    meant: str  # what is said of it
+    meant: str  # its suggestion
 
 
 # fmt: off
@@ -102,8 +102,8 @@ TABLE = (
 
 
 def spelled(key: str, line: str, column: int, values: Collection[str], states: Collection[str]) -> str:
-    """The start of the remedy of an error of row `key` in a column of a line: a question with the right
-    spelling, "" where none is known."""
+    """The start of the remedy for an error of row `key` in a column of a line: a question with the correct
+    form, or ""."""
     for row in TABLE:
         if key in row.keys.split():
             pattern = re.compile(row.pattern.replace("VALUE", _any(values)).replace("STATE", _any(states)))
@@ -116,7 +116,7 @@ def spelled(key: str, line: str, column: int, values: Collection[str], states: C
 
 
 def is_new(name: str, state: str) -> bool:
-    """Whether a name is one that people give to the new value of a state."""
+    """Whether a name is a common one for the new value of a state."""
     return re.fullmatch(_NEW.replace("STATE", re.escape(state)), name) is not None
 
 

@@ -1,4 +1,4 @@
-"""The zoo: published cells as `.cell` files, by name. Each says in its comment where it was published.
+"""The zoo: published cells as `.cell` files, by name. The comment of each cites its publication.
 
 Not in it, because the language cannot write them: the Gated-Feedback RNN, which reads the states of all
 layers, above ones too, through gates of one number; the Phased LSTM, whose gate takes the time modulo a
@@ -32,7 +32,7 @@ def names() -> list[str]:
 
 
 def text(name: str) -> str:
-    """The file of a zoo cell as it was written."""
+    """The text of a zoo cell's file."""
     if name not in _names():
         raise TextError(f"there is no cell '{name}' in the zoo", remedy=f"(there are {', '.join(_names())})")
     return resources.files(__name__).joinpath(f"{name}.cell").read_text(encoding="utf-8")
@@ -40,5 +40,5 @@ def text(name: str) -> str:
 
 @cache
 def load(name: str) -> Cell:
-    """The zoo's cell of this name. Raises TextError where there is none."""
+    """The zoo's cell of this name. Raises TextError if there is none."""
     return parse(text(name), file=f"{name}.cell")

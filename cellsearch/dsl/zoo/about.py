@@ -1,4 +1,4 @@
-"""One line about each cell of the zoo, for lists. Publication and details stand in the cell's file."""
+"""A short description of each cell of the zoo. Publication and details are in the cell's file."""
 
 # fmt: off
 ABOUT: dict[str, str] = {

@@ -1,15 +1,14 @@
-"""What is known about the cells of the zoo besides their equations. In: names. Out: an `Entry` for each.
+"""Facts about the cells of the zoo, besides their equations. Each fact has one place.
 
-Each fact stands once. Who published a cell and when stands in its file, whose comment begins with
-`Authors (year)`. What a cell is checked against stands in `CHECKED` below, and only where a test stands
-behind it: the tables of oracles `tests/zoo/table_*.py`, over whose rows the tests run, say for each row the
-cell and what it is held against, and `tests/zoo/test_catalogue.py` holds those rows against `CHECKED`. A new
-cell is a file `NAME.cell`, a row of such a table, a line here and one in `about.py`.
+Authors and year are in the cell's file, whose comment begins with `Authors (year)`. `CHECKED` below lists the
+oracles of each cell, only where a test uses them: `tests/zoo/test_catalogue.py` compares it with the tables
+`tests/zoo/table_*.py`, whose rows the tests run. A new cell is a file `NAME.cell`, a row of such a table, a
+line here and one in `about.py`.
 
 How a claim is written:
     "torch.nn.LSTM"           outputs, states and all gradients agree with that class in float64 to 1e-10
     "torchrecurrent.ATRCell"  likewise, with the code of that class of the package torchrecurrent
-    "paper"                   likewise, with a plain version of the paper's equations that stands in the test
+    "paper"                   likewise, with a plain version of the paper's equations in the test
     "identity with lstm"      becomes that cell where the literature says so, to 1e-10
 """
 
@@ -21,7 +20,7 @@ from cellsearch.dsl.zoo.about import ABOUT
 
 # fmt: off
 CHECKED: dict[str, tuple[str, ...]] = {
-    # Elman, LSTM, GRU and what the mission names
+    # Elman, LSTM, GRU and variants
     "rnn": ("torch.nn.RNN",),
     "lstm": ("torch.nn.LSTM",),
     "lstm_b": ("paper", "identity with peephole_lstm",),
@@ -144,7 +143,7 @@ _FIRST = re.compile(r"(.*?) \(((?:19|20)\d\d)\)")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cell of the zoo: a line about it, who published it, when, and what it is checked against."""
+    """A cell of the zoo: description, authors, year, and the code or paper that it is checked against."""
 
     name: str
     about: str
@@ -154,12 +153,12 @@ class Entry:
 
 
 def cited(description: str) -> re.Match[str] | None:
-    """Authors and year at the beginning of a description; None where it does not begin with them."""
+    """Authors and year at the beginning of a description, else None."""
     return _FIRST.match(" ".join(description.split()))
 
 
 def entry(name: str) -> Entry:
-    """The entry of one cell. Raises TextError where the zoo has none of this name."""
+    """The entry of one cell. Raises TextError if the zoo has no such cell."""
     found = cited(load(name).description)
     assert found, f"the comment of {name}.cell does not begin with authors and (year)"
     return Entry(name, ABOUT[name], found[1], int(found[2]), CHECKED.get(name, ()))

@@ -1,4 +1,4 @@
-"""Cells as people see them.
+"""Presentation of cells.
 
 cell        `cellsearch show`
 equations   the text of a cell, in colour and in one line

@@ -1,5 +1,4 @@
-"""One cell as `cellsearch show` prints it. In: a cell and the widths to count at. Out: lines, or values for
-JSON."""
+"""One cell as `cellsearch show` prints it: lines, or values for JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,23 +25,23 @@ from cellsearch.study.origin import Origin, Step, in_short, results_json
 from cellsearch.study.origin import as_json as origin_json
 from cellsearch.study.scoring.verdicts import Verdict
 
-SHORT = 12  # letters of a fingerprint that are shown
+SHORT = 12  # shown letters of a fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A cell with everything that is said about it."""
+    """A cell and the facts that `show` prints."""
 
     cell: Cell
     fingerprint: str
-    origin: str  # where it was found: the zoo, a file, a search
+    origin: str  # its source: the zoo, a file, a search
     description: Description
     size: Size
     weights: tuple[Weight, ...]
     width: int  # D, of the input
     hidden: int  # H
-    lineage: Origin | None = None  # the chain of cells that a search made it of
-    row: Row | None = None  # what a search has measured
+    lineage: Origin | None = None  # its chain of ancestors in a search
+    row: Row | None = None  # its results in a search
 
     @property
     def parent(self) -> Step | None:
@@ -57,7 +56,7 @@ def page(
     lineage: Origin | None = None,
     row: Row | None = None,
 ) -> Page:
-    """The facts about `cell`, counted for one layer. CellError where two weights would have one name."""
+    """The facts about `cell`, counted for one layer. Raises CellError if two weights would share a name."""
     return Page(
         cell,
         fingerprint(cell),
@@ -130,7 +129,7 @@ def lines(p: Page, width: int, unicode: bool = True) -> list[Text]:
 
 
 def _descent(p: Page, width: int) -> list[Text]:
-    """What a search made the cell of, an edit a line."""
+    """The lineage of the cell, one edit per line."""
     if p.parent is None or p.lineage is None:
         return []
     mine = p.lineage.cell.edits
@@ -142,7 +141,7 @@ def _descent(p: Page, width: int) -> list[Text]:
 
 
 def _results(p: Page, width: int) -> list[Text]:
-    """The score, and on each task the best setting by value with what it reached."""
+    """The score, and for each task the best setting with its values and accuracy."""
     if p.row is None:
         return []
     pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the smallest of the ratios")]
@@ -153,7 +152,7 @@ def _results(p: Page, width: int) -> list[Text]:
 
 
 def verified(v: Verdict) -> str:
-    """A verdict in words: the least ratio on the test part, its interval, and the ratio on each task."""
+    """A verdict in words: the smallest ratio on the test part, its interval, and the ratio per task."""
     tasks = ", ".join(f"{printable(t.task, 40)} {t.ratio:.3f}" for t in v.tasks)
     broken = f"; {plural(v.diverged, 'training')} diverged" if v.diverged else ""
     return (
@@ -163,7 +162,7 @@ def verified(v: Verdict) -> str:
 
 
 def reached(r: TaskResult) -> str:
-    """The best result of a cell on a task, and the setting that gave it, by value."""
+    """The best result of a cell on a task, and its setting with values."""
     ratio = "" if r.ratio is None else f"ratio {r.ratio:.4f}, "
     loss = "" if r.loss is None else f", loss {r.loss:.4f}"
     of = f"{r.epochs} of " if r.trained and r.trained != r.epochs else ""
@@ -175,7 +174,7 @@ def reached(r: TaskResult) -> str:
 
 
 def _description(description: str, width: int) -> list[Text]:
-    """Line by line where the lines fit, else by paragraphs."""
+    """Pairs the lines of two blocks if they fit, else their paragraphs."""
     shown: list[Text] = []
     for paragraph in description.split("\n\n"):
         lines = [printable(line, 10_000) for line in paragraph.split("\n")]
@@ -187,7 +186,7 @@ def _description(description: str, width: int) -> list[Text]:
 
 
 def _equations(cell: Cell, width: int) -> list[Text]:
-    """The text of the cell, with its drawing beside it where that fits, below it where it does not."""
+    """The text of the cell with its drawing, side by side if the width allows."""
     drawing = draw(cell)
     margin = max(len(line) for _, line in drawing.rows)
     fits = 2 + margin + 4 + drawing.width <= width

@@ -1,4 +1,4 @@
-"""The difference of two cells as `show --against` prints it."""
+"""The difference between two cells as `show --against` prints it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ STYLES = {"-": "red", "+": "green", " ": "dim"}
 
 
 def lines(found: Difference, width: int) -> list[Text]:
-    """Equations that are gone (-) and new ones (+), then the parts in words."""
+    """Removed (-) and added (+) equations, then the parts in words."""
     old, new = printable(found.old), printable(found.new)
     shown = [text(f"{new} against {old}: - is {old}, + is {new}", "bold"), text("")]
     shown += [

@@ -1,7 +1,4 @@
-"""The text of a cell as people see it: coloured as source, and all its equations in one line.
-
-In: the canonical text that `show` gives (rows of a leaderboard keep it too). Out: `Text` of rich, or a line.
-"""
+"""The canonical text of a cell for display: highlighted as source, or all equations in one line."""
 
 import re
 
@@ -17,8 +14,8 @@ _STYLES = {"comment": "dim", "number": "green", "weights": "bold yellow"}
 
 
 def paint(text: str, shown: int | None = None) -> Text:
-    """`text` in colours: ops, words of the language, numbers, and the brackets that own weights. Where a
-    caller cuts it after `shown` characters, what stands behind them stays plain."""
+    """`text` with highlighted ops, keywords, numbers, and brackets that own weights. Only the first `shown`
+    characters are highlighted."""
     spans = []
     end = len(text) if shown is None else shown + 1
     for match in _TOKEN.finditer(text):
@@ -32,7 +29,7 @@ def paint(text: str, shown: int | None = None) -> Text:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a cell's text that compute something: clock and equations."""
+    """The clock and the equations of a cell's text."""
     body = [line for line in text.splitlines() if line and not line.startswith("#")]
     return body[1:]  # without the header
 

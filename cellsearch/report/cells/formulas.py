@@ -1,7 +1,7 @@
-r"""The equations of a cell as a paper prints them, in Unicode: iₜ = σ(W_ix xₜ + U_ih hₜ₋₁ + b_i).
+r"""The equations of a cell in mathematical notation, in Unicode: iₜ = σ(W_ix xₜ + U_ih hₜ₋₁ + b_i).
 
-In: a `Cell`. Out: a line for each equation. The lines are those of the LaTeX export, sign by sign, so that
-they cannot say anything else: each bracket has weights of its own, named after it and after what it reads.
+Each line is converted from the LaTeX export, so that both agree. Each bracket has its own weights, named
+after the bracket and the value that it reads.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from cellsearch.dsl.graph import Cell
 from cellsearch.exporters.latex import rows
 
-_BELOW = str.maketrans("0123456789-t", "₀₁₂₃₄₅₆₇₈₉₋ₜ")  # what a time index is made of
+_BELOW = str.maketrans("0123456789-t", "₀₁₂₃₄₅₆₇₈₉₋ₜ")  # characters of a time index
 _SIGNS = {
     r"\odot": "⊙",
     r"\oslash": "⊘",
@@ -32,7 +32,7 @@ _COMMAND = re.compile(r"\\[a-z]+")
 
 
 def formulas(cell: Cell) -> list[str]:
-    """A line for each equation, their equals signs below each other."""
+    """A line per equation, aligned at the equals signs."""
     pairs = [_plain(row).split("=", 1) for row in rows(cell)]
     width = max(len(left.rstrip()) for left, _ in pairs)
     return [f"{left.rstrip():<{width}} = {right.strip()}" for left, right in pairs]

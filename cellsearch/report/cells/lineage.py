@@ -1,4 +1,4 @@
-"""The chain of mutations that made a cell, as `cellsearch lineage` prints it. In: an origin. Out: lines."""
+"""The chain of mutations from a seed to a cell, as `cellsearch lineage` prints it."""
 
 from rich.text import Text
 
@@ -9,7 +9,7 @@ from cellsearch.study.origin import Origin, Step
 
 
 def lines(found: Origin, width: int) -> list[Text]:
-    """Each cell of the chain, the seed first, with its score, what made it, and what it has then."""
+    """Each cell of the chain, the seed first, with its score, its edits and its parts."""
     made = plural(len(found.steps) - 1, "mutation")
     shown = [text(f"{printable(found.cell.name)} in {printable(found.search)}: {made}", "bold")]
     if not found.whole:

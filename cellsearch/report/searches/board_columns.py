@@ -1,6 +1,6 @@
-"""The columns of a leaderboard: one row of `FIELDS` each, for terminals, CSV, Markdown and JSON alike.
+"""The columns of a leaderboard: one row of `FIELDS` each, for terminals, CSV, Markdown and JSON.
 
-On a terminal as many columns as fit: settings go first, then accuracies, then tasks.
+A narrow terminal drops settings first, then accuracies, then tasks.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from cellsearch.study.scoring.verdicts import Call, Verdict
 
 NAME = 20  # columns for a cell's name
 NONE = "–"  # noqa: RUF001  (an en dash: nothing to show)
-# what a narrow terminal leaves out, the smallest first
+# dropped on a narrow terminal, smallest first
 FIRST, ACCURACIES, TASKS, LAST, NEVER = 1, 2, 3, 4, 5
 
 
@@ -34,14 +34,14 @@ class Field:
 
     title: str
     value: Callable[[Row], Value]
-    form: str = ""  # of a number
-    read: bool = True  # False: in CSV alone, where every value is
+    form: str = ""  # format of a number
+    read: bool = True  # False: only in CSV, which has every value
     left_out: int = FIRST  # on a narrow terminal
     short: str = ""  # its title there
     shown: Callable[[Row, "Field"], Text] = _shown  # its cell there
     right: bool = True
     wanted: Callable[[Sequence[Row]], bool] = lambda rows: True  # there
-    json: bool = True  # False: the JSON has it under another name
+    json: bool = True  # False: JSON has it under another name
 
 
 def _name(row: Row, field: Field) -> Text:
@@ -57,7 +57,7 @@ def _score(row: Row, field: Field) -> Text:
 
 
 def _verified(row: Row, field: Field) -> Text:
-    """The verdict with its interval, which has one level for all columns of numbers."""
+    """The verdict with its interval; numbers are aligned over all rows."""
     if row.verdict is None:
         return text("")
     v = row.verdict
@@ -86,12 +86,12 @@ def _of_verdict(name: str) -> Callable[[Row], Value]:
     return lambda row: None if row.verdict is None else getattr(row.verdict, name)
 
 
-#: A new column is a new row here. The test of all of them: tests/report/test_leaderboard.py
+#: A new column is a new row here. Tests: tests/report/test_leaderboard.py
 FIELDS: tuple[Field, ...] = (
     Field("rank", lambda row: row.rank, left_out=NEVER, short="#"),
     Field("cell", lambda row: row.name, left_out=NEVER, shown=_name, right=False, json=False),
     Field("score", lambda row: row.score, ".3f", left_out=NEVER, shown=_score),
-    # the tasks are here
+    # position of the tasks
     Field(
         "tie", lambda row: "≈1" if row.tie else None, left_out=LAST, json=False,
         shown=lambda row, _: text("≈1" if row.tie else "", "dim"),
@@ -149,8 +149,8 @@ def verdict_json(verdict: Verdict | None) -> dict[str, Any] | None:
 
 
 def columns(rows: Sequence[Row], every: bool) -> list[Column]:
-    """The table for another program, with one number a column; with `every` all that is known of the best
-    settings, which is too wide to be read."""
+    """The table for another program, one number per column; with `every` also all values of the best
+    settings."""
 
     def of(chosen: Sequence[Field]) -> list[Column]:
         return [column(f.title, [f.value(row) for row in rows], f.form) for f in chosen]
@@ -180,8 +180,8 @@ def _of_task(task: str, results: Sequence[TaskResult], every: bool) -> list[Colu
 
 
 def described(row: Row) -> tuple[str, str]:
-    """Where a cell comes from, and its equations in one line; of a mutant those that its parent does not
-    have."""
+    """The origin of a cell and its equations in one line; for a mutant only those that differ from its
+    parent."""
     if row.changes and row.parent_name:
         gone = row.changes[0].startswith("without ")
         return f"{printable(row.parent_name, NAME)} {'' if gone else 'with '}", "; ".join(row.changes)
@@ -190,7 +190,7 @@ def described(row: Row) -> tuple[str, str]:
 
 
 def fitting(rows: Sequence[Row], width: int, size: Column | None, more: Sequence[Column]) -> list[Column]:
-    """The columns that fit a terminal: `size` in place of the parameters, `more` behind the score."""
+    """The columns that fit a terminal: `size` replaces the parameters, `more` follows the score."""
     there = {
         field.title: size if size and field.title == "parameters" else _on_terminal(field, rows, width)
         for field in FIELDS

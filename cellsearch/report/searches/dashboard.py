@@ -1,7 +1,7 @@
-"""Optuna's dashboard on a study, over HTTP: it shows, and changes nothing.
+"""Optuna's dashboard on a study, over HTTP, read-only.
 
-Requests that would write (the dashboard can rename and delete studies, tell trials, take notes) are refused
-before they reach it, and its storage is opened read-only.
+Requests that write (rename and delete studies, tell trials, save notes) are refused before they reach the
+dashboard, and its storage is opened read-only.
 """
 
 import json
@@ -24,25 +24,25 @@ Tell = Callable[[str], None]
 
 
 def application(store: Store, tell: Tell) -> App:
-    """The dashboard as a WSGI application; `tell` gets each new error. A RunError where it is not
+    """The dashboard as a WSGI application; `tell` receives each new error. Raises RunError if it is not
     installed."""
     try:
         dashboard: Any = import_module("optuna_dashboard")
     except ModuleNotFoundError as error:
         raise RunError(f"the dashboard needs the package {error.name!r}\n{INSTALL}") from error
-    # here: it loads Optuna
+    # imported here: it loads Optuna
     from cellsearch.study.storage.read_view import view
 
     app = dashboard.wsgi(view(store))
-    app.catchall = False  # of Bottle: errors come here, not as tracebacks to stderr
+    app.catchall = False  # Bottle raises errors instead of printing tracebacks
     tell = once(tell)
-    logger = logging.getLogger("optuna_dashboard")  # which answers most errors itself, and logs a traceback
+    logger = logging.getLogger("optuna_dashboard")  # it handles most errors itself and logs a traceback
     logger.propagate, logger.handlers = False, [Told(tell)]
     return guarded(app, tell)
 
 
 def once(tell: Tell) -> Tell:
-    """`tell` for a page that asks again every few seconds: the same text is not repeated."""
+    """`tell` without repeated texts: the page polls every few seconds."""
     last = ""
 
     def told(said: str) -> None:
@@ -67,7 +67,7 @@ class Told(logging.Handler):
 
 
 def guarded(app: App, tell: Tell) -> App:
-    """`app` without requests that write, and with errors as JSON."""
+    """`app` with write requests refused and errors as JSON."""
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
@@ -83,14 +83,14 @@ def guarded(app: App, tell: Tell) -> App:
 
 
 def refuse(start: Callable[..., Any], status: str, reason: str) -> list[bytes]:
-    """An answer in the dashboard's own form of an error."""
+    """An error response in the dashboard's format."""
     body = json.dumps({"reason": reason}).encode()
     start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request."""
+    """A server with one thread per request."""
 
     daemon_threads = True
 
@@ -110,7 +110,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
     @property
     def url(self) -> str:
-        """Where it answers, for a browser."""
+        """The URL for a browser."""
         host, port = self.server_address[:2]
         name = str(host)
         if name in ("0.0.0.0", "::"):
@@ -118,7 +118,7 @@ class Server(ThreadingMixIn, WSGIServer):
         return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
     def server_bind(self) -> None:
-        """Without the look-up of the host's name, which may take seconds."""
+        """Skips the reverse look-up of the host name, which may take seconds."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -126,11 +126,11 @@ class Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no error."""
+        """Ignores closed connections."""
 
 
 class Quiet(WSGIRequestHandler):
-    """No line for every request."""
+    """Logs no requests."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What a search would do, in words. In: a `Forecast`. Out: lines, or a value for JSON."""
+"""The forecast of a search: lines, or a value for JSON."""
 
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,7 @@ NONE = "-"
 
 
 def lines(found: Forecast, width: int) -> list[Text]:
-    """The stages as a table, and what they come to."""
+    """The stages as a table, and the totals."""
     stages = found.stages
     columns = [
         Column("stage", [text(s.name, "bold") for s in stages]),
@@ -34,9 +34,9 @@ def lines(found: Forecast, width: int) -> list[Text]:
     if found.rest is not None and found.baseline is not None:
         said += [_baseline(found), _trials(found)]
     said.append(
-        "Counted and measured on the baseline's models, one setting in one epoch; an epoch is in "
-        "multiply-adds. Memory is that of the settings of one trial, were all of the largest shape; a "
-        "process takes a few hundred megabytes besides. Mutants are smaller and larger."
+        "Counted and measured on the baseline's models, one setting in one epoch; the cost of an epoch is in "
+        "multiply-adds. Memory assumes that all settings of one trial have the largest shape; each process "
+        "uses a few hundred megabytes more. Mutants differ in size."
     )
     said.append(_times(found))
     return [*table(columns, width), *(line for part in said for line in (text(""), *wrapped(part, width)))]
@@ -49,13 +49,13 @@ def as_json(found: Forecast) -> dict[str, Any]:
 
 def _standing(found: Forecast) -> str:
     if found.counts is None:
-        return f"{found.name} would be a new search; nothing was made."
+        return f"{found.name} would be a new search; nothing was created."
     done = f"{totals.baseline(found.counts)}, {totals.trials(found.counts, found.target)}"
     return f"{found.name} exists: {done} are done; nothing was changed."
 
 
 def _bounded(s: Stage) -> list[str]:
-    """What comes of budget.memory_gb."""
+    """The effect of budget.memory_gb."""
     if s.data is None:
         return []
     limits = []
@@ -63,16 +63,21 @@ def _bounded(s: Stage) -> list[str]:
         limits.append(f"{s.name}: settings of one shape are trained in up to {s.data.batches} batches")
     if s.data.unfit:
         models = ", ".join(f"{m.layers}x{m.hidden:,}" for m in s.data.unfit)
-        limits.append(f"{s.name}: models of {models} take more memory alone, and their settings would fail")
+        limits.append(
+            f"{s.name}: models of {models} need more memory on their own, so their settings would fail"
+        )
     return [f"{line} (budget.memory_gb)." for line in limits]
 
 
 def _filter(found: Forecast) -> list[str]:
-    """How often the seeds pass the filter, and a warning for each that it refuses too often."""
+    """Pass rates of the seeds in the filter, and a warning for each low rate."""
     if not any(s.name == FILTER for s in found.stages):
         return []
     if not found.passed:
-        return ["Filter: not measured yet with these seeds and options; the search does when it trains them."]
+        return [
+            "Filter: not measured yet with these seeds and options; the search measures it when it "
+            "trains the seeds."
+        ]
     where = "in this search" if found.counts else "measured before, see results/findings/filter"
     warned = [f"Warning: {line}." for line in unfair(found.passed)]
     return [f"Filter: {shares(found.passed)} ({where}).", *warned]
@@ -95,7 +100,7 @@ def _trials(found: Forecast) -> str:
         left = f"About {left} (in all {kinds}{total})"
     workers = f"{plural(found.workers, 'worker')} on {found.device}"
     return (
-        f"A proposal: {_range(found.proposed)}, the least where it fails first. A refinement: "
+        f"A proposal: {_range(found.proposed)}, the minimum if it fails the first stage. A refinement: "
         f"{_range(found.refined)}. {left}, {workers}: {_range(found.rest)}."
     )
 
@@ -105,27 +110,31 @@ def _left(found: Forecast) -> int:
 
 
 def _range(seconds: Span) -> str:
-    """least 20 s, middle 3 min, most 5 min."""
+    """minimum 20 s, mean 3 min, maximum 5 min."""
     least, most = about(seconds.least), None if seconds.most is None else about(seconds.most)
     middle = None if seconds.middle is None else about(seconds.middle)
     if least == most and middle in (None, least):
         return least
-    parts = [f"least {least}", f"middle {middle}" if middle else "", f"most {most}" if most else "no most"]
+    parts = [
+        f"minimum {least}",
+        f"mean {middle}" if middle else "",
+        f"maximum {most}" if most else "no maximum",
+    ]
     return ", ".join(part for part in parts if part)
 
 
 def _times(found: Forecast) -> str:
-    """What least, middle and most are."""
-    said = ["Least: every setting takes the fewest epochs and every proposal fails first."]
+    """The meaning of minimum, mean and maximum."""
+    said = ["Minimum: every setting takes the fewest epochs and every proposal fails the first stage."]
     if any(s.trained is not None for s in found.stages):
-        said.append("Middle: the means of this search's records.")
+        said.append("Mean: from this search's records.")
     else:
-        said.append("A new search has no records and so no middle.")
+        said.append("A new search has no records, so it has no mean.")
     if any(s.epochs[1] is None for s in found.stages):
-        said.append("No most: epochs have no limit (training.max_epochs).")
+        said.append("No maximum: epochs have no limit (training.max_epochs).")
     else:
-        said.append("Most: every setting takes the most epochs and every proposal passes.")
-    clock = "CPU time, of workers that have a core each" if found.device == "cpu" else "on the clock"
+        said.append("Maximum: every setting takes the most epochs and every proposal passes.")
+    clock = "CPU time, with one core per worker" if found.device == "cpu" else "on the clock"
     said.append(f"A setting that diverges ends earlier than the fewest epochs. Times are {clock}.")
     return " ".join(said)
 

@@ -1,4 +1,4 @@
-"""The importance of hyperparameters as a table: a line for each, a column for each task."""
+"""The importance of hyperparameters as a table: one row each, one column per task."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from cellsearch.errors import printable
 from cellsearch.report.columns import Column, column, table, text, wrapped
 
 ABOUT = (
-    "how much of the difference between the best settings of a cell and the others is due to each "
-    "hyperparameter (PED-ANOVA), over all trained settings"
+    "share of each hyperparameter in the difference between a cell's best settings and the others "
+    "(PED-ANOVA), over all trained settings"
 )
 
 
@@ -23,7 +23,7 @@ def columns(found: Mapping[str, Mapping[str, float]]) -> list[Column]:
 def lines(found: Mapping[str, Mapping[str, float]], width: int) -> list[Text]:
     """The table in `width` columns."""
     if not found:
-        return [text("too few settings are trained to say which hyperparameters matter", "dim")]
+        return [text("too few trained settings to estimate importance", "dim")]
     names = list(dict.fromkeys(name for shares in found.values() for name in shares))
     columns = [Column("hyperparameter", [text(name, "bold") for name in names])]
     for task, shares in found.items():

@@ -1,7 +1,7 @@
-"""The leaderboard as lines of text, its front, and the notes below it.
+"""The leaderboard as lines of text, its Pareto front, and notes.
 
-As much of the table as fits, with equations in a column or below each cell. Of a mutant the equations are
-those in which it differs from its parent.
+Shows the columns that fit, with equations in a column or below each cell. A mutant shows only the equations
+that differ from its parent.
 """
 
 import shlex
@@ -23,16 +23,16 @@ from cellsearch.study.tables.database import left_out, pasted
 from cellsearch.study.tables.queries import Counts
 from cellsearch.study.tables.study_facts import Target
 
-BESIDE = 44  # columns that equations need beside the table; with fewer they go below
-LINES = 3  # below a cell at most
-MEASURED = {  # a measure of a cell -> in words
+BESIDE = 44  # minimum width of the column of equations; else they go below
+LINES = 3  # maximum lines below a cell
+MEASURED = {  # cost of a cell -> words
     "nodes": "nodes", "matrices": "matrices", "depth": "nodes in a row", "products": "products in a row",
     "parameters": "parameters", "multiply_adds": "multiply-adds",
 }  # fmt: skip
 
 
 def chosen(rows: Sequence[Row], count: int) -> list[Row]:
-    """The first `count` rows, and the seeds wherever they are."""
+    """The first `count` rows, and all seeds."""
     return [row for k, row in enumerate(rows) if k < count or row.seed]
 
 
@@ -43,8 +43,7 @@ def lines(
     size: Column | None = None,
     more: Sequence[Column] = (),
 ) -> list[Text]:
-    """The table in `width` columns; `size` stands where else the size of the models does, `more` behind the
-    score."""
+    """The table in `width` columns; `size` replaces the size of the models, `more` follows the score."""
     if not rows:
         return [text("no cell has been evaluated yet", "dim")]
     found = fitting(rows, width, size, more)
@@ -71,7 +70,7 @@ def _painted(head: str, said: str, shown: int) -> Text:
 
 
 def _below(head: str, said: str, indent: str, width: int) -> list[Text]:
-    """The equations in lines of their own, the rest left out where they are too many."""
+    """The equations on separate lines, truncated if there are too many."""
     room = max(12, width - len(indent))
     parts = _packed(f"{head}{said}".split("; "), room)
     if len(parts) > LINES:
@@ -81,7 +80,7 @@ def _below(head: str, said: str, indent: str, width: int) -> list[Text]:
 
 
 def _packed(items: Sequence[str], room: int) -> list[str]:
-    """Items in lines of `room` columns, `; ` between them; one that is longer is broken between words."""
+    """Items joined by `; ` in lines of `room` columns; longer items are wrapped."""
     parts = [""]
     for k, item in enumerate(items):
         said = item + ";" * (k < len(items) - 1)
@@ -95,19 +94,19 @@ def _packed(items: Sequence[str], room: int) -> list[str]:
 
 
 def front_lines(front: Front, width: int) -> list[Text]:
-    """The front of a search, the seeds that are not on it below, and what is held against the score."""
+    """The Pareto front of score and cost, followed by the seeds that are not on it."""
     rows = [*front.rows, *front.seeds]
     costs = [text(f"{front.costs[row.fingerprint]:,}", "bold") for row in rows]
     size = Column(front.cost.replace("_", "-"), costs, right=True)
     on = [text("yes", "green")] * len(front.rows) + [text("no", "dim")] * len(front.seeds)
     shown = lines(rows, width, size=size, more=[Column("front", on)] if front.rows else ())
     if not front.rows:
-        return [*shown, text(""), text("the front is known when the baseline is done", "dim")]
-    what = f"front: ranked cells that no other one passes in score without more {MEASURED[front.cost]}"
+        return [*shown, text(""), text("the front appears when the baseline is done", "dim")]
+    what = f"front: no other ranked cell has a better score without more {MEASURED[front.cost]}"
     if front.cost in ("parameters", "multiply_adds"):
-        what += f", counted for one layer with {front.width:,} units and as many inputs"
+        what += f", for one layer with {front.width:,} units and as many inputs"
     if front.seeds:
-        what += "; other seeds are shown for comparison"
+        what += "; the other seeds are for comparison"
     return [*shown, text(""), *wrapped(what, width, style="dim")]
 
 
@@ -121,7 +120,7 @@ def front_columns(front: Front, every: bool) -> list[Column]:
 
 
 def front_json(front: Front) -> dict[str, Any]:
-    """The front as plain values: its rows, then the seeds that are not on it, each with its cost."""
+    """The front as plain values: its rows, then the other seeds, each with its cost."""
     rows = as_json([*front.rows, *front.seeds])
     for k, row in enumerate(rows):
         row |= {"cost": front.costs[row["fingerprint"]], "front": k < len(front.rows)}
@@ -129,7 +128,7 @@ def front_json(front: Front) -> dict[str, Any]:
 
 
 def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str], width: int) -> list[Text]:
-    """What stands below the table: what a score is, how the trials ended, and which tasks are left out."""
+    """The notes below the table: definition of the score, outcomes of trials, dropped tasks."""
     shown: list[Text] = []
     if counts.told < counts.seeds:
         shown += wrapped(f"scores appear when the baseline is done: {totals.baseline(counts)}", width)
@@ -141,7 +140,7 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
         )  # fmt: skip
     shown += wrapped(ended(counts, target), width)
     if counts.equivalents:
-        what = f"{plural(counts.equivalents, 'cell')} equivalent to a cell met before, counted as that cell"
+        what = f"{plural(counts.equivalents, 'cell')} equivalent to an earlier cell, counted as that cell"
         shown += wrapped(what, width, style="dim")
     for line in dropped:
         shown += wrapped(f"not used: {printable(line, 1_000)}", width, style="yellow", hanging="  ")
@@ -149,7 +148,7 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
 
 
 def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -> list[Text]:
-    """How far the table can be trusted: what chance would score, ties, and what a verdict says."""
+    """Notes on trust: the band of chance, ties, and verdicts."""
     shown: list[Text] = []
     if band is not None:
         shown += wrapped(
@@ -167,19 +166,20 @@ def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -
         )  # fmt: skip
     if any(row.verdict is not None for row in rows):
         shown += wrapped(
-            "verified: fresh seeds and data, on the test part; the least ratio of means, with its interval",
+            "verified: fresh seeds and data, on the test part; the smallest ratio of means, with its "
+            "interval",
             width, style="dim",
         )  # fmt: skip
     return shown
 
 
 def ended(counts: Counts, target: Target) -> str:
-    """Trials, their outcomes, and settings, in a sentence without a verb."""
+    """Trials, their outcomes, and settings, as one phrase."""
     return f"{totals.trials(counts, target)}: {totals.outcomes(counts)}; {totals.settings(counts)}"
 
 
 def winner(rows: Sequence[Row], name: str, storage: str | None = None) -> list[Text]:
-    """The command that exports the first of the list; nothing where there is none."""
+    """The command that exports the first cell; no lines for an empty list."""
     first = next((row for row in rows if row.rank == 1), None)
     if first is None:
         return []

@@ -1,7 +1,6 @@
-"""A running search as people see it: a screen that is redrawn, or a line for a log. In: `Progress`. Out:
-lines.
+"""Display of a running search: a screen that is redrawn, or a line for a log.
 
-Everything in it comes from records, so what was shown is there after any crash.
+It shows only recorded results, which survive any crash.
 """
 
 from collections.abc import Sequence
@@ -17,12 +16,12 @@ from cellsearch.study.leaderboard.board import Row
 from cellsearch.study.leaderboard.progress import Progress
 from cellsearch.study.tables.study_facts import Target
 
-DONE, OPEN = "━", "─"  # of a bar; distinct without colours too
-MESSAGES = 3  # the last ones
+DONE, OPEN = "━", "─"  # characters of a bar, distinct without colours
+MESSAGES = 3  # number of recent events
 
 
 def phase(p: Progress) -> tuple[str, int, int]:
-    """The present phase in words, how much of it is done, and of how much."""
+    """The current phase in words, the amount done, and the total."""
     c, target = p.counts, p.target
     if c.told < c.seeds:
         return f"baseline: {totals.baseline(c)}", c.baseline, c.pieces
@@ -32,7 +31,7 @@ def phase(p: Progress) -> tuple[str, int, int]:
 
 
 def speed(p: Progress, settings: float | None) -> str:
-    """Settings per minute, and trials where they are known; "" before anything is."""
+    """Settings per minute, and trials if known; "" before the first result."""
     parts = (
         []
         if not settings
@@ -45,8 +44,7 @@ def speed(p: Progress, settings: float | None) -> str:
 
 
 def screen(p: Progress, width: int, height: int, settings: float | None) -> list[Text]:
-    """The whole display in `width` columns and about `height` lines at most; `settings` is how many are
-    trained a minute."""
+    """The display in `width` columns and at most about `height` lines; `settings` is the rate per minute."""
     word, done, of = phase(p)
     head = text(p.name, "bold").append(f"  {word}")
     left = f", about {between(*p.left)} left" if p.left is not None and done < of else ""
@@ -72,7 +70,7 @@ def _bar(done: int, of: int, width: int) -> Text:
 
 
 def _best(p: Progress, width: int) -> list[Text]:
-    """The best cell so far beside the seeds."""
+    """The best found cell and the seeds."""
     rows = _leading(p)
     if not rows:
         return []
@@ -85,13 +83,13 @@ def _best(p: Progress, width: int) -> list[Text]:
 
 
 def _leading(p: Progress) -> list[Row]:
-    """The best cell that is no seed, and the seeds: in the order of the leaderboard."""
+    """The best found cell and the seeds, in the order of the leaderboard."""
     rows = ([p.best] if p.best else []) + list(p.seeds)
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0))
 
 
 def _workers(workers: Sequence[tuple[str, str]], width: int, room: int) -> list[Text]:
-    """What each worker does: numbers where all are on one machine, else where they are."""
+    """The activity of each worker, named by number on one machine, else by host."""
     hosts = {name.rpartition(":")[0] for name, _ in workers}
     shown = []
     for k, (name, doing) in enumerate(workers, 1):
@@ -110,7 +108,7 @@ def _counts(p: Progress, settings: float | None) -> str:
 
 
 def line(p: Progress, settings: float | None) -> str:
-    """The same in a line for a log."""
+    """The same as one line for a log."""
     word, done, of = phase(p)
     parts = [word]
     best = [_short(row) for row in _leading(p) if row.score is not None]

@@ -1,4 +1,4 @@
-"""Strategies side by side on recorded evaluations. In: a `Replay`. Out: lines, or a value for JSON."""
+"""Comparison of strategies on recorded results: lines, or a value for JSON."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -11,11 +11,11 @@ from cellsearch.report.columns import Column, table, text, wrapped
 from cellsearch.report.formatting import large, plural
 
 NONE = "-"
-SHARES = (0.1, 0.25, 0.5, 1.0)  # of what all recorded evaluations cost
+SHARES = (0.1, 0.25, 0.5, 1.0)  # share of the cost of all recorded results
 
 
 def middle(scores: Sequence[float | None]) -> tuple[float | None, float | None, float | None]:
-    """The median, the least and the greatest; None, which is less than any score, where nothing was found."""
+    """Median, minimum and maximum; None, below any score, if nothing was found."""
     ordered = [-1.0 if score is None else score for score in scores]
     found = [median(ordered), min(ordered), max(ordered)]
     median_, least, most = (None if score < 0 else score for score in found)
@@ -23,7 +23,7 @@ def middle(scores: Sequence[float | None]) -> tuple[float | None, float | None, 
 
 
 def lines(found: Replay, name: str, width: int) -> list[Text]:
-    """The table, and what it says and does not say."""
+    """The table, and how to read it."""
     names = list(found.curves)
     columns = [Column("strategy", [text(n, "bold") for n in names])]
     for share in SHARES:
@@ -34,14 +34,14 @@ def lines(found: Replay, name: str, width: int) -> list[Text]:
     repeats = len(next(iter(found.curves.values())))
     best = "no ranked cell in it" if found.score is None else f"the best in it has {found.score:.4f}"
     said = [
-        f"Best score so far, the seeds left out: the median of {plural(repeats, 'repeat')}, and the least "
-        f"and the greatest. Nothing was trained. {name} has recorded {plural(found.cells, 'cell')} with "
+        f"Best score so far, without the seeds: the median of {plural(repeats, 'repeat')}, and the minimum "
+        f"and maximum. Nothing was trained. {name} has recorded {plural(found.cells, 'cell')} with "
         f"{plural(found.settings, 'setting')}; {best}. All of it cost {large(found.spent)} multiply-adds; "
         "the cost of the seeds comes before and is the same for all.",
-        "A replay shows how fast a strategy finds what is in this table, not what it would have found "
-        "outside: mutants are drawn among the recorded cells, children of the parent first. All of these "
-        f"descend from those that {name} chose, so that even a random draw profits from that. In the end all "
-        "have seen the whole table.",
+        "A replay shows how fast a strategy finds cells in this table, not beyond it: mutants are drawn from "
+        "the recorded cells, children of the parent first. All of them descend from parents that {name} "
+        "chose, so that even a random draw profits from its choices. At the end every strategy has seen the "
+        "whole table.",
     ]
     return [*table(columns, width), *(line for part in said for line in (text(""), *wrapped(part, width)))]
 

@@ -1,5 +1,4 @@
-"""A search space in short: its stages, their settings, and its data. What a search costs is measured by
-`search --dry-run`."""
+"""The summary of a search space: stages, settings and data. `search --dry-run` estimates the cost."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from cellsearch.tasks.look import Look
 
 
 def stages(space: Space) -> Iterator[tuple[str, Filter | TaskStage]]:
-    """Name -> stage, in the order in which a new cell meets them."""
+    """Name -> stage, in the order for a new cell."""
     if space.filter is not None:
         yield FILTER, space.filter
     for task in space.tasks:
@@ -27,12 +26,12 @@ def stages(space: Space) -> Iterator[tuple[str, Filter | TaskStage]]:
 
 
 def baseline_runs(space: Space) -> int:
-    """Settings trained for the seeds: the whole grid of every task."""
+    """Number of settings trained for the seeds: the whole grid of every task."""
     return len(space.seeds) * sum(len(task.grid) for task in space.tasks)
 
 
 def trial_runs(space: Space) -> int:
-    """Settings trained in a proposal that passes every stage."""
+    """Number of settings trained in a proposal that passes every stage."""
     found = sum(min(space.strategy.settings, len(task.grid)) for task in space.tasks)
     return found + (space.filter.settings if space.filter else 0)
 
@@ -59,7 +58,7 @@ def as_json(space: Space) -> dict[str, Any]:
 
 
 def warnings(space: Space) -> list[str]:
-    """What is allowed and may not be meant: a seed beyond the limits of mutants, a mutation that is idle."""
+    """Warnings: a seed beyond the limits of mutants, a mutation without effect."""
     parts = []
     if space.mutation.weights["add_below"] > 0 and max(space.grid.layers) == 1:
         parts.append(
@@ -70,7 +69,7 @@ def warnings(space: Space) -> list[str]:
             found, most = MEASURES[limit](cell, space.limits.width), getattr(space.limits, limit)
             parts.append(
                 f"the seed {printable(name)} is beyond limits.{limit} ({found:,}, not {most:,}): it is "
-                "evaluated as it is, and its mutants have to be smaller"
+                f"evaluated anyway, and its mutants must be smaller"
             )
     return parts
 
@@ -79,7 +78,7 @@ def _strategy(space: Space) -> str:
     strategy = space.strategy
     parts = f"{strategy.name}: {STRATEGIES[strategy.name].about}"
     if strategy.rank != "score" and strategy.name != "random":
-        parts += f"; by fronts of score and {strategy.cost.replace('_', '-')}"
+        parts += f"; ranked by Pareto fronts of score and {strategy.cost.replace('_', '-')}"
     return parts if strategy.sampler == "chance" else f"{parts}; settings by {strategy.sampler}"
 
 
@@ -105,7 +104,7 @@ def lines(space: Space, width: int) -> list[Text]:
     steps = [
         ("strategy", _strategy(space)),
         ("seeds", f"{', '.join(map(printable, space.seeds))}; the baseline is {printable(space.baseline)}"),
-        ("baseline", f"{plural(baseline_runs(space), 'training run')}, before anything is judged"),
+        ("baseline", f"{plural(baseline_runs(space), 'training run')}, before any mutant is judged"),
         ("a trial", f"at most {plural(trial_runs(space), 'training run')} ({each} of each task)"),
         ("budget", _budget(space)),
     ]

@@ -1,4 +1,4 @@
-"""The progress of a search, as `cellsearch status` shows it: lines, or values for JSON."""
+"""The progress of a search as `cellsearch status` shows it: lines, or values for JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,23 +35,23 @@ class Standing:
     """A search and its workers."""
 
     status: Status
-    workers: Sequence[tuple[str, str]]  # living ones: where, what it does
+    workers: Sequence[tuple[str, str]]  # live workers: host and activity
     dead: Sequence[tuple[str, str]] = ()  # of this machine
-    abandoned: int = 0  # trials that a dead worker holds
+    abandoned: int = 0  # trials held by dead workers
     passed: Sequence[Passed] = ()  # the seeds in the filter
-    sieves: Sequence[Sieve] = ()  # while no mutant is ranked: where they were filtered
+    sieves: Sequence[Sieve] = ()  # while no mutant is ranked: the stages that filtered them
     failure: str = ""  # and the last cause of a failure
-    outbox: int = 0  # stages that wait for the database
-    scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, bytes left
-    left: Range | None = None  # seconds until the target is met, with the workers of now, from and to
-    given: Sequence[str] = ()  # words of the command that started it last
-    command: str = ""  # that goes on with it
-    left_out: str = ""  # what is left out of the URL in it
-    cohorts: Sequence[int] = ()  # trials that a worker had at once, where it was not always one
+    outbox: int = 0  # stages waiting for the database
+    scarce: Sequence[tuple[str, int]] = ()  # folders on a full disk, free bytes
+    left: Range | None = None  # range of seconds to the target with the current workers
+    given: Sequence[str] = ()  # words of the latest command
+    command: str = ""  # command that continues it
+    left_out: str = ""  # hidden parts of the URL in it
+    cohorts: Sequence[int] = ()  # cohort sizes, if ever more than one
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """The state in one word."""
         s = self.status
         if s.finished:
             return "finished"
@@ -63,7 +63,7 @@ class Standing:
 
 
 def standing(study: Study) -> Standing:
-    """The progress of a search now. Whether a worker of another machine lives is not known."""
+    """The current progress of a search. Workers on other machines may be dead."""
     store = study.store
     listed = heartbeat.listed(store)
     gone = diagnostics.dead(listed)
@@ -89,7 +89,7 @@ def standing(study: Study) -> Standing:
 
 
 def _left(study: Study, workers: int) -> Range | None:
-    """None without workers, or before anything has ended."""
+    """None without workers or before the first result."""
     if not workers:
         return None
     known = eta.history(study.store, study.space, study.facts.units)
@@ -162,15 +162,15 @@ def lines(standing: Standing, width: int) -> list[Text]:
 
 
 def at_once(cohorts: Sequence[int]) -> str:
-    """The number of trials that a worker has at once, and earlier ones: the same seed makes the same search
-    where it was one number throughout."""
+    """The current cohort size of a worker, and earlier ones: a seed reproduces a search only if the size
+    never changed."""
     *earlier, last = cohorts
     before = f" (earlier {', '.join(map(str, earlier))})" if earlier else ""
     return f"{plural(last, 'trial')} of a worker at once{before}"
 
 
 def _continue(standing: Standing) -> list[Text]:
-    """The command that goes on, in one line however narrow the terminal is, so that it can be copied."""
+    """The command that continues the search, never wrapped, so that it can be copied."""
     if standing.state in ("finished", "running") or not standing.command:
         return []
     line = text("continue  ", "bold").append_text(text(standing.command))
@@ -182,7 +182,7 @@ def _beside(word: str, lines: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def sieved(sieve: Sieve) -> str:
-    """How far the proposals came that were filtered at a stage."""
+    """The best accuracies of proposals that a stage filtered."""
     where = "the filter" if sieve.stage == FILTER else printable(sieve.stage, 60)
     best = "" if sieve.best is None else f"best accuracy {sieve.best:.4f}, required {sieve.wanted:.4f}"
     return f"{plural(sieve.filtered, 'cell')} at {where}: {best or 'every setting diverged'}"
@@ -203,7 +203,7 @@ def _at_work(workers: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _warnings(standing: Standing) -> list[str]:
-    """What a person has to know, and what to do about it."""
+    """Warnings for the user, with remedies."""
     warnings = unfair(standing.passed)
     warnings += [
         f"worker {printable(name, 40)} has died ({printable(doing or 'starting', 120)}); see its log in "
@@ -229,12 +229,12 @@ def _warnings(standing: Standing) -> list[str]:
 
 
 def _per_minute(s: Status) -> float | None:
-    """Settings a minute of searching, over all."""
+    """Settings per minute of search time, overall."""
     return 60 * s.counts.settings / s.seconds if s.seconds > 0 and s.counts.settings else None
 
 
 def several(standings: Sequence[Standing], width: int) -> list[Text]:
-    """Many searches, a line each."""
+    """A list of searches, one line each."""
     columns = [
         Column("search", [text(s.status.name, "bold") for s in standings]),
         Column("state", [text(s.state) for s in standings]),
@@ -246,7 +246,7 @@ def several(standings: Sequence[Standing], width: int) -> list[Text]:
 
 
 def columns(standings: Sequence[Standing]) -> list[Column]:
-    """The same for another program, with one number a column."""
+    """The same for another program, one number per column."""
     best = [next((row for row in s.status.best if row.rank == 1), None) for s in standings]
     found = [
         column("search", [s.status.name for s in standings]),

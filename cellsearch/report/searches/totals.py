@@ -1,5 +1,5 @@
-"""Totals of a study in words, the same in `status`, below a leaderboard, in the live display and at the end
-of a search."""
+"""Totals of a study in words, shared by `status`, the leaderboard, the live display and the end of a
+search."""
 
 from cellsearch.report.formatting import plural
 from cellsearch.study.tables.queries import Counts
@@ -7,12 +7,12 @@ from cellsearch.study.tables.study_facts import Target
 
 
 def total(count: int, target: int | None, noun: str) -> str:
-    """12 of 30 trials; 12 trials where there is no target."""
+    """12 of 30 trials; 12 trials without a target."""
     return plural(count, noun) if target is None else f"{count:,} of {plural(target, noun)}"
 
 
 def kinds(c: Counts, target: Target) -> str:
-    """What the trials are: 9 of 15 proposals, 3 refinements."""
+    """Kinds of trials: 9 of 15 proposals, 3 refinements."""
     parts = [total(c.proposals, target.proposals, "proposal"), plural(c.refinements, "refinement")]
     parts += [plural(c.repeats, "repeat")] if c.repeats else []
     parts += [f"{c.undecided:,} without a cell"] if c.undecided else []
@@ -25,8 +25,8 @@ def trials(c: Counts, target: Target) -> str:
 
 
 def plateau(c: Counts, patience: int | None) -> str:
-    """Why a search has ended before its total: 20 proposals in a row without a better score
-    (budget.patience: 20); "" where that is not so."""
+    """The reason that a search ended before its total: 20 proposals in a row without a better score
+    (budget.patience: 20); "" if it did not."""
     if patience is None or c.stale < patience:
         return ""
     return f"{plural(c.stale, 'proposal')} in a row without a better score (budget.patience: {patience:,})"

@@ -1,4 +1,4 @@
-"""What a verification found: a line for each cell, and how many repeats further claims would take."""
+"""The result of a verification: a line per cell, and the repeats needed for further claims."""
 
 import shlex
 from collections.abc import Sequence
@@ -27,12 +27,14 @@ class Verified:
 
     name: str
     baseline: str
-    rows: Sequence[Row]  # with a verdict each
-    planned: int | None  # repeats that show a cell better by DIFFERENCE; None: more than the last look has
+    rows: Sequence[Row]  # rows that have a verdict
+    planned: (
+        int | None
+    )  # repeats needed to detect a difference of DIFFERENCE; None: more than the last look has
 
 
 def gathered(study: Study, rows: Sequence[Row]) -> Verified:
-    """The rows of a study that have a verdict, and the repeats that its noise calls for."""
+    """The rows of a study that have a verdict, and the repeats needed at its noise."""
     known = [row for row in rows if row.verdict is not None]
     return Verified(study.facts.name, study.space.baseline, known, board.planned(study.store, study.space))
 
@@ -64,7 +66,7 @@ def as_json(found: Verified) -> dict[str, Any]:
 
 
 def columns(found: Verified) -> list[Column]:
-    """The same for another program, with one number a column."""
+    """The same for another program, one number per column."""
     rows, verdicts = found.rows, [row.verdict for row in found.rows if row.verdict is not None]
     shown = [
         column("rank", [row.rank for row in rows]),
@@ -86,7 +88,7 @@ def columns(found: Verified) -> list[Column]:
 
 
 def lines(found: Verified, width: int) -> list[Text]:
-    """The same for people."""
+    """The same as lines of text."""
     if not found.rows:
         return [text("nothing is verified yet", "dim")]
     verdicts = [row.verdict for row in found.rows if row.verdict is not None]
@@ -104,8 +106,8 @@ def lines(found: Verified, width: int) -> list[Text]:
     lines = [*table(shown, width), text("")]
     about = (
         "score: of the search; ratio: mean accuracy on the test part divided by that of "
-        f"{printable(found.baseline)}, the least of the tasks, with fresh seeds and data. With probability "
-        "95% no cell here is called above or below that is not"
+        f"{printable(found.baseline)}, the smallest over the tasks, with fresh seeds and data. The "
+        f"probability of any wrong verdict above or below is at most 5%"
     )
     lines += wrapped(about, width, style="dim")
     if any(v.call == Call.BELOW for v in verdicts):
@@ -117,7 +119,7 @@ def lines(found: Verified, width: int) -> list[Text]:
 
 
 def _further(found: Verified, width: int) -> list[Text]:
-    """How many more repeats a claim would need."""
+    """The number of further repeats that a claim would need."""
     shown: list[Text] = []
     share, odds = f"{DIFFERENCE:.0%}", f"{POWER:.0%}"
     if found.planned is None:
@@ -136,14 +138,14 @@ def _further(found: Verified, width: int) -> list[Text]:
         if v.more is None:
             said = f"no claim within {LOOKS[-1]} repeats at these estimates"
         else:
-            said = f"{v.more} more repeats would decide it, were these estimates true"
+            said = f"{v.more} more repeats would decide it if these estimates are true"
             most = max(most, v.repeats + v.more)
         shown += wrapped(f"{printable(row.name, 40)}: {said}{broken}", width)
     if found.planned is not None:
         last = max((v.repeats for row in found.rows if (v := row.verdict) is not None), default=0)
         most = max(most, found.planned if found.planned > last else 0)
     if most and any(row.verdict and row.verdict.call == Call.LEVEL for row in found.rows):
-        line = text("go on: ", "dim")
+        line = text("continue: ", "dim")
         line.append(f"cellsearch verify {shlex.quote(found.name)} --repeats {most}", "bold")
         shown.append(line)
     return shown

@@ -6,5 +6,5 @@ eta            remaining time, by statistics
 events         the log in JSON lines
 diagnostics    why a search is where it is
 filter_share   how often the seeds pass the filter
-importance     which hyperparameters matter
+importance     importance of hyperparameters
 """

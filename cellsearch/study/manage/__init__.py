@@ -6,5 +6,5 @@ change     rename, delete
 members    the files of a search that an archive may have, and their limits
 archive    a search -> one file
 restore    one file -> a search
-commands   the command that started a search, and the one that goes on with it
+commands   the command that started a search, and the command that continues it
 """

@@ -77,7 +77,7 @@ def delete(name: str, storage: str | None, results: Path, tell: Tell) -> None:
         others = records.bound(search.store.engine, search.store.url).keys() - {name}
         files = search.files and not (search.inside and others)
         if others or not search.inside:
-            # here: it loads Optuna
+            # imported here: it loads Optuna
             from cellsearch.study.storage.rdb import remove
 
             remove(search.store)

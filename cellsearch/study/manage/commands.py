@@ -52,7 +52,7 @@ def meant(
         if not bundled or not difference(load_space(asked, overrides), found):
             return found, asked
     if word is None:
-        studies.opened(asked, storage, results)  # says which ones are there
+        studies.opened(asked, storage, results)  # the error lists the searches
         raise AssertionError("it has just not been found")
     if not (file or bundled or storage) and (there := studies.listed(results)):
         hint = did_you_mean(word, [*spaces.names(), *there])

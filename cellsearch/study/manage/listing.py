@@ -34,7 +34,7 @@ class Entry:
     trials: int | None = None  # proposals, refinements and repeats that have ended
     proposals: int | None = None  # of these
     target: Target | None = None
-    best: float | None = None  # the best score of a cell that is no seed
+    best: float | None = None  # the best score of a found cell
     cell: str = ""  # its name
     space: str = ""
     bytes: int | None = None  # of its folder; None where that is not here

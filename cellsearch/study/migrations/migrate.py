@@ -40,7 +40,7 @@ def migrate(url: str, tell: Tell = lambda text: None) -> bool:
     if file is not None:
         ending = f".schema{first}"
         if file.with_name(file.name + ending).exists():
-            raise RunError(f"{file}{ending} is there already: move it away, then give the command again")
+            raise RunError(f"{file}{ending} already exists: move it away, then run the command again")
         tell(f"a copy of the database as it was: {backups.back_up(file, ending)}")
     rdb.prepare(engine, url)
     store = Store(engine, url, 0, "")

@@ -191,7 +191,7 @@ repeats = Table(  # rounds of `verify`; missing in the studies of programs witho
 
 OURS = (studies, cells, functions, equivalents, items, stages, claims, sizes, workers, repeats)
 STUDY_KEY = "cellsearch"  # the attribute of an Optuna study that holds the uuid of `studies`
-COMMAND_KEY = "command"  # and that which holds the words of the command that started it last, as JSON
+COMMAND_KEY = "command"  # and that which holds the words of the latest command, as JSON
 COHORT_KEY = "cohorts"  # and that with the numbers of trials that workers had at once, as JSON
 
 # Tables of Optuna, as far as we read them ourselves.

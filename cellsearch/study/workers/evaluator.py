@@ -221,7 +221,7 @@ class TorchEvaluator:
 
 def real_propose(space: Space) -> Propose:
     """Mutation as the space says."""
-    # here: it loads Optuna, which readers of data do without
+    # imported here: it loads Optuna, which readers of data do without
     from cellsearch.study.storage.sampler import breeding
 
     return breeding(space.mutation, space.limits)

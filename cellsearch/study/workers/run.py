@@ -132,7 +132,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
     if store is None:
         if options.storage is None:  # a folder that was copied holds a study of another name
             records.refuse_copy(url, name)
-        # here: it loads Optuna, which readers of a study do without
+        # imported here: it loads Optuna, which readers of a study do without
         from cellsearch.study.storage.create import create
 
         chosen = seed if seed is not None else 1

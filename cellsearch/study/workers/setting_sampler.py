@@ -32,7 +32,7 @@ def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, cou
     if item.kind not in (Kind.PROPOSE, Kind.REFINE) or task == FILTER or strategy.sampler == "chance":
         pools, settings = _pools(store, space, item, task), list(keys(grid))
         return lambda taken: strategies.draw(count, settings, pools, taken, np.random.default_rng(seed))
-    # here: it loads Optuna, which chance does not need
+    # imported here: it loads Optuna, which chance does not need
     from cellsearch.study.strategies.tpe import suggest
 
     history = _history(store, space, item, task)

@@ -85,7 +85,7 @@ def test_the_words_of_a_new_search(found: forecast.Forecast) -> None:
     measured = plain(replace(found, passed=(Passed("gru", 1, 6),)))
     assert "Filter: gru passes with 1 of 6 settings (measured before" in measured
     assert "Warning: the filter refuses gru with 5 of 6 settings" in measured
-    assert "no records and so no middle" in told and "Most: every setting takes the most epochs" in told
+    assert "no records, so it has no mean" in told and "Maximum: every setting takes the most epochs" in told
 
 
 @dataclass
@@ -135,7 +135,7 @@ def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
     assert after.rest.least < after.rest.middle < (after.rest.most or 0)
     assert after.baseline.middle == 0
     told = plain(after)
-    assert "Middle: the means of this search's records." in told and ", middle " in told
+    assert "Mean: from this search's records." in told and ", mean " in told
     assert "8 to 20, mean " in told
 
 
@@ -154,7 +154,7 @@ def test_a_schedule_without_a_limit_has_no_most(a_second_each: None) -> None:
     found = forecast.forecast(space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest.most is None
-    assert "no most" in plain(found) and "No most: epochs have no limit (training.max_epochs)." in plain(
+    assert "no maximum" in plain(found) and "No maximum: epochs have no limit (training.max_epochs)." in plain(
         found
     )
 
@@ -175,7 +175,7 @@ def test_what_the_bound_on_memory_does_is_told(a_second_each: None) -> None:
         assert (f"arithmetic: settings of one shape are trained in up to {batches} batches" in told) == (
             batches > 1
         )
-        assert ("arithmetic: models of 1x175 take more memory alone" in told) == (unfit > 0)
+        assert ("arithmetic: models of 1x175 need more memory on their own" in told) == (unfit > 0)
 
 
 @pytest.mark.soak

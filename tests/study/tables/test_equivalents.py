@@ -134,7 +134,7 @@ def test_equivalent_cells_are_recorded_and_shown(tmp_path: Path) -> None:
     assert sum(len(row["equivalents"]) for row in leaderboard.as_json(list(table.values()))) == len(found)
     counts = queries.counts(store)
     notes = "\n".join(line.plain for line in leaderboard.notes(counts, Target(9), "gru", [], 200))
-    assert f"{len(found)} cells equivalent to a cell met before" in notes
+    assert f"{len(found)} cells equivalent to an earlier cell" in notes
 
 
 @pytest.mark.long

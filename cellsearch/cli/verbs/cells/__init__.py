@@ -1,1 +1,1 @@
-"""Verbs on one cell, or on the cells there are."""
+"""Verbs on cells."""

@@ -8,9 +8,9 @@ from cellsearch.cli.terminal import Terminal
 from cellsearch.cli.verb import Parser, Verb
 
 SIZES = (
-    ("batch", 20, "sequences of a minibatch"), ("steps", 35, "steps of a window"),
-    ("layers", 1, "layers"), ("vocabulary", 50, "symbols, of embedding and output"),
-    ("threads", 1, "CPU threads"), ("rounds", 9, "measurements of each"),
+    ("batch", 20, "sequences per minibatch"), ("steps", 35, "steps per window"),
+    ("layers", 1, "layers"), ("vocabulary", 50, "symbols of embedding and output"),
+    ("threads", 1, "CPU threads"), ("rounds", 9, "measurements per contestant"),
 )  # fmt: skip
 
 
@@ -19,34 +19,36 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--cell", type=lambda text: text.split(","), metavar="CELLS",
         default=["lstm", "gru", "gru_torch", "mut1", "mutant_12", "mutant_24"],
-        help="cells, with commas between them; mutant_12 and mutant_24 are random mutants of 12 and 24 nodes "
+        help="comma-separated cells; mutant_12 and mutant_24 are random mutants with 12 and 24 nodes "
         "(default: lstm, gru, gru_torch, mut1, mutant_12, mutant_24)",
     )  # fmt: skip
     parser.add_argument(
         "--hidden", type=_several(1, 16384), default=[64], metavar="H",
-        help="units of a layer, several with commas between them (default: 64)",
+        help="units per layer, or a comma-separated list (default: 64)",
     )  # fmt: skip
     parser.add_argument(
         "--population", type=_several(1, 65536), default=[20], metavar="K",
-        help="members trained at once, several with commas between them (default: 20)",
+        help="members trained at once, or a comma-separated list (default: 20)",
     )  # fmt: skip
     for name, default, about in SIZES:
         parser.add_argument(
             f"--{name}", type=numbers.whole(1, 100_000), default=default, metavar="N",
             help=f"{about} (default: {default})",
         )  # fmt: skip
-    parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes a while")
     parser.add_argument(
-        "--no-jax", action="store_true", help="without JAX, which takes part where it is installed"
+        "--compile", action="store_true", help="also measure torch.compile, which takes a while"
+    )
+    parser.add_argument(
+        "--no-jax", action="store_true", help="leave out JAX, which is measured where it is installed"
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
-        "--profile", action="store_true", help="instead of the others: where the time of a step goes"
+        "--profile", action="store_true", help="profile the parts of a step instead of comparing"
     )
     instead.add_argument(
         "--mix", metavar="SPACE",
-        help="instead of one size: 20 settings of this search space, in the groups of layers and units that "
-        "they fall into; batch and steps are the space's",
+        help="measure 20 settings of this search space instead of one size, in their groups of layers and "
+        "units; batch and steps are those of the space",
     )  # fmt: skip
     options.variant(parser)
     options.device(parser)
@@ -58,7 +60,7 @@ def _several(low: int, high: int) -> Callable[[str], list[int]]:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Measures, and prints a row for each contestant."""
+    """Measures, and prints a row per contestant."""
     from rich.text import Text
 
     from cellsearch.analysis.bench import cells, jax
@@ -103,8 +105,8 @@ VERBS = (
         "bench", "compare a training step with the alternatives", arguments, run,
         "cellsearch bench --cell lstm --hidden 64,128\ncellsearch bench --profile --population 1,20\n"
         "cellsearch bench --mix jozefowicz2015 --cell lstm,mut1",
-        "All do the same work, in turn, in one process; a contestant whose losses differ is an error. "
-        "The first row is this program.",
+        "All contestants do the same work, in turn, in one process; losses that differ are an error. The "
+        "first row is this program.",
         order=34,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`cellsearch check`: errors of a cell or a space with their place; the records of a database."""
+"""`cellsearch check`: errors of a cell or a space with their location; the records of a database."""
 
 import argparse
 
@@ -12,7 +12,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "file",
         metavar="FILE",
-        help="a .cell or .yaml file, or the name of a cell or of a space, or the database of a search",
+        help="a .cell or .yaml file, the name of a cell or a space, or the database of a search",
     )
     options.data(parser)
     options.json(parser)
@@ -27,10 +27,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 VERBS = (
     Verb(
-        "check", "check a .cell or .yaml file: errors with their place, gradients", arguments, run,
+        "check", "check a .cell or .yaml file: errors with location, gradients", arguments, run,
         "cellsearch check my.cell\ncellsearch check my.yaml\ncellsearch check results/quick/study.db",
-        "A cell is compiled and compared with the plain loop over its equations, gradients included; the "
-        "data of a space is opened, and a search's cost estimated; the records of a database are verified.",
+        "Compiles a cell and compares it with the reference loop over its equations, gradients included. "
+        "Opens the data of a space. Verifies the records of a database.",
         order=31,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`cellsearch export`: a cell as files that work without cellsearch."""
+"""`cellsearch export`: files that work without cellsearch."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: Parser) -> None:
-    """The cell, the kinds of file, and where they are written."""
+    """The cell, the kinds of file, and their directory."""
     options.cell(parser)
     kinds = ", ".join(f"{kind} ({form.about})" for kind, form in FORMATS.items())
     parser.add_argument(
         "--to", metavar="KINDS", type=numbers.words(tuple(FORMATS)), default=[],
-        help=f"kinds of file, with commas between them: {kinds} (default: torch)",
+        help=f"comma-separated kinds of file: {kinds} (default: torch)",
     )  # fmt: skip
     parser.add_argument(
         "--out", default=".", metavar="PATH",
-        help=f"a directory, or one file that ends in {', '.join(form.suffix for form in FORMATS.values())} "
-        "(default: this directory)",
+        help=f"directory, or one file that ends in {', '.join(form.suffix for form in FORMATS.values())} "
+        "(default: the current directory)",
     )  # fmt: skip
-    parser.add_argument("--name", default="", help="another name for the cell, its class and its files")
-    sizes = parser.add_argument_group("sizes, for an ONNX model (its weights are drawn anew)")
+    parser.add_argument("--name", default="", help="name of the cell, its class and its files")
+    sizes = parser.add_argument_group("sizes of an ONNX model (its weights are random)")
     sizes.add_argument("--input-size", type=numbers.whole(1), metavar="D", help="width of the input")
-    sizes.add_argument("--hidden-size", type=numbers.whole(1), metavar="H", help="units of a layer")
+    sizes.add_argument("--hidden-size", type=numbers.whole(1), metavar="H", help="units per layer")
     sizes.add_argument("--layers", type=numbers.whole(1), default=1, metavar="L", help="layers (default: 1)")
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
     options.json(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Writes the files and names them."""
+    """Writes the files and prints their paths."""
     from rich.text import Text
 
     from cellsearch.cli.find import chosen
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _module(cell: "Cell", args: argparse.Namespace) -> "Recurrent":
-    """The cell with the sizes that were given, and fresh weights."""
+    """The cell with the given sizes and random weights."""
     from cellsearch.compiler.torch.recurrent import Recurrent
     from cellsearch.errors import UsageError
 
@@ -76,7 +76,8 @@ VERBS = (
     Verb(
         "export", "export a cell as files that run without cellsearch", arguments, run,
         "cellsearch export quick:1 --to torch,latex --out winner",
-        "What runs is compared with the compiled cell first. A PyTorch file imports torch alone.",
+        "Executable exports are compared with the compiled cell before they are written. A PyTorch file "
+        "imports only torch.",
         order=32,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`cellsearch import`: cells of other programs."""
+"""`cellsearch import`: cells from other tools."""
 
 import argparse
 
@@ -8,15 +8,15 @@ from cellsearch.cli.verb import Parser, Verb
 
 
 def arguments(parser: Parser) -> None:
-    """The file, and where the cells are written."""
+    """The file, and the directory of the cells."""
     parser.add_argument(
         "file", metavar="FILE",
-        help="recipes of NAS-Bench-NLP (.json), genotypes of DARTS (.py), or a log with genotypes in it",
+        help="recipes of NAS-Bench-NLP (.json), genotypes of DARTS (.py), or a log that contains genotypes",
     )  # fmt: skip
     parser.add_argument(
-        "--to", metavar="DIR", help="write a .cell file for each cell there (default: print them)"
+        "--to", metavar="DIR", help="directory for one .cell file per cell (default: print them)"
     )
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
     options.json(parser)
 
 
@@ -31,8 +31,8 @@ VERBS = (
     Verb(
         "import", "import cells from other tools (never executes them)", arguments, run,
         "cellsearch import recipes.json --to cells\ncellsearch import genotypes.py",
-        "Nothing in a file is executed, and pickles are refused. A recipe or genotype that cannot be read "
-        "is reported with its place, the others are imported, and the exit code is then 1.",
+        "Executes nothing in a file and refuses pickles. Reports a recipe or genotype that cannot be read "
+        "with " "its location, imports the others, and exits with code 1.",
         order=33,
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     found = find_cell(args.cell, args.storage, terminal.note)
     if found.origin is None:
         raise RunError(
-            f"no search has made {found.cell.name} ({found.where})\n"
+            f"no search found {found.cell.name} ({found.where})\n"
             "name a found cell: NAME:RANK, or the first letters of its fingerprint"
         )
     if args.json:

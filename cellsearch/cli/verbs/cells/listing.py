@@ -10,7 +10,7 @@ from cellsearch.cli.verb import Parser, Verb
 def arguments(parser: Parser) -> None:
     parser.add_argument(
         "words_sought", metavar="WORD", nargs="*",
-        help="list cells with this word in name, description or citation",
+        help="list only cells with this word in name, description or citation",
     )  # fmt: skip
     for name in ("states", "gates", "matrices", "peepholes"):
         parser.add_argument(
@@ -21,7 +21,7 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--check", action="store_true",
-        help="compare every compiled cell with the plain loop over its equations, gradients included",
+        help="compare every compiled cell with the reference loop over its equations, gradients included",
     )  # fmt: skip
     options.table(parser)
 

@@ -1,4 +1,4 @@
-"""`cellsearch show`: one cell, as it is or edited."""
+"""`cellsearch show`: a cell or a variant of it."""
 
 import argparse
 
@@ -11,14 +11,12 @@ def arguments(parser: Parser) -> None:
     """The cell and its widths."""
     options.cell(parser)
     parser.add_argument(
-        "--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="inputs (default: 100)"
+        "--input", type=numbers.whole(1, 10**6), default=100, metavar="D", help="input size (default: 100)"
     )
     parser.add_argument(
         "--hidden", type=numbers.whole(1, 10**6), default=100, metavar="H", help="units (default: 100)"
     )
-    parser.add_argument(
-        "--against", metavar="OTHER", help="instead: the difference from another cell, named as CELL is"
-    )
+    parser.add_argument("--against", metavar="OTHER", help="show the difference from another cell instead")
     options.json(parser)
 
 

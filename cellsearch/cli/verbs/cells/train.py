@@ -1,4 +1,4 @@
-"""`cellsearch train`: a cell as a trained model in a folder that works without cellsearch."""
+"""`cellsearch train`: train a cell into a model folder that works without cellsearch."""
 
 import argparse
 import time
@@ -12,59 +12,59 @@ OFTEN = 2.0  # seconds between two lines of progress
 
 
 def arguments(parser: Parser) -> None:
-    """The cell, the task, what is changed, and where the model goes."""
+    """The cell, the task, changed settings, and the model's folder."""
     options.cell(parser)
     parser.add_argument(
-        "--task", metavar="TASK", help="a task of the cell's search, of --space, or one of `cellsearch tasks`"
+        "--task", metavar="TASK", help="task of the cell's search or of --space, or one of `cellsearch tasks`"
     )
     parser.add_argument(
         "--seeds", type=numbers.whole(1, 1_000), default=3, metavar="N",
-        help="trainings with different first weights, as one population; the best on the validation part is "
-        "kept (default: 3)",
+        help="number of trainings with different initial weights; the best on the validation part is kept "
+        "(default: 3)",
     )  # fmt: skip
     parser.add_argument(
         "--out", metavar="DIR",
         help="folder of the model (default: results/NAME/models/CELL-TASK; models/CELL-TASK for a cell that "
-        "no search has found)",
+        "no search found)",
     )  # fmt: skip
-    changes = parser.add_argument_group("changes, of what the search recorded or of the defaults")
+    changes = parser.add_argument_group("changes to the recorded setting or the defaults")
     changes.add_argument(
-        "--setting", metavar="VALUES", help="as in learning_rate=0.5,layers=2; values left out stay"
+        "--setting", metavar="VALUES", help="changed values, as in learning_rate=0.5,layers=2"
     )
     changes.add_argument(
-        "--hidden", "--width", type=numbers.whole(1, 1_000_000), metavar="H", help="units of a layer"
+        "--hidden", "--width", type=numbers.whole(1, 1_000_000), metavar="H", help="units per layer"
     )
     changes.add_argument("--layers", type=numbers.whole(1, 64), metavar="L", help="layers")
     changes.add_argument(
         "--epochs", type=numbers.whole(1, 1_000_000), metavar="N",
-        help="largest number of epochs; the schedule of the task may end earlier",
+        help="maximum number of epochs; the schedule of the task may end earlier",
     )  # fmt: skip
     changes.add_argument(
         "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
-        help="a key of the task, as in options.train=100000 or training.patience=5; may be given again",
+        help="value of the task, as in options.train=100000 or training.patience=5; may be repeated",
     )  # fmt: skip
     changes.add_argument(
         "--seed", type=numbers.whole(0, 2**63 - 1), metavar="N",
-        help="first random seed, also of data that is made (default: that of the search, or 1)",
+        help="first random seed, also of generated data (default: that of the search, or 1)",
     )  # fmt: skip
     changes.add_argument(
         "--space",
         metavar="SPACE",
-        help="search space whose tasks --task means, for a cell that no search has found",
+        help="search space with the task, for a cell that no search found",
     )
     options.device(parser)
     options.data(parser)
     parser.add_argument(
         "--memory", type=numbers.whole(1, 1_000_000), default=16, metavar="GB",
-        help="gigabytes for the seeds that train at once (default: 16)",
+        help="memory in gigabytes for the seeds that train at once (default: 16)",
     )  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="write over a model that is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing model")
     options.json(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Trains, and shows what came of it."""
-    # here: the work needs them, arguments do not
+    """Trains, and prints the scores."""
+    # imported here: parsing arguments does not need them
     from cellsearch.analysis.training.model import trained
     from cellsearch.analysis.training.plan import Wanted, plan
     from cellsearch.cli.find import chosen
@@ -104,9 +104,9 @@ VERBS = (
         "cellsearch train quick:1 --task arithmetic\n"
         "cellsearch train quick:1 --task text --hidden 256 --layers 2 --epochs 60 --out big\n"
         "cellsearch train gru --task xml --space quick --setting learning_rate=0.5",
-        "A found cell is trained at the best setting of its search, and the recorded validation accuracy is "
-        "reproduced. After a kill the same command goes on, bit for bit on a CPU. The folder has model.py, "
-        "which needs PyTorch alone, model.safetensors, config.json, a model card, and the test part.",
+        "Trains a found cell at the best setting of its search and reproduces the recorded validation "
+        "accuracy. After a kill the same command resumes, bit for bit on a CPU. The folder has model.py, "
+        "which needs only PyTorch, model.safetensors, config.json, a model card, and the test part.",
         order=33,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`cellsearch dashboard`: Optuna's dashboard on a search, read-only, also while it runs."""
+"""`cellsearch dashboard`: Optuna's dashboard on a finished or running search, read-only."""
 
 import argparse
 import threading
@@ -18,13 +18,13 @@ def arguments(parser: Parser) -> None:
     options.storage(parser)
     parser.add_argument(
         "--port", type=numbers.whole(0, 65_535), default=8080, metavar="N",
-        help="port to listen on; 0: any that is free (default: 8080)",
+        help="port to listen on; 0 for any free port (default: 8080)",
     )  # fmt: skip
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST",
-        help="address to listen on (default: 127.0.0.1, this machine alone)",
+        help="address to listen on (default: 127.0.0.1, this machine only)",
     )  # fmt: skip
-    parser.add_argument("--open", action="store_true", help="open it in a web browser")
+    parser.add_argument("--open", action="store_true", help="open the dashboard in a web browser")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -39,8 +39,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     with Server(args.host, args.port, app) as server:
         url = f"{server.url}/dashboard/studies/{records.optuna_id(store)}"
         if args.host not in LOCAL:
-            terminal.tell("every machine that reaches this one can read it; it has no password", "yellow")
-        terminal.tell(f"dashboard of {printable(store.name)}, read-only; Ctrl-C ends it")
+            terminal.tell(
+                "the dashboard has no password: every machine that reaches this one can read it", "yellow"
+            )
+        terminal.tell(f"dashboard of {printable(store.name)}, read-only; press Ctrl-C to end it")
         terminal.text(f"{url}\n")
         terminal.out.file.flush()
         if args.open:
@@ -54,8 +56,8 @@ VERBS = (
         "dashboard", "open Optuna's dashboard on a search in a web browser", arguments, run,
         "cellsearch dashboard quick --open\n"
         "cellsearch dashboard big --storage postgresql://user@host/db --port 0",
-        "It reads a search, also while that runs, and changes nothing. Its address is on stdout; Ctrl-C "
-        "ends it. It needs the package optuna-dashboard: pip install 'cellsearch[dashboard]'.",
+        "Reads a finished or running search and changes nothing. Prints its address on stdout; Ctrl-C ends "
+        "it. Needs the package optuna-dashboard: pip install 'cellsearch[dashboard]'.",
         order=15,
     ),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""`cellsearch searches`, `rename`, `delete`, `archive`, `restore` and `migrate`: searches as a whole."""
+"""`cellsearch searches`, `rename`, `delete`, `archive`, `restore` and `migrate`: operations on whole
+searches."""
 
 import argparse
 import sys
@@ -16,7 +17,7 @@ from cellsearch.report.formatting import plural, size
 
 def _searches(parser: Parser) -> None:
     parser.add_argument(
-        "--storage", metavar="URL", help="list the searches of this database (default: those in results/)"
+        "--storage", metavar="URL", help="database to list (default: the searches in results/)"
     )
     options.json(parser)
 
@@ -29,20 +30,20 @@ def _rename(parser: Parser) -> None:
 
 def _delete(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the search")
-    parser.add_argument("--yes", action="store_true", help="delete without a question")
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
     options.storage(parser)
 
 
 def _archive(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of a search in results/")
     parser.add_argument("file", metavar="FILE", nargs="?", help="file to write (default: NAME.tar.gz)")
-    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
     options.json(parser)
 
 
 def _restore(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="an archive, made by `cellsearch archive`")
-    parser.add_argument("--name", help="name of the search (default: the one in the archive)")
+    parser.add_argument("file", metavar="FILE", help="file written by `cellsearch archive`")
+    parser.add_argument("--name", help="name of the restored search (default: the archived name)")
     options.json(parser)
 
 
@@ -81,25 +82,25 @@ def run_rename(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.study.studies import RESULTS
 
     rename(args.name, args.new, args.storage, RESULTS, _teller(terminal))
-    terminal.tell(f"{args.name} is called {args.new} now")
+    terminal.tell(f"{args.name} is now called {args.new}")
     return 0
 
 
 def run_delete(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Deletes a search, after a question on a terminal, or with --yes."""
+    """Deletes a search after confirmation on a terminal, or with --yes."""
     from cellsearch.study.manage.change import delete
     from cellsearch.study.studies import RESULTS
 
     if not args.yes and not _confirmed(args, terminal):
-        terminal.tell("nothing was deleted")
+        terminal.tell("nothing deleted")
         return 1
     delete(args.name, args.storage, RESULTS, _teller(terminal))
-    terminal.tell(f"{args.name} is deleted")
+    terminal.tell(f"deleted {args.name}")
     return 0
 
 
 def _confirmed(args: argparse.Namespace, terminal: Terminal) -> bool:
-    """Asks on the terminal whether to delete the search."""
+    """Asks for confirmation on the terminal."""
     from cellsearch.study import studies
     from cellsearch.study.manage import listing
     from cellsearch.study.studies import RESULTS
@@ -124,7 +125,7 @@ def _confirmed(args: argparse.Namespace, terminal: Terminal) -> bool:
 
 
 def run_archive(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Writes a search into one file, and lists its contents."""
+    """Writes a search to one file, and lists its contents."""
     from cellsearch.report.searches import overview as report
     from cellsearch.study.manage.archive import archive
     from cellsearch.study.studies import RESULTS
@@ -137,7 +138,7 @@ def run_archive(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.print(report.archive_lines(archived, terminal.out.width))
     if archived.left_out:
         listed = ", ".join(archived.left_out[:5]) + (", …" if len(archived.left_out) > 5 else "")
-        terminal.tell(f"left out, since no search writes it: {printable(listed, 1_000)}", "yellow")
+        terminal.tell(f"not archived, since searches do not write it: {printable(listed, 1_000)}", "yellow")
     return 0
 
 
@@ -153,14 +154,14 @@ def run_restore(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     many = plural(len(restored.contents.files), "file")
     terminal.tell(
-        f"{restored.name}: {many}, {size(restored.contents.bytes)}; go on with it:\n"
+        f"{restored.name}: {many}, {size(restored.contents.bytes)}; to continue it:\n"
         f"  cellsearch search {restored.name}"
     )
     return 0
 
 
 def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Migrates the database of a search of an earlier version, or of all searches in a storage."""
+    """Migrates the search of an earlier version, or all searches in a storage."""
     from cellsearch.study import studies
     from cellsearch.study.migrations.migrate import migrate
     from cellsearch.study.studies import RESULTS
@@ -170,7 +171,7 @@ def run_migrate(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.name is None and args.storage is None:
         raise UsageError("name a search, as in `cellsearch migrate quick`, or a database, with --storage URL")
     if args.storage is None:
-        studies.located(args.name)  # says which ones are there
+        studies.located(args.name)  # the error lists the searches
     url = args.storage or default_url(RESULTS, args.name)
     changed = migrate(url, _teller(terminal))
     terminal.tell(f"{printable(shown(url))}: {'migrated' if changed else 'up to date'}")
@@ -185,9 +186,8 @@ VERBS = (
     Verb(
         "searches", "list the searches", _searches, run_searches,
         "cellsearch searches\ncellsearch searches --storage postgresql://user@host/db --json",
-        "State (running, stopped, done; copy, of another folder), trials, best score of a cell that is no "
-        "seed, space, size on disk and the time of the last write. A search that cannot be read is listed "
-        "with the reason.",
+        "State (running, stopped, done; copy, of another folder), trials, best score of a found cell, space, "
+        "size on disk and time of the last write. An unreadable search is listed with the reason.",
         order=20,
     ),
     Verb(
@@ -199,29 +199,29 @@ VERBS = (
     Verb(
         "delete", "delete a search: records, trials and files", _delete, run_delete,
         "cellsearch delete quick\ncellsearch delete quick --yes",
-        "Asks first on a terminal, and needs --yes elsewhere. Refused while the search or one of its "
+        "Asks for confirmation on a terminal; needs --yes elsewhere. Refused while the search or one of its "
         "workers is running.",
         order=22,
     ),
     Verb(
-        "archive", "write a search into one file", _archive, run_archive,
+        "archive", "write a search to one file", _archive, run_archive,
         "cellsearch archive quick\ncellsearch archive quick backup/quick.tar.gz --force",
-        "The archive has a consistent copy of the database, the space, cells, logs, exports and models, and "
-        "a list of its contents with checksums. Refused while the search or one of its workers is running.",
+        "The archive has a consistent copy of the database, the space, cells, logs, exports, models, and a "
+        "manifest with checksums. Refused while the search or one of its workers is running.",
         order=23,
     ),
     Verb(
         "restore", "restore a search from an archive", _restore, run_restore,
         "cellsearch restore quick.tar.gz\ncellsearch restore quick.tar.gz --name again",
-        "An archive is checked before a search appears: regular files that a search has, with the sizes and "
-        "checksums of its list of contents, and a database with one study. Nothing in it is executed.",
+        "Checks an archive before it restores anything: only regular files that a search has, with the sizes "
+        "and checksums of the manifest, and a database with one study. Executes nothing in it.",
         order=24,
     ),
     Verb(
         "migrate", "convert a search of an earlier version", _migrate, run_migrate,
         "cellsearch migrate quick\ncellsearch migrate --storage postgresql://user@host/db",
-        "All searches of the database are migrated in one transaction: it is as before, or done. An SQLite "
-        "file is copied beside itself first.",
+        "Migrates all searches of the database in one transaction. Copies an SQLite file to a backup beside "
+        "it first.",
         order=25,
     ),
 )  # fmt: skip

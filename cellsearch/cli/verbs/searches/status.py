@@ -1,4 +1,4 @@
-"""`cellsearch status` and `cellsearch leaderboard`: the progress of a search, and what it has found."""
+"""`cellsearch status` and `cellsearch leaderboard`: the progress and the results of a search."""
 
 import argparse
 
@@ -10,25 +10,25 @@ from cellsearch.cli.verb import Parser, Verb
 def status_arguments(parser: Parser) -> None:
     """The search."""
     parser.add_argument(
-        "name", metavar="NAME", nargs="?", help="name of a search (default: the newest, and a list of all)"
+        "name", metavar="NAME", nargs="?", help="name of a search (default: the newest, with a list of all)"
     )
     parser.add_argument(
-        "--settings", action="store_true", help="instead: which hyperparameters matter, on each task"
+        "--settings", action="store_true", help="show the importance of hyperparameters on each task instead"
     )
     options.storage(parser)
     options.table(parser)
 
 
 def leaderboard_arguments(parser: Parser) -> None:
-    """The search, and which of its cells."""
+    """The search, and the selection of cells."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="name of a search (default: the newest)")
     options.rows(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--all", action="store_true", help="filtered, failed and running cells too")
+    which.add_argument("--all", action="store_true", help="show filtered, failed and running cells too")
     which.add_argument(
         "--pareto", nargs="?", const="", metavar="COST",
-        help="only cells to which no other one is equal or better in both score and cost: parameters, "
-        "multiply_adds, matrices, nodes, depth or products (default: the cost that the space names)",
+        help="show only the Pareto front of score and cost; COST is parameters, multiply_adds, "
+        "" "matrices, nodes, depth or products (default: the cost in the space)",
     )  # fmt: skip
     options.storage(parser)
     options.table(parser)

@@ -9,7 +9,7 @@ from cellsearch.cli.verb import Parser, Verb
 
 def arguments(parser: Parser) -> None:
     """The search, and where to train."""
-    parser.add_argument("name", metavar="NAME", help="name of a search that is running")
+    parser.add_argument("name", metavar="NAME", help="name of a running search")
     options.storage(parser)
     options.workers(parser)
     options.devices(parser)
@@ -17,7 +17,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Works on a search until there is nothing left to do, or until it is stopped."""
+    """Works on a search until it is done or the worker is stopped."""
     from cellsearch.cli.actions.search import limited
     from cellsearch.report.formatting import plural
     from cellsearch.study import studies
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from cellsearch.train.resources import devices
 
     storage = args.storage or default_url(RESULTS, args.name)
-    studies.opened(args.name, args.storage)  # says at once where there is no such search
+    studies.opened(args.name, args.storage)  # fails early if there is no such search
     there = devices.chosen(args.devices)
     limited(args.workers, there, terminal)
     where = plural(len(pool.places(there, args.workers)), "worker")
@@ -45,8 +45,8 @@ VERBS = (
         "worker", "join a running search, from any machine", arguments, run,
         "cellsearch worker big --storage postgresql://user@host/db\n"
         "cellsearch worker big --storage postgresql://user@host/db --devices all",
-        "It works until nothing is left; stopped before, it returns open trials to the queue. A password "
-        "belongs in ~/.pgpass or $PGPASSWORD: others on this machine see command lines.",
+        "Works until the search is done; when stopped earlier, returns open trials to the queue. Put a "
+        "password in ~/.pgpass or $PGPASSWORD: other users of this machine can see command lines.",
         order=11,
     ),
 )  # fmt: skip
