@@ -33,7 +33,7 @@ def installed(package: str) -> str | None:
 
 
 def untested(tested: Mapping[str, str] = TESTED) -> dict[str, str]:
-    """Package -> its installed version, of those that are newer than was tested."""
+    """Package -> installed version, for packages newer than the tested version."""
     found = {package: installed(package) for package in tested}
     return {
         package: here for package, here in found.items() if here and _minor(here) > _minor(tested[package])

@@ -1,20 +1,20 @@
-"""Help in the width of the terminal: prose is wrapped, and a command of an example is continued with a
-backslash, so that it can still be pasted."""
+"""Wrap help to the width of the terminal. Long commands in examples continue after a backslash, so that they
+can be pasted."""
 
 import argparse
 import re
 import textwrap
 from typing import Any
 
-_ENTRY = re.compile(r"(  \S.*?\S {2,})(\S.*)")  # a command, spaces, its meaning
+_ENTRY = re.compile(r"(  \S.*?\S {2,})(\S.*)")  # a command, spaces, its description
 _VALUE = re.compile(r"(?<= )(--?[a-z]\S*) (?=[^-|\s])")  # an option with a value behind it
-_GLUE = "\0"  # between these two while a command is wrapped
+_GLUE = "\0"  # joins both while a command is wrapped
 
 
 def filled(text: str, width: int) -> str:
     """`text` in lines of at most `width` columns: paragraphs wrapped, commands (lines that begin with two
-    spaces) continued with a backslash, and the meaning beside a command wrapped below itself. Words longer
-    than a line stay whole."""
+    spaces) continued with a backslash, and the description of a command wrapped beside it. Words longer than
+    a line are not broken."""
     return "\n".join(part for line in text.split("\n") for part in _filled(line, width))
 
 
@@ -43,16 +43,16 @@ def _capitalised(title: str) -> str:
 
 def formatter(prog: str) -> Any:
     """The formatter of argparse's help; coloured on a terminal."""
-    from rich_argparse import RawDescriptionRichHelpFormatter  # here: only help and usage need it
+    from rich_argparse import RawDescriptionRichHelpFormatter  # imported here: only help and usage need it
 
     class Formatter(RawDescriptionRichHelpFormatter):
-        """Help as it is written: brackets in it are no markup."""
+        """Help text without markup: brackets are printed literally."""
 
         help_markup = text_markup = False
         group_name_formatter = staticmethod(_capitalised)  # type: ignore[assignment]
 
         def add_argument(self, action: argparse.Action) -> None:
-            """Makes room for the longest verb: argparse forgets that verbs are indented once more."""
+            """Widens the column to the longest verb: argparse ignores the extra indentation of verbs."""
             super().add_argument(action)
             for verb in action._get_subactions() if isinstance(action, argparse._SubParsersAction) else ():
                 self._action_max_length = max(self._action_max_length, len(verb.dest) + 6)

@@ -149,7 +149,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         lambda: made([Affine((Connection(1, structure="skew", part=2),))]),
         "@skew takes no number",
     ),
-    "a number of nothing": (lambda: made([Affine((Connection(1, part=2),))]), "a number needs a matrix structure"),
+    "a number of nothing": (
+        lambda: made([Affine((Connection(1, part=2),))]),
+        "a number needs a matrix structure",
+    ),
     "rank with eye": (
         lambda: made([Affine((Connection(1, eye=1.0, structure="rank", part=2),))]),
         "@rank cannot be combined with @eye",
@@ -192,7 +195,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         "an input appears twice",
     ),
     "unknown input": (lambda: made([Input("above", "c"), Apply("tanh", (2,))]), "unknown input 'above'"),
-    "below an op": (lambda: made([Input("below", "tanh"), Apply("exp", (2,))]), "'tanh' is the name of an op"),
+    "below an op": (
+        lambda: made([Input("below", "tanh"), Apply("exp", (2,))]),
+        "'tanh' is the name of an op",
+    ),
     "nan": (lambda: made([Constant(float("nan"))]), "must be finite"),
     "inf": (lambda: made([Constant(float("inf"))]), "must be finite"),
     "bias inf": (lambda: made([Affine((Connection(0),), float("inf"))]), "must be finite"),
@@ -225,7 +231,10 @@ MALFORMED: dict[str, tuple[Callable[[], Cell], str]] = {
         lambda: build("t", [State("exp")], [X, Input("state", "exp")], ["", ""], [1]),
         "'exp' is the name of an op",
     ),
-    "state called x": (lambda: build("t", [State("x")], [X, Input("state", "x")], ["", ""], [1]), "the same name"),
+    "state called x": (
+        lambda: build("t", [State("x")], [X, Input("state", "x")], ["", ""], [1]),
+        "the same name",
+    ),
     "states out of order": (lambda: build("t", [State("c")], [X, H], ["", ""], [1]), "order of the header"),
     "x elsewhere": (lambda: build("t", [State("h")], [H, X], ["", ""], [0]), "the first node must be x"),
 }

@@ -154,9 +154,9 @@ def test_a_schedule_without_a_limit_has_no_most(a_second_each: None) -> None:
     found = forecast.forecast(space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2)
     assert found.stages[1].epochs == (5, None)
     assert found.rest is not None and found.rest.most is None
-    assert "no maximum" in plain(found) and "No maximum: epochs have no limit (training.max_epochs)." in plain(
+    assert "no maximum" in plain(
         found
-    )
+    ) and "No maximum: epochs have no limit (training.max_epochs)." in plain(found)
 
 
 def test_what_the_bound_on_memory_does_is_told(a_second_each: None) -> None:
