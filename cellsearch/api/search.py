@@ -51,7 +51,7 @@ def search(
     """
     own = None if text is None else os.fspath(text)
     if isinstance(space, Space) and own is not None:
-        raise UsageError("a text takes the place of tasks in a space by name or file, not in a Space")
+        raise UsageError("`text` replaces the tasks of a space given by name or file, not of a Space object")
     if isinstance(space, str):
         chosen, name = commands.meant(space, name, overrides, storage, Path(results), own)
     else:

@@ -1,4 +1,4 @@
-"""Which cell is meant: a word in, a cell and where it was found out.
+"""Resolve a word to a cell and its source.
 
 A zoo name, a `.cell` file, NAME:RANK of a search, or the first letters of a fingerprint, looked up in this
 order.
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 _LETTERS = re.compile(r"[0-9a-f]{4,64}\Z")
-FEW = 8  # candidates that an error lists
+FEW = 8  # listed candidates in an error
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A cell and where it comes from."""
+    """A cell and its source."""
 
     cell: Cell
     where: str  # the zoo, a file, a place in a search
-    provenance: Mapping[str, object] = field(default_factory=dict)  # what a search knows of it
-    row: "Row | None" = None  # of the leaderboard of its search
-    study: "Study | None" = None  # where it was found
-    origin: "Origin | None" = None  # in that
+    provenance: Mapping[str, object] = field(default_factory=dict)  # provenance in a search
+    row: "Row | None" = None  # its row on the leaderboard of its search
+    study: "Study | None" = None  # the search in which it was found
+    origin: "Origin | None" = None  # its origin in that search
 
 
 def find_cell(
     word: str, storage: str | None = None, copies: "Tell | None" = None, results: Path = RESULTS
 ) -> Found:
-    """The cell that `word` means. CellsearchError where there is none, or more than one. `copies` as in
+    """The cell named by `word`. Raises CellsearchError if there is none or more than one. `copies` as in
     `studies.opened`."""
     if word in zoo.names():
         return Found(zoo.load(word), "zoo")
@@ -72,15 +72,15 @@ def ranked(
     copies: "Tell | None" = None,
     results: Path = RESULTS,
 ) -> Found:
-    """The cell of a search by its rank, or by its name there. RunError where there is none."""
-    # here: the database is not needed for a zoo cell
+    """The cell of a search by rank or by name. Raises RunError if there is none."""
+    # imported here: a zoo cell needs no database
     from cellsearch.study import origin, studies
     from cellsearch.study.leaderboard import board
 
     study = studies.opened(name, storage, results, copies)
     row, ranks = board.find(study.store, study.space, place)
     if row is None:
-        there = f"its ranks go from 1 to {ranks}" if ranks else "nothing is ranked in it yet"
+        there = f"its ranks are 1 to {ranks}" if ranks else "it has no ranked cells yet"
         raise RunError(
             f"the search '{name}' has no cell {printable(place, 60)}\n"
             f"{there}; see `cellsearch leaderboard {name} --all`"
@@ -91,13 +91,13 @@ def ranked(
 
 
 def seeds(storage: str | None = None, results: Path = RESULTS) -> Callable[[str], str]:
-    """A function that looks up seeds of a space that are cells of other searches, for `load_space`: in the
-    database of the search, where it is one that several share, then in `results`."""
+    """A function for `load_space` that looks up seeds from other searches: in the database of the search, if
+    it is shared, then in `results`."""
 
     def find(word: str) -> str:
         match = RANKED.match(word)
         if match is None:
-            raise RunError(f"'{printable(word, 60)}' is no cell of a search\nname it as in quick:1")
+            raise RunError(f"'{printable(word, 60)}' is not a cell of a search\nwrite it as in quick:1")
         places = [storage, None] if storage else [None]
         for place in places[:-1]:
             with suppress(RunError):
@@ -108,7 +108,7 @@ def seeds(storage: str | None = None, results: Path = RESULTS) -> Callable[[str]
 
 
 def _text(word: str, found: Found) -> str:
-    """The text of a found cell as a seed: called after where it stood, with its origin above it."""
+    """The text of a found cell as a seed: named after its search and rank, with its origin as a comment."""
     row = found.row
     assert row is not None and found.study is not None
     score = "" if row.score is None else f", score {row.score:.4f}"
@@ -127,25 +127,25 @@ def _by_letters(letters: str, storage: str | None, results: Path) -> Found:
         if one.study is None or one.origin is None:
             return one
         known = ranked(one.study.store.name, one.origin.cell.name, storage, results=results)
-        same = known.row is not None and known.row.fingerprint == mark  # else it counts as another cell
+        same = known.row is not None and known.row.fingerprint == mark  # otherwise it counts as another cell
         return known if same else one
     if not found:
         raise RunError(
-            f"no cell has a fingerprint that begins with {letters}\n"
+            f"no cell has a fingerprint starting with {letters}\n"
             "searched: the zoo, and the searches in results/ (or the one in --storage)"
             + "".join(f"\nnot read: {line}" for line in unread[:FEW])
         )
     listed = [f"  {mark[:16]}  {c.cell.name}, {c.where}" for mark, c in sorted(found.items())]
     more = f"\n  and {len(listed) - FEW} more" if len(listed) > FEW else ""
     raise RunError(
-        f"{plural(len(found), 'cell')} have a fingerprint that begins with {letters}; give more letters\n"
+        f"{plural(len(found), 'cell')} have a fingerprint starting with {letters}; give more letters\n"
         + "\n".join(listed[:FEW]) + more
     )  # fmt: skip
 
 
 def _in_studies(letters: str, storage: str | None, results: Path) -> tuple[dict[str, Found], list[str]]:
-    """The cells of searches by fingerprint; and a line for each search that cannot be read."""
-    from cellsearch.study import origin, studies  # here: as above
+    """The cells of searches by fingerprint, and a line for each unreadable search."""
+    from cellsearch.study import origin, studies  # imported here: as above
     from cellsearch.study.tables import cellrecords
 
     there = studies.found(storage, results)

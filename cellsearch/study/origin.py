@@ -1,7 +1,6 @@
-"""Where a found cell comes from: the chain of mutations from its seed, with the score of each cell on it.
+"""The origin of a found cell: the chain of mutations from its seed, with the score of each cell.
 
-In: an open study and a cell of it. Out: values, which views format: `show`, `lineage`, the top of exported
-files, model cards.
+Used by `show`, `lineage`, the headers of exported files, and model cards.
 """
 
 import json
@@ -16,22 +15,22 @@ from cellsearch.study.studies import Study
 from cellsearch.study.tables import cellrecords
 from cellsearch.study.tables.cellrecords import Record
 
-MANY = 8  # cells of a chain that one line shows
+MANY = 8  # maximum cells of a chain in one line
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A cell of the chain, and what made it of the cell before it."""
+    """A cell of the chain, and its edits from the previous cell."""
 
     name: str
     fingerprint: str
     text: str
-    trial: int  # the first of it
+    trial: int  # its first trial
     standing: str  # rank 3, seed, filtered at xml, …
     score: float | None
     tasks: tuple[TaskResult, ...]
-    edits: tuple[str, ...]  # of the cell before it, in words
-    changes: tuple[str, ...]  # its equations that the cell before it does not have
+    edits: tuple[str, ...]  # edits from the previous cell, in words
+    changes: tuple[str, ...]  # equations that the previous cell lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Origin:
     search: str
     seed: int  # random seed of the search
     program: str  # its version of cellsearch
-    baseline: str  # what scores are ratios to
+    baseline: str  # the unit of scores
     steps: tuple[Step, ...]
     whole: bool
 
@@ -55,7 +54,7 @@ class Origin:
 
 
 def of_row(row: Row) -> Step:
-    """A line of the leaderboard as a step."""
+    """A row of the leaderboard as a step."""
     return Step(
         row.name, row.fingerprint, row.text, row.trial, row.standing, row.score, row.tasks, row.edits,
         row.changes,
@@ -63,7 +62,7 @@ def of_row(row: Row) -> Step:
 
 
 def of_record(record: Record) -> Step:
-    """A recorded cell of which nothing else was looked up."""
+    """A recorded cell without further details."""
     edits = tuple(words_of(json.loads(record.edits or "[]")))
     return Step(
         record.name, record.fingerprint, record.text, record.trial, "seed" if record.seed else "recorded",
@@ -74,7 +73,7 @@ def of_record(record: Record) -> Step:
 def origin(study: Study, last: Step, parent: str) -> Origin:
     """The origin of the cell `last`, whose parent has this fingerprint ("" for a seed).
 
-    Parents are met before their children, so that a record that says otherwise ends the chain.
+    Parents have earlier trials than their children; a record that violates this ends the chain.
     """
     marks: list[str] = []
     before = last.trial
@@ -92,8 +91,8 @@ def origin(study: Study, last: Step, parent: str) -> Origin:
 
 
 def provenance(found: Origin) -> dict[str, object]:
-    """What the top of an exported file says: the search, the standing in it, the best result on each task
-    with the setting that gave it, parent, edits and the chain."""
+    """The header of an exported file: the search, the standing, the best result per task with its setting,
+    parent, edits and the chain."""
     cell, parent = found.cell, found.parent
     said: dict[str, object] = {
         "search": f"{found.search}, {cell.standing}, seed {found.seed}, cellsearch {found.program}"
@@ -111,7 +110,7 @@ def provenance(found: Origin) -> dict[str, object]:
 
 
 def in_short(found: Origin) -> str:
-    """The chain in a line: lstm (0.981) -> m3 (1.012) -> m12 (1.034)."""
+    """The chain in one line: lstm (0.981) -> m3 (1.012) -> m12 (1.034)."""
     names = [f"{step.name}{_score(step)}" for step in found.steps]
     if len(names) > MANY:
         names[2 : 4 - MANY] = [f"{plural(len(names) - MANY + 2, 'cell')} more"]
@@ -140,5 +139,5 @@ def as_json(found: Origin) -> dict[str, Any]:
 
 
 def results_json(results: tuple[TaskResult, ...]) -> list[dict[str, Any]]:
-    """The results on each task as plain values, the best setting by name."""
+    """The results per task as plain values, with the best setting by name."""
     return [asdict(result) | {"setting": result.values or None} for result in results]

@@ -1,10 +1,10 @@
-"""What a trial is about, and how it ended: the words that the tables keep."""
+"""The kinds and outcomes of work items, as stored in the tables."""
 
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a work item is about."""
+    """The kind of a work item."""
 
     UNDECIDED = ""
     BASELINE = "baseline"  # a piece of the grid of a seed
@@ -15,9 +15,9 @@ class Kind(StrEnum):
 
 
 class Ending(StrEnum):
-    """How a work item ended."""
+    """The outcome of a work item."""
 
-    OPEN = ""  # it has not
+    OPEN = ""  # not finished
     BASELINE = "baseline"  # a piece of a seed
     RANKED = "ranked"  # COMPLETE in Optuna
     FILTERED = "filtered"  # PRUNED

@@ -111,7 +111,7 @@ def test_a_file_that_is_there_is_not_written_over(run: Run, study: str, tmp_path
     file = tmp_path / "s.tar.gz"
     file.write_text("precious")
     done = run("archive", study)
-    assert done.code == 1 and "is there already" in done.err and file.read_text() == "precious"
+    assert done.code == 1 and "already exists" in done.err and file.read_text() == "precious"
     assert run("archive", study, "--force").code == 0 and file.stat().st_size > 1_000
     (tmp_path / "folder").mkdir()
     assert run("archive", study, "folder", "--force").code == 1
@@ -202,7 +202,7 @@ def test_a_name_that_is_there_is_not_restored_over(run: Run, study: str, tmp_pat
     assert run("archive", study).code == 0
     before = told(run, study)
     done = run("restore", "s.tar.gz")
-    assert done.code == 1 and "results/s is there already" in done.err and "--name" in done.err
+    assert done.code == 1 and "results/s already exists" in done.err and "--name" in done.err
     assert told(run, study) == before
     for name in ("../t", ".t", "a/b", ""):
         assert run("restore", "s.tar.gz", "--name", name).code == 2
@@ -303,13 +303,13 @@ HOSTILE: dict[str, tuple[Callable[[Forge], None], str]] = {
     "a file that is missing": (listed("space.yaml"), "space.yaml is missing"),
     "a symbolic link": (typed(tarfile.SYMTYPE, linkname="/etc/passwd"), "logs/a.log is a link"),
     "a hard link": (typed(tarfile.LNKTYPE, linkname="s/study.db"), "logs/a.log is a link"),
-    "a device": (typed(tarfile.CHRTYPE, devmajor=1, devminor=5), "is no regular file"),
-    "a block device": (typed(tarfile.BLKTYPE), "is no regular file"),
-    "a FIFO": (typed(tarfile.FIFOTYPE), "is no regular file"),
-    "a folder": (typed(tarfile.DIRTYPE), "is no regular file"),
-    "a sparse file": (typed(tarfile.GNUTYPE_SPARSE), "is no regular file"),
-    "a long name of GNU": (typed(tarfile.GNUTYPE_LONGNAME), "is no regular file"),
-    "a header of pax": (typed(tarfile.XHDTYPE), "is no regular file"),
+    "a device": (typed(tarfile.CHRTYPE, devmajor=1, devminor=5), "is not a regular file"),
+    "a block device": (typed(tarfile.BLKTYPE), "is not a regular file"),
+    "a FIFO": (typed(tarfile.FIFOTYPE), "is not a regular file"),
+    "a folder": (typed(tarfile.DIRTYPE), "is not a regular file"),
+    "a sparse file": (typed(tarfile.GNUTYPE_SPARSE), "is not a regular file"),
+    "a long name of GNU": (typed(tarfile.GNUTYPE_LONGNAME), "is not a regular file"),
+    "a header of pax": (typed(tarfile.XHDTYPE), "is not a regular file"),
     "another size": (listed("study.db", bytes=5), "not as long as"),
     "another checksum": (listed("study.db", sha256="0" * 64), "SHA-256"),
     "a checksum that is none": (listed("study.db", sha256="x"), CONTENTS),
@@ -397,7 +397,7 @@ def test_the_forge_makes_archives_that_are_taken(run: Run, forge: Forge, tmp_pat
 def test_other_kinds_of_tar_are_refused(run: Run, forge: Forge, tmp_path: Path) -> None:
     forge.add("exports/" + "a" * 99 + "/" + "b" * 99, b"")
     forge.write(tmp_path / "evil.tar.gz", tarfile.PAX_FORMAT)
-    assert "no regular file" in refused(run, tmp_path).err
+    assert "not a regular file" in refused(run, tmp_path).err
 
 
 def cut(share: float) -> Callable[[bytes], bytes]:

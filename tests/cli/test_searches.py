@@ -140,7 +140,7 @@ def test_a_renamed_search_is_the_same(run: Run, study: str, tmp_path: Path) -> N
         ("s", "../t", 2, "cannot name a study"),
         ("s", ".t", 2, "cannot name a study"),
         ("s", "a/b", 2, "cannot name a study"),
-        ("s", "there", 1, "is there already"),
+        ("s", "there", 1, "already exists"),
         ("nosuch", "t", 1, "there is no search 'nosuch'"),
         ("../s", "t", 1, "there is no search '../s'"),
     ],
@@ -218,7 +218,7 @@ def test_a_folder_with_searches_of_others_is_not_touched(run: Run, tmp_path: Pat
     several(tmp_path / "results" / "a")
     for words in (["rename", "a", "c"], ["delete", "a", "--yes"], ["archive", "a"]):
         done = run(*words)
-        assert done.code == 1 and "has other searches, too: b" in done.err
+        assert done.code == 1 and "has other searches too: b" in done.err
     url = "sqlite:///results/a/study.db"
     before = board(run, "b", "--storage", url)
     assert run("delete", "a", "--yes", "--storage", url).code == 0

@@ -119,7 +119,7 @@ def test_an_ambiguous_beginning_lists_the_candidates(
     )
     done = run("show", "abcd")
     assert done.code == 1
-    assert "cells have a fingerprint that begins with abcd; give more letters" in done.err
+    assert "cells have a fingerprint starting with abcd; give more letters" in done.err
     assert "abcd0008rnn" in done.err or "more" in done.err
 
 
@@ -129,10 +129,10 @@ def test_an_ambiguous_beginning_lists_the_candidates(
         ("gruu", "did you mean 'gru'?"),
         ("nosuch.cell", "neither a cell nor a file"),
         ("dir/nosuch", "neither a cell nor a file"),
-        ("s:999", "its ranks go from 1 to"),
+        ("s:999", "its ranks are 1 to"),
         ("s:nosuch", "has no cell nosuch"),
         ("t:1", "there is no search 't'"),
-        ("ffffffffffff", "no cell has a fingerprint that begins with ffffffffffff"),
+        ("ffffffffffff", "no cell has a fingerprint starting with ffffffffffff"),
         ("[red]x[bold]", "there is no cell '[red]x[bold]'"),
         ("\x1b[31mx", "\\x1b[31mx"),
     ],

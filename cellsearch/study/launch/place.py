@@ -1,4 +1,4 @@
-"""The configuration of any launcher."""
+"""The configuration shared by all launchers."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,22 @@ from cellsearch.study.workers.agent import AgentConfig
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """How many agents, and what each of them gets."""
+    """The number of agents, and the resources of each."""
 
     count: int
-    workers: int = 1  # of each agent, on each of its devices
-    gpus: int = 0  # of each agent; without one it trains on the CPU
-    hours: float | None = None  # that one may run (Slurm)
-    memory: float | None = None  # GB of each
+    workers: int = 1  # worker processes per agent and device
+    gpus: int = 0  # GPUs per agent; 0: train on the CPU
+    hours: float | None = None  # time limit of a job (Slurm)
+    memory: float | None = None  # memory per agent in GB
     partition: str | None = None  # Slurm
-    options: Mapping[str, str] = field(default_factory=dict)  # more of Slurm: account, qos, constraint, …
+    options: Mapping[str, str] = field(
+        default_factory=dict
+    )  # other options of Slurm: account, qos, constraint, …
     command: Sequence[str] = ()  # an agent: a process that reads its configuration from standard input
 
     @property
     def cores(self) -> int:
-        """Of each agent."""
+        """The devices of each agent."""
         return self.workers * max(1, self.gpus)
 
 
@@ -39,16 +41,16 @@ def config_of(name: str, storage: str, places: Places, results: Path, data: str 
 
 
 def check(storage: str) -> None:
-    """Refuses what other machines cannot reach."""
+    """Refuses a database that other machines cannot reach."""
     if database.driven(storage).get_backend_name() == "sqlite":
         raise UsageError(
-            f"{shown(storage)} is a file, and workers on other machines need a server\n"
-            "start the search with --storage postgresql://… and give the same here"
+            f"{shown(storage)} is a file; workers on other machines need a server\n"
+            "start the search with --storage postgresql://… and give the same URL here"
         )
 
 
 def package(name: str, extra: str) -> ModuleType:
-    """The package of a launcher; a RunError that says how to get it where it is missing."""
+    """Imports the package of a launcher. Raises a RunError with the install command if it is missing."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -1,8 +1,8 @@
-"""Agents as tasks of a Ray cluster: that of $RAY_ADDRESS, else one of this machine alone. They end with
+"""Agents as tasks of a Ray cluster: at $RAY_ADDRESS, else a local one. They end with
 this command, which waits for them.
 
-A task whose node dies is started again elsewhere by Ray. The orders are an argument of the task: they travel
-in the memory of the cluster, which trusts all its users, and stand neither on a command line nor in a file.
+Ray restarts the tasks of a dead node elsewhere. The configuration is an argument of the task: it stays in the
+memory of the cluster, which trusts all its users, and is neither on a command line nor in a file.
 """
 
 import json
@@ -20,19 +20,18 @@ from cellsearch.study.workers.agent import AgentConfig, Tell
 
 
 def run_agent(orders: str, command: Sequence[str]) -> int:
-    """The task: an agent, until nothing is left; ended where Ray cancels it. Its exit code."""
+    """The task: runs an agent until the search is done or Ray cancels the task. Returns its exit code."""
     process = job.started(orders, command)
     try:
         return job.waited(process)
-    except BaseException:  # KeyboardInterrupt is how Ray cancels
+    except BaseException:  # Ray cancels with KeyboardInterrupt
         job.ended(process.pid)
         raise
 
 
 def launch(config: AgentConfig, places: Places, signals: Signals, tell: Tell) -> int:
-    """Places the agents and waits for them. Returns 0, or 128 + the number of the signal that ended it.
-
-    RunError where Ray is missing or cannot be reached, and where no agent could work.
+    """Places the agents and waits for them. Returns 0, or 128 + number of the signal that ended it. Raises
+    RunError if Ray is missing or unreachable, or if no agent could work.
     """
     ray: Any = place.package("ray", "ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # telemetry off
@@ -74,5 +73,5 @@ def _placed(ray: Any, config: AgentConfig, places: Places, signals: Signals, tel
             ray.wait(pending, num_returns=len(pending), timeout=job.GRACE_SECONDS)
         return 128 + signals.got[0]
     if failed == places.count:
-        raise RunError("no agent could work; what they said is above")
+        raise RunError("no agent could work; see their messages above")
     return 0

@@ -1,12 +1,13 @@
-"""Agents as jobs of a Slurm cluster, through submitit. This command submits them and ends; the jobs go on.
+"""Agents as jobs of a Slurm cluster, through submitit. The command submits them and exits; the jobs keep
+running.
 
-A job that is preempted, or whose time is nearly up (Slurm sends SIGUSR2 then), gives back what its workers
-have begun and is queued again: an agent keeps nothing that would have to be saved. One that is ended with
-SIGTERM alone gives back too, and then waits to be killed, so that Slurm itself may queue it again.
+A job that is preempted or near its time limit (Slurm sends SIGUSR2) returns the open trials of its workers
+and is requeued: an agent has no state to save. A job that receives only SIGTERM returns its trials too, and
+then waits to be killed, so that Slurm may requeue it.
 
-The orders are in a file that its owner alone can read, under `results/NAME/launch`, which every node has to
-see, as submitit's own files are; neither command lines, nor the batch script, nor what submitit pickles hold
-the storage URL.
+The configuration is in a file that only its owner can read, under `results/NAME/launch`, which every node
+must see, like submitit's own files. Command lines, batch scripts and submitit's pickles never hold the
+storage URL.
 """
 
 import json
@@ -26,12 +27,13 @@ from cellsearch.study.launch import job, place
 from cellsearch.study.launch.place import Places
 from cellsearch.study.workers.agent import AgentConfig
 
-REQUEUES = 1_000  # of a job whose time is up
-LINGER_SECONDS = 120.0  # for a scheduler that has asked a job to end, until it ends it
+REQUEUES = 1_000  # sent near the time limit of a job
+LINGER_SECONDS = 120.0  # for a scheduler to kill a job that it asked to end
 
 
 class Job:
-    """What submitit runs on a node: an agent, until nothing is left. `file` has its configuration."""
+    """The function that submitit runs on a node: an agent, until the search is done. `file` has its
+    configuration."""
 
     def __init__(self, file: str, command: Sequence[str] = ()) -> None:
         self.file, self.command = file, tuple(command)
@@ -44,13 +46,13 @@ class Job:
         before = signal.signal(signal.SIGTERM, self._tell)
         try:
             code = job.waited(process)
-            self._pid = 0  # it may be the number of another process from now on
-            if self._told or code >= 128:  # a signal ended it, which ends this job too
+            self._pid = 0  # the pid may be reused from now on
+            if self._told or code >= 128:  # a signal ended it and ends this job too
                 time.sleep(LINGER_SECONDS)
         finally:
             signal.signal(signal.SIGTERM, before)
         if code:
-            raise RuntimeError(f"the agent ended with exit code {code}; its log says why")
+            raise RuntimeError(f"the agent ended with exit code {code}; see its log")
         return number
 
     def checkpoint(self, number: int) -> Any:
@@ -67,9 +69,8 @@ class Job:
 
 
 def launch(config: AgentConfig, places: Places, cluster: str = "slurm") -> list[Any]:
-    """Submits the jobs, and gives them as submitit does. `cluster` is "local" for processes of this machine.
-
-    RunError where submitit is missing, or Slurm, or where Slurm refuses.
+    """Submits the jobs and returns submitit's jobs. `cluster` "local" means processes on this machine. Raises
+    RunError if submitit or Slurm is missing, or if Slurm refuses.
     """
     submitit = place.package("submitit", "slurm")
     folder = Path(config.results) / config.name / "launch"
@@ -91,12 +92,12 @@ def launch(config: AgentConfig, places: Places, cluster: str = "slurm") -> list[
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise RunError(
             f"{cluster} does not take the jobs: {printable(lines[-1], 400)}\n"
-            "is this a machine from which `sbatch` works, and are partition and options right?"
+            "does `sbatch` work on this machine, and are partition and options right?"
         ) from error
 
 
 def written(folder: Path, config: AgentConfig) -> Path:
-    """A file with the configuration of every agent, which its owner alone can read."""
+    """Writes the configuration of every agent to a file that only its owner can read."""
     file = folder / f"orders-{secrets.token_hex(6)}.json"
     try:
         for own in (folder.parent, folder):

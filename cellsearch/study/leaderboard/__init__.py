@@ -1,10 +1,10 @@
-"""What a study has found and how far it is.
+"""Results and progress of a study.
 
 board          the ranked list
-progress       one look at a running search
+progress       snapshot of a running search
 eta            remaining time, by statistics
 events         the log in JSON lines
-diagnostics    why a search is where it is
-filter_share   how often the seeds pass the filter
+diagnostics    obstacles: failing stages, dead workers, full disks
+filter_share   pass rates of the seeds in the filter
 importance     importance of hyperparameters
 """

@@ -1,7 +1,7 @@
-"""The leaderboard and the numbers of `status`: from records to rows. No torch, no Optuna, nothing written.
+"""The leaderboard and the numbers of `status`: from records to rows. No torch, no Optuna, no writes.
 
-Rows come in one order for the same records: score, then fewer parameters, then the earlier cell. The seeds
-are always in the table, before the units are settled too (then without a score).
+The order of rows is deterministic: score, then fewer parameters, then the earlier cell. The seeds are always
+in the table, even before the units are settled (then without a score).
 """
 
 from bisect import bisect_left
@@ -37,10 +37,8 @@ def rows_of(
     every: bool = False,
     equivalents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> list[Row]:
-    """The table: ranked cells and seeds, best first; with `every` then all other `cells`, in the order they
-    were met.
-
-    `units` holds the kept tasks, `tasks` all of the space, in order.
+    """The table: ranked cells and seeds, best first; with `every` followed by all other `cells`, in order of
+    first occurrence. `units` has the kept tasks, `tasks` all tasks of the space, in order.
     """
     found = ranking.bests(stages)
     origins = {cell.fingerprint: Origin(cell.trial, cell.seed) for cell in cells}
@@ -94,8 +92,7 @@ def _row(
 
 
 def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> dict[str, float]:
-    """What counts as 1 on each kept task: frozen after the baseline, or its best now where the space says
-    `live`."""
+    """The unit of each kept task: frozen after the baseline, or its current best if the space says `live`."""
     if space.strategy.baseline != "live":
         return known.units
     mark = next(cell.fingerprint for cell in seeds if cell.name == space.baseline)
@@ -104,7 +101,7 @@ def units_of(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) 
 
 
 def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | None = None) -> list[Row]:
-    """The table of a study now; `found` as for `top`."""
+    """The current table of a study; `found` as for `top`."""
     if not every:
         return top(store, space, found=found)[0]
     known, cells = facts(store), cellrecords.recorded_cells(store)
@@ -119,18 +116,18 @@ def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | 
 
 
 def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
-    """How far the board can be trusted; the baseline is the first of the seeds there."""
+    """The facts on trust in the board; the baseline is the first seed."""
     own = sorted(seeds, key=lambda cell: cell.name != space.baseline)
     return trust(store, known, space, [cell.fingerprint for cell in own])
 
 
 def trusted(store: Store, space: Space) -> Trust:
-    """How far the board of a study can be trusted now."""
+    """The current facts on trust in the board of a study."""
     return _trust(store, facts(store), space, cellrecords.recorded_cells(store, seeds=True))
 
 
 def planned(store: Store, space: Space) -> int | None:
-    """Repeats that `verify` asks for, see `trust.planned`."""
+    """The number of repeats that `verify` needs, see `trust.planned`."""
     seeds = cellrecords.recorded_cells(store, seeds=True)
     base = next(cell.fingerprint for cell in seeds if cell.name == space.baseline)
     return trust_planned(repeats.recorded(store), base, list(facts(store).units))
@@ -139,9 +136,9 @@ def planned(store: Store, space: Space) -> int | None:
 def top(
     store: Store, space: Space, count: int | None = None, found: Trust | None = None
 ) -> tuple[list[Row], int]:
-    """The first `count` lines of the table and the seeds, and how many lines there are. Of other cells only
-    the scores are read. `found` is what is known besides the scores: computed where it is None, and
-    `Trust()` for a caller that shows none of it."""
+    """The first `count` lines of the table and the seeds, and the total number of lines. Reads only the
+    scores of other cells. `found` has the facts besides the scores: None computes them, `Trust()` skips
+    them."""
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     threshold, own = space.strategy.threshold, [cell.fingerprint for cell in seeds]
@@ -161,7 +158,7 @@ def _of(
     scores: Sequence[tuple[str, float]],
     found: Trust | None = None,
 ) -> list[Row]:
-    """The lines of the seeds and of the cells `marks`; those with equal `scores` are all among them."""
+    """The lines of the seeds and of the cells `marks`, which include all ties in `scores`."""
     own = [cell.fingerprint for cell in seeds]
     cells = cellrecords.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
@@ -173,9 +170,8 @@ def _of(
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:
-    """The line of a rank, or of a cell by its name, and how many ranks there are. None where there is none.
-
-    Read are that cell, the seeds, and those that are as good as it.
+    """The line of a rank or of a named cell (None if there is none), and the number of ranks. Reads that
+    cell, the seeds, and cells with equal score.
     """
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
@@ -199,7 +195,7 @@ def these(store: Store, space: Space, marks: Sequence[str]) -> dict[str, Row]:
 
 
 def _with_equals(store: Store, space: Space, marks: Sequence[str]) -> list[Row]:
-    """The lines of cells, and of those that are as good: all that their ranks depend on."""
+    """The lines of cells and of their ties: all that their ranks depend on."""
     if not marks:
         return []
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
@@ -212,19 +208,17 @@ def _with_equals(store: Store, space: Space, marks: Sequence[str]) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The ranked cells that no other one passes in score without costing more, best score first, and
-    their costs."""
+    """The Pareto front of the ranked cells, best score first, and their costs."""
 
-    cost: str  # a measure of `sizes`
-    width: int  # of the layer that is measured, and of its inputs
+    cost: str  # name of a cost in `sizes`
+    width: int  # width of the measured layer and of its inputs
     rows: tuple[Row, ...]
-    seeds: tuple[Row, ...]  # those that are not on it
+    seeds: tuple[Row, ...]  # seeds that are not on the front
     costs: Mapping[str, int]  # fingerprint -> cost, of all of these rows
 
 
 def front(store: Store, space: Space, cost: str = "") -> Front:
-    """The front of a study now, whatever its strategy; the cost is that of the space where none is
-    named."""
+    """The current front of a study, for any strategy; the default cost is that of the space."""
     known, seeds = facts(store), cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, known, space, seeds)
     own = [cell.fingerprint for cell in seeds]
@@ -243,7 +237,7 @@ def front(store: Store, space: Space, cost: str = "") -> Front:
 
 
 def ranked(store: Store, space: Space) -> list[str]:
-    """The fingerprints of all ranked cells, best first; equal ones in any order."""
+    """The fingerprints of all ranked cells, best first; ties in any order."""
     seeds = cellrecords.recorded_cells(store, seeds=True)
     units = units_of(store, facts(store), space, seeds)
     own = [cell.fingerprint for cell in seeds]
@@ -251,7 +245,7 @@ def ranked(store: Store, space: Space) -> list[str]:
 
 
 def _placed(rows: Sequence[Row], scores: Sequence[tuple[str, float]]) -> list[Row]:
-    """The rows with their ranks among all cells that have `scores`. Of equal ones all are in `rows`."""
+    """The rows with their ranks among all cells in `scores`. `rows` includes all ties."""
     here = {row.fingerprint for row in rows}
     others = sorted(-score for mark, score in scores if mark not in here)
     placed = []
@@ -269,16 +263,16 @@ class Status:
     seed: int
     target: Target
     counts: Counts
-    seconds: float  # that `search` has run
-    dropped: tuple[str, ...]  # tasks that are not used, with the reason
-    stopped: str  # why it stopped, "" where it did not
-    halted: bool  # its time was up
+    seconds: float  # total run time of `search`
+    dropped: tuple[str, ...]  # dropped tasks, with the reason
+    stopped: str  # reason for the stop, else ""
+    halted: bool  # time limit reached
     best: tuple[Row, ...]  # the first rows of the leaderboard and the seeds
-    patience: int | None = None  # proposals in a row without a better score after which it ends
+    patience: int | None = None  # limit of proposals in a row without a better score
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do before the target is raised."""
+        """Whether the target is reached."""
         c = self.counts
         _, ended, of = self.target.nearest(c.trials, c.proposals)
         return c.told == c.seeds and (ended >= of or self.plateau) and not c.running and not c.free
@@ -290,7 +284,7 @@ class Status:
 
 
 def status(store: Store, space: Space, rows: int = 3) -> Status:
-    """The numbers of `status`, of records alone: what it shows is there after any crash."""
+    """The numbers of `status`, from records only, so that they survive any crash."""
     known = facts(store)
     best = tuple(top(store, space, rows)[0])
     lost = tuple(dropped(known.baseline or {}, space.strategy.margin))

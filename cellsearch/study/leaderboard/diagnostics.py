@@ -1,7 +1,6 @@
-"""Why a search is where it is, for a later look: the stages that nothing passes, trials without a worker, a
-disk that is nearly full.
+"""Diagnostics of a search: stages that nothing passes, trials without a worker, a nearly full disk.
 
-In: an open study. Out: values, from records and from what this machine knows of itself. Nothing is written.
+Reads the records and the state of this machine; writes nothing.
 """
 
 import shutil
@@ -21,21 +20,21 @@ from cellsearch.study.tables import database
 from cellsearch.study.tables.schema import items, stages
 from cellsearch.study.tables.transactions import Store, reading
 
-SCARCE = 200_000_000  # bytes that are free, under which it is said
+SCARCE = 200_000_000  # free bytes below which a disk is reported
 
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """A stage that proposals have to pass, and those that did not."""
+    """A stage and the proposals that it filtered."""
 
     stage: str
     filtered: int
-    best: float | None  # accuracy of the best of those; None where all of their settings diverged
-    wanted: float  # accuracy: as much in the filter, more than this on a task
+    best: float | None  # their best accuracy; None if all settings diverged
+    wanted: float  # required accuracy: at least this in the filter, more than this on a task
 
 
 def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve]:
-    """The stages at which proposals were filtered, in the order in which they are met."""
+    """The stages that filtered proposals, in their order."""
     same = (items.c.study == stages.c.study) & (items.c.trial == stages.c.trial)
     query = (
         select(items.c.task, func.count(items.c.trial.distinct()), func.max(stages.c.accuracy))
@@ -51,20 +50,20 @@ def sieves(store: Store, space: Space, units: Mapping[str, float]) -> list[Sieve
 
 
 def last_failure(store: Store) -> str:
-    """The cause of the last failed trial, "" where none has failed."""
+    """The cause of the last failed trial, else ""."""
     query = select(items.c.cause).where(items.c.study == store.study, items.c.outcome == Ending.FAILED)
     with reading(store.engine, store.url) as connection:
         return str(connection.execute(query.order_by(items.c.trial.desc()).limit(1)).scalar() or "")
 
 
 def dead(everyone: Sequence[Worker]) -> list[Worker]:
-    """Those workers of this machine whose process is gone. Of other machines it is not known."""
+    """Workers of this machine with a dead process; other machines are not checked."""
     here = processes.machine()
     return [w for w in everyone if w.kind == "worker" and w.host == here and not heartbeat.alive(w)]
 
 
 def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
-    """How many work items belong to workers that are dead, or not listed any more."""
+    """The number of work items of dead or unlisted workers."""
     gone = {worker.id for worker in dead(everyone)}
     living = [worker.id for worker in everyone if worker.id not in gone]
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner != "")
@@ -74,7 +73,7 @@ def abandoned(store: Store, everyone: Sequence[Worker]) -> int:
 
 
 def waiting_stages(results: Path, name: str) -> int:
-    """How many stages that are trained wait on this machine until the database takes them."""
+    """The number of trained stages in the outbox of this machine."""
     try:
         return sum(file.suffix == ".json" for file in (results / name / "outbox").iterdir())
     except OSError:
@@ -82,14 +81,14 @@ def waiting_stages(results: Path, name: str) -> int:
 
 
 def scarce(store: Store, results: Path) -> list[tuple[str, int]]:
-    """The folders on a disk that is nearly full, and the bytes left there."""
+    """The folders on nearly full disks, with their free bytes."""
     file = database.file_of(store.url)
     folders = [file.parent] if file is not None else [results / store.name]
     found = []
     for folder in folders:
         try:
             free = shutil.disk_usage(folder).free
-        except OSError:  # it is not here: nothing of this search is written on this machine
+        except OSError:  # missing: this machine writes nothing for this search
             continue
         if free < SCARCE:
             found.append((str(folder), free))

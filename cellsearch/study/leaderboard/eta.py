@@ -1,12 +1,11 @@
-"""How long a search still takes: from the least to the most that its records make likely.
+"""The remaining time of a search, as an interval estimated from its records.
 
-It follows from how long items of each kind have taken so far, and how many are left. An item of the baseline
-is a seed on a part of a task's grid; a proposal that fails at the first stage takes a moment, one that passes
-it as long as its tasks, and a refinement takes every task. So each kind is estimated by itself, from its own
-items as soon as there are some; before that from the baseline, whose parts are as large as a stage. What was
-seen rarely makes the range wide: no proposal of three passed the filter does not mean that none will.
-
-Workers count as they are now. Not in it: workers that come and go, and cells that grow.
+The estimate uses the durations of past items of each kind and the number of remaining ones. An item of the
+baseline is a seed on a part of a task's grid; a proposal that fails the first stage is short, one that passes
+it takes as long as its tasks, and a refinement takes every task. So each kind is estimated separately, from
+its own items once there are some, and before that from the baseline, whose parts are as large as a stage.
+Rare events widen the interval: if none of three proposals passed the filter, the next one may. The current
+number of workers is used. Not modelled: changes in the number of workers, and growing cells.
 """
 
 import math
@@ -23,17 +22,17 @@ from cellsearch.study.strategies import refining
 from cellsearch.study.tables.schema import items
 from cellsearch.study.tables.transactions import Store, reading
 
-SPREAD = 1.6  # standard deviations each way; see tests/study/leaderboard/test_eta.py for how often that holds
-UNSEEN = 0.1  # of new cells pass the filter, where it has judged none: what Jozefowicz et al. (2015) report
-UNKNOWN = 1e6  # symbols of a task that does not say how many it has
-CHEAP = 0.02  # of what a whole trial takes a filter may, where none has run
+SPREAD = 1.6  # standard deviations each way; tests/study/leaderboard/test_eta.py measures the coverage
+UNSEEN = 0.1  # prior pass rate of new cells in the filter, from Jozefowicz et al. (2015)
+UNKNOWN = 1e6  # symbols of a task with unknown size
+CHEAP = 0.02  # prior share of the filter in the time of a trial
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Items that have ended, by what they took."""
+    """Durations of finished items."""
 
     count: int = 0
     seconds: float = 0.0
@@ -45,7 +44,7 @@ class Tally:
 
     @property
     def deviation(self) -> float:
-        """Of one item; of a few items never below a third of their mean."""
+        """Variance of one item; for few items at least (mean / 3)²."""
         if self.count < 2:
             return self.mean
         found = math.sqrt(max(0.0, self.squares / self.count - self.mean**2))
@@ -59,13 +58,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the records say about time."""
+    """Time facts from the records."""
 
     baseline: Mapping[tuple[str, str], Tally] = field(default_factory=dict)  # seed and task
-    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # items of each that have not ended
+    left: Mapping[tuple[str, str], int] = field(default_factory=dict)  # unfinished items of each
     begun: Mapping[str, int] = field(default_factory=dict)  # kind -> items that are running
     stopped: Tally = Tally()  # proposals that ended at the first stage
-    passed: Tally = Tally()  # proposals that went further
+    passed: Tally = Tally()  # proposals that passed the first stage
     refined: Tally = Tally()
     repeated: Tally = Tally()  # trainings of known cells with fresh seeds: few and short, so not foreseen
     kept: frozenset[str] = frozenset()  # the tasks that trials run; empty while that is not settled
@@ -77,7 +76,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Seconds of work, expected, with the variance of that."""
+    """Expected seconds of work, and the variance."""
 
     seconds: float = 0.0
     variance: float = 0.0
@@ -88,7 +87,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """What an item of a kind takes: expected, the variance of that expectation, and that of one item."""
+    """The duration of an item of a kind: mean, variance of the mean, and variance of one item."""
 
     mean: float
     doubt: float
@@ -96,28 +95,28 @@ class Duration:
 
     @property
     def square(self) -> float:
-        """The expected square."""
+        """The second moment."""
         return self.mean**2 + self.spread
 
     def times(self, count: float) -> Amount:
-        """So many items."""
+        """The sum over `count` items."""
         return Amount(count * self.mean, count * self.spread + count**2 * self.doubt)
 
     def rest(self, count: float) -> Amount:
-        """What is left of the items that are running. (At any moment long ones are met more often.)"""
+        """The remaining work of running items. (Long items are overrepresented among running ones.)"""
         left = self.square / (2 * self.mean) if self.mean else 0.0
         return Amount(count * left, count * left**2 / 3)
 
 
 def _known(tally: Tally, guess: float, doubt: float) -> Duration:
-    """From its items, or else from a guess that may be off by `doubt`."""
+    """An estimate from the items, or else from a guess with relative error `doubt`."""
     if not tally.count:
         return Duration(guess, doubt**2, (guess / 2) ** 2)
     return Duration(tally.mean, tally.deviation**2 / tally.count, tally.deviation**2)
 
 
 def _either(a: Duration, b: Duration, share: float, doubt: float = 0.0) -> Duration:
-    """Of `share` of the items b, of the others a; `doubt` is the variance of the share."""
+    """A mixture: a `share` of b, the rest a; `doubt` is the variance of the share."""
     mean = (1 - share) * a.mean + share * b.mean
     square = (1 - share) * a.square + share * b.square
     of_mean = (1 - share) ** 2 * a.doubt + share**2 * b.doubt + doubt * (b.mean - a.mean) ** 2
@@ -125,9 +124,8 @@ def _either(a: Duration, b: Duration, share: float, doubt: float = 0.0) -> Durat
 
 
 def estimate(history: History, target: int, workers: int, space: Space) -> Range | None:
-    """Seconds until `target` trials are done, from and to. None before anything has ended.
-
-    `workers` is how many there are, at least one.
+    """Interval of seconds until `target` trials are done; None before the first item has ended. `workers` is
+    the number of workers, at least one.
     """
     if not any(tally.count for tally in history.baseline.values()):
         return None
@@ -135,7 +133,7 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
     seeds, longest = _baseline(history, stages)
     trials, last = _trials(history, _whole(history, stages), target, space)
     work = seeds + trials
-    # At the end of the baseline, and at the very end, most workers wait for the last one.
+    # At the end of the baseline and of the search, most workers wait for the last one.
     idle = (1 - 1 / workers) * (longest * (seeds.seconds > 0) + last * (trials.seconds > 0))
     middle = work.seconds / workers + idle / 2
     wide = SPREAD * math.sqrt(work.variance) / workers + idle / 2
@@ -143,8 +141,8 @@ def estimate(history: History, target: int, workers: int, space: Space) -> Range
 
 
 def _stages(history: History, space: Space) -> dict[str, Duration]:
-    """An item of the baseline on each task, whatever the seed. A task without a trial yet is guessed from the
-    others by the size of its models and of its data."""
+    """The duration of a baseline item on each task, averaged over seeds. A task without an item is
+    extrapolated from the others by the size of its models and data."""
     tallies: dict[str, Tally] = {}
     for (_, task), tally in history.baseline.items():
         tallies[task] = tallies.get(task, Tally()) + tally

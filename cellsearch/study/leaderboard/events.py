@@ -13,8 +13,9 @@ In: events of the coordinator. Out: one object a line, `{"at": UTC, "event": …
     message   a message that was printed
     end       this search ends: code (0, or 128 and the number of the signal)
 
-It is no source of anything. Each item stands in it once: what ended while no search wrote is written at the
-next start. A line that was torn by a crash stays as it is, and the next one begins after it; readers skip it.
+The log is derived from the records and never read back. Each item appears once: items that ended while no
+search was writing are added at the next start. A line torn by a crash stays, and the next one begins after
+it; readers skip it.
 """
 
 import json
@@ -35,16 +36,16 @@ from cellsearch.study.tables.schema import items
 from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.transactions import Store, reading
 
-FORMAT = 2  # raised when a line would be read in another way
+FORMAT = 2  # raised when the meaning of a line changes
 NAME = "search.jsonl"
 
 
 class JournalError(RunError):
-    """The log cannot be read or written. It is no reason to end a search."""
+    """The log cannot be read or written. A search continues without it."""
 
 
 def events(path: Path) -> Iterator[dict[str, object]]:
-    """The events of a log, oldest first; lines that are not whole are left out."""
+    """The events of a log, oldest first, without torn lines."""
     try:
         with open_regular(path) as file:
             for line in file:
@@ -60,8 +61,8 @@ def events(path: Path) -> Iterator[dict[str, object]]:
 
 @dataclass
 class Journal:
-    """The log of a study, in the hands of the one search that writes it. Whatever it does raises JournalError
-    where the file cannot be read or written."""
+    """The log of a study, owned by the search that writes it. Its methods raise JournalError if the file
+    cannot be read or written."""
 
     path: Path
     _read: bool = False
@@ -71,7 +72,7 @@ class Journal:
     _based: bool = False
 
     def append(self, event: str, values: Mapping[str, object]) -> None:
-        """Writes one event. Where that cannot be done, what was written before stays readable."""
+        """Writes one event. If that fails, earlier events stay readable."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"at": at, "event": event, **values}, ensure_ascii=False, allow_nan=False) + "\n"
         try:
@@ -87,11 +88,11 @@ class Journal:
         except OSError as error:
             raise JournalError(
                 f"cannot write {printable(str(self.path))}: {reason(error)}\nfree some space; "
-                "the search goes on without it"
+                "the search continues without it"
             ) from error
 
     def follow(self, store: Store, known: Facts, leader: Row | None) -> None:
-        """Writes what is new: items that have ended, the units of the scores, another cell that leads."""
+        """Writes new events: finished items, the units of scores, a new leader."""
         self._catch_up()
         ended, first = self._look(store)
         for values in ended:
@@ -108,8 +109,8 @@ class Journal:
             self._best = leader.fingerprint
 
     def _look(self, store: Store) -> tuple[list[dict[str, Any]], int | None]:
-        """The items that have ended and are not written, in order; and the first trial with an open item, at
-        the same moment."""
+        """The finished items not yet written, in order, and the first trial with an open item, from one
+        transaction."""
         names = ("trial", "piece", "kind", "outcome", "task", "cause", "score", "seconds")
         ended = select(*(items.c[name] for name in names), items.c.fingerprint.label("cell")).where(
             items.c.study == store.study, items.c.outcome != Ending.OPEN, items.c.trial >= self._before
@@ -123,7 +124,7 @@ class Journal:
         return [dict(row) for row in rows if (row["trial"], row["piece"]) not in self._written], first
 
     def _catch_up(self) -> None:
-        """Reads what an earlier search has written."""
+        """Reads the events of earlier searches."""
         if self._read:
             return
         try:
@@ -137,18 +138,18 @@ class Journal:
         except (OSError, NotRegularError) as error:
             raise JournalError(
                 f"cannot read {printable(str(self.path))}: {reason(error)}\nchange its permissions; "
-                "the search goes on without it"
+                "the search continues without it"
             ) from error
         self._read = True
 
     def _forget(self, first: int | None) -> None:
-        """Keeps no more than the trials from the first open one on."""
+        """Forgets the trials before the first open one."""
         after = 1 + max((trial for trial, _ in self._written), default=self._before - 1)
         self._before = after if first is None else min(first, after)
         self._written = {(trial, piece) for trial, piece in self._written if trial >= self._before}
 
 
 def _write(handle: int, data: bytes) -> None:
-    """All of it: a disk that is nearly full takes a part first and says why at the second try."""
+    """Writes all bytes: a nearly full disk takes a part first and raises the error at the second try."""
     while data:
         data = data[os.write(handle, data) :]

@@ -1,7 +1,7 @@
-"""Whether the filter of a space is fair: with what share of its settings each seed passes it.
+"""Fairness of a filter: the share of its settings with which each seed passes it.
 
-Measured in every search, when its seeds are trained; for the spaces that come with the program also
-before (`search_spaces/passed.json`, made by `results/findings/filter/seeds.py`).
+Every search measures it when it trains its seeds. For the bundled spaces it was also measured before
+(`search_spaces/passed.json`, written by `results/findings/filter/seeds.py`).
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from cellsearch.study.space.model import FILTER, plain
 from cellsearch.study.tables import cellrecords, queries
 from cellsearch.study.tables.transactions import Store
 
-FAIR = 0.8  # the share with which a seed should pass
+FAIR = 0.8  # the required pass rate of a seed
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The settings with which a seed passes the filter, of those that it was trained with there."""
+    """The number of settings with which a seed passes the filter, and the number trained."""
 
     seed: str
     passed: int
@@ -29,14 +29,13 @@ class Passed:
 
     @property
     def fair(self) -> bool:
-        """Whether the filter treats the seed as the paper's does, which the LSTM passes "with all but the
-        most extreme settings" (Jozefowicz et al. 2015, section 3.1)."""
+        """Whether the pass rate matches the paper's filter, which the LSTM passes "with all but the most
+        extreme settings" (Jozefowicz et al. 2015, section 3.1)."""
         return self.passed >= FAIR * self.settings
 
 
 def passed(store: Store, space: Space) -> list[Passed]:
-    """The seeds that have been through the filter; none in a search without one, or of before this was
-    measured."""
+    """The pass rates of seeds; empty for a search without a filter, or from before they were measured."""
     if space.filter is None:
         return []
     found = []
@@ -49,7 +48,7 @@ def passed(store: Store, space: Space) -> list[Passed]:
 
 
 def measured(space: Space, seeds: Mapping[str, Cell]) -> list[Passed]:
-    """The shares measured before with this very filter, of `seeds` by name."""
+    """Earlier measured pass rates of `seeds` with exactly this filter, by name."""
     if space.filter is None:
         return []
     known = json.loads((shipped() / "passed.json").read_text(encoding="utf-8"))
@@ -60,6 +59,6 @@ def measured(space: Space, seeds: Mapping[str, Cell]) -> list[Passed]:
 
 
 def digest(filter: Filter) -> str:
-    """A name of all that decides whether a cell passes a filter."""
+    """A hash of everything that decides whether a cell passes a filter."""
     text = json.dumps([plain(filter), plain(filter.grid)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

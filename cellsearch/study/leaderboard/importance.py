@@ -1,8 +1,8 @@
-"""How much each hyperparameter matters on each task, over all settings that a search has trained.
+"""The importance of each hyperparameter on each task, over all trained settings of a search.
 
-A trial has many settings, so they are no parameters of it: the outcomes go into a study in memory, one trial
-each, and Optuna's PED-ANOVA (Watanabe et al. 2023) compares the best of them with the rest. The value of an
-outcome is its accuracy relative to the best of its cell on the task, so that good and bad cells count alike.
+A trial has many settings, so they are not its parameters: each outcome becomes a trial of an in-memory study,
+and Optuna's PED-ANOVA (Watanabe et al. 2023) compares the best ones with the rest. The value of an outcome is
+its accuracy relative to the best of its cell on the task, so that good and bad cells count equally.
 """
 
 import warnings
@@ -21,12 +21,12 @@ from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 from cellsearch.train.settings import Grid, keys
 
-LEAST = 20  # outcomes of a task, below which nothing is said
+LEAST = 20  # minimum number of outcomes of a task
 
 
 def importances(store: Store, space: Space) -> dict[str, dict[str, float]]:
-    """Task -> hyperparameter -> its share of the importance, the largest first; only hyperparameters with
-    several values in the grid, and only tasks with `LEAST` accuracies."""
+    """Task -> hyperparameter -> share of the importance, largest first; only hyperparameters with several
+    values in the grid, and tasks with at least `LEAST` accuracies."""
     found = {}
     for task in space.tasks:
         outcomes = relative(store, task.name)

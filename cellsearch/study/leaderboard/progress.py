@@ -1,6 +1,6 @@
-"""The state of a running search, for the display: a frozen value computed from records alone.
+"""The state of a running search for the display: a frozen value computed from records only.
 
-Nothing is shown before it is committed, so nothing that was shown is missing after a crash.
+Results are shown only after they are committed, so a crash loses nothing that was shown.
 """
 
 from collections.abc import Sequence
@@ -18,47 +18,47 @@ from cellsearch.study.tables.records import dropped, facts
 from cellsearch.study.tables.study_facts import Facts, Target
 from cellsearch.study.tables.transactions import Store
 
-FRESH = 200  # how long trials take is looked up again when this part of the items has ended
+FRESH = 200  # update the estimate of durations after this share of new items
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One look at a running search."""
+    """A snapshot of a running search."""
 
     name: str
-    workers: tuple[tuple[str, str], ...]  # of all machines: name, what it does
+    workers: tuple[tuple[str, str], ...]  # of all machines: name and activity
     counts: Counts
     target: Target
-    best: Row | None  # first of the leaderboard that is no seed
+    best: Row | None  # first mutant of the leaderboard
     seeds: tuple[Row, ...]
-    dropped: tuple[str, ...]  # tasks that are not used, with the reason
-    messages: tuple[str, ...]  # since this `search` began: restarts, a database that was away
+    dropped: tuple[str, ...]  # dropped tasks, with the reason
+    messages: tuple[str, ...]  # since this `search` started: restarts, database outages
     elapsed: float  # seconds of this `search`
     spent: float  # seconds of all `search` commands on this study
-    per_hour: float | None  # trials, measured in this `search`
-    left: Range | None  # seconds, from and to; None before anything is known
-    patience: int | None = None  # proposals in a row without a better score after which it ends
+    per_hour: float | None  # trials per hour in this `search`
+    left: Range | None  # interval of seconds; None before an estimate exists
+    patience: int | None = None  # limit of proposals in a row without a better score
 
 
 class Meter:
-    """Computes `Progress`; keeps what speed and the table need from one look to the next."""
+    """Computes `Progress`, with state for speed and table between calls."""
 
     def __init__(self, store: Store, space: Space, limit: float | None) -> None:
         self.store, self.space, self.limit = store, space, limit
         self._since_trials: tuple[int, float] | None = (
-            None  # trials then, elapsed then: when the baseline was done
+            None  # trials and elapsed time at the end of the baseline
         )
-        self.before = facts(store).seconds  # of earlier searches on this study
+        self.before = facts(store).seconds  # seconds of earlier searches on this study
         self._table: tuple[int, list[Row]] = (-1, [])
-        self._history: tuple[int, History] | None = None  # items that had ended
+        self._history: tuple[int, History] | None = None  # number of finished items
 
     def look(self, elapsed: float, workers: int, messages: Sequence[str]) -> Progress:
-        """The search now. `elapsed` in seconds since it began."""
+        """The current state. `elapsed` is in seconds since the start."""
         counts, known = queries.counts(self.store), facts(self.store)
         if known.baseline is not None and self._since_trials is None:
             self._since_trials = (counts.trials, elapsed)
         if counts.settings != self._table[0]:  # grows with each stage
-            few = 1 + len(self.space.seeds)  # the best that is no seed is among them
+            few = 1 + len(self.space.seeds)  # includes the best mutant
             self._table = (counts.settings, board.top(self.store, self.space, few)[0])
         table = self._table[1]
         rate = self._rate(counts, elapsed)
@@ -87,7 +87,7 @@ class Meter:
         return trials / since if trials and since > 0 else None
 
     def _left(self, counts: Counts, known: Facts, workers: int) -> Range | None:
-        """Until the target or the time limit, whichever comes first."""
+        """Seconds until the target or the time limit, whichever is first."""
         ended = counts.baseline + counts.trials
         trials = known.target.expected(refining(self.space.strategy))
         if self._history is None or ended - self._history[0] > self._history[0] // FRESH:

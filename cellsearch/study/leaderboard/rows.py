@@ -1,5 +1,4 @@
-"""A line of the leaderboard, and what is looked up for lines that are shown: parents, changes, epochs,
-failures.
+"""A row of the leaderboard, and details of shown rows: parents, changes, epochs, failures.
 
 `repr` of a row is one line; its fields are complete.
 """
@@ -31,22 +30,20 @@ class TaskResult:
     """A cell on one task."""
 
     task: str
-    ratio: (
-        float | None
-    )  # best accuracy / unit; None without units or accuracy, and on a task that is not used
+    ratio: float | None  # best accuracy / unit; None without units or accuracy, and on a dropped task
     accuracy: float | None
     loss: float | None
-    setting: str | None  # the best one, by its values
-    parameters: int | None  # of the whole model at that setting
+    setting: str | None  # values of the best setting
+    parameters: int | None  # parameters of the whole model at that setting
     hidden: int | None
-    settings: int  # tried, the diverged ones too
+    settings: int  # number of trained settings, diverged ones included
     kept: bool  # False: the task was dropped after the baseline
-    epochs: int | None = None  # of the best setting: the one with that accuracy
-    trained: int | None = None  # its epochs in all; None in records that do not have it
+    epochs: int | None = None  # epoch of the best accuracy at the best setting
+    trained: int | None = None  # total epochs of the best setting; None if not recorded
 
     @property
     def values(self) -> dict[str, float | int]:
-        """The best setting by name: init_scale, learning_rate, …; empty where there is none."""
+        """The best setting by name: init_scale, learning_rate, …; empty without one."""
         return {} if self.setting is None else values(self.setting)
 
     def __repr__(self) -> str:
@@ -69,18 +66,18 @@ class Repeated:
 class Row:
     """A line of the leaderboard."""
 
-    rank: int | None  # among the ranked; None for a cell that is not
+    rank: int | None  # rank; None for an unranked cell
     name: str
     fingerprint: str
     score: float | None
     tasks: tuple[TaskResult, ...]
-    parameters: int | None  # of the largest of the models at its best settings
-    settings: int  # tried on all tasks and the filter
+    parameters: int | None  # parameters of the largest model at its best settings
+    settings: int  # settings trained on all tasks and the filter
     status: str  # seed, ranked, filtered at STAGE, failed at STAGE, failed, running
     parent: str
-    trial: int  # the first of it
+    trial: int  # its first trial
     text: str
-    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that count as this one
+    equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that are equivalent to it
     parent_name: str = ""
     edits: tuple[str, ...] = ()  # that made it from its parent, in words
     changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
@@ -100,12 +97,12 @@ class Row:
 
     @property
     def standing(self) -> str:
-        """The rank, or the status of a cell that has none, in words."""
+        """The rank, or the status of an unranked cell, in words."""
         return self.ending if self.rank is None else f"rank {self.rank}"
 
     @property
     def ending(self) -> str:
-        """The status, with the stage where that is not the filter."""
+        """The status, with the stage unless it is the filter."""
         return self.status.removesuffix(f" at {FILTER}")
 
     @property
@@ -145,7 +142,7 @@ def _setting(result: TaskResult) -> str:
 
 
 def detailed(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:
-    """The rows with parents, changes, epochs and failures. `records` are those of the rows."""
+    """The rows with parents, changes, epochs and failures. `records` are the rows' cells."""
     parents = _parents(store, rows, records)
     epochs = _epochs(store, rows)
     failures = _failures(store, rows)
@@ -179,7 +176,7 @@ def _parents(store: Store, rows: Sequence[Row], records: Mapping[str, Record]) -
 
 
 def _epochs(store: Store, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int | None, int | None]]:
-    """(fingerprint, task) -> epochs of the best setting: of its accuracy, and in all."""
+    """(fingerprint, task) -> epochs of the best setting: of the best accuracy, and in total."""
     best = {
         (row.fingerprint, result.task, result.setting)
         for row in rows
@@ -199,7 +196,7 @@ def _epochs(store: Store, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[in
 
 
 def _failures(store: Store, rows: Sequence[Row]) -> dict[str, str]:
-    """Fingerprint -> failed at STAGE, of the cells that are not ranked and whose last trial has failed."""
+    """Fingerprint -> failed at STAGE, for unranked cells whose last trial failed."""
     wanted = {row.fingerprint for row in rows if row.status.startswith(("filtered", "running"))}
     if not wanted:
         return {}

@@ -1,5 +1,6 @@
-"""How far a board can be trusted: what chance alone would score, what cannot be told apart, and what was
-verified. From records, by the functions of `scoring`; nothing is trained here.
+"""Trust in a board: the band of chance, ties, and verdicts of `verify`.
+
+Computed from records by the functions of `scoring`; nothing is trained here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,14 +26,14 @@ MOST = 40  # cells of a task from which its noise is estimated, the latest
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known besides the scores of a board."""
+    """The facts besides the scores of a board."""
 
-    band: Band | None = None  # None: no mutant was trained yet, or the noise is not known
+    band: Band | None = None  # None: no mutant was trained yet, or the noise is unknown
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # by fingerprint
 
 
 def trust(store: Store, known: Facts, space: Space, seeds: Collection[str]) -> Trust:
-    """That of a study now. `seeds` are the fingerprints of all seeds, the baseline's first."""
+    """The current facts of a study. `seeds` are the fingerprints of all seeds, the baseline first."""
     if not known.units or not seeds:
         return Trust()
     base = next(iter(seeds))
@@ -41,7 +42,7 @@ def trust(store: Store, known: Facts, space: Space, seeds: Collection[str]) -> T
 
 
 def verdicts_of(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> dict[str, Verdict]:
-    """The verdict on every cell with a whole round."""
+    """The verdict on every cell with a complete round."""
     found = repeats.rounds_of(rounds)
     baseline = {task: found.get(base, {}).get(task, []) for task in tasks}
     return verdicts({mark: its for mark, its in found.items() if mark != base}, baseline)
@@ -50,8 +51,8 @@ def verdicts_of(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> dic
 def band_of(
     store: Store, known: Facts, base: str, seeds: Collection[str], rounds: Sequence[Round]
 ) -> Band | None:
-    """The band of a study. None where no mutant has been trained on a task, or nothing says how large the
-    noise is."""
+    """The band of chance of a study. None if no mutant has been trained on a task, or the noise is
+    unknown."""
     tried = _tried(store, list(known.units), seeds)
     found = []
     for task, unit in known.units.items():
@@ -74,8 +75,8 @@ def noise(store: Store, known: Facts, seeds: Collection[str]) -> float | None:
 
 
 def planned(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> int | None:
-    """Repeats that show a cell that is better by `DIFFERENCE` among those that are verified, by the noise of
-    the baseline on the test part; None where more are needed than the last look has."""
+    """Repeats needed to detect a verified cell that is better by `DIFFERENCE`, at the noise of the baseline
+    on the test part; None if the last look has too few."""
     found = repeats.rounds_of(rounds)
     own = found.get(base, {})
     spreads = [spread for task in tasks if (spread := spread_of(own.get(task, ()))) is not None]
@@ -83,16 +84,16 @@ def planned(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> int | N
 
 
 def _failed(units: Mapping[str, Unit] | None, task: str) -> float:
-    """An accuracy between that of a predictor without memory and the baseline's, nearer to the former: a
-    training below it has learnt next to nothing."""
+    """An accuracy between a memoryless predictor and the baseline, closer to the former: a training below it
+    has learned almost nothing."""
     unit = (units or {})[task]
     low, high = max(unit.floor, 1e-3), max(unit.accuracy or 0.0, 1e-3)
     return exp(log(low) + 0.25 * (log(high) - log(low))) if high > low else 0.0
 
 
 def _repeated(rounds: Sequence[Round], base: str, task: str) -> float | None:
-    """The noise of one training as the repeats of the baseline have measured it, on the validation part; None
-    before there are four of them."""
+    """The noise of one training, measured by the repeats of the baseline on the validation part; None before
+    four repeats."""
     parts = [
         [log(r.accuracy) for r in one.repeats if r.accuracy]
         for one in rounds
@@ -107,8 +108,8 @@ def _repeated(rounds: Sequence[Round], base: str, task: str) -> float | None:
 
 
 def _tried(store: Store, tasks: Sequence[str], seeds: Collection[str]) -> dict[tuple[int, ...], int]:
-    """The mutants that were trained on the first task, counted by the settings that they have run on each: as
-    many as a cell of their trials would have run had it passed every task."""
+    """The mutants trained on the first task, counted by settings per task: the number that a cell with their
+    trials would have run if it passed every task."""
     query = (
         select(stages.c.fingerprint, stages.c.task, func.sum(stages.c.settings))
         .where(stages.c.study == store.study, stages.c.task.in_(tasks))
@@ -121,14 +122,14 @@ def _tried(store: Store, tasks: Sequence[str], seeds: Collection[str]) -> dict[t
                 counts.setdefault(mark, {})[task] = int(settings)
     found: dict[tuple[int, ...], int] = {}
     for its in counts.values():
-        most = max(its.values())  # a task that it did not reach counts as the others do
+        most = max(its.values())  # a task that it did not reach counts like the others
         of = tuple(its.get(task, most) for task in tasks)
         found[of] = found.get(of, 0) + 1
-    return dict(sorted(found.items()))  # one order, so that the same records give the same bits
+    return dict(sorted(found.items()))  # sorted, so that the same records give the same bits
 
 
 def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]:
-    """Cell -> setting -> accuracy: of the baseline, and of the latest other cells."""
+    """Cell -> setting -> accuracy, for the baseline and the latest other cells."""
     query = select(stages.c.fingerprint, stages.c.outcomes).where(
         stages.c.study == store.study, stages.c.task == task
     )
@@ -147,8 +148,7 @@ def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]
 
 
 def marked(rows: Sequence[Row], known: Trust, first: float | None) -> list[Row]:
-    """The rows with what is known of each: whether it is above chance, in a tie with the `first` score of the
-    board, verified."""
+    """The rows with their facts: above chance, tied with the `first` score of the board, verdict."""
     band = known.band
     found = []
     for row in rows:

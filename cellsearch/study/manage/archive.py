@@ -1,8 +1,8 @@
-"""A search as one file: a consistent copy of its database, its space, cells, logs, results that wait, exports
-and models.
+"""A search as one file: a consistent copy of its database, its space, cells, logs, outbox, exports and
+models.
 
-The database is copied by SQLite's own backup, never as a file. Links are not followed. The archive is whole
-or absent.
+The database is copied by SQLite's backup API, never as a file. Links are not followed. The archive is
+complete or absent.
 """
 
 import gzip
@@ -43,26 +43,27 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """An archive that was written."""
+    """A written archive."""
 
     file: Path
     bytes: int
     contents: Contents
-    left_out: Sequence[str]  # what else is in the folder of the search
+    left_out: Sequence[str]  # other files in the folder of the search
 
 
 def archive(name: str, file: Path | None, results: Path, force: bool, tell: Tell) -> Archived:
-    """Writes the search `name` into `file` (default: NAME.tar.gz in this directory). RunError where there is
-    no such search, where one runs on it, where the file cannot be written, or is there without `force`."""
+    """Writes the search `name` to `file` (default: NAME.tar.gz in this directory). Raises RunError if the
+    search is missing or running, or if the file exists without `force` or cannot be written."""
     folder = directory(results, name)
     target = file or Path(f"{name}{SUFFIX}")
     if folder.is_dir() and not (folder / DATABASE).is_file():
         raise RunError(
             f"the database of {name!r} is not in {printable(str(folder))}\n"
-            "an archive is made of a search whose database is there; copy that of a server with its own tools"
+            "only a search with its database in its folder can be archived; copy a server's database with "
+            "the server's tools"
         )
     if os.path.lexists(target) and not (force and target.is_file()):
-        raise RunError(f"{printable(str(target))} is there already\nname another file, or give --force")
+        raise RunError(f"{printable(str(target))} already exists\nname another file, or give --force")
     with held(name, None, results, tell) as search:
         only(search.store)
         database.settle(search.store.engine)
@@ -85,8 +86,8 @@ def archive(name: str, file: Path | None, results: Path, force: bool, tell: Tell
 
 
 def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """The files of a search but its database, by path in its folder; and what else is there. UnsafeError
-    where a link is among them."""
+    """The files of a search except its database, by path in its folder, and other files. Raises UnsafeError
+    for links."""
     found: dict[str, Path] = {}
     left_out = []
     for path in _below(folder):
@@ -99,12 +100,12 @@ def _files(folder: Path) -> tuple[dict[str, Path], list[str]]:
         refuse_links(path)
         found[inner] = path
     if len(found) >= MOST_FILES:
-        raise RunError(f"{printable(str(folder))} has {len(found):,} files; the most is {MOST_FILES - 1:,}")
+        raise RunError(f"{printable(str(folder))} has {len(found):,} files; the limit is {MOST_FILES - 1:,}")
     return found, left_out
 
 
 def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The files in a folder of a search, in order, and folders that no search has."""
+    """The files in a folder of a search, in order, and unknown folders."""
     for path in sorted(folder.iterdir()):
         known = path.name in FOLDERS if depth == 0 else depth < DEPTH
         if known and path.is_dir() and not path.is_symlink():
@@ -126,13 +127,13 @@ def _member(source: Path, path: str) -> Member:
     most = limit(path) or 0
     if size > most:
         raise RunError(
-            f"{printable(str(source))} is {size:,} bytes, and an archive takes {most:,}\nmove it away"
+            f"{printable(str(source))} is {size:,} bytes; the limit of an archive is {most:,}\nmove it away"
         )
     return Member(size, digest.hexdigest())
 
 
 def _write(target: Path, contents: Contents, files: dict[str, Path]) -> int:
-    """Writes the archive, whole or not at all; its bytes."""
+    """Writes the archive atomically and returns its size in bytes."""
     partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
     try:
         with os.fdopen(create(partial), "wb") as raw:
@@ -149,7 +150,7 @@ def _write(target: Path, contents: Contents, files: dict[str, Path]) -> int:
             os.fsync(raw.fileno())
             size = raw.tell()
         partial.replace(target)
-    except ValueError as error:  # of tarfile: a path that ustar cannot hold
+    except ValueError as error:  # raised by tarfile for a path that ustar cannot hold
         raise RunError(f"cannot write {printable(str(target))}: {printable(str(error))}") from error
     finally:
         with suppress(OSError):
@@ -159,7 +160,7 @@ def _write(target: Path, contents: Contents, files: dict[str, Path]) -> int:
 
 
 def _info(name: str, path: str, size: int) -> tarfile.TarInfo:
-    """The header of a member: nothing of the user or the machine is in it."""
+    """The header of a member, without user or machine."""
     info = tarfile.TarInfo(f"{name}/{path}")
     info.size, info.mode = size, 0o644
     return info

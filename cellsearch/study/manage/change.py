@@ -1,7 +1,7 @@
-"""A search gets another name, or is deleted: its files in `results/`, our tables and Optuna's together.
+"""Rename or delete a search: its files in `results/`, our tables and Optuna's together.
 
-In a database this is one transaction. The folder follows: a rename that was interrupted between the two is
-completed by the same command, and a folder that is deleted first disappears under its name.
+The database changes in one transaction. The folder follows: the same command completes a rename that was
+interrupted between the two, and a deleted folder is renamed before its files go.
 """
 
 import os
@@ -22,15 +22,15 @@ from cellsearch.study.workers.run import default_url, directory
 
 
 def rename(old: str, new: str, storage: str | None, results: Path, tell: Tell) -> None:
-    """Renames the search `old`. RunError where there is none, where the name is taken, or where a search or a
-    worker runs on it; nothing has changed then."""
+    """Renames the search `old`. Raises RunError, without any change, if it is missing or running, or if the
+    name is taken."""
     target = directory(results, new)
     if new == old:
-        raise UsageError(f"the search is called {old!r} already")
+        raise UsageError(f"the search already has the name {old!r} already")
     recorded = old if storage is not None else _recorded(old, new, results)
     with held(old, storage, results, tell, recorded) as search:
         if search.files and os.path.lexists(target):
-            raise RunError(f"{printable(str(target))} is there already\nchoose another name")
+            raise RunError(f"{printable(str(target))} already exists\nchoose another name")
         if search.inside:
             only(search.store)
         if recorded != new:
@@ -47,7 +47,7 @@ def rename(old: str, new: str, storage: str | None, results: Path, tell: Tell) -
                 ) from error
         file = target / DATABASE
         if search.inside and backup_of(file):
-            backups.back_up(file)  # that it has had calls the search by its old name
+            backups.back_up(file)  # the recorded command has the old name
 
 
 def _renamed(search: Held, name: str) -> None:
@@ -56,7 +56,7 @@ def _renamed(search: Held, name: str) -> None:
 
 
 def _recorded(old: str, new: str, results: Path) -> str:
-    """The name of the search in the database of folder `old`: `new` after a rename that was interrupted."""
+    """The name of the search in the database of folder `old`: `new` after an interrupted rename."""
     located(old, results)
     url = default_url(results, old)
     engine = database.connect(url, read_only=True)
@@ -68,8 +68,8 @@ def _recorded(old: str, new: str, results: Path) -> str:
 
 
 def delete(name: str, storage: str | None, results: Path, tell: Tell) -> None:
-    """Deletes the search `name`: its records, its trials in Optuna, and its files. RunError where there is
-    none, or where a search or a worker runs on it."""
+    """Deletes the search `name`: its records, its trials in Optuna, and its files. Raises RunError if it is
+    missing or running."""
     with held(name, storage, results, tell) as search:
         file = database.file_of(search.store.url)
         if search.inside and storage is None:
@@ -82,7 +82,9 @@ def delete(name: str, storage: str | None, results: Path, tell: Tell) -> None:
 
             remove(search.store)
             if file is not None and backup_of(file):
-                backups.back_up(file)  # else it has more records than the database: that looks damaged
+                backups.back_up(
+                    file
+                )  # first the files: a folder with more records than its database looks damaged
         database.settle(search.store.engine)
         if files:
             _remove(search.folder)
@@ -90,7 +92,7 @@ def delete(name: str, storage: str | None, results: Path, tell: Tell) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Removes the folder of a search; it has another name before the first file goes."""
+    """Removes the folder of a search; renames it before it removes the first file."""
     hidden = folder.with_name(f".deleting-{secrets.token_hex(6)}")
     try:
         folder.rename(hidden)

@@ -1,5 +1,5 @@
-"""The command that goes on with a search: by its name, with the space and the seed that it has, and with the
-options of the command that started it which say how and where it runs."""
+"""The command that continues a search: its name, with its recorded space and seed, and with the options for
+workers, devices and storage of the command that started it."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from cellsearch.study.tables.database import pasted, shown
 from cellsearch.study.workers.run import NAME, default_url
 
 KEPT = ("--trials", "--proposals", "--time", "--workers", "--devices", "--device", "--data", "--rows")
-# dropped, with their values
+# options that are dropped with their values
 OTHERS = ("--name", "--set", "--seed", "--storage", "--text", "--replay", "--strategies", "--repeats")
 
 
@@ -30,16 +30,14 @@ def meant(
     results: Path = RESULTS,
     own_text: str | None = None,
 ) -> tuple[Space, str]:
-    """The space and the name of the search that `cellsearch search WORD --name NAME` is about, one of the two
-    at least.
-
-    A search that is there goes on with its own space, where `word` is its name and no other space is called
-    so, or where `name` stands alone. Else `word` is a space, with `own_text` as for `load_space`.
-    CellsearchError where there is none.
+    """The space and the name of the search of `cellsearch search WORD --name NAME`; at least one of the two
+    is given. An existing search continues with its own space if `word` is its name and not that of a space,
+    or if only `name` is given. Otherwise `word` is a space, with `own_text` as for `load_space`. Raises
+    CellsearchError if there is none.
     """
     if own_text is not None:
         if word is None:
-            raise UsageError("--text takes a SPACE, too, as in `cellsearch search quick --text FILE`")
+            raise UsageError("--text needs a SPACE, as in `cellsearch search quick --text FILE`")
         chosen = load_space(word, overrides, own_text, lookup.seeds(storage, results))
         return chosen, name or chosen.name
     asked = word or name or ""
@@ -53,18 +51,18 @@ def meant(
             return found, asked
     if word is None:
         studies.opened(asked, storage, results)  # the error lists the searches
-        raise AssertionError("it has just not been found")
+        raise AssertionError("it was not found above")
     if not (file or bundled or storage) and (there := studies.listed(results)):
         hint = did_you_mean(word, [*spaces.names(), *there])
         known_words = f"spaces: {', '.join(spaces.names())}; searches: {printable(', '.join(there), 400)}"
-        message = f"there is no search space and no search '{printable(word, 60)}'"
-        raise SpaceError(message, remedy=f"{hint}{known_words}\nthe path of a file ends in .yaml")
+        message = f"there is no search space or search '{printable(word, 60)}'"
+        raise SpaceError(message, remedy=f"{hint}{known_words}\na path of a file must end in .yaml")
     space = load_space(word, overrides, find=lookup.seeds(storage, results))
     return space, name or space.name
 
 
 def _recorded(name: str, storage: str | None, results: Path) -> tuple[str, dict[str, str]] | None:
-    """The text of the space of a search, where it is there, and those of its seeds by name."""
+    """The text of the space of a search, if known, and the texts of its seeds by name."""
     if not NAME.match(name) or name.endswith("."):
         return None
     store = records.find(storage or default_url(results, name), name, read_only=True)
@@ -78,21 +76,19 @@ def _recorded(name: str, storage: str | None, results: Path) -> tuple[str, dict[
 
 
 def public(words: Sequence[str], storage: str | None) -> list[str]:
-    """The words of a command without the password of its storage URL."""
+    """The words of a command, with the password removed from its storage URL."""
     return [word if storage is None else word.replace(storage, shown(storage)) for word in words]
 
 
 def continuing(words: Sequence[str], name: str, space: Space, storage: str | None) -> list[str]:
-    """The words of the command that goes on with the search `name`, which was started by the command
-    `words`."""
+    """The words of the command that continues the search `name`, which the command `words` started."""
     named = ["search", name] if by_name(name, space) else ["search", "--name", name]
     place = [] if storage is None else ["--storage", pasted(storage)]
     return [*named, *_kept(words), *place]
 
 
 def by_name(name: str, space: Space) -> bool:
-    """Whether `cellsearch search NAME` means the search of that name: no other space and no file is called
-    so."""
+    """Whether `cellsearch search NAME` means the search: no other space or file has that name."""
     if name.endswith(SUFFIXES):
         return False
     return name not in spaces.names() or not difference(load_space(name), space)
@@ -109,7 +105,7 @@ def _kept(words: Sequence[str]) -> list[str]:
 
 
 def changed(words: Sequence[str], option: str, value: str) -> list[str]:
-    """The words with another value of `option`, at their end."""
+    """The words with another value of `option`, appended."""
     kept: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -121,30 +117,30 @@ def changed(words: Sequence[str], option: str, value: str) -> list[str]:
 
 
 def duration_option(seconds: float) -> str:
-    """A time limit as one writes it: 90s, 15m, 2h."""
+    """A time limit in the form 90s, 15m, 2h."""
     if seconds < 600:
         return f"{max(1, round(seconds))}s"
     return f"{round(seconds / 60)}m" if seconds < 7_200 else f"{round(seconds / 3_600)}h"
 
 
 def line(words: Sequence[str]) -> str:
-    """A command as one line for a shell."""
+    """A command as one quoted line for a shell."""
     return printable(shlex.join(["cellsearch", *words]), 1_000)
 
 
 def given(study: Study) -> list[str]:
-    """The words of the command that started a search last; none where it was started from Python."""
+    """The words of the latest command of a search; empty if it was started from Python."""
     return records.command(study.store)
 
 
 def of(study: Study) -> str:
-    """The command that goes on with a search; with a longer time where that was up. "" for a copy."""
+    """The command that continues a search, with a longer time limit if it was reached; "" for a copy."""
     store = study.store
     file = database.file_of(store.url)
     if file and file.parent.parent == RESULTS and file.parent.name != store.name:
         return ""
     storage: str | None = store.url
-    with suppress(UsageError):  # a name that no folder can have
+    with suppress(UsageError):  # an invalid name of a folder
         storage = None if store.url == default_url(RESULTS, store.name) else store.url
     words = continuing(given(study), store.name, study.space, storage)
     if study.facts.halted and any(word.partition("=")[0] == "--time" for word in words):

@@ -1,7 +1,7 @@
-"""The hold on a search that changes as a whole: while it lasts, no search and no worker runs on it.
+"""Exclusive access to an idle search: no search process and no worker runs on it meanwhile.
 
 On this machine the lock of the search and the start times of its workers decide. Workers of other machines
-are known by their heartbeats: a counter that changes is a worker at work.
+are detected by their heartbeats: a changing counter means a live worker.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import default_url, directory
 
 LOOK_SECONDS = 0.5
-TEMPORARY = (".restoring-", ".deleting-")  # folders in results/ that no search has as its name
+TEMPORARY = (".restoring-", ".deleting-")  # reserved names of folders in results/
 DATABASE, LOCK = "study.db", "search.lock"
 
 Tell = Callable[[str], None]
@@ -30,15 +30,15 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A search that nothing runs on."""
+    """An idle search."""
 
     store: Store
-    folder: Path  # of its files; it may be missing where the database is elsewhere
-    inside: bool  # its database is in that folder
+    folder: Path  # folder of its files; may be missing if the database is elsewhere
+    inside: bool  # whether its database is in that folder
 
     @property
     def files(self) -> bool:
-        """Whether the folder is there and belongs to this search alone."""
+        """Whether the folder exists and belongs only to this search."""
         return self.folder.is_dir() and (self.inside or not (self.folder / DATABASE).exists())
 
 
@@ -51,8 +51,8 @@ def held(
     recorded: str | None = None,
     timing: Timing = TIMING,
 ) -> Iterator[Held]:
-    """The search `name`, whose database calls it `recorded` where that differs. RunError where there is no
-    such search, or where a search or a worker runs on it."""
+    """Holds the search `name`, whose database has the name `recorded` if that differs. Raises RunError if it
+    is missing or running."""
     folder = directory(results, name)
     refuse_links(folder, folder / DATABASE)
     if storage is None:
@@ -69,8 +69,8 @@ def held(
 
 
 def idle(store: Store, tell: Tell) -> None:
-    """RunError where a worker or a search runs on a study. Waits for heartbeats from other machines, no
-    longer than it takes to give one up; `tell` says so."""
+    """Raises RunError if a worker or a search runs on a study. Waits for heartbeats from other machines, at
+    most until they count as dead; `tell` receives a message about it."""
     wait = store.timing.silent * store.timing.beat
     here, listed = processes.machine(), heartbeat.listed(store)
     living = [worker for worker in listed if worker.host == here and heartbeat.alive(worker)]
@@ -91,24 +91,24 @@ def idle(store: Store, tell: Tell) -> None:
 
 
 def only(store: Store) -> None:
-    """RunError where other searches are in the database of this one."""
+    """Raises RunError if the database has other searches."""
     others = sorted(records.bound(store.engine, store.url).keys() - {store.name})
     if others:
         raise RunError(
-            f"{database.shown(store.url)} has other searches, too: {printable(', '.join(others), 400)}\n"
+            f"{database.shown(store.url)} has other searches too: {printable(', '.join(others), 400)}\n"
             f"name the database: --storage {database.pasted(store.url)}"
         )
 
 
 def same(file: Path | None, other: Path) -> bool:
-    """Whether two paths are one file."""
+    """Whether two paths are the same file."""
     with suppress(OSError):
         return file is not None and file.samefile(other)
     return False
 
 
 def sweep(results: Path) -> None:
-    """Removes the temporary folders of processes that were killed."""
+    """Removes the temporary folders of killed processes."""
     for folder in results.iterdir() if results.is_dir() else ():
         if folder.name.startswith(TEMPORARY) and folder.is_dir() and not folder.is_symlink():
             with suppress(RunError, OSError), processes.exclusive(folder / LOCK, "it"):

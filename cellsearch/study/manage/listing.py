@@ -1,5 +1,4 @@
-"""The searches of `results/`, or of a database, one entry each. An entry that cannot be read says so, and the
-others are listed."""
+"""The searches of `results/` or of a database, one entry each. Unreadable ones are listed with the reason."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -37,13 +36,13 @@ class Entry:
     best: float | None = None  # the best score of a found cell
     cell: str = ""  # its name
     space: str = ""
-    bytes: int | None = None  # of its folder; None where that is not here
-    written: datetime | None = None  # last; UTC
-    error: str = ""  # why it cannot be read
+    bytes: int | None = None  # size of its folder; None if it is not here
+    written: datetime | None = None  # time of the last write, UTC
+    error: str = ""  # reason if it is unreadable
 
 
 def searches(storage: str | None = None, results: Path = RESULTS) -> list[Entry]:
-    """The searches of `results`, or of the database `storage`, the one that was written to last first."""
+    """The searches of `results` or of the database `storage`, most recently written first."""
     if storage is not None:
         found = [
             _entry(store.name, lambda store=store: studies.read(store))  # type: ignore[misc]
@@ -74,7 +73,7 @@ def _entry(name: str, opened: Callable[[], Study], folder: Path | None = None) -
     except CellsearchError as error:
         reason = str(error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        reason = f"what was recorded cannot be read ({error}); see `cellsearch check`"
+        reason = f"its records cannot be read ({error}); see `cellsearch check`"
     finally:
         study.store.engine.dispose()
     return Entry(name, "unreadable", bytes=size, written=written, error=reason)
@@ -83,7 +82,7 @@ def _entry(name: str, opened: Callable[[], Study], folder: Path | None = None) -
 def _read(name: str, study: Study, size: int | None, written: datetime | None) -> Entry:
     status = board.status(study.store, study.space, 1)
     first = next((row for row in status.best if row.rank is not None and not row.seed), None)
-    if first is None:  # a seed leads, and the best of the others is behind it
+    if first is None:  # a seed is first, followed by the best mutant
         rows = board.top(study.store, study.space, 1 + len(study.space.seeds), Trust())[0]
         first = next((row for row in rows if row.rank is not None and not row.seed), None)
     if name != study.store.name:
@@ -100,14 +99,14 @@ def _read(name: str, study: Study, size: int | None, written: datetime | None) -
 
 
 def running(store: Store) -> bool:
-    """Whether a search or a worker runs on a study. One of another machine is taken to run while it is
+    """Whether a search or a worker runs on a study. Workers of other machines count as running while
     listed."""
     here = processes.machine()
     return any(worker.host != here or heartbeat.alive(worker) for worker in heartbeat.listed(store))
 
 
 def _written(store: Store) -> datetime | None:
-    """When the last trial began or ended, by the clock of the machine that wrote it."""
+    """Time of the last start or end of a trial, by the clock of the writing machine."""
     query = select(func.max(_TRIALS.c.datetime_start), func.max(_TRIALS.c.datetime_complete))
     with reading(store.engine, store.url) as connection:
         row = connection.execute(query.where(_TRIALS.c.study_id == bound(store.study))).one()
@@ -116,7 +115,7 @@ def _written(store: Store) -> datetime | None:
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
-    """The files below a folder; no link is followed."""
+    """The files below a folder, without following links."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             with suppress(OSError):
@@ -127,7 +126,7 @@ def _files(folder: Path) -> Iterator[os.stat_result]:
 
 
 def size_of(store: Store, results: Path = RESULTS) -> int:
-    """Bytes of the folder of a search, or of its database where that is elsewhere."""
+    """Size in bytes of the folder of a search, or of its database if that is elsewhere."""
     file = database.file_of(store.url)
     folder = file.parent if file is not None else results / store.name
     return sum(found.st_size for found in _files(folder))

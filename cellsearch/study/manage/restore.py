@@ -1,10 +1,10 @@
-"""An archive becomes a search again. Everything in it is checked, since it may come from somebody else.
+"""Restore a search from an archive. Everything in it is checked, since it may be untrusted.
 
-It is read as a stream of ustar members: regular files alone, each at a path that a search has (no absolute
-path, no `..`, no link, no device), none longer than its limit, each as long as the list of contents says and
-with the SHA-256 in it. They are written to a new folder that gets the name of the search in the end, when the
-database in it was opened, and holds one study and no program (no view, no trigger). No worker of the copy
-exists, so its unfinished trials return to the queue.
+It is read as a stream of ustar members: only regular files, each at a path that a search has (no absolute
+path, no `..`, no link, no device), within its size limit, and with the size and SHA-256 of the manifest. They
+are written to a new folder, which is renamed to the search at the end, after the database was opened and
+found to have one study and no code (no view, no trigger). The copy has no workers, so its unfinished trials
+return to the queue.
 """
 
 import gzip
@@ -43,29 +43,31 @@ from cellsearch.study.tables import database, integrity, records, schema, transa
 from cellsearch.study.workers.run import directory
 
 CHUNK = 1 << 20
-SPARE = 50_000_000  # bytes that stay free on the disk
-OBJECTS = 1_000  # tables and indexes of a database
+SPARE = 50_000_000  # bytes to keep free on the disk
+OBJECTS = 1_000  # maximum tables and indexes of a database
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A search that was restored."""
+    """A restored search."""
 
     name: str
     contents: Contents
 
 
 def restore(file: Path, name: str | None, results: Path) -> Restored:
-    """Makes a search of the archive `file`, with another name where one is given. RunError where it is no
-    archive, or where there is a search of that name; no file is left then."""
+    """Restores the archive `file`, optionally under another name. Raises RunError, without leaving files, if
+    it is not an archive or the search exists."""
     if name is not None:
         directory(results, name)
     try:
         raw = open_regular(file)
     except NotRegularError as error:
-        raise UsageError(f"{printable(str(file))} is {error.kind}; name a file made by `archive`") from error
+        raise UsageError(
+            f"{printable(str(file))} is {error.kind}; name a file written by `archive`"
+        ) from error
     except (OSError, ValueError) as error:
-        remedy = f"{near(file)}`cellsearch archive NAME` makes an archive"
+        remedy = f"{near(file)}`cellsearch archive NAME` writes an archive"
         raise RunError(f"cannot read {printable(str(file))}: {printable(reason(error))}\n{remedy}") from error
     own_folder(results)
     sweep(results)
@@ -93,12 +95,12 @@ def restore(file: Path, name: str | None, results: Path) -> Restored:
 def _free(target: Path) -> None:
     if os.path.lexists(target):
         raise RunError(
-            f"{printable(str(target))} is there already\nchoose another name: --name, or delete that search"
+            f"{printable(str(target))} already exists\nchoose another name with --name, or delete that search"
         )
 
 
 class Archive:
-    """An archive as a stream that is read once; every error is a RunError."""
+    """An archive as a stream that is read once; all errors are RunErrors."""
 
     def __init__(self, raw: BinaryIO, shown: str) -> None:
         self.stream, self.shown = gzip.GzipFile(fileobj=raw, mode="rb"), shown
@@ -110,56 +112,56 @@ class Archive:
         except (OSError, EOFError, zlib.error) as error:
             raise no_archive(self.shown, str(error)) from error
         if len(data) != count:
-            raise no_archive(self.shown, "it is cut off")
+            raise no_archive(self.shown, "it is truncated")
         return data
 
     def headers(self) -> Iterator[tarfile.TarInfo]:
-        """The header of each member; its bytes are to be read before the next one."""
+        """The header of each member; the caller reads its bytes before the next one."""
         while any(block := self.read(BLOCK)):
             try:
                 info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
             except (tarfile.TarError, ValueError, OverflowError) as error:
                 raise no_archive(self.shown, f"a header cannot be read ({error})") from error
             if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.size < 0:
-                kind = "a link" if info.issym() or info.islnk() else "no regular file"
+                kind = "a link" if info.issym() or info.islnk() else "not a regular file"
                 raise no_archive(self.shown, f"{info.name} is {kind}")
             yield info
         self._end()
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """The bytes of a member, and past its padding."""
+        """The bytes of a member; skips its padding."""
         for start in range(0, size, CHUNK):
             yield self.read(min(CHUNK, size - start))
         self.read(-size % BLOCK)
 
     def _end(self) -> None:
-        """Nothing but padding follows; reading to the end compares the checksum of gzip."""
+        """Checks that only padding follows; reading to the end verifies the checksum of gzip."""
         try:
             rest = self.stream.read(CHUNK)
         except (OSError, EOFError, zlib.error) as error:
             raise no_archive(self.shown, str(error)) from error
         if any(rest) or len(rest) == CHUNK:
-            raise no_archive(self.shown, "something follows its end")
+            raise no_archive(self.shown, "it has data after its end")
 
 
 def _unpacked(archive: Archive, folder: Path) -> Contents:
-    """Writes the members of an archive below `folder`; its list of contents."""
+    """Writes the members of an archive below `folder` and returns its manifest."""
     headers = archive.headers()
     contents = _contents(archive, next(headers, None))
     free = shutil.disk_usage(folder).free
     if contents.bytes + SPARE > free:
         raise RunError(
             f"{archive.shown} has {contents.bytes:,} bytes, and {free:,} are free on the disk of "
-            f"{printable(str(folder.parent))}\nmake room, then give the same command again"
+            f"{printable(str(folder.parent))}\nfree some space, then run the same command again"
         )
     missing = dict(contents.files)
     for info in headers:
         path = info.name.removeprefix(f"{contents.name}/")
         member = missing.pop(path, None) if path != info.name else None
         if member is None:
-            raise no_archive(archive.shown, f"{info.name} is not in its list of contents, or is there twice")
+            raise no_archive(archive.shown, f"{info.name} is not in its manifest, or appears twice")
         if info.size != member.bytes:
-            raise no_archive(archive.shown, f"{info.name} is not as long as its list of contents says")
+            raise no_archive(archive.shown, f"{info.name} does not have the size in its manifest")
         _write(archive, member, folder / path)
     if missing:
         raise no_archive(archive.shown, f"{next(iter(missing))} is missing")
@@ -167,17 +169,17 @@ def _unpacked(archive: Archive, folder: Path) -> Contents:
 
 
 def _contents(archive: Archive, first: tarfile.TarInfo | None) -> Contents:
-    """The first member: without it nothing is read."""
+    """Reads the manifest, which must be the first member."""
     if first is None or first.name.partition("/")[2] != CONTENTS or first.size > MOST_CONTENTS:
-        raise no_archive(archive.shown, f"it does not begin with {CONTENTS}")
+        raise no_archive(archive.shown, f"it does not start with {CONTENTS}")
     contents = read_contents(b"".join(archive.pieces(first.size)), archive.shown)
     if first.name != f"{contents.name}/{CONTENTS}":
-        raise no_archive(archive.shown, "it has another name than its list of contents")
+        raise no_archive(archive.shown, "its name differs from its manifest")
     return contents
 
 
 def _write(archive: Archive, member: Member, path: Path) -> None:
-    """One member as a new file; its SHA-256 is that of the list."""
+    """Writes one member as a new file and compares its SHA-256 with the manifest."""
     digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(create(path), "wb") as file:
@@ -185,11 +187,11 @@ def _write(archive: Archive, member: Member, path: Path) -> None:
             digest.update(piece)
             file.write(piece)
     if digest.hexdigest() != member.sha256:
-        raise no_archive(archive.shown, f"{path.name} is not what its list of contents says (SHA-256)")
+        raise no_archive(archive.shown, f"{path.name} does not match its SHA-256 in the manifest")
 
 
 def _opened(file: Path, recorded: str, name: str, shown: str) -> None:
-    """Opens the database that was unpacked and gives its study the name `name`."""
+    """Opens the unpacked database and renames its study to `name`."""
     _plain(file, shown)
     url = database.url_of(file)
     try:
@@ -217,8 +219,8 @@ def _opened(file: Path, recorded: str, name: str, shown: str) -> None:
 
 
 def _plain(file: Path, shown: str) -> None:
-    """Refuses a database with anything that runs when it is read or written: views, triggers, virtual tables.
-    Of such a file nothing else is read."""
+    """Refuses a database with code that runs on reads or writes: views, triggers, virtual tables. Reads
+    nothing else of such a file."""
     uri = f"file:{quote(str(file.absolute()))}?immutable=1"
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:

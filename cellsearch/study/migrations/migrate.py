@@ -1,8 +1,8 @@
-"""The way from the tables of each earlier version to those of this one.
+"""Migrations from each earlier version of the tables to this one.
 
-`MIGRATIONS` has a step for every earlier version, from it to the next; `migrate` takes them in order. All of
-a database is migrated in one transaction: it is as before, or done. An SQLite file is copied beside itself
-first. Optuna's own tables have versions of their own (`optuna storage upgrade`).
+`MIGRATIONS` has a step from every earlier version to the next; `migrate` runs them in order. A database is
+migrated in one transaction. An SQLite file is first copied to a backup beside it. Optuna's own tables are
+versioned separately (`optuna storage upgrade`).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,13 +18,13 @@ from cellsearch.study.tables.sqlite import backups
 from cellsearch.study.tables.transactions import Store
 
 Tell = Callable[[str], None]
-#: A version -> the step to the next one; it gets a transaction and a store without a study.
+#: Version -> step to the next version; it gets a transaction and a store without a study.
 MIGRATIONS: Mapping[int, Callable[[Connection, Store, Tell], None]] = {1: version1.migrate}
 
 
 def migrate(url: str, tell: Tell = lambda text: None) -> bool:
-    """Brings the tables of a database up to date; False where they are. A RunError where there are none, or
-    newer ones, or where a search is running on them."""
+    """Brings the tables of a database up to date; False if they already are. Raises RunError if tables are
+    missing or newer, or if a search is running."""
     engine = database.connect(url)
     file = database.file_of(url)
     if file is not None and not file.exists():

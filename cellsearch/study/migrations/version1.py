@@ -1,10 +1,9 @@
 """From schema 1, in which a search ran on slots and copied its trials to Optuna, to schema 2.
 
-A slot of the baseline becomes a piece of the trial of its seed; any other slot becomes a trial, in order. The
-study that held the copies goes, and a study with the trials themselves takes its name; the times of the
-copies are kept. Reports are computed from the recorded stages, in the order of the trials.
-
-The numerics stay: a study that trained otherwise than this program does can be read, not continued.
+A slot of the baseline becomes a piece of the trial of its seed; any other slot becomes a trial, in order. A
+study with the trials themselves replaces the study with the copies; the times of the copies are kept. Reports
+are computed from the recorded stages, in the order of the trials. The recorded numerics are kept: a study
+with other numerics than this program can be read, not continued.
 """
 
 import json
@@ -47,12 +46,12 @@ Rows = list[Row[Any]]
 
 @dataclass
 class Old:
-    """A study as schema 1 has it, and where its slots go."""
+    """A study in schema 1, and the targets of its slots."""
 
     study: Row[Any]
     rows: Mapping[str, Rows]  # table -> its rows of the study
     space: Space
-    times: Mapping[int, tuple[datetime | None, datetime | None]]  # slot -> start and end, of its copy
+    times: Mapping[int, tuple[datetime | None, datetime | None]]  # slot -> start and end of its copy
     places: dict[int, tuple[int, int]] = field(default_factory=dict)  # slot -> trial and piece
 
     def __post_init__(self) -> None:
@@ -67,12 +66,12 @@ class Old:
         self.places |= {slot: (len(seeds) + k, 0) for k, slot in enumerate(others)}
 
     def at(self, slot: int) -> dict[str, int]:
-        """Where a slot goes, as columns."""
+        """The target of a slot, as columns."""
         trial, piece = self.places[slot]
         return {"trial": trial, "piece": piece}
 
     def key(self, task: str, setting: int) -> str:
-        """The text of a setting, which schema 1 knows by its place in the grid."""
+        """The text of a setting, which schema 1 stores as an index into the grid."""
         return list(keys(grids(self.space)[task]))[setting]
 
 
@@ -100,7 +99,7 @@ def migrate(connection: Connection, store: Store, tell: Callable[[str], None]) -
 
 
 def check_ended(name: str, workers: Iterable[Row[Any]]) -> None:
-    """Refuses while a process of the search is alive on this machine."""
+    """Raises an error while a process of the search is alive on this machine."""
     here = processes.machine()
     for worker in workers:
         if worker.host == here and worker.started and processes.started(worker.pid) == worker.started:
@@ -149,7 +148,7 @@ def move(connection: Connection, store: Store, old: Old) -> None:
 
 
 def rows_of(old: Old, study: int) -> Iterable[tuple[Any, list[dict[str, Any]]]]:
-    """The rows of all tables but the items, which stand with the trials."""
+    """The rows of all tables except items, which are created with the trials."""
     scores: dict[str, float] = {}
     for slot in old.rows["slots"]:
         if slot.outcome == "ranked" and slot.score is not None:
@@ -188,7 +187,7 @@ def rows_of(old: Old, study: int) -> Iterable[tuple[Any, list[dict[str, Any]]]]:
 
 
 def seed_scores(old: Old) -> dict[str, float | None]:
-    """The score of each seed, over the settings of the baseline; None where it has none."""
+    """The score of each seed over the settings of the baseline, or None."""
     units = units_of(old)
     of_seed = {slot.number for slot in old.rows["slots"] if slot.kind == "baseline"}
     best: dict[tuple[str, str], float] = {}
@@ -263,7 +262,7 @@ def item_of(slot: Row[Any], piece: int) -> dict[str, Any]:
 
 
 def reports_of(old: Old) -> dict[int, dict[int, float]]:
-    """Trial -> step -> what it reports: the best of its cell so far, in the order of the trials."""
+    """Trial -> step -> reported value: the best of its cell so far, in the order of the trials."""
     units, at = units_of(old), steps(old.space)
     best: dict[tuple[str, str], float] = {}
     found: dict[int, dict[int, float]] = {}
@@ -275,7 +274,7 @@ def reports_of(old: Old) -> dict[int, dict[int, float]]:
             best[key] = max(stage.accuracy, best.get(key, stage.accuracy))
         unit = units.get(stage.task) if stage.task in {t.name for t in old.space.tasks} else 1.0
         if unit is None or (kinds[stage.slot] == "baseline" and old.study.baseline is None):
-            continue  # a task that is not used, or a seed that has not been told
+            continue  # a dropped task, or an unfinished seed
         found.setdefault(trial, {})[at[stage.task]] = best[key] / unit if key in best else float("nan")
     return found
 
@@ -288,7 +287,7 @@ def template(
     ranges: Distributions,
     times: tuple[datetime | None, datetime | None] = (None, None),
 ) -> FrozenTrial:
-    """A trial as Optuna keeps it."""
+    """A trial in Optuna's tables."""
     state = STATES.get(item["outcome"], TrialState.RUNNING)
     params = within(structure(parse(text)), ranges) if text else {}
     result = {key: item[key] for key in ("outcome", "task", "cause") if item[key]}
@@ -296,7 +295,7 @@ def template(
     value = item["score"] if state == TrialState.COMPLETE else None
     if state == TrialState.PRUNED and reports:
         last = reports[max(reports)]
-        value = last if last == last else None  # NaN is no value
+        value = last if last == last else None  # NaN is not a value
     trial = create_trial(
         state=state, value=value, params=params, distributions={name: ranges[name] for name in params},
         user_attrs=attributes, intermediate_values=reports,

@@ -1,4 +1,4 @@
-"""Mutation: a cell and randomness -> a child and the edits that made it.
+"""Mutation: from a cell and a random generator to a child and its edits.
 
 draft      an expanded cell under change
 edits      what an edit and a row of the table are
@@ -8,5 +8,5 @@ templates  biases and structures by their texts
 language   rows for peepholes, coupled gates, biases, structures
 steps      rows for states, before, below, clocks
 table      all rows
-mutate     how many edits, where, and which children are accepted
+mutate     number and places of edits, acceptance of children
 """

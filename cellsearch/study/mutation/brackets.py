@@ -10,20 +10,20 @@ from cellsearch.study.mutation.editable_graph import Draft
 
 
 def inner(draft: Draft, i: int) -> bool:
-    """Whether a node is a term of a sum and nothing else."""
+    """Whether the only use of a node is as a term of a sum."""
     users = draft.users()[i]
     return len(users) == 1 and users[0] >= 0 and not draft.labels[i] and is_sum(draft.nodes[users[0]])
 
 
 def root_of(draft: Draft, i: int) -> int:
-    """The sum of which node `i` is a term; the node itself where it is none."""
+    """The sum with node `i` as a term; the node itself if it is not a term."""
     while inner(draft, i):
         i = draft.users()[i][0]
     return i
 
 
 def terms_of(draft: Draft, root: int) -> Iterator[int]:
-    """The affine terms of the sum at `root`, in the order of the text; the node itself where it is one."""
+    """The affine terms of the sum at `root`, in the order of the text; the node itself if it is affine."""
     stack = [root]
     while stack:
         i = stack.pop()
@@ -35,7 +35,7 @@ def terms_of(draft: Draft, root: int) -> Iterator[int]:
 
 
 def bracket_at(draft: Draft, i: int) -> list[int]:
-    """The affine terms of the bracket whose first one is `i`; nothing where it is not the first."""
+    """The affine terms of the bracket that starts with `i`; empty if `i` is not the first."""
     node = draft.nodes[i]
     if not isinstance(node, Affine) or node.scalar:
         return []

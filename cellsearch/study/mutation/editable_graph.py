@@ -1,6 +1,6 @@
-"""A cell under change: an expanded graph whose nodes are replaced, added and redirected, and words for them.
+"""An editable expanded graph: nodes are replaced, added and redirected, and described in words.
 
-In: an `ExpandedGraph`. Out: another one (`Draft.frozen`) in which what nothing reads is gone.
+`Draft.frozen` gives an `ExpandedGraph` without dead nodes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,8 @@ from cellsearch.dsl.rewriting.expand import ExpandedGraph
 
 
 class Draft:
-    """An expanded cell under change. Nodes keep their index; new ones are added, and what nothing reads is
-    dropped by `frozen`. `rank` is the place in the order of equations: that of the node at which a new one
-    was made."""
+    """An editable expanded cell. Nodes keep their index; new ones are appended, and `frozen` drops dead ones.
+    `rank` orders the equations: a new node has the rank of the node where it was inserted."""
 
     def __init__(self, graph: ExpandedGraph) -> None:
         self.graph = graph
@@ -43,7 +42,7 @@ class Draft:
         self._users: dict[int, list[int]] | None = None
 
     def put(self, index: int, node: Node) -> None:
-        """Let `node` stand at `index` from now on; its name and its readers stay."""
+        """Replace the node at `index`; its name and its readers stay."""
         self.nodes[index] = node
         self._users = None
 
@@ -55,12 +54,12 @@ class Draft:
         return len(self.nodes) - 1
 
     def input(self, kind: str, name: str) -> int:
-        """The input node of this kind and name, made where there is none yet."""
+        """The input node of this kind and name, created if missing."""
         node = Input(kind, name)
         return self.nodes.index(node) if node in self.nodes else self.add(node, beside=0)
 
     def add_state(self, name: str, new: int) -> int:
-        """A state more, which starts at zero and whose new value is node `new`; its old value."""
+        """Adds a state that starts at zero, with new value `new`; returns its old value."""
         index = self.add(Input("state", name), beside=0)
         self.states.append(State(name))
         self.at.append(index)
@@ -69,8 +68,7 @@ class Draft:
         return index
 
     def users(self) -> Mapping[int, Sequence[int]]:
-        """The readers of each node that a new value or the output depends on, once per use; -1 for being one
-        itself."""
+        """The live readers of each node, once per use; -1 means a new value or the output."""
         if self._users is None:
             ends = [*self.new, *([self.output] if self.output not in self.new else [])]
             found: dict[int, list[int]] = {}
@@ -85,15 +83,15 @@ class Draft:
         return self._users
 
     def anchors(self) -> list[int]:
-        """The living nodes that a mutation can be anchored to: those that read something."""
+        """The live nodes that can anchor a mutation: those with inputs."""
         return [i for i in sorted(self.users()) if sources(self.nodes[i])]
 
     def ancestors(self, node: int) -> list[int]:
-        """All that `node` depends on, in the order of the nodes, without itself."""
+        """The ancestors of `node`, in the order of the nodes, without itself."""
         return sorted(ancestors(self.nodes, node))
 
     def descendants(self, node: int) -> set[int]:
-        """The living nodes that depend on `node`, without itself."""
+        """The live descendants of `node`, without itself."""
         users, found = self.users(), set[int]()
         stack = list(users[node])
         while stack:
@@ -104,7 +102,7 @@ class Draft:
         return found
 
     def redirect(self, node: int, to: int) -> None:
-        """Let all that reads `node` read `to`, an ancestor of it; the name goes along where `to` has none."""
+        """Redirect the readers of `node` to its ancestor `to`; an unnamed `to` takes over the name."""
         for i, reader in enumerate(self.nodes):
             read = sources(reader)
             if node in read:
@@ -121,8 +119,7 @@ class Draft:
             self.labels[to] = label
 
     def frozen(self, name: str) -> ExpandedGraph:
-        """The graph with its living nodes in an order in which each reads earlier ones, as near to the old
-        one as can be."""
+        """The graph of live nodes in a topological order close to the old one."""
         order = [0, *self.at]
         roots = sorted(self.users(), key=lambda i: (self.rank[i], i))
         order += in_order(self.nodes, roots, set(order))
@@ -146,7 +143,7 @@ def sign(op: str) -> str:
 
 
 def kind(node: Node) -> str:
-    """What a node does, in a word."""
+    """The function of a node in a word."""
     if isinstance(node, Apply):
         return sign(node.op)
     if isinstance(node, Before):
@@ -157,7 +154,7 @@ def kind(node: Node) -> str:
 
 
 def brief(draft: Draft, i: int, depth: int = 3) -> str:
-    """A node in a few signs: its name, or its expression down to a depth."""
+    """A node in short: its name, or its expression down to a depth."""
     node = draft.nodes[i]
     if draft.labels[i]:
         return draft.labels[i]
@@ -184,13 +181,13 @@ def brief(draft: Draft, i: int, depth: int = 3) -> str:
 
 
 def compound(draft: Draft, i: int) -> bool:
-    """Whether a node is written as an expression that needs parentheses inside another one."""
+    """Whether a node needs parentheses inside another expression."""
     node = draft.nodes[i]
     return isinstance(node, Apply) and not draft.labels[i] and OPS[node.op].binds != CALL
 
 
 def place(draft: Draft, i: int) -> str:
-    """A node for people: what it is, and in which equation where it has no name of its own."""
+    """A node in words: its function, and its equation if it is unnamed."""
     text = brief(draft, i)
     user = i
     while not draft.labels[user] and (above := [u for u in draft.users()[user] if u >= 0]):

@@ -1,8 +1,6 @@
-"""Mutations beyond the paper's six: peepholes, coupled gates, biases, structures of matrices, and those of
-`steps`. Each is a row.
-
-A mutation of a bracket is anchored to its first affine node, so that a bracket has the same odds however many
-connections it has.
+"""Mutations beyond the paper's six: peepholes, coupled gates, biases, matrix structures, and those of
+`steps`. Each is a row. A mutation of a bracket is anchored to its first affine node, so that the odds of a
+bracket do not depend on its number of connections.
 """
 
 from dataclasses import replace
@@ -37,8 +35,8 @@ PLAIN = Connection(0)  # a full matrix without a structure
 
 
 def _unseen(draft: Draft, i: int, words: Vocabulary) -> list[int]:
-    """What the bracket of node `i` could get a peephole from: old and new values of states, and values of the
-    layer below that the cell uses; none that depends on the bracket or has a peephole there."""
+    """Possible sources of a new peephole in the bracket of node `i`: old and new values of states, and used
+    values of the layer below; without descendants of the bracket and existing peepholes."""
     terms = bracket_at(draft, i)
     if not terms:
         return []
@@ -61,8 +59,8 @@ def _is_peephole(node: Node) -> bool:
 
 
 def _removable_peephole(draft: Draft, i: int, words: Vocabulary) -> bool:
-    """Whether a node is a peephole of a bracket that has something else. One that is subtracted from is kept:
-    what stands behind the minus would have to change its sign."""
+    """Whether a node is a peephole of a bracket with other terms. The first term of a difference is kept:
+    removing it would change the sign of the subtracted term."""
     if not _is_peephole(draft.nodes[i]) or not inner(draft, i):
         return False
     user = draft.nodes[draft.users()[i][0]]
@@ -87,7 +85,7 @@ def _remove_peephole(draft: Draft, i: int, words: Vocabulary, rng: Generator) ->
 
 
 def _is_gate(draft: Draft, i: int) -> bool:
-    """Whether a node is an activation between 0 and 1 of a bracket, and multiplies something."""
+    """Whether a node is a gate: an activation of a bracket with values between 0 and 1, used as a factor."""
     node = draft.nodes[i]
     if not isinstance(node, Apply) or OPS[node.op].arity != 1:
         return False
@@ -129,7 +127,7 @@ def _is_coupled(draft: Draft, i: int, words: Vocabulary) -> bool:
 
 
 def _uncouple_gate(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """What is 1 minus a gate becomes a gate with weights of its own, made like the other one."""
+    """A node that is 1 minus a gate becomes a gate with its own weights, built like the other one."""
     gate = sources(draft.nodes[i])[1]
     node = draft.nodes[gate]
     assert isinstance(node, Apply)
@@ -173,7 +171,7 @@ def _set_bias(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
 
 
 def _other_structures(draft: Draft, i: int, words: Vocabulary) -> list[Connection]:
-    """The structures, and none, that a full connection could have instead of its own."""
+    """The alternative structures of a full connection, including none."""
     node = draft.nodes[i]
     if not isinstance(node, Affine) or len(node.connections) != 1 or node.connections[0].peephole:
         return []
@@ -199,13 +197,15 @@ def _set_structure(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> s
     return matrix(new) or "a full matrix"
 
 
-#: All rows apply to nodes that read something; of these, to the ones for which `applies` holds.
+#: All rows apply to nodes with inputs for which `applies` holds.
 LANGUAGE = (
-    Mutation("add_peephole", _unseen, _add_peephole, 0, "a bracket gets a peephole from a state"),
-    Mutation("remove_peephole", _removable_peephole, _remove_peephole, 0, "a bracket loses a peephole"),
-    Mutation("couple_gates", _partners, _couple_gates, 0, "a gate becomes 1 - another one"),
-    Mutation("uncouple_gate", _is_coupled, _uncouple_gate, 0, "1 - a gate becomes a gate of its own"),
-    Mutation("set_bias", _other_biases, _set_bias, 0, "a bracket gets another initial bias, or none"),
-    Mutation("set_structure", _other_structures, _set_structure, 0, "a matrix gets a structure, or loses it"),
+    Mutation("add_peephole", _unseen, _add_peephole, 0, "add a peephole from a state to a bracket"),
+    Mutation("remove_peephole", _removable_peephole, _remove_peephole, 0, "remove a peephole from a bracket"),
+    Mutation("couple_gates", _partners, _couple_gates, 0, "replace a gate by 1 - another one"),
+    Mutation("uncouple_gate", _is_coupled, _uncouple_gate, 0, "replace 1 - a gate by an independent gate"),
+    Mutation("set_bias", _other_biases, _set_bias, 0, "change or remove the initial bias of a bracket"),
+    Mutation(
+        "set_structure", _other_structures, _set_structure, 0, "change or remove the structure of a matrix"
+    ),
     *STEPS,
 )

@@ -1,13 +1,11 @@
-"""Children of a cell: how many of the six mutations, where, and which children are accepted.
+"""Children of a cell: the number and places of mutations, and the acceptance of children.
 
-In: a cell, randomness, what to mutate (`MutationSpec`) and how large a child may be (`Limits`). Out: the
-child and the edits that made it from its parent. The edits themselves are the table in
-`mutation.table`; they work on the expanded graph. Dead states are removed from the child, and it is factored,
-before it is judged.
+`MutationSpec` says how to mutate, `Limits` bounds the child. The mutations are the table in `mutation.table`;
+they work on the expanded graph. The child is freed of dead states and factored before it is judged.
 
 The paper (Jozefowicz et al. 2015, section 3.2) gives the size of a step twice: every node with probability p,
-p ~ U[0, 1] per child ("strength"), and "1-3 of these transformations" ("edits"). Both are here; the search
-space names one.
+p ~ U[0, 1] per child ("strength"), and "1-3 of these transformations" ("edits"). Both are available; the
+search space selects one.
 """
 
 from collections import Counter
@@ -28,12 +26,12 @@ from cellsearch.study.mutation.sizes import over
 from cellsearch.study.mutation.spec import Limits, MutationSpec
 from cellsearch.study.mutation.table import MUTATIONS
 
-ATTEMPTS = 200  # a cell of the zoo needs two or three
+ATTEMPTS = 200  # cells of the zoo need two or three
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a child must be, and the word for one that is not. `holds` gets the child, the limits and the
+    """A condition on a child, and the word for its failure. `holds` gets the child, the limits and the
     fingerprints of its parent."""
 
     otherwise: str
@@ -48,14 +46,14 @@ CONDITIONS = (
     Condition("forgetful", "it can depend on x of any earlier step", lambda c, *_: has_memory(c)),
     Condition("unchanged", "it is another cell than its parent", lambda c, _, old: fingerprint(c) not in old),
 )
-#: The word for a graph that is no cell: past a limit of the language, or two weights would have one name.
+#: The word for an invalid graph: beyond a limit of the language, or with duplicate weight names.
 MALFORMED = "malformed"
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """An accepted child: the edits in the order in which they were made, the p that was drawn (None in
-    `edits` mode), and how many attempts were refused before, by condition."""
+    """An accepted child: its edits in order, the drawn p (None in `edits` mode), and the number of refused
+    attempts by condition."""
 
     cell: Cell
     edits: tuple[Edit, ...]
@@ -64,7 +62,7 @@ class Child:
 
     @property
     def recorded(self) -> tuple[Edit, ...]:
-        """The edits as a study keeps them. A p that was drawn stands before them, in the form of an edit."""
+        """The edits in recorded form. A drawn p comes first, in the form of an edit."""
         if self.strength is None:
             return self.edits
         return (Edit(STRENGTH, "every node", repr(self.strength)), *self.edits)
@@ -73,7 +71,7 @@ class Child:
 def mutate(
     cell: Cell, rng: Generator, spec: MutationSpec, limits: Limits, name: str = "child"
 ) -> tuple[Cell, tuple[Edit, ...]]:
-    """A child of `cell` called `name`, and how it came about. Raises CellError as `breed` does."""
+    """A child of `cell` with the name `name`, and its edits. Raises CellError as `breed` does."""
     child = breed(cell, rng, spec, limits, name)
     return child.cell, child.edits
 
@@ -86,11 +84,9 @@ def breed(
     name: str = "child",
     attempts: int = ATTEMPTS,
 ) -> Child:
-    """Mutate `cell` until a child meets all `CONDITIONS`; every attempt draws again, p included.
-
-    Dead states of `cell` are removed first: a mutation in what only they read would change nothing.
-    Raises CellError where no mutation applies to the cell, and where none of `attempts` children was
-    accepted.
+    """Mutate `cell` until a child meets all `CONDITIONS`; every attempt draws again, including p. Dead states
+    of `cell` are removed first: a mutation that affects only them would change nothing. Raises CellError if
+    no mutation applies to the cell, or if none of `attempts` children was accepted.
     """
     alive = without_dead(cell)
     graph = expand(alive)
@@ -119,13 +115,13 @@ def breed(
 
 
 def judge(child: Cell, limits: Limits, parents: Set[str]) -> str:
-    """The word of the first condition that a child does not meet, "" where it meets all."""
+    """The word of the first condition that a child fails, else ""."""
     return next((c.otherwise for c in CONDITIONS if not c.holds(child, limits, parents)), "")
 
 
 def _factored(graph: ExpandedGraph) -> Cell | None:
     try:
-        cell = factor(without_dead(graph))  # before: a node that a dead state alone shared needs no name
+        cell = factor(without_dead(graph))  # first: a node shared only with a dead state needs no name
         weights(cell)
     except CellError:
         return None
@@ -133,8 +129,8 @@ def _factored(graph: ExpandedGraph) -> Cell | None:
 
 
 def by_strength(draft: Draft, rng: Generator, spec: MutationSpec, strength: float) -> list[Edit]:
-    """Each node of the parent, inputs first, with probability `strength`: one of the mutations that apply to
-    it then. Nodes that earlier edits have cut off are passed over."""
+    """Mutates each node of the parent, inputs first, with probability `strength`, by one of the mutations
+    that apply at that time. Skips nodes that earlier edits have disconnected."""
     anchors = draft.anchors()
     drawn = rng.random(len(anchors))
     edits: list[Edit] = []
@@ -148,8 +144,8 @@ def by_strength(draft: Draft, rng: Generator, spec: MutationSpec, strength: floa
 
 
 def by_number(draft: Draft, rng: Generator, spec: MutationSpec) -> list[Edit]:
-    """So many mutations as `spec.edits` says: each by its weight among those that apply somewhere, at one of
-    the nodes to which it applies."""
+    """Makes a number of mutations drawn from `spec.edits`: each chosen by weight among the applicable ones,
+    at one of its applicable nodes."""
     low, high = spec.edits
     edits: list[Edit] = []
     for _ in range(int(rng.integers(low, high, endpoint=True))):
@@ -162,12 +158,12 @@ def by_number(draft: Draft, rng: Generator, spec: MutationSpec) -> list[Edit]:
 
 
 def _rows(spec: MutationSpec) -> list[Mutation]:
-    """The mutations that can be drawn."""
+    """The mutations with positive weight."""
     return [m for m in MUTATIONS if spec.weights.get(m.name, 0.0) > 0]
 
 
 def _weighted(rng: Generator, mutations: list[Mutation], spec: MutationSpec) -> Mutation | None:
-    """One of `mutations` with probability proportional to its weight; None where no weight is positive."""
+    """One of `mutations` with probability proportional to its weight; None if no weight is positive."""
     amounts = [spec.weights.get(m.name, 0.0) for m in mutations]
     total = sum(amounts)
     if total <= 0:

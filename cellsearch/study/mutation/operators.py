@@ -1,8 +1,8 @@
-"""What an edit of a cell is, and what a row of the table of mutations is.
+"""Edits of a cell, and rows of the table of mutations.
 
-A row works on a `Draft`, an expanded cell under change, at one of its nodes. Where it applies is asked before
-anything is drawn, so that no edit has to be tried twice. No edit makes a cycle: a node comes to read only
-nodes that do not depend on it.
+A row edits a `Draft`, an editable expanded cell, at one of its nodes. Applicability is checked before
+anything is drawn, so that no edit is retried. No edit creates a cycle: a node may only read nodes that do not
+depend on it.
 """
 
 import json
@@ -15,12 +15,12 @@ from numpy.random import Generator
 from cellsearch.study.mutation.editable_graph import Draft, place
 
 T = TypeVar("T")
-#: What is recorded as `mutation` of the p that was drawn for a child; no row has this name.
+#: The recorded `mutation` of the drawn p of a child; no row has this name.
 STRENGTH = "strength"
 
 
 class Vocabulary(Protocol):
-    """What mutations draw from, as texts of the language: activations (`tanh`, `linear(0.9)`), elementwise
+    """The choices of mutations, as texts of the language: activations (`tanh`, `linear(0.9)`), elementwise
     operations (`mul`), initial biases (`1`, `none`, `uniform(-1, 1)`), structures (`rank(8)`, `eye(1)`); and
     the periods of a clock."""
 
@@ -42,7 +42,7 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change of a cell: which mutation, at which node (as it read before), and what became of it."""
+    """One change of a cell: the mutation, the node before it, and the result."""
 
     mutation: str
     node: str
@@ -61,8 +61,7 @@ _PARTS = {field.name for field in fields(Edit)}
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One row: where a mutation applies, what it does there and says of it, and its weight in a space that
-    does not name one."""
+    """One row: where a mutation applies, its action and its description, and its default weight."""
 
     name: str
     applies: Callable[[Draft, int, Vocabulary], object]
@@ -81,16 +80,16 @@ def words_of(edits: Sequence[Any]) -> list[str]:
 
 
 def is_strength(edit: Any) -> bool:
-    """Whether a recorded edit is the p that was drawn for the edits after it."""
+    """Whether a recorded edit is the drawn p of the edits after it."""
     return isinstance(edit, dict) and edit.get("mutation") == STRENGTH
 
 
 def one_of(rng: Generator, choices: Sequence[T]) -> T:
-    """One of `choices`, all with the same probability."""
+    """One of `choices`, uniformly."""
     return choices[int(rng.integers(len(choices)))]
 
 
 def apply(mutation: Mutation, draft: Draft, i: int, words: Vocabulary, rng: Generator) -> Edit:
-    """Carry out a mutation at node `i`, to which it applies."""
+    """Apply a mutation at node `i`, where it is applicable."""
     node = place(draft, i)
     return Edit(mutation.name, node, mutation.change(draft, i, words, rng))

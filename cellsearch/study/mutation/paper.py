@@ -17,8 +17,8 @@ LINEAR = re.compile(r"linear\(\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*\)\Z
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A template of a node with one input: an op, or where there is none a new matrix and bias with `eye`
-    added to the diagonal, the paper's Linear(a). Linear(0) is an ordinary connection."""
+    """A template of a node with one input: an op, or without an op a new matrix and bias with `eye` added to
+    the diagonal, the paper's Linear(a). Linear(0) is an ordinary connection."""
 
     name: str
     op: str = ""
@@ -30,7 +30,7 @@ class Layer:
         return Affine((Connection(source, eye=self.eye or None),), bias=0.0)
 
     def same(self, node: Node) -> bool:
-        """Whether `node` is of this kind already (with whatever initial bias)."""
+        """Whether `node` already matches the template, for any initial bias."""
         if isinstance(node, Apply):
             return node.op == self.op
         assert isinstance(node, Affine)
@@ -40,14 +40,14 @@ class Layer:
 
 @lru_cache(maxsize=256)
 def layer(text: str) -> Layer:
-    """The template that a search space names: an op of one argument or `linear(a)`. Raises CellError for
+    """The template named in a search space: an op of one argument or `linear(a)`. Raises CellError for
     others."""
     if found := LINEAR.match(text):
         return Layer(text, eye=float(found[1]))
     if text in OPS and OPS[text].arity == 1:
         return Layer(text, op=text)
     known = ", ".join(name for name, op in OPS.items() if op.arity == 1)
-    raise CellError(f"{text!r} is no activation; write linear(a) with a number, or one of {known}")
+    raise CellError(f"{text!r} is not an activation; write linear(a) with a number, or one of {known}")
 
 
 def _is_layer(node: Node) -> bool:
@@ -70,8 +70,8 @@ def _other_operations(draft: Draft, i: int, words: Vocabulary) -> list[str]:
 
 
 def _swap_activation(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """1. An activation becomes another one of the seven. Leaving out the one it is already only leaves out
-    what would change nothing."""
+    """1. Replace an activation by another one of the seven. The current one is excluded, since it would
+    change nothing."""
     new = one_of(rng, _other_layers(draft, i, words))
     old = draft.nodes[i]
     draft.put(i, new.node(sources(old)[0]))
@@ -79,7 +79,7 @@ def _swap_activation(draft: Draft, i: int, words: Vocabulary, rng: Generator) ->
 
 
 def _swap_operation(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """2. An elementwise operation becomes a different one."""
+    """2. Replace an elementwise operation by a different one."""
     new = one_of(rng, _other_operations(draft, i, words))
     old = draft.nodes[i]
     draft.put(i, Apply(new, sources(old)))
@@ -87,7 +87,7 @@ def _swap_operation(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> 
 
 
 def _insert_activation(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """3. A random activation comes between the node and one of its parents."""
+    """3. Insert a random activation between the node and one of its parents."""
     read = list(sources(draft.nodes[i]))
     slot = int(rng.integers(len(read)))
     new = layer(one_of(rng, words.activations))
@@ -98,7 +98,7 @@ def _insert_activation(draft: Draft, i: int, words: Vocabulary, rng: Generator) 
 
 
 def _remove_node(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """4. A node with one input and one output goes; what read it reads its input."""
+    """4. Remove a node with one input and one output; its readers read its input."""
     (parent,) = sources(draft.nodes[i])
     text = f"{brief(draft, parent)} is left"
     draft.redirect(i, parent)
@@ -106,7 +106,7 @@ def _remove_node(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str
 
 
 def _use_ancestor(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """5. A random ancestor takes the place of the node."""
+    """5. Replace the node by a random ancestor."""
     ancestor = one_of(rng, draft.ancestors(i))
     text = f"replaced by {brief(draft, ancestor)}"
     draft.redirect(i, ancestor)
@@ -114,11 +114,10 @@ def _use_ancestor(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> st
 
 
 def _combine_ancestors(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """6. With a random node A: the sum, product or difference of a random ancestor of the node and a random
-    ancestor of A takes its place.
-
-    What depends on the node is no choice, or a cycle would arise. The node itself may be the ancestor of A:
-    then it stays, as an argument of the new one (this is how a connection around a node comes about).
+    """6. With a random node A: replace the node by the sum, product or difference of a random ancestor of the
+    node and a random ancestor of A. Descendants of the node are excluded to avoid a cycle. The node itself
+    may be the ancestor of A: then it stays, as an argument of the new one (this creates a skip connection
+    around a node).
     """
     first = one_of(rng, draft.ancestors(i))
     above = draft.descendants(i)
@@ -141,12 +140,18 @@ def _one_in_one_out(draft: Draft, i: int, words: Vocabulary) -> bool:
     return len(sources(draft.nodes[i])) == 1 and len(draft.users()[i]) == 1
 
 
-#: All rows apply to nodes that read something; of these, to the ones for which `applies` holds.
+#: All rows apply to nodes with inputs for which `applies` holds.
 PAPER = (
-    Mutation("swap_activation", _other_layers, _swap_activation, 1, "an activation becomes another one"),
-    Mutation("swap_operation", _other_operations, _swap_operation, 1, "an operation becomes another one"),
-    Mutation("insert_activation", _anywhere, _insert_activation, 1, "an activation before a node"),
-    Mutation("remove_node", _one_in_one_out, _remove_node, 1, "a node with one input and one output goes"),
-    Mutation("use_ancestor", _anywhere, _use_ancestor, 1, "an ancestor takes the place of a node"),
-    Mutation("combine_ancestors", _anywhere, _combine_ancestors, 1, "a sum, product or difference of others"),
+    Mutation("swap_activation", _other_layers, _swap_activation, 1, "replace an activation by another one"),
+    Mutation("swap_operation", _other_operations, _swap_operation, 1, "replace an operation by another one"),
+    Mutation("insert_activation", _anywhere, _insert_activation, 1, "insert an activation before a node"),
+    Mutation("remove_node", _one_in_one_out, _remove_node, 1, "remove a node with one input and one output"),
+    Mutation("use_ancestor", _anywhere, _use_ancestor, 1, "replace a node by an ancestor"),
+    Mutation(
+        "combine_ancestors",
+        _anywhere,
+        _combine_ancestors,
+        1,
+        "replace a node by a sum, product or difference of others",
+    ),
 )

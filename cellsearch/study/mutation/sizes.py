@@ -1,9 +1,8 @@
-"""How large a cell is, in the measures that a search limits and weighs against scores.
+"""The size of a cell, in the measures that a search limits and compares with scores.
 
-In: a cell and a width. Out: a whole number. In a search the width of a model follows from its number of
-parameters, so all models of a size have the same number; what differs is how much of it a cell needs for a
-unit. Parameters and multiply-adds are therefore those of one layer at a width of its own (`limits.width`),
-for its inputs too: there x has the width of the layer.
+In a search the width of a model follows from its number of parameters, so all models of a size have equally
+many; cells differ in parameters per unit. Parameters and multiply-adds are therefore those of one layer at a
+fixed width (`limits.width`), with inputs of the same width.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from cellsearch.dsl.describe import describe, matrices, size
 from cellsearch.dsl.graph import Cell
 from cellsearch.study.mutation.spec import Limits
 
-#: A limit of the space, or a cost -> of a cell at a width.
+#: Name of a limit or a cost -> function of a cell and a width.
 MEASURES: Mapping[str, Callable[[Cell, int], int]] = {
     "nodes": lambda cell, _: len(cell.nodes),
     "matrices": lambda cell, _: matrices(cell),
@@ -24,6 +23,6 @@ MEASURES: Mapping[str, Callable[[Cell, int], int]] = {
 
 
 def over(cell: Cell, limits: Limits) -> list[str]:
-    """The names of the limits that a cell is beyond."""
+    """The names of the limits that a cell exceeds."""
     most = ((name, getattr(limits, name)) for name in MEASURES)
     return [name for name, m in most if m is not None and MEASURES[name](cell, limits.width) > m]

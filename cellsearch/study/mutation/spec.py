@@ -1,4 +1,4 @@
-"""How cells are mutated and how large a mutant may be: two parts of a search space, with their defaults."""
+"""Mutation and size limits of mutants: two sections of a search space, with their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,23 +14,24 @@ class MutationSpec:
 
     size: str = option(
         "strength",
-        "how many edits make a child. strength: the paper's procedure in full, p ~ U[0, 1] and each node "
+        "number of edits of a child. strength: the paper's procedure in full, p ~ U[0, 1] and each node "
         "edited with probability p; edits: its other sentence, 'we apply 1-3 of these transformations'",
         choices=("strength", "edits"),
     )
     edits: tuple[int, int] = option(
         (1, 3),
-        "with size: edits, fewest and most edits of a child",
+        "with size: edits, minimum and maximum number of edits of a child",
         low=1,
         high=100,
-        allowed="[fewest, most], 1 to 100",
+        allowed="[min, max], 1 to 100",
     )
     weights: Mapping[str, float] = option(
-        about="odds of each mutation; those left out keep their default, which is 0 beyond the paper's six",
+        about="relative weight of each mutation; omitted ones keep their default, which is 0 beyond the "
+        "paper's six",
         factory=lambda: {m.name: float(m.weight) for m in MUTATIONS},
         low=0,
         high=1_000_000,
-        allowed="a mapping of mutations to numbers from 0 to 1,000,000, one of them above 0",
+        allowed="a mapping of mutations to numbers from 0 to 1,000,000, at least one above 0",
     )
     activations: tuple[str, ...] = option(
         ("tanh", "sigmoid", "relu", "linear(0)", "linear(1)", "linear(0.9)", "linear(1.1)"),
@@ -59,27 +60,26 @@ class MutationSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a mutant may become; seeds may be larger. The paper has no limit, but without one a few
-    giants take all the time. A limit that is None does not apply.
-
-    parameters and multiply_adds are those of one layer of `width` units with as many inputs, in one step: in
-    a search x has the width of the layer, and that follows from the number of parameters.
+    """Size limits of mutants; seeds may be larger. The paper has no limit, but without one a few giants take
+    all the time. None means no limit. parameters and multiply_adds are those of one layer of `width` units
+    with as many inputs, in one step: in a search x has the width of the layer, which follows from the number
+    of parameters.
     """
 
-    nodes: int = option(64, "largest number of nodes of a mutant", low=1, high=1_000)
-    matrices: int = option(24, "largest number of matrices of size H x H", low=1, high=1_000)
+    nodes: int = option(64, "maximum number of nodes of a mutant", low=1, high=1_000)
+    matrices: int = option(24, "maximum number of matrices of size H x H", low=1, high=1_000)
     depth: int | None = option(
-        None, "largest number of nodes that depend on one another within a step", low=1, high=1_000
+        None, "maximum length of a chain of dependent nodes within a step", low=1, high=1_000
     )
     products: int | None = option(
-        None, "largest number of matrix products that depend on one another within a step", low=1, high=1_000
+        None, "maximum length of a chain of dependent matrix products within a step", low=1, high=1_000
     )
     parameters: int | None = option(
-        None, "largest number of parameters of a layer with `width` units", low=1, high=1e12
+        None, "maximum number of parameters of a layer with `width` units", low=1, high=1e12
     )
     multiply_adds: int | None = option(
-        None, "largest number of multiply-adds of a layer with `width` units in a step", low=1, high=1e12
+        None, "maximum number of multiply-adds of a layer with `width` units in a step", low=1, high=1e12
     )
     width: int = option(
-        100, "units of the layer in which parameters and multiply-adds are counted", low=1, high=100_000
+        100, "units of the layer for which parameters and multiply-adds are counted", low=1, high=100_000
     )

@@ -9,13 +9,13 @@ from cellsearch.study.mutation.operators import Mutation, Vocabulary, one_of
 
 
 def _inside(draft: Draft, i: int, words: Vocabulary) -> bool:
-    """Whether a node is no new value of a state."""
+    """Whether a node is not a new value of a state."""
     return i not in draft.new
 
 
 def _add_state(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """A node is carried on: a new state m takes as much of it as a new gate says, m' = m + k * (v - m), and
-    what read the node reads m'."""
+    """Carry a node through time: a new state m is updated by a new gate, m' = m + k * (v - m), and the
+    readers of the node read m'."""
     old = brief(draft, i)
     used = {s.name for s in draft.states} | {label.rstrip("'") for label in draft.labels}
     used |= {node.name for node in draft.nodes if isinstance(node, Input)}
@@ -39,7 +39,7 @@ def _gate(draft: Draft, beside: int, connections: list[Connection]) -> int:
 
 
 def _timed(draft: Draft, i: int, words: Vocabulary) -> list[int]:
-    """The places at which a node reads something that changes from step to step."""
+    """The argument positions at which a node reads a value that varies over time."""
     read = sources(draft.nodes[i])
     return [
         k for k, s in enumerate(read) if isinstance(draft.nodes[s], Input | Before) or sources(draft.nodes[s])
@@ -47,7 +47,7 @@ def _timed(draft: Draft, i: int, words: Vocabulary) -> list[int]:
 
 
 def _add_before(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """A node reads what one of its parents was a step earlier."""
+    """A node reads the previous value of one of its parents."""
     slot = one_of(rng, _timed(draft, i, words))
     read = list(sources(draft.nodes[i]))
     parent = read[slot]
@@ -59,12 +59,12 @@ def _add_before(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
 
 
 def _is_new_value(draft: Draft, i: int, words: Vocabulary) -> bool:
-    """Whether a node is the new value of a state to which its value in the layer below is not added yet."""
+    """Whether a node is the new value of a state without a term for the layer below."""
     return i in draft.new and Input("below", draft.states[draft.new.index(i)].name) not in draft.nodes
 
 
 def _add_below(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """The new value of a state takes up its value in the layer below through a gate, the depth gate of Yao et
+    """Adds the state of the layer below to the new value of a state through a gate, the depth gate of Yao et
     al. (2015)."""
     state = draft.states[draft.new.index(i)].name
     below = draft.input("below", state)
@@ -80,7 +80,7 @@ def _add_below(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
 
 
 def _unclocked(draft: Draft, i: int, words: Vocabulary) -> bool:
-    """Whether a node is the new value of one state, in a cell that has no clock or has it elsewhere."""
+    """Whether a node is the new value of exactly one state that no clock controls."""
     if draft.new.count(i) != 1 or not (draft.clock or words.clock):
         return False
     tick = Input("tick", "tick")
@@ -92,7 +92,7 @@ def _unclocked(draft: Draft, i: int, words: Vocabulary) -> bool:
 
 
 def _add_clock(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
-    """A state changes when the clock of a unit ticks, and keeps its value otherwise (Koutnik et al. 2014)."""
+    """Updates a state only when the clock of a unit ticks (Koutnik et al. 2014)."""
     k = draft.new.index(i)
     name, old = draft.states[k].name, draft.at[k]
     draft.clock = draft.clock or tuple(words.clock)
@@ -105,8 +105,8 @@ def _add_clock(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> str:
 
 #: The last rows of the table.
 STEPS = (
-    Mutation("add_state", _inside, _add_state, 0, "a new state carries a node through a gate"),
-    Mutation("add_before", _timed, _add_before, 0, "a node reads a value of an earlier step"),
-    Mutation("add_below", _is_new_value, _add_below, 0, "a state takes up its value in the layer below"),
-    Mutation("add_clock", _unclocked, _add_clock, 0, "a state changes when its clock ticks"),
+    Mutation("add_state", _inside, _add_state, 0, "carry a node through time in a new gated state"),
+    Mutation("add_before", _timed, _add_before, 0, "read a value of an earlier step"),
+    Mutation("add_below", _is_new_value, _add_below, 0, "add the state of the layer below to a state"),
+    Mutation("add_clock", _unclocked, _add_clock, 0, "update a state only at ticks of a clock"),
 )

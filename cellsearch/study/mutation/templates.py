@@ -1,4 +1,4 @@
-"""Initial biases and structures of matrices as a search space names them, read by the language's parser."""
+"""Initial biases and matrix structures in a search space, parsed by the language's parser."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +16,7 @@ CLOCK = (1, 2, 4, 8)
 
 @lru_cache(maxsize=256)
 def bias(text: str) -> Initial:
-    """The initial bias that a text names: `1`, `none`, `uniform(-1, 1)`. Raises CellError for others."""
+    """Parse an initial bias: `1`, `none`, `uniform(-1, 1)`. Raises CellError for others."""
     return _bracket(
         f"[h, bias={text}]", text, "an initial bias; write a number, none, or uniform(-1, 1)"
     ).bias
@@ -24,7 +24,7 @@ def bias(text: str) -> Initial:
 
 @lru_cache(maxsize=256)
 def structure(text: str) -> Connection:
-    """The connection with the structure that a text names: `rank(8)`, `eye(1)`, `skew`, `slower@eye(1)`.
+    """Parse a structure into a connection: `rank(8)`, `eye(1)`, `skew`, `slower@eye(1)`.
     Raises CellError for others."""
     known = ", ".join(("eye(1)", *STRUCTURES))
     (found,) = _bracket(f"[h@{text}]", text, f"a structure; write one of {known}").connections

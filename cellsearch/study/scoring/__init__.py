@@ -1,5 +1,5 @@
-"""How good cells are, from their stages: pure functions.
+"""Scores of cells from their stages: pure functions.
 
-ranking  the score of the paper, what a cell has passed, the order of the leaderboard
+ranking  the score of the paper, passed stages, the order of the leaderboard
 fronts   Pareto fronts of score and cost
 """

@@ -1,10 +1,9 @@
-"""The band of chance: the best score that cells no better than the baseline would show, by luck alone.
+"""The band of chance: the best score by luck among cells that equal the baseline.
 
-Such a cell has on every setting the baseline's accuracy and the noise of one training. It tries some
-settings of each task, its best ratio counts, and the least over the tasks is its score; of many cells the
-best is seen. The distribution of all that follows from order statistics, with the baseline's recorded
-accuracies, the measured noise, and the number of settings that each cell of the search has tried. Nothing is
-drawn.
+Such a cell has the baseline's accuracy on every setting, plus the noise of one training. It tries some
+settings of each task; its score is the smallest over tasks of its best ratios; the best of many cells is
+observed. The distribution follows from order statistics of the baseline's recorded accuracies, the measured
+noise, and the number of settings that each cell of the search has tried. Nothing is sampled.
 
     band     the median and the 95% quantile of the best score of so many cells
     spread   the noise of one training, from the records of a search alone
@@ -19,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-HIGH = 0.95  # the quantile beyond which a score is above chance
-POINTS = 1_001  # scores at which the distribution is computed, from `LEAST` to `MOST`
+HIGH = 0.95  # a score beyond this quantile is above chance
+POINTS = 1_001  # grid of scores from `LEAST` to `MOST`
 LEAST, MOST = 0.7, 1.4
 TIE = 1.96  # standard deviations of a difference within which two scores are a tie
 NORMAL_RATIO = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
@@ -28,11 +27,11 @@ NORMAL_RATIO = 1.4826  # standard deviation over median absolute deviation, of a
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The baseline on one task, as far as chance goes."""
+    """The baseline on one task, for the band of chance."""
 
-    accuracies: tuple[float, ...]  # of its settings; those that diverged are left out
+    accuracies: tuple[float, ...]  # of its settings, without diverged ones
     spread: float  # standard deviation of one training of a setting, in accuracy
-    unit: float  # what counts as 1
+    unit: float  # the unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Band:
 
 def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Band | None:
     """The band of a search. `tried` counts its cells by the number of settings on each of the tasks, in their
-    order. None where there are no cells or no tasks."""
+    order. None without cells or tasks."""
     cells = sum(tried.values())
     if not tasks or not cells:
         return None
@@ -74,7 +73,7 @@ def near(first: float, score: float, one: float) -> bool:
 
 def _best_of(task: Baseline, most: int, scores: Floats) -> Floats:
     """P(best ratio of n different settings <= score) for n = 0, 1, … `most` [n, score]. Every choice of n
-    settings is equally likely; more than there are count as all."""
+    settings is equally likely; n beyond their number means all of them."""
     limits = scores * task.unit
     found = np.zeros((most + 1, len(scores)))  # the mean of the product over all subsets of n settings
     found[0] = 1.0
@@ -96,10 +95,10 @@ def _quantile(below: Floats, scores: Floats, level: float) -> float:
 
 
 def supposed(accuracies: Sequence[float], spread: float, unit: float) -> Baseline:
-    """What single trainings of the settings say of further ones. Settings within three standard deviations of
-    the best are drawn to their common mean as far as noise explains their differences (James & Stein,
-    positive part); else the best of them would be taken for as good as its luck was. What is not known of the
-    means is added to the noise."""
+    """Predicts further trainings of the settings from single ones. Settings within three standard deviations
+    of the best are shrunk to their common mean by the share of noise in their differences (James & Stein,
+    positive part); otherwise the luck of the best one would count as quality. The uncertainty of the means is
+    added to the noise."""
     best = max(accuracies)
     near = [a for a in accuracies if a > best - 3 * sqrt(2) * spread]
     if len(near) < 4:
@@ -112,11 +111,10 @@ def supposed(accuracies: Sequence[float], spread: float, unit: float) -> Baselin
 
 
 def spread(outcomes: Mapping[str, Mapping[str, float]], floor: float) -> float | None:
-    """The noise of one training on a task, as a share of the accuracy, from cell -> setting -> accuracy: what
-    is left of the logarithms when each cell and each setting has its own mean. Cells differ in which settings
-    suit them, so that this is rather too much than too little. None with fewer than four degrees of freedom.
-
-    `floor` is an accuracy below which a training has failed rather than varied; such are left out.
+    """The noise of one training on a task, as a share of the accuracy, from cell -> setting -> accuracy: the
+    residual of the log accuracies after a mean per cell and per setting. Cells prefer different settings, so
+    this overestimates the noise. None with fewer than four degrees of freedom. A training with accuracy below
+    `floor` failed to learn and is excluded.
     """
     known = {
         cell: {setting: np.log(a) for setting, a in its.items() if a > floor}

@@ -1,7 +1,6 @@
-"""Pareto fronts of (score, cost): more of the one is better, less of the other.
+"""Pareto fronts of (score, cost): higher scores and lower costs are better.
 
-In: pairs, as a sequence. Out: positions in it. One pair dominates another where it is no worse in both and
-better in one; equal pairs stand in one front.
+A pair dominates another if it is no worse in both and better in one; equal pairs are in the same front.
 """
 
 import math
@@ -12,17 +11,16 @@ Point = tuple[float, int]  # score, cost
 
 
 def fronts(points: Sequence[Point]) -> list[list[int]]:
-    """All positions in fronts: the first is dominated by nothing, the next by nothing but those before it.
-
-    In a front the best score comes first, equal pairs in their order.
+    """The positions of pairs by front: the first front is not dominated, the next only by earlier fronts.
+    Within a front the best score is first, equal pairs in their order.
     """
     found: list[list[int]] = []
-    least: list[int] = []  # cost of the last of each front, which grows from front to front
+    least: list[int] = []  # cost of the last pair of each front, increasing over fronts
     before: Point | None = None
     place = 0
     for k in sorted(range(len(points)), key=lambda k: (-points[k][0], points[k][1], k)):
         point = points[k]
-        if point != before:  # the first front all of whose members cost more
+        if point != before:  # the first front whose members all cost more
             place = bisect_right(least, point[1])
         before = point
         if place == len(found):
@@ -34,8 +32,8 @@ def fronts(points: Sequence[Point]) -> list[list[int]]:
 
 
 def ordered(points: Sequence[Point]) -> list[int]:
-    """All positions, front by front; in a front first what stands alone (NSGA-II's crowding distance: Deb et
-    al. 2002), so that a list that ends within a front keeps its ends and its breadth."""
+    """All positions, front by front; within a front by NSGA-II's crowding distance, largest first (Deb et al.
+    2002), so that a list that is cut within a front keeps its ends and its breadth."""
     order: list[int] = []
     for front in fronts(points):
         lonely = distances([points[k] for k in front])
@@ -44,8 +42,8 @@ def ordered(points: Sequence[Point]) -> list[int]:
 
 
 def distances(front: Sequence[Point]) -> list[float]:
-    """How far apart the neighbours of each point of a front are, as shares of the front in both directions,
-    added; infinite at its ends. `front` is ordered by score."""
+    """The crowding distance of each point of a front: the distance of its neighbours as shares of the front,
+    summed over both axes; infinite at its ends. `front` is ordered by score."""
     if len(front) < 3:
         return [math.inf] * len(front)
     (high, dear), (low, cheap) = front[0], front[-1]

@@ -1,5 +1,4 @@
-"""How good a cell is, from its stages: the score of Jozefowicz et al. 2015, section 3.1, and the order of
-the list.
+"""Scores from stages (Jozefowicz et al. 2015, section 3.1), and the order of the list.
 
     score = min over the kept tasks of  best accuracy of the cell / unit of the task
 
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The record of one cell on one task in one trial, without the single outcomes."""
+    """The record of one cell on one task in one trial, without the outcomes of its settings."""
 
     trial: int
     piece: int
@@ -30,8 +29,8 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A cell on a task over all its stages: how much was tried, and the best setting (None where nothing
-    trained)."""
+    """A cell on a task over all its stages: the number of settings, and the best one (None if all
+    diverged)."""
 
     settings: int = 0
     trained: int = 0
@@ -44,7 +43,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What the order needs of a cell besides its stages."""
+    """The facts of a cell for the order, besides its stages."""
 
     trial: int  # the first of it
     seed: bool
@@ -52,11 +51,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a cell stands. `place` is the first kept task it has not passed, "" for a ranked one."""
+    """The standing of a cell. `place` is the first kept task that it has not passed, "" if ranked."""
 
     fingerprint: str
-    score: float  # over the kept tasks it was evaluated on so far; 0 where there is none
-    parameters: int  # of the largest model among its best ones
+    score: float  # over its evaluated kept tasks; 0 without any
+    parameters: int  # parameters of its largest model at the best settings
     origin: Origin
     place: str
 
@@ -67,7 +66,7 @@ class Standing:
 
 
 def better(a: Best, b: Best) -> Best:
-    """Both together: the more accurate one, the first among equals."""
+    """Merge: the more accurate one, the first of equal ones."""
     top = (
         b
         if (-1.0 if a.accuracy is None else a.accuracy) < (-1.0 if b.accuracy is None else b.accuracy)
@@ -77,7 +76,7 @@ def better(a: Best, b: Best) -> Best:
 
 
 def bests(stages: Iterable[Stage]) -> dict[str, dict[str, Best]]:
-    """Fingerprint -> stage name -> all its records together; of equal ones that of the earlier trial."""
+    """Fingerprint -> stage name -> merged records; ties go to the earlier trial."""
     found: dict[str, dict[str, Best]] = {}
     for s in sorted(stages, key=lambda s: (s.trial, s.piece)):
         here = found.setdefault(s.fingerprint, {})
@@ -87,12 +86,12 @@ def bests(stages: Iterable[Stage]) -> dict[str, dict[str, Best]]:
 
 
 def passed(best: Best | None, unit: float, threshold: float) -> bool:
-    """Whether a stage lets a cell on to the next: strictly more than `threshold` of the unit."""
+    """Whether a cell passes a stage: strictly more than `threshold` of the unit."""
     return best is not None and best.accuracy is not None and best.accuracy / unit > threshold
 
 
 def score(found: Mapping[str, Best], units: Mapping[str, float]) -> float | None:
-    """Over the kept tasks that the cell has an accuracy on so far; None where there is none."""
+    """The score over the kept tasks with an accuracy; None without any."""
     ratios = [
         best.accuracy / units[task]
         for task, best in found.items()
@@ -104,7 +103,7 @@ def score(found: Mapping[str, Best], units: Mapping[str, float]) -> float | None
 def stand(
     fingerprint: str, found: Mapping[str, Best], origin: Origin, units: Mapping[str, float], threshold: float
 ) -> Standing:
-    """Where a cell stands. A seed needs an accuracy on every kept task, any other cell has to pass each."""
+    """The standing of a cell. A seed needs an accuracy on every kept task; any other cell must pass each."""
     parameters, place = 0, ""
     for task, unit in units.items():
         best = found.get(task, Best())
@@ -120,7 +119,7 @@ def ranked(
     units: Mapping[str, float],
     threshold: float,
 ) -> list[Standing]:
-    """The cells that passed every kept task, best first. Nothing is ranked before the units are settled."""
+    """The cells that passed every kept task, best first; empty before the units are settled."""
     if not units:
         return []
     all_ = (stand(fp, tasks, origins[fp], units, threshold) for fp, tasks in found.items())
@@ -128,8 +127,8 @@ def ranked(
 
 
 def first(scores: Sequence[tuple[str, float]], count: int | None, also: Collection[str] = ()) -> list[str]:
-    """The cells that have to be looked at to know the first `count` (all where None) and the place
-    of those in `also`: with equal scores more than that. `scores` are best first."""
+    """The cells needed to determine the first `count` (None: all) and the rank of those in `also`: more than
+    `count` if scores are tied. `scores` are best first."""
     if count is None or count >= len(scores):
         return [mark for mark, _ in scores]
     last = scores[count - 1][1] if count else math.inf
@@ -138,5 +137,5 @@ def first(scores: Sequence[tuple[str, float]], count: int | None, also: Collecti
 
 
 def live_units(units: Mapping[str, float], baseline: Mapping[str, Best]) -> dict[str, float]:
-    """The units when the baseline is not frozen: its best accuracies now."""
+    """The units if the baseline is not frozen: its current best accuracies."""
     return {task: max(unit, baseline.get(task, Best()).accuracy or 0.0) for task, unit in units.items()}

@@ -4,7 +4,7 @@ from math import exp, lgamma, log, log1p, pi
 from statistics import NormalDist
 
 TINY = 1e-300
-STEPS = 500  # of the continued fraction; 30 suffice for the degrees of freedom met here
+STEPS = 500  # terms of the continued fraction; 30 suffice for the degrees of freedom used here
 
 
 def tail(t: float, df: float) -> float:
@@ -15,8 +15,8 @@ def tail(t: float, df: float) -> float:
 
 
 def quantile(level: float, df: float) -> float:
-    """The t that is exceeded with probability `level`, 0 < level < 1; by Newton's method on the logarithm of
-    the tail, which is concave, from where the tail is that of the normal distribution."""
+    """The t that is exceeded with probability `level`, 0 < level < 1, by Newton's method on the logarithm of
+    the tail, which is concave, starting from the normal quantile."""
     if level > 0.5:
         return -quantile(1.0 - level, df)
     t = NormalDist().inv_cdf(1.0 - level) if level > 1e-15 else 8.0

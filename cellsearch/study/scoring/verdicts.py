@@ -1,16 +1,15 @@
 """Whether cells are above, level with or below the baseline, from repeated trainings: pure functions.
 
 A cell and the baseline are trained again with fresh seeds, in rounds that end at the looks of `sequential`.
-All of a round have the same data, each round has its own; a difference is taken within rounds, so that what
-the data do to both drops out. On a task the statistic is that of Welch's t test with rounds as blocks.
+All repeats of a round have the same data, and each round has its own; differences are taken within rounds, so
+that effects of the data cancel. The statistic on a task is Welch's t with rounds as blocks.
 
 A cell is *above* when it is better on every task: the least favourable p value decides, and needs no
 correction for the number of tasks (intersection-union test: Berger 1982). It is *below* when it is worse on
-some task, with Bonferroni's correction over the tasks. Over cells and looks both are tested as `sequential`
-says: with probability 0.95 no cell that is not above is called above, and none that is not below is called
-below, however often one looks.
+some task, with Bonferroni's correction over the tasks. Over cells and looks both follow `sequential`: the
+probability of any false call, above or below, is at most 0.05 over all looks.
 
-A repeat that diverged has no accuracy. It is left out of the means, and a cell with one is never above.
+A diverged repeat has no accuracy. It is excluded from the means, and a cell with one is never above.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +20,19 @@ from math import inf, prod, sqrt
 from cellsearch.study.scoring import student
 from cellsearch.study.scoring.sequential import LOOKS, levels
 
-#: Of the family: any wrong call among the cells, over all looks; 0.05 together. Most of it is for the claim
-#: that people look for; and a seed that learns little now and then makes "below" likelier than a normal test
-#: says.
+#: Family-wise error over cells and looks; 0.05 in total. Most of it is for "above", the claim of interest;
+#: and occasional failures to learn make "below" more likely than a normal test assumes.
 ERROR_ABOVE, ERROR_BELOW = 0.04, 0.01
-BASELINE = 2  # repeats of the baseline for one of a cell: every comparison profits from them
-DIFFERENCE = 0.03  # of the baseline's accuracy: a plan says how many repeats show it
-POWER = 0.8  # with which it does
+BASELINE = 2  # repeats of the baseline per repeat of a cell: all comparisons share them
+DIFFERENCE = 0.03  # share of the baseline's accuracy that a plan detects
+POWER = 0.8  # power of the plan
 
-Rounds = Sequence[Sequence[float | None]]  # of each round the accuracies of its repeats; None: diverged
+Rounds = Sequence[Sequence[float | None]]  # accuracies of the repeats of each round; None: diverged
 Tasks = Mapping[str, Rounds]
 
 
 class Call(StrEnum):
-    """What a comparison ended with."""
+    """The verdict of a comparison."""
 
     ABOVE = "above"
     LEVEL = "level with"
@@ -53,7 +51,7 @@ class Difference:
 
     @property
     def t(self) -> float:
-        """The statistic; without any spread it is infinite, or 0 where nothing differs."""
+        """The statistic; without spread it is infinite, or 0 for equal means."""
         if self.error > 0:
             return self.estimate / self.error
         return 0.0 if self.estimate == 0 else inf if self.estimate > 0 else -inf
@@ -71,17 +69,17 @@ class OnTask:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A cell against the baseline. The interval has the level at which the cell was tested last: it lies
-    above 1 where the call is above, below 1 where it is below."""
+    """A cell against the baseline. The interval has the level of the cell's last test: it lies above 1 for
+    the verdict above, below 1 for below."""
 
     call: Call
-    ratio: float  # the least ratio over the tasks
+    ratio: float  # the smallest ratio over the tasks
     low: float
     high: float
     tasks: tuple[OnTask, ...]
-    repeats: int  # of the cell, which decided
-    diverged: int  # of these, over all tasks
-    more: int | None  # repeats that a call would need besides, at these estimates; None: over 128 in all
+    repeats: int  # repeats of the cell up to its verdict
+    diverged: int  # diverged repeats over all tasks
+    more: int | None  # further repeats needed for a call at these estimates; None: over 128 in total
 
 
 def planned(look: int, base: bool) -> int:
@@ -92,22 +90,22 @@ def planned(look: int, base: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a verdict rests on."""
+    """The data of a verdict."""
 
     call: Call
-    look: int  # the last one that the cell took part in
+    look: int  # the last look of the cell
     found: Mapping[str, Difference]  # by task, at that look
-    parts: tuple[float, float]  # of the error, for above and below, that it was tested with there
+    parts: tuple[float, float]  # error parts of its last test, for above and below
     broken: int  # repeats that diverged
 
 
 def verdicts(cells: Mapping[str, Tasks], baseline: Tasks) -> dict[str, Verdict]:
-    """The verdict of every cell that has a whole first round, as the baseline has too."""
+    """The verdict of every cell with a complete first round, if the baseline has one too."""
     return {mark: _verdict(decision) for mark, decision in decisions(cells, baseline).items()}
 
 
 def decisions(cells: Mapping[str, Tasks], baseline: Tasks) -> dict[str, Decision]:
-    """The same without intervals, look after look."""
+    """The same without intervals, look by look."""
     last = {mark: _complete(tasks, baseline) for mark, tasks in cells.items()}
     family = [mark for mark in cells if last[mark] >= 0]
     decided: dict[str, Decision] = {}
@@ -133,14 +131,14 @@ def decisions(cells: Mapping[str, Tasks], baseline: Tasks) -> dict[str, Decision
 
 
 def _decide(
-    values: Mapping[str, float],  # p values of the cells that are looked at
+    values: Mapping[str, float],  # p values of the cells at this look
     family: int,
-    calls: dict[str, Call],  # changed: what is decided
+    calls: dict[str, Call],  # updated in place: the decisions
     call: Call,
     look: int,
     error: float,
 ) -> float:
-    """Holm's steps at one look; the part of the error of each cell that is left at its end."""
+    """Holm's steps at one look; returns the remaining error part of each cell."""
     while True:
         part = error / max(1, family - sum(known == call for known in calls.values()))
         level = levels(part)[look]
@@ -168,15 +166,14 @@ def _verdict(d: Decision) -> Verdict:
 
 
 def difference(cell: Rounds, base: Rounds, rounds: int) -> Difference:
-    """The first `rounds` rounds of both, compared within rounds; each weighs as much as the cell has repeats
-    in it."""
+    """The first `rounds` rounds of both, compared within rounds and weighted by the repeats of the cell."""
     pairs = [
         ([a for a in mine if a is not None], [a for a in its if a is not None])
         for mine, its in zip(cell[:rounds], base[:rounds], strict=True)
     ]
     pairs = [(mine, its) for mine, its in pairs if mine and its]
     count = sum(len(mine) for mine, _ in pairs)
-    if not count:  # all diverged: it is as far below as can be
+    if not count:  # all diverged: the largest possible loss
         return Difference(-1.0, 0.0, 1.0, 0.0, 0.0)
     weights = [len(mine) / count for mine, _ in pairs]
     mean = sum(w * _mean(its) for w, (_, its) in zip(weights, pairs, strict=True))
@@ -203,7 +200,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _complete(cell: Tasks, base: Tasks) -> int:
-    """The last round that the cell and the baseline have whole on every task; -1 where there is none."""
+    """The last round that cell and baseline have completed on every task; -1 without one."""
     last = -1
     for look in range(len(LOOKS)):
         whole = all(
@@ -224,7 +221,7 @@ def _diverged(cell: Tasks, rounds: int) -> int:
 def _needed(
     found: Mapping[str, Difference], look: int, parts: tuple[float, float], broken: int
 ) -> int | None:
-    """Repeats besides those there are for a call in the direction of the estimates, were these true."""
+    """Further repeats needed for a call in the direction of the estimates, if they are true."""
     worst = min(found.values(), key=lambda d: d.estimate)
     better = worst.estimate > 0
     if better and broken:
@@ -238,8 +235,8 @@ def _needed(
 def plan(spreads: Sequence[tuple[float, int]], cells: int, difference: float = DIFFERENCE) -> int | None:
     """Repeats after which a cell that is better by `difference` on every task is called above with
     probability `POWER`, among that number of cells. `spreads` are the standard deviations of one repeat on
-    the tasks, as shares of the accuracy, with their degrees of freedom. Their upper limits of 80% are taken,
-    since one that was measured too low would ask for too few. None: more than the last look has."""
+    the tasks, as shares of the accuracy, with their degrees of freedom. Their upper 80% limits are used,
+    since an underestimate would give too few repeats. None: more than the last look has."""
     chosen = []
     for measured, df in spreads:
         least = max(0.05, 1 - 2 / (9 * df) - 0.8416 * sqrt(2 / (9 * df))) ** 3  # chi squared / df, 20%:
@@ -250,7 +247,7 @@ def plan(spreads: Sequence[tuple[float, int]], cells: int, difference: float = D
 
 def spread_of(rounds: Rounds) -> tuple[float, int] | None:
     """The standard deviation of one repeat within rounds, as a share of the mean accuracy, and its degrees of
-    freedom; None where there are too few."""
+    freedom; None with too few repeats."""
     known = [[a for a in some if a is not None] for some in rounds]
     values = [a for some in known for a in some]
     variance, df = _within([some for some in known if some])
