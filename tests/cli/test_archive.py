@@ -287,7 +287,7 @@ def sql(*statements: str) -> Callable[[Forge], None]:
     return lambda f: f.database(*statements)
 
 
-CONTENTS = "its list of contents is not valid"
+CONTENTS = "its manifest is invalid"
 HOSTILE: dict[str, tuple[Callable[[Forge], None], str]] = {
     "an absolute path": (absolute, CONTENTS),
     "an absolute path, not listed": (lambda f: f.members.append(("/tmp/evil.cell", b"x", {})), "/tmp/evil.cell"),
@@ -298,8 +298,8 @@ HOSTILE: dict[str, tuple[Callable[[Forge], None], str]] = {
     "a file that no search has": (lambda f: f.add("run.sh"), CONTENTS),
     "another folder": (lambda f: f.members.append(("t/space.yaml", b"x", {})), "t/space.yaml is not in"),
     "a file that is not listed": (lambda f: f.add("space.yaml", listed=False), "space.yaml is not in"),
-    "a file twice": (lambda f: (f.add("space.yaml"), f.add("space.yaml"))[0], "is there twice"),
-    "the database twice": (lambda f: f.members.append(f.members[0]), "is there twice"),
+    "a file twice": (lambda f: (f.add("space.yaml"), f.add("space.yaml"))[0], "appears twice"),
+    "the database twice": (lambda f: f.members.append(f.members[0]), "appears twice"),
     "a file that is missing": (listed("space.yaml"), "space.yaml is missing"),
     "a symbolic link": (typed(tarfile.SYMTYPE, linkname="/etc/passwd"), "logs/a.log is a link"),
     "a hard link": (typed(tarfile.LNKTYPE, linkname="s/study.db"), "logs/a.log is a link"),
@@ -310,20 +310,20 @@ HOSTILE: dict[str, tuple[Callable[[Forge], None], str]] = {
     "a sparse file": (typed(tarfile.GNUTYPE_SPARSE), "is not a regular file"),
     "a long name of GNU": (typed(tarfile.GNUTYPE_LONGNAME), "is not a regular file"),
     "a header of pax": (typed(tarfile.XHDTYPE), "is not a regular file"),
-    "another size": (listed("study.db", bytes=5), "not as long as"),
+    "another size": (listed("study.db", bytes=5), "does not have the size"),
     "another checksum": (listed("study.db", sha256="0" * 64), "SHA-256"),
     "a checksum that is none": (listed("study.db", sha256="x"), CONTENTS),
     "a size below zero": (listed("study.db", bytes=-1), CONTENTS),
     "a size that is a truth": (listed("study.db", bytes=True), CONTENTS),
     "a cell that is too long": (lambda f: f.add("cells/a.cell", b"x" * 70_000), CONTENTS),
     "files that fill every disk": (
-        lambda f: [listed(f"models/{k}", bytes=(8 << 30) - 1)(f) for k in range(5)] and None, "the most is",
+        lambda f: [listed(f"models/{k}", bytes=(8 << 30) - 1)(f) for k in range(5)] and None, "the limit is",
     ),
     "no list": (first(b""), CONTENTS),
     "a list that is another thing": (first(b"[1, 2]"), CONTENTS),
     "a list that is nested": (first(b"[" * 100_000), CONTENTS),
     "a list with a long number": (first(b'{"format": 1' + b"0" * 9_999 + b"}"), CONTENTS),
-    "another name": (said(name="t"), "another name than its list of contents"),
+    "another name": (said(name="t"), "its name differs from its manifest"),
     "a name that leads out": (said(name="../../evil"), CONTENTS),
     "a name that is no text": (said(name=["s"]), CONTENTS),
     "files that are no mapping": (said(files=["study.db"]), CONTENTS),
@@ -422,7 +422,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("what", DAMAGED)
 def test_a_damaged_archive_is_refused(run: Run, forge: Forge, tmp_path: Path, what: str) -> None:
     (tmp_path / "evil.tar.gz").write_bytes(DAMAGED[what]((tmp_path / "whole.tar.gz").read_bytes()))
-    assert "is no archive of a search, or is damaged" in refused(run, tmp_path).err
+    assert "is not an archive of a search, or is damaged" in refused(run, tmp_path).err
 
 
 def test_what_is_no_file_is_refused(run: Run, tmp_path: Path) -> None:

@@ -66,10 +66,8 @@ RULES = [
     ("3.2", "1: another activation",                            EDITS, "test_swap_activation_gives_each_other_one_alike"),
     ("3.2", "1: Linear(a) brings a matrix, a on its diagonal",  EDITS, "test_templates_are_rows_of_the_op_table_or_linear"),
     ("3.2", "2: another elementwise operation",                 EDITS, "test_swap_operation_gives_a_different_one"),
-    ("3.2", "3: insert an activation before a "
-    "node",                   EDITS, "test_insert_activation_comes_between_a_node_and_one_of_its_parents"),
-    ("3.2", "4: remove a node with one input and one "
-    "output",     EDITS, "test_remove_node_applies_to_one_input_and_one_output"),
+    ("3.2", "3: insert an activation before a node",            EDITS, "test_insert_activation_comes_between_a_node_and_one_of_its_parents"),
+    ("3.2", "4: remove a node with one input and one output",   EDITS, "test_remove_node_applies_to_one_input_and_one_output"),
     ("3.2", "5: an ancestor in its place",                      EDITS, "test_use_ancestor_takes_any_ancestor"),
     ("3.2", "6: two ancestors joined in its place",             EDITS, "test_combine_ancestors_takes_any_two_and_any_operation"),
     ("3.2", "again until a mutant is accepted",                 MUTATE, "test_each_condition_refuses_what_it_names"),

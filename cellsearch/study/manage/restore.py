@@ -234,6 +234,6 @@ def _plain(file: Path, shown: str) -> None:
     for kind, name, sql in found:
         words = str(sql or "").upper().split()
         if kind not in ("table", "index") or words[:2] == ["CREATE", "VIRTUAL"]:
-            raise no_archive(shown, f"{DATABASE} has a {kind} {name} that would run")
+            raise no_archive(shown, f"{DATABASE} has a {kind} {name}, which could run code")
     if len(found) > OBJECTS or any(column[6] for columns in hidden for column in columns):
         raise no_archive(shown, f"{DATABASE} is not the database of a search")

@@ -142,7 +142,7 @@ def _uncouple_gate(draft: Draft, i: int, words: Vocabulary, rng: Generator) -> s
         new = read if k in terms else [copied(s) for s in read]
         return draft.add(with_sources(draft.nodes[k], new), beside=i)
 
-    text = f"like {brief(draft, gate)}, with weights of its own"
+    text = f"like {brief(draft, gate)}, with its own weights"
     draft.put(i, Apply(node.op, (copied(root),)))
     return text
 

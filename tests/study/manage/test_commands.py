@@ -118,12 +118,12 @@ def test_a_text_takes_a_space(here: Path) -> None:
     space, name = commands.meant("quick", None, own_text="own.txt")
     assert space == load_space("quick", (), "own.txt") and name == space.name != "quick"
     assert commands.meant("quick", "mine", own_text="own.txt")[1] == "mine"
-    with pytest.raises(UsageError, match="--text takes a SPACE"):
+    with pytest.raises(UsageError, match="--text needs a SPACE"):
         commands.meant(None, "mine", own_text="own.txt")
 
 
 def test_the_space_of_another_search_is_not_taken_over(here: Path) -> None:
-    with pytest.raises(SpaceError, match="no search space and no search 'nosuch'") as caught:
+    with pytest.raises(SpaceError, match="no search space or search 'nosuch'") as caught:
         commands.meant("nosuch", None)
     assert "quick" in str(caught.value) and "searches: " in str(caught.value) and "mine" in str(caught.value)
     with pytest.raises(CellsearchError):
