@@ -1,8 +1,6 @@
-"""The searches there are, by name: found under `results/` or in a database, opened read-only with their
-space.
+"""Find searches by name under `results/` or in a database, and open them read-only with their space.
 
-In: a name and, where its database is not the usual file, a storage URL. Out: an open study, or a RunError
-with the names that there are.
+A search outside `results/` needs a storage URL. An unknown name raises a RunError with the known names.
 """
 
 import os
@@ -18,14 +16,14 @@ from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.run import default_url, directory
 
 RESULTS = Path("results")
-FEW = 10  # folders that are listed one by one
+FEW = 10  # maximum number of listed folders
 Tell = Callable[[str], object]
-_FILES = ("study.db", "study.db-wal")  # SQLite writes to the second first
+_FILES = ("study.db", "study.db-wal")  # SQLite writes to the second one first
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A search that is open for reading."""
+    """A search opened for reading."""
 
     store: Store
     facts: Facts
@@ -34,25 +32,25 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Searches:
-    """What there is: open searches, the one that was written to last first; and for each other folder that
-    has a database one line, why it was not read."""
+    """Open searches, most recently written first, and a line with the reason for each folder whose database
+    cannot be read."""
 
     stores: tuple[Store, ...]
     unread: tuple[str, ...]
 
 
 def listed(results: Path = RESULTS) -> list[str]:
-    """The names of the folders in `results` that have a database, the one that was written to last first."""
+    """The names of the folders in `results` with a database, most recently written first."""
     return [name for name in folders(results) if _directory(results, name)]
 
 
 def folders(results: Path = RESULTS) -> list[str]:
-    """All folders in `results` that have something called study.db, also those no search can have as its
-    name; the one that was written to last first."""
+    """All folders in `results` with an entry study.db, including invalid names of searches; most recently
+    written first."""
     found = []
     try:
         for folder in results.iterdir():
-            if folder.name.startswith("."):  # no search is called so: a file of the system, or temporary
+            if folder.name.startswith("."):  # not a name of a search: a system file or a temporary one
                 continue
             if os.path.lexists(folder / _FILES[0]):
                 found.append((-(written(folder) or 0.0), folder.name))
@@ -64,15 +62,14 @@ def folders(results: Path = RESULTS) -> list[str]:
 
 
 def written(folder: Path) -> float | None:
-    """When the database in a folder was written to last, by the clock of files; None where there is none."""
+    """Time of the last write to the database in a folder, from file times; None without a database."""
     known = [file.stat() for file in map(folder.joinpath, _FILES) if file.is_file()]
     times = [file.st_mtime for file in known if file.st_size]  # a reader leaves an empty log
     return max(times) if times and folder.joinpath(_FILES[0]).is_file() else None
 
 
 def found(storage: str | None = None, results: Path = RESULTS) -> Searches:
-    """The searches in a database, or those in `results`. A folder that is none does not keep the others from
-    being read."""
+    """The searches in a database, or those in `results`. An unreadable folder does not affect the others."""
     if storage is not None:
         return Searches(tuple(in_storage(storage)), ())
     stores, unread = [], []
@@ -92,7 +89,7 @@ def in_storage(storage: str) -> list[Store]:
 
 
 def line_of(where: str, error: CellsearchError) -> str:
-    """One line of what is wrong at a place."""
+    """One line about the error at a place."""
     first = str(error).partition("\n")[0]
     for known in (f"sqlite:///{where}/{_FILES[0]}: ", f"{where}/", f"{printable(where)}: "):
         first = first.removeprefix(known)
@@ -102,8 +99,8 @@ def line_of(where: str, error: CellsearchError) -> str:
 def opened(
     name: str, storage: str | None = None, results: Path = RESULTS, copies: Tell | None = None
 ) -> Study:
-    """The search called `name`. With `copies` also the one in a copy of the folder of another search, which
-    goes by its own name; `copies` is called with what there is to say about it."""
+    """The search `name`. With `copies` also the one in a copied folder, whose study has another name;
+    `copies` receives a message about it."""
     if storage is None:
         return read(_in_folder(results, name, copies))
     return read(records.open_study(storage, name, read_only=True))
@@ -116,12 +113,14 @@ def read(store: Store) -> Study:
 
 
 def located(name: str, results: Path = RESULTS) -> Path:
-    """The folder of the search `name`; a RunError with the names that there are where there is none."""
+    """The folder of the search `name`. Raises RunError with the known names if there is none."""
     folder = _directory(results, name)
     if folder is not None and os.path.lexists(folder / _FILES[0]):
         return folder
     if folder is None and name in folders(results):
-        raise RunError(f"{printable(str(results / name))}: this folder cannot be that of a search; rename it")
+        raise RunError(
+            f"{printable(str(results / name))}: this is not a valid name of a search; rename the folder"
+        )
     there = listed(results)
     hint = did_you_mean(name, there)
     known = f"there: {', '.join(there[:20])}" if there else "start one with `cellsearch search quick`"
@@ -131,8 +130,8 @@ def located(name: str, results: Path = RESULTS) -> Path:
 
 
 def _in_folder(results: Path, name: str, copies: Tell | None = None) -> Store:
-    """The search of a folder of `results`; a RunError where there is none. Another one is read where there
-    are `copies`, and else refused."""
+    """The search of a folder of `results`; raises RunError if there is none. A study of another name is read
+    with `copies`, else refused."""
     folder = located(name, results)
     url = default_url(results, name)
     engine = database.connect(url, read_only=True)
@@ -144,7 +143,7 @@ def _in_folder(results: Path, name: str, copies: Tell | None = None) -> Store:
         where, held = printable(str(folder)), printable(own)
         copies(
             f"{where} was copied or renamed: it holds the search {held}, read only\n"
-            f"to go on with it, rename the folder to {held}"
+            f"to continue it, rename the folder to {held}"
         )
         return Store(engine, url, number, own)
     engine.dispose()
@@ -156,8 +155,8 @@ def _in_folder(results: Path, name: str, copies: Tell | None = None) -> Store:
 
 
 def suspected(name: str | None, storage: str | None = None, results: Path = RESULTS) -> RunError | None:
-    """For a program that met what it cannot explain while it read the search `name`, or any: what is damaged
-    there, as an error in place of that. None where nothing is."""
+    """Diagnoses an unexpected error while reading the search `name`, or any search: an error that names the
+    damage, or None if nothing is damaged."""
     for store in found(storage, results).stores:
         if name in (None, store.name) and (damages := integrity.damages(store)):
             return integrity.damaged(
@@ -167,7 +166,7 @@ def suspected(name: str | None, storage: str | None = None, results: Path = RESU
 
 
 def newest(results: Path = RESULTS) -> str:
-    """The name of the search that was written to last, by the times of files; the others are not opened."""
+    """The name of the most recently written search, by file times; opens no others."""
     unread = []
     for name in folders(results):
         try:
@@ -180,12 +179,12 @@ def newest(results: Path = RESULTS) -> str:
 
 
 def nothing(results: Path, unread: Sequence[str]) -> RunError:
-    """The error where no search can be read."""
+    """The error if no search can be read."""
     where = printable(str(results.absolute()))
     listed = "".join(f"\n  {line}" for line in unread[:FEW])
     return RunError(
         f"there is no search in {where}{' that can be read:' if listed else ''}{listed}\n"
-        "start one with `cellsearch search quick`, or say where one is by --storage"
+        "start one with `cellsearch search quick`, or give --storage"
     )
 
 

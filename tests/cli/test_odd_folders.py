@@ -73,9 +73,9 @@ def unreadable_baseline(folder: Path, sound: Path) -> None:
 ODD: dict[
     str, tuple[Callable[[Path, Path], None], str]
 ] = {  # name of a folder -> what is in it, what is said
-    "s (copy)": (copied, "results/s (copy): this folder cannot be that of a search"),
+    "s (copy)": (copied, "results/s (copy): this is not a valid name of a search"),
     "s.bak": (copied, "results/s.bak: this is the search s, in a folder that was copied or renamed"),
-    "e\x1b[31m\u202e": (copied, "results/e\\x1b[31m\\u202e: this folder cannot be that of a search"),
+    "e\x1b[31m\u202e": (copied, "results/e\\x1b[31m\\u202e: this is not a valid name of a search"),
     "random": (random, "results/random: file is not a database"),
     "empty": (empty, "results/empty: study.db holds no search"),
     "fifo": (fifo, "results/fifo: study.db is a FIFO, not a database"),
@@ -177,7 +177,7 @@ def test_a_copy_is_read(run: Run, study: str, words: tuple[str, ...]) -> None:
     assert done.code == 0 and {line.replace("s.bak", "s") for line in done.out.splitlines()} >= set(shown)
     assert "cellsearch search" not in done.out
     assert done.err.splitlines()[0] == "results/s.bak was copied or renamed: it holds the search s, read only"
-    assert "to go on with it, rename the folder to s" in done.err
+    assert "to continue it, rename the folder to s" in done.err
     after = {path: path.read_bytes() for path in Path("results/s.bak").rglob("*") if path.is_file()}
     assert before == {path: content for path, content in after.items() if path in before}
 

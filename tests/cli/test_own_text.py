@@ -76,7 +76,7 @@ def test_of_a_text_that_is_none_there_is_one_message(run: Run, tmp_path: Path, b
         ("latin.txt", "is not UTF-8 (byte 0xe9 at offset 3)", "iconv"),
         ("short.txt", "short.txt has 9,999 characters, too few", "give --text at least 10,000"),
         ("empty.txt", "is empty", "Give a file with text"),
-        ("new\nline.txt", r"new\nline.txt: a space cannot hold this name", "rename it"),
+        ("new\nline.txt", r"new\nline.txt: a space cannot store this file name", "rename it"),
     ):
         done = run("search", "quick", "--text", file)
         assert (done.code, done.out) == (1, "")

@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_listed_with_the_reason(run: Run, study: str, tmp
         study: "done",
     }  # fmt: skip
     assert "not a database" in told["random"]["error"] and told["copy"]["best"] == told[study]["best"]
-    assert "cannot be that of a search" in told["s (copy)"]["error"]
+    assert "is not a valid name of a search" in told["s (copy)"]["error"]
     done = run("searches")
     assert done.code == 0 and "random: " in done.err and "not a database" in done.err
     assert f"\n{study} " in f"\n{done.out}"
@@ -321,7 +321,7 @@ def test_a_search_that_runs_is_left_alone(run: Run, tmp_path: Path) -> None:
     until(recorded)
     for words in VERBS:
         done = run(*words)
-        assert done.code == 1 and "is already being run on this machine" in done.err, done.err
+        assert done.code == 1 and "is already running on this machine" in done.err, done.err
     assert end(process) == (0, "")
     assert run("status", "s", "--json").json["state"] == "finished"
     assert sorted(path.name for path in results.iterdir()) == ["s"]

@@ -30,7 +30,7 @@ def test_a_search_in_which_everything_fails_says_so_once(folder: Path) -> None:
     orders = {"trials": 100, "workers": 2, "space": {"failures": 4, "refine": 0}, "wrong": {"fail": True}}
     search = Search(folder, orders)
     code, said = search.run()
-    assert code == 1 and "evaluations in a row have failed; the first of them: failed: out of memory" in said
+    assert code == 1 and "evaluations in a row failed; the first one: failed: out of memory" in said
     assert "Traceback" not in said and len(said.splitlines()) < 4
     outcomes = [row["outcome"] for row in search.rows(schema.items)]
     assert 4 <= outcomes.count("failed") <= 40  # those that the filter turns away end a row

@@ -35,7 +35,7 @@ def at_once(searches: list[Search]) -> list[tuple[int, str]]:
 def test_of_searches_that_start_at_one_instant_one_runs_and_the_others_say_so(folder: Path) -> None:
     found = at_once([Search(folder, {"trials": 8})] * 3)
     assert sorted(code for code, _ in found) == [0, 1, 1]
-    assert all("is already being run on this machine" in said for code, said in found if code)
+    assert all("is already running on this machine" in said for code, said in found if code)
     accounts(f"sqlite:///{folder}/s/study.db", 8)
 
 

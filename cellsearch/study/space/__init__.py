@@ -1,13 +1,13 @@
-"""A search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
+"""A search space: from YAML to a frozen, fully checked `Space`.
 
-load         a name or a file -> `Space`; what differs between two
+load         a name or a file -> `Space`; differences between two
 model        the parts of a space as frozen values, each key with default, range and reason
 keys         the table of all keys
 sections     a parsed document -> the parts
 stages       the filter and the tasks
 own_text     `--text my.log`
 overrides    `--set budget.trials=20`
-validators   ranges and words; the nearest right word
+validators   ranges and words; suggestions
 data         sizes of the data of each stage
 faults       all errors of a file at once
 yaml_text    text -> nodes with places

@@ -1,4 +1,4 @@
-"""The data of a space on this machine: what each stage has, or where in the YAML its trouble lies."""
+"""The data of a space on this machine: sizes per stage, or located errors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +11,13 @@ from cellsearch.tasks import TASKS
 from cellsearch.tasks.look import MOST_BYTES, MOST_SYMBOLS, Look, look
 from cellsearch.tasks.options import paths
 
-MOST = 2 * (MOST_SYMBOLS + MOST_BYTES)  # symbols and bytes; of a space with more the rest is not looked at
-SEED = 1  # of generated data, whose sizes do not depend on it
+MOST = 2 * (MOST_SYMBOLS + MOST_BYTES)  # limits in symbols and bytes; data beyond them is not opened
+SEED = 1  # seed of generated data, whose sizes do not depend on it
 
 
 def looks(space: Space, file: str, data: Path | None) -> Mapping[str, Look]:
-    """Stage -> its data, built or opened within seconds. A SpaceError with the trouble of all stages, each at
-    its place in the source of the space, which `file` names."""
+    """Stage -> its data, built or opened within seconds. Raises a SpaceError with the errors of all stages,
+    each at its place in the source of the space, named `file`."""
     faults = Faults()
     first: dict[str, Filter | TaskStage] = {FILTER: space.filter} if space.filter else {}
     stages = first | {f"tasks.{k}": task for k, task in enumerate(space.tasks)}
@@ -26,7 +26,7 @@ def looks(space: Space, file: str, data: Path | None) -> Mapping[str, Look]:
     for key, stage in stages.items():
         name = stage.name if isinstance(stage, TaskStage) else FILTER
         if spent > MOST:
-            found[name] = Look({}, None, 0, "not looked at, because those before are large")
+            found[name] = Look({}, None, 0, "skipped, since the data before it is large")
             continue
         try:
             found[name] = look(stage.task, stage.options, batch=stage.training.batch, seed=SEED, data=data)
@@ -40,7 +40,7 @@ def looks(space: Space, file: str, data: Path | None) -> Mapping[str, Look]:
 
 
 def place_of(source: str, file: str, key: str) -> Place:
-    """Where the value stands that an override names `key`, or else the nearest mapping that would hold it."""
+    """The place of the value with the override name `key`, or else of the nearest enclosing mapping."""
     node = parse(source, file)
     for step in key.split("."):
         content = node.content

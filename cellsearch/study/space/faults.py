@@ -1,4 +1,4 @@
-"""Collects the errors of a file, so that they are reported at once, each at its place."""
+"""Collect the located errors of a file and report them together."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,7 +8,7 @@ from cellsearch.errors import Place, SpaceError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST = 20  # errors that are reported at once
+MOST = 20  # maximum errors in one report
 
 
 class Faults:
@@ -18,13 +18,13 @@ class Faults:
         self._found: list[SpaceError] = []
 
     def add(self, error: SpaceError) -> None:
-        """Keeps an error; raises all of them once there are MOST."""
+        """Adds an error; raises all at MOST errors."""
         self._found += (part for part in error.parts if part not in self._found)
         if len(self._found) >= MOST:
             self.check()
 
     def take(self, instead: T, read: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
-        """The value that `read` returns; `instead` where it raises a SpaceError, which is kept."""
+        """The value of `read()`; on a SpaceError keeps the error and returns `instead`."""
         try:
             return read(*args, **keywords)
         except SpaceError as error:
@@ -32,7 +32,7 @@ class Faults:
             return instead
 
     def check(self) -> None:
-        """Raises the errors kept, as one SpaceError in the order of their places; nothing without any."""
+        """Raises the collected errors, if any, as one SpaceError in the order of their places."""
         if self._found:
             parts = sorted(self._found, key=lambda error: _order(error.place))[:MOST]
             first = parts[0]

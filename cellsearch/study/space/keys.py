@@ -1,4 +1,4 @@
-"""All keys that the YAML of a search space can have, from the fields that declare them."""
+"""All keys of a search space's YAML, from the declaring fields."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from cellsearch.train.settings import Grid, Training
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A mapping of the YAML: its key ("" for the whole), what it is for, and its keys in order."""
+    """A mapping of the YAML: its key ("" for the top level), its purpose, and its keys in order."""
 
     name: str
     about: str

@@ -1,8 +1,8 @@
-"""The search space: YAML in, a frozen `Space` out in which everything is checked and nothing is left open.
+"""Load a search space: from YAML to a frozen, fully checked `Space`.
 
-Each stage (the filter and every task) carries its own grid and training, with what it overrides already
-merged in. `Space.text` is the space in full, as a study records it; `difference` compares two. All that is
-wrong in a file or in an override is a SpaceError with its place.
+Each stage (the filter and every task) carries its own grid and training, with its overrides merged.
+`Space.text` is the space in full, as a study records it; `difference` compares two. Every error in a file or
+an override is a located SpaceError.
 """
 
 import os
@@ -27,7 +27,7 @@ from cellsearch.study.space.yaml_text import Plain, parse, read_text
 from cellsearch.tasks import TASKS
 from cellsearch.tasks.options import paths
 
-#: Keys that no result depends on: a study may be continued with other values of them.
+#: Keys that do not affect results: a study may continue with other values.
 MAY_CHANGE = tuple(
     f"{section}{name}"
     for section, kind in (("", Space), ("budget.", Budget))
@@ -39,21 +39,21 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def names() -> list[str]:
-    """The names of the spaces that come with the program, sorted."""
+    """The names of the bundled spaces, sorted."""
     files = (entry.name for entry in shipped().iterdir())
     return sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml"))
 
 
 def source_of(name: str) -> str:
-    """The YAML of a space that comes with the program. SpaceError where there is none of this name."""
+    """The YAML of a bundled space. Raises SpaceError if there is none of this name."""
     if name not in names():
-        remedy = f"{nearest(name, names())}\nthe path of a file ends in .yaml"
+        remedy = f"{nearest(name, names())}\na path of a file must end in .yaml"
         raise SpaceError(f"there is no search space '{printable(name, 60)}'", remedy=remedy)
     return (shipped() / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def shipped() -> Traversable:
-    """The folder of the spaces that come with the program."""
+    """The folder of the bundled spaces."""
     inside = resources.files("cellsearch") / "search_spaces"
     return inside if inside.is_dir() else Path(__file__).parents[3] / "search_spaces"  # in a working copy
 
@@ -90,10 +90,9 @@ def parse_space(
     check: bool = False,
     find: Find | None = None,
 ) -> Space:
-    """The space in `text`. Paths are relative to `folder`; `check`: are the seeds there to be read.
-
-    Without `folder`, as for the text of a study, paths are not looked up. Raises SpaceError with all errors
-    of the text and of the overrides, but those of the text alone where it is not YAML.
+    """The space in `text`. Paths are relative to `folder`; `check` says whether seeds must be readable.
+    Without `folder`, as for the text of a study, paths are not resolved. Raises SpaceError with all errors of
+    the text and of the overrides; only those of the text if it is not YAML.
     """
     faults = Faults()
     root = parse(text, file)
@@ -106,14 +105,16 @@ def parse_space(
 
 
 def check_seeds(space: Space) -> dict[str, Cell]:
-    """The seeds by label (a zoo name, or that of a file without `.cell`). SpaceError where one is no cell."""
+    """The seeds by label (a zoo name, or that of a file without `.cell`). Raises SpaceError if one is not a
+    cell."""
     found = {}
     for seed in space.seeds:
         text = space.found.get(seed)
         if text is None and RANKED.match(seed):
             raise SpaceError(
-                f"the seed '{printable(seed)}' is a cell of another search, which was not looked up",
-                remedy="`cellsearch search` does; elsewhere export it: `--to cell`, and name the file",
+                f"the seed '{printable(seed)}' is a cell of another search, which is not available here",
+                remedy="`cellsearch search` looks it up; elsewhere export it with `--to cell` and name the "
+                "file",
             )
         try:
             found[label(seed)] = load(seed) if text is None else parse_cell(text)
@@ -123,15 +124,14 @@ def check_seeds(space: Space) -> dict[str, Cell]:
 
 
 def with_cells(space: Space, texts: Mapping[str, str]) -> Space:
-    """The space with the texts of its seeds by label, as a study has recorded them."""
+    """The space with the recorded texts of its seeds by label."""
     known = {seed: texts[label(seed)] for seed in space.seeds if label(seed) in texts}
     return replace(space, found=known)
 
 
 def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[str]:
-    """What differs, one line a key, named as in an override: `tasks.0.options.train: 1000 before, 2000 now`.
-
-    Not compared are the keys in `ignore`, and options that only say where data lies: its hash says more.
+    """The differences, one line per key in override form: `tasks.0.options.train: 1000 before, 2000 now`.
+    Ignores the keys in `ignore` and paths of data, whose hash is compared instead.
     """
     before, now = _leaves(a), _leaves(b)
     lines = []
@@ -143,7 +143,7 @@ def difference(a: Space, b: Space, ignore: Sequence[str] = MAY_CHANGE) -> list[s
 
 
 def _leaves(space: Space) -> dict[str, str]:
-    """Path of each value, as an override names it -> the value as YAML."""
+    """Path of each value in override form -> the value as YAML."""
     stages = {f"tasks.{k}": stage.task for k, stage in enumerate(space.tasks)}
     if space.filter:
         stages[FILTER] = space.filter.task

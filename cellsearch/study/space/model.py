@@ -1,8 +1,8 @@
-"""What a search space consists of: frozen values whose fields are the keys of the YAML.
+"""The model of a search space: frozen values whose fields are the keys of the YAML.
 
-Each field has its default, its range or choices, and its reason beside it; reading, listing and checking
-take them from here. The defaults are those of Jozefowicz et al. (2015), numbers in brackets its sections;
-where the paper is silent the reason says so. Torch-free.
+Each field declares default, range or choices, and reason; parser, listings and checks use these. The defaults
+are those of Jozefowicz et al. (2015), with sections in brackets; reasons mark our choices where the paper
+does not say. Torch-free.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from cellsearch.study.strategies.parents import Strategy
 from cellsearch.tasks import TASKS
 from cellsearch.train.settings import Grid, Training
 
-FILTER = "filter"  # its stage has this name, so no task's stage may
+FILTER = "filter"  # reserved for its stage
 FILTER_TASK = "memorize"  # [3.1]
 SEEDS, BASELINE = ("lstm", "gru"), "gru"  # [3.1]
-MANY = 1_000_000  # an end of a range that keeps out nonsense alone
+MANY = 1_000_000  # a generous bound that only excludes nonsense
 
 SECTION = "a mapping; its keys are listed under its name"
 STAGE_KEYS = {
     "options": "options of the task: cellsearch tasks NAME",
     "parameters": "sizes of the models of this stage",
-    "training": "training of this stage; keys left out are those of the section training",
+    "training": "training of this stage; omitted keys are taken from the section training",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The test that a new cell passes before the tasks. Without this section there is none."""
+    """The test of a new cell before the tasks. Without this section there is none."""
 
     task: str = option(about="task of the filter [3.1]", choices=tuple(TASKS), otherwise=FILTER_TASK)
     options: Mapping[str, Plain] = option(
@@ -41,13 +41,13 @@ class Filter:
         about=STAGE_KEYS["parameters"], allowed="as in grid", otherwise="as in grid", key="parameters"
     )
     training: Training = option(about=STAGE_KEYS["training"], allowed=SECTION, otherwise="as in training")
-    settings: int = option(1, "random settings of the grid that are tried [3.1]", low=1, high=MANY)
-    accuracy: float = option(0.95, "least accuracy that passes [3.1]", low=0, high=1)
+    settings: int = option(1, "number of random settings of the grid [3.1]", low=1, high=MANY)
+    accuracy: float = option(0.95, "minimum accuracy to pass [3.1]", low=0, high=1)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStage:
-    """One task of the list `tasks`, with everything that its results depend on; `name` is the stage's."""
+    """One task of the list `tasks`, with everything that affects its results; `name` is the stage's."""
 
     name: str = option(
         about="name of the stage", allowed="letters, digits, '-', '_', '.'", otherwise="that of the task"
@@ -64,10 +64,8 @@ class TaskStage:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a search ends, unless its command line says otherwise, and when a stage does.
-
-    trials and proposals are totals; the search ends at the first that is met. Without both it makes 40
-    trials.
+    """Limits of a search, which the command line can override, and of a stage. trials and proposals are
+    totals; the search ends at the first one reached. Without both it runs 40 trials.
     """
 
     trials: int | None = option(
@@ -78,33 +76,34 @@ class Budget:
     )
     patience: int | None = option(
         None,
-        "proposals in a row without a better score after which a search ends; one that may be too many is "
-        "not started while others run. Not of the paper",
+        "end the search after this many proposals in a row without a better score; a proposal that may "
+        "exceed this is not started while others run. Not in the paper",
         low=1,
         high=1_000_000_000,
         free=True,
     )
     stage_hours: float = option(
         24.0,
-        "hours that one cell may take on one task, all its settings together; then it has failed. A day: it "
-        "bounds what hangs, not what is slow, since a bound that is met makes results depend on the machine",
+        "time limit in hours for one cell on one task, all settings together; beyond it the cell fails. The "
+        "default of a day is for hung processes, not slow ones: a limit that is reached makes results depend "
+        "on the machine",
         low=1e-6,
         high=1e6,
         free=True,
     )
     memory_gb: float = option(
         16.0,
-        "gigabytes for the settings of a stage that train at once: more of them train one after another, and "
-        "one that takes more alone has failed. It follows from the cell and the settings, not from what is "
-        "free. Seeds of the bundled spaces take a tenth of it at most",
+        "memory in gigabytes for the settings of a stage that train at once: further ones train in later "
+        "batches, and a setting that exceeds it alone fails. Usage is predicted from the cell and the "
+        "settings, independent of free memory. Seeds of the bundled spaces use at most a tenth of it",
         low=1e-6,
         high=1e6,
     )
     cohort: int | None = option(
         None,
-        "trials that a worker has at once; it trains their stages side by side. Those of a cohort are chosen "
-        "before any of them ends, so that the same search takes the same size; `status` shows the sizes that "
-        "were used. null: on a GPU as many as fill it, by predicted memory and work, on a CPU 1",
+        "number of trials that a worker trains side by side (a cohort). All trials of a cohort are chosen "
+        "before any of them ends, so a search is reproducible only with the same size; `status` shows the "
+        "used sizes. null: fill a GPU, by predicted memory and work; 1 on a CPU",
         low=1,
         high=256,
         free=True,
@@ -129,7 +128,7 @@ class Space:
         otherwise="that of the file",
     )  # fmt: skip
     tasks: tuple[TaskStage, ...] = option(
-        about="tasks in the order in which a cell meets them [3.1]", allowed="a list of mappings; their keys "
+        about="tasks, in the order for a new cell [3.1]", allowed="a list of mappings; their keys "
         "are listed under tasks", otherwise="required",
     )  # fmt: skip
     grid: Grid = option(
@@ -139,29 +138,29 @@ class Space:
     about: str = option("", "description of the space", allowed="a text", free=True)
     seeds: tuple[str, ...] = option(
         SEEDS,
-        "cells that the search starts from, evaluated on the whole grid first [3.1]. Files count from the "
-        "folder of the YAML file; cells of another search are looked up when a search is made, and recorded",
+        "initial cells, evaluated on the whole grid first [3.1]. Paths are relative to the folder of the "
+        "YAML file; cells of another search are looked up at creation and recorded",
         allowed="a list of zoo names, .cell files, and cells of other searches as in quick:1",
     )
     baseline: str = option(
         BASELINE, "seed whose best accuracy on a task is the unit of scores [3.1]", allowed="one of the seeds"
     )
-    strategy: Strategy = option(Strategy(), "how the search chooses", allowed=SECTION, otherwise="defaults")
+    strategy: Strategy = option(Strategy(), "strategy of the search", allowed=SECTION, otherwise="defaults")
     mutation: MutationSpec = option(
         about="how cells are mutated [3.2]", factory=MutationSpec, allowed=SECTION, otherwise="defaults"
     )
     limits: Limits = option(
-        about="how large a mutant may become", factory=Limits, allowed=SECTION, otherwise="defaults"
+        about="size limits of mutants", factory=Limits, allowed=SECTION, otherwise="defaults"
     )
     filter: Filter | None = option(
-        None, "test that a new cell passes before the tasks [3.1]; null: none", allowed=SECTION
+        None, "test of a new cell before the tasks [3.1]; null: none", allowed=SECTION
     )
     training: Training = option(
         about="schedule of training [3.6, 3.7]", factory=Training, allowed=SECTION, otherwise="defaults"
     )
-    budget: Budget = option(Budget(), "when a search ends", allowed=SECTION, otherwise="defaults")
+    budget: Budget = option(Budget(), "limits of a search", allowed=SECTION, otherwise="defaults")
     source: str = field(default="", compare=False, repr=False)  # the YAML it was read from
-    # Seed -> the text of its cell, where that is known already: looked up in another search, or recorded.
+    # Seed -> the text of its cell, if known: looked up in another search, or recorded.
     found: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -182,7 +181,7 @@ def task_of(stage: str) -> str:
 
 
 def grids(space: Space) -> dict[str, Grid]:
-    """Stage -> its grid: the filter, where there is one, then the tasks in order."""
+    """Stage -> its grid: the filter, if there is one, then the tasks in order."""
     first = {FILTER: space.filter.grid} if space.filter else {}
     return first | {task.name: task.grid for task in space.tasks}
 

@@ -1,8 +1,7 @@
 """Overrides: `tasks.0.options.train=1000` changes one value of a YAML tree, as if it stood in the file.
 
-In: the tree and the text of an override; list items are named by their position, from 0. Out: the changed
-tree, whose new nodes have their place in the override, so that every later error points there. Missing
-mappings are made on the way; whether the keys are right is for the reader of the tree to say.
+List items are named by position, from 0. New nodes of the tree have their place in the override, so that
+later errors point there. Missing mappings are created; the parser of the tree checks the keys.
 """
 
 import re
@@ -18,7 +17,7 @@ FORM = "write key=value, for instance budget.trials=20 or tasks.0.options.train=
 
 
 def override(root: Node, text: str) -> Node:
-    """`root` with the one value changed that `text` names."""
+    """`root` with the value named in `text` changed."""
     path, equals, value = text.partition("=")
     source = Source(FILE, (text,))
     if not equals or "\n" in text or "\r" in text:
@@ -45,7 +44,7 @@ def _put(node: Node, steps: Sequence[tuple[str, Span]], new: Node, path: str) ->
     deeper = f"{path}.{step}" if path else step
     if isinstance(content, tuple):
         if not INDEX.match(step) or int(step) >= len(content):
-            raise error(span, f"{where} is a list of {len(content)}", "name an item by its number, from 0")
+            raise error(span, f"{where} is a list of {len(content)}", "name an item by its index, from 0")
         k = int(step)
         return replace(node, content=(*content[:k], _put(content[k], rest, new, deeper), *content[k + 1 :]))
     if content is not None and not isinstance(content, dict):

@@ -1,5 +1,4 @@
-"""A space on a text of one's own: a bundled or own space in, overrides out that put the text in place of its
-tasks."""
+"""A space on the user's own text: overrides that replace the tasks of a space by the text."""
 
 from pathlib import Path
 
@@ -11,25 +10,22 @@ from cellsearch.study.space.yaml_emit import flow
 from cellsearch.study.space.yaml_text import Plain
 from cellsearch.tasks.files import exists, read_text
 
-LEAST = 10_000  # characters; a fifth of them to validate on gives an accuracy a standard error of 0.01
-VALID = 5_000  # characters to validate on, where a text has enough: a standard error of 0.007
-SHARES = (0.1, 0.2)  # of a text to validate on, and to test on, at least and at most
+LEAST = 10_000  # minimum characters; validation on a fifth gives the accuracy a standard error of 0.01
+VALID = 5_000  # characters for validation, if the text is long enough: a standard error of 0.007
+SHARES = (0.1, 0.2)  # minimum and maximum share of a text for validation, and for test
 
 
 def text_overrides(space: Space, path: str) -> list[str]:
-    """Overrides of `space` that replace its tasks by the task `text` on the file `path`, and its name.
-
-    Parts are as long as those of the space's longest task, so that a search takes as long as one of `space`,
-    and shorter where the text is. Raises DataError where the text is missing, binary or too short.
+    """Overrides of `space` that replace its tasks by the task `text` on the file `path`, and its name. Parts
+    are as long as those of the space's longest task, so that a search takes about as long as one of `space`,
+    or shorter if the text is short. Raises DataError if the text is missing, binary or too short.
     """
     shown = printable(path, 300)
     if not path or not exists(Path(path)):
         remedy = f"{near(path) if path else ''}check the path after --text"
         raise DataError(f"there is no file {shown or 'without a name'}\n{remedy}")
     if not path.isprintable():
-        raise DataError(
-            f"{shown}: a space cannot hold this name of a file\nrename it, without odd characters"
-        )
+        raise DataError(f"{shown}: a space cannot store this file name\nrename it without special characters")
     text = read_text(Path(path), "the text after --text")
     if "\0" in text:
         raise DataError(f"{shown} is a binary file: it holds NUL characters\ngive --text a text in UTF-8")
@@ -47,6 +43,6 @@ def text_overrides(space: Space, path: str) -> list[str]:
 
 
 def _longest(space: Space, part: str) -> Plain:
-    """The greatest size that a task of the space gives to a part; None where none names one."""
+    """The largest size of a part over the tasks of the space; None if none is given."""
     sizes = [stage.options[part] for stage in space.tasks]
     return max((size for size in sizes if isinstance(size, int)), default=None)

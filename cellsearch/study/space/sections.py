@@ -1,4 +1,4 @@
-"""The sections of a search space: the tree of its YAML in, checked values or a located SpaceError out."""
+"""The sections of a search space: from a YAML tree to checked values or a located SpaceError."""
 
 import math
 import re
@@ -55,18 +55,17 @@ T = TypeVar("T")
 
 #: A cell of another search, as in quick:1 or quick:m12.
 RANKED = re.compile(r"(?P<study>[^:/\\]+):(?P<place>[A-Za-z0-9_]+)\Z")
-#: From such a word to the text of the cell. CellsearchError where there is none.
+#: From such a word to the text of the cell. Raises CellsearchError if there is none.
 Find = Callable[[str], str]
 
 
 def read_space(
     root: Node, source: str, file: str, folder: Path | None, check: bool, find: Find | None = None
 ) -> Space:
-    """The space that `root` describes; `source` is kept in it. A SpaceError holds all errors.
-
-    A space without a name has that of `file`. Paths are relative to `folder` (None: paths of data stay as
-    they are, those of seeds are relative to the working directory); `check` says whether the seeds are read,
-    and `find` looks up those of other searches: without it they are not.
+    """The space in `root`, which keeps `source`. A SpaceError holds all errors. An unnamed space has the name
+    of `file`. Paths are relative to `folder` (None: paths of data are unchanged, those of seeds relative to
+    the working directory); `check` says whether to read the seeds, and `find` looks up those of other
+    searches, if given.
     """
     faults = Faults()
     pairs = mapping(root, "", list(fields_of(Space)), faults, required=("tasks",))
@@ -114,7 +113,7 @@ def read_space(
 
 
 def label(seed: str) -> str:
-    """What a seed is called: the name of a zoo cell, or of its file without `.cell`; quick_1 for quick:1."""
+    """The label of a seed: the name of a zoo cell, or of its file without `.cell`; quick_1 for quick:1."""
     if seed.endswith(".cell"):
         return Path(seed).stem
     return named_after_cell(seed) if RANKED.match(seed) else seed
@@ -124,14 +123,14 @@ def named_after_cell(word: str) -> str:
     """The name of a cell for NAME:RANK."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", word)
     name = name if name[0].isalpha() else f"s_{name}"
-    return name if len(name) <= 60 else f"{name[:39]}_{name[-20:]}"  # of the 64 that a name may have
+    return name if len(name) <= 60 else f"{name[:39]}_{name[-20:]}"  # of at most 64 characters of a name
 
 
 def _seeds(
     pairs: Mapping[str, Node], folder: Path, check: bool, find: Find | None, known: dict[str, str]
 ) -> tuple[tuple[str, ...], str]:
-    """The seeds as names and absolute paths, and the label of the one that is the baseline. `known` gets the
-    texts of those that are looked up."""
+    """The seeds as names and absolute paths, and the label of the baseline. Adds looked-up texts to
+    `known`."""
 
     def seed(node: Node, what: str) -> str:
         value = text(node, what)
@@ -142,19 +141,19 @@ def _seeds(
                 try:
                     known[value] = find(value)
                 except CellsearchError as failure:
-                    raise error(node.span, f"{shown(node)} is no seed\n{failure}") from None
+                    raise error(node.span, f"{shown(node)} is not a seed\n{failure}") from None
             return value
         elif value not in zoo.names():
             remedy = (
-                f"{nearest(value, zoo.names())}\na file is named with its ending, .cell; "
-                "a cell of a search as in quick:1"
+                f"{nearest(value, zoo.names())}\nwrite a file with its ending .cell, a cell of a search as "
+                f"in quick:1"
             )
             raise error(node.span, f"there is no cell {shown(node)} in the zoo", remedy)
         if check:
             try:
                 load(value)
             except CellsearchError as failure:
-                raise error(node.span, f"{shown(node)} is no seed\n{failure}") from None
+                raise error(node.span, f"{shown(node)} is not a seed\n{failure}") from None
         return value
 
     seeds: tuple[str, ...] = SEEDS
@@ -163,10 +162,10 @@ def _seeds(
     labels = [label(s) for s in seeds]
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if labels.count(name) > 1)
-        raise error(pairs["seeds"].span, f"two seeds are called '{twice}'", "rename one of the files")
+        raise error(pairs["seeds"].span, f"two seeds have the name '{twice}'", "rename one of the files")
     node = pairs.get("baseline")
     if node is None and BASELINE not in labels and any(map(RANKED.match, seeds)):
-        # Winners alone: what their scores are ratios to comes along, where it is none of them.
+        # If all seeds are winners of searches, add their baseline unless it is one of them.
         wanted = fingerprint(zoo.load(BASELINE))
         same = [label(seed) for seed, text in known.items() if fingerprint(parse(text)) == wanted]
         if same:
@@ -197,12 +196,14 @@ def _mutation(node: Node) -> MutationSpec:
 
 
 def _between(ends: Range, of_what: str) -> Callable[[Node, str], tuple[int, int]]:
-    """A reader of the fewest and the most of something."""
+    """A reader of a minimum and a maximum."""
 
     def read(node: Node, what: str) -> tuple[int, int]:
         numbers = [whole(item, what, ends) for item in items(node, what)]
         if len(numbers) != 2 or numbers[0] > numbers[1]:
-            raise error(node.span, f"{named(what)} is not the fewest and the most {of_what}", "write [1, 3]")
+            raise error(
+                node.span, f"{named(what)} is not a pair of minimum and maximum {of_what}", "write [1, 3]"
+            )
         return numbers[0], numbers[1]
 
     return read
@@ -217,7 +218,7 @@ def _weights(node: Node, what: str) -> Mapping[str, float]:
     }
     faults.check()
     if not any(found.values()):
-        raise error(node.span, "all weights are zero: nothing would be mutated", "give one of them 1")
+        raise error(node.span, "all weights are zero, so nothing could be mutated", "set one of them to 1")
     return found
 
 

@@ -1,6 +1,5 @@
-"""The stages of a search space: the filter and the list of tasks, each with its options, grid and training.
-
-In: nodes of the YAML. Out: checked values, or a SpaceError that holds all errors.
+"""The stages of a search space: the filter and the list of tasks, each with options, grid and training.
+Invalid nodes raise a SpaceError with all errors.
 """
 
 import re
@@ -38,16 +37,18 @@ from cellsearch.tasks.options import parse as parse_each
 from cellsearch.tasks.options import paths
 from cellsearch.train.settings import Grid, Training
 
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?\Z", re.ASCII)  # a file name everywhere
-MOST_SETTINGS = 1_000_000  # of a grid; the paper's has 1,680
+NAME = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?\Z", re.ASCII
+)  # a valid file name on every system
+MOST_SETTINGS = 1_000_000  # maximum settings of a grid; the paper's has 1,680
 
 
 def name_of(node: Node, what: str) -> str:
-    """A name that every system takes as a file name."""
+    """A name that is a valid file name on every system."""
     value = text(node, what)
     if not NAME.match(value):
         allowed = "use letters, digits, '-', '_' and '.', at most 100, a letter or digit first"
-        raise error(node.span, f"{shown(node)} cannot be a name", allowed)
+        raise error(node.span, f"{shown(node)} is not a valid name", allowed)
     return value
 
 
@@ -58,8 +59,8 @@ def named_after(word: str) -> str:
 
 
 def training_of(node: Node, path: str, base: Training | None) -> Training:
-    """The schedule. Rungs that stand here come before its last epoch; of those of `base` the ones that do are
-    taken."""
+    """The schedule. Its own rungs must come before its last epoch; of the rungs of `base` only those are
+    used."""
     found = record(Training, node, path, base=base, readers={"rungs": _rungs})
     last = found.max_epochs
     if last is None or all(rung < last for rung in found.rungs):
@@ -68,20 +69,20 @@ def training_of(node: Node, path: str, base: Training | None) -> Training:
     if at:
         late = next(rung for rung in found.rungs if rung >= last)
         because = f"no setting is trained beyond epoch {last} (max_epochs)"
-        raise error(at.span, f"the rung at epoch {late} decides nothing: {because}", "remove it")
+        raise error(at.span, f"the rung at epoch {late} has no effect: {because}", "remove it")
     return replace(found, rungs=tuple(rung for rung in found.rungs if rung < last))
 
 
 def countable(node: Node, what: str, grid: Grid) -> None:
-    """A SpaceError where a grid has more settings than a study records in reasonable time."""
+    """Raises SpaceError if a grid has more settings than a study can record in reasonable time."""
     size = prod(len(getattr(grid, field.name)) for field in fields(grid))
     if size > MOST_SETTINGS:
         message = f"{named(what)} makes a grid of {size:,} settings"
-        raise error(node.span, message, f"leave values out: at most {MOST_SETTINGS:,} settings")
+        raise error(node.span, message, f"remove values: at most {MOST_SETTINGS:,} settings")
 
 
 def _rungs(node: Node, what: str) -> tuple[int, ...]:
-    """Epochs in their order; an empty list is none."""
+    """Epochs in ascending order; an empty list means none."""
     if node.content == ():
         return ()
     ends = limits(Training, "rungs")
@@ -93,7 +94,7 @@ def _rungs(node: Node, what: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What a stage takes from the whole: the grid, the training, and the folder of the file."""
+    """The defaults of a stage: the grid, the training, and the folder of the file."""
 
     grid: Grid
     training: Training
@@ -102,7 +103,7 @@ class Stages:
     def read(
         self, task: str, pairs: Mapping[str, Node], path: str, at: Node, faults: Faults
     ) -> tuple[str, Mapping[str, Plain], Grid, Training]:
-        """What filter and tasks share. `at` is the node where a missing `options` is an error."""
+        """The keys shared by filter and tasks. `at` is the node for an error about missing `options`."""
         node = pairs.get("options", Node(None, at.span))
         options = faults.take({}, _options, task, node, self.folder)
         grid, training = self.grid, self.training
@@ -118,7 +119,7 @@ class Stages:
 
 
 def filter_of(node: Node, stages: Stages) -> Filter | None:
-    """The filter; nothing, or no key at all, is none."""
+    """The filter; an empty value or a missing key means none."""
     if node.content is None:
         return None
     faults = Faults()
@@ -169,20 +170,20 @@ def _task(item: Node, path: str, stages: Stages) -> TaskStage | None:
 
 
 def _new_name(stage: TaskStage, item: Node, others: Sequence[TaskStage]) -> None:
-    """The name of a stage is its own."""
+    """Checks that the name of a stage is unique."""
     pairs = item.content
     assert isinstance(pairs, dict)
     at = pairs["name" if "name" in pairs else "task"].span
-    remedy = "give it another name, and its task as `task`"
+    remedy = "give it another name and set its task with `task`"
     if stage.name == FILTER:
-        raise error(at, f"a task cannot be called '{FILTER}'", remedy)
+        raise error(at, f"a task cannot have the name '{FILTER}'", remedy)
     if stage.name in [other.name for other in others]:
-        message = f"two tasks are called '{stage.name}'"
-        raise error(at, message, "give one another name, and its task as `task`")
+        message = f"two tasks have the name '{stage.name}'"
+        raise error(at, message, "give one another name and set its task with `task`")
 
 
 def _options(task: str, node: Node, folder: Path | None) -> dict[str, Plain]:
-    """All options of a task: first one by one, so that an error shows where it stands, then together."""
+    """All options of a task: checked one by one, for located errors, then together."""
     kind = TASKS[task].options
     known = {f.name for f in fields(kind)}
     faults = Faults()
@@ -195,15 +196,15 @@ def _options(task: str, node: Node, folder: Path | None) -> dict[str, Plain]:
     faults.check()
     given = {} if node.content is None else node.plain
     try:
-        found = asdict(parse_options(task, given))  # type: ignore[arg-type]  # it refuses what is no mapping
+        found = asdict(parse_options(task, given))  # type: ignore[arg-type]  # it refuses anything but a mapping
     except DataError as failure:
         raise error(node.key or node.span, str(failure)) from None
     return found | {name: _beside(found[name], folder) for name in paths(kind)}
 
 
 def _beside(path: Any, folder: Path | None) -> Any:
-    """The path of data as an absolute one where it is in the folder of the file. Else it is left as it is,
-    and counts from the data directory."""
+    """An absolute path of data if the file is in the folder of the YAML file; otherwise unchanged, relative
+    to the data directory."""
     if path is None or folder is None or Path(path).is_absolute() or not exists(folder / path):
         return path
     return str((folder / path).absolute())

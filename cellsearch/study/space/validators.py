@@ -1,8 +1,6 @@
-"""From nodes of a YAML text to checked values: numbers in a range, words of a list, mappings as dataclasses.
-
-In: a `Node` and what is allowed there. Out: the value, or a SpaceError at the place of what is wrong, with
-the nearest right word. Keys are the fields of a dataclass made by `option`; defaults, ranges and choices are
-read from there.
+"""Convert nodes of a YAML text to checked values: numbers in a range, words of a list, mappings as
+dataclasses. Errors are located SpaceErrors with a suggestion. Keys are the fields of a dataclass declared
+with `option`, which also gives defaults, ranges and choices.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +14,11 @@ from cellsearch.study.space.yaml_text import FORBIDDEN, Node, error
 
 T = TypeVar("T")
 
-MAX_TEXT, MAX_ITEMS = 10_000, 1_000  # characters of a text, items of a list
+MAX_TEXT, MAX_ITEMS = 10_000, 1_000  # maximum characters of a text, items of a list
 
 
 def shown(node: Node) -> str:
-    """What stands at `node`, short and safe for a terminal."""
+    """The content of `node`, short and safe for a terminal."""
     value = node.content
     if isinstance(value, dict | tuple):
         return "a mapping" if isinstance(value, dict) else "a list"
@@ -30,15 +28,15 @@ def shown(node: Node) -> str:
 
 
 def named(what: str) -> str:
-    """The path of a key as messages show it; that of the whole is empty."""
+    """The path of a key in messages; empty for the top level."""
     return f"'{what}'" if what else "the search space"
 
 
 def mapping(
     node: Node, what: str, known: Sequence[str], faults: Faults, required: Sequence[str] = ()
 ) -> dict[str, Node]:
-    """The pairs of a mapping whose keys are in `known`; other keys and missing ones are faults. Nothing at
-    all is an empty mapping."""
+    """The pairs of a mapping with keys in `known`; unknown and missing keys are faults. An empty value is an
+    empty mapping."""
     pairs = {} if node.content is None else node.content
     if not isinstance(pairs, dict):
         remedy = f"its keys are {', '.join(known)}"
@@ -58,12 +56,12 @@ def mapping(
 
 
 def items(node: Node, what: str) -> tuple[Node, ...]:
-    """The items of a list; there is at least one."""
+    """The items of a list with at least one item."""
     if not isinstance(node.content, tuple):
         raise error(
             node.span,
             f"{named(what)} is {shown(node)}, not a list",
-            "write [a, b, ...], or one item a line after '- '",
+            "write [a, b, ...], or one item per line after '- '",
         )
     if not node.content:
         raise error(node.span, f"{named(what)} is empty", "give at least one item")
@@ -73,7 +71,7 @@ def items(node: Node, what: str) -> tuple[Node, ...]:
 
 
 def distinct(node: Node, what: str, read: Callable[[Node, str], T]) -> tuple[T, ...]:
-    """The items of a list, each read by `read`; twice the same is an error."""
+    """The items of a list, each read by `read`; duplicates are errors."""
     found: list[T] = []
     faults = Faults()
     for item in items(node, what):
@@ -85,7 +83,7 @@ def distinct(node: Node, what: str, read: Callable[[Node, str], T]) -> tuple[T, 
 def _distinct(item: Node, what: str, read: Callable[[Node, str], T], found: list[T]) -> None:
     value = read(item, what)
     if value in found:
-        raise error(item.span, f"{shown(item)} stands twice in {named(what)}", "remove one of the two")
+        raise error(item.span, f"{shown(item)} appears twice in {named(what)}", "remove one of the two")
     found.append(value)
 
 
@@ -116,7 +114,7 @@ def number(node: Node, what: str, limits: Range) -> float:
 
 
 def whole(node: Node, what: str, limits: Range) -> int:
-    """A whole number within `limits`; 5e6 is one."""
+    """An integer within `limits`; accepts 5e6."""
     return int(_number(node, what, "a whole number", options.number, limits, True, between(True, limits)))
 
 
@@ -136,9 +134,8 @@ def record(
     base: T | None = None,
     readers: Mapping[str, Callable[[Node, str], object]] | None = None,
 ) -> T:
-    """A mapping as a dataclass `kind`. Keys left out have the value of `base`, or the default of the field.
-
-    A field is read by its type and its range or choices, or by its own reader.
+    """A mapping as a dataclass `kind`. Omitted keys have the value of `base`, or the default of the field. A
+    field is read by its type and its range or choices, or by its own reader.
     """
     faults = Faults()
     fields, hints = fields_of(kind), get_type_hints(kind)

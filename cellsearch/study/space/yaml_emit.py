@@ -1,4 +1,4 @@
-"""Plain values as YAML text that `yaml_text.parse` reads back: equal values in, the same text out."""
+"""Plain values as YAML text that `yaml_text.parse` reads back; equal values give equal text."""
 
 import re
 
@@ -29,7 +29,7 @@ def _lines(value: Plain) -> list[str]:
 
 
 def _is_block(value: Plain) -> bool:
-    """Whether a value takes lines of its own."""
+    """Whether a value needs separate lines."""
     if isinstance(value, list):
         return any(isinstance(item, dict | list) and item for item in value)
     return isinstance(value, dict) and bool(value)

@@ -1,11 +1,11 @@
-"""YAML in which every value knows its place: text in, a tree of `Node` or a SpaceError out.
+"""Parse YAML into a tree of located `Node`s, or raise a SpaceError.
 
-The part of YAML that is safe and means the same everywhere: one document of mappings with text keys, lists
-and scalars. Anchors, aliases, tags, merge keys, directives, duplicate keys and tabs are errors. A plain
-scalar is null, true, false or a decimal number (`1e-3` is one); everything else is text: `no`, `12:30`,
-`2015-07-06`, `0x1F`, `1_000`. A number with a leading zero is an error: 017 is 15 in YAML 1.1 and 17 in 1.2.
+Only the subset of YAML that is safe and unambiguous: one document of mappings with text keys, lists and
+scalars. Anchors, aliases, tags, merge keys, directives, duplicate keys and tabs are errors. A plain scalar is
+null, true, false or a decimal number (`1e-3` is one); everything else is text: `no`, `12:30`, `2015-07-06`,
+`0x1F`, `1_000`. A number with a leading zero is an error: 017 is 15 in YAML 1.1 and 17 in 1.2.
 
-The text is read as a stream of events and never by recursion, so that no input takes unbounded time or depth.
+The text is read as a stream of events without recursion, so that no input takes unbounded time or depth.
 """
 
 import math
@@ -24,7 +24,7 @@ MAX_BYTES, MAX_DEPTH, MAX_DIGITS = 1 << 20, 64, 40
 Scalar = bool | int | float | str | None
 Plain = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is one: some fifty times faster
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml if available: about fifty times faster
 
 INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -35,21 +35,24 @@ WORDS: dict[str, bool | None] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 
-# What no YAML text of ours holds: control characters, tabs, line breaks that other programs do not see, a
-# byte order mark inside, halves of surrogate pairs.
+# Characters that are not allowed: control characters, tabs, unusual line breaks, a byte order mark inside,
+# lone surrogates.
 FORBIDDEN = re.compile(
     "[^\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 BREAK = re.compile(r"\r\n|\n|\r")
 
-# What libyaml says (a part of it), and what helps.
+# Parts of libyaml's messages, and remedies.
 REMEDIES = (
     ("mapping values are not allowed", "put text that contains ': ' in quotes"),
     ("cannot start any token", "put text that starts with this character in quotes"),
-    ("could not find expected ':'", "after a key stand ': ' and its value; mind the indentation"),
-    ("did not find expected key", "check the indentation of this line and of the one before"),
-    ("did not find expected '-' indicator", "check the indentation: the items of a list start in one column"),
+    ("could not find expected ':'", "write ': ' and a value after a key; check the indentation"),
+    ("did not find expected key", "check the indentation of this line and the previous one"),
+    (
+        "did not find expected '-' indicator",
+        "check the indentation: the items of a list start in the same column",
+    ),
     ("unexpected end of stream", "close the quotes"),
     ("unknown escape character", "write \\\\ for a backslash, or use single quotes"),
 )
@@ -57,7 +60,7 @@ REMEDIES = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text by lines, and the name under which errors show it."""
+    """A text by lines, and its name in errors."""
 
     file: str
     lines: tuple[str, ...]
@@ -68,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where something stands: line and column from 0, length in characters of that line."""
+    """A location: line and column from 0, length in characters."""
 
     source: Source
     line: int
@@ -84,7 +87,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value where it stands. `key` is where its key stands, for a value in a mapping."""
+    """A located value. `key` is the location of its key, for a value in a mapping."""
 
     content: Scalar | tuple["Node", ...] | dict[str, "Node"]
     span: Span
@@ -106,7 +109,8 @@ def error(span: Span, message: str, remedy: str = "") -> SpaceError:
 
 
 def read_text(path: Path) -> str:
-    """The text of a regular file of at most 1 MiB in UTF-8. All else is a SpaceError, and no hang."""
+    """The text of a regular file of at most 1 MiB in UTF-8. Raises SpaceError for anything else, without
+    hanging."""
     doubt = "is this the YAML of a search space?"
     try:
         return files.read_text(path, MAX_BYTES, SpaceError, "a search space", ".yaml file", doubt)
@@ -116,8 +120,8 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str, file: str = "<text>", shown: str | None = None) -> Node:
-    """The one document in `text`; a SpaceError holds all errors up to the first after which no reading is
-    possible. `shown` is the text in which errors point, where it is not what is read."""
+    """The one document in `text`; a SpaceError holds all errors up to the first one that stops the parser.
+    `shown` is the text for locations, if it differs from `text`."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise SpaceError(f"{printable(file)} is longer than {MAX_BYTES >> 20} MiB", remedy="shorten it")
     text = text.removeprefix("\ufeff")
@@ -161,7 +165,7 @@ def _at(source: Source, text: str, offset: int) -> Span:
 
 
 class _Open:
-    """A mapping or list whose end has not come yet."""
+    """An open mapping or list."""
 
     def __init__(self, kind: str, span: Span, key: Span | None) -> None:
         self.kind, self.span, self.key = kind, span, key
@@ -188,20 +192,20 @@ def _document(text: str, source: Source, faults: Faults) -> Node:
                 raise error(
                     span,
                     "a key that is a list or a mapping",
-                    "keys are words; is a quote or a bracket missing?",
+                    "keys are plain text; is a quote or a bracket missing?",
                 )
             top.waiting = faults.take(("", span), _key, event, span, top)
             continue
         if isinstance(event, yaml.CollectionStartEvent):
             if len(stack) >= MAX_DEPTH:
-                raise error(span, f"nested more than {MAX_DEPTH} deep", "a search space is not that deep")
+                raise error(span, f"nested more than {MAX_DEPTH} deep", "reduce the nesting")
             kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
             stack.append(_Open(kind, span, top.waiting[1] if top and top.waiting else None))
             continue
         if isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             key = top.waiting[1] if top and top.waiting else None
             empty = isinstance(event, yaml.ScalarEvent) and not event.value and not event.style
-            shown = key if key and empty else span  # nothing: show its key
+            shown = key if key and empty else span  # empty: show its key
             node = Node(faults.take(None, _scalar, event, span), shown, key)
         else:
             done = stack.pop()
@@ -219,7 +223,7 @@ def _document(text: str, source: Source, faults: Faults) -> Node:
 
 def _span(source: Source, event: yaml.Event) -> Span:
     start, end = event.start_mark, event.end_mark
-    assert start and end, "what comes from a text has marks"
+    assert start and end, "events of a text have marks"
     if not isinstance(event, yaml.ScalarEvent):
         return source.span(start.line, start.column)
     if start.line == end.line:
@@ -228,12 +232,12 @@ def _span(source: Source, event: yaml.Event) -> Span:
 
 
 def _refuse(event: yaml.NodeEvent, span: Span) -> None:
-    """What lets a file grow without bound or run code."""
+    """Refuses features that let a file grow without bound or run code."""
     if isinstance(event, yaml.AliasEvent):
-        raise error(span, "aliases are not allowed", "write the value out")
+        raise error(span, "aliases are not allowed", "write out the value")
     if event.anchor is not None:
         raise error(
-            span, "anchors are not allowed", "remove the '&' word, and write values out where they are used"
+            span, "anchors are not allowed", "remove the '&' word, and write out values where they are used"
         )
     if getattr(event, "tag", None) is not None:
         raise error(span, "tags are not allowed", "remove the '!' word; put text in quotes")
@@ -243,15 +247,15 @@ def _key(event: yaml.NodeEvent, span: Span, mapping: _Open) -> tuple[str, Span]:
     if not isinstance(event, yaml.ScalarEvent):  # an alias, which was refused
         return "", span
     if event.value == "<<" and not event.style:
-        raise error(span, "merge keys are not allowed", "write the pairs out")
+        raise error(span, "merge keys are not allowed", "write out the pairs")
     key = _scalar(event, span)
     if not isinstance(key, str):
         raise error(
-            span, f"the key {_shown(event.value)} is not text", "put it in quotes if it is meant as a word"
+            span, f"the key {_shown(event.value)} is not text", "put it in quotes if it is meant as text"
         )
     if key in mapping.pairs:
         first = mapping.pairs[key].key
-        where = f"; it stands in line {first.line + 1} already" if first else ""
+        where = f"; the first one is in line {first.line + 1}" if first else ""
         raise error(span, f"duplicate key '{printable(key, 60)}'{where}", "keep one of the two")
     return key, span
 
@@ -263,12 +267,12 @@ def _scalar(event: yaml.NodeEvent, span: Span) -> Scalar:
         return resolve(event.value, span)
     if surrogate := re.search("[\ud800-\udfff]", event.value):
         remedy = r"a character above U+FFFF is written \U0001F600"
-        raise error(span, f"U+{ord(surrogate[0]):04X} is half a character", remedy)
+        raise error(span, f"U+{ord(surrogate[0]):04X} is a lone surrogate", remedy)
     return str(event.value)
 
 
 def resolve(text: str, span: Span | None = None) -> Scalar:
-    """What a scalar without quotes means."""
+    """The value of a plain scalar."""
     span = span or Source("<text>", (text,)).span(0, 0, len(text))
     if text in WORDS:
         return WORDS[text]

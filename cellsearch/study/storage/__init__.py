@@ -1,15 +1,15 @@
 """The Optuna side of a study: every transaction writes Optuna's rows and ours together.
 
 rdb           Optuna's storage on our engine; checks the owner before every write
-driver        a process's hold on a study: Optuna's `Study` with its sampler and pruner
+driver        a process's handle of a study: Optuna's `Study` with its sampler and pruner
 create        a new study
-queue         which trial a worker takes next
-trials        a trial at work: decided, settings claimed, stages recorded
-endings       told, or taken away from a worker that is gone
-heartbeat     workers on record, and whether they are alive
+queue         the next trial of a worker
+trials        work on a trial: decision, claims of settings, recorded stages
+endings       trials completed, or released from dead workers
+heartbeat     registered workers and their liveness
 sampler       `MutationSampler`: the strategy of a space as a sampler of Optuna
-trial_view    what a strategy sees of a study that a user optimises
+trial_view    the strategy's view of a user's own study
 pruner        `StagePruner`: the filter and the threshold as a pruner
-attributes    what a trial shows in Optuna: parameters for plots, one record
-read_view     a study for programs that only read, such as Optuna's dashboard
+attributes    attributes of a trial in Optuna: parameters for plots, one record
+read_view     a read-only study, for programs such as Optuna's dashboard
 """

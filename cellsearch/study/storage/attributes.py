@@ -1,9 +1,9 @@
-"""What a trial of cells shows in Optuna: parameters that its plots can use, and one record.
+"""Attributes of a trial of cells in Optuna: parameters for its plots, and one record.
 
-Parameters are six counts of the cell's structure. Optuna suggests none of them: a distribution is a range for
-its plots and importances, a larger count is shown as the end of its range; the record has the cell itself.
-They are few, since most of what Optuna needs to open a long study is rows of parameters. Numbers of order
-(the parent, the number of edits) are in the record: as parameters they would lead every importance.
+Parameters are six counts of the cell's structure. Optuna does not suggest them: a distribution is a range for
+plots and importances, and larger counts are clipped to it; the record has the cell itself. They are few,
+since rows of parameters dominate the time to open a long study. Ordinal facts (the parent, the number of
+edits) are in the record: as parameters they would dominate every importance.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ from cellsearch.dsl.text import show
 from cellsearch.study.mutation.operators import is_strength, words_of
 from cellsearch.study.mutation.spec import Limits
 
-RECORD = "record"  # the attribute with what a trial is about, from its proposal on
-RESULT = "result"  # the attribute with how it ended
-PREFIX = "cell."  # of parameters: an objective may have a `depth` of its own
+RECORD = "record"  # attribute with the record of a trial, set at its proposal
+RESULT = "result"  # attribute with its outcome
+PREFIX = "cell."  # prefix of parameters: an objective may have its own `depth`
 
 Distributions = Mapping[str, IntDistribution]
 
@@ -41,10 +41,9 @@ def structure(cell: Cell) -> dict[str, int]:
 
 
 def distributions(limits: Limits, seeds: Iterable[Cell]) -> dict[str, IntDistribution]:
-    """The ranges of the parameters, the same for the whole study, since its seeds and limits are.
-
-    They are narrow: importances are counted on a grid of fifty points of a range, and axes show all of it.
-    Mutants keep to the limits of nodes and matrices; of the rest a cell seldom has more than of one of those.
+    """The ranges of the parameters, fixed for a study like its seeds and limits. They are narrow: importances
+    use a grid of fifty points per range, and axes show all of it. Mutants respect the limits of nodes and
+    matrices; other counts are rarely larger.
     """
     nodes, matrices = limits.nodes, limits.matrices
     most = {"nodes": nodes, "states": 2, "matrices": matrices, "peepholes": matrices}
@@ -56,7 +55,7 @@ def distributions(limits: Limits, seeds: Iterable[Cell]) -> dict[str, IntDistrib
 
 
 def within(params: Mapping[str, int], ranges: Distributions) -> dict[str, int]:
-    """The parameters, where one is past its range at the end of that."""
+    """The parameters, clipped to their ranges."""
     return {name: min(value, ranges[name].high) for name, value in params.items()}
 
 
@@ -70,7 +69,7 @@ def record_of(
 
 
 def write(trial: Trial, record: Mapping[str, Any], params: Mapping[str, int], ranges: Distributions) -> None:
-    """Gives a trial its record and its parameters. The sampler of its study has to answer with `params`."""
+    """Sets the record and the parameters of a trial. The sampler of its study must return `params`."""
     trial.set_user_attr(RECORD, dict(record))
     if (together := getattr(trial.storage, "set_trial_params", None)) and params:
         together(trial._trial_id, params, ranges)
@@ -80,6 +79,6 @@ def write(trial: Trial, record: Mapping[str, Any], params: Mapping[str, int], ra
 
 
 def strength_of(edits: Sequence[Any]) -> float | None:
-    """The probability of each mutation, where it was drawn; the mean where several were."""
+    """The drawn mutation probability; the mean of several."""
     drawn = [float(edit["detail"]) for edit in edits if is_strength(edit)]
     return fmean(drawn) if drawn else None

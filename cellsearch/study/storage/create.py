@@ -1,7 +1,8 @@
-"""A new study, in one transaction: Optuna's study with a running trial for each seed, our tables beside it.
+"""Create a study in one transaction: Optuna's study with a running trial for each seed, and our tables beside
+it.
 
 Each seed is one trial, numbered 0, 1, …; its work items are pieces of the grid of one task each, and one that
-tells the trial in the end.
+completes the trial.
 """
 
 import json
@@ -40,8 +41,8 @@ def create(
     seeds: Sequence[Seed],
     timing: Timing = TIMING,
 ) -> Store:
-    """A new study; a piece of a seed is `strategy.settings` settings of one task. A RunError where there is a
-    study of that name."""
+    """A new study; a piece of a seed is `strategy.settings` settings of one task. Raises RunError if a study
+    of that name exists."""
     engine = database.connect(url, busy=timing.busy)
     prepare(engine, url, timing.busy)
     store = Store(engine, url, 0, name, timing)
@@ -70,10 +71,10 @@ def bind(
         study_id = storage.create_new_study([StudyDirection.MAXIMIZE], store.name)
     except DuplicatedStudyError as error:
         raise RunError(
-            f"{database.shown(store.url)}: there is a study {store.name!r} of Optuna\n"
-            "give the command again if a search was just started there, or choose another --name"
+            f"{database.shown(store.url)}: Optuna already has a study {store.name!r}\n"
+            "run the command again if a search was just started there, or choose another --name"
         ) from error
-    # Optuna uses ids again, and a trial that was created while its study was deleted may be left behind
+    # Optuna reuses ids, and a trial created during the deletion of its study may be left over
     delete_trials(connection, study_id)
     for key, value in about(space, identity, own).items():
         storage.set_study_user_attr(study_id, key, value)

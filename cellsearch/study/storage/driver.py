@@ -1,7 +1,7 @@
-"""A process's hold on a study: Optuna's `Study` on the storage of `rdb`, and transactions for both.
+"""A process's handle of a study: Optuna's `Study` on the storage of `rdb`, and transactions for both.
 
-A plain client of Optuna may have ended one of our trials, or deleted the study. The records stay the truth:
-a report that comes after such an end is left out, and a study that is gone is an error.
+A plain client of Optuna may end one of our trials, or delete the study. Our records stay authoritative: a
+report after such an end is skipped, and a deleted study is an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,12 +32,12 @@ STATES: Mapping[str, TrialState] = {
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A study in the hands of one process."""
+    """A study as handled by one process."""
 
     store: Store
     storage: CellStorage
     study: optuna.Study
-    _asked: dict[int, Trial] = field(default_factory=dict, repr=False)  # until they are looked for
+    _asked: dict[int, Trial] = field(default_factory=dict, repr=False)  # None before they are looked up
 
     @property
     def owner(self) -> str:
@@ -62,7 +62,7 @@ class Driver:
             yield connection
 
     def ask(self) -> int:
-        """A new trial, by its id. `Full` where the target is met."""
+        """The id of a new trial. Raises `Full` if the target is reached."""
         with translated(self.store.url), deleted(self.store):
             asked = self.study.ask()
         self._asked[asked._trial_id] = asked
@@ -76,8 +76,8 @@ class Driver:
             return Trial(self.study, trial_id)
 
     def prunes(self, trial: Trial, step: int, value: float) -> bool:
-        """The answer of the study's pruner after the report of `value` at `step`, as `trial.should_prune()`
-        asks for it; what a plain client has done to the trial does not count."""
+        """The decision of the study's pruner after the report of `value` at `step`, as for
+        `trial.should_prune()`; ignores changes by plain clients."""
         frozen = create_trial(
             state=TrialState.RUNNING, user_attrs=trial.user_attrs, intermediate_values={step: value}
         )

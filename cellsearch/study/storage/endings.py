@@ -1,7 +1,7 @@
-"""How work items end: told by their worker, or taken away from it.
+"""Ends of work items: completed by their worker, or released from it.
 
-A trial is told in Optuna in the transaction that ends its item. An item whose worker is gone is free again:
-another worker adopts the trial; after several crashes it has failed.
+A trial is told to Optuna in the transaction that ends its item. The item of a dead worker is released:
+another worker adopts the trial; after several crashes it fails.
 """
 
 from collections import Counter
@@ -16,12 +16,12 @@ from cellsearch.study.tables.schema import cells, items, studies
 from cellsearch.study.tables.transactions import Store, reading, writing
 from cellsearch.study.tables.work_items import Item, item_of
 
-if TYPE_CHECKING:  # reading verbs use this module and load no Optuna
+if TYPE_CHECKING:  # reading verbs use this module without loading Optuna
     from optuna.trial import Trial
 
     from cellsearch.study.storage.driver import Driver
 
-RETRIES = 2  # crashes in a row, with no stage recorded in between, after which a trial is tried again
+RETRIES = 2  # crashes in a row, without a stage recorded in between, after which a trial is retried
 
 
 def finish(
@@ -49,13 +49,13 @@ def finish(
         return
     with driver.apart() as connection:
         _end(connection, driver, item, values, trial)
-        # last: every worker shares this row, which is locked where there is a streak to end
+        # last: all workers share this row, which is locked if there is a streak to end
         streak = (studies.c.id == store.study, studies.c.streak > 0)
         connection.execute(update(studies).where(*streak).values(streak=0, cause=""))
 
 
 def _ended(item: Item, outcome: str, task: str, cause: str, score: float | None) -> dict[str, Any]:
-    """The changed columns of an item that has ended."""
+    """The changed columns of a finished item."""
     task = task or item.task
     return {"owner": "", "outcome": outcome, "task": task, "cause": cause, "score": score}
 
@@ -63,8 +63,8 @@ def _ended(item: Item, outcome: str, task: str, cause: str, score: float | None)
 def _end(
     connection: Connection, driver: "Driver", item: Item, values: Mapping[str, Any], trial: "Trial | None"
 ) -> None:
-    """Tells first: once its item has no owner, a trial takes no more writes."""
-    # here: reading verbs load no Optuna
+    """Tells first: a trial without an owner refuses writes."""
+    # imported here: reading verbs do not load Optuna
     from cellsearch.study.storage.driver import tell
 
     row, store = locked(connection, driver, item), driver.store
@@ -78,18 +78,18 @@ def _end(
 
 
 def _count_failure(connection: Connection, store: Store, cause: str, failures: int) -> None:
-    """One more in a row; the study stops where they are too many."""
+    """Counts a failure in a row; stops the study at the limit."""
     query = select(studies.c.streak, studies.c.cause).where(studies.c.id == store.study)
     known = connection.execute(query).one()
     change: dict[str, Any] = {"streak": known.streak + 1, "cause": known.cause or cause}
     if known.streak + 1 >= failures:
         first = known.cause or cause or "unknown"
-        change["stopped"] = f"{known.streak + 1} evaluations in a row have failed; the first of them: {first}"
+        change["stopped"] = f"{known.streak + 1} evaluations in a row failed; the first one: {first}"
     connection.execute(update(studies).where(studies.c.id == store.study).values(change))
 
 
 def holders(store: Store) -> list[str]:
-    """The workers that have an item."""
+    """The workers that own an item."""
     query = select(items.c.owner).where(
         items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner != ""
     )
@@ -106,12 +106,11 @@ def release(
     failures: int,
     among: Sequence[Item] | None = None,
 ) -> list[int]:
-    """Takes the open items away from these workers, all or those `among` some, so that others can adopt them;
-    returns the numbers of their trials. `by` is the id of this process.
-
-    `crash` is the cause where a worker ended by itself: such an item is tried `RETRIES` times more and then
-    has failed. It does not fail by the crash of a worker that had others too: they train one by one after
-    it, so that another crash is that of one (`workers.cohorts.rounds`).
+    """Releases the open items of these workers, all or those in `among`, so that others can adopt them;
+    returns the numbers of their trials. `by` is the id of this process. `crash` is the cause if a worker
+    crashed: such an item is retried `RETRIES` times and then fails. The crash of a worker with several items
+    fails none of them: they train one by one afterwards, so that the next crash identifies its trial
+    (`workers.cohorts.rounds`).
     """
     query = select(items).where(
         items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.owner.in_(list(workers))
@@ -135,8 +134,8 @@ def release(
 
 
 def _give_up(store: Store, by: str, row: Row[Any], cause: str, failures: int) -> None:
-    """Ends an item as failed in the place of its owner, in one transaction."""
-    # here: reading verbs load no Optuna
+    """Ends an item as failed on behalf of its owner, in one transaction."""
+    # imported here: reading verbs do not load Optuna
     from cellsearch.study.storage.driver import open_driver
 
     item, driver = item_of(row), open_driver(store, by)

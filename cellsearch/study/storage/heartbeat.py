@@ -1,12 +1,12 @@
-"""Which workers live: their rows, their heartbeats, and whose trials may be adopted.
+"""Liveness of workers: their rows, their heartbeats, and the release of trials of dead ones.
 
-On this machine a dead process is known at once by its id and the time it started. For other machines there
-is a counter that a living worker raises: a process that sees the same number for `Timing.silent` of its own
-beats takes the worker for dead. No clock is compared with another, so skew, summer time and sleeping laptops
-steal no trial.
+On this machine a dead process is detected at once by its pid and start time. For other machines a live worker
+increments a counter: a process that reads the same number for `Timing.silent` of its own beats considers the
+worker dead. Clocks of different hosts are never compared, so clock skew, daylight saving and sleeping laptops
+release no trial.
 
-A thousand workers must not keep a database busy by living. A beat writes the worker's own row and waits for
-no lock; the more workers there are, the slower each beats; and each watches the next few in a ring, not all.
+Heartbeats of a thousand workers must not load a database. A beat writes the worker's own row and waits for no
+lock; the interval grows with the number of workers; and each watches only the next few in a ring.
 """
 
 import os
@@ -27,11 +27,9 @@ from cellsearch.study.system.timing import TIMING
 from cellsearch.study.tables.schema import workers
 from cellsearch.study.tables.transactions import Store, alone, reading, unless_there
 
-BEATS_A_SECOND = (
-    50.0  # of all workers together, where that leaves each of them `LEAST` beats before it is silent
-)
+BEATS_A_SECOND = 50.0  # beats per second of all workers, if each still has `LEAST` beats before it is silent
 LEAST = 3
-NEIGHBOURS = 16  # that a worker watches: those that follow it in the order of their ids
+NEIGHBOURS = 16  # number of watched workers: the next ones in the order of ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Worker:
     host: str
     pid: int
     started: str
-    parent: str = ""  # id of the search that started it and without which it ends
+    parent: str = ""  # id of the search that started it; it exits with that search
     beat: int = 0
     doing: str = ""
 
@@ -54,13 +52,13 @@ def myself(kind: str, parent: str = "") -> Worker:
 
 
 def identity(kind: str, pid: int, parent: str = "") -> Worker:
-    """The worker that process `pid` of this machine is."""
+    """The worker of process `pid` on this machine."""
     host, started = processes.machine(), processes.started(pid)
     return Worker(f"{kind}-{host[-12:]}-{pid}-{started}"[:64], kind, host, pid, started, parent)
 
 
 def register(store: Store, worker: Worker) -> None:
-    """Makes the row of a worker, or leaves it as it is."""
+    """Creates the row of a worker if it is missing."""
     row = {"study": store.study, "id": worker.id, "kind": worker.kind, "parent": worker.parent}
     row |= {"host": worker.host, "pid": worker.pid, "started": worker.started}
     with alone(store) as connection:
@@ -68,7 +66,7 @@ def register(store: Store, worker: Worker) -> None:
 
 
 def beat(store: Store, worker: Worker, doing: str) -> None:
-    """Says that `worker` lives and what it does; its row is made again where others have given it up."""
+    """Records a heartbeat and the activity of `worker`; recreates its row if it was removed."""
     with alone(store) as connection:
         here = (workers.c.study == store.study, workers.c.id == worker.id)
         values = {"beat": workers.c.beat + 1, "doing": doing}
@@ -78,12 +76,13 @@ def beat(store: Store, worker: Worker, doing: str) -> None:
 
 
 def pace(size: int, seconds: float = TIMING.beat, silent: int = TIMING.silent) -> float:
-    """Seconds between two heartbeats of a worker among `size`, where `seconds` are those of one alone."""
+    """Seconds between heartbeats of a worker among `size` workers; `seconds` is the interval of a single
+    one."""
     return min(max(seconds, size / BEATS_A_SECOND), max(seconds, seconds * silent / LEAST))
 
 
 def listed(store: Store) -> list[Worker]:
-    """All workers that have a row, dead ones too."""
+    """All registered workers, including dead ones."""
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(
             select(workers).where(workers.c.study == store.study).order_by(workers.c.id)
@@ -99,8 +98,7 @@ def known(store: Store, ids: Sequence[str]) -> set[str]:
 
 
 def neighbours(store: Store, own: str, count: int = NEIGHBOURS) -> tuple[dict[str, int], int]:
-    """The counters of the `count` workers that follow `own` in the ring, by id, and how many workers there
-    are in all: each looks at a few, and each is looked at."""
+    """The counters of the `count` workers after `own` in the ring, by id, and the total number of workers."""
     mine = workers.c.study == store.study
     query = select(workers.c.id, workers.c.beat).where(mine).order_by(workers.c.id).limit(count)
     with reading(store.engine, store.url) as connection:
@@ -125,11 +123,9 @@ def leave(store: Store, gone: Sequence[str], by: str, *, crash: str = "", failur
 def recover(
     store: Store, by: str, failures: int, *, crash: str = "", spare: Collection[str] = ()
 ) -> list[int]:
-    """Releases the trials of dead processes of this machine, except those in `spare`; and those of workers
-    that are not listed: they were given up, took another trial when they came back, and were lost again.
-
-    `crash` is left out at the start of a search: then a whole search may have been killed, which is no
-    trial's fault.
+    """Releases the trials of dead processes of this machine, except those in `spare`, and of unlisted
+    workers, which were removed, took another trial when they returned, and were lost again. `crash` is
+    omitted at the start of a search: a whole search may have been killed, which no trial caused.
     """
     host, held = processes.machine(), endings.holders(store)
     everyone = listed(store)  # later than the holders: a worker is listed before it takes a trial
@@ -139,14 +135,14 @@ def recover(
 
 
 def alive(worker: Worker) -> bool:
-    """Whether a worker of this machine is still the process that it was."""
+    """Whether the process of a worker on this machine is still alive and the same."""
     return processes.lives(worker.pid, worker.started)
 
 
 def end_orphans(store: Store, command: Sequence[str]) -> None:
-    """Waits for the workers of dead searches on this machine to end, which they do by themselves at once.
-    Kills a worker that cannot (it was stopped, say), if it certainly is one: a process that runs the program
-    of `command`. Others are left to the heartbeats. Whatever a dead worker held can be taken over."""
+    """Waits for the exit of orphaned workers on this machine, which normally follows at once. Kills one that
+    cannot exit (for example a stopped one) if its identity is certain: a process that runs the program of
+    `command`. Heartbeats handle the others."""
     host = processes.machine()
     rows = [worker for worker in listed(store) if worker.host == host]
     searches = {worker.id for worker in rows if worker.kind == "search" and alive(worker)}
@@ -157,21 +153,22 @@ def end_orphans(store: Store, command: Sequence[str]) -> None:
 
 
 def _await(orphans: Sequence[Worker], seconds: float) -> None:
-    """Waits until these have ended, at most `seconds`."""
+    """Waits for their exit, at most `seconds`."""
     end = time.monotonic() + seconds
     while any(alive(worker) for worker in orphans) and time.monotonic() < end:
         time.sleep(0.05)
 
 
 class Watch:
-    """Finds the workers whose counter stands still. Call `look` once per own beat."""
+    """Finds workers with an unchanged counter. Call `look` once per own beat."""
 
     def __init__(self, silent: int = TIMING.silent) -> None:
         self.silent = silent
-        self._seen: dict[str, tuple[int, int]] = {}  # id -> its counter, how often seen unchanged
+        self._seen: dict[str, tuple[int, int]] = {}  # id -> counter, number of times seen unchanged
 
     def look(self, counters: Mapping[str, int], own: str, silent: int | None = None) -> list[str]:
-        """The ids to give up, of the `counters` by id; `silent` where one's own beats are slower now."""
+        """The ids of silent workers among `counters`; `silent` overrides the limit if own beats are slower
+        now."""
         seen = {}
         for id, beat in counters.items():
             counter, times = self._seen.get(id, (beat, -1))
@@ -182,11 +179,10 @@ class Watch:
 
 
 class Heart:
-    """A thread that beats for a worker and watches its neighbours, so that a long stage keeps its trial.
-
-    `doing` is what the live display shows. A beat that fails is tried again at the next one; the worker
-    itself meets the same database, and its errors are the ones that count. `end` ends this process where a
-    stage does not end: its caller goes on with another one.
+    """A thread that sends the heartbeats of a worker and watches its neighbours, so that a long stage keeps
+    its trial. `doing` is the activity in the live display. A failed beat is retried at the next one; the
+    worker itself reports errors of the database. `end` ends this process if a stage does not return: its
+    caller starts another one.
     """
 
     def __init__(
@@ -199,8 +195,8 @@ class Heart:
         self.store, self.worker, self.failures, self.end = store, worker, failures, end
         self.seconds = store.timing.beat
         self.doing = "starting"
-        self.missed = 0  # beats in a row that did not reach the database
-        self.deadline: Deadline | None = None  # of the stage at work
+        self.missed = 0  # failed beats in a row
+        self.deadline: Deadline | None = None  # time limit of the current stage
         self._watch = Watch(store.timing.silent)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
@@ -232,6 +228,6 @@ class Heart:
                 self.missed += 1
 
     def _silence(self, pause: float) -> int:
-        """How many looks as far apart as `pause` make the time of `Watch.silent` beats."""
+        """The number of polls at intervals `pause` that cover `Watch.silent` beats."""
         most = self._watch.silent
         return min(most, max(LEAST, round(most * self.seconds / pause)))

@@ -1,7 +1,7 @@
-"""The filter and the thresholds of a space as a pruner of Optuna.
+"""The filter and the thresholds of a space as an Optuna pruner.
 
 A trial reports at step k its cell's best accuracy so far on stage k (`steps`), divided by the unit of that
-stage: the baseline's best on a task; 1 for the filter, which asks for an accuracy itself.
+stage: the baseline's best on a task; the unit of the filter is 1, since its threshold is an accuracy.
 """
 
 import math
@@ -18,7 +18,7 @@ from cellsearch.study.storage.attributes import RECORD
 
 
 def steps(space: Space) -> dict[str, int]:
-    """Stage -> the step that it reports: the filter, where there is one, then the tasks in order."""
+    """Stage -> its step: the filter, if there is one, then the tasks in order."""
     names = ([FILTER] if space.filter else []) + [task.name for task in space.tasks]
     return {name: step for step, name in enumerate(names)}
 
@@ -26,8 +26,8 @@ def steps(space: Space) -> dict[str, int]:
 class StagePruner(BasePruner):
     """A pruner of Optuna: prunes a proposal whose last report does not pass its stage.
 
-    The filter asks for at least its accuracy, a task for more than `strategy.threshold`. A number that is not
-    finite passes nothing. Refinements, seeds, and proposals that are equivalent to a seed go on.
+    The filter requires at least its accuracy, a task more than `strategy.threshold`. A non-finite number
+    never passes. Refinements, seeds, and proposals that are equivalent to a seed are never pruned.
 
     `space` is a search space: a name, a YAML file, or a `Space`. Step 0 is the filter where the space has
     one, then come the tasks in order (`trial.report(ratio, step)`).
@@ -48,7 +48,7 @@ class StagePruner(BasePruner):
         self.threshold = found.strategy.threshold
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the last report of `trial` ends it."""
+        """Whether to prune `trial` after its last report."""
         step = trial.last_step
         if step is None or not judged(trial.user_attrs.get(RECORD, {})):
             return False
@@ -61,6 +61,6 @@ class StagePruner(BasePruner):
 
 
 def judged(record: Mapping[str, object]) -> bool:
-    """Whether stages judge the cell of a record: a proposal that is none of the seeds. A trial without a
-    record is judged too: its objective has cells of its own."""
+    """Whether stages can prune the cell of a record: a proposal that is not a seed. A trial without a record
+    can be pruned too: its objective has its own cells."""
     return record.get("kind", Kind.PROPOSE) == Kind.PROPOSE and "seed" not in record

@@ -1,7 +1,5 @@
-"""The queue of a study: which trial a worker takes next.
-
-Each look is one reading transaction; to take an item, or to create a trial, is one that writes. No worker
-waits for another one in the database.
+"""The queue of a study: the next trial of a worker. Each poll is one reading transaction; taking an item or
+creating a trial is one writing transaction. Workers never wait for each other in the database.
 """
 
 import random
@@ -25,24 +23,23 @@ if TYPE_CHECKING:  # reading verbs use `trials` and load no Optuna
 
 
 class Idle(Enum):
-    """Why there is no trial to work on."""
+    """The reason that no trial is available."""
 
-    WAIT = "others are at work on what has to be done first"
-    DONE = "everything is done, or was stopped"
+    WAIT = "others work on prerequisites"
+    DONE = "the search is done or stopped"
 
 
 def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[Item] | Idle:
-    """Up to `count` trials for the worker of `driver`, in the order of their numbers: those it has, with the
-    first that have no owner where these are fewer; else new ones, while the target is not met and the last
-    `patience` proposals, the running ones among them, have brought a better score or may still.
-
-    The items that tell the seeds are taken when all pieces of the baseline are done, and a new trial is
-    created when every seed is told. A worker that meets another one at an item tries again a little later.
+    """Up to `count` trials for the worker of `driver`, in the order of their numbers: its own ones, then the
+    first without an owner; else new ones, while the target is not reached and the last `patience` proposals,
+    including running ones, have improved the score or still may. Items that complete a seed are taken when
+    all pieces of the baseline are done, and new trials are created when every seed is complete. A worker that
+    collides with another one at an item retries a little later.
     """
     store, pause = driver.store, 0.02
     while True:
         known, found = _next(store, driver.owner, count, patience)
-        if known.stopped or known.halted:  # a seed is told also where the baseline has learned nothing
+        if known.stopped or known.halted:  # complete the seed even if the baseline has learned nothing
             found = [row for row in found if row.kind == Kind.SEED and known.stopped]
             if not found:
                 return Idle.DONE
@@ -61,8 +58,8 @@ def take(driver: "Driver", count: int = 1, patience: int | None = None) -> list[
 
 
 def _next(store: Store, worker: str, count: int, patience: int | None = None) -> tuple[Any, Sequence[Any]]:
-    """The facts that `take` decides by, at one moment, and the items that `worker` has (they were just taken,
-    the answer was lost, or it has put the others back), up to `count` with the first that are free."""
+    """The facts for the decision of `take`, from one transaction, and the items of `worker` (just taken, the
+    reply was lost, or others were put back), filled up to `count` with the first free ones."""
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN)
 
     def number(*which: Any) -> Any:
@@ -93,12 +90,12 @@ def _next(store: Store, worker: str, count: int, patience: int | None = None) ->
 
 
 def _plateau(store: Store, patience: int | None) -> Any:
-    """Whether as many proposals in a row have brought no better score; the query costs nothing without."""
+    """Whether `patience` proposals in a row brought no better score; no query without a limit."""
     return false() if patience is None else stale(store.study) >= patience
 
 
 def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
-    """Makes `worker` the owner of a free item, unless another one was faster."""
+    """Makes `worker` the owner of a free item, unless another worker took it first."""
     here = (items.c.study == store.study, items.c.trial == row.trial, items.c.piece == row.piece)
     change = (
         update(items).where(*here, items.c.owner == "", items.c.outcome == Ending.OPEN).values(owner=worker)
@@ -108,9 +105,9 @@ def _adopt(store: Store, row: Row[Any], worker: str) -> bool:
 
 
 def _create(driver: "Driver", count: int, patience: int | None) -> list[Item]:
-    """Up to `count` new trials, several in one transaction; none where the target is met, or `patience`."""
+    """Up to `count` new trials in one transaction; none if the target or `patience` is reached."""
     driver.storage.patience = patience
-    if count == 1:  # the study is locked no longer than it takes to create the trial
+    if count == 1:  # the study is locked only while the trial is created
         asked = _ask(driver, 1)
     else:
         with driver.apart():
@@ -130,9 +127,9 @@ def _ask(driver: "Driver", count: int) -> list[int]:
 
 
 def _waits(known: Any) -> bool:
-    """Whether something else has to come first: the seeds, a trial that is not decided yet and may turn out
-    to be no proposal, or, where no better score was found for long, one that may bring it. So a plateau is as
-    long as the space says, however many workers there are."""
+    """Whether to wait: for the seeds, for an undecided trial that may not be a proposal, or, near the end of
+    a plateau, for a running trial that may improve the score. So the length of a plateau does not depend on
+    the number of workers."""
     if (known.plateau or known.complete) and known.trying and room(known):
         return True
     trials = known.trials is None or known.made < known.trials
@@ -141,6 +138,6 @@ def _waits(known: Any) -> bool:
 
 
 def waiting(store: Store, worker: str, patience: int | None = None) -> bool:
-    """Whether `take` would return WAIT: a look that locks nothing."""
+    """Whether `take` would return WAIT; takes no locks."""
     known, found = _next(store, worker, 1, patience)
     return not found and not known.stopped and not known.halted and _waits(known)

@@ -1,9 +1,9 @@
 """Optuna's storage on the engine of a study, with two hooks in its own transactions.
 
-- `check_trial_is_updatable` runs before every write to a trial. Here it also compares the owner of the
-  trial's work item: a late write of a worker that has lost its trial is refused (`Superseded`).
+- `check_trial_is_updatable` runs before every write to a trial. Here it also checks the owner of the trial's
+work item: a late write of a worker that lost its trial is refused (`Superseded`).
 - `_get_prepared_new_trial` creates a trial while the row of the study is locked. Here it also counts, refuses
-  what is above the target (`Full`), and inserts the work item: totals are exact.
+trials beyond the target (`Full`), and inserts the work item, so that totals are exact.
 
 `joined` lets calls of Optuna and statements of ours be one transaction: both commit, or neither does.
 
@@ -38,12 +38,11 @@ from cellsearch.study.tables.transactions import Full, Store, Superseded
 
 
 class Sessions(threading.local):
-    """The sessions of each thread: one on a connection that is in a transaction, else one on the engine. All
-    that happens within one call of Optuna has the same one, so that the check of the owner is part of the
-    write."""
+    """The sessions of each thread: on a connection in a transaction, else on the engine. One call of Optuna
+    uses one session throughout, so that the check of the owner is part of the write."""
 
     def __init__(self, engine: Engine) -> None:
-        self.own = Session(engine)  # Optuna closes it after each use, and then it begins again
+        self.own = Session(engine)  # Optuna closes it after each use; it begins again then
         self.joined: Session | None = None
 
     def __call__(self) -> Session:
@@ -54,7 +53,7 @@ class Sessions(threading.local):
 
 
 class CellStorage(RDBStorage):
-    """The storage of one study, in the hands of the process `owner`."""
+    """The storage of one study for the process `owner`."""
 
     def __init__(self, store: Store, owner: str) -> None:
         # Without the initialiser of RDBStorage, which makes an engine of its own: one engine is one
@@ -71,7 +70,7 @@ class CellStorage(RDBStorage):
 
     @contextmanager
     def joined(self, connection: Connection) -> Iterator[None]:
-        """Lets every call of this storage, in this thread, be part of the transaction of `connection`."""
+        """Makes every call of this storage in this thread part of the transaction of `connection`."""
         with (
             deleted(self.store),
             Session(connection, join_transaction_mode="create_savepoint") as session,
@@ -98,14 +97,14 @@ class CellStorage(RDBStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """As Optuna does, but none is waiting: `ask` would look for one among all trials, and give a worker
-        the trial that a plain client has enqueued, which has no work item."""
+        """Overrides Optuna: no trial is ever waiting. `ask` would search all trials, and could return a trial
+        enqueued by a plain client, which has no work item."""
         if states == (TrialState.WAITING,):
             return []
         return super().get_all_trials(study_id, deepcopy, states)
 
     def set_trial_params(self, trial_id: int, params: Mapping[str, int], ranges: Distributions) -> None:
-        """All parameters of a trial that has none, in one statement; `set_trial_param` takes three each."""
+        """Inserts all parameters of a new trial in one statement; `set_trial_param` needs three each."""
         with self.sessions() as session:
             trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
             self.check_trial_is_updatable(trial_id, trial.state)
@@ -120,8 +119,8 @@ class CellStorage(RDBStorage):
             session.commit()
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna does, but once: after an error the transaction that it is part of is gone, and its caller
-        tries again. The row of the study is locked in it, so by itself it is a transaction with bounds."""
+        """As in Optuna, but without retries: an error ends the enclosing transaction, and its caller retries.
+        It locks the row of the study, so on its own it is a bounded transaction."""
         if self.sessions.joined is None:
             with transactions.apart(self.store) as connection, self.joined(connection):
                 return self.create_new_trial(study_id, template_trial)
@@ -133,7 +132,7 @@ class CellStorage(RDBStorage):
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         changed = super().set_trial_state_values(trial_id, state, values)
-        if state.is_finished():  # a clock that was set back, or that of another host
+        if state.is_finished():  # the clock was set back, or is that of another host
             rows: Any = models.TrialModel.__table__
             early = (rows.c.trial_id == trial_id, rows.c.datetime_complete < rows.c.datetime_start)
             with self.sessions() as session:
@@ -157,8 +156,7 @@ class CellStorage(RDBStorage):
 
 @contextmanager
 def deleted(store: Store) -> Iterator[None]:
-    """Turns what Optuna says of a row that is gone into a RunError, and its wrapper of a driver's error into
-    that error."""
+    """Converts Optuna's error for a deleted row to a RunError, and unwraps errors of drivers."""
     try:
         yield
     except StorageInternalError as error:
@@ -186,8 +184,8 @@ def totals(study: int) -> tuple[Any, ...]:
 
 
 def complete(study: int, patience: int | None) -> Any:
-    """A column of a query of `studies`: whether as many proposals as `patience` have brought no better
-    score, the running ones among them. It costs nothing without."""
+    """A column of a query of `studies`: whether the last `patience` proposals, including running ones,
+    brought no better score. No cost without a limit."""
     if patience is None:
         return false()
     open_ = (items.c.study == study, items.c.outcome == Ending.OPEN)
@@ -196,15 +194,15 @@ def complete(study: int, patience: int | None) -> Any:
 
 
 def has_room(session: Session | Connection, study: int, patience: int | None = None) -> bool:
-    """Whether one more trial may be created now."""
+    """Whether another trial may be created now."""
     query = select(*totals(study), complete(study, patience).label("complete")).where(studies.c.id == study)
     known = session.execute(query).one()
     return room(known) and not known.complete
 
 
 def room(known: Any) -> bool:
-    """Whether the targets leave room for one more trial, by a row of `totals`. An undecided one may become a
-    proposal, so it counts as one."""
+    """Whether the targets allow another trial, by a row of `totals`. An undecided one may become a proposal,
+    so it counts as one."""
     trials = known.trials is None or known.made < known.trials
     return trials and (known.proposals is None or known.proposed + known.undecided < known.proposals)
 
@@ -224,14 +222,14 @@ _PASSED_ON = (
 
 
 def direct(storage: RDBStorage) -> BaseStorage:
-    """`storage` as a `BaseStorage` that Optuna puts no cache in front of."""
+    """`storage` as a `BaseStorage`, for which Optuna adds no cache."""
     found: BaseStorage = type("Direct", (BaseStorage,), {name: _delegate(name) for name in _PASSED_ON})()
     found.storage = storage  # type: ignore[attr-defined]
     return found
 
 
 def delete_trials(connection: Connection, study_id: int) -> None:
-    """Deletes all trials that Optuna has under this id of a study, and whatever belongs to no trial."""
+    """Deletes all trials of Optuna with this study id, and orphaned rows."""
     others = select(optuna_trials.c.trial_id).where(optuna_trials.c.study_id != study_id)
     for table in models.BaseModel.metadata.tables.values():
         if "trial_id" in table.c and table.name != optuna_trials.name:
@@ -240,8 +238,8 @@ def delete_trials(connection: Connection, study_id: int) -> None:
 
 
 def remove(store: Store) -> None:
-    """Deletes a study with all that belongs to it, our rows and Optuna's, in one transaction. RunError where
-    it is gone already."""
+    """Deletes a study with all its rows, ours and Optuna's, in one transaction. Raises RunError if it does
+    not exist."""
     with transactions.writing(store) as connection:
         study_id = connection.execute(select(schema.bound(store.study))).scalar()
         if study_id is None:
@@ -257,15 +255,15 @@ def remove(store: Store) -> None:
 
 
 def prepare(engine: Engine, url: str, busy: float = TIMING.busy) -> None:
-    """Makes Optuna's tables and ours where they are missing, in one transaction; Optuna alone would take
-    several connections for it, and fail where two processes do it at one instant. A RunError where those that
-    are there are of another version of Optuna."""
+    """Creates missing tables, Optuna's and ours, in one transaction; Optuna alone would use several
+    connections, and fail if two processes do it at the same time. Raises RunError if existing tables are of
+    another version of Optuna."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     transactions.prepare(engine, url, lambda connection: _prepare(connection, url), busy)
 
 
 def _prepare(connection: Connection, url: str) -> None:
-    """What Optuna does when it opens a storage."""
+    """Optuna's own initialisation of a storage."""
     models.BaseModel.metadata.create_all(connection)
     info: Any = models.VersionInfoModel.__table__
     schema = connection.execute(select(info.c.schema_version)).scalar()
@@ -279,7 +277,7 @@ def _prepare(connection: Connection, url: str) -> None:
 
 
 def compatible(connection: Connection, url: str) -> None:
-    """A RunError where Optuna's tables are of another version of Optuna: nothing may be written to them."""
+    """Raises RunError if Optuna's tables are of another version of Optuna: nothing may be written to them."""
     context, versions = _versions(connection, url)
     if context.get_current_revision() != versions.get_head_version():
         raise RunError(
@@ -289,7 +287,7 @@ def compatible(connection: Connection, url: str) -> None:
 
 
 def _versions(connection: Connection, url: str) -> tuple[Any, _VersionManager]:
-    # here: reading verbs do not need it
+    # imported here: reading verbs do not need it
     from alembic.runtime.migration import MigrationContext
 
     versions = _VersionManager.__new__(_VersionManager)  # its initialiser writes, in several transactions

@@ -1,5 +1,5 @@
-"""A study for programs that read Optuna's storages, such as its dashboard: nothing can be written, and the
-record of a trial is shown as attributes that people can read."""
+"""A read-only study for programs that read Optuna's storages, such as its dashboard; shows the record of a
+trial as readable attributes."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from cellsearch.study.tables.transactions import Store
 
 KINDS = {Kind.SEED: "seed", Kind.PROPOSE: "proposal", Kind.REFINE: "refinement", Kind.REPEAT: "repeat"}
 LETTERS = 12  # of a fingerprint
-WIDTH = 90  # letters of an attribute that a page shows beside its key
+WIDTH = 90  # width of an attribute on a page, in characters
 NOTE = """\
 A search for recurrent cells by cellsearch.
 
@@ -61,7 +61,7 @@ def _refused(name: str) -> Callable[..., Any]:
 
 
 class Shown:
-    """The methods that show something else than `storage` has."""
+    """The overridden methods of `storage`."""
 
     def __init__(self, storage: CellStorage) -> None:
         self.storage = storage
@@ -80,7 +80,7 @@ class Shown:
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         trials: list[FrozenTrial] = self._ask("get_all_trials", study_id, deepcopy, states)
-        for trial in trials:  # a cell that is proposed again keeps its first name, as on the leaderboard
+        for trial in trials:  # a repeated cell keeps its first name, as on the leaderboard
             if isinstance(record := trial.user_attrs.get(RECORD), dict):
                 self._names.setdefault(record["fingerprint"], record["name"])
         return [self._shown(trial) for trial in trials]
@@ -92,7 +92,7 @@ class Shown:
         return self._shown(self._ask("get_best_trial", study_id))
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """The answer of the storage; what the database says against it as a RunError."""
+        """The result of the storage; errors of the database become RunErrors."""
         with translated(self.storage.url):
             try:
                 return getattr(self.storage, name)(*args, **kwargs)
@@ -100,7 +100,7 @@ class Shown:
                 raise error.__cause__ or error from error
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
-        """The trial with its record in words. (It was just read, and is not shared.)"""
+        """The trial with its record in words. (Modified in place: the object is not shared.)"""
         record, result = trial.user_attrs.get(RECORD), trial.user_attrs.get(RESULT, {})
         if isinstance(record, dict):
             others = {key: value for key, value in trial.user_attrs.items() if key not in (RECORD, RESULT)}
@@ -117,7 +117,7 @@ def attributes(
         "cell": names.get(record["fingerprint"], record["name"]),
         "kind": KINDS.get(record["kind"], record["kind"]),
         "parent": names.get(parent, parent[:LETTERS]),
-        "stage": result.get("task", ""),  # that it did not pass
+        "stage": result.get("task", ""),  # the failed stage
         "cause": result.get("cause", ""),
         **_lines("equations", _equations(record["cell"])),
         **_lines("proposed as", _equations(record.get("proposed", ""))),  # equivalent to the cell
@@ -135,7 +135,7 @@ def _equations(text: str) -> list[str]:
 
 
 def _lines(key: str, parts: Sequence[str]) -> dict[str, str]:
-    """Parts in as few attributes as fit on a page, whose lines are cut off at its edge."""
+    """Joins parts into as few attributes as fit the width of a page, which cuts off long lines."""
     lines: list[str] = []
     for part in parts:
         if lines and len(lines[-1]) + 2 + len(part) <= WIDTH:
@@ -146,11 +146,11 @@ def _lines(key: str, parts: Sequence[str]) -> dict[str, str]:
 
 
 def _note(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The note on a study, as the dashboard keeps it."""
+    """The note on a study, in the dashboard's format."""
     steps = ", ".join(f"{step} {name}" for step, name in about.get("steps", {}).items())
     body = NOTE.format(
         value=about.get("value", ""), reports=about.get("reports", ""), steps=steps, prefix=PREFIX
     )
-    size = 2_045  # of a piece
+    size = 2_045  # number of the piece
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     return {"dashboard:note_ver": 1} | {f"dashboard:note_str:{k}": part for k, part in enumerate(pieces)}

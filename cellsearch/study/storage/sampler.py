@@ -1,4 +1,4 @@
-"""Mutation of cells as a sampler of Optuna: for any objective, any storage, and any number of workers.
+"""Mutation of cells as an Optuna sampler, for any objective, any storage, and any number of workers.
 
     import cellsearch as cs
     import optuna
@@ -6,18 +6,16 @@
     def objective(trial):
         cell = cs.suggest_cell(trial)                       # a seed first, then mutants of the best cells
         rate = trial.suggest_float("rate", 0.1, 1, log=True)
-        return accuracy(cell, rate)                         # whatever you train and measure
+        return accuracy(cell, rate)                         # your training and metric
 
     study = optuna.create_study(direction="maximize", sampler=cs.MutationSampler(["lstm", "gru"], seed=1))
     study.optimize(objective, n_trials=50)
     best = cs.suggest_cell(study.best_trial)
 
 The cell of a trial is kept in its attribute `record`, with counts of its structure as parameters (see
-`attributes`). What a trial proposes follows from the seed, its number, and the trials that were there; all
-state of a sampler is in the trials, so that a study goes on in another process, and any number of processes
-work on it.
-
-It is the sampler of `cellsearch search` too, which shows it the tables of the search instead.
+`attributes`). A proposal depends on the seed, the trial's number, and the earlier trials; all state of the
+sampler is in the trials, so a study can continue in another process, or in several. `cellsearch search` uses
+the same sampler with a view on its tables.
 """
 
 import threading
@@ -101,7 +99,7 @@ class MutationSampler(BaseSampler):
             self.seeds = tuple(load(cell) if isinstance(cell, str) else cell for cell in cells)
             self.strategy, self.mutation, self.limits = Strategy(refine=0.0), MutationSpec(), Limits()
         if not self.seeds:
-            raise RunError("there is no cell to begin with\nname one, as in MutationSampler(['lstm'])")
+            raise RunError("there is no cell to start from\nname one, as in MutationSampler(['lstm'])")
         self.seed = seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         self.parameters = parameters
         self.others = others if others is not None else RandomSampler(seed=seed)
@@ -110,7 +108,7 @@ class MutationSampler(BaseSampler):
 
     def _begin(self) -> None:
         self._ranges = distributions(self.limits, self.seeds)
-        self._lock = threading.Lock()  # the jobs of one process share a sampler
+        self._lock = threading.Lock()  # threads of one process (n_jobs) share a sampler
         self._given: dict[int, Mapping[str, int]] = {}  # number of a trial -> the parameters of its cell
         self._trials = TrialView(self.seeds, self.strategy, self.limits)
 
@@ -123,7 +121,7 @@ class MutationSampler(BaseSampler):
 
     def decide(self, study: Study, number: int, view: View | None = None) -> Decision:
         """The cell of trial `number`, from what `view` shows, or else from the trials of the study.
-        NothingLeft where there is none."""
+        Raises NothingLeft if there is none."""
         propose = self.propose or breeding(self.mutation, self.limits)
         rng = np.random.default_rng((self.seed, number, 0))
         if view is not None:
@@ -152,7 +150,7 @@ class MutationSampler(BaseSampler):
         return decision.cell
 
     def write(self, trial: Trial, record: Mapping[str, Any], cell: Cell) -> None:
-        """Gives a trial the record of its cell, and its parameters."""
+        """Sets the record of a trial's cell and its parameters."""
         params = within(structure(cell), self._ranges) if self.parameters else {}
         self._given[trial.number] = params
         try:
@@ -161,37 +159,37 @@ class MutationSampler(BaseSampler):
             del self._given[trial.number]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """What `others` samples together: nothing of ours."""
+        """The search space of `others`, without our parameters."""
         space = self.others.infer_relative_search_space(study, trial)
         return {name: bounds for name, bounds in space.items() if not name.startswith(PREFIX)}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """By `others`."""
+        """Delegates to `others`."""
         return self.others.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter of the cell that was proposed; any other by `others`."""
+        """A parameter of the proposed cell; others are sampled by `others`."""
         given = self._given.get(trial.number, {})
         if param_name in given:
             return given[param_name]
         return self.others.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Told to `others`."""
+        """Delegates to `others`."""
         self.others.before_trial(study, trial)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Told to `others`."""
+        """Delegates to `others`."""
         self.others.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
-        """Of `others`: proposals follow from the number of a trial, which no two trials share."""
+        """Reseeds `others`; proposals depend on the unique number of a trial."""
         self.others.reseed_rng()
 
 
@@ -213,13 +211,13 @@ def suggest_cell(trial: BaseTrial) -> Cell:
     if isinstance(trial, Trial) and isinstance(trial.study.sampler, MutationSampler):
         return trial.study.sampler.give(trial)
     raise RunError(
-        f"trial {trial.number} has no cell, and its study no sampler that proposes one\n"
-        "make it with optuna.create_study(sampler=cellsearch.MutationSampler(['lstm', 'gru']))"
+        f"trial {trial.number} has no cell, and its study has no sampler that proposes cells\n"
+        "create it with optuna.create_study(sampler=cellsearch.MutationSampler(['lstm', 'gru']))"
     )
 
 
 def named(decision: Decision, number: int) -> Decision:
-    """A proposal called after its trial; fingerprints ignore names."""
+    """A proposal named after its trial; fingerprints ignore names."""
     if decision.kind != Kind.PROPOSE:
         return decision
     return replace(decision, cell=replace(decision.cell, name=f"m{number}"))

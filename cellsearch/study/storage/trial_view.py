@@ -1,7 +1,7 @@
-"""What a strategy sees of a study that somebody optimises by themselves: the `View` on its trials.
+"""The strategy's `View` of a user's own study.
 
-Its units and grids are the objective's own affair: a cell that is new can be run, any cell can be run again.
-Cells that are equivalent under two graphs count as two.
+Units and grids belong to the objective: a new cell can be run, and any cell can be run again. Equivalent
+cells with different graphs count as different.
 """
 
 import heapq
@@ -28,7 +28,7 @@ from cellsearch.study.strategies import Strategy
 
 
 class Entry(NamedTuple):
-    """A cell with a value. `value` is its best, greater is better; `number` is that of its first trial."""
+    """A cell with a value. `value` is its best, greater is better; `number` is its first trial."""
 
     value: float
     number: int
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class TrialView:
-    """The trials of a study, read as they end; all of its state is in the trials."""
+    """The trials of a study, read incrementally; all state is in the trials."""
 
     def __init__(self, seeds: Sequence[Cell], strategy: Strategy, limits: Limits) -> None:
         self.strategy, self.limits = strategy, limits
@@ -46,17 +46,17 @@ class TrialView:
         self._forget()
 
     def _forget(self) -> None:
-        self._about: tuple[BaseStorage, int] | None = None  # the study that the rest is about
-        self._first = 0  # number of the first trial that was not read, or had not ended then
-        self._read: set[int] = set()  # numbers of later ones that were read after their end
+        self._about: tuple[BaseStorage, int] | None = None  # the study of the cached values
+        self._first = 0  # number of the first unread or unfinished trial
+        self._read: set[int] = set()  # numbers of later finished trials that were read
         self.met: dict[str, int] = {}  # fingerprint -> the first trial of that cell
         self._found: dict[str, Entry] = {}
         self._entered: list[tuple[int, str, float]] = []  # trials with a new cell and a value
 
     def read(self, study: Study) -> None:
-        """Reads the trials that have ended since the last look."""
+        """Reads the trials finished since the last call."""
         if len(study.directions) > 1:
-            raise RunError("a study with several objectives has no best cells\ngive it one direction")
+            raise RunError("a study with several objectives has no ranking of cells\ngive it one direction")
         if self._about is None or self._about[0] is not study._storage or self._about[1] != study._study_id:
             self._forget()
             self._about = study._storage, study._study_id
@@ -82,7 +82,7 @@ class TrialView:
                     self._entered.append((trial.number, mark, sign * value))
 
     def listed(self) -> list[str]:
-        """The cells of the best values, of equal ones the earlier first; while there is none, the seeds."""
+        """The cells with the best values, earlier ones first among ties; the seeds if there are none."""
         if self.strategy.rank == "pareto" and self._found:
             marks = sorted(self._found, key=lambda mark: self._found[mark].number)
             points = [(self._found[mark].value, self.cost(mark)) for mark in marks]
@@ -93,7 +93,7 @@ class TrialView:
         return [mark for mark, _ in best] or self.seeds
 
     def refinable(self, marks: Sequence[str]) -> list[str]:
-        """All, since the objective decides how a cell is tried again; none where no trial refines."""
+        """All cells, since the objective decides how to rerun one; none without refinement."""
         return list(marks) if self.strategy.refine else []
 
     def repeatable(self) -> list[str]:

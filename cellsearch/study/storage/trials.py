@@ -1,4 +1,4 @@
-"""Work on a trial between `queue` and `endings`: it is decided, settings are claimed, stages are recorded.
+"""Work on a trial between `queue` and `endings`: decision, claims of settings, recorded stages.
 
 A trial is a proposal, a refinement, the repeats of a cell, or a seed. Its work items say which worker writes
 to it: a seed has one for each piece of its grids (`baseline`) and one that ends it when all pieces are done
@@ -7,7 +7,7 @@ the worker that has it; another worker adopts the trial under its own number. A 
 was silent for too long) gets `Superseded`, and its late result is not recorded.
 
 Each function is one transaction, in which Optuna's rows and ours are written together. From `queue.take` to
-`endings.finish` a worker locks its item and its cell alone.
+`endings.finish` a worker locks only its item and its cell.
 """
 
 import json
@@ -29,12 +29,12 @@ from cellsearch.train.outcome import Outcome
 if TYPE_CHECKING:  # reading verbs use this module and load no Optuna
     from cellsearch.study.storage.driver import Driver
 
-RACES = 10  # times that another worker may record the same cell at the same moment
+RACES = 10  # retries for concurrent records of the same cell
 
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A decision about a trial, in the form in which it is recorded."""
+    """A decision about a trial, in recorded form."""
 
     kind: str  # propose, refine, repeat
     fingerprint: str
@@ -51,12 +51,10 @@ def decide(
     decided: Proposed,
     write: Callable[[str, str], None] = lambda about, text: None,
 ) -> Item:
-    """Records what a trial is about before anything trains: a worker that adopts it finds it. A cell not met
-    before is recorded.
-
-    A cell that is not known by its fingerprint and is by its function is recorded as equivalent; the trial is
-    then about the cell that it is equivalent to. `write` gets the fingerprint of that cell and its
-    text, and writes the rest in the same transaction.
+    """Records the decision of a trial before any training, for a worker that adopts it. A new cell is
+    recorded. A cell with a new fingerprint and a known function is recorded as equivalent; the trial then
+    evaluates the known cell. `write` gets the fingerprint of that cell and its text, and writes the rest in
+    the same transaction.
     """
     store = driver.store
     cell = {"study": store.study, "fingerprint": decided.fingerprint, "name": decided.name}
@@ -65,7 +63,7 @@ def decide(
         try:
             with driver.apart() as connection:
                 row = locked(connection, driver, item)
-                if row.kind:  # decided already: the answer was lost
+                if row.kind:  # already decided: the reply was lost
                     return item_of(row)
                 about = _met(connection, store, cell | {"trial": item.trial}, decided.function)
                 values = {"kind": decided.kind, "fingerprint": about, "parent": decided.parent}
@@ -75,12 +73,12 @@ def decide(
             return replace(item, kind=decided.kind, fingerprint=about, parent=decided.parent)
         except RunError as error:
             if last or not isinstance(error.__cause__, IntegrityError):
-                raise  # else another worker has recorded this cell, or an equivalent one, at this moment
+                raise  # otherwise another worker recorded this cell, or an equivalent one, concurrently
     raise AssertionError("the last try returns or raises")
 
 
 def _met(connection: Connection, store: Store, cell: Mapping[str, Any], function: str) -> str:
-    """The fingerprint that a cell counts as; a cell not met before is recorded."""
+    """The fingerprint of the evaluated cell for a cell; records a new one."""
     fingerprint = str(cell["fingerprint"])
     if (known := known_in(connection, store, fingerprint)) is not None:
         return known
@@ -96,15 +94,13 @@ def _met(connection: Connection, store: Store, cell: Mapping[str, Any], function
 def claim(
     driver: "Driver", item: Item, task: str, choose: Callable[[frozenset[str]], Sequence[str]]
 ) -> tuple[str, ...]:
-    """The settings of a stage, as keys. A stage that has claims keeps them; else `choose` draws from those
-    that are not taken.
-
+    """The settings of a stage, as keys. A stage with claims keeps them; else `choose` selects new ones.
     `choose` gets the settings that this cell has run or is running on the task, in any trial.
     """
     store = driver.store
     with driver.apart() as connection:
         locked(connection, driver, item)
-        # those of one cell follow one another: no setting is chosen by two
+        # claims of one cell are serialised: no setting is chosen twice
         cell = (cells.c.study == store.study, cells.c.fingerprint == item.fingerprint)
         connection.execute(select(cells.c.trial).where(*cell).with_for_update())
         here = (claims.c.study == store.study, claims.c.fingerprint == item.fingerprint)
@@ -133,10 +129,8 @@ def commit(
     seconds: float,
     report: Callable[[float | None], None] = lambda best: None,
 ) -> float | None:
-    """Records a stage for good; nothing of it may be shown before. Returns the best accuracy of the cell on
-    the task so far.
-
-    In the same transaction `report` gets that too.
+    """Commits a stage, which may be shown only afterwards. Returns the best accuracy of the cell on the task
+    so far, which `report` gets in the same transaction.
     """
     store = driver.store
     stage = summary(item, task, outcomes)
@@ -147,18 +141,18 @@ def commit(
     with driver.apart() as connection:
         locked(connection, driver, item)
         new = connection.execute(select(stages.c.task).where(*key)).first() is None
-        if new:  # else the answer was lost
+        if new:  # otherwise the reply was lost
             connection.execute(insert(stages).values(row))
             set_item(connection, store, item, seconds=items.c.seconds + seconds, attempts=0)
         query = select(func.max(stages.c.accuracy)).where(*mine, stages.c.fingerprint == item.fingerprint)
         best: float | None = connection.execute(query).scalar()
-        if new:  # else it is reported already, and the best may have grown by another trial of the cell
+        if new:  # otherwise already reported, and another trial of the cell may have raised the best
             report(best)
     return best
 
 
 def locked(connection: Connection, driver: "Driver", item: Item) -> Row[Any]:
-    """The row of an open item that this worker has, locked."""
+    """The locked row of an open item of this worker."""
     here = (items.c.study == driver.store.study, items.c.trial == item.trial, items.c.piece == item.piece)
     mine = (items.c.owner == driver.owner, items.c.outcome == Ending.OPEN)
     row = connection.execute(select(items).where(*here, *mine).with_for_update()).first()

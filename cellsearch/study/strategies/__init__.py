@@ -1,4 +1,4 @@
-"""What to do next: strategies by name, as functions of a `View` of the study and a generator.
+"""Strategies by name, as functions of a `View` of the study and a random generator.
 
 `decide` gives the cell of a trial, `draw` the settings of a stage by chance, `tpe` by a sampler of Optuna.
 Nothing here evaluates or records.

@@ -1,8 +1,7 @@
-"""The table of strategies: how each chooses a cell to refine or a parent to mutate, by the name that the
-space gives; and the options of a strategy. A new strategy is a function and a row.
-
-In: the strategy's options, a `View`, a `numpy.random.Generator`. Out: a `Decision`. All three proposals go
-through the same filter and the same stages, and are scored alike, so that they compare at equal cost.
+"""The table of strategies, by name: how each chooses a cell to refine or a parent to mutate; and the options
+of strategies. A new strategy is a function and a row. It maps its options, a `View` and a
+`numpy.random.Generator` to a `Decision`. Proposals of all strategies pass the same filter and stages and are
+scored in the same way, so that strategies compare at equal cost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +18,9 @@ from cellsearch.study.scoring.ranking import Standing
 from cellsearch.study.states import Kind
 from cellsearch.study.strategies.view import Decision, NothingLeft, Propose, View
 
-NO_SEED = "every seed has failed, so that there is no cell to mutate; `cellsearch status` has the cause"
-MANY = 1_000_000  # an end of a range that keeps out nonsense alone
-DRAWS = 100  # mutants before a trial gives up proposing: in a large space the first is nearly always new
+NO_SEED = "every seed failed, so there is no cell to mutate; `cellsearch status` shows the cause"
+MANY = 1_000_000  # a generous bound that only excludes nonsense
+DRAWS = 100  # maximum mutants drawn for a proposal: in a large space the first is nearly always new
 
 Mutant = tuple[str, Cell, Sequence[Any]]  # the parent, the child, the edits
 Choose = Callable[["Strategy", View, Propose, np.random.Generator], Decision]
@@ -29,7 +28,7 @@ Choose = Callable[["Strategy", View, Propose, np.random.Generator], Decision]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A strategy. Its stages may inherit settings from a parent (section 3.3 of Jozefowicz et al.)."""
+    """A strategy. Its proposals may inherit settings from a parent (section 3.3 of Jozefowicz et al.)."""
 
     about: str
     decide: Choose
@@ -48,16 +47,14 @@ def decide(strategy: "Strategy", view: View, propose: Propose, rng: np.random.Ge
 
 
 def refining(strategy: "Strategy") -> float:
-    """The share of trials that refine, where there is anything to refine."""
+    """The share of refinements, when there is a cell to refine."""
     return strategy.refine if STRATEGIES[strategy.name].refines else 0.0
 
 
 def of_the_list(strategy: "Strategy", view: View, propose: Propose, rng: np.random.Generator) -> Decision:
-    """With probability `strategy.refine` a cell of the list again, else a mutant of one of it (Jozefowicz et
-    al. 2015, section 3.1).
-
-    A cell without an untried setting is not drawn for refining; where there is none to refine it proposes,
-    and where no mutant with anything left to run is found in `DRAWS` it refines.
+    """Refines a cell of the list with probability `strategy.refine`, else mutates one (Jozefowicz et al.
+    2015, section 3.1). Only cells with an untried setting are refined; without any it proposes, and if
+    `DRAWS` mutants have nothing left to run, it refines.
     """
     listed = view.listed()
     if not listed:
@@ -82,17 +79,16 @@ def of_the_population(
     strategy: "Strategy", view: View, propose: Propose, rng: np.random.Generator
 ) -> Decision:
     """A mutant of the best of a sample of the last cells (regularised evolution: Real et al. 2019, algorithm
-    1): the child enters, the oldest leaves. Nothing is refined: age alone removes a cell.
+    1): the child enters, the oldest leaves. Nothing is refined: only age removes a cell. The sample is drawn
+    with replacement, as in the paper. Our choices where the paper does not say:
 
-    The sample is drawn with replacement, as there. What the paper does not have is chosen so:
-
-    - The population begins with the seeds, as a search of cells does, not with random cells, and grows until
-      it is full. Until then the sample is smaller in proportion: the best of 25 out of two would be the
-      better one always, a climb without variety where the paper is at its most varied.
+    - The population starts with the seeds, not with random cells, and grows until it is full. Until then the
+    sample is proportionally smaller: the best of 25 out of two would always be the better one, without the
+    diversity of the paper's first phase.
     - A cell that fails the memorisation filter does not enter: it has no fitness, and nine in ten fail, so
-      that the population would be theirs. One that fails a later stage does: it has one, a low one.
-    - Fitter is the cell that passed more tasks, then the one with the higher score so far: a score over one
-      task is no comparison for one over three.
+    they would fill the population. A cell that fails a later stage enters with a low fitness.
+    - Fitness compares the number of passed tasks first, then the score so far: a score over one task does not
+    compare with a score over three.
     """
     population = view.population()
     if not population:
@@ -114,7 +110,7 @@ def of_the_population(
 def _fittest(
     sample: Sequence[Standing], strategy: "Strategy", view: View, rng: np.random.Generator
 ) -> Standing:
-    """The best of a sample, the first among equals; with `rank: pareto` one of the front of those that
+    """The best of a sample, the first among ties; with `rank: pareto` a member of the front of those that
     passed the most tasks."""
     tasks = list(view.units)
 
@@ -130,10 +126,9 @@ def _fittest(
 
 
 def of_chance(strategy: "Strategy", view: View, propose: Propose, rng: np.random.Generator) -> Decision:
-    """A seed, and `strategy.walk` mutations of it one after another: what the others find without choosing.
-
-    Nothing that was found counts, and nothing is refined. A walk has a length because one mutation alone
-    stays beside the seeds, where the others search only at first.
+    """Mutates a seed `strategy.walk` times in sequence: the control without selection. It ignores results and
+    refines nothing. It takes several mutations, because one mutation stays close to the seeds, where the
+    others search only at first.
     """
     low, high = strategy.walk
 
@@ -157,12 +152,12 @@ def _refine(view: View, refinable: Sequence[str], rng: np.random.Generator) -> D
 
 
 def _fresh(view: View, draw: Callable[[], Mutant]) -> Decision | str:
-    """The first of `DRAWS` mutants that has anything left to run, or why there is none."""
-    reason = "all of theirs are run"
+    """The first of `DRAWS` mutants with a setting left to run, or the reason that there is none."""
+    reason = "all their settings have been run"
     for _ in range(DRAWS):
         try:
             parent, child, edits = draw()
-        except CellError as error:  # this parent has no acceptable mutant; another one may have
+        except CellError as error:  # this parent has no acceptable mutant; another one may
             reason = str(error)
             continue
         fingerprint = view.counts_as(child)
@@ -199,8 +194,9 @@ class Strategy:
     list: int = option(100, "number of best cells that are refined and mutated [3.1]", low=1, high=MANY)
     refine: float = option(
         0.23,
-        "share of trials that refine a cell instead of mutating one. Not said; the totals of [3.4] imply 0.21"
-        " to 0.25: 220,000 settings of 1,000 cells past the filter, 20 to 60 for a new cell and 60 for a "
+        "share of trials that refine a cell instead of mutating one. Not in the paper; the totals of [3.4] "
+        "imply 0.21 to 0.25: 220,000 settings of 1,000 cells past the filter, 20 to 60 for a new cell and 60 "
+        "for a "
         "refinement, make 2,500 to 3,300 refinements beside 10,000 proposals",
         low=0,
         high=1,
@@ -214,8 +210,8 @@ class Strategy:
     )
     baseline: str = option(
         "frozen",
-        "frozen: the unit of scores stays once the baseline's settings are done; live: a seed that improves "
-        "moves all scores. Not said; frozen, so that a score that was shown does not move",
+        "frozen: units of scores are fixed once the baseline's settings are done; live: a seed that improves "
+        "changes all scores. Not in the paper; frozen, so that shown scores do not change",
         choices=("frozen", "live"),
     )
     enough: int = option(
@@ -227,13 +223,13 @@ class Strategy:
     best: int = option(100, "number of best settings that a parent passes on [3.3]", low=1, high=MANY)
     margin: float = option(
         0.02,
-        "a task is dropped unless the baseline's accuracy is above that of a predictor without memory by more"
-        " than this, because it would rank nothing (not of the paper)",
+        "a task is dropped unless the baseline's accuracy exceeds that of a memoryless predictor by more "
+        "than this, because it could not rank cells (not in the paper)",
         low=-1,
         high=1,
     )
     failures: int = option(
-        10, "failed trials in a row that end a search (not of the paper)", low=1, high=MANY
+        10, "number of failed trials in a row that ends a search (not in the paper)", low=1, high=MANY
     )
     repeats: int = option(
         0,
@@ -244,25 +240,28 @@ class Strategy:
         high=9,
     )
     population: int = option(
-        100, "of evolution: the most recent cells past the filter, P of Real et al. (2019)", low=1, high=MANY
+        100,
+        "evolution: population, the most recent cells past the filter; P of Real et al. (2019)",
+        low=1,
+        high=MANY,
     )
     sample: int = option(
         25,
-        "of evolution: size of the sample whose best cell is mutated, S of Real et al. (2019)",
+        "evolution: size of the sample whose best cell is mutated; S of Real et al. (2019)",
         low=1,
         high=MANY,
     )
     walk: tuple[int, int] = option(
         (1, 8),
-        "of random: fewest and most mutations of a seed",
+        "random: minimum and maximum number of mutations of a seed",
         low=1,
         high=1_000,
-        allowed="[fewest, most], whole numbers from 1 to 1,000",
+        allowed="[min, max], whole numbers from 1 to 1,000",
     )
     sampler: str = option(
         "chance",
-        "source of settings. chance is the paper's rule [3.3]; the others are samplers of Optuna that know "
-        "the results of the cell and its parent",
+        "sampler of settings. chance is the paper's rule [3.3]; the others are Optuna samplers that use the "
+        "results of the cell and its parent",
         choices=("chance", "tpe", "tpe_independent"),
     )
     rank: str = option(
@@ -272,6 +271,6 @@ class Strategy:
     )
     cost: str = option(
         "parameters",
-        "cost of a cell: a count of one layer of limits.width units",
+        "cost of a cell, counted for one layer of limits.width units",
         choices=("parameters", "multiply_adds", "matrices", "nodes", "depth", "products"),
     )

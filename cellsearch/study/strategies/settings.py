@@ -1,7 +1,6 @@
-"""Which settings a stage runs: the rule of Jozefowicz et al. 2015, section 3.3, and chance.
+"""Choice of settings for a stage: the rule of Jozefowicz et al. 2015, section 3.3, and random choice.
 
-Settings are keys (`train.settings.key`). Settings by a sampler of Optuna instead are in
-`cellsearch.study.strategies.tpe`.
+Settings are keys (`train.settings.key`). `cellsearch.study.strategies.tpe` uses a sampler of Optuna instead.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,11 +10,11 @@ import numpy as np
 from cellsearch.study.strategies.parents import Strategy
 
 Result = tuple[str, float | None]  # a setting and its accuracy; None: it diverged
-Pools = Sequence[tuple[int, Sequence[str]]]  # numbers of settings, and the settings they are drawn from
+Pools = Sequence[tuple[int, Sequence[str]]]  # quotas, and the pools of settings that they are drawn from
 
 
 def top(results: Iterable[Result], count: int) -> list[str]:
-    """The settings of the `count` best results, each once; what diverged is none of them."""
+    """The distinct settings of the `count` best results, without diverged ones."""
     best: dict[str, float] = {}
     for setting, accuracy in results:
         if accuracy is not None:
@@ -26,11 +25,10 @@ def top(results: Iterable[Result], count: int) -> list[str]:
 def sources(
     strategy: Strategy, count: int, parent: Sequence[Result], seeds: Sequence[Result]
 ) -> list[tuple[int, list[str]]]:
-    """Where a child's settings on a task come from: quotas and pools; what they leave open is random.
-
-    A parent with more than `strategy.enough` settings on the task gives four fifths from its best; else a
-    third comes from the best of the seeds and a third from whatever the parent tried. 20 settings are 16 +
-    4, or 6 + 6 + 8 random.
+    """The sources of a child's settings on a task, as quotas and pools; the rest is random. A parent with
+    more than `strategy.enough` settings on the task gives four fifths from its best; else a third comes from
+    the best of the seeds and a third from the settings that the parent tried. 20 settings are 16 + 4, or 6 +
+    6 + 8 random.
     """
     if len(parent) > strategy.enough:
         return [(round(0.8 * count), top(parent, strategy.best))]
@@ -41,10 +39,8 @@ def sources(
 def draw(
     count: int, grid: Sequence[str], pools: Pools, taken: frozenset[str], rng: np.random.Generator
 ) -> list[str]:
-    """Up to `count` different settings of a grid, none of them in `taken`.
-
-    Each pool gives its quota as far as it lasts, and the rest is drawn from the whole grid. Fewer come back
-    only where the grid is exhausted.
+    """Up to `count` distinct settings of a grid, without those in `taken`. Each pool gives up to its quota,
+    and the rest is drawn from the whole grid. Returns fewer only if the grid is exhausted.
     """
     chosen: list[str] = []
     for quota, pool in [*pools, (count, grid)]:

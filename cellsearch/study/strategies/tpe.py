@@ -1,19 +1,15 @@
-"""Settings of a grid by a sampler of Optuna instead of by chance.
+"""Settings of a grid chosen by an Optuna sampler instead of at random.
 
-In: a grid, what settings came to, how many are wanted. Out: settings. The study is in memory, and gone when
-the answer is there: what is known is in the history, and of equal calls the answers are equal.
-
-The samplers need nothing but Optuna, and see how results are ordered, not how much they differ:
+The in-memory study lives for one call: all knowledge is in the history, and equal calls give equal results.
+The samplers need only Optuna, and use the order of results, not their differences:
 
     tpe              Tree-structured Parzen Estimator over all hyperparameters together: settings like the
                      good ones (the first tenth) and unlike the others
-    tpe_independent  the same for each hyperparameter by itself; what is good together is not learnt
+    tpe_independent  the same for each hyperparameter separately; it learns no interactions
 
-Optuna's others are no choice here: `gp` and `qmc` need SciPy and `cmaes` its package, and the genetic ones
-know no results but those of their own generations.
-
-A hyperparameter is the position of its value in the grid, where the values are ordered. A setting that
-diverged is worse than any that did not. Fewer than ten results say nothing: then it is chance.
+Optuna's other samplers do not fit: `gp` and `qmc` need SciPy and `cmaes` its package, and genetic ones use
+only results of their own generations. A hyperparameter is represented by the index of its value in the sorted
+grid. A diverged setting is worse than any other. With fewer than ten results the choice is random.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -36,11 +32,11 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "tpe_independent": lambda seed: TPESampler(seed=seed, multivariate=False),
 }
 DIVERGED = -1.0  # below any accuracy
-GOOD = 25  # TPE counts the first tenth of the results as good, and no more than these
-PER_GOOD = 9  # diverged ones that are passed on for each other one: none is in the first tenth
-PASSED_ON = 300  # of more results the good ones and a sample of the others: to ask takes longer with each
+GOOD = 25  # TPE treats the best tenth of the results as good, at most this many
+PER_GOOD = 9  # diverged results passed on per other one: none is in the best tenth
+PASSED_ON = 300  # beyond this, pass the good results and a sample of the others: asking slows down with each
 
-Place = tuple[int, ...]  # of a setting: the position of each of its values
+Place = tuple[int, ...]  # indices of the values of a setting
 
 
 def suggest(
@@ -51,10 +47,9 @@ def suggest(
     taken: Set[str],
     seed: Sequence[int],
 ) -> list[str]:
-    """`count` different settings of `grid`, none of them in `taken`; fewer only where the grid has no more.
-
-    `history` is in the order in which the results came. A suggestion that is taken gives way to the nearest
-    one that is not. RunError where there is no such sampler.
+    """`count` distinct settings of `grid`, without those in `taken`; fewer only if the grid is exhausted.
+    `history` is in the order of the results. A taken suggestion is replaced by the nearest free one. Raises
+    RunError for an unknown sampler.
     """
     if sampler not in SAMPLERS:
         raise RunError(f"there is no sampler of settings '{sampler}'\n{nearest(sampler, SAMPLERS)}")
@@ -80,17 +75,19 @@ def suggest(
         asked = study.ask(space)
         place = nearest_of(free, tuple(asked.params.values()), shape, rng)
         study.tell(asked, state=TrialState.FAIL)
-        study.add_trial(trial(names[place], state=TrialState.RUNNING))  # the others of the batch keep away
+        study.add_trial(
+            trial(names[place], state=TrialState.RUNNING)
+        )  # pending: the rest of the batch avoids it
         free = free[free != place]
         chosen.append(names[place])
     return chosen
 
 
 def passed_on(history: Sequence[Result], rng: Generator) -> list[Result]:
-    """The part of a history that the sampler gets, in its order."""
+    """The part of a history that the sampler sees, in its order."""
     trained = sum(accuracy is not None for _, accuracy in history)
     diverged = [k for k, (_, accuracy) in enumerate(history) if accuracy is None]
-    left_out = set(diverged[: max(0, len(diverged) - PER_GOOD * trained)])  # the latest are passed on
+    left_out = set(diverged[: max(0, len(diverged) - PER_GOOD * trained)])  # pass on the latest
     kept = [k for k in range(len(history)) if k not in left_out]
     if len(kept) > PASSED_ON:
         order = sorted(kept, key=lambda k: -worth(history[k][1]))
@@ -100,13 +97,13 @@ def passed_on(history: Sequence[Result], rng: Generator) -> list[Result]:
 
 
 def worth(accuracy: float | None) -> float:
-    """An accuracy as Optuna gets it."""
+    """An accuracy in the form given to Optuna."""
     return DIVERGED if accuracy is None else accuracy
 
 
 def nearest_of(free: NDArray[np.int64], place: Place, shape: Place, rng: Generator) -> int:
-    """The free setting whose values are the fewest positions away from `place`; one of the equal ones by
-    chance."""
+    """The free setting with the smallest distance from `place` in index positions; ties are broken at
+    random."""
     there = np.stack(np.unravel_index(free, shape), axis=-1)
     away = np.abs(there - np.array(place)).sum(axis=-1)
     return int(rng.choice(free[away == away.min()]))

@@ -1,8 +1,8 @@
-"""What a decision reads, and what is decided.
+"""The view that decisions read, and the type of decisions.
 
-A strategy reads a study through a `View` alone. There are two: `search.views`, on the tables of a search, and
-`storage.trial_view`, on the trials of a study that somebody optimises by themselves. Whatever costs a look at
-the database is a method: a strategy pays for what it reads.
+A strategy reads a study only through a `View`. There are two: `tables.table_view`, on the tables of a search,
+and `storage.trial_view`, on the trials of a user's own study. Everything that needs a query is a method, so a
+strategy pays only for the data that it reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,13 @@ from cellsearch.study.scoring.ranking import Standing
 
 
 class Propose(Protocol):
-    """Makes a mutant: the new cell and the edits (JSON values) that lead to it. CellError where none is
-    accepted."""
+    """Makes a mutant: the new cell and its edits (JSON values). Raises CellError if none is accepted."""
 
     def __call__(self, cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]: ...
 
 
 class View(Protocol):
-    """A study as it stands: scores of trials that have ended. Cells are known by their fingerprints."""
+    """The current study: scores of finished trials. Cells are identified by fingerprints."""
 
     @property
     def seeds(self) -> Sequence[str]:
@@ -31,10 +30,10 @@ class View(Protocol):
 
     @property
     def units(self) -> Mapping[str, float]:
-        """The kept tasks in their order, with the accuracy that counts as 1."""
+        """The kept tasks in their order, with their units."""
 
     def listed(self) -> Sequence[str]:
-        """The best cells, `strategy.list` of them at most, best first."""
+        """The best cells, at most `strategy.list`, best first."""
 
     def refinable(self, marks: Sequence[str]) -> list[str]:
         """Those cells that have a setting left to run."""
@@ -44,7 +43,7 @@ class View(Protocol):
         with fresh seeds; empty where no two cells are in a tie."""
 
     def runnable(self, mark: str) -> bool:
-        """Whether a proposal of this cell would run anything."""
+        """Whether a proposal of this cell has settings left to run."""
 
     def population(self) -> Sequence[Standing]:
         """The last `strategy.population` cells that entered, oldest first."""
@@ -56,14 +55,15 @@ class View(Protocol):
         """A cell of the study."""
 
     def counts_as(self, cell: Cell) -> str:
-        """The cell of the study that `cell` is or is equivalent to; its own fingerprint where it is new."""
+        """The fingerprint of the recorded cell that is equal or equivalent to `cell`; its own if it is
+        new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A refinement or a repeat of `cell`, or a proposal: `cell` made from `parent` by `edits`.
 
-    `fingerprint` is that of the cell it counts as: a proposal may be a known cell, or equivalent to one.
+    `fingerprint` identifies the evaluated cell: a proposal may be a known cell, or equivalent to one.
     """
 
     kind: str  # refine, repeat, propose
@@ -74,4 +74,4 @@ class Decision:
 
 
 class NothingLeft(Exception):
-    """Neither a mutant nor a cell to refine has a setting that was not run."""
+    """No mutant and no cell to refine has an unused setting."""

@@ -4,12 +4,12 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """0 and negative numbers (signals) mean what they usually do."""
+    """0 and negative numbers (signals) have their usual meaning."""
 
-    DONE = 0  # nothing is left to take
+    DONE = 0  # no trial is left
     CRASHED = 3  # a defect, or the parent process exited
-    FATAL = 4  # a user-facing error: another worker would meet it too
-    AWAY = 5  # the database did not answer for long; the trial is not to blame
-    OVERDUE = 6  # a stage took too long and did not stop by itself
-    DEVICE_GONE = 7  # the device does not answer
+    FATAL = 4  # a user-facing error that another worker would repeat
+    AWAY = 5  # the database did not respond for a long time; not caused by the trial
+    OVERDUE = 6  # a stage exceeded its time limit and did not stop
+    DEVICE_GONE = 7  # the device does not respond
     UNLOGGED = 8  # a user-facing error that could not be written to the log

@@ -1,7 +1,7 @@
-"""Places where a test may end the process: `CELLSEARCH_FAILPOINT=name:action[:count]`, read at each place.
+"""Failpoints for tests: `CELLSEARCH_FAILPOINT=name:action[:count]`, read at each point.
 
-`action` is kill (SIGKILL to the process itself) or raise; with a count it happens when the place is reached
-that often. Without the variable a place costs one look at the environment.
+`action` is kill (SIGKILL to the process itself) or raise; with a count it triggers at that visit. Without the
+variable a failpoint costs one read of the environment.
 """
 
 import os
@@ -12,11 +12,11 @@ _reached: dict[str, int] = {}
 
 
 class Failpoint(Exception):
-    """What the action `raise` raises: like any defect, it is no error for people."""
+    """Raised by the action `raise`: like any defect, not a user-facing error."""
 
 
 def failpoint(name: str) -> None:
-    """Ends the process here, or raises, when the environment says so."""
+    """Ends the process or raises, if the environment names this failpoint."""
     wanted, _, rest = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name:
         return

@@ -1,7 +1,6 @@
-"""The pipe between a process and the one that started it: one line of configuration, then silence.
-
-Its end means that the parent process exited, in whatever way. (No configuration is on a command line: a
-storage URL may hold a password, and every user of a machine sees command lines.)
+"""The pipe between a process and its parent: one line of configuration, then nothing. End of file means that
+the parent process exited, for any reason. (The command line has no configuration: a storage URL may hold a
+password, and every user of a machine can see command lines.)
 """
 
 import os
@@ -14,13 +13,13 @@ from contextlib import suppress
 def configure(process: "subprocess.Popen[bytes]", line: str) -> None:
     """Writes the line to a child that was started with a pipe; the pipe stays open."""
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it exited at once: its exit code says more
+    with suppress(BrokenPipeError):  # it exited at once: see its exit code
         process.stdin.write(line.encode() + b"\n")
         process.stdin.flush()
 
 
 def configuration() -> bytes | None:
-    """The line that the parent wrote to standard input; None where it exited before."""
+    """The line from the parent on standard input; None if it exited before."""
     line = b""
     while not line.endswith(b"\n"):
         if not (read := os.read(0, 65_536)):
@@ -30,7 +29,7 @@ def configuration() -> bytes | None:
 
 
 def at_exit(call: Callable[[], None]) -> None:
-    """Calls `call` in a thread of its own once the parent process exited."""
+    """Calls `call` in a separate thread when the parent process exits."""
 
     def wait() -> None:
         with suppress(OSError):

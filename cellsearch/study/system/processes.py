@@ -1,6 +1,6 @@
-"""Which process is which: identity of this machine and of a process, one lock per study.
+"""Identity of this machine and of processes, and one lock per study.
 
-A process id alone is reused; together with the time its process started it is not.
+A pid may be reused; the pair of pid and start time is unique.
 """
 
 import contextlib
@@ -21,23 +21,23 @@ _PROC = Path("/proc/self/stat").exists()
 
 
 def machine() -> str:
-    """A name for the set of processes that can see each other: host, boot and (in containers) process
+    """An identifier for the set of processes that can see each other: host, boot and (in containers) pid
     namespace."""
     parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # only Linux has these two; elsewhere the host name has to do
+    with contextlib.suppress(OSError):  # only Linux has these two; elsewhere use only the host name
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return f"{parts[0][:60]}#{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:12]}"
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def started(pid: int) -> str:
-    """When process `pid` started, in its system's own units; "" where there is no such process (a zombie is
-    none)."""
+    """The start time of process `pid`, in units of the system; "" without such a process (zombies count as
+    exited)."""
     if not _possible(pid):
         return ""
     if _PROC:
@@ -47,30 +47,28 @@ def started(pid: int) -> str:
 
 
 def lives(pid: int, since: str) -> bool:
-    """Whether the process that started at `since` under the number `pid` still runs."""
+    """Whether the process `pid` with start time `since` is still running."""
     return bool(since) and started(pid) == since
 
 
 def stopped(pid: int) -> bool:
-    """Whether there is a process `pid` that a signal or a debugger stopped."""
+    """Whether process `pid` is stopped by a signal or a debugger."""
     state = _fields(pid)[:1] if _PROC else [_asked("state=", pid)]
     return state[0][:1] in ("T", "t") if state else False
 
 
 def kill_recorded(pid: int, since: str, command: Sequence[str]) -> bool:
-    """Kills the process that a record names, where it is certainly the one that was meant: its start time,
-    its owner (this user) and its program (that of `command`) agree. Tells whether it did.
-
-    A record may be damaged, old or made up. So no number is signalled that names a group, all processes, the
-    first process or this one, and a descriptor makes sure that the process that was looked at is the one
-    that is killed, even if its number is given to another one meanwhile.
+    """Kills a recorded process if its identity is certain: start time, owner (this user) and program (that of
+    `command`) agree. Returns whether it was killed. A record may be damaged, stale or forged. So process
+    groups, all processes, pid 1 and this process are never signalled, and a pidfd ensures that the checked
+    process is the one that is killed, even if the pid is reused meanwhile.
     """
     if not _possible(pid) or pid in (1, os.getpid()):
         return False
     try:
         handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM):  # forbidden altogether, as in some containers
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # forbidden, as in some containers
             return False
         handle = None
     try:
@@ -91,12 +89,12 @@ def kill_recorded(pid: int, since: str, command: Sequence[str]) -> bool:
 
 
 def _possible(pid: object) -> bool:
-    """Whether it can be the number of one process. SQLite keeps a text in a column of numbers, too."""
+    """Whether it is a valid pid of a single process. SQLite may store text in a numeric column."""
     return type(pid) is int and 0 < pid < 1 << 31
 
 
 def _program(command: Sequence[str]) -> str | None:
-    """What an interpreter runs: the module, or the path of the script; None where it is neither."""
+    """The module or script that an interpreter runs; None for other commands."""
     match list(command[1:3]):
         case ["-m", module]:
             return module
@@ -123,7 +121,7 @@ def _words(pid: int) -> list[str]:
 
 
 def _fields(pid: int) -> list[str]:
-    """What Linux says of a process behind its name: state first; nothing where there is none."""
+    """The fields of /proc/PID/stat after the name, state first; empty without such a process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -131,18 +129,17 @@ def _fields(pid: int) -> list[str]:
 
 
 def _asked(what: str, pid: int) -> str:
-    """What `ps` says of a process."""
+    """A field of a process from `ps`."""
     answer = subprocess.run(["ps", "-o", what, "-p", str(pid)], capture_output=True, text=True, check=False)
     return answer.stdout.strip()
 
 
 @contextlib.contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock file `path`; the system drops the lock when its process ends, however it ends.
-
-    Where another process holds it, a RunError names that process. `flock` itself, not the package filelock:
-    on the systems that this program runs on that package calls `flock` too, and it would neither write the
-    process number into the file nor refuse a link in its place, as `open_own` does.
+    """Holds the lock file `path`; the system releases the lock at any exit of the process. If another process
+    holds it, a RunError names that process. Uses `flock` directly, not the package filelock: on supported
+    systems that package calls `flock` too, but it would neither write the pid into the file nor refuse a link
+    in its place, as `open_own` does.
     """
     try:
         handle = open_own(path, os.O_RDWR | os.O_CREAT)
@@ -157,12 +154,12 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             holder = printable(os.read(handle, 100).decode("utf-8", "replace").strip()) or "unknown"
             raise RunError(
-                f"{what} is already being run on this machine (process {holder})\n"
+                f"{what} is already running on this machine (process {holder})\n"
                 "watch it with `cellsearch status`, or stop that process first"
             ) from None
         except OSError as error:
             raise RunError(f"cannot lock {printable(str(path))}: {error.strerror}") from error
-        with contextlib.suppress(OSError):  # on a full disk: the number is for people, the lock is held
+        with contextlib.suppress(OSError):  # on a full disk: the pid is informative, the lock is held
             os.ftruncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())
         yield

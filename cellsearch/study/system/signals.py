@@ -1,7 +1,7 @@
-"""Signals that ask a process to end: collected, and looked at where it can end in order.
+"""Termination signals: collected, and handled where the process can shut down cleanly.
 
-SIGINT is Ctrl-C, SIGTERM a machine or a scheduler that wants its place back, SIGHUP a terminal that is gone.
-Schedulers of clusters send SIGUSR1 or SIGUSR2 some time before they end a job.
+SIGINT is Ctrl-C, SIGTERM comes from the system or a scheduler, SIGHUP from a closed terminal. Cluster
+schedulers send SIGUSR1 or SIGUSR2 some time before they end a job.
 """
 
 import signal
@@ -14,7 +14,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.S
 
 
 class Signals:
-    """The signals that asked this process to end, in order."""
+    """The received termination signals, in order."""
 
     def __init__(self) -> None:
         self.got: list[int] = []
@@ -27,7 +27,7 @@ class Signals:
 
 @contextmanager
 def listening(signals: Signals | None = None) -> Iterator[Signals]:
-    """Collects the signals of `ENDING` instead of dying from them; only a main thread can."""
+    """Collects the signals of `ENDING` instead of terminating; works only in the main thread."""
     signals = Signals() if signals is None else signals
     if threading.current_thread() is not threading.main_thread():
         yield signals

@@ -1,9 +1,8 @@
-"""The time that a stage may take: asked for at every epoch, and enforced where training does not come back.
+"""The time limit of a stage: checked at every epoch, and enforced if training does not return.
 
-In: a bound and what to record. Training calls `check` now and then, which raises `Overdue` once the
-time is up; that costs nothing but the stage. Where it is not called (a kernel that hangs, a giant that needs
-hours for one epoch), `enforce`, called from the heartbeat's thread, records the stage as failed and ends the
-process, since nothing else ends a computation that runs in it.
+Training calls `check` regularly, which raises `Overdue` after the limit; only the stage is lost. If it is not
+called (a hung kernel, hours for one epoch), the heartbeat's thread calls `enforce`, which records the stage
+as failed and ends the process, since nothing else ends a computation in it.
 """
 
 import threading
@@ -16,15 +15,14 @@ from cellsearch.train.outcome import Outcome, Status
 
 
 class Overdue(BaseException):
-    """A stage took too long. No handler of defects may take it for one."""
+    """A stage exceeded its time limit. Handlers of defects must not catch it."""
 
 
 class Deadline:
-    """`with Deadline(...)`: from entering to leaving at most `seconds`; `give_up` records, `end` does not
-    return. Leaving raises Overdue where giving up has begun and could not be recorded.
-
-    It may be entered again: the times between entering and leaving add up. So stages that take turns each
-    have their own time, and the one in whose turn the process hangs is the one that is given up."""
+    """`with Deadline(...)`: limits the time inside the block to `seconds`; `give_up` records the failure,
+    `end` does not return. Leaving the block raises Overdue if giving up has begun and could not be recorded.
+    Reentry continues the count: stages that take turns each have their own time, and the one whose turn hangs
+    is given up."""
 
     def __init__(
         self,
@@ -34,7 +32,7 @@ class Deadline:
         grace: float = TIMING.overdue,
     ) -> None:
         self.seconds, self.give_up, self.end, self.grace = seconds, give_up, end, grace
-        self._lock = threading.Lock()  # either the stage is recorded as it ended, or it is given up
+        self._lock = threading.Lock()  # either the stage is recorded normally, or it is given up
         self._until: float | None = None
         self._spent = 0.0
         self._given_up = False
@@ -54,12 +52,12 @@ class Deadline:
                 raise Overdue
 
     def check(self) -> None:
-        """Raises Overdue when the time is up."""
+        """Raises Overdue after the limit."""
         if self._until is not None and time.monotonic() > self._until:
             raise Overdue
 
     def enforce(self) -> None:
-        """Gives the stage up and ends the process when the time is up for long."""
+        """Gives up the stage and ends the process some time after the limit."""
         with self._lock:
             if self._until is not None and time.monotonic() > self._until + self.grace:
                 self._given_up = True
@@ -68,6 +66,6 @@ class Deadline:
 
 
 def overdue(settings: Sequence[str], hours: float) -> tuple[Outcome, ...]:
-    """What is recorded of a stage that took longer than `hours`."""
+    """The recorded cause for a stage that exceeded `hours`."""
     cause = f"the stage took longer than {hours:g} hours (budget.stage_hours)"
     return tuple(Outcome(setting, Status.FAILED, None, None, 0, 0, 0, cause) for setting in settings)

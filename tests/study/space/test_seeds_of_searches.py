@@ -92,9 +92,9 @@ def test_winners_alone_bring_the_baseline_along(results: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "seeds, line, told",
     [
-        ("seeds: [gru, s:999]", 3, r"'s:999' is no seed\n.*the search 's' has no cell 999"),
-        ("seeds: [gru, t:1]", 3, r"'t:1' is no seed\n.*there is no search 't'"),
-        ("seeds: [s:1, s:1]", 3, "stands twice"),
+        ("seeds: [gru, s:999]", 3, r"'s:999' is not a seed\n.*the search 's' has no cell 999"),
+        ("seeds: [gru, t:1]", 3, r"'t:1' is not a seed\n.*there is no search 't'"),
+        ("seeds: [s:1, s:1]", 3, "appears twice"),
         ("seeds: [gru, s:3, s_3.cell]", 3, "s_3.cell"),
     ],
 )

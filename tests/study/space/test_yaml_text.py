@@ -47,7 +47,7 @@ BAD = [
     ("directives are not allowed",            "%YAML 1.1\n---\na: 1\n", 1, 1),
     ("directives are not allowed",            "a: 1\n...\n%TAG ! b\n", 3, 1),
     ("duplicate key 'a'",                     "a: 1\nb: 2\na: 3\n", 3, 1),
-    ("it stands in line 1 already",           "a: 1\nb: 2\n'a': 3\n", 3, 1),
+    ("the first one is in line 1",          "a: 1\nb: 2\n'a': 3\n", 3, 1),
     ("the key '1' is not text",               "a: 2\n1: a\n", 2, 1),
     ("the key 'true' is not text",            "{true: a}\n", 1, 2),
     ("the key 'null' is not text",            "a: 1\nnull: a\n", 2, 1),

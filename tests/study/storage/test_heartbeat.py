@@ -158,7 +158,7 @@ def test_a_lock_is_held_by_one_and_dies_with_its_process(tmp_path: Path) -> None
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(RunError, match=rf"it is already being run on this machine \(process {process.pid}\)"):
+    with pytest.raises(RunError, match=rf"it is already running on this machine \(process {process.pid}\)"):
         with processes.exclusive(path, "it"):
             pytest.fail("held twice")
     process.kill()

@@ -332,7 +332,7 @@ def test_what_a_sampler_is_made_of(space: Any, seeds: list[str]) -> None:
 
 
 def test_errors_say_what_to_do() -> None:
-    with pytest.raises(CellsearchError, match="no cell to begin with"):
+    with pytest.raises(CellsearchError, match="no cell to start from"):
         cs.MutationSampler([])
     with pytest.raises(CellsearchError, match="nosuch"):
         cs.MutationSampler("nosuch")

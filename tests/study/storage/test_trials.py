@@ -247,7 +247,7 @@ def test_a_success_ends_a_series_of_failures(tmp_path: Path) -> None:
         finish(me, take_one(me), outcome, f"cause {outcome}", failures=3)
     assert not records.facts(store).stopped
     finish(me, take_one(me), "failed", "another", failures=3)
-    assert records.facts(store).stopped.endswith("the first of them: cause failed")
+    assert records.facts(store).stopped.endswith("the first one: cause failed")
 
 
 def test_a_stage_knows_its_best_setting() -> None:

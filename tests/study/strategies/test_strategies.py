@@ -310,7 +310,9 @@ def test_with_fronts_any_of_the_sample_that_is_not_dominated_is_the_parent() -> 
 
 def test_evolution_with_nothing_left_says_so() -> None:
     view = Seen([0], {0: Known(FULL, {}, seed=True)})
-    with pytest.raises(NothingLeft, match="1 cells of the population and 100 mutants: all of theirs are run"):
+    with pytest.raises(
+        NothingLeft, match="1 cells of the population and 100 mutants: all their settings have been run"
+    ):
         strategies.decide(EVOLUTION, view, lambda cell, rng: (variant(0), []), np.random.default_rng(0))
 
 

@@ -265,7 +265,7 @@ def test_a_second_search_is_refused_and_a_dead_one_is_no_obstacle(tmp_path: Path
     until(lambda: running(tmp_path) == 1)
     code, said = end(start(tmp_path))
     assert code == 1
-    assert f"already being run on this machine (process {process.pid})" in said
+    assert f"already running on this machine (process {process.pid})" in said
     process.kill()
     process.communicate()
     assert end(start(tmp_path, 1, 3)) == (0, "")

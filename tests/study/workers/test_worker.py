@@ -389,7 +389,7 @@ def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -
     store = searched(tmp_path, Failing(without_a_task), space_of(failures=4), one_of(1_000), trials=50)
     known = records.facts(store)
     assert [(row.outcome, row.task) for row in trials(store)] == [("failed", "arithmetic")] * 4
-    assert known.stopped == ("4 evaluations in a row have failed; the first of them: failed: out of memory")
+    assert known.stopped == ("4 evaluations in a row failed; the first one: failed: out of memory")
     records.extend(store, Target(50))
     assert records.facts(store).stopped == ""  # a new search may try again
 
