@@ -44,7 +44,7 @@ def test_another_space_is_refused_with_the_difference(tmp_path: Path, old: str, 
         start(other, "s", lambda _: DIGESTS, Options(results=tmp_path), None)
     assert OTHERWISE[old, new] in str(caught.value)
     assert "results of both must not be mixed: choose another --name" in str(caught.value)
-    assert str(caught.value).endswith("goes on by: cellsearch search --name s")
+    assert str(caught.value).endswith("to continue it with its own space: cellsearch search --name s")
 
 
 def test_everything_that_differs_is_listed(tmp_path: Path) -> None:

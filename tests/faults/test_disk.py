@@ -41,7 +41,7 @@ def test_a_full_disk_at_every_kind_of_write(folder: Path, shim: Shim) -> None:
     witness = Witness(search.url)
     for at_start in ("results/s", "search.lock", "study.db", "space.yaml", "logs/"):
         shim.fill(at_start)
-        refused(search.run(), "free some space", "with space left")
+        refused(search.run(), "free some space", "has free space")
         shim.free()
         witness.look()
     for later, wanted in (("study.db", 9), ("cells/", 50)):
@@ -96,7 +96,7 @@ def test_what_was_trained_when_the_database_refused_is_not_trained_again(
 def test_files_that_may_not_grow(folder: Path) -> None:
     """A limit of the system on the size of files (`ulimit -f`): every write behind it fails, in every process."""
     search = Search(folder, {"trials": TRIALS, "wrong": SLOW})
-    refused(search.run(file_limit=700_000), "the disk does not write", "the disk is full")
+    refused(search.run(file_limit=700_000), "the disk cannot be written", "the disk is full")
     witness = Witness(search.url)
     assert witness.look()
     assert search.run() == (0, "")
@@ -129,7 +129,7 @@ def test_a_small_disk_that_is_given_more_room(tmp_path: Path, kilobytes: int) ->
     """A real disk, full at another point of the search each time."""
     with mounted(tmp_path / "small", f"{kilobytes}k") as resize:
         search = Search(tmp_path / "small", {"trials": 40, "workers": 2, "wrong": {"seconds": 0.01}})
-        refused(search.run(), "free some space", "with space left")
+        refused(search.run(), "free some space", "has free space")
         witness = Witness(search.url)
         if (tmp_path / "small" / "s" / "study.db").exists():
             resize("1m")

@@ -91,7 +91,7 @@ def test_the_next_transaction_is_refused(tmp_path: Path, side: str, fault: Calla
     store.engine.dispose()
     other.dispose()
     if side == "-wal":
-        assert "study.db.rescued has what was recorded until then" in more[0]
+        assert "study.db.rescued has all records up to then" in more[0]
         with pytest.raises(
             RunError, match=r"study\.db lacks results.*\nstudy\.db\.rescued has them; end all"
         ):

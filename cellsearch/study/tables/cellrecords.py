@@ -1,4 +1,4 @@
-"""Cells on record, and cells equivalent to them. Each function is one look at the database, by indexes."""
+"""Recorded cells, and cells equivalent to them. Each function is one indexed query."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from cellsearch.study.tables.transactions import Store, reading
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A cell as it was recorded."""
+    """A recorded cell."""
 
     fingerprint: str
     name: str
     text: str
     parent: str
     edits: str  # JSON
-    trial: int  # the first of it
+    trial: int  # its first trial
     seed: bool
 
 
@@ -33,7 +33,7 @@ EQUIVALENT = (
 
 
 def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
-    """Fingerprint -> where the cell comes from."""
+    """Fingerprint -> origin of the cell."""
     query = select(cells.c.fingerprint, cells.c.trial, cells.c.seed).where(cells.c.study == store.study)
     with reading(store.engine, store.url) as connection:
         return {
@@ -46,9 +46,9 @@ def origins(store: Store, fingerprints: Sequence[str]) -> dict[str, Origin]:
 def recorded_cells(
     store: Store, fingerprints: Sequence[str] | None = None, seeds: bool = False
 ) -> list[Record]:
-    """These cells (all where None; the seeds alone), in the order in which they were met."""
+    """These cells (None: all; or only the seeds), in order of first occurrence."""
     where: list[ColumnElement[bool]] = [cells.c.study == store.study]
-    if seeds:  # found by their items, of which there is an index
+    if seeds:  # found through their indexed items
         baseline = select(items.c.fingerprint).where(items.c.study == store.study, items.c.kind == Kind.SEED)
         where += [cells.c.seed, cells.c.fingerprint.in_(baseline)]
     query = select(*CELL).order_by(cells.c.trial, cells.c.fingerprint)
@@ -64,8 +64,8 @@ def recorded_cells(
 
 
 def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> str | None:
-    """The fingerprint of the recorded cell that a cell counts as, None where it is new. `function` gives its
-    functional fingerprint, and is not asked where the cell was met before."""
+    """The fingerprint of the recorded cell equal or equivalent to a cell; None if it is new. `function`
+    computes its functional fingerprint, and is not called for a known cell."""
     with reading(store.engine, store.url) as connection:
         known = known_in(connection, store, fingerprint)
     if known is not None:
@@ -76,7 +76,7 @@ def counts_as(store: Store, fingerprint: str, function: Callable[[], str]) -> st
 
 
 def named_cells(store: Store, name: str) -> list[Record]:
-    """The cells of this name, in the order in which they were met."""
+    """The cells of this name, in order of first occurrence."""
     here = (cells.c.study == store.study, cells.c.name == name)
     with reading(store.engine, store.url) as connection:
         return [
@@ -85,7 +85,7 @@ def named_cells(store: Store, name: str) -> list[Record]:
 
 
 def equivalents_of(store: Store) -> dict[str, tuple[str, ...]]:
-    """Fingerprint of a cell -> those of the cells equivalent to it, in the order in which they were met."""
+    """Fingerprint of a cell -> fingerprints of equivalent cells, in order of first occurrence."""
     query = select(equivalents.c.cell, equivalents.c.fingerprint).where(equivalents.c.study == store.study)
     found: dict[str, list[str]] = {}
     with reading(store.engine, store.url) as connection:
@@ -95,13 +95,13 @@ def equivalents_of(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def parts(fingerprints: Sequence[str], size: int = 500) -> list[Sequence[str]]:
-    """In pieces that every database takes as parameters of one statement."""
+    """In chunks that every database accepts as parameters of one statement."""
     return [fingerprints[i : i + size] for i in range(0, len(fingerprints), size)]
 
 
 def matching(store: Store, start: str) -> list[Record]:
     """The cells, and cells equivalent to them, whose fingerprint begins with `start`, by their trials."""
-    last = start + "g"  # after all hexadecimal digits; a range is found by the index, a pattern is not
+    last = start + "g"  # sorts after all hexadecimal digits; a range uses the index, a pattern does not
 
     def query(table: Table, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
         mark = table.c.fingerprint
@@ -114,8 +114,8 @@ def matching(store: Store, start: str) -> list[Record]:
 
 
 def known_in(connection: Connection, store: Store, fingerprint: str) -> str | None:
-    """The fingerprint of the recorded cell that a cell met before counts as: its own, or that of the cell it
-    is equivalent to."""
+    """The fingerprint of the recorded cell for a known cell: its own, or that of the cell that it is
+    equivalent to."""
     cell = select(cells.c.fingerprint).where(cells.c.study == store.study, cells.c.fingerprint == fingerprint)
     here = (equivalents.c.study == store.study, equivalents.c.fingerprint == fingerprint)
     return connection.execute(cell.union_all(select(equivalents.c.cell).where(*here))).scalar()

@@ -1,6 +1,6 @@
-"""Recorded cells by score and cost: their costs, as `sizes` measures them, and the Pareto fronts.
+"""Recorded cells by score and cost: their costs as measured by `sizes`, and the Pareto fronts.
 
-The sizes of a cell are noted when it is ranked; those that are not are counted again.
+The sizes of a cell are recorded when it is ranked; missing ones are recomputed.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Scored = Sequence[tuple[str, float]]  # fingerprints with scores
 
 
 def note(store: Store, fingerprint: str, cell: Cell, width: int) -> None:
-    """Keeps the sizes of a cell."""
+    """Records the sizes of a cell."""
     row = {"study": store.study, "fingerprint": fingerprint, "width": width}
     counted = {name: measure(cell, width) for name, measure in MEASURES.items()}
     with alone(store) as connection:
@@ -29,7 +29,7 @@ def note(store: Store, fingerprint: str, cell: Cell, width: int) -> None:
 
 
 def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> dict[str, int]:
-    """Fingerprint -> size, where it was kept."""
+    """Fingerprint -> recorded size."""
     query = select(sizes.c.fingerprint, sizes.c[name]).where(
         sizes.c.study == store.study, sizes.c.width == width
     )
@@ -43,10 +43,10 @@ def noted(store: Store, fingerprints: Sequence[str], name: str, width: int) -> d
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What recorded cells cost. Each is looked up once: a cell does not change."""
+    """The costs of recorded cells, cached: a cell does not change."""
 
     store: Store
-    name: str  # of the measure
+    name: str  # name of the cost
     width: int
     known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -64,20 +64,19 @@ class Costs:
 
 
 def by_front(scores: Scored, costs: Costs) -> list[str]:
-    """Ranked cells, front of (score, cost) by front of it (`fronts.ordered`)."""
+    """Ranked cells, by fronts of (score, cost) (`fronts.ordered`)."""
     marks, points = _points(scores, costs)
     return [marks[k] for k in fronts.ordered(points)]
 
 
 def front(scores: Scored, costs: Costs) -> dict[str, int]:
-    """The ranked cells that no other one passes in score without costing more, and their costs; best score
-    first."""
+    """The Pareto front of the ranked cells, best score first, and their costs."""
     marks, points = _points(scores, costs)
     return {marks[k]: points[k][1] for k in fronts.fronts(points)[0]} if points else {}
 
 
 def _points(scores: Scored, costs: Costs) -> tuple[list[str], list[Point]]:
-    """The cells in the order in which they were met, which decides between equal ones."""
+    """The cells in order of first occurrence, which breaks ties."""
     known = costs.of([mark for mark, _ in scores])
     found = sorted(scores, key=lambda pair: (known[pair[0]][0], pair[0]))
     return [mark for mark, _ in found], [(score, known[mark][1]) for mark, score in found]

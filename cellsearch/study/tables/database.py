@@ -1,6 +1,6 @@
-"""The way to a database: a storage URL in, an engine out, and errors for people instead of the driver's.
+"""Connect to a database: from a storage URL to an engine, with user-facing errors instead of the driver's.
 
-SQLite for one machine, PostgreSQL (through psycopg) for several. No error holds the password of a URL.
+SQLite for one machine, PostgreSQL (through psycopg) for several. Errors never contain the password of a URL.
 """
 
 import json
@@ -25,9 +25,11 @@ from cellsearch.study.tables import driver_errors
 from cellsearch.study.tables.sqlite import connections, files, guard
 
 CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 120  # of a verb that reads; on 20,000 trials none takes one
-SETTLE_SECONDS = 2  # that readers are waited for at the end of a search
-PLACE = ("host", "port", "dbname")  # options of a URL that say where a database is
+STATEMENT_SECONDS = (
+    120  # statement timeout of reading verbs in seconds; on 20,000 trials each takes less than one
+)
+SETTLE_SECONDS = 2  # seconds to wait for readers at the end of a search
+PLACE = ("host", "port", "dbname")  # options of a URL that locate the database
 WRITTEN = (
     "write postgresql://USER@HOST:PORT/DATABASE, an IPv6 address as [::1]; in USER, a password and options "
     "'@' is %40, ':' %3A and '/' %2F"
@@ -35,17 +37,17 @@ WRITTEN = (
 
 
 class Unavailable(RunError):
-    """The database cannot be reached or is locked now; the same call may work later."""
+    """The database is unreachable or locked; the same call may succeed later."""
 
 
 def parsed(url: str) -> URL:
-    """`url` in its parts. RunError where it is no URL of a database."""
+    """The parsed `url`. Raises RunError if it is not the URL of a database."""
     try:
-        url.encode()  # a driver would fail in it
+        url.encode()  # a driver would fail on it
         found = make_url(url)
     except UnicodeEncodeError:
         raise RunError(
-            f"{shown(url)}: it has bytes that are not UTF-8\nuse another directory or name"
+            f"{shown(url)}: it contains bytes that are not UTF-8\nuse another directory or name"
         ) from None
     except ArgumentError:
         raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from None
@@ -54,15 +56,15 @@ def parsed(url: str) -> URL:
     if found.get_backend_name() == "sqlite":
         return found
     if "@" in f"{found.host}{found.database}":
-        raise RunError(f"{shown(url)}: it has an '@' too many\n{WRITTEN}")
+        raise RunError(f"{shown(url)}: it has more than one '@'\n{WRITTEN}")
     if found.port is not None and not 0 < found.port < 2**16:
         raise RunError(f"{shown(url)}: its port is not a number from 1 to 65535\n{WRITTEN}")
     return found
 
 
 def shown(url: str) -> str:
-    """Scheme, host, port and database of `url`, and `…` for a user, a password and options: they are never
-    printed. Of a URL that cannot be read with certainty only the scheme."""
+    """Scheme, host, port and database of `url`, with `…` for user, password and options, which are never
+    printed. Only the scheme of a URL that cannot be parsed with certainty."""
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z0-9+_]{1,40}", scheme):
         return url if re.fullmatch(r"[\w.-]{1,40}", url, re.ASCII) else "the given storage"
@@ -72,7 +74,7 @@ def shown(url: str) -> str:
         return f"{scheme}://…"
     if found.get_backend_name() == "sqlite":
         return printable(f"{scheme}://{'' if found.database is None else f'/{found.database}'}", 400)
-    if rest.count("@") > 1 or "@" in f"{found.host}{found.database}":  # where does the password end?
+    if rest.count("@") > 1 or "@" in f"{found.host}{found.database}":  # the end of the password is ambiguous
         return f"{scheme}://…"
     host = f"[{found.host}]" if ":" in (found.host or "") else found.host or ""
     user = "…@" if found.username or found.password else ""
@@ -83,8 +85,8 @@ def shown(url: str) -> str:
 
 
 def pasted(url: str) -> str:
-    """`url` for a command that is printed: as it is shown, but without `…` in place of what is never printed,
-    and with the options that say where the server is."""
+    """`url` for a printed command: as shown, but without the `…` placeholders, and with the options that
+    locate the server."""
     found = parsed(url)
     if found.get_backend_name() == "sqlite":
         return shown(url)
@@ -94,7 +96,7 @@ def pasted(url: str) -> str:
 
 
 def left_out(url: str | None) -> str:
-    """A clause on what `pasted` leaves out of `url`, "" where that is nothing."""
+    """A clause about the parts of `url` that `pasted` omits, or ""."""
     if url is None or pasted(url) == parsed(url).render_as_string():
         return ""
     return (
@@ -104,7 +106,7 @@ def left_out(url: str | None) -> str:
 
 
 def file_of(url: str) -> Path | None:
-    """The file of an SQLite URL; None for a server and for a database in memory."""
+    """The file of an SQLite URL; None for a server or an in-memory database."""
     found = parsed(url)
     if found.get_backend_name() != "sqlite" or found.database in (None, "", ":memory:"):
         return None
@@ -120,35 +122,33 @@ def url_of(file: Path) -> str:
 
 
 def driven(url: str) -> URL:
-    """`url` with the driver of ours, psycopg, where it names a PostgreSQL server and no driver."""
+    """`url` with our driver, psycopg, if it names a PostgreSQL server without a driver."""
     found = parsed(url)
     bare = found.drivername in ("postgresql", "postgres")
     return found.set(drivername="postgresql+psycopg") if bare else found
 
 
 def engine_options(url: str, busy: float = TIMING.busy) -> dict[str, Any]:
-    """How to connect: waiting for locks is bounded, and so is waiting for a server that has gone silently."""
+    """Connection options: bounded waits for locks, and for a server that disappears silently."""
     backend = driven(url).get_backend_name()
     if backend == "sqlite":
         return {"connect_args": {"timeout": busy, "factory": connections.Connection}}
-    # One connection of a worker stays; where work and heartbeat meet, another one is made for a moment.
-    # Servers allow a hundred by default.
+    # A worker keeps one connection; when work and heartbeat coincide, it opens another one briefly. Servers
+    # allow a hundred by default.
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 3}
     if backend == "postgresql":
         alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
         bounds = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000}
-        # a database without an encoding (SQL_ASCII) would give bytes for text
+        # a database without an encoding (SQL_ASCII) would return bytes for text
         # a prepared statement belongs to a connection, and a pooler may give every transaction another one
         options["connect_args"] = {**bounds, **alive, "prepare_threshold": None, "client_encoding": "utf8"}
     return options
 
 
 def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> Engine:
-    """An engine for `url`; connections are made when they are needed. A bad URL or a missing driver is a
-    RunError.
-
-    A lock is waited for at most `busy` seconds. With `read_only` every write fails, and an SQLite file is
-    opened without the right to change it.
+    """An engine for `url`; connections are opened on demand. Raises RunError for a bad URL or a missing
+    driver. Waits at most `busy` seconds for a lock. With `read_only` every write fails, and an SQLite file is
+    opened read-only.
     """
     with translated(url), warnings.catch_warnings():
         warnings.simplefilter("error", SAWarning)
@@ -175,10 +175,9 @@ def connect(url: str, *, read_only: bool = False, busy: float = TIMING.busy) -> 
 
 
 def settle(engine: Engine) -> None:
-    """Ends work on a database: connections are closed, and an SQLite file holds everything by itself.
-
-    SQLite moves its write-ahead log into the file when the last connection closes, unless that is one that
-    only reads. A copy of the file alone would then lack what the log holds.
+    """Closes all connections, with a checkpoint of an SQLite file, so that the file is complete. SQLite moves
+    its write-ahead log into the file when the last connection closes, unless that one is read-only. A copy of
+    the file would then lack the contents of the log.
     """
     if engine.dialect.name == "sqlite":
         with suppress(RunError, DBAPIError, sqlite3.Error), engine.connect() as connection:
@@ -190,9 +189,8 @@ def settle(engine: Engine) -> None:
 
 
 def _close_with(engine: Engine) -> None:
-    """Closes the connections of an engine that is not in use any more: a server allows a limited number.
-
-    What does it must not lead back to the engine, or to its pool, which does: then neither would ever go.
+    """Closes the connections of an unused engine: a server allows a limited number. The finalizer must not
+    reference the engine or its pool (which references the engine), or neither would ever be collected.
     """
     made: set[Any] = set()
     event.listen(engine, "connect", lambda connection, _record: made.add(connection))
@@ -206,12 +204,10 @@ def _close(connections: set[Any]) -> None:
 
 
 def _opened(url: URL, read_only: bool) -> URL:
-    """`url` with the mode in which its SQLite file is opened.
-
-    Beside a database with a write-ahead log SQLite makes two files even to read it. Where they are missing
-    and this user may not write to the file, or not beside it, no process works on it: it is read as a file
-    that does not change (`immutable`). Files made by a reader would belong to that user, and keep a search of
-    the owner from its own database.
+    """`url` with the mode for its SQLite file. For a database with a write-ahead log SQLite creates two files
+    beside it even for reading. If they are missing and this user may not write to the file or its directory,
+    no process is using it: it is opened as `immutable`. Files created by a reader would belong to that user,
+    and lock the owner out of the database.
     """
     file = file_of(url.render_as_string(False))
     if file is None or not file.is_file():
@@ -228,7 +224,7 @@ def _opened(url: URL, read_only: bool) -> URL:
 
 
 def _configure(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are ours: the driver would begin them too late
+    connection.isolation_level = None  # we begin transactions: the driver would begin them too late
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
@@ -246,26 +242,26 @@ def _bounded(connection: Connection, file: Path | None) -> None:
 
 
 def _timed(connection: Connection) -> None:
-    """A view may stand where a table is expected, and compute without end."""
+    """Bounds queries: a view in place of a table may compute forever."""
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
 
 
 def _begin(connection: Connection) -> None:
-    connections.look(connection)  # SQLite would go on in a file that has no name any more
+    connections.look(connection)  # SQLite would continue in a deleted file
     immediate = connection.get_execution_options().get("immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turns what the database driver raises into a RunError that says what to do."""
+    """Converts errors of the driver to a RunError with a remedy."""
     try:
         yield
     except NoSuchModuleError as error:
         raise RunError(
             f"{shown(url)}: unknown kind of database; use sqlite:///FILE or postgresql://…"
         ) from error
-    except (ArgumentError, SAWarning) as error:  # of a warning: what stands behind a ? and means nothing
+    except (ArgumentError, SAWarning) as error:  # from a warning: an unknown option after the ?
         raise RunError(f"{shown(url)}: not a database URL; use sqlite:///FILE or postgresql://…") from error
     except ModuleNotFoundError as error:
         what = "'cellsearch[postgres]'" if error.name == "psycopg" else error.name
@@ -276,13 +272,13 @@ def translated(url: str) -> Iterator[None]:
         raise _explained(url, error) from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise RunError(
-            f"{shown(url)}: what was recorded cannot be read ({error})\n"
+            f"{shown(url)}: its records cannot be read ({error})\n"
             f"{files.remedy(file_of(url), driver_errors.DAMAGED)}"
         ) from error
 
 
 def said(url: str, error: BaseException) -> str:
-    """The first line of what a driver says, without a user name, a password or an option of `url`."""
+    """The first line of a driver's message, without user name, password or options of `url`."""
     text = str(error).strip() or type(error).__name__
     found = parsed(url)
     options = [value for name in found.query if name.lower() not in PLACE for value in _values(found, name)]
@@ -294,7 +290,7 @@ def said(url: str, error: BaseException) -> str:
 
 
 def _values(url: URL, name: str) -> list[str]:
-    """The values of an option that may stand in a message; a short one is replaced where it is a password."""
+    """The values of an option that may appear in a message; short ones are replaced only for passwords."""
     given = url.query[name]
     values = [given] if isinstance(given, str) else list(given)
     return [value for value in values if len(value) > 3 or "pass" in name.lower()]

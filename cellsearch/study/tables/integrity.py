@@ -1,9 +1,9 @@
-"""Is a study still what was recorded? What is written down twice is compared.
+"""Integrity of a study: compare redundant records.
 
-A database does not know that a disk, a copy that was cut off or a memory chip has changed a number in it. But
-a table and its indexes hold the same numbers, a stage holds its best setting and all its outcomes, a cell its
-equations and their fingerprint, a trial of Optuna the score of its item and the ratios of its stages, and a
-stage has the settings that were claimed.
+A database does not notice that a disk, a truncated copy or a memory error changed a number in it. But a table
+and its indexes have the same values, a stage has its best setting and all its outcomes, a cell its equations
+and their fingerprint, a trial of Optuna the score of its item and the ratios of its stages, and a stage has
+the settings that were claimed.
 """
 
 import json
@@ -44,52 +44,51 @@ STATES = {
     Ending.FILTERED: "PRUNED",
     Ending.FAILED: "FAIL",
 }
-MOST = 20  # damages that are listed; where there are more, it makes no difference
+MOST = 20  # maximum number of listed damages
 # Errors of reading a recorded text: JSON, a space, equations.
 UNREADABLE = (CellsearchError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 REMEDY = (
-    "restore a copy of the database; without one, start anew under another --name.\n"
-    "`sqlite3 FILE .recover` saves what can be read, to look at; do not go on with it"
+    "restore a copy of the database; without one, start again under another --name.\n"
+    "`sqlite3 FILE .recover` saves the readable part for inspection; do not continue it"
 )
 
 
 def intact(store: Store) -> None:
-    """Refuses to go on with a database file whose parts disagree: a RunError. A server checks its own."""
+    """Raises a RunError for an inconsistent database file. A server checks its own files."""
     if found := torn(store):
         raise damaged(shown(store.url), found, store.url)
     if (file := database.file_of(store.url)) and (lacking := backups.ahead(file, stages.name)):
         raise RunError(
             f"{shown(store.url)} lacks results: {lacking}\n{remedy(store.url)}\n"
-            "then give the same command again; to go on without them, remove the backup"
+            "then run the same command again; to continue without them, remove the backup"
         )
 
 
 def remedy(url: str) -> str:
-    """What to do about a damaged database."""
+    """The remedy for a damaged database."""
     return files.remedy(database.file_of(url), REMEDY)
 
 
 def damaged(what: str, found: Sequence[str], url: str) -> RunError:
-    """What there is to say of it, with what to do."""
+    """The message about the damage, with the remedy."""
     listed = "\n".join(f"  {printable(line, 400)}" for line in found)
     return RunError(f"{what} is damaged:\n{listed}\n{remedy(url)}")
 
 
 def torn(store: Store) -> list[str]:
-    """What SQLite finds wrong in its file: pages, records, and indexes that do not hold what their table
-    holds."""
+    """The errors found by SQLite in its file: pages, records, and indexes that disagree with their table."""
     if database.file_of(store.url) is None:
         return []
     try:
         with reading(store.engine, store.url) as connection:
             found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").scalars().all()
-    except RunError as error:  # so torn that SQLite gives up
+    except RunError as error:  # too damaged for SQLite
         return [str(error).splitlines()[0]]
     return [] if list(found) == ["ok"] else [str(line) for line in found]
 
 
 def damages(store: Store) -> list[str]:
-    """A sentence for each part of a study that is not as it was recorded, `MOST` of them at most."""
+    """A sentence for each inconsistency of a study, at most `MOST`."""
     return torn(store) or list(islice(_damages(store), MOST))
 
 
@@ -103,34 +102,34 @@ def _damages(store: Store) -> Iterator[str]:
         known = select(studies.c.id)
         for table in (cells, items, stages, claims):
             if connection.execute(select(table.c.study).where(table.c.study.not_in(known)).limit(1)).first():
-                yield f"{table.name}: a row is of a search that is not there"
+                yield f"{table.name}: a row of a missing search"
         chosen = select(items.c.trial, items.c.fingerprint).where(items.c.study == store.study)
         about = {row.trial: row.fingerprint for row in connection.execute(chosen)}
         grouped = select(items.c.trial, func.count(), func.max(items.c.piece)).group_by(items.c.trial)
         pieces = grouped.where(items.c.study == store.study).order_by(items.c.trial)
         for number, count, last in connection.execute(pieces):
             if count != last + 1:
-                yield f"trial {number}: a piece of it is not there"
+                yield f"trial {number}: a piece of it is missing"
         here = connection.execute(select(cells).where(cells.c.study == store.study)).all()
         others = list(connection.execute(select(equivalents).where(equivalents.c.study == store.study)))
         marks = {cell.fingerprint for cell in here} | {""}
         for cell in [*here, *others]:
             yield from _of_cell(cell.name, cell.fingerprint, cell.text, cell.edits)
             if cell.parent not in marks:
-                yield f"cell {cell.name}: its parent {cell.parent[:12]} is not there"
+                yield f"cell {cell.name}: its parent {cell.parent[:12]} is missing"
             if about.get(cell.trial) != getattr(cell, "cell", cell.fingerprint):
                 yield f"cell {cell.name}: its first trial {cell.trial} is about another cell"
         for equivalent in others:
             if equivalent.cell not in marks:
-                yield f"cell {equivalent.name}: it counts as {equivalent.cell[:12]}, which is not there"
+                yield f"cell {equivalent.name}: it counts as {equivalent.cell[:12]}, which is missing"
         trained: set[tuple[int, int]] = set()  # (trial, piece) that has ended with all its results
         for item in connection.execute(select(items).where(items.c.study == store.study)):
             if item.outcome not in (Ending.OPEN, Ending.FAILED):
                 trained.add((item.trial, item.piece))
             if item.fingerprint not in marks or item.parent not in marks:
-                yield f"trial {item.trial}: its cell or the parent of it is not there"
+                yield f"trial {item.trial}: its cell or the parent of it is missing"
             if item.kind not in KINDS or item.outcome not in ENDINGS:
-                yield f"trial {item.trial}: {item.kind!r} is no kind, or {item.outcome!r} no outcome"
+                yield f"trial {item.trial}: {item.kind!r} is not a kind, or {item.outcome!r} not an outcome"
         claimed: dict[tuple[int, int, str], list[str]] = {}
         columns = (claims.c.trial, claims.c.piece, claims.c.task, claims.c.setting)
         query = select(*columns).where(claims.c.study == store.study)
@@ -144,18 +143,18 @@ def _damages(store: Store) -> Iterator[str]:
             mine = claimed.pop((stage.trial, stage.piece, stage.task), [])
             yield from _of_stage(stage, row.outcomes, mine)
             if stage.trial not in about:
-                yield f"trial {stage.trial} is not there"
+                yield f"trial {stage.trial} is missing"
             if stage.fingerprint not in marks:
-                yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is not there"
+                yield f"trial {stage.trial}, {stage.task}: its cell {stage.fingerprint[:12]} is missing"
         for number, piece, task in claimed:
             if (number, piece) in trained:
-                yield f"trial {number}, {task}: it has ended, and the result of its settings is not there"
+                yield f"trial {number}, {task}: it has ended, but the result of its settings is missing"
         yield from _of_optuna(connection, store)
         yield from _of_reports(connection, store)
 
 
 def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
-    """The state and the value of Optuna's trials are those of their items."""
+    """Checks that state and value of Optuna's trials match their items."""
     value = optuna_values.c.value
     query = (
         select(items.c.trial, items.c.outcome, items.c.score, optuna_trials.c.state, value)
@@ -173,13 +172,13 @@ def _of_optuna(connection: Connection, store: Store) -> Iterator[str]:
 
 
 def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
-    """What Optuna shows of a trial while it runs was recorded: each report is that of a stage of its cell."""
+    """Checks that each report of a trial in Optuna matches a recorded stage of its cell."""
     try:
         known = records.facts_in(connection, store)
         space = parse_space(known.space)
-    except UNREADABLE:  # `_of_facts` says so
+    except UNREADABLE:  # reported by `_of_facts`
         return
-    if space.strategy.baseline == "live":  # then units change while a search goes on
+    if space.strategy.baseline == "live":  # then units change during a search
         return
     names = ([FILTER] if space.filter else []) + [task.name for task in space.tasks]
     here = (stages.c.study == store.study, stages.c.task.in_([FILTER, *known.units]))
@@ -196,7 +195,7 @@ def _of_reports(connection: Connection, store: Store) -> Iterator[str]:
     )
     for number, mark, step, value in connection.execute(reports.order_by(items.c.trial)):
         if value not in ratios.get((mark, step), ()):
-            yield f"trial {number}: step {step} is {value} in Optuna, and no recorded stage says so"
+            yield f"trial {number}: step {step} is {value} in Optuna, without a recorded stage"
 
 
 def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
@@ -207,7 +206,7 @@ def _of_cell(name: str, mark: str, text: str, edits: str) -> Iterator[str]:
         yield f"cell {name}: its equations or its mutations cannot be read: {str(error).splitlines()[0]}"
         return
     if fingerprint(cell) != mark or cell.name != name or show(cell) != text:
-        yield f"cell {name} ({mark[:12]}): its equations are not those that were recorded"
+        yield f"cell {name} ({mark[:12]}): its equations differ from its record"
 
 
 def _of_stage(stage: Stage, text: str, claimed: list[str]) -> Iterator[str]:
@@ -221,13 +220,13 @@ def _of_stage(stage: Stage, text: str, claimed: list[str]) -> Iterator[str]:
         yield f"{where}: its outcomes cannot be read"
         return
     if found != stage:
-        yield f"{where}: its outcomes and its best setting do not agree"
+        yield f"{where}: its outcomes and its best setting disagree"
     if [outcome.setting for outcome in outcomes] != claimed:
-        yield f"{where}: its settings are not those that were claimed"
+        yield f"{where}: its settings differ from its claims"
 
 
 def _of_facts(store: Store) -> Iterator[str]:
-    """The units are the best accuracies of the baseline, and the space can be read."""
+    """Checks that the units are the best accuracies of the baseline, and that the space can be read."""
     try:
         known = records.facts(store)
         space = parse_space(known.space)

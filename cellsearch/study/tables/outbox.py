@@ -1,7 +1,7 @@
-"""Stages that are trained and not yet recorded, since the database is away: kept in files beside the search.
+"""The outbox: trained stages that wait for an unavailable database, in files beside the search.
 
-The worker that adopts the trial on this machine finds them and need not train again. A file is whole or
-absent, and counts for exactly one study, trial, cell, task and settings, which it names.
+A worker that adopts the trial on this machine finds them and need not train again. A file is complete or
+absent, and names the study, trial, cell, task and settings that it is for.
 """
 
 import json
@@ -16,19 +16,19 @@ from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.work_items import Item, outcomes_of
 from cellsearch.train.outcome import Outcome
 
-OUTBOX = "outbox"  # the folder, in that of a search
-MOST = 1 << 26  # bytes of a file
+OUTBOX = "outbox"  # its folder in the folder of a search
+MOST = 1 << 26  # maximum bytes of a file
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The files of one study in `folder`, which is made when it is needed."""
+    """The files of one study in `folder`, which is created on demand."""
 
     folder: Path
-    study: str  # a digest of all that results depend on
+    study: str  # a digest of all facts that affect results
 
     def keep(self, item: Item, task: str, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Writes a stage. Raises RunError where that cannot be done."""
+        """Writes a stage. Raises RunError on failure."""
         own_folder(self.folder)
         text = json.dumps([asdict(outcome) for outcome in outcomes], allow_nan=False)
         kept = self._key(item, task, [outcome.setting for outcome in outcomes])
@@ -38,10 +38,10 @@ class Outbox:
     def find(
         self, item: Item, task: str, settings: Sequence[str]
     ) -> tuple[tuple[Outcome, ...], float] | None:
-        """The outcomes and the seconds of a stage that was kept; None where there is none, or another one."""
+        """The outcomes and the seconds of a stored stage; None if it is missing or does not match."""
         try:
             kept = json.loads(read(self._path(item, task), MOST))
-        except (OSError, NotRegularError, ValueError):  # none, or damaged: it is trained again
+        except (OSError, NotRegularError, ValueError):  # missing or damaged: train again
             return None
         key = self._key(item, task, settings)
         if not isinstance(kept, dict) or {name: kept.get(name) for name in key} != key:
@@ -52,7 +52,7 @@ class Outbox:
         return (outcomes_of(text), seconds) if _digest(text, seconds) == kept.get("digest") else None
 
     def forget(self, item: Item, task: str) -> None:
-        """Removes the file of a stage that is recorded; one that stays does no harm."""
+        """Removes the file of a recorded stage; a leftover file is harmless."""
         with suppress(OSError):
             self._path(item, task).unlink(missing_ok=True)
 

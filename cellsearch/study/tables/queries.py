@@ -1,5 +1,4 @@
-"""What is read from the records: stages, cells, counts. Each function is one look at the database, by its
-indexes."""
+"""Queries on the records: stages, cells, counts. Each function is one indexed query."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ SUMMARY = tuple(
 )  # fmt: skip
 
 
-LATEST = 500  # stages of a task that say how many epochs a setting takes
+LATEST = 500  # number of latest stages of a task used for mean epochs
 
 _ORDER = (stages.c.trial, stages.c.piece)
 _SAME = (
@@ -40,23 +39,23 @@ _SAME = (
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a study is."""
+    """Counts of a study."""
 
     seeds: int
-    told: int  # seeds that are told: COMPLETE in Optuna, or FAIL
+    told: int  # finished seeds: COMPLETE or FAIL in Optuna
     pieces: int  # of the seeds' grids
     baseline: int  # pieces that have ended
     trials: int  # proposals, refinements and repeats that have ended, failed ones too
     running: int  # work items with an owner
-    free: int  # work items without one that have not ended
+    free: int  # unfinished work items without an owner
     proposals: int  # that have ended
     refinements: int
     undecided: int  # trials that failed before they were about a cell
     ranked: int  # of the trials: COMPLETE in Optuna
     filtered: int  # at any stage: PRUNED in Optuna
     failed: int  # FAIL in Optuna, of seeds too
-    settings: int  # evaluated in all
-    diverged: int  # of those, the ones without an accuracy
+    settings: int  # trained settings
+    diverged: int  # of these, diverged ones
     seconds: float  # spent in stages, over all workers
     equivalents: int = 0  # cells that were proposed and count as an equivalent one
     repeats: int = 0  # trials that train a known cell again with fresh seeds
@@ -66,7 +65,7 @@ class Counts:
 def recorded_stages(
     store: Store, *, finished: bool = False, among: Sequence[str] | None = None
 ) -> list[Stage]:
-    """All stages in the order of their trials; `finished`: of items that have ended; `among`: of these
+    """All stages in the order of their trials; `finished`: only of finished items; `among`: only of these
     cells."""
     query = select(*SUMMARY).where(stages.c.study == store.study)
     if finished:
@@ -90,10 +89,9 @@ def scores(
     *,
     finished: bool = False,
 ) -> list[tuple[str, float]]:
-    """The cells that are ranked (`ranking.stand`) with their scores, best first; equal ones in any order.
-
-    The database does it, by an index alone: of a long search few cells are looked at. With `finished` the
-    cells that trials are at work on are looked at once more, without what these have recorded.
+    """The ranked cells (`ranking.stand`) with their scores, best first; ties in any order. Computed by the
+    database from an index: few cells of a long search are read. With `finished` the cells of open trials are
+    evaluated again without the stages of those trials.
     """
     if not units:
         return []
@@ -107,7 +105,7 @@ def scores(
 
 
 def _in_work(connection: Connection, store: Store) -> frozenset[str]:
-    """The cells of items that have not ended: an index has these few, a join would read all stages."""
+    """The cells of unfinished items: an index has these few, a join would read all stages."""
     open_ = (items.c.study == store.study, items.c.outcome == Ending.OPEN, items.c.fingerprint != "")
     query = select(items.c.fingerprint).where(*open_).distinct()
     return frozenset(str(row.fingerprint) for row in connection.execute(query))
@@ -121,8 +119,7 @@ def _scores(
     seeds: Sequence[str],
     finished: Collection[str] | None = None,
 ) -> list[tuple[str, float]]:
-    """The same within a transaction; where `finished` is given of these cells alone, and of items that have
-    ended."""
+    """The same within a transaction; with `finished` only for these cells and finished items."""
     best = (
         select(stages.c.fingerprint, stages.c.task, func.max(stages.c.accuracy).label("accuracy"))
         .where(stages.c.study == store.study, stages.c.task.in_(list(units)), stages.c.accuracy.is_not(None))
@@ -144,24 +141,22 @@ def _scores(
 
 
 def _finished(query: Select[Any]) -> Select[Any]:
-    """The same, of stages whose item has ended."""
+    """The same for stages of finished items."""
     return query.join(items, _SAME).where(items.c.outcome != Ending.OPEN)
 
 
 def best_cells(store: Store, count: int) -> list[str]:
-    """The `count` cells of the highest scores, and all that are equal to the last of them; by an index."""
+    """The `count` cells with the highest scores, and all ties with the last one; by an index."""
     scored = (cells.c.study == store.study, cells.c.score.is_not(None))
     with reading(store.engine, store.url) as connection:
         order = select(cells.c.score).where(*scored).order_by(cells.c.score.desc())
-        last = func.coalesce(
-            order.offset(count - 1).limit(1).scalar_subquery(), -1.0
-        )  # where there are fewer
+        last = func.coalesce(order.offset(count - 1).limit(1).scalar_subquery(), -1.0)  # if there are fewer
         query = select(cells.c.fingerprint).where(*scored, cells.c.score >= last)
         return list(connection.execute(query.order_by(cells.c.score.desc())).scalars())
 
 
 def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[str, float | None]]:
-    """(setting, accuracy) of items that have ended, in the order of their trials."""
+    """(setting, accuracy) of finished items, in the order of their trials."""
     query = _finished(select(stages.c.outcomes)).where(
         stages.c.study == store.study, stages.c.task == task, stages.c.fingerprint.in_(list(fingerprints))
     )
@@ -171,7 +166,7 @@ def results(store: Store, fingerprints: Sequence[str], task: str) -> list[tuple[
 
 
 def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Fingerprint -> stage name -> how many settings are claimed, by any trial."""
+    """Fingerprint -> stage name -> number of settings claimed by any trial."""
     found: dict[str, dict[str, int]] = {fingerprint: {} for fingerprint in fingerprints}
     query = (
         select(claims.c.fingerprint, claims.c.task, func.count().label("settings"))
@@ -186,8 +181,8 @@ def tried(store: Store, fingerprints: Sequence[str]) -> dict[str, dict[str, int]
 
 
 def entered(store: Store, count: int) -> list[str]:
-    """The cells of the last `count` proposals that have ended and passed the filter, the latest last; a cell
-    that was proposed again stands there again."""
+    """The cells of the last `count` finished proposals that passed the filter, the latest last; repeated
+    cells appear repeatedly."""
     query = (
         select(items.c.fingerprint)
         .where(
@@ -211,8 +206,8 @@ def taken(store: Store, fingerprint: str, task: str) -> frozenset[str]:
 
 
 def stale(study: int) -> Any:
-    """A scalar subquery: how many proposals have ended whose trial follows the first one with the best score.
-    The order is that of trial numbers, so that it depends on records alone; every step is by an index."""
+    """A scalar subquery: the number of finished proposals after the first trial with the best score. The
+    order is by trial number, so that it depends only on records; every step uses an index."""
     best = select(func.max(cells.c.score)).where(cells.c.study == study).scalar_subquery()
     marks = select(cells.c.fingerprint).where(cells.c.study == study, cells.c.score == best)
     first = (
@@ -228,7 +223,7 @@ def stale(study: int) -> Any:
 
 
 def counts(store: Store) -> Counts:
-    """How far the study is."""
+    """The counts of the study."""
     open_, free = items.c.outcome == Ending.OPEN, items.c.owner == ""
     grouped = (
         select(items.c.kind, items.c.outcome, (open_ & free).label("free"), func.count().label("n"))
@@ -273,7 +268,7 @@ def counts(store: Store) -> Counts:
 
 
 def epochs(store: Store, tasks: Sequence[str]) -> dict[str, float]:
-    """Epochs of a setting, the mean over the latest stages of each task that has some."""
+    """Mean epochs of a setting over the latest stages of each task."""
     found = {}
     with reading(store.engine, store.url) as connection:
         for task in tasks:
@@ -286,8 +281,7 @@ def epochs(store: Store, tasks: Sequence[str]) -> dict[str, float]:
 
 
 def reached(store: Store, tasks: Sequence[str]) -> dict[str, float]:
-    """Settings of each task for a proposal, the mean over those that have ended, however early; empty where
-    none has."""
+    """Mean settings of each task over all finished proposals; empty without any."""
     ended = (items.c.study == store.study, items.c.kind == Kind.PROPOSE, items.c.outcome != Ending.OPEN)
     sums = select(stages.c.task, func.sum(stages.c.settings).label("settings")).join(items, _SAME)
     with reading(store.engine, store.url) as connection:

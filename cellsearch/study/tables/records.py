@@ -1,6 +1,6 @@
-"""The facts of a study: created once, checked when it goes on, read by every verb.
+"""The facts of a study: created once, checked when it continues, read by every verb.
 
-Work on a study (trials, stages, claims) is in `storage.trials`, the processes that do it in `heartbeat`.
+Work on a study (trials, stages, claims) is in `storage.trials`, its processes in `heartbeat`.
 """
 
 import json
@@ -17,14 +17,14 @@ from cellsearch.study.tables.transactions import Store, reading, writing
 
 
 def find(url: str, name: str, *, read_only: bool = False, timing: Timing = TIMING) -> Store | None:
-    """The study of that name, or None where it, its tables or its file are not there."""
+    """The study of that name; None if it, its tables or its file are missing."""
     engine = database.connect(url, read_only=read_only, busy=timing.busy)
     known = bound(engine, url)
     return Store(engine, url, known[name], name, timing) if name in known else None
 
 
 def open_study(url: str, name: str, *, read_only: bool = False, timing: Timing = TIMING) -> Store:
-    """The study of that name; a RunError with the known names where there is none."""
+    """The study of that name. Raises RunError with the known names if there is none."""
     engine = database.connect(url, read_only=read_only, busy=timing.busy)
     known = bound(engine, url)
     if name not in known:
@@ -34,8 +34,8 @@ def open_study(url: str, name: str, *, read_only: bool = False, timing: Timing =
 
 
 def refuse_copy(url: str, name: str, known: Collection[str] | None = None) -> None:
-    """RunError where the database of the folder `name` holds the study of another folder, and none of its
-    own: the folder was copied or renamed. `known` are the studies in it, if they were read."""
+    """Raises RunError if the database in the folder `name` has the study of another folder, and not its own:
+    the folder was copied or renamed. `known` are the studies in it, if already read."""
     if known is None:
         engine = database.connect(url, read_only=True)
         known = bound(engine, url)
@@ -44,7 +44,7 @@ def refuse_copy(url: str, name: str, known: Collection[str] | None = None) -> No
         held = printable(", ".join(sorted(known)))
         raise RunError(
             f"{database.shown(url)}: this is the search {held}, in a folder that was copied or renamed\n"
-            f"rename the folder to go on with it; to read it: cellsearch status {printable(name)}"
+            f"rename the folder to continue it; to read it: cellsearch status {printable(name)}"
         )
 
 
@@ -53,7 +53,7 @@ def bound(engine: Engine, url: str) -> dict[str, int]:
     deleted studies again."""
     file = database.file_of(url)
     if file is not None and not file.exists():
-        return {}  # opening it would make it
+        return {}  # opening it would create it
     with reading(engine, url) as connection:
         if not compatible(connection, url):
             return {}
@@ -75,8 +75,8 @@ def optuna_id(store: Store) -> int:
 
 
 def compatible(connection: Connection, url: str) -> bool:
-    """Whether there are tables of this program's version; False where there are none. A RunError where they
-    are older or newer."""
+    """Whether there are tables of this program's version; False if there are none. Raises RunError for older
+    or newer ones."""
     found = schema.version_of(connection)
     if found > schema.VERSION:
         raise RunError(
@@ -110,9 +110,8 @@ def facts_in(connection: Connection, store: Store) -> Facts:
 
 
 def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -> None:
-    """Refuses to mix: a RunError that shows what differs between the study and what is wanted now.
-
-    `differences` are those of the space, found by code that can read it.
+    """Raises a RunError that lists the differences between the study and the requested conditions.
+    `differences` are those of the space, computed by code that can parse it.
     """
     found = list(differences)
     if known.numerics != wanted.numerics:
@@ -125,20 +124,19 @@ def check_identity(known: Facts, wanted: Identity, differences: Sequence[str]) -
             found.append(f"data of {task}: the study has {was[:12]}, here is {now[:12]}")
     if found:
         listed = "\n".join(f"  {line}" for line in found)
-        own = f"\nwith its own space it goes on by: cellsearch search --name {known.name}"
+        own = f"\nto continue it with its own space: cellsearch search --name {known.name}"
         raise RunError(
-            f"the study {known.name!r} was made under other conditions:\n{listed}\n"
-            "results of both must not be mixed: choose another --name, or go back to those conditions"
+            f"the study {known.name!r} was created under other conditions:\n{listed}\n"
+            "results of both must not be mixed: choose another --name, or restore those conditions"
             + own
             * (len(found) == len(differences))
         )
 
 
 def extend(store: Store, target: Target, space: str | None = None) -> None:
-    """Sets the target (totals) and lets workers take trials again: a new `search` starts with a clean streak.
-
-    `space` is the text of the space with what may change in it (`space.MAY_CHANGE`) as it is now.
-    A study whose baseline learns none of the tasks cannot go on: a RunError says so again.
+    """Sets the target (totals) and lets workers take trials again: a new `search` resets the failure streak.
+    `space` is the text of the space with the current values of changeable keys (`space.MAY_CHANGE`). Raises
+    RunError if the baseline learned none of the tasks: such a study cannot continue.
     """
     known = facts(store)
     if known.baseline is not None and not known.units:
@@ -150,29 +148,29 @@ def extend(store: Store, target: Target, space: str | None = None) -> None:
 
 
 def halt(store: Store, stopped: str = "") -> None:
-    """From now on no worker takes a trial; `stopped` says why where it is a failure."""
+    """From now on no worker takes a trial; `stopped` is the reason if it is a failure."""
     _update(store, {"halted": True, "stopped": stopped} if stopped else {"halted": True})
 
 
 def spend(store: Store, seconds: float) -> None:
-    """Adds to the time that searching has taken."""
+    """Adds to the total search time."""
     _update(store, {"seconds": schema.studies.c.seconds + seconds})
 
 
 def remember(store: Store, words: Sequence[str]) -> None:
-    """Records the words of the command that starts a search. They hold no password."""
+    """Records the words of the command that starts a search, without password."""
     with writing(store) as connection:
         _write(connection, store, schema.COMMAND_KEY, list(words))
 
 
 def command(store: Store) -> list[str]:
-    """The words of the command that started a search last; empty where none are recorded."""
+    """The words of the latest command of a search; empty if none are recorded."""
     with reading(store.engine, store.url) as connection:
         return [str(word) for word in _listed(connection, store, schema.COMMAND_KEY)]
 
 
 def note_cohort(store: Store, size: int) -> None:
-    """Records the number of trials that a worker has at once, where it is not the last one recorded."""
+    """Records the cohort size of a worker, if it differs from the last recorded one."""
     if cohorts(store)[-1:] == [size]:
         return
     with writing(store) as connection:
@@ -182,14 +180,13 @@ def note_cohort(store: Store, size: int) -> None:
 
 
 def cohorts(store: Store) -> list[int]:
-    """The numbers of trials that workers had at once, in the order in which they were used; empty where it
-    was always one."""
+    """The cohort sizes in order of use; empty if it was always one."""
     with reading(store.engine, store.url) as connection:
         return [size for size in _listed(connection, store, schema.COHORT_KEY) if isinstance(size, int)]
 
 
 def _write(connection: Connection, store: Store, key: str, value: Sequence[object]) -> None:
-    """Makes or changes an attribute of the Optuna study, within a transaction of `writing`."""
+    """Creates or changes an attribute of the Optuna study, within a transaction of `writing`."""
     theirs, text = schema.optuna_attributes, json.dumps(value)
     study = connection.execute(select(schema.bound(store.study))).scalar()
     if study is None:
@@ -200,7 +197,7 @@ def _write(connection: Connection, store: Store, key: str, value: Sequence[objec
 
 
 def _listed(connection: Connection, store: Store, key: str) -> list[object]:
-    """A list that is an attribute of the Optuna study; empty where there is none, or no list."""
+    """A list stored in an attribute of the Optuna study; empty if missing or not a list."""
     theirs = schema.optuna_attributes.alias()  # the table itself would be that of `bound`
     here = (theirs.c.study_id == schema.bound(store.study), theirs.c.key == key)
     value = connection.execute(select(theirs.c.value_json).where(*here)).scalar()
@@ -212,8 +209,8 @@ def _listed(connection: Connection, store: Store, key: str) -> list[object]:
 
 
 def rename(connection: Connection, store: Store, name: str) -> None:
-    """Gives a study another name, within a transaction of `writing`. Our tables do not hold it; they are
-    bound to the study by a uuid. RunError where a study has that name."""
+    """Renames a study, within a transaction of `writing`. Our tables do not have the name; they are bound to
+    the study by a uuid. Raises RunError if the name is taken."""
     theirs = schema.optuna_studies
     if connection.execute(select(theirs.c.study_id).where(theirs.c.study_name == name)).first():
         raise RunError(
@@ -230,10 +227,9 @@ def _update(store: Store, values: Mapping[str, object]) -> None:
 
 
 def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: float) -> Facts:
-    """Settles the unit of every task: the best accuracy of the cell `baseline` (a fingerprint) now.
-
-    A task is kept where that accuracy exceeds `floors[task] + margin`. Where none is kept the study stops.
-    The first caller settles it, later ones read it.
+    """Freezes the unit of every task: the current best accuracy of the cell `baseline` (a fingerprint). A
+    task is kept if that accuracy exceeds `floors[task] + margin`. If none is kept the study stops. The first
+    caller freezes the units, later ones read them.
     """
     with writing(store) as connection:
         known = facts_in(connection, store)
@@ -263,7 +259,7 @@ def freeze(store: Store, baseline: str, floors: Mapping[str, float], margin: flo
 
 
 def dropped(units: Mapping[str, Unit], margin: float) -> list[str]:
-    """One line for each task that is not used, with the reason."""
+    """One line for each dropped task, with the reason."""
     lines = []
     for task, unit in units.items():
         if not unit.kept:

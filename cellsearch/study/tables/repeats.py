@@ -1,7 +1,7 @@
-"""The repeats of `verify`, as they are recorded: rounds that are added and never changed.
+"""The recorded repeats of `verify`: rounds are added and never changed.
 
-The table may be missing, in a study that an earlier program made: it then has no repeats, and `add` makes it.
-So such a study needs no migration, and an earlier program goes on with a study that has the table.
+The table may be missing in a study of an earlier program: it then has no repeats, and `add` creates it. So
+such a study needs no migration, and an earlier program can continue a study that has the table.
 """
 
 import json
@@ -19,20 +19,20 @@ from cellsearch.study.tables.transactions import Store, reading, unless_there, w
 class Repeat:
     """One training with a fresh seed. A diverged one has no accuracies and no losses."""
 
-    seed: int  # of the first weights
+    seed: int  # seed of the initial weights
     status: str
-    accuracy: float | None  # best of the validation part
-    loss: float | None  # of it at that epoch, in nats
+    accuracy: float | None  # best on the validation part
+    loss: float | None  # validation loss at that epoch, in nats
     test_accuracy: float | None  # with the weights of that epoch
     test_loss: float | None
     epochs: int  # of the best accuracy
-    trained: int  # epochs in all
+    trained: int  # total epochs
     cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The repeats of one cell on one task that a look adds."""
+    """The repeats of one cell on one task in one round."""
 
     fingerprint: str
     task: str
@@ -60,8 +60,8 @@ def recorded(store: Store) -> list[Round]:
 
 
 def add(store: Store, found: Round) -> None:
-    """Records a round, once: one that is there stays as it is. A RunError where the round of another cell on
-    the task has other data, so that they could not be compared."""
+    """Records a round once; an existing one is kept. Raises RunError if the round of another cell on the task
+    has other data, which would make them incomparable."""
     key = {"study": store.study, "fingerprint": found.fingerprint, "task": found.task, "look": found.look}
     outcomes = json.dumps([asdict(one) for one in found.repeats])
     values = key | {"setting": found.setting, "digest": found.digest, "outcomes": outcomes}
@@ -71,14 +71,14 @@ def add(store: Store, found: Round) -> None:
         digests = connection.execute(select(repeats.c.digest).where(*same).distinct()).scalars().all()
         if any(digest != found.digest for digest in digests):
             raise RunError(
-                f"the data of {found.task} are not those of the repeats that are recorded\n"
-                "verify on the machine, with the --data and the version of Python, that began it"
+                f"the data of {found.task} differ from those of the recorded repeats\n"
+                "verify on the machine, with the --data and the version of Python, of the first rounds"
             )
         connection.execute(unless_there(store.engine, repeats).values(**values, seconds=found.seconds))
 
 
 def rounds_of(found: Sequence[Round]) -> dict[str, dict[str, list[list[float | None]]]]:
-    """Cell -> task -> for each look from the first the test accuracies; a round after a gap is left out."""
+    """Cell -> task -> for each look from the first the test accuracies; rounds after a gap are omitted."""
     known: dict[str, dict[str, list[list[float | None]]]] = {}
     for one in sorted(found, key=lambda one: one.look):
         here = known.setdefault(one.fingerprint, {}).setdefault(one.task, [])

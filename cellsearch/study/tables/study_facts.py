@@ -1,9 +1,10 @@
-"""What is recorded of a study as a whole, as frozen values."""
+"""The recorded facts of a study, as frozen values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Raised only when the same study would give other numbers; a study of another number is read, not continued.
+#: Raised only when the same study would give other results; a study with other numerics is read, not
+#: continued.
 #: 2: of equivalent cells one is trained.
 #: 3: on a CPU what depends on the input alone is computed once for each symbol.
 #: 4: proposals follow from Optuna's number of the trial.
@@ -15,27 +16,27 @@ NUMERICS = 7
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What scores on a task are measured in: the baseline's best accuracy, once all its settings are done."""
+    """The unit of scores on a task: the baseline's best accuracy, once all its settings are done."""
 
     accuracy: float | None  # None: every setting of the baseline diverged
-    floor: float  # accuracy of the best predictor that sees the current symbol alone
-    kept: bool  # False: the baseline learns nothing there, so the task could rank nothing
+    floor: float  # accuracy of the best predictor that sees only the current symbol
+    kept: bool  # False: the baseline learns nothing, so the task cannot rank cells
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """When a study is done: at the first of these totals. None: no limit."""
+    """The target of a study: the first of these totals. None: no limit."""
 
     trials: int | None = None  # proposals, refinements and repeats
     proposals: int | None = None  # proposals alone
 
     def expected(self, refining: float) -> int:
-        """About how many trials that makes, where that share of them refines."""
+        """The approximate number of trials, given the share of refinements."""
         proposals = None if self.proposals is None else round(self.proposals / max(1e-3, 1 - refining))
         return min(n for n in (self.trials, proposals) if n is not None)
 
     def nearest(self, trials: int, proposals: int) -> tuple[str, int, int]:
-        """The total that is met first, by the numbers that have ended: its name, number and target."""
+        """The total that will be reached first: its name, current number and target."""
         totals = [("trials", trials, self.trials), ("proposals", proposals, self.proposals)]
         known = [(name, done, of) for name, done, of in totals if of is not None]
         return max(known, key=lambda total: total[1] / total[2] if total[2] else 1.0)
@@ -61,18 +62,18 @@ class Facts:
 
     @property
     def target(self) -> Target:
-        """When it is done."""
+        """Its target."""
         return Target(self.trials, self.proposals)
 
     @property
     def units(self) -> dict[str, float]:
-        """Stage -> the accuracy that counts as 1, for the kept tasks, in the order of the space."""
+        """Stage -> unit, for the kept tasks, in the order of the space."""
         return {t: u.accuracy for t, u in (self.baseline or {}).items() if u.kept and u.accuracy is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A cell that starts the search: evaluated on the whole grid of every task."""
+    """An initial cell, evaluated on the whole grid of every task."""
 
     name: str
     fingerprint: str
@@ -82,7 +83,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What may not change while a study lives."""
+    """The conditions that may not change during a study."""
 
     space: str
     seed: int

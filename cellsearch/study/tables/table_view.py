@@ -1,4 +1,4 @@
-"""What a strategy sees of a search: the `View` on its tables."""
+"""The strategy's `View` of a search, on its tables."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,19 +24,17 @@ Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the set
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the records say about one cell. A cell that was never met is `Known()`."""
+    """The recorded facts about one cell; `Known()` for a new cell."""
 
-    tried: Mapping[str, int] = field(default_factory=dict)  # stage -> settings run or being run
+    tried: Mapping[str, int] = field(default_factory=dict)  # stage -> settings that ran or are running
     best: Mapping[str, Best] = field(default_factory=dict)
     seed: bool = False
 
 
 @dataclass(frozen=True)
 class TableView:
-    """A study as it stands: scores from trials that have ended, claims from all.
-
-    What a trial has recorded itself does not count before it has ended: its adopter decides as the first
-    worker did. With `offered`, a cell can be run with those settings alone.
+    """The current study: scores from finished trials, claims from all. A trial's own records do not count
+    before its end, so an adopter decides like the first worker. `offered` restricts the settings of a cell.
     """
 
     store: Store
@@ -55,7 +53,7 @@ class TableView:
 
     @cached_property
     def units(self) -> dict[str, float]:
-        """The kept tasks with their units: frozen, or those of the baseline now."""
+        """The kept tasks with their units: frozen, or the baseline's current ones."""
         if self.space.strategy.baseline != "live":
             return self.facts.units
         mark = next(seed.fingerprint for seed in self.recorded if seed.name == self.space.baseline)
@@ -120,14 +118,15 @@ class TableView:
         }
 
     def admitted(self, known: Known) -> bool:
-        """Whether a cell needs the filter no more: a seed, or it passed before, or there is no filter."""
+        """Whether a cell skips the filter: it is a seed, it passed before, or there is no filter."""
         if known.seed or self.space.filter is None:
             return True
         best = known.best.get(FILTER, Best())
         return best.accuracy is not None and best.accuracy >= self.space.filter.accuracy
 
     def runnable(self, mark: str) -> bool:
-        """Whether a proposal would run anything: a discarded cell may come again, with new settings alone."""
+        """Whether a proposal has settings to run: a discarded cell may be proposed again, with new settings
+        only."""
         known = self.known(mark)
         if not self.admitted(known):
             return known.tried.get(FILTER, 0) < self.grids[FILTER]
@@ -151,11 +150,11 @@ class TableView:
         return [standings[mark] for mark in members]
 
     def cost(self, mark: str) -> int:
-        """As `strategy.cost` measures it."""
+        """Its cost by `strategy.cost`."""
         return self.costs.of([mark])[mark][1]
 
     def known(self, mark: str) -> Known:
-        """What the records say about a cell, as it was when this view first looked."""
+        """The facts about a cell, cached at the first access."""
         if mark not in self._known:
             best = self._bests([mark]).get(mark, {})
             self._known[mark] = Known(self._tried([mark])[mark], best, mark in self.seeds)
@@ -170,7 +169,7 @@ class TableView:
         return parse(self.record(mark).text)
 
     def counts_as(self, cell: Cell) -> str:
-        """The recorded cell that `cell` is or is equivalent to."""
+        """The recorded cell that is equal or equivalent to `cell`."""
         mark = fingerprint(cell)
         return cellrecords.counts_as(self.store, mark, lambda: functional_fingerprint(cell)) or mark
 

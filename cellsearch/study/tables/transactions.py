@@ -1,12 +1,10 @@
 """A study in an open database, and the transactions that read and write it.
 
 On SQLite every write locks the whole file first. On PostgreSQL a change to the study as a whole (`writing`)
-locks the study, so that what a transaction reads still holds when it commits; a change to the rows of one
-worker (`apart`) locks those alone, so that a thousand workers do not queue for each other. A transaction that
-needs both locks the study first.
-
-No setting and no lock outlives its transaction: a pooler in front of the server (pgbouncer) may give every
-transaction another connection.
+locks the study, so that the values read by a transaction still hold at commit; a change to the rows of one
+worker (`apart`) locks only those, so that a thousand workers do not queue. A transaction that needs both
+locks the study first. Settings and locks end with their transaction: a connection pooler (pgbouncer) may run
+each transaction on another connection.
 """
 
 import random
@@ -26,15 +24,15 @@ from cellsearch.study.tables import database
 from cellsearch.study.tables.database import translated
 from cellsearch.study.tables.schema import META, VERSION, version
 
-_LOCK = 0x63656C6C  # of our own among the advisory locks of a PostgreSQL database
+_LOCK = 0x63656C6C  # key of our advisory locks in a PostgreSQL database
 
 
 class Superseded(Exception):
-    """The trial belongs to another worker by now."""
+    """Another worker owns the trial now."""
 
 
 class Full(Exception):
-    """The target of the study is met: no trial is created."""
+    """The target of the study is reached: no trial is created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,11 @@ class Store:
 
 
 def gone(store: Store) -> RunError:
-    """The error of a process whose study was deleted with Optuna's own tools."""
+    """The error if a study was deleted with Optuna's own tools."""
     return RunError(
         f"{database.shown(store.url)}: the Optuna study {store.name!r} was deleted while it was in use\n"
-        "its recorded stages are still in the tables of cellsearch: restore a copy of the database, or "
-        "start under another --name"
+        "its recorded stages are still in cellsearch's tables: restore a copy of the database, or start "
+        "under another --name"
     )
 
 
@@ -63,28 +61,28 @@ def prepare(
     also: Callable[[Connection], None] = lambda connection: None,
     busy: float = TIMING.busy,
 ) -> None:
-    """Makes our tables where they are missing, and what `also` makes in the same transaction; on SQLite
-    readers no longer wait for writers (WAL) where that works. A lock is waited for at most `busy` seconds.
-    One process at a time: two that make the same table would fail."""
+    """Creates our missing tables, and those of `also` in the same transaction; enables WAL on SQLite if
+    possible, so that readers do not wait for writers. Waits at most `busy` seconds for a lock. Serialised:
+    two processes that create the same table would fail."""
     with translated(url):
         if engine.dialect.name == "sqlite":
             _use_log(engine, busy)
         with engine.execution_options(immediate=True).begin() as connection:
             if engine.dialect.name == "postgresql":
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is no study
+                connection.execute(select(func.pg_advisory_xact_lock(_LOCK, 0)))  # 0 is not a study id
             META.create_all(connection)
             connection.execute(unless_there(engine, version).values(version=VERSION))
             also(connection)
 
 
 def _use_log(engine: Engine, busy: float) -> None:
-    """Sets the mode of an SQLite file; for a lock this statement does not wait by itself."""
+    """Sets the mode of an SQLite file, with retries: this statement does not wait for a lock."""
     end = time.monotonic() + busy
-    with engine.connect() as connection:  # of the driver: this cannot be within a transaction
+    with engine.connect() as connection:  # driver connection: not allowed within a transaction
         cursor = connection.connection.cursor()
         while True:
             try:
-                cursor.execute("PRAGMA journal_mode=WAL")  # answers with the mode it could set
+                cursor.execute("PRAGMA journal_mode=WAL")  # returns the mode that was set
                 break
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > end:
@@ -96,7 +94,7 @@ def _use_log(engine: Engine, busy: float) -> None:
 @contextmanager
 def reading(engine: Engine, url: str) -> Iterator[Connection]:
     """A transaction that only reads: one consistent view."""
-    if engine.dialect.name == "postgresql":  # else every statement would have a view of its own
+    if engine.dialect.name == "postgresql":  # otherwise every statement would have its own snapshot
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with translated(url), engine.begin() as connection:
         yield connection
@@ -104,34 +102,34 @@ def reading(engine: Engine, url: str) -> Iterator[Connection]:
 
 @contextmanager
 def writing(store: Store) -> Iterator[Connection]:
-    """A transaction that may write; those of one study follow one another."""
+    """A transaction that may write; serialised per study."""
     with _begun(store, f"SELECT pg_advisory_xact_lock({_LOCK}, {store.study})") as connection:
         yield connection
 
 
 @contextmanager
 def apart(store: Store) -> Iterator[Connection]:
-    """A transaction that writes rows of which it has locked one first, with `with_for_update`; those of other
-    rows go on beside it."""
+    """A transaction that first locks one row with `with_for_update`; transactions on other rows run
+    concurrently."""
     with _begun(store) as connection:
         yield connection
 
 
 @contextmanager
 def _begun(store: Store, *first: str) -> Iterator[Connection]:
-    """A transaction with bounds: a lock is not waited for without end, and a process that was stopped or cut
-    off within it does not keep its locks."""
+    """A transaction with timeouts: waits for locks are bounded, and a stopped or disconnected process does
+    not keep its locks."""
     with translated(store.url), store.engine.execution_options(immediate=True).begin() as connection:
         if store.engine.dialect.name == "postgresql":
             names = ("lock_timeout", "idle_in_transaction_session_timeout")
             bounds = [f"SET LOCAL {name} = '{store.timing.busy:.0f}s'" for name in names]
-            connection.exec_driver_sql("; ".join([*bounds, *first]))  # one way to the server and back
+            connection.exec_driver_sql("; ".join([*bounds, *first]))  # one round trip to the server
         yield connection
 
 
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
-    """For one statement that writes and is a transaction by itself."""
+    """For a single writing statement in its own transaction."""
     options: dict[str, Any] = {"immediate": True}
     given = store.engine.get_execution_options()
     if store.engine.dialect.name == "postgresql" and not given.get("postgresql_readonly"):
@@ -141,6 +139,6 @@ def alone(store: Store) -> Iterator[Connection]:
 
 
 def unless_there(engine: Engine, table: Table) -> Any:
-    """An INSERT of rows that writes nothing where their key is taken."""
+    """An INSERT that ignores rows whose key exists."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()

@@ -1,7 +1,5 @@
-"""Work items and the stages recorded for them, as they are read.
-
-An item is what a worker takes: a seed has one for each piece of its grids and one that completes its trial,
-any other trial has one.
+"""Work items and their recorded stages, as read. An item is the unit that a worker takes: a seed has one for
+each piece of its grids and one that completes its trial, any other trial has one.
 """
 
 import json
@@ -20,7 +18,7 @@ from cellsearch.train.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A work item in the hands of a worker."""
+    """A work item owned by a worker."""
 
     trial: int  # Optuna's number
     piece: int
@@ -28,7 +26,7 @@ class Item:
     kind: str  # a `Kind`; "" until it is decided
     fingerprint: str
     parent: str
-    task: str  # of a piece of the baseline
+    task: str  # task of a piece of the baseline
     attempts: int = 0  # crashes of its workers since the last recorded stage
 
 
@@ -38,7 +36,7 @@ def item_of(row: Row[Any]) -> Item:
 
 
 def summary(item: Item, task: str, outcomes: Sequence[Outcome]) -> Stage:
-    """The stage that `outcomes` make: the best setting is the most accurate, the first among equals."""
+    """The stage of `outcomes`: the best setting is the most accurate, the first among ties."""
     key = (item.trial, item.piece, task, item.fingerprint, len(outcomes))
     trained = [o for o in outcomes if o.accuracy is not None]
     best = max(trained, key=lambda o: o.accuracy or 0.0, default=None)
@@ -50,7 +48,7 @@ def summary(item: Item, task: str, outcomes: Sequence[Outcome]) -> Stage:
 
 
 def recorded(store: Store, item: Item) -> dict[str, tuple[Outcome, ...]]:
-    """The stages that an item has already: they are not run again."""
+    """The recorded stages of an item, which are not run again."""
     here = (stages.c.study == store.study, stages.c.trial == item.trial, stages.c.piece == item.piece)
     with reading(store.engine, store.url) as connection:
         rows = connection.execute(select(stages.c.task, stages.c.outcomes).where(*here))
@@ -58,8 +56,8 @@ def recorded(store: Store, item: Item) -> dict[str, tuple[Outcome, ...]]:
 
 
 def claimed(store: Store, item: Item) -> frozenset[str]:
-    """The stages that an item has begun: it has settings for them, or they are recorded, without any where no
-    setting was left."""
+    """The stages that an item has begun: with claimed settings, or recorded (without settings if none were
+    left)."""
     found: set[str] = set()
     with reading(store.engine, store.url) as connection:
         for table in (claims, stages):
@@ -95,5 +93,5 @@ def repeats_given_up(store: Store, fingerprints: Sequence[str]) -> frozenset[str
 
 
 def outcomes_of(text: str) -> tuple[Outcome, ...]:
-    """The single outcomes of a recorded stage."""
+    """The outcomes of a recorded stage, by setting."""
     return tuple(Outcome(**item) for item in json.loads(text))

@@ -45,7 +45,7 @@ def test_a_study_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(study_name="s", storage=url)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
-    with pytest.raises(RunError, match="there is a study 's' of Optuna"):
+    with pytest.raises(RunError, match="Optuna already has a study 's'"):
         new_study(tmp_path, SPACE)
     assert len(optuna.load_study(study_name="s", storage=url).trials) == 3
     other = new_study(tmp_path, SPACE, name="mine")
@@ -63,5 +63,5 @@ def test_a_cell_that_never_gets_recorded_is_an_error_and_not_a_hang(
     ) as connection:  # for the third trial, as a deletion beside this study leaves it
         of = {"param_name": "cell.nodes", "param_value": 4.0, "distribution_json": RANGE}
         connection.execute(insert(models.TrialParamModel.__table__), [{"trial_id": 3} | of])
-    with pytest.raises(RunError, match=r"UNIQUE(?s:.*)contradicts what is recorded there"):
+    with pytest.raises(RunError, match=r"UNIQUE(?s:.*)contradicts the records"):
         work(store, SPACE, Scripted(), one_of(40))

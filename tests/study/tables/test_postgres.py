@@ -236,7 +236,7 @@ def test_of_two_searches_that_make_a_study_at_one_instant_one_is_refused(url: st
     refused = [str(answer) for answer in answers if isinstance(answer, RunError)]
     assert len(stores) == 1
     assert len(refused) == 3
-    assert all("there is a study 's' of Optuna" in one for one in refused)
+    assert all("Optuna already has a study 's'" in one for one in refused)
     stores[0].engine.dispose()
 
 

@@ -84,7 +84,7 @@ def refused(call: Callable[[], object], path: Path, error: type[RunError] = Unsa
     with pytest.raises(error) as caught:
         call()
     where, remedy = str(caught.value).splitlines()
-    assert where.startswith(f"{path} is ") and "then give the same command again" in remedy
+    assert where.startswith(f"{path} is ") and "then run the same command again" in remedy
     return where
 
 

@@ -136,7 +136,7 @@ def test_a_damaged_database_is_an_error_for_people(tmp_path: Path) -> None:
     [
         ("nonsense", "not a database URL"),
         ("oracle9://x", "unknown kind of database"),
-        ("sqlite:////proc/none/study.db", "may you write there"),
+        ("sqlite:////proc/none/study.db", "is writable"),
     ],
 )
 def test_bad_urls_are_explained(url: str, said: str) -> None:

@@ -1,8 +1,8 @@
-"""SQLite databases that other processes, and other programs, may change.
+"""SQLite databases that other processes and programs may change.
 
-files        before a database is opened; what to do about a damaged one
-guard        bounds for what a database may make SQLite do
-copies       a copy of what a connection sees, whole and sound
-connections  connections that stop where the files under them are taken away
+files        checks before a database is opened; remedies for a damaged one
+guard        limits on the work of SQLite with an untrusted database
+copies       consistent copies of a connection's snapshot
+connections  connections that stop if their files are removed
 backups      the backup beside a database
 """

@@ -1,4 +1,4 @@
-"""The backup of a database, beside it: written, and compared with it."""
+"""The backup beside a database: writing and comparison."""
 
 import sqlite3
 from contextlib import closing
@@ -13,9 +13,8 @@ from cellsearch.study.tables.sqlite.files import BACKUP, Damaged, backup_of, rem
 
 
 def back_up(file: Path, ending: str = BACKUP) -> Path:
-    """Writes the backup of a database beside it, whole or not at all, and gives its path. No
-    process waits for it. RunError where that fails; Damaged where the database is damaged, and
-    then an older backup stays."""
+    """Writes the backup beside a database atomically and returns its path. Blocks no process. Raises RunError
+    on failure, and Damaged for a damaged database; an older backup stays then."""
     try:
         return copy(file, file.with_name(file.name + ending))
     except (OSError, sqlite3.Error) as error:
@@ -25,19 +24,19 @@ def back_up(file: Path, ending: str = BACKUP) -> Path:
             raise Damaged(f"{printable(str(file))} is damaged: {printable(said)}\n{copies}") from error
         raise RunError(
             f"cannot write a backup of {printable(str(file))}: {printable(said)}\n"
-            "free some space, or change permissions; the search goes on without it"
+            "free some space, or change permissions; the search continues without it"
         ) from error
 
 
 def copy(file: Path, target: Path) -> Path:
-    """A consistent copy of a database that may be in use, sound, whole or absent. Raises OSError,
-    sqlite3.Error, and Damaged where the database is damaged."""
+    """A consistent copy of a database that may be in use, complete or absent. Raises OSError, sqlite3.Error,
+    and Damaged for a damaged database."""
     with closing(_opened(file, "mode=ro")) as source:
         return copy_of(source, target)
 
 
 def ahead(file: Path, table: str) -> str:
-    """A sentence where the backup holds more rows of `table`, which only grows, than the database, or ""."""
+    """A sentence if the backup has more rows of `table`, which only grows, than the database; else ""."""
     if (backup := backup_of(file)) is None:
         return ""
     counts = []
@@ -47,11 +46,11 @@ def ahead(file: Path, table: str) -> str:
                 listed = connection.execute(
                     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)
                 )
-                if listed.fetchone() is None:  # or it is a view, which might count without end
+                if listed.fetchone() is None:  # or a view, whose count may never end
                     return ""
                 query = f'SELECT count(*) FROM "{table}"'
                 counts.append(int(connection.execute(query).fetchone()[0]))
-        except sqlite3.Error:  # of the backup: it is none; of the database: to open it is an error
+        except sqlite3.Error:  # the backup: not a database; the database: opening it raises the error
             return ""
     if counts[0] <= counts[1]:
         return ""

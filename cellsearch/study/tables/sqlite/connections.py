@@ -1,10 +1,10 @@
 """Connections that watch the files of their database.
 
-What is recorded is in `-wal` until SQLite moves it, and through `-shm` processes agree on it. Where one of
-the two is deleted under a search, the next process makes a new one, the two sets of processes know nothing of
-each other, and the last of the old ones to close removes what the new ones have written: so a database is
-destroyed. A `Connection` knows both files once it uses them, looks at them before and after each transaction
-(three calls of stat), and stops: a RunError. Then it never closes its files, since closing is what destroys.
+Records are in `-wal` until a checkpoint, and processes coordinate through `-shm`. If one of the two is
+deleted during a search, the next process creates a new one, the two groups of processes do not see each
+other, and the last of the old group to close removes the data of the new group, which destroys the database.
+A `Connection` remembers both files, checks them before and after each transaction (three stat calls), and
+stops with a RunError. It then never closes its files, since closing is what destroys.
 """
 
 import os
@@ -28,10 +28,12 @@ Identity = tuple[int, int]  # device and number
 
 
 class Connection(sqlite3.Connection):
-    """A connection that stops where the files under it are taken away."""
+    """A connection that stops if its files are removed."""
 
-    main: tuple[str, Identity] | None = None  # its file; None for a database in memory
-    sides: Mapping[str, Identity] = {}  # those in use, by path; none before the first transaction
+    main: tuple[str, Identity] | None = None  # its file; None for an in-memory database
+    sides: Mapping[
+        str, Identity
+    ] = {}  # identity of the files in use, by path; empty before the first transaction
     known = False
     forsaken = False
 
@@ -41,21 +43,21 @@ class Connection(sqlite3.Connection):
         path = str(self.execute("PRAGMA database_list").fetchone()[2])
         if path and (found := _identity(path)):
             self.main = (path, found)
-        immutable = bool(options.get("uri")) and "immutable=1" in str(arguments[0])  # then there are none
+        immutable = bool(options.get("uri")) and "immutable=1" in str(arguments[0])  # then there are no files
         self.watched = self.main is not None and not immutable
         with _LOCK:
             _OPEN.add(self)
         self.look()
 
     def look(self) -> None:
-        """RunError where a file in use was deleted, moved or replaced."""
+        """Raises RunError if a file in use was deleted, moved or replaced."""
         if self.main is None:
             return
         if lost := self.lost():
             raise self.forsake(lost)
 
     def lost(self) -> str:
-        """The path of a file that is not the one in use any more, "" where all are."""
+        """The path of a file that was replaced, or ""."""
         if self.main is None:
             return ""
         path, own = self.main
@@ -64,14 +66,15 @@ class Connection(sqlite3.Connection):
         if not self.watched:
             return ""
         sides = self.sides
-        if not self.known:  # another connection of this process may know: they share what they know of -shm
+        if not self.known:  # another connection of this process may know: they share the state of -shm
             with _LOCK:
                 others = [one for one in _OPEN if one.known and one.main == self.main]
             sides = others[0].sides if others else {}
         return next((side for side, found in sides.items() if _gone(side, found)), "")
 
     def remember(self) -> None:
-        """Within a transaction, when SQLite has opened the files and no other process may remove them."""
+        """Records the files; called in a transaction, when SQLite has opened them and no other process may
+        remove them."""
         if self.known or not self.watched or self.main is None:
             return
         found = {path: _identity(path) for path in (self.main[0] + side for side in SIDES)}
@@ -79,8 +82,8 @@ class Connection(sqlite3.Connection):
         self.known = bool(self.sides)
 
     def forsake(self, lost: str) -> RunError:
-        """Never closes the files again, here and in all connections of this process to the same database;
-        rescues what is seen here and nowhere else. The error to raise."""
+        """Never closes the files again, in all connections of this process to the same database; rescues the
+        data visible only here. Returns the error to raise."""
         assert self.main is not None
         path = self.main[0]
         with _LOCK:
@@ -88,20 +91,20 @@ class Connection(sqlite3.Connection):
         for one in others:
             one._keep()
         shown = printable(lost)
-        if lost == path:  # SQLite itself removes nothing then
+        if lost == path:  # SQLite removes nothing then
             return RunError(
                 f"{shown} was deleted, moved or replaced while it was in use\n"
-                "put it back, with the files beside it, and give the same command again (without it that "
-                "starts again)"
+                "put it back, with the files beside it, and run the same command again (without it the "
+                "search starts from the beginning)"
             )
         lacks = f"{shown} was deleted or replaced while the database was in use"
         if lost.endswith(SIDES[0]) and (rescued := self._rescue()):
             put = put_in_place(rescued, Path(path))
-            return RunError(f"{lacks}\n{rescued.name} has what was recorded until then; {put}")
+            return RunError(f"{lacks}\n{rescued.name} has all records up to then; {put}")
         copies = remedy(Path(path), "there is no backup yet")
         return RunError(
-            f"{lacks}\nend all processes of the search, then give the same command again; if the database is "
-            f"damaged then, or `cellsearch check` says so: {copies}"
+            f"{lacks}\nend all processes of the search, then run the same command again; if the database is "
+            f"damaged, or `cellsearch check` reports damage: {copies}"
         )
 
     def close(self) -> None:
@@ -113,49 +116,51 @@ class Connection(sqlite3.Connection):
             super().close()
 
     def __del__(self) -> None:
-        with suppress(Exception):  # Python is ending, or the thread is another one: SQLite closes it
+        with suppress(Exception):  # Python is shutting down, or in another thread: SQLite closes it
             if self.lost():
                 self._keep()
 
     def _keep(self) -> None:
         if not self.forsaken:
-            import ctypes  # here: hardly ever needed
+            import ctypes  # imported here: rarely needed
 
             self.forsaken = True
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))  # not even when Python ends
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))  # not even at exit of Python
 
     def _rescue(self) -> Path | None:
-        """A copy of what this connection sees; None where there is one already, or it cannot be written."""
+        """A copy of this connection's snapshot; None if one exists already, or it cannot be written."""
         assert self.main is not None
         target = Path(self.main[0] + RESCUED)
         with suppress(OSError, RunError, sqlite3.Error):
             if not os.path.lexists(target):
                 if not self.known:  # it would read the new file
                     return None
-                self.rollback()  # else a copy waits for this transaction
+                self.rollback()  # otherwise a copy would wait for this transaction
                 copy_of(self, target)
             return target
         return None
 
 
 _OPEN: "weakref.WeakSet[Connection]" = weakref.WeakSet()
-_LOCK = threading.RLock()  # a connection may be collected, and look, while this thread holds it
+_LOCK = threading.RLock()  # the garbage collector may run a check while this thread holds it
 
 
 def look(transaction: Transaction) -> None:
-    """Before a transaction begins."""
+    """Checks before a transaction begins."""
     if isinstance(raw := transaction.connection.driver_connection, Connection):
         raw.look()
 
 
 def watch(engine: Engine) -> None:
-    """Looks after each transaction of an engine whose connections are such ones."""
+    """Checks after each transaction of an engine with such connections."""
     event.listen(engine, "commit", _ending)
     event.listen(engine, "rollback", _remembering)
 
 
 def _ending(transaction: Transaction) -> None:
-    look(transaction)  # nothing is written until then: a process that began beside it has not seen our locks
+    look(
+        transaction
+    )  # nothing is written until then: a process that started concurrently has not seen our locks
     _remembering(transaction)
 
 
@@ -172,11 +177,11 @@ def _identity(path: str) -> Identity | None:
 
 
 def _gone(path: str, known: Identity) -> bool:
-    """Whether another file is there than the one that was opened, or none."""
+    """Whether the opened file was replaced or removed."""
     try:
         found = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # one may not look any more; what is open stays open
+    except OSError:  # no permission any more; open files stay open
         return False
     return (found.st_dev, found.st_ino) != known

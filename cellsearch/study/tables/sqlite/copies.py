@@ -1,4 +1,4 @@
-"""A copy of a database in use: a connection in, a file out that is whole and sound, or absent."""
+"""Copy a database in use: a complete, verified file, or none."""
 
 import os
 import secrets
@@ -13,12 +13,12 @@ from cellsearch.files import create, sync_folder
 from cellsearch.study.tables.sqlite import guard
 from cellsearch.study.tables.sqlite.files import Damaged, remedy
 
-BACKUP_SECONDS = 60.0  # that a backup may take, and wait for writers where there is no -wal
+BACKUP_SECONDS = 60.0  # seconds for a backup, which waits for writers if there is no -wal
 
 
 def copy_of(source: sqlite3.Connection, target: Path) -> Path:
-    """What `source` sees, as a file of its own that is sound."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):  # by a process that was killed
+    """Writes the snapshot of `source` to a separate, verified file."""
+    for left in target.parent.glob(f".{target.name}.*.partial"):  # left by a killed process
         with suppress(OSError):
             if left.lstat().st_mtime < time.time() - 10 * BACKUP_SECONDS:
                 left.unlink()
@@ -58,4 +58,4 @@ def _fill(source: sqlite3.Connection, partial: Path) -> None:
     with closing(sqlite3.connect(partial, isolation_level=None)) as copy:
         copy.execute("PRAGMA journal_mode=OFF")
         copy.execute("PRAGMA synchronous=OFF")
-        source.backup(copy, progress=bounded)  # all pages at once: a writer beside it would start it again
+        source.backup(copy, progress=bounded)  # all pages at once: a concurrent writer would restart it

@@ -1,6 +1,6 @@
-"""The files of an SQLite database before it is opened: the one that is named, and those beside it.
+"""Checks of the files of an SQLite database before it is opened.
 
-SQLite opens `-wal`, `-shm` and `-journal` by their names, and follows links. So they are looked at first.
+SQLite opens `-wal`, `-shm` and `-journal` by name, and follows links. So they are checked first.
 """
 
 import os
@@ -13,44 +13,46 @@ from pathlib import Path
 from cellsearch.errors import RunError, printable
 from cellsearch.files import NotRegularError, refuse_links
 
-SIDES = ("-wal", "-shm")  # there while a database is open
-JOURNAL = "-journal"  # there where a file system has no use for the other two
+SIDES = ("-wal", "-shm")  # exist while a database is open
+JOURNAL = "-journal"  # exists on file systems without WAL support
 BACKUP = ".backup"
-RESCUED = ".rescued"  # what a process still saw when -wal was deleted
+RESCUED = ".rescued"  # data rescued by a process when -wal was deleted
 
 
 class Damaged(RunError):
-    """The database itself is damaged: to go on would make it worse."""
+    """The database is damaged; further writes would make it worse."""
 
 
 def check(file: Path) -> None:
-    """Before a database is opened. RunError where it is no file; UnsafeError where a file beside it leads
-    elsewhere; Damaged where -wal was deleted under a search."""
-    with suppress(ValueError):  # no system has such a path: opening it says so
-        if not stat.S_ISREG(mode := _mode(file)):  # a FIFO would be waited for
+    """Checks before a database is opened. Raises RunError if it is not a file, UnsafeError if a file beside
+    it is a link, and Damaged if -wal was deleted during a search."""
+    with suppress(ValueError):  # invalid path: opening it raises the error
+        if not stat.S_ISREG(mode := _mode(file)):  # a FIFO would block
             kind = NotRegularError(mode).kind
             raise RunError(
                 f"{printable(str(file))} is {kind}, not a database\nremove it, or name another one"
             )
-        real = os.path.realpath(file)  # SQLite looks beside the file that a link leads to
+        real = os.path.realpath(file)  # SQLite uses the directory of a link's target
         refuse_links(*(Path(real + side) for side in (*SIDES, JOURNAL)))
         if (rescued := Path(real + RESCUED)).is_file():
             raise Damaged(
-                f"{printable(real)} lacks results: its -wal was deleted while a search was at work\n"
+                f"{printable(real)} lacks results: its -wal was deleted during a search\n"
                 f"{rescued.name} has them; {put_in_place(rescued, Path(real))}"
             )
         wal, shm = (Path(real + side) for side in SIDES)
-        if shm.exists() and not wal.exists() and shm.exists():  # SQLite makes -wal first, and removes it last
-            otherwise = "there is no backup; give the same command again"
+        if (
+            shm.exists() and not wal.exists() and shm.exists()
+        ):  # SQLite creates -wal first, and removes it last
+            otherwise = "there is no backup; run the same command again"
             raise Damaged(
-                f"{printable(str(wal))} was deleted while a search was at work: results may be missing\n"
-                f"end all processes of the search; to go on with what is left, `rm {shlex.quote(str(shm))}`\n"
+                f"{printable(str(wal))} was deleted during a search: results may be missing\n"
+                f"end all processes of the search; to continue with the rest, `rm {shlex.quote(str(shm))}`\n"
                 f"{remedy(Path(real), otherwise)}"
             )
 
 
 def _mode(file: Path) -> int:
-    """What a path leads to; that of a file where that is not known, or nothing is there."""
+    """The stat mode of a path's target; that of a regular file if unknown or missing."""
     try:
         return file.stat().st_mode
     except OSError:
@@ -66,7 +68,7 @@ def backup_of(file: Path) -> Path | None:
 
 
 def remedy(file: Path | None, otherwise: str) -> str:
-    """What to do about a damaged database: to restore its backup, or `otherwise` where there is none."""
+    """The remedy for a damaged database: restore its backup, or `otherwise` without one."""
     backup = None if file is None else backup_of(file)
     if file is None or backup is None:
         return otherwise
@@ -75,7 +77,7 @@ def remedy(file: Path | None, otherwise: str) -> str:
 
 
 def put_in_place(copy: Path, file: Path) -> str:
-    # the old -wal would be taken for that of the copy
+    # the old -wal would be applied to the copy
     sides = " ".join(shlex.quote(str(file) + side) for side in SIDES)
     move = "cp" if copy.name.endswith(BACKUP) else "mv"
     names = f"{shlex.quote(str(copy))} {shlex.quote(str(file))}"

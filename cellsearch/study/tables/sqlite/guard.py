@@ -1,9 +1,8 @@
-"""Bounds for an SQLite file that somebody else may have made.
+"""Limits for an untrusted SQLite file.
 
-A view stands where a table is expected and computes without end, a trigger writes without being asked, one
-value fills the memory. So a file with anything but plain tables and their indexes is refused, the length of a
-value is bounded, and so is the work of a transaction of a reading verb: all that it can need follows from the
-size of the file.
+A view in place of a table may compute forever, a trigger may write, one value may fill the memory. So a file
+with anything but plain tables and their indexes is refused, and the length of values and the work of a
+transaction of a reading verb are limited; the latter in proportion to the size of the file.
 """
 
 import sqlite3
@@ -13,11 +12,11 @@ from cellsearch.errors import RunError, printable
 
 LENGTH = (
     16 << 20
-)  # bytes of a value or a row; the longest that a search writes is the space, of 1 MiB at most
-#: Steps of SQLite's machine in one transaction that reads, about 10^8 a second: some, and more for each byte
-#: of the file.
+)  # maximum bytes of a value or a row; the longest value of a search is the space, at most 1 MiB
+#: Steps of SQLite's virtual machine in one reading transaction, about 10^8 per second: a constant, plus some
+#: per byte of the file.
 STEPS, STEPS_OF_BYTE = 500_000_000, 20
-EVERY = 100_000  # steps between two looks
+EVERY = 100_000  # steps between two checks
 
 _FOREIGN = """
 SELECT type, name FROM sqlite_master
@@ -27,11 +26,11 @@ SELECT 'computed column', m.name || '.' || c.name FROM sqlite_master AS m, pragm
 WHERE m.type = 'table' AND c.hidden > 1
 LIMIT 1
 """
-_KINDS = {"table": "virtual table"}  # one that has no page
+_KINDS = {"table": "virtual table"}  # a table without a page
 
 
 def limit(connection: sqlite3.Connection) -> None:
-    """Bounds the values of a connection, and what its file can make SQLite do."""
+    """Limits the values of a connection, and disables features that a file could abuse."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LENGTH)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.execute("PRAGMA trusted_schema=OFF").close()
@@ -39,19 +38,19 @@ def limit(connection: sqlite3.Connection) -> None:
 
 
 def refuse_foreign(connection: sqlite3.Connection, file: Path) -> None:
-    """RunError where a file holds anything but tables and indexes. Nothing of it has been computed then."""
+    """Raises RunError if a file has anything but tables and indexes, before any of it is evaluated."""
     if (found := connection.execute(_FOREIGN).fetchone()) is None:
         return
     kind = _KINDS.get(str(found[0]), str(found[0]))
     raise RunError(
         f"{printable(str(file))} holds the {printable(kind, 20)} {printable(repr(found[1]), 60)}; a search "
-        "has plain tables alone, so it was not read\n"
-        "restore a copy of the database; if you made this yourself, drop it with the program sqlite3"
+        f"has only plain tables, so it was not read\n"
+        "restore a copy of the database; if you added it yourself, drop it with the program sqlite3"
     )
 
 
 def begin(connection: sqlite3.Connection, size: int) -> None:
-    """Bounds the work of the transaction that begins on a file of `size` bytes: beyond it SQLite says
+    """Limits the work of the next transaction on a file of `size` bytes: beyond it SQLite raises
     "interrupted"."""
     left = STEPS + STEPS_OF_BYTE * size
 
@@ -64,7 +63,7 @@ def begin(connection: sqlite3.Connection, size: int) -> None:
 
 
 def size(file: Path) -> int:
-    """Bytes of a file; 0 where it is not there."""
+    """Size of a file in bytes; 0 if it is missing."""
     try:
         return file.stat().st_size
     except OSError:
