@@ -26,7 +26,7 @@ def chosen(args: argparse.Namespace, note: "Tell | None" = None) -> Found:
 
 
 def varied(cell: Cell, args: argparse.Namespace) -> Cell:
-    """The variant that `options.variant` asks for: parts go, then gates are coupled, then peepholes set."""
+    """The variant given by `options.variant`: removes parts, then couples gates, then sets peepholes."""
     pairs = []
     for pair in args.couple:
         gate, comma, by = (word.strip() for word in pair.partition(","))

@@ -1,5 +1,5 @@
-"""`cellsearch docs`: Markdown pages of the package, rendered on a terminal, plain in a pipe. Pages that
-list a table of the program are made from it. Notebooks are pages too, and in a pipe the file itself."""
+"""`cellsearch docs`: Markdown pages of the package, rendered on a terminal, plain in a pipe. Pages that list
+a table of the program are generated from it. Notebooks are pages too, and in a pipe the file itself."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from cellsearch.tasks import TASKS
 
 
 def pages() -> dict[str, str]:
-    """Topic -> the text of its page, by name."""
+    """Topic -> text of its page, sorted by topic."""
     written = {name.removesuffix(".md"): said for name, said in _files("docs", ".md").items()}
     books = {name: _as_page(said) for name, said in notebooks().items()}
     return dict(sorted({**written, "keys": _keys(), "tasks": _tasks(), **books}.items()))

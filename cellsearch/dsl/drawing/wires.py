@@ -87,7 +87,7 @@ def draw(cell: Parts) -> Drawing:
 
 
 def _reads(cell: Parts, root: int) -> dict[int, str]:
-    """The named values in the equation that node `root` ends, each with how it is read there."""
+    """The named values in the equation of node `root`, each with the kind of access."""
     found: dict[int, str] = {}
     stack = [root]
     while stack:

@@ -149,7 +149,7 @@ def factor(graph: ExpandedGraph) -> Cell:
             assert isinstance(part, Apply)
             found[j] = _join(found[part.args[0]], -1 if part.op == "sub" else 1, found[part.args[1]], put)
         whole = found[i]
-        assert whole is not None and whole[1] > 0, "the first term of a sum never goes"
+        assert whole is not None and whole[1] > 0, "the first term of a sum stays"
         at[i] = whole[0]
         labels[at[i]] = graph.labels[i]
     new = [use(i) for i in graph.new]

@@ -22,7 +22,7 @@ from cellsearch.errors import CellError
 
 
 def parse(text: str, file: str = "<text>") -> Cell:
-    """The cell that `text` describes; `file` is its name in messages. Raises TextError, and nothing else.
+    """The cell described by `text`; `file` is its name in messages. Raises only TextError.
 
     >>> cs.parse("# An Elman network\\ncell elman(x; h)\\nh' = tanh[x, h]")
     <Cell elman(x; h): 1 equation>

@@ -1,10 +1,10 @@
 """The zoo: published cells as `.cell` files, by name. The comment of each cites its publication.
 
-Not in it, because the language cannot write them: the Gated-Feedback RNN, which reads the states of all
-layers, above ones too, through gates of one number; the Phased LSTM, whose gate takes the time modulo a
-learned period; mLSTM, fast weights and other memories that are matrices; HyperLSTM with a smaller network
-inside, since all values of a cell have one width; uRNN, LMU and others that need complex or given matrices;
-Skip-RNN, ACT and Zoneout, which round or draw.
+Not expressible in the language, so not in the zoo: the Gated-Feedback RNN, which reads the states of all
+layers, above ones too, through scalar gates; the Phased LSTM, whose gate takes the time modulo a
+learned period; mLSTM, fast weights and other matrix memories; HyperLSTM with its smaller inner network, since
+all values of a cell have one width; uRNN, LMU and others with complex or fixed matrices; Skip-RNN, ACT and
+Zoneout, which round or sample.
 
     >>> [name for name in cs.zoo.names() if name.startswith("mut")]
     ['mut1', 'mut2', 'mut3']

@@ -3,5 +3,5 @@
 cell        `cellsearch show`
 equations   the text of a cell, in colour and in one line
 formulas    the equations as a paper prints them
-origin      where a cell comes from
+origin      source and lineage of a cell
 """

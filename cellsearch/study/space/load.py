@@ -66,9 +66,9 @@ def load_space(
 ) -> Space:
     """The space of this name or in this file (which ends in .yaml), with `overrides` like `budget.trials=20`.
 
-    `own_text` is the path of a text that takes the place of its tasks, before the overrides. Its seeds are
-    read too; those of other searches only with `find`. Raises SpaceError, with all errors of the file at
-    once, and DataError for the text.
+    `own_text` is the path of a text that replaces its tasks, before the overrides. Reads the seeds too; those
+    of other searches only with `find`. Raises SpaceError, with all errors of the file at once, and DataError
+    for the text.
 
         >>> cs.load_space("quick", ["budget.trials=20", "grid.layers=[1,2]"]).budget.trials
         20

@@ -67,11 +67,11 @@ class MutationSampler(BaseSampler):
     space decides, such as mutants of one of the best cells of completed trials.
 
     `space` is a search space (a name, a YAML file, or a `Space`), of which the seeds, `strategy`, `mutation`
-    and `limits` count; or seeds alone, cells or names, with the defaults of a space and no refinement.
-    `others` samples all other parameters, by chance where None. It may slow down with the number of trials,
-    as TPE does. Without `parameters` a trial has the record of its cell alone, which is one write to the
-    storage instead of seven, and plots have nothing to show. `propose` replaces the mutation of the space.
-    Raises CellsearchError where a seed or the space cannot be read.
+    and `limits` count; or a list of seeds, cells or names, with the defaults of a space and no refinement.
+    `others` samples all other parameters (None: RandomSampler). It may slow down with the number of trials,
+    as TPE does. Without `parameters` a trial has only the record of its cell, which is one write to the
+    storage instead of seven, but no data for plots. `propose` replaces the mutation of the space. Raises
+    CellsearchError where a seed or the space cannot be read.
 
         >>> import optuna
         >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
