@@ -52,7 +52,7 @@ def test_two_cells_on_two_tasks(run: Run, tmp_path: Path) -> None:
         (("gru", "lstm", "--task", "xml", "--draw", "learning_rat=1..2"), 2, "did you mean 'learning_rate'?"),
         (("gru", "lstm", "--task", "xml", "--draw", "layers"), 2, "is not a range of a hyperparameter"),
         (("gru", "lstm", "--task", "xml", "--best", "2"), 2, "not a number between 0 and 1"),
-        (("gru", "lstm", "--task", "xml", "--settings", "1"), 2, "must be from 2"),
+        (("gru", "lstm", "--task", "xml", "--settings", "1"), 2, "is not from 2"),
         (("gru", "lstm", "--space", "quik"), 1, "did you mean 'quick'?"),
         (("gru", "lstm", "--task", "ptb", "--data", "gone"), 1, "gone"),
     ],
