@@ -1,4 +1,4 @@
-"""Tasks: generators and loaders of sequences, each turning options, a batch and a seed into a `Dataset`."""
+"""Tasks: generators and loaders of sequences, from options, batch and seed to a `Dataset`."""
 
 from cellsearch.tasks.data import IGNORE, Dataset, Part, memoryless
 from cellsearch.tasks.table import TASKS, Task, build, parse_options, task

@@ -5,14 +5,13 @@ reads
 
     3e36d9-h1h39f94eeh43keg3c=-13991064.
 
-The space in print is taken as typography, parting what is read from what is answered: the paper counts
+We treat the printed space as typography between question and answer: the paper counts
 exactly 40 symbols, 26 letters, 10 digits and `+ - = .`, and a space would be the 41st. By the same count the
-`.` that ends an answer is a symbol, although the printed example leaves it out. Scored is what stands after
-`=`, the `.` included: the first scored prediction is made when `=` is read.
-
-Letters stand between successive characters of the question, before `=` too, as in print; none before the
-first character and none in the answer. Numbers have no leading zeros and no `+` sign, and zero is never
-negative; a negative second number follows the operator directly or after letters (`3--4=7.`).
+`.` that ends an answer is a symbol, although the printed example leaves it out. The symbols after `=` are
+scored, including the `.`: the first scored prediction is made when `=` is read. Letters occur between
+successive characters of the question, also before `=`, as in print; none before the first character and none
+in the answer. Numbers have no leading zeros and no `+` sign, and zero is never negative; a negative second
+number follows the operator directly or after letters (`3--4=7.`).
 """
 
 from dataclasses import dataclass
@@ -32,28 +31,31 @@ ZERO, PLUS, MINUS, EQUALS, STOP = (SYMBOLS.index(symbol) for symbol in "0+-=.")
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """Options of the task. What the paper leaves open has its reason beside it."""
+    """Options of the task, with reasons for our choices where the paper does not say."""
 
     digits: int = option(8, "the longest number, in digits (the paper: 8)", low=1, high=15)
-    # Not said. The example has 4 and 8 digits; with even values nine numbers of ten would have 8 digits, and
+    # Not in the paper. The example has 4 and 8 digits; with even values nine numbers of ten would have 8
+    # digits, and
     # one as short as 3369 would come up once in 10,000.
     lengths: str = option(
         "uniform",
-        "uniform: every number of digits is equally likely; values: every value is, so most numbers are long",
+        "uniform: every number of digits is equally likely; values: every value is equally likely, so most "
+        "numbers are long",
         choices=("uniform", "values"),
     )
-    # Not said. The longest run in the example's 13 gaps is 3 and the mean 0.9; a bound keeps the length of an
-    # example bounded. (Its 12 letters all come from a to k, so it is likely made by hand: weak evidence.)
+    # Not in the paper. The longest run in the example's 13 gaps is 3 and the mean 0.9; a maximum bounds the
+    # length of an example. (Its 12 letters are all from a to k, so it is probably handmade: weak evidence.)
     distractors: int = option(
-        3, "at most so many letters between two characters; 0 to this many are equally likely", low=0, high=20
+        3, "maximum number of letters between two characters; uniform from 0", low=0, high=20
     )
-    # "Positive or negative" with no odds: even ones.
-    negative: float = option(0.5, "how likely a number other than zero is negative", low=0.0, high=1.0)
-    # Not said. As much as PTB has words, so that an epoch, which the training schedule counts in, is as long.
-    train: int = size(1_000_000, "symbols to train on, over all rows (about 28,000 examples)")
+    # "Positive or negative" without a probability: even odds.
+    negative: float = option(0.5, "probability that a nonzero number is negative", low=0.0, high=1.0)
+    # Not in the paper. The number of words of PTB, so that an epoch, the unit of the schedule, is equally
+    # long.
+    train: int = size(1_000_000, "training symbols over all rows (about 28,000 examples)")
     # About 22,000 scored positions: an accuracy of 0.9 has a standard error of 0.002.
-    valid: int = size(100_000, "symbols to validate on")
-    test: int = size(100_000, "symbols to test on")
+    valid: int = size(100_000, "validation symbols")
+    test: int = size(100_000, "test symbols")
 
 
 def generate(options: Arithmetic, *, batch: int, seed: int) -> dict[str, Part]:
@@ -67,7 +69,7 @@ def generate(options: Arithmetic, *, batch: int, seed: int) -> dict[str, Part]:
 
 
 def longest(options: Arithmetic) -> int:
-    """The greatest length of an example: two signed numbers, operator, `=`, letters between; the answer."""
+    """The maximum length of an example: two signed numbers, operator, `=`, letters between; the answer."""
     read = 2 * (options.digits + 1) + 2
     return read + (read - 1) * options.distractors + options.digits + 3
 
@@ -82,10 +84,10 @@ def questions(options: Arithmetic, rng: np.random.Generator, examples: int) -> E
     read_a, present_a = written(a, options.digits)
     read_b, present_b = written(b, options.digits)
     operator = np.where(add, PLUS, MINUS).astype(np.uint16)[:, None]
-    read = np.hstack([read_a, operator, read_b])  # [E, C], `=` is not in it: no letter follows that
+    read = np.hstack([read_a, operator, read_b])  # [E, C], without `=`: no letter follows it
     present = np.hstack([present_a, always, present_b])
 
-    # [E, C, 1 + D]: behind every character room for D letters, of which the first few are present
+    # [E, C, 1 + D]: room for D letters after every character, of which the first few are present
     room = options.distractors
     count = rng.integers(room + 1, size=(*read.shape, 1), dtype=np.uint16)
     letters = rng.integers(len(ascii_lowercase), size=(*read.shape, room), dtype=np.uint16)
@@ -119,7 +121,7 @@ def numbers(options: Arithmetic, rng: np.random.Generator, examples: int) -> NDA
 
 
 def written(values: NDArray[np.int64], width: int) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
-    """Decimal notation in a table [E, 1 + width], the place of the sign first, and which are present."""
+    """Decimal notation in a table [E, 1 + width], sign first, and a mask of present characters."""
     power = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
     magnitude = np.abs(values)[:, None]
     places = (magnitude // power % 10 + ZERO).astype(np.uint16)

@@ -1,8 +1,7 @@
-"""Given text as symbols: tokens of three parts in, numbered symbols in B rows out.
+"""A given text as symbols: from the tokens of three parts to numbered symbols in B rows.
 
-Symbols are what the training part has, the most frequent first and equals in code point order, up to a cap;
-whatever else stands in a part becomes `<unk>`, which is a symbol only where it is needed. So every symbol can
-be learned.
+Symbols are the tokens of the training part, most frequent first and ties in code point order, up to a cap;
+other tokens become `<unk>`, which is a symbol only if needed. So every symbol can be learned.
 """
 
 import sys
@@ -17,13 +16,12 @@ from cellsearch.tasks.data import Part, Symbols
 from cellsearch.tasks.options import MAX_SYMBOLS
 
 UNKNOWN = "<unk>"
-END = "<eos>"  # the end of a line, where lines count
+END = "<eos>"  # the end of a line, if lines are tokens
 
 
 def number(parts: Mapping[str, Sequence[str]], cap: int) -> tuple[tuple[str, ...], dict[str, Symbols]]:
-    """The symbols, at most `cap` with `<unk>` among them, and every part in their numbers.
-
-    `parts` holds sequences of tokens, a string being one of characters; "train" decides on the symbols.
+    """The symbols, at most `cap` including `<unk>`, and every part as symbol numbers. `parts` holds sequences
+    of tokens (a string is a sequence of characters); "train" determines the symbols.
     """
     counts = Counter(parts["train"])
     ranked = sorted(counts, key=lambda token: (-counts[token], token))
@@ -50,15 +48,14 @@ def _numbers(part: Sequence[str], index: Mapping[str, int]) -> Symbols:
 
 
 def fold(stream: Symbols, batch: int, what: str) -> Part:
-    """One text as `batch` rows, each going on where the one before it ends; every target is the next symbol.
-
-    What is left over at the end, less than `batch` symbols, is dropped. DataError if a row would be empty.
+    """One text as `batch` consecutive rows; every target is the next symbol. Drops a remainder of less than
+    `batch` symbols. Raises DataError if a row would be empty.
     """
     length = (stream.size - 1) // batch
     if length < 1:
         raise DataError(
-            f"{what} has {plural(stream.size, 'symbol')}: too few for {plural(batch, 'row')}."
-            " Take a longer text or a smaller batch."
+            f"{what} has {plural(stream.size, 'symbol')}: too few for {plural(batch, 'row')}. Use a longer "
+            f"text or a smaller batch."
         )
     used = length * batch
     return Part(
@@ -67,7 +64,7 @@ def fold(stream: Symbols, batch: int, what: str) -> Part:
 
 
 def limit(tokens: Sequence[str], cap: int | None, what: str) -> Sequence[str]:
-    """The first `cap` tokens; DataError where more than MAX_SYMBOLS are left."""
+    """The first `cap` tokens; raises DataError if more than MAX_SYMBOLS remain."""
     tokens = tokens[:cap]
     if len(tokens) > MAX_SYMBOLS:
         raise DataError(
@@ -78,5 +75,5 @@ def limit(tokens: Sequence[str], cap: int | None, what: str) -> Sequence[str]:
 
 
 def lines(text: str) -> list[str]:
-    """The lines of `text` without their ends; a newline at the very end starts no line."""
+    """The lines of `text` without their ends; a final newline starts no line."""
     return text.removesuffix("\n").split("\n")

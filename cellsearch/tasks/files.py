@@ -1,6 +1,4 @@
-"""Texts from disk: a path in, its characters out; anything that is not a text of sensible size is a
-DataError.
-"""
+"""Read texts from disk. Raises DataError for anything but a text of reasonable size."""
 
 import codecs
 import os
@@ -10,11 +8,13 @@ from pathlib import Path
 from cellsearch import files
 from cellsearch.errors import DataError, printable
 
-MAX_BYTES = 128 * 2**20  # of a file; the largest texts in use for this, enwik8 and text8, have 100,000,000
+MAX_BYTES = (
+    128 * 2**20
+)  # maximum bytes of a file; the largest common benchmarks, enwik8 and text8, have 100,000,000
 
-PROBE = 2**16  # bytes read to learn whether a file is a text
+PROBE = 2**16  # bytes read to detect whether a file is a text
 
-#: How compressed files begin, and what unpacks them.
+#: Magic bytes of compressed files, and their unpackers.
 COMPRESSED = (
     (b"\x1f\x8b", "gzip", "gunzip"),
     (b"BZh", "bzip2", "bunzip2"),
@@ -27,8 +27,8 @@ COMPRESSED = (
 def located(path: str, data: Path | None, task: str) -> Path:
     """`path` itself if absolute, else below the data directory.
 
-    An absolute path that is not there, as on another machine, is replaced by the file of its name in the data
-    directory, where there is one: the digest of the data tells whether it is the same.
+    If an absolute path is missing, as on another machine, uses the file of the same name in the data
+    directory, if any: the digest of the data verifies it.
     """
     given = Path(path)
     if given.is_absolute():
@@ -36,14 +36,14 @@ def located(path: str, data: Path | None, task: str) -> Path:
         return moved if moved is not None and not exists(given) and exists(moved) else given
     if data is None:
         raise DataError(
-            f"task '{task}': there is no '{printable(path)}' in the folder of the search space, and no data"
-            " directory is given. Check the path, or name the directory with --data DIR."
+            f"task '{task}': there is no '{printable(path)}' in the folder of the search space, and no data "
+            f"directory is given. Check the path, or give the directory with --data DIR."
         )
     return directory(data, task) / path
 
 
 def directory(data: Path | None, task: str) -> Path:
-    """`data` if it is a directory that can be looked into; DataError else."""
+    """`data` if it is a readable directory; else raises DataError."""
     if data is None:
         raise DataError(f"task '{task}' needs a directory with its data. Name it with --data DIR.")
     if not stat.S_ISDIR(_status(data, f"the data directory of task '{task}'").st_mode):
@@ -54,10 +54,9 @@ def directory(data: Path | None, task: str) -> Path:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The UTF-8 text in the file `path`, without a byte order mark, lines ended by newline characters alone.
-
-    `what` says in messages what the file is for. DataError if it is missing, not a regular file, unreadable,
-    larger than MAX_BYTES, not UTF-8, or empty.
+    """The UTF-8 text in the file `path`, without a byte order mark, with newlines as the only line ends.
+    `what` is the purpose of the file in messages. Raises DataError if it is missing, not a regular file,
+    unreadable, larger than MAX_BYTES, not UTF-8, or empty.
     """
     raw = _read(path, what, MAX_BYTES)
     if len(raw) > MAX_BYTES:
@@ -69,7 +68,7 @@ def read_text(path: Path, what: str) -> str:
 
 
 def probe(path: Path, what: str) -> int:
-    """The size in bytes of the file `path`, whose start is read; DataError as of `read_text`."""
+    """The size in bytes of the file `path`, after reading its start; raises DataError like `read_text`."""
     size = _status(path, what).st_size
     _decoded(_read(path, what, PROBE), path, what, whole=False)
     if size > MAX_BYTES:
@@ -82,7 +81,7 @@ def _read(path: Path, what: str, most: int) -> bytes:
     try:
         return files.read(path, most)
     except files.NotRegularError as error:
-        raise DataError(f"{_shown(path)}: {what} must be a file, and this is {error.kind}.") from None
+        raise DataError(f"{_shown(path)}: {what} must be a file, but is {error.kind}.") from None
     except OSError as error:
         raise DataError(f"{_shown(path)}: cannot read {what}: {files.reason(error)}.") from None
 
@@ -106,18 +105,18 @@ def _decoded(raw: bytes, path: Path, what: str, whole: bool) -> str:
 
 def _too_large(path: Path, what: str) -> DataError:
     return DataError(
-        f"{_shown(path)}: {what} is larger than {MAX_BYTES // 2**20} MiB, the most that is read. Cut it down."
+        f"{_shown(path)}: {what} is larger than {MAX_BYTES // 2**20} MiB, the limit. Shorten it."
     )
 
 
 def exists(path: Path) -> bool:
-    """Whether anything is there, of whatever kind; also where it may not be looked at."""
+    """Whether the path exists, of any kind, even without permission to stat it."""
     try:
         path.stat()
     except FileNotFoundError:
         return False
     except (OSError, ValueError):
-        return True  # reading it will say what is wrong
+        return True  # reading it raises the error
     return True
 
 
@@ -125,9 +124,9 @@ def _status(path: Path, what: str) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError:
-        raise DataError(f"{_shown(path)}: {what} is not there. Check the path and --data DIR.") from None
+        raise DataError(f"{_shown(path)}: {what} does not exist. Check the path and --data DIR.") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{_shown(path)}: cannot look at {what}: {files.reason(error)}.") from None
+        raise DataError(f"{_shown(path)}: cannot access {what}: {files.reason(error)}.") from None
 
 
 def _shown(path: Path) -> str:

@@ -1,9 +1,9 @@
-"""Memorisation: symbols are read, then reproduced in the same order (Jozefowicz et al. 2015, section 3.1).
+"""Memorisation: read symbols, then reproduce them in the same order (Jozefowicz et al. 2015, section 3.1).
 
-An example with 3 symbols is `qkbqkb`. There is no separator, as the paper names none: the last symbol read
-predicts the first one reproduced, and only what is reproduced is scored. With teacher forcing the input of a
-reproducing step is the right symbol, so the cell has to carry each symbol over as many steps as there are
-symbols.
+An example with 3 symbols is `qkbqkb`. There is no separator, since the paper mentions none: the last symbol
+read predicts the first one reproduced, and only reproduced symbols are scored. With teacher forcing the input
+of a reproducing step is the correct symbol, so the cell must carry each symbol over a number of steps equal
+to the number of symbols.
 """
 
 from dataclasses import dataclass
@@ -23,22 +23,25 @@ SEPARATOR = "^"
 class Memorize:
     """Options of the task."""
 
-    symbols: int = option(5, "how many symbols are read and then reproduced (the paper: 5)", low=1, high=1000)
-    alphabet: int = option(26, "how many different symbols there are (the paper: 26)", low=2, high=1000)
-    # Not said; the paper names no separator.
-    separator: str = option(
-        "none", "symbol: one of its own stands in front of each example", choices=("none", "symbol")
+    symbols: int = option(
+        5, "number of symbols that are read and then reproduced (the paper: 5)", low=1, high=1000
     )
-    # Not said. A GRU of 24,000 parameters gets to 95% within 1.4 to 2 million symbols (learning rate 1 on the
-    # mean loss, norm 5): some eight epochs of this size, so that a schedule that counts epochs sees it learn.
-    train: int = size(200_000, "symbols to train on, over all rows")
+    alphabet: int = option(26, "number of different symbols (the paper: 26)", low=2, high=1000)
+    # The paper mentions no separator.
+    separator: str = option(
+        "none", "symbol: a separate symbol precedes each example", choices=("none", "symbol")
+    )
+    # Not in the paper. A GRU of 24,000 parameters reaches 95% within 1.4 to 2 million symbols (learning rate
+    # 1 on the mean loss, norm 5): about eight epochs of this size, so that a schedule in epochs observes the
+    # learning.
+    train: int = size(200_000, "training symbols over all rows")
     # 10,000 scored positions: at the filter's 95% the standard error is 0.002.
-    valid: int = size(20_000, "symbols to validate on")
-    test: int = size(20_000, "symbols to test on")
+    valid: int = size(20_000, "validation symbols")
+    test: int = size(20_000, "test symbols")
 
 
 def symbols(options: Memorize) -> tuple[str, ...]:
-    """Letters, or numbered names where there are not enough letters."""
+    """Letters, or numbered names if there are not enough letters."""
     few = options.alphabet <= len(ascii_lowercase)
     found = tuple(ascii_lowercase[k] if few else f"s{k}" for k in range(options.alphabet))
     return (*found, SEPARATOR) if options.separator == "symbol" else found

@@ -1,7 +1,7 @@
-"""Options of tasks: a mapping in, from a YAML file or a Python call, the task's options dataclass out.
+"""Options of tasks: from a mapping, of a YAML file or a Python call, to the task's options dataclass with all
+fields filled in.
 
-Every field is filled in. A DataError names the key, the value found, the values allowed and the nearest right
-word.
+A DataError names the key, the value, the allowed values and a suggestion.
 """
 
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from cellsearch.errors import DataError, did_you_mean, printable
 from cellsearch.options import Refused, admitted, fields_of, option
 
-MAX_SYMBOLS = 100_000_000  # per part; such a part takes 1.6 GB, and enwik8 and text8 just fit
-MAX_TEXT = 4096  # characters of an option that is a text; paths are not longer
+MAX_SYMBOLS = 100_000_000  # maximum symbols per part; such a part takes 1.6 GB, and enwik8 and text8 just fit
+MAX_TEXT = 4096  # maximum characters of a text option; enough for paths
 
 Options = TypeVar("Options")
 
 
 def size(default: int, about: str) -> Any:
-    """The field of a part's size in symbols, counted over all rows."""
+    """The field for a part's size in symbols over all rows."""
     return option(default, about, low=1, high=MAX_SYMBOLS)
 
 
 def cap(about: str) -> Any:
-    """The field that shortens a part of a given text; None takes all of it."""
+    """The field that truncates a part of a given text; None takes all of it."""
     return option(None, about, low=1, high=MAX_SYMBOLS)
 
 
 def paths(kind: type[Any]) -> frozenset[str]:
-    """The names of the options that say where data lies; they stay out of the data set's digest."""
+    """The names of path options, which are excluded from the data set's digest."""
     return frozenset(name for name, field in fields_of(kind).items() if field.metadata["path"])
 
 
 def parse(kind: type[Options], mapping: Mapping[str, object], task: str) -> Options:
-    """`mapping` as a `kind`, with defaults for what it leaves out; DataError as the module says."""
+    """`mapping` as a `kind`, with defaults for omitted options; raises DataError as described above."""
     if not isinstance(mapping, Mapping):
         raise DataError(
             f"the options of task '{task}' must be pairs of name and value, not {shown(mapping)}."
@@ -53,7 +53,7 @@ def parse(kind: type[Options], mapping: Mapping[str, object], task: str) -> Opti
 
 
 def suggestion(word: object, known: tuple[str, ...]) -> str:
-    """A question with the nearest of `known`, to be put behind a sentence; empty where none is near."""
+    """A question with the nearest of `known`, to follow a sentence; empty if none is near."""
     if not isinstance(word, str):
         return ""
     question = did_you_mean(word, known)
@@ -61,7 +61,7 @@ def suggestion(word: object, known: tuple[str, ...]) -> str:
 
 
 def _checked(value: object, hint: Any, metadata: Mapping[str, Any], name: str) -> object:
-    """`value` as the type of `hint`, within its range; DataError else."""
+    """`value` as the type of `hint`, within its range; else raises DataError."""
     if str in (get_args(hint) or (hint,)) and not metadata["choices"]:
         return None if value is None and NoneType in get_args(hint) else _text(value, name)
     try:
@@ -88,7 +88,7 @@ def _text(value: object, name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """`value` as people wrote it, safe for a terminal and never long."""
+    """`value` as written, short and safe for a terminal."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "a number of more than 40 digits"  # and Python refuses to print an int of 5,000
     if isinstance(value, str):

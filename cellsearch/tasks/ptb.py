@@ -1,9 +1,8 @@
-"""Penn Treebank, words: the set-up of Mikolov et al. (2010) that Jozefowicz et al. (2015, section 3.5) train
-on.
+"""Penn Treebank, words: the data set of Mikolov et al. (2010) used by Jozefowicz et al. (2015, section 3.5).
 
-The files `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` hold a sentence a line, words between spaces,
-rare ones already `<unk>`, numbers already `N`. A sentence ends with the symbol `<eos>`: 929,589 / 73,760 /
-82,430 symbols in all, 10,000 different ones. The text belongs to the Linguistic Data Consortium and is not
+The files `ptb.train.txt`, `ptb.valid.txt` and `ptb.test.txt` have one sentence per line, words separated by
+spaces, rare words as `<unk>`, numbers as `N`. A sentence ends with the symbol `<eos>`: 929,589 / 73,760 /
+82,430 symbols in total, 10,000 different ones. The text belongs to the Linguistic Data Consortium and is not
 part of this project.
 """
 
@@ -26,23 +25,27 @@ class Ptb:
     """Options of the task."""
 
     vocabulary: int = option(
-        10_000, "at most so many words, <unk> and <eos> among them (the paper: 10,000)", low=2, high=1_000_000
+        10_000,
+        "maximum number of words, including <unk> and <eos> (the paper: 10,000)",
+        low=2,
+        high=1_000_000,
     )
     # Whole parts by default, as in the paper: "1M words".
     train: int | None = cap(
-        "train on the first so many words alone; null for all. Words not among them become <unk>"
+        "train only on this number of words from the start; null for all. Other words become <unk>"
     )
-    valid: int | None = cap("validate on the first so many words alone; null for all")
-    test: int | None = cap("test on the first so many words alone; null for all")
+    valid: int | None = cap("validate only on this number of words from the start; null for all")
+    test: int | None = cap("test only on this number of words from the start; null for all")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text with one sentence a line, each line ended by `<eos>`."""
+    """The words of a text with one sentence per line, each line followed by `<eos>`."""
     return [word for line in lines(text) for word in (*line.split(), END)]
 
 
 def files(data: Path | None) -> dict[str, Path]:
-    """The three files, directly in the directory `data` or in `ptb` below it; DataError if there are none."""
+    """The three files, directly in the directory `data` or in its folder `ptb`; raises DataError if there are
+    none."""
     top = directory(data, "ptb")
     for folder in (top, top / "ptb"):
         paths = {part: folder / f"ptb.{part}.txt" for part in PARTS}
@@ -51,7 +54,7 @@ def files(data: Path | None) -> dict[str, Path]:
     raise DataError(
         f"no ptb.train.txt in {printable(str(top), 300)} nor in its folder ptb. Put ptb.train.txt,"
         " ptb.valid.txt and ptb.test.txt there (Mikolov's preparation of the Penn Treebank; it may not be"
-        " redistributed, so it is not shipped), or name another directory with --data DIR."
+        " redistributed, so it is not shipped), or give another directory with --data DIR."
     )
 
 

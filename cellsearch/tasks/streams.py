@@ -1,8 +1,8 @@
 """Rows of generated examples: each of the B rows is a concatenation of independent examples, cut at N
 symbols.
 
-In: a function that draws a number of examples at once. Out: a `Part`. Every row starts at the start of an
-example; the last example of a row is cut where the row ends, and its rest is dropped.
+A function draws a number of examples at once. Every row starts with a new example; the last example of a row
+is truncated at the end of the row.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from cellsearch.errors import DataError, plural
 from cellsearch.tasks.data import IGNORE, Part
 
-FIRST = 256  # examples drawn to learn how long they are on average
-CELLS = 10_000_000  # places of the tables in which examples are drawn at once: bounds the memory for them
+FIRST = 256  # examples drawn to estimate their mean length
+CELLS = 10_000_000  # maximum size of the tables for examples drawn at once: bounds their memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class Examples:
     """E independent examples, one after the other."""
 
     symbols: NDArray[np.uint16]  # [S]
-    scored: NDArray[np.bool_]  # [S], whether the symbol is to be predicted
+    scored: NDArray[np.bool_]  # [S], whether the symbol is a scored target
     lengths: NDArray[np.int64]  # [E], may be 0; their sum is S
 
 
@@ -33,9 +33,8 @@ Draw = Callable[[np.random.Generator, int], Examples]
 def parts(
     draw: Draw, longest: int, sizes: Mapping[str, int], *, batch: int, seed: int, task: str
 ) -> dict[str, Part]:
-    """Train, valid and test with `sizes` symbols over all rows, each from a random stream of its own.
-
-    `longest` is the greatest length of an example. Valid and test do not change with the size of train.
+    """Train, valid and test with `sizes` symbols over all rows, each from its own random stream. `longest` is
+    the maximum length of an example. Valid and test do not depend on the size of train.
     """
     children = np.random.SeedSequence(seed).spawn(len(sizes))
     made = {}
@@ -43,15 +42,15 @@ def parts(
         if total < batch:
             raise DataError(
                 f"option '{name}' of task '{task}' is {plural(total, 'symbol')}:"
-                f" too few for {plural(batch, 'row')}. Raise it, or lower the batch."
+                f" too few for {plural(batch, 'row')}. Increase it, or reduce the batch."
             )
-        # PCG64 by name: what default_rng means may change, and with it every digest
+        # PCG64 by name: default_rng may change, and with it every digest
         made[name] = lay(draw, longest, batch, total // batch, np.random.Generator(np.random.PCG64(child)))
     return made
 
 
 def lay(draw: Draw, longest: int, batch: int, length: int, rng: np.random.Generator) -> Part:
-    """`batch` rows of `length` positions; a target is the next symbol of the row where that one is scored."""
+    """`batch` rows of `length` positions; a target is the next symbol of the row if that one is scored."""
     drawn = draw(rng, FIRST)
     inputs = np.empty((batch, length), np.int64)
     targets = np.empty((batch, length), np.int64)
@@ -61,7 +60,7 @@ def lay(draw: Draw, longest: int, batch: int, length: int, rng: np.random.Genera
         while row < batch:
             example = int(np.searchsorted(starts, at))
             start = int(starts[example]) if example < starts.size else drawn.symbols.size
-            end = start + length + 1  # one more than the row has: its last position needs a target
+            end = start + length + 1  # one more than the row: its last position needs a target
             if end > drawn.symbols.size:
                 break
             inputs[row] = drawn.symbols[start : end - 1]
@@ -76,12 +75,13 @@ def lay(draw: Draw, longest: int, batch: int, length: int, rng: np.random.Genera
 def _more(
     draw: Draw, drawn: Examples, needed: int, rows: int, longest: int, rng: np.random.Generator
 ) -> Examples:
-    """`drawn` and as many examples more as should give `needed` symbols, beside what `rows` rows cut off."""
+    """`drawn` plus the estimated number of examples for `needed` symbols, including the parts cut off by
+    `rows` rows."""
     total = drawn.symbols.size
     mean = max(1.0, total / drawn.lengths.size)
     squares = float(np.sum(drawn.lengths.astype(np.float64) ** 2))
-    rest = squares / (2 * max(1, total))  # what a row cuts off, on average
-    # at least some: a long example at the end may hold all the symbols that are needed, and start no row
+    rest = squares / (2 * max(1, total))  # mean number of symbols cut off per row
+    # at least some: a long last example may hold all needed symbols and start no row
     wanted = max(16, int(1.02 * (needed + rows * rest - total) / mean) + 16)
     new = []
     while wanted > 0:
@@ -95,5 +95,5 @@ def _more(
 
 
 def pack(symbols: NDArray[np.uint16], present: NDArray[np.bool_], scored: NDArray[np.bool_]) -> Examples:
-    """Examples from a table [E, C] with gaps: the symbols that are `present`, read row by row."""
+    """Examples from a table [E, C] with gaps: the `present` symbols, row by row."""
     return Examples(symbols[present], scored[present], np.count_nonzero(present, axis=1).astype(np.int64))

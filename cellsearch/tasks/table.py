@@ -1,4 +1,4 @@
-"""The table of tasks, and how one is built: a name and options in, a `Dataset` out.
+"""The table of tasks, and the construction of a `Dataset` from a name and options.
 
 Listings, search spaces and training read this table; a new task is a new row.
 """
@@ -22,7 +22,7 @@ Built = tuple[tuple[str, ...], dict[str, Part]]  # symbols; train, valid, test
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A row: what the task is called, what it is, who set it, its options, and how its data comes about."""
+    """A row: name, description, source, options and data generator of a task."""
 
     name: str
     about: str
@@ -30,9 +30,9 @@ class Task:
     options: type[Any]  # a frozen dataclass; its fields are declared with `option`
     measure: Callable[[Any], Measure]
     build: Callable[[Any, int, int, Path | None], Built]  # options, batch, seed, data directory
-    check: Callable[[Any], None] = lambda options: None  # DataError for options that contradict each other
-    files: Callable[[Any, Path | None], Sequence[Path]] = lambda options, data: ()  # that it reads
-    directory: bool = False  # whether its files are in a data directory alone
+    check: Callable[[Any], None] = lambda options: None  # raises DataError for contradictory options
+    files: Callable[[Any, Path | None], Sequence[Path]] = lambda options, data: ()  # the files that it reads
+    directory: bool = False  # whether its files are only in a data directory
 
     @property
     def listed(self) -> tuple[Option, ...]:
@@ -47,7 +47,7 @@ JOZEFOWICZ = (
 _ROWS = (
     Task(
         "memorize",
-        "symbols are read, then reproduced in the same order; the filter that a mutant must pass",
+        "read symbols, then reproduce them in the same order; the filter for mutants",
         f"{JOZEFOWICZ}, section 3.1",
         memorize.Memorize,
         lambda options: "loss",
@@ -55,7 +55,7 @@ _ROWS = (
     ),
     Task(
         "arithmetic",
-        "sums and differences of two numbers, with letters in between that mean nothing",
+        "sums and differences of two numbers, with meaningless letters in between",
         f"{JOZEFOWICZ}, section 3.5",
         arithmetic.Arithmetic,
         lambda options: "loss",
@@ -63,7 +63,7 @@ _ROWS = (
     ),
     Task(
         "xml",
-        "nested tags with random names; every character is predicted",
+        "nested tags with random names; predict every character",
         f"{JOZEFOWICZ}, section 3.5",
         xml.Xml,
         lambda options: "loss",
@@ -72,7 +72,7 @@ _ROWS = (
     ),
     Task(
         "ptb",
-        "Penn Treebank, the next word; needs the files in a data directory",
+        "Penn Treebank, next word; needs the files in a data directory",
         f"Mikolov et al. (2010), Recurrent Neural Network Based Language Model; {JOZEFOWICZ}, section 3.5",
         ptb.Ptb,
         lambda options: "perplexity",
@@ -82,7 +82,7 @@ _ROWS = (
     ),
     Task(
         "text",
-        "the next character or word of any UTF-8 file, or of Python's own documentation",
+        "next character or word of any UTF-8 file, or of Python's own documentation",
         "the user's file, or the Python Software Foundation's language reference (pydoc_data.topics)",
         text.Text,
         lambda options: "perplexity" if options.level == "word" else "bits",
@@ -96,7 +96,7 @@ TASKS: Mapping[str, Task] = {row.name: row for row in _ROWS}
 
 
 def task(name: str) -> Task:
-    """The row called `name`; DataError with the nearest name else."""
+    """The row `name`; raises DataError with a suggestion for an unknown name."""
     if not isinstance(name, str) or name not in TASKS:
         raise DataError(
             f"unknown task {shown(name)}.{suggestion(name, tuple(TASKS))} Tasks: {', '.join(TASKS)}."
@@ -107,8 +107,8 @@ def task(name: str) -> Task:
 def parse_options(name: str, mapping: Mapping[str, object]) -> Any:
     """The options dataclass of task `name` with `mapping` filled in.
 
-    Every value is checked for its kind and range, and all of them together. DataError names the key, what was
-    found, what is allowed, and the nearest right word.
+    Checks type and range of every value, and their consistency. A DataError names the key, the value, the
+    allowed values, and a suggestion.
     """
     row = task(name)
     options = parse(row.options, mapping, name)
@@ -119,9 +119,9 @@ def parse_options(name: str, mapping: Mapping[str, object]) -> Any:
 def build(name: str, options: Mapping[str, object], *, batch: int, seed: int, data: Path | None) -> Dataset:
     """The data set of task `name` in `batch` rows.
 
-    `seed` decides on generated data alone; `data` is the directory in which tasks look for files, or None.
-    The same arguments give the same digest on every machine. DataError for wrong options and for data that is
-    missing, damaged or too short.
+    `seed` affects only generated data; `data` is the directory for the tasks' files, or None.
+    The same arguments give the same digest on every machine. Raises DataError for invalid options and for
+    missing, damaged or too short data.
     """
     row = task(name)
     parsed = parse_options(name, options)

@@ -1,11 +1,11 @@
-"""Text: the next character or word of any UTF-8 file, or of the Python language's own documentation.
+"""Text: the next character or word of any UTF-8 file, or of Python's own documentation.
 
-The file is cut in three: training text first, test text last. At the level of words a line ends with `<eos>`;
-at that of characters the newline is a character like any other.
+The file is split in three: training text first, test text last. At the word level a line ends with `<eos>`;
+at the character level the newline is an ordinary character.
 
-`source: python-docs` is the text of `help()`'s topics, which comes with every Python: half a million
-characters of English prose with grammars and examples in between, in alphabetical order of the topics. It
-differs between versions of Python, and so does the digest.
+`source: python-docs` is the text of `help()`'s topics, which every Python includes: half a million characters
+of English prose with grammars and examples, in alphabetical order of the topics. It differs between versions
+of Python, and so does the digest.
 """
 
 import re
@@ -24,7 +24,7 @@ from cellsearch.tasks.options import cap
 
 JOINERS = "\u200c\u200d"  # zero-width (non-)joiner: within words of Persian and of Indian languages
 
-# the underline of a heading: rows of one mark that would be predicted for nothing
+# the underline of a heading: trivial rows of one mark
 RULE = re.compile(r"^([*=~^-])\1{2,}\n", re.MULTILINE)
 
 
@@ -45,23 +45,26 @@ class Text:
     level: str = option("character", "what a symbol is", choices=("character", "word"))
     split: str = option(
         "marks",
-        "of words: marks cuts at spaces and around punctuation marks, spaces at spaces alone (prepared text)",
+        "word level: marks splits at spaces and around punctuation marks, spaces only at spaces (tokenised "
+        "text)",
         choices=("marks", "spaces"),
     )
-    # That of PTB. Characters hardly ever reach it.
+    # As for PTB. Character sets rarely reach it.
     vocabulary: int = option(
-        10_000, "at most so many symbols; rarer ones become <unk>", low=2, high=1_000_000
+        10_000, "maximum number of symbols; rarer ones become <unk>", low=2, high=1_000_000
     )
-    # A tenth each: of half a million characters that leaves an accuracy near 0.5 a standard error of 0.0023.
-    valid_fraction: float = option(0.1, "share of the text to validate on", low=0.001, high=0.9)
-    test_fraction: float = option(0.1, "share of the text to test on, at its end", low=0.001, high=0.9)
-    train: int | None = cap("train on the first so many symbols of the part alone; null for all")
-    valid: int | None = cap("validate on the first so many symbols of the part alone; null for all")
-    test: int | None = cap("test on the first so many symbols of the part alone; null for all")
+    # A tenth each: for half a million characters an accuracy near 0.5 has a standard error of 0.0023.
+    valid_fraction: float = option(0.1, "share of the text for validation", low=0.001, high=0.9)
+    test_fraction: float = option(0.1, "share of the text for the test part, at its end", low=0.001, high=0.9)
+    train: int | None = cap("train only on this number of symbols from the start of the part; null for all")
+    valid: int | None = cap(
+        "validate only on this number of symbols from the start of the part; null for all"
+    )
+    test: int | None = cap("test only on this number of symbols from the start of the part; null for all")
 
 
 def check(options: Text) -> None:
-    """DataError where the options contradict each other."""
+    """Raises DataError for contradictory options."""
     if options.source == "file" and options.path is None:
         raise DataError("task 'text' needs a text: give the option path: FILE, or source: python-docs.")
     if options.source != "file" and options.path is not None:
@@ -76,25 +79,25 @@ def check(options: Text) -> None:
 
 
 def files(options: Text, data: Path | None) -> list[Path]:
-    """The file, where the text is in one. DataError where its directory is not known."""
+    """The file of the text, if any. Raises DataError if its directory is unknown."""
     return [] if options.path is None else [located(options.path, data, "text")]
 
 
 def read(options: Text, data: Path | None) -> str:
-    """The whole text."""
+    """The complete text."""
     for path in files(options, data):
         return read_text(path, "the text of task 'text'")
     return python_docs()
 
 
 def python_docs() -> str:
-    """The topics of Python's `help()`, in alphabetical order, an empty line between two."""
+    """The topics of Python's `help()`, in alphabetical order, separated by empty lines."""
     try:
-        # not at the top: 700 KB that nothing else needs, and some distributions of Python leave them out
+        # imported here: 700 KB for this task only, and missing in some distributions of Python
         topics: dict[str, str] = import_module("pydoc_data.topics").topics
     except (ImportError, AttributeError):
         raise DataError(
-            "this Python comes without the texts of help() (the module pydoc_data.topics). Install the"
+            "this Python lacks the texts of help() (the module pydoc_data.topics). Install the"
             " complete standard library, or give task 'text' a file with the option path: FILE."
         ) from None
     whole = "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n"
@@ -102,7 +105,7 @@ def python_docs() -> str:
 
 
 def tokens(text: str, options: Text) -> Sequence[str]:
-    """The characters of `text`, or its words with `<eos>` after each line that has any."""
+    """The characters of `text`, or its words with `<eos>` after each nonempty line."""
     if options.level == "character":
         return text
     cut = token_pattern(text).findall if options.split == "marks" else str.split
@@ -111,12 +114,11 @@ def tokens(text: str, options: Text) -> Sequence[str]:
 
 
 def token_pattern(text: str) -> re.Pattern[str]:
-    """Words with their apostrophes, marks one by one, and what is written like <unk> as one token.
-
-    A word is made of letters, numbers, combining marks, connectors and joiners: of the Unicode categories
-    L, N, M and Pc, and of U+200C and U+200D. What combines with a mark or a picture goes with it.
+    """Words with their apostrophes, single punctuation marks, and tokens like <unk>. A word consists of
+    letters, numbers, combining marks, connectors and joiners: the Unicode categories L, N, M and Pc, and
+    U+200C and U+200D. Combining characters stay with their mark or emoji.
     """
-    beyond = sorted(c for c in set(text) if not re.match(r"\w|\s", c))  # what \w of Python leaves out
+    beyond = sorted(c for c in set(text) if not re.match(r"\w|\s", c))  # not matched by Python's \w
     combining = "".join(c for c in beyond if unicodedata.category(c)[0] == "M" or c in JOINERS)
     connecting = "".join(c for c in beyond if unicodedata.category(c) == "Pc")
     word = rf"\w{combining}{connecting}"

@@ -1,14 +1,14 @@
-"""XML: nested tags with random names, every character to be predicted (Jozefowicz et al. 2015, section 3.5).
+"""XML: nested tags with random names; predict every character (Jozefowicz et al. 2015, section 3.5).
 
-A document is made by the paper's loop: with probability one half, or after 50 iterations, close the tag
+The paper's loop generates a document: with probability one half, or after 50 iterations, close the tag
 opened last, or stop if none is open; otherwise open a tag with a random name of 2 to 10 lower-case letters.
 
     <pegshmnaj><zbhmg></zbhmg></pegshmnaj><autmh></autmh>
 
-Documents follow each other without a separator: the loop prints none. Half of them are empty, since the first
-turn of the loop may be the last. The spaces in the paper's sample are taken as typography: no step of the
-loop writes one. Names of opened tags are noise, so accuracy stays far below 1; what can be learned is the
-name that has to be closed.
+Documents are concatenated without a separator: the loop prints none. Half of them are empty, since the first
+iteration may be the last. We treat the spaces in the paper's sample as typography: no step of the loop prints
+one. Names of opened tags are noise, so accuracy stays far below 1; the learnable part is the name in a
+closing tag.
 """
 
 from dataclasses import dataclass
@@ -36,17 +36,17 @@ class Xml:
     shortest: int = option(2, "the shortest tag name, in letters (the paper: 2)", low=1, high=100)
     longest: int = option(10, "the longest tag name (the paper: 10)", low=1, high=100)
     iterations: int = option(
-        50, "turns of the loop after which open tags are only closed (the paper: 50)", low=1, high=1000
+        50, "iterations of the loop after which open tags are only closed (the paper: 50)", low=1, high=1000
     )
-    # The paper does not say. As much as PTB has words, so that an epoch, which the training schedule counts
-    # in, is as long; 100,000 scored characters give an accuracy of 0.45 a standard error of 0.0016.
-    train: int = size(1_000_000, "characters to train on, over all rows")
-    valid: int = size(100_000, "characters to validate on")
-    test: int = size(100_000, "characters to test on")
+    # Not in the paper. The number of words of PTB, so that an epoch, the unit of the schedule, is equally
+    # long; 100,000 scored characters give an accuracy of 0.45 a standard error of 0.0016.
+    train: int = size(1_000_000, "training characters over all rows")
+    valid: int = size(100_000, "validation characters")
+    test: int = size(100_000, "test characters")
 
 
 def check(options: Xml) -> None:
-    """DataError where the options contradict each other."""
+    """Raises DataError for contradictory options."""
     if options.shortest > options.longest:
         raise DataError(
             f"options of task 'xml': shortest is {options.shortest} and longest {options.longest}."
@@ -66,14 +66,14 @@ def generate(options: Xml, *, batch: int, seed: int) -> dict[str, Part]:
 
 
 def documents(options: Xml, rng: np.random.Generator, examples: int) -> Examples:
-    """`examples` documents, empty ones among them."""
+    """`examples` documents, including empty ones."""
     document, opens = _events(options, rng, examples)
     tag = _tags(document, opens)
     tags = int(np.count_nonzero(opens))
     length = rng.integers(options.shortest, options.longest + 1, size=tags, dtype=np.int64)
     name = rng.integers(len(ascii_lowercase), size=(tags, options.longest), dtype=np.uint16)
 
-    # one event a row: < / name >, the slash only where a tag is closed
+    # one event per row: < / name >, with the slash only for closing tags
     symbols = np.empty((opens.size, options.longest + 3), np.uint16)
     symbols[:, 0], symbols[:, 1], symbols[:, -1] = OPEN, SLASH, CLOSE
     symbols[:, 2:-1] = name[tag]
@@ -87,28 +87,26 @@ def documents(options: Xml, rng: np.random.Generator, examples: int) -> Examples
 
 
 def _events(options: Xml, rng: np.random.Generator, examples: int) -> tuple[Indices, NDArray[np.bool_]]:
-    """What the loops of `examples` documents do, in order: the document of each event, and if it opens."""
+    """The events of the loops of `examples` documents, in order: the document of each, and whether it opens a
+    tag."""
     turns = options.iterations
     opens = rng.integers(2, size=(examples, turns), dtype=np.uint8) == 1
     depth = np.cumsum(np.where(opens, np.int16(1), np.int16(-1)), axis=1, dtype=np.int16)
-    stopped = depth < 0  # a tag was to be closed and none was open: the document ends there
+    stopped = depth < 0  # no tag was open to close: the document ends
     stop = np.where(stopped.any(axis=1), stopped.argmax(axis=1), turns)
-    left = np.where(
-        stop == turns, depth[:, -1], 0
-    )  # still open after the last turn: closed one after the other
+    left = np.where(stop == turns, depth[:, -1], 0)  # still open after the last iteration: closed one by one
     happens = np.arange(2 * turns) < (stop + left)[:, None]
     document = np.repeat(np.arange(examples, dtype=np.int64), stop + left)
     return document, np.hstack([opens, np.zeros_like(opens)])[happens]
 
 
 def _tags(document: Indices, opens: NDArray[np.bool_]) -> Indices:
-    """Which tag every event opens or closes [V]; tags are numbered in the order in which they are opened."""
+    """The tag of every event [V]; tags are numbered in the order of opening."""
     after = np.cumsum(
         np.where(opens, 1, -1)
-    )  # every document closes all it opens, so the depth is 0 between them
+    )  # every document closes all its tags, so the depth is 0 between documents
     level = np.where(opens, after, after + 1)
-    # Within a document and level, openings and closings alternate; a closing belongs to the opening before
-    # it.
+    # Within a document and level, openings and closings alternate; a closing matches the preceding opening.
     order = np.lexsort((level, document))
     tag = np.cumsum(opens) - 1
     tag[order[1::2]] = tag[order[0::2]]

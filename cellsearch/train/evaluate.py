@@ -1,8 +1,8 @@
-"""Train one cell on a batch of settings of one task and say what each came to.
+"""Train one cell on a batch of settings of one task and return the outcome of each.
 
-Settings fall into groups of one shape (layers, width), and a group into batches that fit the memory they may
-take; a batch is trained at once. Batches follow from the settings and that bound alone, and a member's first
-weights from the seed, the cell, the task and the setting, never from its place among others.
+Settings are grouped by shape (layers, width), and groups are split into batches that fit the memory limit; a
+batch is trained at once. Batches depend only on the settings and that limit, and a member's initial weights
+on the seed, the cell, the task and the setting, never on its position.
 """
 
 import hashlib
@@ -41,14 +41,14 @@ def on_device(dataset: Dataset, steps: int, device: str) -> Data:
 
 
 def member_seed(seed: int, cell: Cell, task: str, setting: int) -> int:
-    """The seed of a member's first weights."""
+    """The seed of a member's initial weights."""
     text = f"{seed} {fingerprint(cell)} {task} {setting}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `evaluate` is asked: a cell on settings of the grid of a task."""
+    """The request of `evaluate`: a cell on settings of the grid of a task."""
 
     cell: Cell
     dataset: Dataset
@@ -57,7 +57,7 @@ class Request:
     training: Training
     seed: int
     stop_at: float | None = None
-    memory: float | None = None  # bytes that batches which train side by side may take; None: no bound
+    memory: float | None = None  # memory limit in bytes for batches that train side by side; None: no limit
     progress: Progress | None = None
 
 
@@ -76,10 +76,9 @@ def evaluate(
 ) -> list[Outcome]:
     """The outcome of each setting, in the order of `indices`.
 
-    `stop_at` ends a member once its validation accuracy reaches it, for filters that ask no more than that.
-    `memory` is a bound in bytes, see `memory.memory`: what would take more is trained in several batches, and
-    a setting that would take more alone has failed. `progress` is called with 0 epochs when training has
-    begun, then after each epoch.
+    `stop_at` ends a member once its validation accuracy reaches it, for filters. `memory` is a limit in
+    bytes, see `memory.memory`: larger requests are trained in several batches, and a setting that exceeds it
+    alone fails. `progress` is called with 0 epochs at the start, then after each epoch.
     """
     request = Request(cell, dataset, grid, indices, training, seed, stop_at, memory, progress)
     return finish(evaluating(request, device))
@@ -88,7 +87,8 @@ def evaluate(
 def evaluating(
     request: Request, device: str, data: Data | None = None, alone: Alone = always
 ) -> Turns[list[Outcome]]:
-    """`evaluation`, whose `progress` is called too when its first window is done, its kernels compiled."""
+    """`evaluation`, with an extra call of `progress` after the first window, when the kernels are
+    compiled."""
     walk = evaluation(request, device, data, alone)
     try:
         next(walk)
@@ -101,7 +101,7 @@ def evaluating(
 
 
 def predicted(request: Request) -> float:
-    """Bytes that the training of a request takes at its peak, with all its shapes side by side."""
+    """Peak memory of a request in bytes, with all its shapes side by side."""
     training = request.training
     found = sum(
         memory.memory(shape, len(members), training).total for shape, members in _groups(request).items()
@@ -117,9 +117,9 @@ def _check(device: str) -> None:
 def evaluation(
     request: Request, device: str, data: Data | None = None, alone: Alone = always
 ) -> Turns[list[Outcome]]:
-    """`evaluate`, which pauses after every window. Batches have a lane each. `data` is the data set, where it
-    lies on the device already. Where memory does not suffice while the training is not `alone` on the device,
-    the exception is raised."""
+    """`evaluate`, with a pause after every window. Each batch has its own lane. `data` is the data set if it
+    is already on the device. Raises the exception for a lack of memory if the training is not `alone` on the
+    device."""
     _check(device)
     training, progress, bound = request.training, request.progress, request.memory
     data = data or on_device(request.dataset, training.steps, device)
@@ -164,7 +164,7 @@ def evaluation(
 
 
 def _groups(request: Request) -> dict[Shape, list[Member]]:
-    """The settings by the shape of their models, in the order in which they come."""
+    """The settings by the shape of their models, in order."""
     cell, vocabulary = request.cell, request.dataset.vocabulary
     found: dict[Shape, list[Member]] = {}
     for index in request.indices:

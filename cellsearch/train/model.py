@@ -1,5 +1,4 @@
-"""The model that is trained: embedding, a stack of one cell, output layer; a whole population of them at
-once.
+"""The trained model: embedding, a stack of one cell, output layer; a whole population at once.
 
 All weights of a member are one flat row: embedding [V, H], the layers, output matrix [H, V] and bias [V].
 """
@@ -22,13 +21,14 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.train.output import output_layer
 from cellsearch.train.windows import Score, Window
 
-#: From so many steps of a window for each symbol on, what depends on the input alone is computed by symbol.
+#: With at least this many steps of a window per symbol, values that depend only on the input are computed per
+#: symbol.
 STEPS_PER_SYMBOL = 2
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape of model; a population holds members of one shape."""
+    """The shape of a model; a population has members of one shape."""
 
     cell: Cell
     vocabulary: int  # V
@@ -41,23 +41,23 @@ class Shape:
 
     @property
     def embedding(self) -> int:
-        """The size of the embedding, which the row starts with."""
+        """The size of the embedding at the start of the row."""
         return self.vocabulary * self.hidden
 
     @property
     def output(self) -> int:
-        """Where the output matrix starts in the row."""
+        """The offset of the output matrix in the row."""
         return self.embedding + self.stack.size
 
     @property
     def size(self) -> int:
-        """The length of a row. It can be larger than `cost.parameters`, by entries that are always zero."""
+        """The length of a row. It may exceed `cost.parameters` by entries that are always zero."""
         return self.output + (self.hidden + 1) * self.vocabulary
 
 
 def first_rows(shape: Shape, scales: Sequence[float], seeds: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Rows [K, P] at their first values: everything from U[-s/sqrt(H), s/sqrt(H)], biases as the cell says,
-    those of the output at 0. A member's numbers follow from its own seed alone."""
+    """Initial rows [K, P]: weights from U[-s/sqrt(H), s/sqrt(H)], biases by the cell, output biases 0. A
+    member's numbers depend only on its own seed."""
     rows = torch.zeros(len(seeds), shape.size, dtype=dtype)
     for k, (scale, seed) in enumerate(zip(scales, seeds, strict=True)):
         generator = torch.Generator().manual_seed(seed)
@@ -86,7 +86,7 @@ def run(
     window: Window,
     states: States,
     start: int | Tensor,  # the number of the first step
-    gradient: Tensor | None = None,  # [K, P]: written here where it is given
+    gradient: Tensor | None = None,  # [K, P]: written if given
     engine: str = "auto",
 ) -> tuple[Score, States]:
     """Score a window and give the states after it; with `gradient`, also differentiate the summed loss
@@ -126,8 +126,8 @@ def run(
 
 
 def by_symbol(shape: Shape, positions: int, like: Tensor, engine: str = "auto") -> bool:
-    """Whether in windows of so many positions (T*B) the lowest layer reads the embedding as a table: on a
-    CPU, with at least `STEPS_PER_SYMBOL` positions for each symbol, where the cell allows it."""
+    """Whether in windows of `positions` (T*B) the lowest layer reads the embedding as a table: on a CPU, with
+    at least `STEPS_PER_SYMBOL` positions per symbol, if the cell allows it."""
     if like.device.type != "cpu" or positions < STEPS_PER_SYMBOL * shape.vocabulary:
         return False
     return choose_engine(engine, like) in (*IN_C, "eager") and separable(shape.stack.layers[0].plan)
@@ -143,8 +143,8 @@ def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor, order: Tog
 
 
 def add_by_products(d_table: Tensor, tokens: Tensor, d_x: Tensor) -> None:
-    """The same sums as products with a 0/1 matrix: by symbol, or where the vocabulary is large by the first
-    position of each symbol, and then what is added to a row is one number and zeros, in any order."""
+    """The same sums as products with a 0/1 matrix: by symbol, or for a large vocabulary by the first position
+    of each symbol; then each row receives one nonzero sum, in any order."""
     symbols = torch.arange(d_table.shape[1], device=tokens.device)
     if len(symbols) <= len(tokens):
         same = (symbols[:, None] == tokens).to(d_x.dtype)

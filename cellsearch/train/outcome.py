@@ -1,4 +1,4 @@
-"""What training one setting came to. Torch-free: records and leaderboards read it without loading torch."""
+"""The outcome of training one setting. Torch-free: records and leaderboards read it without loading torch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,9 +20,9 @@ class Outcome:
     status: Status
     accuracy: float | None  # best validation accuracy
     loss: float | None  # validation loss in nats at that epoch
-    epochs: int  # of that accuracy; of a diverged one: in which it did
+    epochs: int  # epoch of that accuracy, or of the divergence
     hidden: int  # H
-    parameters: int  # of the whole model, embedding and output included
+    parameters: int  # parameters of the whole model, including embedding and output
     cause: str = ""
-    trained: int = 0  # epochs in all, which is what it cost; 0 where a record is older than this field
-    note: str = ""  # what its numbers depend on besides: a batch that ran out of memory
+    trained: int = 0  # total epochs; 0 in records older than this field
+    note: str = ""  # other influences on its numbers: a batch that ran out of memory

@@ -1,5 +1,5 @@
-"""The output layer: from what the layers gave to logits, loss and hits, and back. In C where there is a
-compiler, else in torch or Triton calls, a block of members at a time."""
+"""The output layer: from the layers' outputs to logits, loss and hits, and back. In C if there is a compiler,
+else in torch or Triton, a block of members at a time."""
 
 import torch
 from torch import Tensor
@@ -10,14 +10,14 @@ from cellsearch.compiler.run.layer import IN_C, IN_TRITON, choose_engine
 from cellsearch.compiler.run.order import Together, some
 from cellsearch.train.windows import Score, Window
 
-#: Logits of this many numbers are computed at a time: a block stays within a core's cache. A GPU takes as
-#: many as it may: each block is a round of calls.
+#: Logits per block: a block stays in a core's cache. Blocks on a GPU are as large as allowed: each costs a
+#: round of calls.
 LOGITS_BLOCK, LOGITS_BLOCK_GPU = 1 << 18, 1 << 24
 
 
 def output_layer(
     vocabulary: int,
-    at: int,  # where the matrix [H, V] starts in a row; the bias [V] stands behind it
+    at: int,  # offset of the matrix [H, V] in a row; the bias [V] follows it
     rows: Tensor,  # [K, P]
     flat: Tensor,  # [K, T*B, H]
     window: Window,
@@ -27,8 +27,8 @@ def output_layer(
     engine: str,
     order: Together | None = None,
 ) -> Score:
-    """Scores the outputs of the layers; with `gradient` its part of that is written, and that of the outputs,
-    of the summed loss divided by `batch`."""
+    """Scores the outputs of the layers; with `gradient` also writes the gradients of the summed loss divided
+    by `batch`: its part of the row, and that of the outputs."""
     members, positions = rows.shape[0], window.targets.shape[0]
     order = order or Together(members)
     if choose_engine(engine, rows) in IN_C and window.scored is None:
@@ -68,7 +68,7 @@ def _some(
     batch: int,
     engine: str,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and right ones [k] of a block of members. (What is large here is gone before the next.)"""
+    """Loss and hits [k] of a block of members. (Large temporaries are freed before the next block.)"""
     hidden = flat.shape[-1]
     end = at + hidden * vocabulary
     matrix = rows[:, at:end].unflatten(1, (hidden, vocabulary))
@@ -98,8 +98,7 @@ def _some(
 
 
 def softmax(logits: Tensor, window: Window, batch: int, back: bool) -> tuple[Tensor, Tensor]:
-    """Losses and which are right, each [k, n]; what `logits` holds is lost, and with `back` its place is
-    that of the gradient."""
+    """Losses and hits, each [k, n]; overwrites `logits`, with `back` by the gradient."""
     target = window.targets.expand(logits.shape[0], -1)[..., None]
     top = logits.max(-1)
     hits = top.indices == target[..., 0]

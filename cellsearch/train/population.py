@@ -1,12 +1,11 @@
 """A population in training: members of one shape, advanced by epochs.
 
-In: a shape, members (settings of the grid and their seeds), data. `advance` trains to an epoch, or to the
-end, and may be called again; `results` says at any time what each member has come to. In between a
-population holds its rows and nothing else on the device, and before its first epoch and after its last one
-not even these.
+`advance` trains to an epoch, or to the end, and may be called repeatedly; `results` gives the current result
+of each member. Between calls a population holds only its rows on the device, and nothing before its first
+epoch and after its last one.
 
-Members end one by one: by the schedule, by diverging, by being accurate enough, by `drop`. Those that have
-ended stay in the batch with a rate of zero until at least a quarter of it has ended, and then leave it.
+Members end one by one: by the schedule, by diverging, by being accurate enough, by `drop`. Finished members
+stay in the batch with a rate of zero until at least a quarter of it has finished, and then leave it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +23,7 @@ from cellsearch.train.schedule import Schedule
 from cellsearch.train.settings import Setting, Training
 from cellsearch.train.steps import Data, Steps
 
-#: Members leave the batch only when at least this share of it has ended: moving rows takes time.
+#: Members leave the batch only when at least this share of it has finished: moving rows takes time.
 LEAVE_SHARE = 0.25
 
 #: Called after every epoch: epochs done, members still in training.
@@ -33,20 +32,20 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What an epoch gave: of the members in the batch [K], in one order."""
+    """The results of an epoch for the members in the batch [K], in order."""
 
     number: int  # the first is 1
     index: np.ndarray  # of the members
-    rows: Tensor  # [K, P]; training goes on in them, so a reader copies what it keeps
+    rows: Tensor  # [K, P]; updated in place by later training, so readers must copy
     loss: np.ndarray  # of the validation part, in nats
     accuracy: np.ndarray
-    trained: np.ndarray  # bool: in training until the end of this epoch
+    trained: np.ndarray  # bool: in training during this epoch
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a population is, after an epoch: all that its next epoch depends on, besides the data. Plain
-    SGD keeps nothing between steps, and nothing is drawn after the first weights."""
+    """The state of a population after an epoch: everything that its next epoch depends on, besides the data.
+    Plain SGD has no state between steps, and nothing is random after the initial weights."""
 
     epoch: int
     index: np.ndarray  # of the members in the batch [K]
@@ -56,7 +55,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One setting, by its index in the grid; its first weights follow from `seed`."""
+    """One setting, by its index in the grid; `seed` determines its initial weights."""
 
     index: int
     setting: Setting
@@ -65,7 +64,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What has become of one member."""
+    """The result of one member."""
 
     status: Status = Status.DONE
     accuracy: float | None = None
@@ -77,17 +76,17 @@ class Result:
 
 @dataclass(slots=True)
 class Population:
-    """Members of one shape, and how far they are."""
+    """Members of one shape, and their state."""
 
     shape: Shape
     members: Sequence[Member]
     training: Training
     device: str = "cpu"
     stop_at: float | None = None  # a member ends once its validation accuracy reaches it
-    seen: Callable[[Epoch], None] | None = None  # called with what each epoch gave
+    seen: Callable[[Epoch], None] | None = None  # called with the results of each epoch
     epoch: int = 0
     results: dict[int, Result] = field(default_factory=dict)  # by index in the grid
-    # Of the members that are in the batch, in one order: indices, rows [K, P], norms [K] and rates.
+    # Of the members in the batch, in order: indices, rows [K, P], norms [K] and rates.
     _index: np.ndarray = field(init=False)
     _rows: Tensor | None = field(init=False, default=None)
     _norms: Tensor = field(init=False)
@@ -105,7 +104,7 @@ class Population:
 
     @property
     def running(self) -> list[int]:
-        """The members that are in training, by index in the grid."""
+        """The members in training, by index in the grid."""
         return [int(i) for i in self._index[~self._plan.stopped]]
 
     def advance(self, data: Data, to_epoch: int | None = None, progress: Progress | None = None) -> None:
@@ -115,7 +114,7 @@ class Population:
     def windows(
         self, data: Data, to_epoch: int | None = None, progress: Progress | None = None
     ) -> Turns[None]:
-        """Does what `advance` does, and pauses after every window: others may take their turn then."""
+        """Does what `advance` does, and pauses after every window, when others may take their turn."""
         if not self.running or (to_epoch is not None and self.epoch >= to_epoch):
             return
         if self._rows is None:
@@ -141,27 +140,27 @@ class Population:
         self._leave()
 
     def state(self) -> State:
-        """How far it is: to be asked in `progress`, after an epoch."""
-        assert self._rows is not None, "before the first epoch and after the last one there are no rows"
+        """The current state; call it in `progress`, after an epoch."""
+        assert self._rows is not None, "there are no rows before the first epoch and after the last one"
         return State(self.epoch, self._index, self._rows, self._plan)
 
     def resume(self, state: State, results: Mapping[int, Result]) -> None:
-        """Goes on from a state that a population of the same members had, with what they came to."""
+        """Resumes from a state of a population with the same members, and their results."""
         self.epoch, self._index, self._plan = state.epoch, state.index, state.plan
         self._rows, self._norms = state.rows.to(self.device), self._norms_of(state.index)
         self.results = dict(results)
-        self._leave()  # what `windows` does after `progress`
+        self._leave()  # as `windows` does after `progress`
 
     def _norms_of(self, index: np.ndarray) -> Tensor:
         norms = {m.index: m.setting.max_norm for m in self.members}
         return torch.tensor([norms[int(i)] for i in index], dtype=self.dtype, device=self.device)
 
     def release(self) -> None:
-        """Gives up the rows of a population that goes no further."""
+        """Frees the rows of a population that does not continue."""
         self._rows = None
 
     def _one_epoch(self, steps: Steps) -> Turns[None]:
-        """An epoch of training, a look at the validation part, and what follows for each member."""
+        """An epoch of training, a validation pass, and the consequences for each member."""
         yield from steps.train(self._plan.rate * ~self._plan.stopped)
         yield from steps.score()
         broken, loss, accuracy = steps.found()
@@ -171,7 +170,7 @@ class Population:
             i = int(self._index[k])
             best = self.results[i]
             if not finite[k]:
-                cause = f"{'gradient' if broken[k] else 'loss'} not finite in epoch {self.epoch}"
+                cause = f"{'gradient' if broken[k] else 'loss'} non-finite in epoch {self.epoch}"
                 self.results[i] = Result(Status.DIVERGED, None, None, self.epoch, cause, self.epoch)
             elif best.accuracy is None or accuracy[k] > best.accuracy:
                 found = float(accuracy[k]), float(loss[k])
@@ -191,7 +190,7 @@ class Population:
         self._plan = plan
 
     def _leave(self) -> None:
-        """Takes those that have ended out of the batch, where they are many; all of them at the end."""
+        """Removes finished members from the batch if they are many; all of them at the end."""
         ended = self._plan.stopped
         if ended.all():
             self._rows = None

@@ -1,8 +1,9 @@
-"""The learning-rate schedule of the search, one state for each member of a population.
+"""The learning-rate schedule of the search, with one state per member.
 
 Jozefowicz et al. 2015, section 3.6: after `patience` consecutive epochs without improvement on the validation
 part the rate is multiplied by `factor` at every epoch for `halvings` more epochs; then training stops. The
-paper does not say what must improve; here it is the validation loss, which moves before accuracy does.
+paper does not say which metric must improve; here it is the validation loss, which changes before accuracy
+does.
 """
 
 from dataclasses import dataclass, replace
@@ -14,12 +15,12 @@ from cellsearch.train.settings import Training
 
 @dataclass(frozen=True)
 class Schedule:
-    """Where each member stands; arrays [K]."""
+    """The state of each member; arrays [K]."""
 
     rate: np.ndarray  # learning rate
     lowest: np.ndarray  # best validation loss so far
-    stale: np.ndarray  # consecutive epochs without a better one
-    lowered: np.ndarray  # how often the rate was lowered
+    stale: np.ndarray  # consecutive epochs without improvement
+    lowered: np.ndarray  # number of reductions of the rate
     stopped: np.ndarray  # bool
 
     def keep(self, members: np.ndarray) -> "Schedule":
@@ -28,7 +29,7 @@ class Schedule:
 
 
 def begin(rates: np.ndarray) -> Schedule:
-    """Before the first epoch."""
+    """The state before the first epoch."""
     k = len(rates)
     zeros = np.zeros(k, dtype=np.int64)
     return Schedule(rates.astype(float), np.full(k, np.inf), zeros, zeros.copy(), np.zeros(k, dtype=bool))

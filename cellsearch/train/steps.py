@@ -1,11 +1,10 @@
-"""The steps of a population: one training step or one look at the validation part for each window.
+"""The steps of a population: one training or validation step per window.
 
-In: a shape, data, the rows of the members. `train` and `score` walk the windows of a part and pause after
-each, so that several populations can take turns; `found` says what came of an epoch. Between its start and
-`found` nobody waits for the device.
-
-Where steps are *recorded* (on a CUDA device, see `compiler.graphs`) everything that a step reads or changes
-stays in its place: the states of the streams, the number of the first step, the number of the window.
+`train` and `score` iterate over the windows of a part and pause after each, so that several populations can
+take turns; `found` gives the results of an epoch. Between its start and `found` there is no host-device
+synchronisation. If steps are *recorded* (on a CUDA device, see `compiler.graphs`), everything that a step
+reads or changes keeps its address: the states of the streams, the number of the first step, the index of the
+window.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,14 +25,14 @@ from cellsearch.train.windows import Window
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset on a device, cut in windows."""
+    """A dataset on a device, cut into windows."""
 
     train: Sequence[Window]
     valid: Sequence[Window]
 
     def __post_init__(self) -> None:
-        """On a GPU the windows for recorded steps are made here, in the stream in which the data was: lanes
-        begin behind it. The first lane that asks would make them while others read them."""
+        """On a GPU the windows for recorded steps are created here, in the stream of the data, which precedes
+        all lanes. Created lazily in a lane, they would be written while other lanes read them."""
         if any(w.inputs.device.type == "cuda" for w in self.train[:1]):
             _ = self.train_alike, self.valid_alike
 
@@ -44,13 +43,13 @@ class Data:
 
     @cached_property
     def valid_alike(self) -> list[Windows]:
-        """Likewise of the validation part."""
+        """The same for the validation part."""
         return alike(self.valid)
 
 
 class Steps:
-    """The steps of members of one shape, whose rows [K, P] they change in place. The shape holds the layouts,
-    and with them the masks and kernels that recorded steps read."""
+    """The steps of members of one shape; updates their rows [K, P] in place. The shape owns the layouts, and
+    with them the masks and kernels that recorded steps read."""
 
     def __init__(
         self,
@@ -74,9 +73,9 @@ class Steps:
         self.broken = torch.zeros(members, dtype=torch.bool, device=device)
         self.loss = torch.zeros(members, dtype=torch.float64, device=device)
         self.right = torch.zeros(members, dtype=torch.int64, device=device)
-        self.total = 0  # positions that were scored
+        self.total = 0  # number of scored positions
         self.states = self._first_states() if self.recorded else []
-        # The numbers of the first step and of the window in its part: recorded steps find them in tensors.
+        # The numbers of the first step and of the window: recorded steps read them from tensors.
         self.start: Tensor | int = torch.zeros(1, dtype=torch.int64, device=device) if self.recorded else 0
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
         self._place = graphs.place(device)
@@ -89,17 +88,17 @@ class Steps:
         yield from self._walk("train", self._train)
 
     def score(self) -> Iterator[None]:
-        """A look at the validation part."""
+        """A validation pass."""
         self.loss.zero_()
         self.right.zero_()
         self.total = 0
         yield from self._walk("valid", self._score)
         if self.total == 0:
-            raise CellsearchError("the validation part has no position to score")
+            raise CellsearchError("the validation part has no scored positions")
 
     def found(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each member [K]: whether its gradient was not finite; mean loss in nats; accuracy. Waits for the
-        device."""
+        """Per member [K]: whether its gradient was non-finite; mean loss in nats; accuracy. Synchronises with
+        the device."""
         loss, accuracy = self.loss / self.total, self.right / self.total
         return self.broken.cpu().numpy(), loss.cpu().numpy(), accuracy.cpu().numpy()
 
@@ -132,7 +131,7 @@ class Steps:
             self.total += windows.count
 
     def _record(self, windows: Windows, step: Callable[[Window], None]) -> graphs.Step:
-        """A step for the window at `index`, which moves on to the next one."""
+        """A step for the window at `index`, which then advances."""
 
         def next_one() -> None:
             step(windows.at(self.index))
@@ -150,7 +149,7 @@ class Steps:
         self._go_on(last, len(window.inputs))
         norm = torch.linalg.vector_norm(self.gradient, dim=1)
         self.broken |= ~torch.isfinite(norm)
-        # The sum over B is what is at hand; the mean is so many times smaller, and so is its norm.
+        # The gradient at hand is the sum divided by B; the mean and its norm are smaller by this factor.
         scale = _sum_to_mean(window) if self.mean else 1.0
         factor = scale * self.rates * torch.clamp(self.norms / (scale * norm), max=1.0)
         factor = torch.where(self.broken, 0.0, factor)
@@ -163,7 +162,7 @@ class Steps:
         self.right += found.right
 
     def _go_on(self, last: model.States, steps: int) -> None:
-        """The next window starts where this one ended."""
+        """Carries the final states to the next window."""
         self.start += steps
         if not self.recorded:
             self.states = last
@@ -174,7 +173,7 @@ class Steps:
 
 
 def _sum_to_mean(window: Window) -> float | Tensor:
-    """B divided by the scored positions of a window, 0 where there are none."""
+    """B divided by the number of scored positions of a window; 0 if there are none."""
     batch = window.inputs.shape[1]
     if window.scored is not None:
         count = window.scored.sum()

@@ -1,4 +1,4 @@
-"""What a population sees at a time: windows of a text; and what came of one."""
+"""Windows of sequences, and the results of a window."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Window:
-    """T steps of B streams: symbols [T, B], and where and what is scored: positions in T*B, and targets
-    there. Where windows are made alike, `scored` says which positions count, and the others fill up."""
+    """T steps of B streams: symbols [T, B], and the scored positions in T*B with their targets. In padded
+    windows `scored` marks the positions that count."""
 
     inputs: Tensor
     positions: Tensor | None  # None: all of them
@@ -17,7 +17,7 @@ class Window:
 
 
 def cut(inputs: Tensor, targets: Tensor, steps: int) -> list[Window]:
-    """Cut streams [B, N] in windows of `steps`; the last may be shorter. Targets below 0 are not scored."""
+    """Cut streams [B, N] into windows of `steps`; the last may be shorter. Targets below 0 are not scored."""
     found = []
     for at in range(0, inputs.shape[1], steps):
         flat = targets[:, at : at + steps].T.reshape(-1)
@@ -35,8 +35,8 @@ def cut(inputs: Tensor, targets: Tensor, steps: int) -> list[Window]:
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over the scored positions of a window, per member [K]: loss in nats, and how many were predicted
-    right."""
+    """Sums over the scored positions of a window, per member [K]: loss in nats, and number of correct
+    predictions."""
 
     loss: Tensor
     right: Tensor

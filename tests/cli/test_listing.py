@@ -100,7 +100,7 @@ def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
     assert (
         "data of text  5,980 train · 740 valid · 740 test symbols, 13 different ones, 7,500 bytes" in done.out
     )
-    assert "data of ptb   not looked at: its files are in a data directory (--data DIR)" in done.out
+    assert "data of ptb   skipped: its files are in a data directory (--data DIR)" in done.out
     told = run("check", "in/my.yaml", "--json").json["data"]
     assert told["text"]["symbols"] == {"train": 5980, "valid": 740, "test": 740}
     assert (told["text"]["vocabulary"], told["ptb"]["vocabulary"]) == (13, None)
@@ -113,13 +113,15 @@ def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
     done = run("check", "in/my.yaml", "--data", "data")
     assert done.code == 1 and done.out == ""
     assert [line for line in done.err.splitlines() if line.startswith("in/")] == [
-        "in/my.yaml:2:34: data/lag.txt: the text of task 'text' is not there. Check the path and --data DIR.",
+        "in/my.yaml:2:34: data/lag.txt: the text of task 'text' does not exist. Check the path and --data "
+        "DIR.",
         next(
             line
             for line in done.err.splitlines()
             if line.startswith("in/my.yaml:3:5: no ptb.train.txt in data")
         ),
-        "in/my.yaml:4:35: option 'valid' of task 'memorize' is 5 symbols: too few for 20 rows. Raise it, or lower the batch.",
+        "in/my.yaml:4:35: option 'valid' of task 'memorize' is 5 symbols: too few for 20 rows. Increase it, "
+        "or reduce the batch.",
     ]
     assert done.err.endswith("\n3 errors\n")
 
@@ -128,7 +130,7 @@ def test_a_space_is_checked_with_its_data(run: Run, tmp_path: Path) -> None:
     begin = time.process_time()
     told = run("check", "in/my.yaml", "--json").json["data"]
     assert time.process_time() - begin < 10
-    assert "a sample" in told["t0"]["note"] and "not looked at" in told["t99"]["note"]
+    assert "a sample" in told["t0"]["note"] and "skipped" in told["t99"]["note"]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_of_a_text_that_is_none_there_is_one_message(run: Run, tmp_path: Path, b
     for file, what, remedy in (
         ("gone.txt", "there is no file gone.txt", "check the path after --text"),
         ("", "there is no file", "check the path"),
-        (".", "must be a file, and this is a directory", ""),
+        (".", "must be a file, but is a directory", ""),
         ("nul.bin", "nul.bin is a binary file", "give --text a text in UTF-8"),
         ("latin.txt", "is not UTF-8 (byte 0xe9 at offset 3)", "iconv"),
         ("short.txt", "short.txt has 9,999 characters, too few", "give --text at least 10,000"),

@@ -85,4 +85,4 @@ def test_other_data_is_refused(small: Path, run: Run) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TorchEvaluator, "digests", lambda self: {"filter": "0" * 64, "memorize": "1" * 64})
         done = run("search", "--replay", "small")
-    assert done.code == 1 and "is not what the study 'small' was started on" in done.err
+    assert done.code == 1 and "differs from the data of the study 'small'" in done.err

@@ -76,7 +76,7 @@ def test_a_worker_of_another_program_is_refused(tmp_path: Path) -> None:
     search = Search(tmp_path, {"storage": store.url})
     code, said = end(search.join())
     assert code == 1
-    assert re.search(r"results differ \(numerics 1, this one has \d+\)\ninstall cellsearch 0.0.9", said)
+    assert re.search(r"different results \(numerics 1, this one has \d+\)\ninstall cellsearch 0.0.9", said)
 
 
 @pytest.mark.soak
@@ -95,7 +95,7 @@ def test_data_that_changes_while_a_search_runs_is_refused_by_the_next_worker(fol
     (worker,) = search.workers()
     os.kill(worker.pid, signal.SIGKILL)
     code, said = end(process)
-    assert code == 1 and "the data of xml on this machine is not what the study 's' was started on" in said
+    assert code == 1 and "the data of xml on this machine differs from the data of the study 's'" in said
     code, said = search.run()
     assert code == 1 and "data of xml: the study has" in said and "choose another --name" in said
     data.write_text("as it was")

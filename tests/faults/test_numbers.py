@@ -20,12 +20,15 @@ GRID = Grid((1.0,), (0.2, 0.5), (5.0,), (1,), (1_000,))
 SHORT = Training(max_epochs=2, batch=10, steps=20)
 
 DIVERGING = {  # what goes wrong -> equations, and what is said of it
-    "a NaN at the first step": ("h' = tanh[x, h] + sqrt(0 - 1 - h * h)", "not finite in epoch 1"),
-    "a NaN in the middle of a window": ("c' = c + 1\nh' = tanh[x, h] + sqrt(50 - c)", "not finite in epoch 1"),
-    "a loss that is infinite": ("h' = exp(exp(exp(exp([x, h, bias=2]))))", "not finite in epoch 1"),
-    "a state that overflows": ("c' = 8 * c + 1\nh' = c * tanh[x, h]", "not finite in epoch 1"),
-    "a gradient that is NaN where the loss is finite": ("v = [x, h]\nh' = tanh(v) + sqrt(v * 0)", "gradient not finite in epoch 1"),
-    "a gradient that is infinite where the loss is finite": ("v = [x, h]\nh' = tanh(v) + sqrt(v * v * 1e-44)", "gradient not finite in epoch 1"),
+    "a NaN at the first step": ("h' = tanh[x, h] + sqrt(0 - 1 - h * h)", "non-finite in epoch 1"),
+    "a NaN in the middle of a window": ("c' = c + 1\nh' = tanh[x, h] + sqrt(50 - c)", "non-finite in epoch "
+    "1"),
+    "a loss that is infinite": ("h' = exp(exp(exp(exp([x, h, bias=2]))))", "non-finite in epoch 1"),
+    "a state that overflows": ("c' = 8 * c + 1\nh' = c * tanh[x, h]", "non-finite in epoch 1"),
+    "a gradient that is NaN where the loss is finite": ("v = [x, h]\nh' = tanh(v) + sqrt(v * "
+    "0)", "gradient non-finite in epoch 1"),
+    "a gradient that is infinite where the loss is finite": ("v = [x, h]\nh' = tanh(v) + sqrt(v * v * "
+    "1e-44)", "gradient non-finite in epoch 1"),
 }  # fmt: skip
 
 

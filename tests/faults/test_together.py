@@ -89,7 +89,7 @@ def test_eight_searches_at_one_instant_again_and_again(folder: Path) -> None:
         found = at_once([Search(folder / f"{k}-{n}", orders) for n in range(8)])
         for code, said in found:
             assert (code, said) == (0, "") or (
-                not store and "give the command again if a search was just started there" in said
+                not store and "run the command again if a search was just started there" in said
             )
         accounts(url, 60)
         for file in folder.glob("study.db*"):  # its backup too
@@ -116,7 +116,7 @@ def test_of_eight_that_make_a_study_at_one_instant_one_does(folder: Path) -> Non
     assert sum(isinstance(one, Store) for one in found) == 1
     refused = [str(one) for one in found if isinstance(one, RunError)]
     assert len(refused) == 7
-    assert all("give the command again if a search was just started there" in one for one in refused)
+    assert all("run the command again if a search was just started there" in one for one in refused)
     for one in found:
         if isinstance(one, Store):
             one.engine.dispose()

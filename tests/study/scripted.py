@@ -101,7 +101,7 @@ class Scripted:
             self.runs.append((mark, task, setting))
             accuracy = self.accuracy(mark, task, setting)
             if accuracy is None:
-                outcomes.append(Outcome(key, "diverged", None, None, 1, 8, 100, "loss not finite in epoch 1"))
+                outcomes.append(Outcome(key, "diverged", None, None, 1, 8, 100, "loss non-finite in epoch 1"))
             else:
                 outcomes.append(Outcome(key, "done", accuracy, 1 - accuracy, 3, 8, 100 + setting))
         return outcomes

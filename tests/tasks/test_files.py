@@ -87,7 +87,7 @@ def test_a_fifo_and_a_socket_do_not_hang(tmp_path: Path) -> None:
 
 def test_links(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    refused(tmp_path / "loop", "cannot look at")
+    refused(tmp_path / "loop", "cannot access")
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     refused(tmp_path / "dangling", "not there")
     (tmp_path / "real").write_text("text")
@@ -96,8 +96,8 @@ def test_links(tmp_path: Path) -> None:
 
 
 def test_paths_that_no_system_has(tmp_path: Path) -> None:
-    refused(tmp_path / ("x" * 5000), "cannot look at")
-    refused(tmp_path / "a\0b", "cannot look at")
+    refused(tmp_path / ("x" * 5000), "cannot access")
+    refused(tmp_path / "a\0b", "cannot access")
     message = refused(tmp_path / "a\x1b[31m\nb", "not there")
     assert "\x1b" not in message
 

@@ -154,5 +154,5 @@ def test_the_documentation_of_python_is_real_language(level: str, vocabulary: in
 
 def test_a_python_without_its_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(DataError, match="this Python comes without the texts of help"):
+    with pytest.raises(DataError, match="this Python lacks the texts of help"):
         build("text", {"source": "python-docs"}, batch=1, seed=0, data=None)

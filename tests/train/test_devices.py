@@ -52,7 +52,7 @@ def test_without_a_gpu_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
         devices.chosen(["cuda"], list)
     for hidden in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-        with pytest.raises(RunError, match="hides all of them; unset it"):
+        with pytest.raises(RunError, match="hides all GPUs; unset it"):
             devices.chosen(["cuda:1"], list)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(RunError, match="nvidia-smi"):
@@ -66,7 +66,7 @@ def test_a_device_that_does_not_answer_is_gone(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
 
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(ones=ones))
-    with pytest.raises(Gone, match=r"^cuda:1 does not answer: CUDA error: device-side assert triggered$"):
+    with pytest.raises(Gone, match=r"^cuda:1 does not respond: CUDA error: device-side assert triggered$"):
         devices.check("cuda:1")
 
 

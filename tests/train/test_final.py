@@ -133,7 +133,7 @@ def test_parts_that_fit_the_memory_are_one_job(whole: Fitted) -> None:
     assert len(parts) == 2 and sum(len(part.seeds) for part in parts) == 3
     assert joined(job, [fit(part) for part in parts]).scores == whole.scores
     assert split(job, job.bytes) == [job]
-    with pytest.raises(RunError, match=r"one seed takes about .* GB"):
+    with pytest.raises(RunError, match=r"one seed needs about .* GB"):
         split(job, 1000.0)
 
 
@@ -145,7 +145,7 @@ def test_a_checkpoint_belongs_to_one_job_and_is_checked(tmp_path: Path) -> None:
     data = file.read_bytes()
     for cut in (0, 4, 9, 200, len(data) - 1):
         file.write_bytes(data[:cut])
-        with pytest.raises(RunError, match=r"damaged, or no safetensors file[\s\S]*remove it"):
+        with pytest.raises(RunError, match=r"damaged or not a safetensors file[\s\S]*remove it"):
             fit(job_of(1), file=file)
 
 
@@ -178,4 +178,4 @@ def test_other_bytes_are_refused(data: bytes, length: int) -> None:
         try:
             safetensors.decode(some, "x")
         except DataError as error:
-            assert str(error).startswith("x is damaged, or no safetensors file")
+            assert str(error).startswith("x is damaged or not a safetensors file")

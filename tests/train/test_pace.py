@@ -86,6 +86,6 @@ def test_memory_that_does_not_suffice_is_an_error_that_says_so(monkeypatch: pyte
 
     monkeypatch.setattr(paces, "on_device", fail)
     shape = Shape(load("gru"), DATA.vocabulary, 2, 48)
-    with pytest.raises(RunError, match=r"too little memory here to measure models \(3 of 2x48\)"):
+    with pytest.raises(RunError, match=r"too little memory to measure models \(3 of 2x48\)"):
         pace([(shape, 3)], DATA, Training(), "cpu")
     assert np.isfinite(paces.clock_of("cpu")())

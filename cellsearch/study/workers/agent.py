@@ -1,5 +1,5 @@
-"""Workers that join a search from this machine: one or more for each device, restarted where one ends, until
-nothing is left.
+"""Workers that join a search from this machine: one or more per device, restarted after an exit, until the
+search is done.
 
 `python -m cellsearch.study.workers.agent` reads its configuration as one line of JSON from standard input and
 exits with it, as a worker does: so launchers start it on other machines, and no password is on a command
@@ -36,20 +36,19 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """What an agent has to know."""
+    """The configuration of an agent."""
 
     name: str
     storage: str
-    results: str = "results"  # where logs and outbox are, in a folder of the search's name
+    results: str = "results"  # parent folder of logs and outbox, which are in a folder named after the search
     data: str | None = None
-    devices: Sequence[str] = ("cpu",)  # as they were asked for: of this machine, wherever it is
-    workers: int | None = 1  # on each device
+    devices: Sequence[str] = ("cpu",)  # as requested; resolved on this machine
+    workers: int | None = 1  # workers per device
 
 
 def join(config: AgentConfig, tell: Tell, command: Sequence[str] = WORKER, timing: Timing = TIMING) -> int:
-    """Works on a search until nothing is left. Returns 0, or 128 + the number of the signal that ended it.
-
-    A RunError where the search cannot be worked on here.
+    """Works on a search until it is done. Returns 0, or 128 + number of the signal that ended it. Raises
+    RunError if the search cannot be worked on here.
     """
     with listening() as signals:
         return _join(config, tell, command, signals, timing)
@@ -82,19 +81,19 @@ def _work(store: Store, config: AgentConfig, tell: Tell, command: Sequence[str],
 
 
 class Agent(Supervisor):
-    """Workers on this machine, and nothing else: they find their work and send heartbeats by themselves."""
+    """Only workers on this machine: they take trials and send heartbeats themselves."""
 
     def __init__(self, store: Store, space: Space, pool: Pool, tell: Tell) -> None:
         super().__init__(store, space, pool, heartbeat.myself("agent").id)
         self._tell = tell
-        self.idle = 0  # workers for which nothing was left
-        self._missing: set[str] = set()  # workers that were not registered at the last roll call
+        self.idle = 0  # workers that found no trial left
+        self._missing: set[str] = set()  # workers that were unregistered at the last check
 
     def tell(self, message: str) -> None:
         self._tell(message)
 
     def step(self) -> bool:
-        """One look at the processes; False when there is nothing left to do."""
+        """Polls the processes; False when the search is done."""
         self.handle_exits()
         if self.due("roll call", self.timing.roll_call, first=self.timing.roll_call):
             self.roll_call()
@@ -102,23 +101,23 @@ class Agent(Supervisor):
         return bool(self.pool.children)
 
     def after_exit(self, gone: Exit, *, done: bool) -> None:
-        self.idle = self.idle + 1 if done else 0  # what another one had can be taken
+        self.idle = self.idle + 1 if done else 0  # released trials of other workers can be taken
 
     def roll_call(self) -> None:
-        """Ends the workers that are not registered for long, and not again with a heartbeat soon after."""
+        """Ends workers that stay unregistered, without a heartbeat soon after."""
         mine = {child.worker.id for child in self.pool.children}
         missing = mine - heartbeat.known(self.store, list(mine))
         self.pool.end_mute(mine - (missing & self._missing))
         self._missing = missing
 
     def close(self, signals: Signals) -> None:
-        """Ends the workers; their trials are adopted where the database is away now."""
+        """Ends the workers; if the database is unavailable now, their trials are adopted later."""
         with suppress(Unavailable):
             self.end_workers(signals)
 
 
 def main(command: Sequence[str] = WORKER) -> int:
-    """Configuration in, exit code out."""
+    """Runs an agent with the configuration from standard input; returns the exit code."""
     signals = Signals()
 
     def end() -> None:

@@ -1,6 +1,7 @@
-"""What evaluates cells: the protocol `Evaluator`, and the one that trains, with the data of a space's stages.
+"""Evaluation of cells: the protocol `Evaluator`, and the implementation that trains on the data of a space's
+stages.
 
-The one place of the search that reaches training; torch is loaded only when something is evaluated.
+The only part of the search that calls training; torch is loaded only for an evaluation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,35 +24,33 @@ if TYPE_CHECKING:  # it loads torch
     from cellsearch.train.steps import Data
 
 Say = Callable[[str], None]
-Alone = Callable[[], bool]  # whether no other training holds memory on the device now
+Alone = Callable[[], bool]  # whether no other training currently holds memory on the device
 
 
 class Evaluator(Protocol):
-    """What a worker needs of data and training. Stage names are those of the space, and `filter`."""
+    """A worker's interface to data and training. Stage names are those of the space, and `filter`."""
 
     def digests(self) -> Mapping[str, str]:
-        """Stage name -> digest of its data, as it is on this machine."""
+        """Stage name -> digest of its data on this machine."""
 
     def floor(self, task: str) -> float:
-        """The accuracy of the best predictor that sees the current symbol alone."""
+        """The accuracy of the best predictor that sees only the current symbol."""
 
     def evaluate(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
-        """Trains `cell` once for each of the settings (keys in the grid of the stage); one outcome each, in
-        order.
-
-        What is random in a run follows from `seed` (the study's), the cell, the task and the setting alone.
+        """Trains `cell` once per setting (keys in the grid of the stage); one outcome each, in order.
+        Randomness depends only on `seed` (the study's), the cell, the task and the setting.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the stages of a cohort are trained."""
+    """The resources for the stages of a cohort."""
 
     device: str = "cpu"
-    room: float | None = None  # bytes that they may take together there; None: no bound
-    in_turns: bool | None = None  # or one after the other; None: as the device needs it
+    room: float | None = None  # total memory limit in bytes; None: no limit
+    in_turns: bool | None = None  # interleaved or sequential; None: depends on the device
 
 
 @runtime_checkable
@@ -59,34 +58,34 @@ class InTurns(Protocol):
     """An evaluator that trains the stages of a cohort side by side."""
 
     def place(self) -> Place:
-        """Where, and how much memory there is now."""
+        """The device, and its free memory."""
 
     def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
-        """Bytes that a stage is predicted to take."""
+        """Predicted memory of a stage in bytes."""
 
     def training(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say, alone: Alone
     ) -> "Turns[Sequence[Outcome]]":
-        """Does what `Evaluator.evaluate` does, and pauses after every window. Where memory does not suffice
-        while the training is not `alone`, the exception is raised."""
+        """Like `Evaluator.evaluate`, but pauses after every window. Raises the exception for a lack of memory
+        if the training is not `alone`."""
 
 
 @runtime_checkable
 class Prepares(Protocol):
-    """An evaluator that can make ready for a cell before it is trained."""
+    """An evaluator that can prepare for a cell before its training."""
 
     def prepare(self, cell: Cell) -> None:
-        """Begins to compile what training the cell takes, elsewhere, and returns at once."""
+        """Starts to compile the kernels of a cell in other processes, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneByOne:
-    """Another evaluator as one that takes turns: each stage is one turn."""
+    """Adapts another evaluator to turns: each stage is one turn."""
 
     evaluator: Evaluator
 
     def place(self) -> Place:
-        """On a CPU, one stage after the other."""
+        """A CPU, one stage after the other."""
         return Place()
 
     def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
@@ -102,7 +101,7 @@ class OneByOne:
 
 
 def in_turns(evaluator: Evaluator) -> InTurns:
-    """An evaluator as one that trains the stages of a cohort."""
+    """Adapts an evaluator to cohorts."""
     return evaluator if isinstance(evaluator, InTurns) else OneByOne(evaluator)
 
 
@@ -116,7 +115,7 @@ class TorchEvaluator:
     device: str = "cpu"
     _built: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _placed: "dict[str, Data]" = field(default_factory=dict, repr=False)
-    _compilers: "list[Compilers]" = field(default_factory=list, repr=False)  # once there are any
+    _compilers: "list[Compilers]" = field(default_factory=list, repr=False)  # once created
 
     def stage(self, name: str) -> Filter | TaskStage:
         """The stage called `name`."""
@@ -126,7 +125,7 @@ class TorchEvaluator:
         return next(task for task in self.space.tasks if task.name == name)
 
     def dataset(self, name: str) -> Dataset:
-        """The data of a stage; made once and kept."""
+        """The data of a stage, created once."""
         if name not in self._built:
             stage = self.stage(name)
             self._built[name] = build(
@@ -140,7 +139,7 @@ class TorchEvaluator:
         return {name: self.dataset(name).digest for name in names}
 
     def floor(self, task: str) -> float:
-        """The accuracy of the best predictor that sees the current symbol alone."""
+        """The accuracy of the best predictor that sees only the current symbol."""
         return memoryless(self.dataset(task))
 
     def vocabularies(self) -> Mapping[str, int]:
@@ -150,21 +149,22 @@ class TorchEvaluator:
     def evaluate(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
-        """Trains `cell` on the settings; in the filter a setting ends once it is accurate enough."""
-        # here: these load torch, and mirrors, boards and the coordinator do without
+        """Trains `cell` on the settings; in the filter a setting ends once it reaches the required
+        accuracy."""
+        # imported here: these load torch, which boards and the supervisor do not need
         from cellsearch.train.evaluate import evaluating
         from cellsearch.train.grouping.cohort import finish
         from cellsearch.train.resources.threads import one_thread
 
         one_thread()
-        say("compiling")  # until the first window is trained
+        say("compiling")  # compiling until the first window is trained
         return finish(evaluating(self._request(cell, task, settings, seed, say), self.device))
 
     def prepare(self, cell: Cell) -> None:
-        """On a GPU, where a core would wait for the device. On a CPU all cores train."""
+        """Only for a GPU, where a core would otherwise wait for the device; on a CPU all cores train."""
         if not self.device.startswith("cuda"):
             return
-        # here, as above
+        # imported here, as above
         from cellsearch.compiler.ahead import Compilers
         from cellsearch.train.resources.ahead import prepare
 
@@ -174,15 +174,15 @@ class TorchEvaluator:
         prepare(self._compilers[0], [cell], stages)
 
     def place(self) -> Place:
-        """The device, with what is free there."""
-        # here, as above
+        """The device and its free memory."""
+        # imported here, as above
         from cellsearch.train.resources.devices import free
 
         return Place(self.device, free(self.device))
 
     def needed(self, cell: Cell, task: str, settings: Sequence[str]) -> float:
-        """As `train.resources.memory` predicts it."""
-        # here, as above
+        """The prediction of `train.resources.memory`."""
+        # imported here, as above
         from cellsearch.train.evaluate import predicted
 
         return predicted(self._request(cell, task, settings, 0, lambda text: None))
@@ -190,8 +190,8 @@ class TorchEvaluator:
     def training(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say, alone: Alone
     ) -> "Turns[Sequence[Outcome]]":
-        """`evaluate` as one of a cohort: all of them read one copy of the data."""
-        # here, as above
+        """`evaluate` for a cohort, whose trainings share one copy of the data."""
+        # imported here, as above
         from cellsearch.train.evaluate import evaluating, on_device
         from cellsearch.train.resources.threads import one_thread
 
@@ -204,8 +204,8 @@ class TorchEvaluator:
         return (yield from evaluating(request, self.device, self._placed[task], alone))
 
     def _request(self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say) -> "Request":
-        """What is trained."""
-        # here, as above
+        """The request for training."""
+        # imported here, as above
         from cellsearch.train.evaluate import Request
 
         stage, place = self.stage(task), keys(self.stage(task).grid)
@@ -220,7 +220,7 @@ class TorchEvaluator:
 
 
 def real_propose(space: Space) -> Propose:
-    """Mutation as the space says."""
+    """Mutation with the options of the space."""
     # imported here: it loads Optuna, which readers of data do without
     from cellsearch.study.storage.sampler import breeding
 

@@ -1,8 +1,8 @@
-"""The process around a worker: configuration in, exit code out. `search` and agents start it as
+"""The worker process: reads the configuration, returns an exit code. `search` and agents start it as
 `python -m cellsearch.study.workers.main`.
 
-It reads its configuration as one line of JSON from standard input and exits with it: its end means that the
-parent process exited.
+It reads its configuration as one line of JSON from standard input and exits with it: end of file means that
+the parent process exited.
 """
 
 import json
@@ -42,12 +42,12 @@ MakePropose = Callable[[Space], Propose]
 
 def torch_evaluator(space: Space, seed: int, config: WorkerConfig) -> Evaluator:
     """Data and training on this machine."""
-    devices.check(config.device)  # before a trial is taken
+    devices.check(config.device)  # checked before a trial is taken
     return TorchEvaluator(space, seed, Path(config.data) if config.data else None, config.device)
 
 
 def cohort(store: Store, space: Space, evaluator: Evaluator, device: str) -> int:
-    """The number of trials that a worker has at once."""
+    """The cohort size of a worker."""
     known = evaluator.vocabularies() if device != "cpu" and isinstance(evaluator, TorchEvaluator) else {}
     return sizes.chosen(store, space, device, in_turns(evaluator).place().room, known)
 
@@ -62,7 +62,7 @@ def serve(
     line = parent.configuration()
     if line is None:
         os._exit(ExitCode.CRASHED)
-    # no process waits for the code; the trial is adopted as that of a dead process
+    # no process reads the code; the trial is adopted as that of a dead process
     parent.at_exit(lambda: os._exit(ExitCode.CRASHED))
     try:
         config = WorkerConfig(**json.loads(line))
@@ -71,7 +71,7 @@ def serve(
         code = ExitCode.FATAL
         try:
             print(safe(str(error)), file=sys.stderr, flush=True)
-        except OSError:  # the log is on a full disk: the exit code is all there is to say it with
+        except OSError:  # the log is on a full disk: only the exit code can report it
             code = ExitCode.UNLOGGED
         if isinstance(error, Unavailable):
             return ExitCode.AWAY
@@ -93,8 +93,8 @@ def _work(
     known = keep_trying(lambda: records.facts(store))
     if known.numerics != study_facts.NUMERICS:
         raise RunError(
-            f"the study {known.name!r} was made by a cellsearch whose results differ "
-            f"(numerics {known.numerics}, this one has {study_facts.NUMERICS})\n"
+            f"the study {known.name!r} was created by a cellsearch with different results (numerics "
+            f"{known.numerics}, this one has {study_facts.NUMERICS})\n"
             f"install cellsearch {known.program} on this machine"
         )
     space = parse_space(known.space, f"{known.name}/space.yaml")
@@ -105,12 +105,12 @@ def _work(
     with Heart(store, me, failures) as heart:
         try:
             evaluator = make_evaluator(space, known.seed, config)
-            # after an error on an accelerator nothing that this process runs there can be trusted
+            # after an error on an accelerator this process cannot trust its later results there
             crashes = CRASHES if config.device == "cpu" else 1
             files = outbox(Path(config.outbox), known) if config.outbox else None
             size = keep_trying(lambda: cohort(store, space, evaluator, config.device))
             work(store, space, evaluator, make_propose(space), heart, crashes, files, cohort=size)
-        finally:  # the trial is free at once, or else once this process is found dead
+        finally:  # releases the trial at once; otherwise it is released when this process is found dead
             with suppress(Unavailable):
                 heartbeat.leave(store, [me.id], me.id, failures=failures)
 

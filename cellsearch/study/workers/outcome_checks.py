@@ -1,5 +1,5 @@
-"""What the outcomes of a stage say as a whole. In: outcomes of training. Out: the same with every
-number finite, a cause, or `Broken`."""
+"""Checks of the outcomes of a stage: replaces non-finite numbers by a status, finds causes, detects broken
+stages."""
 
 import math
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ class Broken(Exception):
 
 
 def judged(task: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The same; Broken where every setting failed: such a cell was not judged, so it is not filtered."""
+    """The checked outcomes; raises Broken if every setting failed: such a cell was not judged, so it is not
+    filtered."""
     if outcomes and all(outcome.status == Status.FAILED for outcome in outcomes):
         raise Broken(task, first_cause(outcomes))
     return outcomes
 
 
 def checked(outcome: Outcome) -> Outcome:
-    """A number that is not finite is a status, never a score."""
+    """Turns a non-finite number into a status, never a score."""
     if outcome.status != Status.DONE:
         return replace(outcome, accuracy=None, loss=None)
     accuracy, loss = outcome.accuracy, outcome.loss
@@ -40,7 +41,7 @@ def checked(outcome: Outcome) -> Outcome:
 
 
 def first_cause(outcomes: Sequence[Outcome]) -> str:
-    """Why the first setting without an accuracy has none; "" where all have one."""
+    """The cause of the first setting without an accuracy, else ""."""
     for outcome in outcomes:
         if outcome.status != Status.DONE:
             return f"{outcome.status}: {outcome.cause}" if outcome.cause else outcome.status

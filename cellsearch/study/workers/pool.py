@@ -1,4 +1,4 @@
-"""The worker processes of one supervisor: started with their configuration on standard input, watched, ended.
+"""The worker processes of one supervisor: start with configuration on standard input, watch, end.
 
 A worker exits with its parent process: see `system.parent`.
 """
@@ -24,20 +24,20 @@ from cellsearch.study.system.timing import TIMING, Timing
 WORKER = (sys.executable, "-m", "cellsearch.study.workers.main")
 SINGLE = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
 POLL_SECONDS = 0.02
-MOST_WORKERS = 8  # on the CPU, where no number is given: each takes a few hundred megabytes
+MOST_WORKERS = 8  # default maximum on the CPU: each uses a few hundred megabytes
 MOST_PER_CORE = 4
-STRIKES = 3  # workers in a row for which a device did not answer; then it is left out
+STRIKES = 3  # unresponsive workers in a row after which a device is given up
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker has to know."""
+    """The configuration of a worker."""
 
     name: str
     storage: str
     device: str
     data: str | None
-    outbox: str = ""  # folder for stages that are trained while the database is away
+    outbox: str = ""  # folder for stages trained during a database outage
     parent: str = ""  # id of the search that started it
 
 
@@ -49,24 +49,24 @@ class Child:
     process: "subprocess.Popen[bytes]"
     worker: Worker
     log: Path
-    start: int  # where its part of the log begins
-    since: float  # of the monotonic clock
+    start: int  # start of its part of the log
+    since: float  # start time on the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A worker process that has ended."""
+    """A worker process that has exited."""
 
     worker: str  # id
-    code: int  # negative: the number of the signal
-    said: str  # the end of what it wrote
+    code: int  # exit code; negative: number of a signal
+    said: str  # the end of its log
     place: int
     device: str
 
 
 class Pool:
-    """Up to `size` worker processes, one for each of `devices`, where one may stand more than once. Their
-    logs are called `log` and a number."""
+    """Up to `size` worker processes, one per entry of `devices`, which may have duplicates. Their logs have
+    the name `log` and a number."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class Pool:
         self.devices, self.config, self.command = tuple(devices), config, tuple(command)
         self.logs, self.log, self.timing = logs, log, timing
         self.children: list[Child] = []
-        self.strikes: dict[int, int] = {}  # place -> workers in a row whose device did not answer
+        self.strikes: dict[int, int] = {}  # place -> workers in a row with an unresponsive device
 
     @property
     def places(self) -> list[int]:
-        """The places whose device is not given up."""
+        """The places with a usable device."""
         return [k for k in range(1, len(self.devices) + 1) if self.strikes.get(k, 0) < STRIKES]
 
     @property
@@ -92,12 +92,12 @@ class Pool:
         return len(self.places)
 
     def strike(self, place: int) -> int:
-        """Counts a worker of `place` whose device did not answer; returns how many in a row."""
+        """Counts a worker of `place` with an unresponsive device; returns the number in a row."""
         self.strikes[place] = self.strikes.get(place, 0) + 1
         return self.strikes[place]
 
     def fill(self, wanted: int) -> int:
-        """Starts workers until `wanted`, at most `size`, are running; returns how many it started."""
+        """Starts workers until `wanted`, at most `size`, are running; returns the number started."""
         taken = {child.place for child in self.children}
         places = [place for place in self.places if place not in taken]
         chosen = places[: max(0, min(wanted, self.size) - len(self.children))]
@@ -117,41 +117,41 @@ class Pool:
         except OSError as error:
             raise RunError(
                 f"cannot start a worker (its log is {printable(str(log))}): {error.strerror}\n"
-                "free some space, or change the permissions, then give the same command again"
+                "free some space, or change the permissions, then run the same command again"
             ) from error
         worker = heartbeat.identity("worker", process.pid, self.config.parent)
         parent.configure(process, line)
         return Child(place, process, worker, log, start, time.monotonic())
 
     def end_mute(self, known: Collection[str]) -> None:
-        """Ends the workers that are not among the `known` ones long after they were started."""
+        """Ends workers that are not in `known` long after their start."""
         for child in self.children:
             if child.worker.id not in known and time.monotonic() - child.since > self.timing.mute:
                 child.process.kill()
 
     def end_silent(self, silent: Collection[str]) -> None:
-        """Ends the workers among these: a process without a heartbeat hangs as a whole."""
+        """Ends these workers: a process without a heartbeat hangs."""
         for child in self.children:
             if child.worker.id in silent:
                 child.process.kill()
 
     def end_stopped(self) -> int:
-        """Ends the workers that were stopped (SIGSTOP, a debugger), and returns how many: one may hold a lock
-        that all others wait for."""
+        """Ends stopped workers (SIGSTOP, a debugger), and returns their number: one may hold a lock that all
+        others wait for."""
         stopped = [child for child in self.children if processes.stopped(child.process.pid)]
         for child in stopped:
             child.process.kill()
         return len(stopped)
 
     def reap(self) -> list[Exit]:
-        """The workers that have ended since the last look."""
+        """The workers that exited since the last poll."""
         gone = [child for child in self.children if child.process.poll() is not None]
         self.children = [child for child in self.children if child not in gone]
         return [self._exit(child) for child in gone]
 
     def end(self, at_once: Callable[[], bool] = lambda: False) -> list[str]:
-        """Ends all workers, in bounded time, however many there are, and without waiting when `at_once` says
-        so; returns their ids. They finish nothing: what is not recorded is run again."""
+        """Ends all workers in bounded time, or immediately with `at_once`; returns their ids. Unrecorded work
+        is lost and repeated."""
         for child in self.children:
             child.process.terminate()
         limit = time.monotonic() + self.timing.grace
@@ -163,7 +163,7 @@ class Pool:
             child.process.kill()
         limit = time.monotonic() + self.timing.grace
         for child in self.children:
-            with suppress(subprocess.TimeoutExpired):  # the system itself does not let it go
+            with suppress(subprocess.TimeoutExpired):  # stuck in the kernel
                 child.process.wait(max(0.0, limit - time.monotonic()))
         ids = [self._exit(child).worker for child in self.children]
         self.children = []
@@ -174,7 +174,7 @@ class Pool:
             with suppress(BrokenPipeError):
                 child.process.stdin.close()
         said = ""
-        # the log may be gone, or not be ours any more
+        # the log may be deleted or replaced
         with suppress(OSError, NotRegularError), open_regular(child.log) as file:
             file.seek(child.start)
             said = file.read()[-4_000:].decode("utf-8", "replace").strip()
@@ -184,14 +184,13 @@ class Pool:
 
 
 def most_workers() -> int:
-    """How many workers the CPU of this machine gets at most: more of them take memory and no work is done
-    sooner."""
+    """The maximum number of workers on the CPU: more of them use memory without speed-up."""
     return max(MOST_WORKERS, MOST_PER_CORE * processes.cores())
 
 
 def places(devices: Sequence[str], workers: int | None) -> tuple[str, ...]:
-    """The device of each worker: `workers` of them on each device, on the CPU at most `most_workers`; as many
-    as fit where None."""
+    """The device of each worker: `workers` per device, on the CPU at most `most_workers`; None: as many as
+    fit."""
     cores = min(MOST_WORKERS, processes.cores())
     most = {}
     for device in devices:

@@ -1,4 +1,4 @@
-"""Waiting for a database that does not answer: what could not be written is kept and offered again."""
+"""Retries while a database is unavailable: unwritten data is kept and written again."""
 
 import random
 import time
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 def patiently(call: Callable[[], T], timing: Timing = TIMING) -> T:
-    """`call()`, retried for at most `timing.patience` seconds while the database does not answer: what it
-    records is complete already."""
+    """`call()`, retried for at most `timing.patience` seconds while the database is unavailable; its data is
+    already complete."""
     end = time.monotonic() + timing.patience
     pause = 0.5
     while True:
@@ -22,5 +22,5 @@ def patiently(call: Callable[[], T], timing: Timing = TIMING) -> T:
         except Unavailable:
             if time.monotonic() > end:
                 raise
-        time.sleep(pause * random.uniform(0.5, 1.5))  # so that many workers do not come back together
+        time.sleep(pause * random.uniform(0.5, 1.5))  # jitter, so that workers do not retry at the same time
         pause = min(2 * pause, 15.0)

@@ -1,8 +1,8 @@
-"""A search on this machine: makes or continues the study, keeps its workers running, shows progress, ends
-cleanly.
+"""A search on this machine: creates or continues the study, keeps its workers running, shows progress, shuts
+down cleanly.
 
-Everything but the exit code is in the records. The supervisor trains nothing and decides nothing: killed
-together with its workers or without them, it loses nothing.
+Everything except the exit code is in the records. The supervisor trains and decides nothing: a kill, with or
+without its workers, loses nothing.
 """
 
 import os
@@ -36,29 +36,29 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z", re.ASCII)
 LOCK = "search.lock"
 
 
-TRIALS = 40  # of a search without a budget
+TRIALS = 40  # trials of a search without a budget
 Digests = Callable[[int], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a search runs on this machine; none of it changes a result."""
+    """How a search runs on this machine; does not affect results."""
 
     storage: str | None = None  # default: SQLite in the directory of the study
-    workers: int | None = 1  # on each device; None: as many as fit
+    workers: int | None = 1  # workers per device; None: as many as fit
     devices: Sequence[str] = ("cpu",)
     data: str | None = None
     trials: int | None = None  # totals, not additions
     proposals: int | None = None
     seconds: float | None = None
     results: Path = Path("results")
-    command: Sequence[str] = WORKER  # a process that reads its configuration from standard input
+    command: Sequence[str] = WORKER  # command of a process that reads its configuration from standard input
     timing: Timing = TIMING
     given: Sequence[str] = ()  # the words of the command, without a password; recorded
 
 
 def directory(results: Path, name: str) -> Path:
-    """Where a study's files are; the name has to be one that every system takes as a file name."""
+    """The folder of a study; its name must be a valid file name on every system."""
     if not NAME.match(name) or name.endswith("."):
         raise UsageError(
             f"{printable(name)!r} cannot name a study; use letters, digits, '-', '_' and '.', at most 100"
@@ -79,12 +79,9 @@ def search(
     seed: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> int:
-    """Starts or continues the study `name`; returns when its target or its time is reached, or when it is
-    told to end.
-
-    `digests` gives, for a seed, those of the data on this machine by stage name. Returns 0, or 128 + the
-    number of the signal that ended it (130 for Ctrl-C, 143 for SIGTERM). Raises RunError where the search
-    cannot start or go on.
+    """Starts or continues the study `name`; returns at its target, its time limit, or on a signal. `digests`
+    maps a seed to the digests of data on this machine by stage name. Returns 0, or 128 + number of the signal
+    that ended it (130 for Ctrl-C, 143 for SIGTERM). Raises RunError if the search cannot start or continue.
     """
     folder = directory(options.results, name)
     own = (options.results, folder, folder / "cells", folder / "logs")
@@ -92,7 +89,7 @@ def search(
     for one in own[1:]:
         own_folder(one)
     written = (folder / one for one in (OUTBOX, "space.yaml", "study.db", f"logs/{events.NAME}"))
-    refuse_links(*written)  # the rest says so when it is opened
+    refuse_links(*written)  # opening it raises the error
     with processes.exclusive(folder / LOCK, f"the search {name!r}"):
         try:
             store = start(space, name, digests, options, seed)
@@ -115,22 +112,21 @@ def search(
 
 
 def _remove(new: Sequence[Path]) -> None:
-    """Removes the folders that a search has made which did not start; what is in use, or holds something,
-    stays."""
+    """Removes the folders created by a search that failed to start, unless they are in use or not empty."""
     for folder in reversed(new):
         with suppress(OSError):
-            if [one.name for one in folder.iterdir()] == [LOCK]:  # it is held here
+            if [one.name for one in folder.iterdir()] == [LOCK]:  # held by this process
                 (folder / LOCK).unlink()
             folder.rmdir()
 
 
 def start(space: Space, name: str, digests: Digests, options: Options, seed: int | None) -> Store:
-    """The study: a new one, or the one that is there if it was made under the same conditions."""
+    """The study: a new one, or an existing one with the same conditions."""
     url = options.storage or default_url(options.results, name)
     store = records.find(url, name, timing=options.timing)
     target = target_of(space, options)
     if store is None:
-        if options.storage is None:  # a folder that was copied holds a study of another name
+        if options.storage is None:  # a copied folder has a study of another name
             records.refuse_copy(url, name)
         # imported here: it loads Optuna, which readers of a study do without
         from cellsearch.study.storage.create import create
@@ -148,7 +144,7 @@ def start(space: Space, name: str, digests: Digests, options: Options, seed: int
 
 
 def target_of(space: Space, options: Options) -> Target:
-    """The totals at which a search ends: those of the command line, or else those of the space."""
+    """The target of a search: totals of the command line, or else of the space."""
     if options.trials is not None or options.proposals is not None:
         return Target(options.trials, options.proposals)
     return budget_of(space)
@@ -163,13 +159,13 @@ def budget_of(space: Space) -> Target:
 
 
 def seeds_of(space: Space) -> list[Seed]:
-    """The seeds by label. Two that are the same cell, or the same function, are one too many: a RunError."""
+    """The seeds by label. Raises RunError if two are the same cell or the same function."""
     found: dict[str, Seed] = {}
     for label, cell in check_seeds(space).items():
         seed = Seed(label, fingerprint(cell), functional_fingerprint(cell), show(cell))
         if seed.function in found:
             other = found[seed.function]
             what = "cell" if other.fingerprint == seed.fingerprint else "function (equivalent cells)"
-            raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; leave one out")
+            raise RunError(f"the seeds {other.name!r} and {label!r} are the same {what}; remove one")
         found[seed.function] = seed
     return list(found.values())

@@ -1,13 +1,13 @@
-"""The work on one trial: from wherever it stands to its end.
+"""The work on one trial, from its recorded state to its end.
 
-seed       pieces of its grids, then the filter; told with its score once the units are frozen
-proposal   the filter and the tasks in turn; `should_prune` ends it after a stage it does not pass
+seed       pieces of its grids, then the filter; completed with its score once the units are frozen
+proposal   the filter and the tasks in turn; `should_prune` ends it after a failed stage
 refinement every task
 repeat     every task at the best setting, with fresh seeds; reports nothing
 
-It is a generator that trains nothing itself: it yields the stages that are to be trained and is sent what
-they came to. It also pauses after it has decided and after each recorded stage, so that the trials of a
-cohort can wait for one another there (`cohorts.rounds`).
+It is a generator that does not train: it yields the stages to train and receives their outcomes. It also
+yields after its decision and after each recorded stage, so that the trials of a cohort can synchronise
+(`cohorts.rounds`).
 """
 
 import math
@@ -54,21 +54,21 @@ from cellsearch.train.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """A worker's hands: the work on the trials that the worker has taken. With `together` several are at
-    work at once: what a trial reports is then what is recorded when all of them have trained a stage."""
+    """The work on the trials that a worker has taken. With `together` several run at once: a trial then
+    reports the records at the time when all of them have trained a stage."""
 
     driver: Driver
     sampler: MutationSampler
     space: Space
     evaluator: Evaluator
     heart: Heart
-    look: Callable[[], TableView]  # of the study as it stands when an item is begun
+    look: Callable[[], TableView]  # of the current study at the start of an item
     outbox: Outbox | None = None
     offered: Offered | None = None
     together: bool = False
 
     def walk(self, item: Item) -> Walk:
-        """From wherever the trial stands to the end of its item."""
+        """From the recorded state of the trial to the end of its item."""
         trial = self.driver.trial(item.trial_id) if item.kind != Kind.BASELINE else None
         view = self.look()
         try:
@@ -104,8 +104,8 @@ class TrialRunner:
         self.finish(item, None, Ending.BASELINE, task=item.task, cause=first_cause(outcomes))
 
     def seed(self, item: Item, trial: Trial) -> Walk:
-        """Measures the share of its settings with which a seed passes the filter, freezes the units after the
-        baseline, reports the stages of the seed, and tells it."""
+        """Measures the pass rate of a seed in the filter, freezes the units after the baseline, reports the
+        stages of the seed, and completes it."""
         if self.space.filter is not None and FILTER not in work_items.recorded(self.driver.store, item):
             view = self.look()
             cell, count = view.cell(item.fingerprint), self.space.strategy.settings
@@ -149,13 +149,14 @@ class TrialRunner:
 
         found = trials.decide(self.driver, item, proposed, write)
         if isinstance(self.evaluator, Prepares):
-            self.evaluator.prepare(cell)  # while the others of a cohort decide and train
+            self.evaluator.prepare(cell)  # meanwhile others of a cohort decide and train
         return found
 
     def write(
         self, trial: Trial, decision: Decision, proposed: Proposed, about: str, text: str, view: TableView
     ) -> None:
-        """The record of a trial in Optuna, whose cell counts as the recorded one `about` with that text."""
+        """The record of a trial in Optuna; its cell is evaluated as the recorded cell `about` with that
+        text."""
         cell = decision.cell if text == proposed.text else parse(text)
         more = {"proposed": proposed.text} if about != proposed.fingerprint else {}
         if about in view.seeds and decision.kind == Kind.PROPOSE:
@@ -165,7 +166,7 @@ class TrialRunner:
 
     def stages(self, item: Item, trial: Trial, view: TableView, begun: Collection[str] = ()) -> Walk:
         """The stages of a trial in order, each recorded and reported; a pruner ends a proposal. An earlier
-        worker has claimed settings for those that are `begun`."""
+        worker has claimed settings for those in `begun`."""
         cell, known, store = view.cell(item.fingerprint), view.known(item.fingerprint), self.driver.store
         done = work_items.recorded(store, item) if begun else {}
         counts = dict.fromkeys(view.facts.units, self.space.strategy.settings)
@@ -185,7 +186,7 @@ class TrialRunner:
             yield None
             trained += judged(task, outcomes)
             if set(begun) & set(order[place + 1 :]):
-                continue  # an earlier worker went on from here
+                continue  # an earlier worker continued from here
             if task in done or self.together:
                 now = self.best(item.fingerprint).get(task, Best()).accuracy
                 if self.together and now != best:
@@ -215,12 +216,12 @@ class TrialRunner:
         self.finish(item, trial, Ending.RANKED, score=score, cause=first_cause(trained))
 
     def report(self, trial: Trial, step: int, value: float) -> None:
-        """Reports what a cohort has come to on a stage."""
+        """Reports the result of a stage in a cohort."""
         with self.driver.apart():
             report(trial, step, value)
 
     def best(self, fingerprint: str) -> dict[str, Best]:
-        """Stage -> the records of a cell together, those of this trial among them."""
+        """Stage -> the merged records of a cell, including this trial."""
         stages = queries.recorded_stages(self.driver.store, among=[fingerprint])
         return ranking.bests(stages).get(fingerprint, {})
 
@@ -274,9 +275,9 @@ class TrialRunner:
         seconds: float,
         label: str,
     ) -> float | None:
-        """Commits a stage and reports it, once the database answers; until then it is in the outbox. It stays
-        there where the database refuses (its disk is full, the password was changed): the next worker finds
-        it. Returns the best accuracy of the cell on the task so far."""
+        """Commits and reports a stage, with retries; meanwhile it is in the outbox. It stays there if the
+        database refuses it (full disk, changed password): the next worker finds it. Returns the best accuracy
+        of the cell on the task so far."""
 
         def commit() -> float | None:
             def tell(best: float | None) -> None:
@@ -288,12 +289,12 @@ class TrialRunner:
         try:
             best = commit()
         except RunError as error:
-            self.heart.doing = f"{label}: trained; the database is away"
+            self.heart.doing = f"{label}: trained; the database is unavailable"
             if self.outbox is not None:
                 try:
                     self.outbox.keep(item, task, outcomes, seconds)
                 except RunError as failure:  # it is still in memory
-                    with suppress(OSError):  # standard error may be on the same full disk
+                    with suppress(OSError):  # stderr may be on the same full disk
                         print(safe(f"{error}\n{failure}"), file=sys.stderr, flush=True)
             if not isinstance(error, Unavailable):
                 raise
@@ -303,7 +304,7 @@ class TrialRunner:
         return best
 
     def give_up(self, stage: Claimed, lost: Sequence[Outcome], seconds: float) -> None:
-        """Records that a stage failed which does not end, from the thread of the heartbeat."""
+        """Records a hung stage as failed, from the thread of the heartbeat."""
         item = stage.item
         with suppress(Superseded):  # then another worker has the trial by now
             trials.commit(self.driver, item, stage.recorded, lost, seconds)
@@ -322,7 +323,8 @@ class TrialRunner:
         score: float | None = None,
         counts: bool = True,
     ) -> None:
-        """Ends the item, and tells its trial. `counts`: a failure is one of a row that stops the search."""
+        """Ends the item, and completes its trial. `counts`: a failure counts towards the streak that stops
+        the search."""
         failures = self.space.strategy.failures if counts else None
         patiently(
             lambda: endings.finish(
@@ -341,11 +343,11 @@ class TrialRunner:
 
 
 def ratio(accuracy: float | None, unit: float) -> float:
-    """What is reported of a stage: NaN where no setting has an accuracy."""
+    """The reported value of a stage: NaN if no setting has an accuracy."""
     return math.nan if accuracy is None else accuracy / unit
 
 
 def label_of(item: Item) -> str:
-    """What a worker does, for the live display and `status`."""
+    """The activity of a worker, for the live display and `status`."""
     kinds: dict[str, str] = {Kind.PROPOSE: "new cell", Kind.REFINE: "more settings of"}
     return f"trial {item.trial}: {kinds.get(item.kind, item.kind)}"

@@ -28,7 +28,7 @@ from cellsearch.study.workers.supervisor import Supervisor
 
 
 class SearchSupervisor(Supervisor):
-    """One `search` at work on a study. `limit` is in seconds over all searches on it."""
+    """A running `search` on a study. `limit` is in seconds over all searches on it."""
 
     def __init__(
         self,
@@ -45,16 +45,16 @@ class SearchSupervisor(Supervisor):
         self.meter = Meter(store, space, limit)
         self.messages: list[str] = []
         self.journal = Journal(folder / "logs" / NAME)
-        self.spent = records.facts(store).seconds  # before this search
+        self.spent = records.facts(store).seconds  # seconds before this search
         self.began = self.accounted = time.monotonic()
-        self.seen = (-1, -1)  # items ended, trials ranked at the last look
-        self.written: set[str] = set()  # cells that have their file
+        self.seen = (-1, -1)  # finished items, ranked trials at the last poll
+        self.written: set[str] = set()  # cells with a written file
         self.damaged: Damaged | None = None
-        self.backed_up = 0  # items ended at the last backup
+        self.backed_up = 0  # finished items at the last backup
         self._silent = Watch(self.timing.silent)
 
     def run(self, signals: Signals) -> int:
-        """Until the target, the time limit, a signal, or an error."""
+        """Runs until the target, the time limit, a signal, or an error."""
         heartbeat.register(self.store, self.me)
         known = records.facts(self.store)
         counts = queries.counts(self.store)
@@ -75,7 +75,7 @@ class SearchSupervisor(Supervisor):
         return code
 
     def step(self) -> bool:
-        """One look at everything; False when there is nothing left to do."""
+        """Polls everything; False when the search is done."""
         if self.limit is not None and self.spent + time.monotonic() - self.began >= self.limit:
             records.halt(self.store)
             return False
@@ -90,7 +90,7 @@ class SearchSupervisor(Supervisor):
             self.log(lambda: self.follow(known))
         self.seen = (ended, counts.ranked)
         todo = left(counts, known, self.space.budget.patience)
-        # once the units are frozen each seed is told, whatever happens
+        # once the units are frozen each seed will be completed
         seeding = known.baseline is not None and counts.told < counts.seeds
         over = (bool(known.stopped) and not seeding) or known.halted or todo <= 0
         if not over:
@@ -109,7 +109,7 @@ class SearchSupervisor(Supervisor):
             self.log_worker("started", child.worker.id, self.pool.devices[child.place - 1])
 
     def follow(self, known: Facts) -> None:
-        """Brings the log up to date."""
+        """Updates the log."""
         leader = next(
             (row for row in board.top(self.store, self.space, 1, Trust())[0] if row.rank == 1), None
         )
@@ -119,23 +119,23 @@ class SearchSupervisor(Supervisor):
         self.log_worker("ended", gone.worker, gone.device, gone.code)
 
     def log_worker(self, state: str, worker: str, device: str, code: int | None = None) -> None:
-        """Writes that a worker of this search has started or ended."""
+        """Logs the start or the end of a worker of this search."""
         values = {"state": state, "worker": worker, "device": device, "code": code}
         self.log(lambda: self.journal.append("worker", values))
 
     def log(self, write: Callable[[], None]) -> None:
-        """Writes to the log; nothing is read from it: where writing fails, the search goes on."""
+        """Writes to the log. A failure does not end the search."""
         try:
             write()
         except JournalError as error:
             self.tell(str(error))
 
     def look(self) -> Progress:
-        """What the live display shows."""
+        """The progress for the live display."""
         return self.meter.look(time.monotonic() - self.began, self.pool.size, self.messages)
 
     def beat(self) -> None:
-        """Sends a heartbeat, adds up the time, and gives up workers that are silent."""
+        """Sends a heartbeat, adds up the run time, and releases silent workers."""
         heartbeat.beat(self.store, self.me, "")
         now = time.monotonic()
         records.spend(self.store, now - self.accounted)
@@ -152,17 +152,16 @@ class SearchSupervisor(Supervisor):
             self.pool.end_silent(silent)
 
     def write_cells(self) -> None:
-        """A file for each ranked cell; a file that is there is whole."""
+        """Writes a file per ranked cell, atomically."""
         new = [mark for mark in board.ranked(self.store, self.space) if mark not in self.written]
         for cell in cellrecords.recorded_cells(self.store, new):
             path = self.folder / "cells" / f"{cell.fingerprint[:12]}.cell"
-            if not os.path.lexists(path):  # an error where one may not even look: writing says so
+            if not os.path.lexists(path):  # no permission: writing raises the error
                 write_text(path, cell.text)
             self.written.add(cell.fingerprint)
 
     def back_up(self) -> None:
-        """Writes the backup of the database where something was recorded since the last one; where that
-        fails, the search goes on."""
+        """Writes the backup of the database if there are new records. A failure does not end the search."""
         file, ended = file_of(self.store.url), self.seen[0]
         if file is None or ended in (-1, self.backed_up):
             return
@@ -177,11 +176,11 @@ class SearchSupervisor(Supervisor):
     def tell(self, message: str) -> None:
         if not self.messages or self.messages[-1] != message:
             self.messages.append(message)
-            with suppress(JournalError):  # it may be of the log itself
+            with suppress(JournalError):  # the message may concern the log itself
                 self.journal.append("message", {"text": message})
 
     def close(self, signals: Signals) -> None:
-        """Ends the workers, releases their trials, and brings everything written up to date; bounded."""
+        """Ends the workers, releases their trials, and updates all files; in bounded time."""
         try:
             self.end_workers(signals)
             records.spend(self.store, time.monotonic() - self.accounted)
@@ -192,14 +191,14 @@ class SearchSupervisor(Supervisor):
         except Damaged as error:
             self.damaged = error
         except RunError as error:
-            self.tell(str(error))  # the next `search` finds its processes dead and does the same
+            self.tell(str(error))  # the next `search` finds the dead processes and does the same
         if self.show:
             self.show(self.look())
 
 
 def left(counts: Counts, known: Facts, patience: int | None = None) -> int:
-    """How many work items have not ended, with those that the targets still leave room for, unless the last
-    `patience` proposals brought no better score."""
+    """The number of unfinished work items, plus those allowed by the targets unless the last `patience`
+    proposals brought no better score."""
     seeds = counts.pieces - counts.baseline + counts.seeds - counts.told
     trials = counts.running + counts.free - seeds
     targets = [(known.trials, counts.trials), (known.proposals, counts.proposals)]

@@ -1,6 +1,6 @@
-"""The settings of a stage: how they are chosen once it is known which are taken.
+"""Choice of the settings of a stage, given the taken ones: at random with inherited settings
+(`strategies.settings`), or by an Optuna sampler.
 
-Chance chooses, with what is passed on to a new cell (`strategies.settings`), or a sampler of Optuna does.
 Randomness comes from (study seed, trial number, stage).
 """
 
@@ -22,11 +22,11 @@ from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.train.settings import Grid, keys
 
-Choose = Callable[[frozenset[str]], list[str]]  # settings that are taken -> settings to run
+Choose = Callable[[frozenset[str]], list[str]]  # taken settings -> settings to run
 
 
 def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, count: int) -> Choose:
-    """How `count` settings of a stage are chosen."""
+    """The chooser of `count` settings of a stage."""
     strategy, grid = space.strategy, grids(space)[task]
     seed = (known.seed, item.trial, 1 + list(grids(space)).index(task))
     if item.kind not in (Kind.PROPOSE, Kind.REFINE) or task == FILTER or strategy.sampler == "chance":
@@ -40,8 +40,8 @@ def chooser(store: Store, space: Space, known: Facts, item: Item, task: str, cou
     def choose(taken: frozenset[str]) -> list[str]:
         return suggest(strategy.sampler, grid, history, count, taken, seed)
 
-    # a sampler thinks longer than a transaction should last: it is asked before, and again only where another
-    # worker has claimed settings in between
+    # a sampler is slower than a transaction should be: call it before, and again only if another worker has
+    # claimed settings meanwhile
     seen = queries.taken(store, item.fingerprint, task)
     planned = choose(seen)
     return lambda taken: planned if taken == seen else choose(taken)
@@ -79,13 +79,13 @@ def fresh_seed(seed: int, number: int) -> int:
 
 
 def among(offered: Collection[str], grid: Grid, choose: Choose) -> Choose:
-    """The same choice where only some settings of a grid are offered: the others count as taken."""
+    """The same choice among the offered settings: the others count as taken."""
     others = frozenset(keys(grid)) - frozenset(offered)
     return lambda taken: choose(taken | others)
 
 
 def _history(store: Store, space: Space, item: Item, task: str) -> list[Result]:
-    """The results that a sampler gets: those of the cell, and of its parent where those are passed on."""
+    """The history for a sampler: results of the cell, and of its parent if inherited."""
     cells = [item.fingerprint]
     if item.kind == Kind.PROPOSE and STRATEGIES[space.strategy.name].inherits:
         cells.append(item.parent)
@@ -93,7 +93,7 @@ def _history(store: Store, space: Space, item: Item, task: str) -> list[Result]:
 
 
 def _pools(store: Store, space: Space, item: Item, task: str) -> Pools:
-    """Where the settings of a proposal come from; those of the filter and of a refinement are random."""
+    """The sources of a proposal's settings; those of the filter and of a refinement are random."""
     strategy = space.strategy
     if item.kind != Kind.PROPOSE or task == FILTER or not STRATEGIES[strategy.name].inherits:
         return ()

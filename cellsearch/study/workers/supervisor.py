@@ -1,7 +1,7 @@
-"""The loop that keeps worker processes running: that of `cellsearch search` and that of an agent.
+"""The loop that keeps worker processes running, shared by `cellsearch search` and agents.
 
-It trains nothing and decides nothing. Every wait in it is bounded: by a signal, by the workers it watches, by
-the time that a database may be away.
+It trains and decides nothing. Every wait is bounded: by a signal, by the watched workers, or by the timeout
+for the database.
 """
 
 import time
@@ -16,7 +16,7 @@ from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import Exit, Pool
 from cellsearch.study.workers.worker_exits import RESTARTS, handle_exit, keeps_crashing
 
-MOST_SECONDS = 5.0  # between two looks, however long one takes
+MOST_SECONDS = 5.0  # minimum seconds between two polls
 
 
 class Supervisor(ABC):
@@ -25,9 +25,9 @@ class Supervisor(ABC):
     def __init__(self, store: Store, space: Space, pool: Pool, id: str) -> None:
         self.store, self.space, self.pool, self.id = store, space, pool, id
         self.timing, self.failures = store.timing, space.strategy.failures
-        self.reached = time.monotonic()  # the database, last
-        self.exits: list[Exit] = []  # not handled yet, since the database was away
-        self.starts, self.ended = 0, -1  # workers started since that number of items had ended
+        self.reached = time.monotonic()  # last poll of the database
+        self.exits: list[Exit] = []  # exits not yet handled, because the database was unavailable
+        self.starts, self.ended = 0, -1  # workers started since that number of finished items
         self._next: dict[str, float] = {}
 
     @abstractmethod
@@ -44,10 +44,10 @@ class Supervisor(ABC):
 
     @abstractmethod
     def after_exit(self, gone: Exit, *, done: bool) -> None:
-        """More to do for a worker that has ended; `done` where it found nothing left to take."""
+        """Hook for an exited worker; `done` if it found no trial left."""
 
     def watch(self, signals: Signals) -> int:
-        """Until nothing is left, a signal, or an error. Returns 0, or 128 + the number of the signal."""
+        """Runs until the search is done, a signal, or an error. Returns 0, or 128 + number of the signal."""
         try:
             while not signals.got:
                 began = time.monotonic()
@@ -59,17 +59,17 @@ class Supervisor(ABC):
                     if time.monotonic() > self.reached + self.timing.patience:
                         raise
                     self.tell(f"{error} (tried again)")
-                    if self.pool.end_stopped():  # one of them may hold a lock that all others wait for
+                    if self.pool.end_stopped():  # a stopped worker may hold a lock that all others wait for
                         self.tell("a worker was stopped, perhaps within a transaction, and was ended")
                     signals.event.wait(self.timing.pause)
-                took = time.monotonic() - began  # looks at a long search must not keep its database busy
+                took = time.monotonic() - began  # polls of a long search must not load its database
                 signals.event.wait(min(max(self.timing.poll, 4 * took), MOST_SECONDS))
         finally:
             self.close(signals)
         return 128 + signals.got[0] if signals.got else 0
 
     def due(self, what: str, seconds: float, first: float = 0.0) -> bool:
-        """Whether `what` is to be done now: `first` seconds after the first look, then every `seconds`."""
+        """Whether `what` is due: `first` seconds after the first poll, then every `seconds`."""
         now = time.monotonic()
         if now < self._next.setdefault(what, now + first):
             return False
@@ -77,8 +77,7 @@ class Supervisor(ABC):
         return True
 
     def handle_exits(self) -> None:
-        """Handles the workers that have ended since the last look. A RunError where no other one would do
-        better."""
+        """Handles exited workers. Raises RunError if restarting would not help."""
         self.exits += self.pool.reap()
         while self.exits:
             self._handle(self.exits[0])

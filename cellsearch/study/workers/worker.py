@@ -1,8 +1,6 @@
-"""One worker: takes trials, decides, evaluates stage by stage, records each stage, tells, and takes the next.
-On a CPU it has one trial at a time, on a GPU a cohort.
-
-All state of a worker is on record: it may be killed at any moment, and the worker that adopts its trial goes
-on after the last recorded stage.
+"""One worker: takes trials, decides, evaluates and records stage by stage, completes, and takes the next.
+On a CPU it runs one trial at a time, on a GPU a cohort. All state of a worker is recorded: it may be killed
+at any time, and the adopter of its trial continues after the last recorded stage.
 
 Randomness of a trial comes from (study seed, trial number, purpose), that of a training run from (study seed,
 cell, task, setting).
@@ -37,8 +35,8 @@ from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.retry import patiently
 from cellsearch.study.workers.runner import TrialRunner
 
-WAIT_SECONDS = (0.2, 10.0)  # between two looks for a trial while others are at the baseline: first, at most
-CRASHES = 3  # exceptions in a row after which a worker ends: something is wrong with the process itself
+WAIT_SECONDS = (0.2, 10.0)  # interval of polls for a trial during the baseline: first, maximum
+CRASHES = 3  # exceptions in a row after which a worker exits: the process itself may be broken
 
 
 def work(
@@ -52,14 +50,11 @@ def work(
     offered: Offered | None = None,
     cohort: int = 1,
 ) -> None:
-    """Works on trials until there is none left to take, on `cohort` at once. Stages that cannot be recorded
-    are kept in `outbox`.
-
-    `offered` limits the settings that a cell can be run with, for a evaluator that has no others; None: all.
-
-    A user-facing error ends the worker, except a cell that cannot be used: that is a failed trial. Any other
-    exception gives the trial back, as a crash of the worker does; the last of `crashes_allowed` in a row is
-    raised. Where the first one is, all trials are given back: any may be the reason.
+    """Works on trials until none is left, on `cohort` at once. Stages that cannot be recorded are kept in
+    `outbox`. `offered` restricts the settings of a cell, for an evaluator that has no others; None: all. A
+    user-facing error ends the worker, except for an unusable cell, which is a failed trial. Any other
+    exception releases the trial, like a crash of the worker; the last of `crashes_allowed` in a row is
+    raised. The first one releases all trials: any may be the cause.
     """
     me, failures, patience = heart.worker.id, space.strategy.failures, space.budget.patience
     known = patiently(lambda: facts(store), store.timing)
@@ -68,7 +63,7 @@ def work(
 
     def look() -> TableView:
         nonlocal known
-        if known.baseline is None:  # once it is frozen, what a worker reads of the facts stays
+        if known.baseline is None:  # constant once the units are frozen
             known = facts(store)
         return TableView(store, space, known, costs, seeds, offered, lambda: noise(store, known, own))
 
@@ -84,7 +79,7 @@ def work(
 
     def lost(error: Exception, item: Item) -> None:
         nonlocal crashes
-        if isinstance(error, Superseded):  # this worker was silent for too long: another one has the trial
+        if isinstance(error, Superseded):  # this worker was silent for too long: another one owns the trial
             patiently(lambda: register(store, heart.worker), store.timing)
             return
         if isinstance(error, CellsearchError):
@@ -128,7 +123,7 @@ def _together(
     put_back: Callable[[Sequence[Item]], None],
     lost: rounds.Lost,
 ) -> None:
-    """The work on a cohort. Where the database was away in between it goes on from what is recorded then."""
+    """The work on a cohort. After a database outage it continues from the records."""
     first = [taken]
 
     def work() -> None:
@@ -146,7 +141,7 @@ def check_optuna(store: Store) -> None:
 
 
 def wait(store: Store, worker: str, patience: int | None = None) -> None:
-    """Until there may be a trial. Looks grow rarer with time: a thousand workers may wait."""
+    """Waits until a trial may be available. The polling interval grows: a thousand workers may wait."""
     pause, most = WAIT_SECONDS
     while True:
         time.sleep(pause * random.uniform(0.75, 1.25))
@@ -156,11 +151,11 @@ def wait(store: Store, worker: str, patience: int | None = None) -> None:
 
 
 def check_data(known: Facts, evaluator: Evaluator) -> None:
-    """Refuses data that is not what the study was started on."""
+    """Raises an error if the data differs from that of the study."""
     for task, digest in evaluator.digests().items():
         if known.data.get(task) != digest:
             raise RunError(
-                f"the data of {task} on this machine is not what the study {known.name!r} was started on "
+                f"the data of {task} on this machine differs from the data of the study {known.name!r} "
                 f"({digest[:12]}, not {known.data.get(task, 'none')[:12]})\n"
-                "bring that data here (`--data DIR`), or start a study of another --name"
+                "copy that data here (`--data DIR`), or start a study of another --name"
             )

@@ -1,7 +1,4 @@
-"""What the end of a worker process means: the cause, the message, and whether another one is started.
-
-The trial of that worker is free for another one then.
-"""
+"""Consequences of a worker's exit: cause, message, and restart. The trial of that worker is released."""
 
 from dataclasses import dataclass
 
@@ -13,21 +10,21 @@ from cellsearch.study.system.signals import ENDING
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.pool import STRIKES, Exit, Pool
 
-RESTARTS = 10  # of workers while no trial is finished
+RESTARTS = 10  # maximum exits of workers without a finished trial
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What follows from the end of a worker."""
+    """The consequences of a worker's exit."""
 
     message: str = ""  # for the user
-    crash: str = ""  # the cause, where the trial may have been the reason
-    done: bool = False  # there was nothing left to take
+    crash: str = ""  # the cause, if the trial may be responsible
+    done: bool = False  # no trial was left
 
 
 def verdict(gone: Exit, hours: float) -> Verdict:
-    """What follows from how a worker ended; `hours` are those that a stage may take. A RunError where no
-    other worker would do better."""
+    """The consequences of an exit; `hours` is the time limit of a stage. Raises RunError if another worker
+    would fail too."""
     last = printable(gone.said.splitlines()[-1], 500) if gone.said else ""
     how = f"signal {-gone.code}" if gone.code < 0 else f"exit code {gone.code}"
     if gone.code == ExitCode.FATAL:
@@ -40,9 +37,9 @@ def verdict(gone: Exit, hours: float) -> Verdict:
     if gone.code == 0 or -gone.code in ENDING:
         return Verdict(done=gone.code == 0)
     if gone.code == ExitCode.OVERDUE:
-        return Verdict(f"a stage that took longer than {hours:g} hours was ended; another worker goes on")
+        return Verdict(f"a stage that took longer than {hours:g} hours was ended; another worker continues")
     if gone.code == ExitCode.AWAY:
-        return Verdict(f"a worker gave the database up: {last}; another one takes over")
+        return Verdict(f"a worker gave up on the database: {last}; another one takes over")
     if gone.code == ExitCode.DEVICE_GONE:
         return Verdict(last or f"{gone.device} does not answer")
     crash = f"{how}: {last}" if last else how
@@ -50,9 +47,8 @@ def verdict(gone: Exit, hours: float) -> Verdict:
 
 
 def handle_exit(store: Store, by: str, pool: Pool, space: Space, gone: Exit) -> Verdict:
-    """Releases the trial of a worker that has ended, and gives up its place where its device is gone.
-
-    A RunError where no other worker would do better, and where the last device is gone.
+    """Releases the trial of an exited worker, and gives up its place if its device has failed. Raises
+    RunError if another worker would fail too, or if the last device has failed.
     """
     try:
         found = verdict(gone, space.budget.stage_hours)
@@ -65,15 +61,15 @@ def handle_exit(store: Store, by: str, pool: Pool, space: Space, gone: Exit) -> 
         return found
     strikes = pool.strike(gone.place)
     if strikes < STRIKES:
-        return Verdict(f"{found.message}; its worker is started again")
+        return Verdict(f"{found.message}; its worker is restarted")
     if not pool.size:
-        raise RunError(f"{found.message}\nno device is left; repair it, then give the same command again")
-    return Verdict(f"{found.message}; it is left out from now on, until the search is started again")
+        raise RunError(f"{found.message}\nno device is left; repair it, then run the same command again")
+    return Verdict(f"{found.message}; it is unused until the search is restarted")
 
 
 def keeps_crashing(pool: Pool, crash: str) -> RunError:
-    """The error where workers crash again and again."""
+    """The error for repeated crashes of workers."""
     return RunError(
-        f"workers end again and again before they finish anything; the last with {crash}\n"
+        f"workers exit repeatedly before finishing a trial; the last one with {crash}\n"
         f"their messages are in {printable(str(pool.logs))}"
     )

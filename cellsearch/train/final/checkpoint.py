@@ -1,7 +1,7 @@
-"""A training as a file: after a kill the same command goes on from it, and gives the same bits.
+"""Checkpoints: after a kill the same command resumes, bit for bit.
 
-In: a population after an epoch, the best weights of its members so far, and their curves. Out: a file that is
-the old or the new one at any moment. It belongs to one job: `key` says which.
+A checkpoint has a population after an epoch, the best weights of its members so far, and their curves. It is
+replaced atomically, and belongs to the job with its `key`.
 """
 
 import json
@@ -29,13 +29,13 @@ class Checkpoint:
 
     state: State
     results: Mapping[int, Result]  # by index
-    best: Tensor  # [K, P]: the weights of the best epoch of each member, zeros before it
-    loss: Tensor  # [epochs, K] of the validation part, float64; NaN where a member was not trained
+    best: Tensor  # [K, P]: the weights of the best epoch of each member; zeros before the first one
+    loss: Tensor  # [epochs, K] validation loss, float64; NaN if a member was not trained
     accuracy: Tensor  # likewise
 
 
 def write(path: Path, key: str, checkpoint: Checkpoint) -> None:
-    """Writes the file whole. RunError where that fails."""
+    """Writes the file atomically. Raises RunError on failure."""
     state = checkpoint.state
     tensors = {"rows": state.rows, "best": checkpoint.best, "index": torch.from_numpy(state.index)}
     tensors |= {f"plan.{name}": torch.from_numpy(getattr(state.plan, name)) for name in _PLAN}
@@ -47,13 +47,13 @@ def write(path: Path, key: str, checkpoint: Checkpoint) -> None:
     except OSError as error:
         raise RunError(
             f"cannot write {printable(str(path))}: {files.reason(error)}\n"
-            "free some space, then give the same command again: it goes on from the last checkpoint"
+            "free some space, then run the same command again: it resumes from the last checkpoint"
         ) from error
 
 
 def read(path: Path, key: str) -> Checkpoint | None:
-    """The checkpoint of the job with this key; None where there is no file. RunError where it is damaged, or
-    of another job."""
+    """The checkpoint of the job with this key; None without a file. Raises RunError if it is damaged or of
+    another job."""
     shown = printable(str(path))
     try:
         with files.open_regular(path) as file:
@@ -67,7 +67,7 @@ def read(path: Path, key: str) -> Checkpoint | None:
         if about["key"] != key:
             raise RunError(
                 f"{shown} is the checkpoint of another training\n"
-                "give the command that began it to go on with it, --force to drop it, or another --out"
+                "run its own command to resume it, or use --force to discard it, or another --out"
             )
         results = {
             int(i): Result(**result | {"status": Status(result["status"])})

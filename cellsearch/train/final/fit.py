@@ -1,9 +1,9 @@
-"""A job trained to its end: one population on a task, several seeds of one setting or several settings of one
-shape; scores and weights.
+"""Train a job to its end: one population on a task, several seeds of one setting or several settings of one
+shape; returns scores and weights.
 
-The population, its steps and its schedule are those of a search. The weights that are kept are those of the
-epoch with the best validation accuracy, which is the number that a search records. The test part is scored
-once, with these weights; it decides nothing.
+Population, steps and schedule are those of a search. The kept weights are those of the epoch with the best
+validation accuracy, the number that a search records. The test part is scored once, with these weights, and
+is never used for decisions.
 """
 
 import hashlib
@@ -32,17 +32,17 @@ from cellsearch.train.settings import Setting, Training, key
 from cellsearch.train.steps import Data, Steps
 from cellsearch.train.windows import Window
 
-#: Checkpoints take at most this share of the time; each epoch has one where it can.
+#: Maximum share of the time for checkpoints; every epoch has one if possible.
 CHECKPOINT_SHARE = 0.05
 
-#: Called after every epoch: epochs done, members in training, the best validation accuracy so far.
+#: Called after every epoch: epochs done, members in training, best validation accuracy so far.
 Tell = Callable[[int, int, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is trained: a setting of a cell on a data set, once for each seed of first weights; or a setting
-    for each seed."""
+    """The training job: a setting of a cell on a data set, once per seed of initial weights; or one setting
+    per seed."""
 
     cell: Cell
     dataset: Dataset
@@ -50,7 +50,7 @@ class Job:
     hidden: int  # H
     training: Training
     seeds: tuple[int, ...]
-    settings: tuple[Setting, ...] = ()  # one for each seed, where they differ; all with `setting.layers`
+    settings: tuple[Setting, ...] = ()  # one per seed, if they differ; all with `setting.layers`
 
     @property
     def members(self) -> list[Member]:
@@ -65,7 +65,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What tells it from other jobs: 64 hex digits."""
+        """Its identity: 64 hex digits."""
         parts = [
             fingerprint(self.cell), self.dataset.digest, key(self.setting), self.hidden,
             asdict(self.training), self.seeds, *map(key, self.settings),
@@ -74,35 +74,34 @@ class Job:
 
     @property
     def bytes(self) -> int:
-        """The memory that its training is predicted to take at its peak."""
+        """The predicted peak memory of its training."""
         return memory.memory(self.shape, len(self.seeds), self.training).total
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one seed came to."""
+    """The result of one seed."""
 
-    seed: int  # of its first weights
+    seed: int  # seed of its initial weights
     status: Status
     cause: str
-    epochs: int  # of the best validation accuracy
+    epochs: int  # epoch of the best validation accuracy
     trained: int  # in all
     accuracy: float | None  # of the validation part, at that epoch
     loss: float | None  # likewise, in nats
     test_accuracy: float | None
     test_loss: float | None  # in nats
-    curve: tuple[tuple[float, float], ...]  # loss and accuracy of the validation part after each epoch
+    curve: tuple[tuple[float, float], ...]  # validation loss and accuracy after each epoch
 
     def best_of(self, epochs: int) -> tuple[float, float] | None:
-        """The best accuracy of the first epochs, the first of equal ones, and its loss; None where there is
-        none."""
+        """The best accuracy of the first epochs (the first of ties) and its loss, or None."""
         some = [(accuracy, loss) for loss, accuracy in self.curve[:epochs]]
         return max(some, key=lambda pair: pair[0], default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A job that has been trained."""
+    """A trained job."""
 
     job: Job
     scores: tuple[Score, ...]
@@ -110,7 +109,7 @@ class Fitted:
 
     @property
     def chosen(self) -> int | None:
-        """The seed with the best validation accuracy, the first of equal ones; None where all diverged."""
+        """The seed with the best validation accuracy, the first of ties; None if all diverged."""
         there = [k for k, score in enumerate(self.scores) if score.accuracy is not None]
         return max(there, key=lambda k: self.scores[k].accuracy or 0.0, default=None)
 
@@ -123,8 +122,8 @@ def fit(
     share: float = CHECKPOINT_SHARE,
     tell: Tell | None = None,
 ) -> Fitted:
-    """Trains a job, from its checkpoint in `file` where there is one. RunError where that cannot be read or
-    written; CellsearchError where the data have nothing to score."""
+    """Trains a job, from its checkpoint in `file` if there is one. Raises RunError if that cannot be read or
+    written; CellsearchError if the data have no scored positions."""
     shape = job.shape
     members = job.members
     population = Population(shape, members, job.training, device)
@@ -151,7 +150,7 @@ def fit(
 
 
 def windows_of(part: Part, job: Job, device: str) -> list[Window]:
-    """A part of the data, cut in the windows of training."""
+    """A part of the data, cut into the windows of training."""
     inputs, targets = (
         torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (part.inputs, part.targets)
     )
@@ -187,10 +186,10 @@ class _Keeper:
         self.best = torch.zeros(members, size, dtype=population.dtype, device=population.device)
         self.loss: list[Tensor] = []  # an epoch each [K]
         self.accuracy: list[Tensor] = []
-        self.next = 0.0  # not before this time is a checkpoint written
+        self.next = 0.0  # earliest time of the next checkpoint
 
     def see(self, epoch: Epoch) -> None:
-        """Takes the weights of members for whom this epoch is the best so far."""
+        """Takes the weights of members with a new best epoch."""
         results = self.population.results
         better = [
             k for k, i in enumerate(epoch.index)
@@ -213,7 +212,7 @@ class _Keeper:
         return tuple((float(loss[k]), float(accuracy[k])) for loss, accuracy in pairs)
 
     def keep(self, file: Path, key: str, *, last: bool) -> None:
-        """Writes a checkpoint, unless that would take more than its share of the time."""
+        """Writes a checkpoint, unless it would exceed its share of the time."""
         begun = time.monotonic()
         if begun < self.next and not last:
             return
@@ -226,20 +225,20 @@ class _Keeper:
         self.next = ended + (ended - begun) / self.share
 
     def take(self, found: Checkpoint) -> None:
-        """Goes on from a checkpoint."""
+        """Resumes from a checkpoint."""
         self.population.resume(found.state, found.results)
         self.best = found.best.to(self.population.device)
         self.loss, self.accuracy = list(found.loss), list(found.accuracy)
 
 
 def split(job: Job, bound: float) -> list[Job]:
-    """The job in as few parts as take at most `bound` bytes each; RunError where one seed takes more."""
+    """The job in the fewest parts of at most `bound` bytes each; raises RunError if one seed needs more."""
     sizes = memory.batches(job.shape, len(job.seeds), job.training, bound)
     if not sizes:
         alone = memory.memory(job.shape, 1, job.training).total
         raise RunError(
-            f"one seed takes about {alone / 1e9:.3g} GB to be trained, more than {bound / 1e9:.3g} GB\n"
-            "allow more by --memory, or train a smaller model"
+            f"one seed needs about {alone / 1e9:.3g} GB to be trained, more than {bound / 1e9:.3g} GB\n"
+            "allow more with --memory, or train a smaller model"
         )
     found, first = [], 0
     for size in sizes:
@@ -250,6 +249,6 @@ def split(job: Job, bound: float) -> list[Job]:
 
 
 def joined(job: Job, parts: Sequence[Fitted]) -> Fitted:
-    """A job of which the parts have been trained."""
+    """The result of a job from its trained parts."""
     scores = tuple(score for part in parts for score in part.scores)
     return Fitted(job, scores, torch.cat([part.rows for part in parts]))

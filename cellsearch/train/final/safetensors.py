@@ -1,8 +1,8 @@
-"""Tensors by name as bytes in the format of the package safetensors, and back; nothing in it is executed.
+"""Read and write tensors in the format of the package safetensors; executes nothing in a file.
 
-In: tensors, and texts about them. Out: eight bytes (the length of the header, little-endian), the header in
-JSON, the numbers one after the other. The format is public and this small, so that the program needs no
-package for it; the tests compare it with that package, both ways.
+A file has eight bytes (the length of the header, little-endian), the header in JSON, and the data of the
+tensors. The format is public and small, so the program needs no package for it; the tests compare it with
+that package, both ways.
 """
 
 import json
@@ -19,7 +19,7 @@ DTYPES = {
     "F32": torch.float32, "F64": torch.float64, "I64": torch.int64, "I32": torch.int32, "BOOL": torch.bool,
 }  # fmt: skip
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_HEADER = 100 << 20  # bytes of the longest header that the package reads
+_HEADER = 100 << 20  # maximum bytes of a header in that package
 _ABOUT = "__metadata__"
 
 
@@ -42,28 +42,28 @@ def encode(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
 
 
 def decode(data: bytes, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, and the texts. DataError, which names `where` they come from, for anything that is
-    damaged or of another format."""
+    """The tensors by name, and the metadata. Raises DataError, with the source `where`, for a damaged file or
+    another format."""
     try:
         (length,) = struct.unpack_from("<Q", data)
         if not 2 <= length <= min(_HEADER, len(data) - 8):
-            raise ValueError("the header is cut")
+            raise ValueError("the header is truncated")
         header = json.loads(data[8 : 8 + length])
         numbers = memoryview(data)[8 + length :]
         about = {str(key): str(value) for key, value in header.pop(_ABOUT, {}).items()}
         return {name: _tensor(entry, numbers) for name, entry in header.items()}, about
     except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
-        raise DataError(f"{where} is damaged, or no safetensors file: {error}") from error
+        raise DataError(f"{where} is damaged or not a safetensors file: {error}") from error
 
 
 def _tensor(entry: Mapping[str, object], numbers: memoryview) -> Tensor:
     dtype, shape, place = DTYPES[str(entry["dtype"])], entry["shape"], entry["data_offsets"]
     for whole in (shape, place):
         if not isinstance(whole, list) or any(type(n) is not int or n < 0 for n in whole):
-            raise ValueError("a shape or a place is wrong")
+            raise ValueError("a shape or an offset is wrong")
     assert isinstance(shape, list) and isinstance(place, list)
     first, last = place
     if not 0 <= first <= last <= len(numbers) or last - first != math.prod(shape) * dtype.itemsize:
-        raise ValueError("a tensor is cut")
-    part = bytearray(numbers[first:last])  # a copy: torch wants memory that it may write to
+        raise ValueError("a tensor is truncated")
+    part = bytearray(numbers[first:last])  # a copy: torch needs writable memory
     return torch.frombuffer(part, dtype=dtype).reshape(shape) if part else torch.empty(shape, dtype=dtype)

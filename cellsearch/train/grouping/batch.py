@@ -1,13 +1,10 @@
-"""A batch of members that are trained at once; and what happens where memory does not suffice for it.
+"""A batch of members trained at once; and the handling of out-of-memory.
 
-A batch is one population, or several that follow one another where one would take more memory than it may:
-that is known beforehand (`cut`) and follows from the members and the bound alone.
-
-Where a population runs out of memory all the same, those of its members that are still in training are halved
-and each half is trained again from its start; members that had ended keep what they came to. So on until a
-member that does not fit even alone has failed, and it alone. What happened stands with every result that
-depends on it: neighbours change a result by rounding, so that a result with such a note need not repeat bit
-for bit.
+A batch is one population, or several in sequence if one would exceed the memory limit: the split (`cut`) is
+predicted, and depends only on the members and the limit. If a population still runs out of memory, its
+members in training are halved and each half is trained again from the start; finished members keep their
+results. This repeats until only a member that does not fit even alone has failed. Affected results have a
+note: neighbours change a result by rounding, so it may not repeat bit for bit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,9 +25,11 @@ from cellsearch.train.steps import Data
 class Batch:
     """Members of one shape, trained at once as far as memory allows."""
 
-    populations: list[Population]  # one after another
-    failed: dict[int, Result] = field(default_factory=dict)  # by index in the grid, as all results
-    ended: dict[int, Result] = field(default_factory=dict)  # of members that left before a batch was halved
+    populations: list[Population]  # in sequence
+    failed: dict[int, Result] = field(default_factory=dict)  # by index in the grid, like all results
+    ended: dict[int, Result] = field(
+        default_factory=dict
+    )  # results of members that left before a batch was halved
     notes: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -45,7 +44,7 @@ class Batch:
 
     @property
     def results(self) -> dict[int, Result]:
-        """What has become of every member."""
+        """The result of every member."""
         trained = {i: r for population in self.populations for i, r in population.results.items()}
         return trained | self.ended | self.failed
 
@@ -60,8 +59,8 @@ class Batch:
         progress: Progress | None = None,
         alone: Alone = always,
     ) -> Turns[None]:
-        """Does what `advance` does, and pauses after every window. Where memory does not suffice while the
-        batch is not `alone`, the exception is raised: others may be the reason."""
+        """Like `advance`, with a pause after every window. Raises the exception for a lack of memory if the
+        batch is not `alone`: others may be the cause."""
         at = 0
         while at < len(self.populations):
             failure = yield from _attempt(self.populations[at], data, to_epoch, progress, alone)
@@ -71,13 +70,12 @@ class Batch:
                 self.populations[at : at + 1] = self._halves(self.populations[at], failure)
 
     def drop(self, indices: Iterable[int]) -> None:
-        """Ends members with what they have come to."""
+        """Ends members with their current results."""
         for population in self.populations:
             population.drop(indices)
 
     def _halves(self, population: Population, failure: str) -> list[Population]:
-        """Two populations of the members that were in training; none where there was one, which has
-        failed."""
+        """Two populations of the members in training; none if a single one has failed."""
         running = set(population.running)
         left = [m for m in population.members if m.index in running]
         self.ended |= {i: r for i, r in population.results.items() if i not in running}
@@ -105,16 +103,16 @@ def cut(
     training: Training,
     device: str,
     stop_at: float | None,
-    bound: float | None = None,  # bytes; None: no bound
+    bound: float | None = None,  # bytes; None: no limit
 ) -> Batch:
-    """A batch that takes no more than `bound`. Members that do not fit even alone have failed."""
+    """A batch that uses at most `bound` bytes. Members that do not fit even alone fail."""
     sizes = [len(members)] if bound is None else memory.batches(shape, len(members), training, bound)
     if not sizes:
         needed = memory.memory(shape, 1, training).total
         what = f"{shape.layers} layer{'s' * (shape.layers > 1)} of {shape.hidden:,} units"
         cause = (
             f"one setting of {what} takes about {needed / 1e9:.3g} GB to be trained, and "
-            f"{max(bound or 0, 0) / 1e9:.3g} GB is all it may take (budget.memory_gb)"
+            f"{max(bound or 0, 0) / 1e9:.3g} GB is the limit (budget.memory_gb)"
         )
         return Batch([], {m.index: Result(Status.FAILED, cause=cause) for m in members})
     populations, first = [], 0
@@ -126,8 +124,8 @@ def cut(
 
 
 def waves(batches: Sequence[Batch], bound: float | None) -> list[list[int]]:
-    """The batches that may train side by side, by index and in their order: those of a wave take no more than
-    `bound` together. The next wave begins when one has ended."""
+    """The batches that train side by side, by index in order: a wave uses at most `bound` bytes in total.
+    Waves run in sequence."""
     found: list[list[int]] = []
     taken = 0
     for k, batch in enumerate(batches):
@@ -145,7 +143,7 @@ def waves(batches: Sequence[Batch], bound: float | None) -> list[list[int]]:
 def _attempt(
     population: Population, data: Data, to_epoch: int | None, progress: Progress | None, alone: Alone
 ) -> Turns[str | None]:
-    """Trains; what the allocator said where memory did not suffice."""
+    """Trains; returns the allocator's message if memory ran out."""
     try:
         yield from population.windows(data, to_epoch, progress)
         return None

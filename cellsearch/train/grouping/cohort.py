@@ -1,10 +1,10 @@
 """Trainings that share a device and take turns: populations of different cells, or of one cell in different
 shapes.
 
-A training is a generator: it pauses after every window and returns what it came to. On a GPU each has a lane
-of its own, a stream, so that small kernels of one run beside those of another; taking turns keeps all lanes
-filled. On a CPU one follows the other: a core is full with one of them, and a cache is not with several. A
-training never reads what is another's, so that its numbers are those it comes to alone.
+A training is a generator: it pauses after every window and returns its result. On a GPU each has its own lane
+(a stream), so that small kernels of several trainings overlap; turns keep all lanes filled. On a CPU they run
+in sequence: one fills a core, and several would compete for the cache. Trainings share no state; each gives
+the result it would give alone.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,23 +16,23 @@ import torch
 
 T = TypeVar("T")
 Turns = Generator[None, None, T]
-Alone = Callable[[], bool]  # whether no other training holds memory on the device now
+Alone = Callable[[], bool]  # whether no other training currently holds memory on the device
 
 
 def always() -> bool:
-    """Of a training that shares its device with no other."""
+    """For a training that is alone on its device."""
     return True
 
 
 @dataclass(frozen=True)
 class Lane:
-    """Where the work of one training queues on a device, from its first tensor to its last."""
+    """The queue of one training's work on a device, from its first tensor to its last."""
 
     stream: torch.cuda.Stream | None  # None on a CPU
 
     @contextmanager
     def here(self) -> Iterator[None]:
-        """What is called inside queues in this lane."""
+        """A context whose calls are queued in this lane."""
         if self.stream is None:
             yield
             return
@@ -41,7 +41,7 @@ class Lane:
 
 
 def lane(device: str) -> Lane:
-    """A lane on a device. It starts behind what has been queued so far."""
+    """A lane on a device, ordered after all work queued so far."""
     if torch.device(device).type != "cuda":
         return Lane(None)
     stream = torch.cuda.Stream(torch.device(device))
@@ -52,9 +52,8 @@ def lane(device: str) -> Lane:
 def together(
     trainings: Sequence[Turns[T]], lanes: Sequence[Lane], *, in_turns: bool | None = None
 ) -> Turns[list[T]]:
-    """A training that is several of them, each in its lane: what they came to, in their order.
-
-    `in_turns`: window by window, as on a GPU, or one after the other, as on a CPU.
+    """Combines several trainings, each in its lane, and returns their results in order. `in_turns`: window by
+    window, as on a GPU, else in sequence, as on a CPU.
     """
     if in_turns is None:
         in_turns = any(lane.stream is not None for lane in lanes)

@@ -1,12 +1,10 @@
-"""Trainings that share a device, each of which may fail, and what is done where memory does not suffice.
+"""Trainings that share a device and fail independently, and the handling of out-of-memory.
 
-In: trainings that can be begun, with the bytes each is predicted to take. Out: each result as soon as there
-is one, or the exception that ended the training; the others go on.
+Yields each result, or the exception that ended the training, as soon as it is available; the others continue.
 
-A training that runs out of memory while others are resident is not the reason by itself. It is given up, and
-what it held is freed; once the rest has ended, all that were given up are trained again in two halves, and so
-on. At last one is alone on the device: what runs out of memory there is too large by itself. So the one that
-is too large fails, and no other does.
+A training that runs out of memory while others are resident need not be the cause. It is aborted and its
+memory freed; after the rest, all aborted ones are trained again in two halves, and so on. Eventually each is
+alone on the device, and only a training that is too large alone fails.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -21,13 +19,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Start(Generic[T]):
-    """A training that can be begun, more than once."""
+    """A training that can be started repeatedly."""
 
     begin: Callable[[Alone], Turns[T]]
-    memory: float = 0.0  # bytes that it is predicted to take
+    memory: float = 0.0  # predicted bytes
 
 
-#: The place of a training among those that were given, and its result or the exception that ended it.
+#: The index of a training, and its result or the exception that ended it.
 Ended = tuple[int, T | Exception]
 
 
@@ -38,11 +36,9 @@ def side_by_side(
     room: float | None = None,
     in_turns: bool | None = None,
 ) -> Generator[Ended[T], None, None]:
-    """Trains all; gives each result when its training has ended.
-
-    Trainings begin in their order, as many as take no more than `room` bytes together (None: no bound), and
-    take turns; the next one begins when another has ended. `in_turns`: window by window, as on a GPU, or one
-    training after the other, as on a CPU.
+    """Trains all; yields each result when its training ends. Trainings start in order, as many as fit in
+    `room` bytes together (None: no limit), and take turns; the next one starts when another ends. `in_turns`:
+    window by window, as on a GPU, else in sequence, as on a CPU.
     """
     if in_turns is None:
         in_turns = lane(device).stream is not None
@@ -56,7 +52,7 @@ def side_by_side(
 def _group(
     starts: Sequence[Start[T]], group: Sequence[int], device: str, room: float | None, in_turns: bool
 ) -> Generator[Ended[T], None, list[int]]:
-    """Trains some; returns those that ran out of memory while others were resident, fewer than there were."""
+    """Trains some; returns those that ran out of memory while others were resident, always fewer."""
     waiting, again = list(group), list[int]()
     resident: dict[int, tuple[Turns[T], Lane]] = {}
 
@@ -91,7 +87,7 @@ def _group(
                     yield k, found
                     continue
                 again.append(k)
-                del training, found  # with the frames of its traceback, which hold what was allocated
+                del training, found  # with the frames of its traceback, which hold allocated tensors
             if len(again) > before:
                 give_back(device)
     finally:

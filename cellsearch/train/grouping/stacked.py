@@ -1,7 +1,7 @@
-"""Windows of one size in one tensor, so that a step that is recorded once can work on any of them.
+"""Windows of one size in one tensor, so that a step recorded once applies to all of them.
 
-What is scored differs from window to window. Where the numbers of scored positions differ too, windows are
-filled up with other positions, whose loss and gradient are set to zero.
+Scored positions differ between windows. If their numbers differ too, windows are padded with other positions,
+whose loss and gradient are set to zero.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from cellsearch.train.windows import Window
 
 @dataclass(frozen=True)
 class Windows:
-    """W windows of T steps of B streams, n positions scored in each at most."""
+    """W windows of T steps of B streams, with at most n scored positions each."""
 
     inputs: Tensor  # [W, T, B]
     positions: Tensor | None  # [W, n]; None: all of them
@@ -33,7 +33,7 @@ class Windows:
         return self.inputs.shape[1]
 
     def at(self, index: Tensor) -> Window:
-        """The window whose number lies in a tensor [1] on the device: nobody waits for it."""
+        """The window with the index in a tensor [1] on the device, without synchronisation."""
 
         def pick(value: Tensor | None) -> Tensor | None:
             return None if value is None else value.index_select(0, index)[0]
@@ -44,7 +44,7 @@ class Windows:
 
 
 def alike(windows: Sequence[Window]) -> list[Windows]:
-    """Windows in their order, those of one size together: as `windows.cut` cuts them, all but the last."""
+    """Windows in order, grouped by size: `windows.cut` gives all but the last the same size."""
     return [_together(list(group)) for _, group in groupby(windows, key=lambda w: w.inputs.shape)]
 
 

@@ -1,4 +1,4 @@
-"""The kernels of cells, for every width that they can have in a search, compiled before they are trained."""
+"""Compilation of a cell's kernels ahead of training, for every width in a search."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,8 +11,8 @@ from cellsearch.train.settings import Grid
 def prepare(
     compilers: Compilers, cells: Iterable[Cell], stages: Sequence[tuple[int, Grid]], dtype: str = "float32"
 ) -> None:
-    """Hands cells over to be compiled, and returns at once. `stages` are the number of symbols and the grid
-    of each; its layers and parameters give the widths."""
+    """Queues cells for compilation and returns at once. `stages` has the number of symbols and the grid of
+    each; its layers and parameters give the widths."""
     layers = max((n for _, grid in stages for n in grid.layers), default=1)
     for cell in cells:
         widths = {

@@ -1,18 +1,16 @@
-"""What a model costs, known before anything runs: its parameters, its width, its multiply-adds.
+"""The cost of a model before it runs: parameters, width, multiply-adds.
 
-In: a cell, and the vocabulary, layers and width of the model around it (embedding, layers, output layer; the
-inputs of a layer are as wide as its units). Out: whole numbers. Torch-free: a strategy that compares at equal
-cost reads it too.
-
-One multiply-add is one product of a weight and a value that is added up. Sums, activations, the softmax and
-the update are not counted: they are elementwise, and their part falls as models grow.
+The model around a cell has an embedding, layers and an output layer; the inputs of a layer are as wide as its
+units. Torch-free: strategies that compare at equal cost read it too. A multiply-add is one product of a
+weight and a value, accumulated in a sum. Sums, activations, the softmax and the update are not counted: they
+are elementwise, and their share decreases as models grow.
 """
 
 from cellsearch.dsl import describe, weights
 from cellsearch.dsl.graph import Cell
 
-#: Passes over a training position, in passes forward: one forward, and backward one for the gradients of the
-#: values and one for those of the weights.
+#: Cost of a training position in forward passes: one forward, and backward one for the gradients of values
+#: and one for those of weights.
 PASSES = 3
 
 
@@ -37,8 +35,8 @@ def width(cell: Cell, vocabulary: int, layers: int, target: int) -> int:
 
 
 def multiply_adds(cell: Cell, vocabulary: int, layers: int, hidden: int) -> int:
-    """Of the whole model forward, for one position (one step of one sequence): the layers and the output. The
-    embedding is looked up and costs none."""
+    """Multiply-adds of a forward pass of the whole model for one position (one step of one sequence): layers
+    and output. The embedding lookup is free."""
     return layers * describe.size(cell, hidden, hidden).multiply_adds + hidden * vocabulary
 
 
@@ -51,7 +49,7 @@ def of_training(
     train_positions: int,
     valid_positions: int,
 ) -> int:
-    """Of training for so many epochs, each of which also scores the validation part. A position that is not
-    scored (where a task asks for nothing) counts as one that is."""
+    """Multiply-adds of training for a number of epochs, each with a validation pass. Unscored positions count
+    like scored ones."""
     passes = PASSES * train_positions + valid_positions
     return epochs * passes * multiply_adds(cell, vocabulary, layers, hidden)

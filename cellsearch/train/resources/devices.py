@@ -1,7 +1,5 @@
-"""The devices of this machine that cells are trained on. In: what was asked for. Out: their names, or an
-error that says what is missing.
-
-torch is loaded only where a GPU is asked for.
+"""The devices of this machine for training: resolves requested devices to names, or raises an error with the
+missing part. torch is loaded only for a requested GPU.
 """
 
 import os
@@ -12,13 +10,13 @@ from cellsearch.errors import RunError, printable
 CPU = "cpu"
 ALL = "all"
 
-#: Of the free memory of a GPU. The rest is for what is not predicted: recorded steps, workspaces of
-#: libraries, gaps. Not measured on a device.
+#: Usable share of the free memory of a GPU. The rest is for unpredicted memory: recorded steps, library
+#: workspaces, fragmentation. Not measured on a device.
 SHARE = 0.8
 
 
 class Gone(RunError):
-    """A device that does not answer: what runs on it has to run elsewhere."""
+    """A device that does not respond: its work must run elsewhere."""
 
 
 def gpus() -> list[str]:
@@ -29,22 +27,20 @@ def gpus() -> list[str]:
 
 
 def why_none() -> str:
-    """Why there is no GPU, as far as it can be told."""
+    """The likely reason that there is no GPU."""
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if torch.version.cuda is None:
         return f"the installed torch {torch.__version__} is one without CUDA; install one with it"
     if visible is not None and not visible.replace("-1", "").strip(", "):
-        return f"CUDA_VISIBLE_DEVICES is {printable(visible)!r}, which hides all of them; unset it"
-    return "`nvidia-smi` shows what the driver sees; without a GPU leave `--devices` out"
+        return f"CUDA_VISIBLE_DEVICES is {printable(visible)!r}, which hides all GPUs; unset it"
+    return "`nvidia-smi` shows the GPUs of the driver; without a GPU omit `--devices`"
 
 
 def chosen(wanted: Sequence[str], found: Callable[[], Sequence[str]] = gpus) -> tuple[str, ...]:
-    """The devices that are meant by `wanted` (all, cpu, cuda, cuda:2, …), each once, in order. A RunError
-    where one of them is not there.
-
-    "all" is each GPU that `found` lists, and "cuda" the first one.
+    """The distinct devices of `wanted` (all, cpu, cuda, cuda:2, …), in order. Raises RunError for a missing
+    one. "all" means every GPU in `found`, "cuda" the first one.
     """
     if not any(name != CPU for name in wanted):
         return (CPU,)
@@ -61,8 +57,8 @@ def chosen(wanted: Sequence[str], found: Callable[[], Sequence[str]] = gpus) -> 
 
 
 def free(device: str, share: float = SHARE) -> float | None:
-    """Bytes of a GPU that trainings may take now, together: a share of what other processes leave, and of
-    what torch keeps unused. None on a CPU, which trains one cell at a time."""
+    """Bytes of a GPU currently available for trainings in total: a share of the memory free of other
+    processes, including torch's unused cache. None on a CPU, which trains one cell at a time."""
     if device == CPU:
         return None
     import torch
@@ -73,7 +69,7 @@ def free(device: str, share: float = SHARE) -> float | None:
 
 
 def check(device: str) -> None:
-    """Raises Gone where nothing can be computed on `device` now."""
+    """Raises Gone if `device` cannot compute."""
     if device == CPU:
         return
     import torch
@@ -83,6 +79,6 @@ def check(device: str) -> None:
         right = float((ones + ones).sum()) == 16.0
     except (RuntimeError, AssertionError) as error:  # the latter: a torch without CUDA
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise Gone(f"{device} does not answer: {printable(first, 300)}") from error
+        raise Gone(f"{device} does not respond: {printable(first, 300)}") from error
     if not right:
         raise Gone(f"{device} computes wrongly: 1 + 1 is not 2 there")

@@ -1,8 +1,7 @@
-"""How much memory training a population takes at its peak, before it is trained; and into how many batches a
-population is cut that must not take more than a bound.
+"""Prediction of the peak memory of training a population, and the split of a population into batches under a
+limit.
 
-In: a shape, members, window. Out: a `Memory`, in bytes, or sizes of batches. The numbers follow from the
-plan:
+The numbers follow from the plan:
 
     weights     rows and gradient of all members
     tape        of every layer: its slots and states for all steps, the inputs, and the states of the window
@@ -11,11 +10,11 @@ plan:
                 one member)
     backward    of one layer at a time: gradients of its slots and of what it reads
 
-It is what tensors hold. A process has its program besides (a few hundred megabytes, most of it torch) and
-the data; the recorded steps of a GPU hold more, which is not counted. On a CPU the growth of a process was
-measured for 40 shapes of two cells (1 to 640 members, 32 to 512 units, 17 to 280 steps, up to 4 layers, 2 to
-430 MB; results/bench): from 50 MB on the prediction is 0.88 to 1.17 of it, once 0.63; below it is higher by
-what it allows for the allocator.
+It counts tensors. A process also has its program (a few hundred megabytes, mostly torch) and the data;
+recorded steps on a GPU use more, which is not counted. On a CPU the growth of a process was measured for 40
+shapes of two cells (1 to 640 members, 32 to 512 units, 17 to 280 steps, up to 4 layers, 2 to 430 MB;
+results/bench): above 50 MB the prediction is 0.88 to 1.17 of it, once 0.63; below, it is higher by the
+allowance for the allocator.
 """
 
 from collections.abc import Sequence
@@ -37,34 +36,33 @@ from cellsearch.train.output import LOGITS_BLOCK, LOGITS_BLOCK_GPU
 from cellsearch.train.settings import Training
 
 BYTES = {"float32": 4, "float64": 8}
-INDEX = 8  # bytes of an index that torch computes
-DRAWN = 3 * 8  # bytes of a number while it is drawn, in float64
-KEPT = 16 << 20  # what a C allocator keeps of what was freed: 2 to 40 MB were measured, 100 of 580 once
+INDEX = 8  # bytes of an index in torch
+DRAWN = 3 * 8  # bytes of a random number in float64
+KEPT = 16 << 20  # freed memory that a C allocator keeps: 2 to 40 MB were measured, once 100 of 580
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes at the peak."""
+    """Peak memory in bytes."""
 
     weights: int
     tape: int
     output: int
     backward: int
-    kept: int  # by the allocator of a CPU
-    first: int  # while the first weights are drawn, beside them: nothing else is there by then
+    kept: int  # kept by the allocator of a CPU
+    first: int  # temporaries for the initial weights, before anything else exists
 
     @property
     def total(self) -> int:
-        """Output and backward follow one another, and so do the first weights and all else."""
+        """The total: output and backward are not resident at the same time, nor initial weights and the
+        rest."""
         rows, window = self.weights // 2, self.tape + max(self.output, self.backward)
         return max(self.weights + window + self.kept, rows + self.first)
 
 
 def memory(shape: Shape, members: int, training: Training, device: str | None = None) -> Memory:
-    """Of training so many members at once, every position of a window being scored.
-
-    On a `device` of this machine; without one on whichever takes most: where all members go through a window
-    at once, as on a GPU.
+    """Peak memory of training a number of members at once, with every position scored. On a `device` of this
+    machine; without one for the worst case, where all members are processed at once, as on a GPU.
     """
     real, hidden = BYTES[training.dtype], shape.hidden
     positions = training.steps * training.batch
@@ -72,7 +70,7 @@ def memory(shape: Shape, members: int, training: Training, device: str | None = 
     in_c = device == "cpu" and choose_engine("auto", like) in IN_C
     some = 1 if in_c else members
     table = device == "cpu" and model.by_symbol(shape, positions, like)
-    values = some * positions * hidden  # of one value for all steps: [K, T, B, H]
+    values = some * positions * hidden  # elements of one value for all steps: [K, T, B, H]
     states = some * (training.steps + 1) * training.batch * hidden
     # Of the window before, views of its last states keep all of them; one by one they are copies.
     earlier = states if device != "cpu" else members * training.batch * hidden
@@ -109,23 +107,25 @@ def memory(shape: Shape, members: int, training: Training, device: str | None = 
 
 
 def _backward(lay: Layout, values: int, states: int, above: bool) -> int:
-    """Numbers that the backward pass of a layer holds beside the tape; `above`: a layer lies on it."""
+    """Numbers held by the backward pass of a layer besides the tape; `above`: there is a layer above it."""
     plan, cell = lay.plan, lay.plan.cell
-    read = reads_below(cell.cell)  # a stack is of one cell: what it reads below, the layer above reads here
+    read = reads_below(
+        cell.cell
+    )  # a stack has one cell: the layer above reads here what this one reads below
     names = [s.name for s in cell.states]
     code = backward_kernels(plan, frozenset(names.index(n) for n in read) if above else frozenset())
     whole = {ref for ref in code.written if ref.kind in ("dpast", "dbelow")}
     whole |= {ref for ref in code.written if ref.kind == "dnode" and plan.is_outer[ref.index]}
-    count = len(plan.affines) + len(whole) + 1  # the gradient of x is there even where nothing reads x
+    count = len(plan.affines) + len(whole) + 1  # the gradient of x exists even if nothing reads x
     count += sum(is_vector(node) for node in cell.nodes)  # a learned vector has a gradient for every step
-    count += any(w.kind == "peephole" for w in lay.weights)  # a product that is summed up
-    count += above * (1 + len(read))  # what came from the layer above
+    count += any(w.kind == "peephole" for w in lay.weights)  # a product before its sum
+    count += above * (1 + len(read))  # the gradient from the layer above
     return count * values + (2 * states if cell.past else 0)
 
 
 def batches(shape: Shape, members: int, training: Training, bound: float) -> Sequence[int]:
-    """Sizes of batches that take at most `bound` bytes each, as few as possible and as even. Empty where
-    not even one member fits. They are the same on every machine."""
+    """Sizes of the fewest and most even batches of at most `bound` bytes each. Empty if not even one member
+    fits. The same on every machine."""
     low, high = 0, members + 1  # low fits, high does not
     while high - low > 1:
         middle = (low + high) // 2

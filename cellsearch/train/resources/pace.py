@@ -1,7 +1,7 @@
-"""The speed of training on this machine: seconds of an epoch, from a few of its windows.
+"""The speed of training on this machine: seconds per epoch, measured on a few windows.
 
-On a CPU it is CPU time, so that other programs on the machine count little. On a GPU it is the wall clock
-between two synchronisations. The first windows are not timed: there kernels are made, and steps recorded.
+On a CPU it is CPU time, so that other programs on the machine have little effect. On a GPU it is wall clock
+time between two synchronisations. The first windows are not timed: they compile kernels and record steps.
 """
 
 import statistics
@@ -23,24 +23,24 @@ from cellsearch.train.settings import Training
 from cellsearch.train.steps import Data, Steps
 
 Clock = Callable[[], float]
-Some = tuple[Shape, int]  # a population: the shape and the number of its members
+Some = tuple[Shape, int]  # a population: its shape and number of members
 
-WINDOWS = 40  # of a part, at most; they are repeated
-SECONDS = 0.4  # of training that is timed, at least
-FEWEST = 3  # rounds that are timed, whatever they take
+WINDOWS = 40  # maximum windows per part; they are repeated
+SECONDS = 0.4  # minimum seconds of timed training
+FEWEST = 3  # minimum number of timed rounds
 ROUND = 20  # windows between two synchronisations of a GPU
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of an epoch of populations that train side by side."""
+    """Seconds per epoch of populations that train side by side."""
 
     train: float
     valid: float
 
 
 def pace(populations: Sequence[Some], dataset: Dataset, training: Training, device: str) -> Pace:
-    """An epoch of populations side by side. RunError where memory does not suffice."""
+    """Measures an epoch of populations side by side. Raises RunError if memory runs out."""
     try:
         return _pace(populations, dataset, training, device)
     except (MemoryError, RuntimeError) as error:
@@ -48,7 +48,7 @@ def pace(populations: Sequence[Some], dataset: Dataset, training: Training, devi
             raise
         what = ", ".join(f"{members} of {s.layers}x{s.hidden:,}" for s, members in populations)
         said = printable(str(error).partition("\n")[0], 300)
-        raise RunError(f"too little memory here to measure models ({what}): {said}") from None
+        raise RunError(f"too little memory to measure models ({what}): {said}") from None
 
 
 def _pace(populations: Sequence[Some], dataset: Dataset, training: Training, device: str) -> Pace:
@@ -73,8 +73,8 @@ def _pace(populations: Sequence[Some], dataset: Dataset, training: Training, dev
 
 
 def per_turn(walk: Iterator[object], clock: Clock, turns: int, seconds: float) -> float:
-    """Seconds of one turn of an endless walk: the median over rounds of `turns` turns, after one that is not
-    timed. At least `FEWEST` rounds and `seconds` are timed."""
+    """Seconds per turn of an endless generator: the median over rounds of `turns` turns, after an untimed
+    round. Times at least `FEWEST` rounds and `seconds`."""
     _round(walk, turns)
     took: list[float] = []
     began = clock()
@@ -87,7 +87,7 @@ def per_turn(walk: Iterator[object], clock: Clock, turns: int, seconds: float) -
 
 
 def clock_of(device: str) -> Clock:
-    """CPU time of this process; of a GPU the wall clock, once what was queued is done."""
+    """CPU time of this process; for a GPU the wall clock after synchronisation."""
     if torch.device(device).type != "cuda":
         return time.process_time
 
@@ -99,8 +99,8 @@ def clock_of(device: str) -> Clock:
 
 
 def _steps(shape: Shape, members: int, data: Data, training: Training, device: str) -> Steps:
-    """Members of a mild setting. Extreme ones (large rates and scales) can take twice as long on a CPU, from
-    subnormal numbers (results/findings/forecast)."""
+    """Members with a moderate setting. Extreme ones (large rates and scales) can take twice as long on a CPU
+    because of subnormal numbers (results/findings/forecast)."""
     rows = model.first_rows(shape, [1.0] * members, range(members), getattr(torch, training.dtype)).to(device)
     return Steps(shape, data, rows, torch.ones_like(rows[:, 0]), mean=training.gradient == "mean")
 
@@ -117,6 +117,6 @@ def _round(walk: Iterator[object], turns: int) -> None:
 
 
 def _start(part: Part, steps: int) -> Part:
-    """The first windows of every stream, all of one length."""
+    """The first windows of every stream, all of the same length."""
     length = max(1, min(WINDOWS, part.inputs.shape[1] // steps)) * steps
     return Part(part.inputs[:, :length], part.targets[:, :length])

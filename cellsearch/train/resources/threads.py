@@ -1,9 +1,9 @@
-"""How many threads training takes in this process. Searches use one for each worker: more of them would make
-sums in other orders, and results would depend on the machine."""
+"""The number of threads for training in this process. Searches use one per worker: more would change the
+order of sums, and results would depend on the machine."""
 
 import torch
 
 
 def one_thread() -> None:
-    """From now on torch computes in one thread."""
+    """Restricts torch to one thread."""
     torch.set_num_threads(1)

@@ -210,7 +210,7 @@ def test_pruned_trials_say_at_which_stage_and_why(ended: Store) -> None:
     assert causes >= {
         ("filter", ""),
         ("arithmetic", ""),
-        ("arithmetic", "diverged: loss not finite in epoch 1"),
+        ("arithmetic", "diverged: loss non-finite in epoch 1"),
     }
 
 

@@ -84,7 +84,7 @@ def test_a_device_that_is_gone_is_left_out_and_no_trial_pays_for_it(tmp_path: Pa
         gone = {one.place: one for one in all_gone(some)}
         found = worker_exits.handle_exit(store, "me", some, SPACE, gone[1])
         assert not found.crash
-        assert ("its worker is started again" in found.message) == (strike < STRIKES)
+        assert ("its worker is restarted" in found.message) == (strike < STRIKES)
         assert some.strikes.get(2, 0) == 0
     assert "left out" in found.message
     assert some.places == [2]
@@ -110,7 +110,7 @@ def test_one_good_worker_clears_the_strikes_of_its_place(tmp_path: Path, store: 
         (-signal.SIGTERM, "", ""),
         (-signal.SIGUSR2, "", ""),
         (ExitCode.OVERDUE, "longer than 2 hours", ""),
-        (ExitCode.AWAY, "gave the database up: last line", ""),
+        (ExitCode.AWAY, "gave up on the database: last line", ""),
         (ExitCode.DEVICE_GONE, "last line", ""),
         (-signal.SIGKILL, "a worker ended with signal 9: last line", "signal 9: last line"),
         (3, "a worker ended with exit code 3: last line", "exit code 3: last line"),
@@ -209,7 +209,7 @@ def test_a_database_that_is_away_is_waited_for(
 def test_workers_that_end_again_and_again_end_the_agent(store: Store, tmp_path: Path) -> None:
     some = echoing(tmp_path, ("cpu",), 3)
     at = Agent(store, SPACE, some, lambda message: None)
-    with pytest.raises(RunError, match="again and again"):
+    with pytest.raises(RunError, match="exit repeatedly"):
         for _ in range(10_000):
             at.step()
             time.sleep(0.01)

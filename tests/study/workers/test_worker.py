@@ -397,7 +397,7 @@ def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -
 def test_a_cell_whose_settings_all_diverge_is_filtered_there_and_is_no_failure(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(without_a_task), space_of(failures=2), one_of(1_000), trials=9)
     assert [(row.outcome, row.task, row.cause) for row in trials(store)] == [
-        ("filtered", "arithmetic", "diverged: loss not finite in epoch 1")
+        ("filtered", "arithmetic", "diverged: loss non-finite in epoch 1")
     ] * 9
     assert not records.facts(store).stopped
     counts = board.status(store, SPACE).counts
@@ -425,7 +425,7 @@ def test_a_diverged_filter_run_filters_and_does_not_fail(tmp_path: Path) -> None
     lab = Scripted(lambda mark, task, setting: None if task == "filter" else 0.5)
     store = searched(tmp_path, lab, space_of(failures=2), one_of(1_000), trials=6)
     assert {(row.outcome, row.cause) for row in trials(store)} == {
-        ("filtered", "diverged: loss not finite in epoch 1")
+        ("filtered", "diverged: loss non-finite in epoch 1")
     }
 
 
@@ -470,7 +470,7 @@ def test_a_childs_settings_come_from_its_parent_the_seeds_and_chance(tmp_path: P
 def test_other_data_than_the_studys_is_refused(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     lab = Scripted(data=DIGESTS | {"xml": "c" * 64})
-    with pytest.raises(RunError, match=r"data of xml .* is not what the study 's' was started on"):
+    with pytest.raises(RunError, match=r"data of xml .* differs from the data of the study 's'"):
         work(store, SPACE, lab, one_of(3))
 
 

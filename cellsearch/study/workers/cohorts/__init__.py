@@ -1,7 +1,7 @@
-"""A worker that has several trials at once.
+"""Several trials at once in one worker.
 
-walk      what the work on a trial consists of: stages to be trained, and places where a cohort waits
-rounds    the trials of a cohort, stage by stage, in an order that depends on records alone
-training  the stages of a round, one alone or side by side, each within its time
-sizes     how many trials fill a device
+walk      the steps of a trial: stages to train, and synchronisation points of a cohort
+rounds    the trials of a cohort, stage by stage, in an order that depends only on records
+training  the stages of a round, alone or side by side, each within its time limit
+sizes     number of trials that fill a device
 """

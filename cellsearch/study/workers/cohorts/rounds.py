@@ -1,15 +1,15 @@
 """The trials of a cohort, stage by stage.
 
-A cohort is what a worker took in one transaction. All its trials decide first, in the order of their numbers;
-then come rounds: every trial claims the settings of its next stage, these stages train side by side, and each
-is recorded as soon as it has ended. When all have ended, the trials go on in the order of their numbers: each
-is told, or claims its next stage. So decisions, claims and reports depend on records alone, never on which
-training was faster or on where a worker was killed: the one that adopts the trials passes through the stages
-that are recorded, and waits where the others waited.
+A cohort is the set of trials that a worker took in one transaction. All its trials decide first, in the order
+of their numbers; rounds follow: every trial claims the settings of its next stage, these stages train side by
+side, and each is recorded as soon as it ends. When all have ended, the trials continue in the order of their
+numbers: each is completed, or claims its next stage. So decisions, claims and reports depend only on records,
+not on the speed of trainings or the time of a kill: an adopter skips the recorded stages, and waits at the
+same points.
 
-A process that crashed with several trials does not say which of them was the reason. Such trials train one by
-one, while the worker has given the others back: another crash is that of the one. One that was not decided
-when processes crashed `RETRIES` times is at work alone.
+The crash of a process with several trials does not identify the cause. Such trials train one by one, while
+the worker has released the others: the next crash identifies its trial. A trial that was still undecided
+after `RETRIES` crashes runs alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +21,12 @@ from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.cohorts.training import Trainer
 from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
 
-#: What becomes of a trial whose work has raised an exception; it raises where the worker ends.
+#: Handles an exception of a trial; reraises it if the worker must end.
 Lost = Callable[[Exception, Item], None]
 
 
 def alone(walk: Walk, trainer: Trainer) -> None:
-    """The work on one trial, from beginning to end."""
+    """The work on one trial, from start to end."""
     wanted = _step(walk)
     while wanted is not ENDED:
         if not isinstance(wanted, Claimed):
@@ -40,14 +40,14 @@ def alone(walk: Walk, trainer: Trainer) -> None:
 
 
 class _Ended:
-    """What a trial wants that has ended."""
+    """The next request of a finished trial."""
 
 
 ENDED = _Ended()
 
 
 def _step(walk: Walk, found: Trained | Exception | None = None) -> Claimed | _Ended | None:
-    """Lets a trial go on with what the stage that it wanted has come to; what it wants next."""
+    """Resumes a trial with the result of its requested stage; returns its next request."""
     try:
         return walk.throw(found) if isinstance(found, Exception) else walk.send(found)
     except StopIteration:
@@ -56,11 +56,11 @@ def _step(walk: Walk, found: Trained | Exception | None = None) -> Claimed | _En
 
 @dataclass(slots=True)
 class _Run:
-    """A trial of a cohort at work."""
+    """A running trial of a cohort."""
 
     item: Item
     walk: Walk
-    suspect: bool  # a process crashed while it trained, and has recorded nothing since
+    suspect: bool  # a process crashed during its training, without a record since
     wants: Claimed | _Ended | None = None
 
 
@@ -71,8 +71,8 @@ def together(
     put_back: Callable[[Sequence[Item]], None],
     lost: Lost,
 ) -> None:
-    """The work on the trials of a cohort, until all have ended; or until those that were at work in a crash
-    are given back by `put_back`, but one that has trained alone. Then the worker takes them again."""
+    """The work on the trials of a cohort, until all have ended; or until `put_back` has released all suspects
+    of a crash except one, which trained alone. Then the worker takes them again."""
     one = next((item for item in items if item.attempts >= RETRIES and not item.kind), None)
     if one is not None:
         put_back([item for item in items if item is not one])

@@ -1,11 +1,9 @@
-"""How many trials a worker has at once.
+"""The number of trials that a worker runs at once.
 
-On a CPU one: a core is full with it. On a GPU as many as fill it, which a typical cell of the space says, the
-baseline: by the work of the stage that a proposal begins with, and by the memory of the stage that takes
-most. A space may fix the number (`budget.cohort`).
-
-The first worker on a GPU records the size; others, and later searches on the study, take the recorded one, so
-that another amount of free memory does not make another search.
+On a CPU one: it fills a core. On a GPU as many as fill it, estimated from a typical cell of the space, the
+baseline: by the work of the first stage of a proposal, and by the memory of the largest stage. A space may
+fix the number (`budget.cohort`). The first worker on a GPU records the size; others, and later searches on
+the study, use the recorded one, so that the search does not depend on free memory.
 """
 
 from collections.abc import Mapping
@@ -15,21 +13,19 @@ from cellsearch.study.space.model import FILTER
 from cellsearch.study.tables import records
 from cellsearch.study.tables.transactions import Store
 
-#: Members times units of a layer that fill a GPU: 256 members of 64 units. A step of fewer is bound by the
-#: time to start its kernels. Predicted (results/bench/gpu.md), to be measured on a device.
+#: Members times units per layer that fill a GPU: 256 members of 64 units. A smaller step is bound by kernel
+#: launches. Predicted (results/bench/gpu.md), not yet measured on a device.
 FULL = 256 * 64
 
-#: Trials of a cohort at most: each has recorded steps of its own, and memory for them. To be measured too.
+#: Maximum trials of a cohort: each has its own recorded steps and their memory. Not yet measured either.
 MOST = 64
 
 
 def chosen(
     store: Store, space: Space, device: str, room: float | None, vocabularies: Mapping[str, int]
 ) -> int:
-    """The size for a worker on `device`, recorded in the study where it is more than one trial.
-
-    `room` is the memory that trainings may take there, in bytes; `vocabularies` has the number of symbols of
-    each stage.
+    """The size for a worker on `device`, recorded in the study if it is more than one. `room` is the memory
+    for trainings there, in bytes; `vocabularies` has the number of symbols of each stage.
     """
     if space.budget.cohort is not None:
         size = space.budget.cohort
@@ -44,7 +40,7 @@ def chosen(
 
 def predicted(space: Space, room: float | None, vocabularies: Mapping[str, int]) -> int:
     """The number of proposals that fill a GPU, from 1 to `MOST`."""
-    # here: it loads torch, which a worker on a CPU does not need yet
+    # imported here: it loads torch, which a worker on a CPU does not need yet
     from cellsearch.train.resources.filling import of_stage
 
     cell = check_seeds(space)[space.baseline]

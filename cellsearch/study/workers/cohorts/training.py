@@ -1,4 +1,4 @@
-"""The training of claimed stages, each within its time: one alone, or those of a cohort side by side."""
+"""Training of claimed stages within their time limits: one alone, or those of a cohort side by side."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -22,7 +22,7 @@ GiveUp = Callable[[Claimed, Sequence[Outcome], float], None]
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Trains stages for at most `hours` each; `give_up` records one that does not end."""
+    """Trains stages for at most `hours` each; `give_up` records one that does not return."""
 
     evaluator: Evaluator
     heart: Heart
@@ -30,7 +30,7 @@ class Trainer:
     give_up: GiveUp
 
     def alone(self, stage: Claimed) -> Trained:
-        """The outcomes of a stage, and the seconds it took."""
+        """The outcomes of a stage, and its duration in seconds."""
         deadline, lost = self._deadline(stage)
         start = time.monotonic()
         self.heart.deadline = deadline
@@ -45,12 +45,12 @@ class Trainer:
         return outcomes, time.monotonic() - start
 
     def together(self, stages: Sequence[Claimed]) -> Generator[tuple[int, Trained | Exception], None, None]:
-        """The same of several side by side: the place of each, and what it came to or the exception that it
-        ended by, as soon as it has ended. The seconds of a stage are those of its own turns.
+        """The same for several side by side: yields the index and the result or exception of each as soon as
+        it ends. The seconds of a stage are those of its own turns.
 
-        Where memory does not suffice for a stage that is alone on the device, its settings have failed.
+        The settings of a stage that runs out of memory alone on the device fail.
         """
-        # here: these load torch, which a worker without a cohort does without
+        # imported here: these load torch, which a worker without a cohort does not need
         from cellsearch.train.grouping.side_by_side import Start, side_by_side
         from cellsearch.train.resources.shortage import ran_out
 
@@ -72,7 +72,7 @@ class Trainer:
                     yield k, found
 
     def _begin(self, within: InTurns, stage: Claimed, count: int) -> Callable[[Alone], "Turns[Trained]"]:
-        """How the training of a stage begins, one of `count`."""
+        """Starts the training of a stage, one of `count`."""
 
         def begin(alone: Alone) -> "Turns[Trained]":
             deadline, lost = self._deadline(stage)
@@ -98,7 +98,7 @@ class Trainer:
         return begin
 
     def _deadline(self, stage: Claimed) -> tuple[Deadline, tuple[Outcome, ...]]:
-        """The time of a stage, and what is recorded when it is over."""
+        """The time limit of a stage, and the record made when it is exceeded."""
         seconds, lost = 3600 * self.hours, overdue(stage.settings, self.hours)
         end, grace = self.heart.end, self.heart.store.timing.overdue
         return Deadline(seconds, lambda: self.give_up(stage, lost, seconds), end, grace), lost
@@ -112,7 +112,7 @@ class Trainer:
 
 
 def _too_large(settings: Sequence[str], error: Exception) -> tuple[Outcome, ...]:
-    """What is recorded of a stage for which the memory of a device does not suffice."""
+    """The record of a stage that ran out of memory on a device."""
     said = printable(str(error).partition("\n")[0] or type(error).__name__, 300)
     cause = f"out of memory, alone on the device: {said}"
     return tuple(Outcome(setting, Status.FAILED, None, None, 0, 0, 0, cause) for setting in settings)

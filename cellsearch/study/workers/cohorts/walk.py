@@ -1,4 +1,4 @@
-"""What the work on a trial consists of, as its driver sees it."""
+"""The steps of the work on a trial, as seen by its driver."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.study.tables.work_items import Item
 from cellsearch.train.outcome import Outcome
 
-if TYPE_CHECKING:  # whoever drives trials loads no Optuna
+if TYPE_CHECKING:  # drivers of trials do not load Optuna
     from optuna.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A stage to be trained: a cell on settings of a task, all of them claimed for the trial of `item`."""
+    """A stage to train: a cell on settings of a task, all claimed for the trial of `item`."""
 
     item: Item
-    trial: "Trial | None"  # None of a piece of the baseline
+    trial: "Trial | None"  # None for a piece of the baseline
     cell: Cell
     task: str
     settings: tuple[str, ...]
@@ -27,5 +27,5 @@ class Claimed:
 
 
 Trained = tuple[tuple[Outcome, ...], float]  # one outcome for each setting, in order; seconds
-#: The work on a trial: stages to be trained, and None where a cohort waits until all of it have come so far.
+#: The work on a trial: stages to train, and None at a synchronisation point of the cohort.
 Walk = Generator[Claimed | None, Trained | None, None]
