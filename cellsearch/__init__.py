@@ -1,25 +1,25 @@
-"""Search for recurrent cells: write one as a few equations, mutate, train thousands, export the winner.
+"""Search for recurrent cells: write equations, mutate, train thousands, export the winner.
 
     import cellsearch as cs
     cell = cs.load("gru")                        # a zoo name or a .cell file; cs.parse(text) for a text
     rnn = cs.Recurrent(cell, 32, 64)             # an nn.Module, called like torch.nn.LSTM
-    board = cs.search("quick", workers=2)        # the leaderboard; again: it continues
+    board = cs.search("quick", workers=2)        # the leaderboard; a repeated call continues
     model = cs.train("quick:1", "xml")           # its folder works without this package
     sampler = cs.MutationSampler("quick")        # for Optuna: cs.suggest_cell(trial) in an objective, and
-                                                 # pruner=cs.StagePruner("quick") where it reports stages
+                                                 # pruner=cs.StagePruner("quick") if it reports stages
 
-Names are imported when they are used, so that `import cellsearch` loads neither torch nor anything else.
+Names are imported on first use, so that `import cellsearch` is fast and does not load torch.
 
 Each folder imports only from those above it in this list:
 
     tasks       options, a batch and a seed -> a data set of symbols
     dsl         text -> a cell, a frozen graph; its names, weights, gates and edits
     compiler    a cell -> forward and backward passes over a population of its settings
-    train       a cell, settings, a data set -> what each setting came to
+    train       a cell, settings, a data set -> the outcome of each setting
     exporters   a cell -> files that work without this package
     study       a space -> cells proposed, trained in stages, recorded, ranked
     analysis    measurements: training steps, costs of a search, replays
-    report      cells and searches as people see them
+    report      presentation of cells and searches
     api         the program from Python: search, leaderboard, train, verify
     cli         the command
 
@@ -98,8 +98,8 @@ def __dir__() -> list[str]:
 
 
 class _Face(ModuleType):
-    """This package as people see it: `train` is the function, whatever was imported before. The package of
-    that name is reached by import statements, as in `from cellsearch.train.settings import Grid`."""
+    """The type of this module: `cellsearch.train` is always the function, independent of imports. The package
+    `train` is available to import statements, as in `from cellsearch.train.settings import Grid`."""
 
     @property
     def train(self) -> Any:
@@ -107,7 +107,7 @@ class _Face(ModuleType):
 
     @train.setter
     def train(self, package: ModuleType) -> None:
-        """Importing the package sets it here."""
+        """Importing the package `train` sets it here."""
 
 
 sys.modules[__name__].__class__ = _Face

@@ -1,8 +1,8 @@
 """`python -m cellsearch`, and the command `cellsearch`.
 
-Ctrl-C while modules are imported ends the process at once, with the exit code of an interrupt: an import that
-is interrupted leaves a traceback, or becomes another error where a library swallows the interrupt. Nothing is
-held by then, so nothing has to be cleaned up.
+Ctrl-C during imports ends the process at once, with the exit code of an interrupt: an interrupted import
+would print a traceback, or another error if a library swallows the interrupt. No resources are held at that
+time, so no clean-up is needed.
 """
 
 import os
@@ -16,17 +16,17 @@ INTERRUPTED = 130
 
 
 def run() -> int:
-    """Runs the command of this process, and gives its exit code."""
+    """Runs the command of this process, and returns its exit code."""
     with ended_in_imports():
-        from cellsearch.cli.main import main  # here: Ctrl-C is listened to while it is imported
+        from cellsearch.cli.main import main  # imported here, under the handler of Ctrl-C
 
         return main()
 
 
 @contextmanager
 def ended_in_imports() -> Iterator[None]:
-    """Within it Ctrl-C ends an import; elsewhere it is a KeyboardInterrupt. Of the main thread, and only
-    where Ctrl-C had its usual meaning."""
+    """A context in which Ctrl-C during an import ends the process; elsewhere it raises KeyboardInterrupt.
+    Active only in the main thread, and only with the default handler of Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return

@@ -1,7 +1,5 @@
-"""Every error a user can meet: one message that says where, what and what to do; never a traceback.
-
-The command line prints these and ends with `exit_code`; anything else that escapes is a defect of the
-program.
+"""User-facing errors: one message with location, cause and remedy; never a traceback. The command line prints
+these and exits with `exit_code`; any other exception is a defect of the program.
 """
 
 import difflib
@@ -9,12 +7,12 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-MAX_WORD = 100  # characters of a word that are compared with others
-#: What shows nothing, though Unicode calls it printable: fillers, joiners, an empty pattern of Braille,
-#: selectors of variants, tags.
+MAX_WORD = 100  # compared characters of a word
+#: Invisible characters that Unicode calls printable: fillers, joiners, the blank Braille pattern, variation
+#: selectors, tags.
 INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 
-_SECRETS = re.compile(  # user and password before the @ of a URL; and the option of one, or of libpq
+_SECRETS = re.compile(  # user and password before the @ of a URL; and password options of URLs and libpq
     r"(:/{1,2})[^\s/:'\"]*:[^\s'\"]*(?=@)|(passw(?:or)?d=)[^\s&'\"]+", re.IGNORECASE
 )
 _SECRETS_IN = re.compile(":/|passw", re.IGNORECASE)
@@ -22,7 +20,7 @@ _SECRETS_IN = re.compile(":/|passw", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a text: 1-based line and column, and the line itself for the caret."""
+    """A location in a text: 1-based line and column, and the line itself for the caret."""
 
     file: str
     line: int
@@ -35,8 +33,7 @@ class Place:
 
 
 def escaped(text: str) -> str:
-    """`text` with control characters, those that change the direction of writing, and invisible ones as
-    escapes: `\\x1b`, `\\u202e`."""
+    """`text` with control, bidirectional and invisible characters as escapes: `\\x1b`, `\\u202e`."""
     if text.isprintable() and (text.isascii() or not INVISIBLE.search(text)):
         return text
     return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in text)
@@ -47,13 +44,13 @@ def _visible(c: str) -> bool:
 
 
 def printable(text: str, limit: int = 160) -> str:
-    """`text` with what no terminal or log should get as escapes, and cut at `limit`."""
+    """`text` with unsafe characters as escapes, truncated at `limit`."""
     shown = escaped(text[: limit + 1])
     return shown[:limit] + "…" if len(shown) > limit else shown
 
 
 def safe(text: str) -> str:
-    """`text` as a terminal or a log gets it: lines of visible characters, without the password of a URL."""
+    """`text` for a terminal or a log: lines of visible characters, without passwords of URLs."""
     if not (text.isascii() and text.isprintable()):
         text = "\n".join(map(escaped, text.split("\n")))
     return _SECRETS.sub(r"\1\2…", text) if _SECRETS_IN.search(text) else text
@@ -65,7 +62,7 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], suffix: str = "", cutoff: float = 0.6) -> str:
-    """The start of a remedy: a question with the one of `known` that resembles `word`, "" where none does."""
+    """The start of a remedy: a question with the word of `known` that resembles `word`, else ""."""
     names = [name for name in known if len(name) <= MAX_WORD]
     for wanted in (word[:MAX_WORD], word[:MAX_WORD].lower()):
         if near := difflib.get_close_matches(wanted, names, n=1, cutoff=cutoff):
@@ -93,8 +90,8 @@ def excerpt(place: Place, width: int = 96) -> str:
 
 
 class CellsearchError(Exception):
-    """The base of all errors that are meant for people: where, what, and a remedy in one message. Anything
-    else that this package raises is a defect of it.
+    """The base of all user-facing errors: location, cause and remedy in one message. Any other exception
+    raised by this package is a defect.
 
         >>> try:
         ...     cs.parse("cell a(x; h)\\nh' = tanhh[x, h]")
@@ -107,7 +104,7 @@ class CellsearchError(Exception):
 
 
 class LocatedError(CellsearchError):
-    """An error with a place in a text. `str(error)` is the whole message: place, what, caret, remedy."""
+    """An error with a place in a text. `str(error)` is the full message: place, cause, caret, remedy."""
 
     def __init__(self, message: str, place: Place | None = None, remedy: str = "") -> None:
         self.message, self.place, self.remedy = message, place, remedy
@@ -124,7 +121,7 @@ class TextError(LocatedError):
 
 
 class SpaceError(LocatedError):
-    """A search space (YAML) that is not one: an error, or all errors of a file in the order of their places.
+    """An invalid search space (YAML): one error, or all errors of a file in the order of their places.
 
     `parts` are the single errors; message, place and remedy are those of the first.
     """
@@ -140,23 +137,23 @@ class SpaceError(LocatedError):
 
 
 class ForeignError(LocatedError):
-    """A file of another program that holds no cell, or one that cannot be a cell here."""
+    """A file from another tool without a cell, or with a cell that the language cannot express."""
 
 
 class CellError(CellsearchError):
-    """A cell that would be malformed, or that cannot be used in the way asked for."""
+    """A malformed cell, or a cell that cannot be used in the requested way."""
 
 
 class DataError(CellsearchError):
-    """Data that is missing, damaged or not of the kind a task needs."""
+    """Missing, damaged or unsuitable data."""
 
 
 class ExportError(CellsearchError):
-    """An export that could not be written, or that did not agree with the compiled cell."""
+    """An export that could not be written, or that disagreed with the compiled cell."""
 
 
 def not_written(what: str, reason: str) -> ExportError:
-    """The error for a file that is not what it should be: the program is wrong, not its user."""
+    """The error for a wrong export: a defect of the program, not of its user."""
     return ExportError(
         f"{what} was not written: {reason}\n"
         "this is a defect of cellsearch; please report it with the cell's text"
@@ -164,7 +161,7 @@ def not_written(what: str, reason: str) -> ExportError:
 
 
 class RunError(CellsearchError):
-    """A search that cannot start, go on, or be read."""
+    """A search that cannot start, continue, or be read."""
 
 
 class UsageError(CellsearchError):

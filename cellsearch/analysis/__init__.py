@@ -1,1 +1,1 @@
-"""Questions about cells that are answered by measuring: how fast, how sure, which part matters."""
+"""Measurements on cells: speed, confidence, importance of parts."""

@@ -1,8 +1,7 @@
-"""What a search had spent and what it had found by then, trial by trial.
-
-In: the records of a study, and the amounts of its data. Out: a `Curve`. Strategies compare at equal cost, and
-cost is counted, not timed: the multiply-adds of all training (`train.cost`), from the epochs, the width and
-the layers of every recorded setting. The load of a machine and the way a batch is cut do not enter.
+"""The cost curve of a search: cumulative cost and best score, trial by trial, from its records. Strategies
+compare at equal cost, and cost is counted, not timed: the multiply-adds of all training (`train.cost`), from
+the epochs, the width and the layers of every recorded setting. It does not depend on the load of a machine or
+the split of batches.
 """
 
 import json

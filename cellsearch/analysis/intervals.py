@@ -1,4 +1,4 @@
-"""Intervals of means. In: numbers. Out: mean, and where the true one lies with 95%, by Student's t."""
+"""Means with 95% confidence intervals by Student's t."""
 
 import math
 import statistics

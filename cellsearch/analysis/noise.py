@@ -1,8 +1,7 @@
-"""How much of a score is chance, and what several searches came to together.
+"""The noise of scores, and aggregates of several searches.
 
-In: curves of searches, or a evaluator and cells that it trains again. Out: spreads, as arrays and frozen
-values. Chance is measured, never assumed: the same cell is trained with many seeds on the whole grid, and
-"the best of so many settings" is drawn from that.
+Noise is measured, never assumed: the same cell is trained with many seeds on the whole grid, and "the best of
+so many settings" is drawn from that.
 
     accuracies   a cell on a task: every setting with every seed [S, N]
     best_of      the best accuracy of so many different settings, drawn again and again

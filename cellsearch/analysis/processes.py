@@ -1,7 +1,7 @@
-"""Pieces of work in processes of their own: results as they end.
+"""Run pieces of work in separate processes and yield results as they finish.
 
-In: a function of a place and a piece of work, and the pieces, all of which can be pickled. Out: the results,
-in the order in which they end. The processes exit with this one, and at once where it is interrupted.
+The function, the context and the pieces must be picklable. The processes exit with this one, and at once if
+it is interrupted.
 """
 
 import multiprocessing
@@ -37,8 +37,8 @@ def results(
                 yield future.result()
         except BrokenProcessPool:
             raise RunError(
-                "a process that trains was killed, maybe for lack of memory\n"
-                "what has ended is recorded: give the same command again, or with --workers 1"
+                "a worker process was killed, possibly for lack of memory\n"
+                "finished work is recorded: run the same command again, or with --workers 1"
             ) from None
         finally:  # interrupted, or failed: none of them is waited for
             for future in futures:

@@ -1,4 +1,4 @@
-"""Strategies compared on what a search has recorded, without training.
+"""Compare strategies on the recorded results of a search, without training.
 
 In: a study whose baseline is done, strategies by name. Out: a `Replay`: for each strategy a curve a repeat,
 of the best score against the share spent of what all recorded evaluations cost.
@@ -85,8 +85,8 @@ def table(study: Study) -> Table:
     store, units = study.store, study.facts.baseline
     if units is None:
         raise RunError(
-            f"the baseline of {study.facts.name!r} is not done: there is nothing to replay yet\n"
-            f"go on with it: cellsearch search … --name {study.facts.name}"
+            f"the baseline of {study.facts.name!r} is not done, so there is nothing to replay yet\n"
+            f"continue it: cellsearch search … --name {study.facts.name}"
         )
     found = cellrecords.recorded_cells(store)
     cells = {record.fingerprint: parse(record.text) for record in found}
@@ -231,7 +231,7 @@ def _space(study: Study, name: str, overrides: Sequence[str]) -> Space:
     hold."""
     chosen = parse_space(study.facts.space, "space.yaml", [*overrides, f"strategy.name={name}"])
     if replace(chosen, strategy=study.space.strategy) != study.space:
-        raise RunError("of the space of a replay nothing can be changed but its strategy: --set strategy.…")
+        raise RunError("a replay can change only the strategy of its space: --set strategy.…")
     for key in ("threshold", "baseline", "margin"):
         if getattr(chosen.strategy, key) != getattr(study.space.strategy, key):
             raise RunError(f"strategy.{key} decided what was recorded; a replay cannot change it")

@@ -1,4 +1,4 @@
-"""The program from Python: what the commands do, with values instead of text.
+"""The program from Python: the commands, with values instead of text.
 
 search     `cs.search`, `cs.leaderboard`
 board      a leaderboard: rows, a table in a notebook, a DataFrame
@@ -6,5 +6,5 @@ train      `cs.train`
 verify     `cs.verify`
 compare    `cs.compare`
 cells      `cs.mutate`
-progress   what a notebook shows while they work
+progress   progress in notebooks
 """

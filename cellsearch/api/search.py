@@ -35,14 +35,14 @@ def search(
     text: str | os.PathLike[str] | None = None,
     progress: Show | None = None,
 ) -> Board:
-    """Start or continue the search `name` (default: that of the space), and return its leaderboard.
+    """Start or continue the search `name` (default: name of the space), and return its leaderboard.
 
-    `space` is a name (also that of a search that is there), a YAML file or a `Space`; `trials`, `proposals`
-    and `seconds` are totals, not more; `overrides` change the space, as in "tasks.0.options.train=1000";
-    `text` is a UTF-8 file that takes the place of its tasks; `progress` is called with every look at the
-    search, and None shows it in a notebook. `workers` is the number of processes on each device; `device` is
-    one, or several with commas between them, or "all": each GPU. Raises CellsearchError where it cannot start
-    or go on, and KeyboardInterrupt where a signal ends it before it is done.
+    `space` is the name of a space or of an existing search, a YAML file or a `Space`; `trials`, `proposals`
+    and `seconds` are totals; `overrides` change the space, as in "tasks.0.options.train=1000"; `text` is a
+    UTF-8 file that replaces its tasks; `progress` is called after each poll, and None shows it in a notebook.
+    `workers` is the number of processes per device; `device` is one device, a comma-separated list, or "all":
+    each GPU. Raises CellsearchError if it cannot start or continue, and KeyboardInterrupt if a signal ends
+    it.
 
         >>> board = cs.search("quick", workers=2)                       # doctest: +SKIP
         >>> board                                                       # doctest: +SKIP
@@ -85,10 +85,10 @@ def leaderboard(
     results: str | os.PathLike[str] = RESULTS,
     every: bool = False,
 ) -> Board:
-    """The leaderboard of a search now: a sequence of rows, best first, which a notebook shows as a table.
+    """The current leaderboard of a search: a sequence of rows, best first, which a notebook shows as a table.
 
-    `name` None is the newest search in `results`. With `every` all cells, those that were filtered too.
-    Raises CellsearchError where there is no such search, or where it cannot be read.
+    `name` None is the newest search in `results`. With `every` all cells, including filtered ones. Raises
+    CellsearchError if the search is missing or unreadable.
 
         >>> board = cs.leaderboard("quick")
         >>> board[0].name, board[0].score, board[0].cell            # doctest: +ELLIPSIS
@@ -103,7 +103,7 @@ def leaderboard(
     try:
         return board_of(study, every)
     finally:
-        study.store.engine.dispose()  # a server allows few connections, and this may be called often
+        study.store.engine.dispose()  # close connections: a server allows few, and callers may poll
 
 
 def board_of(study: Study, every: bool = False) -> Board:

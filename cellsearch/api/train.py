@@ -33,7 +33,7 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Model:
-    """Train a cell on a task and keep the model: a folder with model.py, which needs PyTorch alone, its
+    """Train a cell on a task and save the model: a folder with model.py, which needs only PyTorch, its
     weights, config.json and a model card.
 
     `cell` is a cell, a zoo name, a `.cell` file, "quick:1" or the first letters of a fingerprint. A found
@@ -41,12 +41,12 @@ def train(
     reproduced; any other one the `task` of that name, or of a `space`. `setting`
     ("learning_rate=0.5,layers=2"), `layers`, `hidden` (units of a layer), `epochs` (at most) and `overrides`
     ("options.train=100000") change it. `seeds` are trained as one population; the best on the validation
-    part is kept. Killed, the same call goes on; a model that is there is read. `memory` is in gigabytes, for
+    part is kept. After a kill the same call resumes; an existing model is read. `memory` is in gigabytes, for
     the seeds that train at once. `progress` is called after every epoch with what is trained, epochs done,
     seeds in training and the best validation accuracy; None shows it in a notebook.
 
-    Raises CellsearchError where something is not there, where every seed diverges, or where another model is
-    in the folder (`overwrite` replaces it).
+    Raises CellsearchError if something is missing, if every seed diverges, or if another model is in the
+    folder (`overwrite` replaces it).
 
         >>> model = cs.train("quick:1", "arithmetic")                   # doctest: +SKIP
         >>> model.folder, model.accuracy, model.test_accuracy           # doctest: +SKIP

@@ -27,11 +27,11 @@ def verify(
     """Train the first `rows` cells of the search `name` and its baseline again, and return their rows with
     a `verdict` each: above, level with or below the baseline, on the test part.
 
-    `repeats` is the most trainings of each cell on each task: 4, 8, 16, 32, 64 or 128; a cell that is decided
-    before is not trained further. What is recorded is not trained again, so that the same call goes on with
-    a verification that was interrupted, and a larger number with one that has ended. `workers` is the number
+    `repeats` is the maximum number of trainings of each cell on each task: 4, 8, 16, 32, 64 or 128; a cell
+    with an early verdict is not trained further. Recorded repeats are not trained again, so the same call
+    resumes an interrupted verification, and a larger number extends a finished one. `workers` is the number
     of processes. `progress` is called with each `Step`; None shows it in a notebook. Raises CellsearchError
-    where the search cannot be verified.
+    if the search cannot be verified.
 
         >>> board = cs.verify("quick", rows=3, workers=2)               # doctest: +SKIP
         >>> [(row.name, row.verdict.call) for row in board]             # doctest: +SKIP

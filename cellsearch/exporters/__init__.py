@@ -1,10 +1,10 @@
 """A cell as files that work without cellsearch.
 
-formats   THE table: the kinds of file, and what makes each
-write     `export`: all files are made and checked before one is written, whole or not at all
-torch     a Python file that imports torch alone
+formats   THE table: kinds of files and their writers
+write     `export`: creates and checks all files, then writes them atomically
+torch     a Python file that imports only torch
 onnx      an ONNX model with sizes and weights
 latex     the equations
 names     the names of files, classes and variables
-header    what a file says of its cell and of where it comes from
+header    the header of a file: the cell and its origin
 """

@@ -1,7 +1,7 @@
-"""THE table of exports: what a cell can be written as. Everything else reads it.
+"""THE table of export formats. Everything else reads it.
 
-A row makes the whole of a file, checked. It imports what it needs when it is asked, so that a list of the
-kinds costs nothing.
+A row creates the complete, checked file. It imports its modules on demand, so that listing the formats is
+cheap.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is exported: a cell, and where it is given a module with its sizes and weights."""
+    """The exported object: a cell, and optionally a module with its sizes and weights."""
 
     cell: "Cell"
     module: "Recurrent | None" = None
@@ -27,7 +27,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One row: how the file's name ends, what is in it, and what makes its bytes."""
+    """One row: the suffix of the file, its description, and its writer."""
 
     suffix: str
     about: str
@@ -65,7 +65,7 @@ def _cell(subject: Subject) -> bytes:
 
     text = show(subject.cell)
     if parse(text) != subject.cell:
-        raise not_written(f"the text of {subject.cell.name}", "it reads back as another cell")
+        raise not_written(f"the text of {subject.cell.name}", "reading it back gives another cell")
     return text.encode()
 
 

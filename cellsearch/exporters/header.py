@@ -1,7 +1,7 @@
-"""What an exported file says at its top, as lines of plain text that the formats turn into comments.
+"""The header of an exported file, as lines of plain text that the formats turn into comments.
 
-Everything in it that a user or another file may have written is cut into lines of printable characters, so
-that no comment can end early. The first two lines hold no such text: Python reads an encoding from them.
+Untrusted text in it is split into lines of printable characters, so that no comment can end early. The first
+two lines have no such text, because Python reads an encoding from them.
 """
 
 import textwrap
@@ -13,12 +13,14 @@ from cellsearch.dsl.text import show
 from cellsearch.errors import printable
 from cellsearch.version import version
 
-Provenance = Mapping[str, object]  # where a cell comes from, as names and values: search, score, setting
-WIDTH = 120  # of a description; the cell's own lines are not broken, so that they can be read back
+Provenance = Mapping[str, object]  # the origin of a cell, as names and values: search, score, setting
+WIDTH = (
+    120  # maximum width of a description; the cell's own lines are not wrapped, so that they can be parsed
+)
 
 
 def lines(cell: Cell, kind: str, provenance: Provenance | None = None) -> list[str]:
-    """The lines; `kind` is what the file holds, and ends the sentence "A recurrent cell as …"."""
+    """The lines; `kind` names the content and ends the sentence "A recurrent cell as …"."""
     found = [f"A recurrent cell as {kind}, written by cellsearch {printable(version())}.", ""]
     if cell.description:
         found += [*_prose(cell.description), ""]
@@ -41,7 +43,7 @@ def equations(cell: Cell) -> list[str]:
 
 
 def _prose(text: str) -> list[str]:
-    """The lines of a description; very long ones are broken."""
+    """The lines of a description, wrapped."""
     found: list[str] = []
     for line in text.split("\n"):
         safe = printable(line.replace("\t", "    "), 70_000).rstrip()

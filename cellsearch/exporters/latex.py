@@ -1,10 +1,9 @@
-r"""A cell as LaTeX: its equations in an `align` environment, to be put into a paper with \input.
+r"""A cell as LaTeX: its equations in an `align` environment, for use with \input.
 
-In: a `Cell`. Out: text; it needs the package amsmath and nothing else. Vectors are columns as in papers,
-so W is the transpose of the weight that is stored and applied as x W. Symbols: W for a matrix from x, U
-for any other, p for a peephole, b for a bias or a learned vector, beta for a learned scalar; h_{t-1} is
-the last value of a state, h_t its new one. Names are made of letters, digits and escaped underscores
-alone, so no command can come in.
+It needs only the package amsmath. Vectors are columns as in papers, so W is the transpose of the stored
+weight, which is applied as x W. Symbols: W for a matrix from x, U for any other, p for a peephole, b for a
+bias or a learned vector, beta for a learned scalar; h_{t-1} is the last value of a state, h_t its new one.
+Names have only letters, digits and escaped underscores, so they cannot contain a command.
 """
 
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from cellsearch.dsl.printer import initial, number
 from cellsearch.dsl.weights import bracket_names, spelled
 from cellsearch.exporters import header
 
-_ENCLOSED = -1  # what stands in the brackets of a function needs no others
+_ENCLOSED = -1  # arguments of a function need no further parentheses
 
 
 @dataclass(frozen=True, slots=True)
 class _Formula:
-    """A piece of a formula, and how tightly it binds."""
+    """A piece of a formula, and its precedence."""
 
     text: str
     binds: int = CALL
@@ -34,7 +33,7 @@ class _Formula:
 
 
 def latex(cell: Cell, provenance: header.Provenance | None = None) -> str:
-    """The file: comments, then one `align`. Raises CellError where two weights would have one name."""
+    """The file: comments, then one `align`. Raises CellError if two weights would share a name."""
     lines = [*header.lines(cell, "LaTeX equations", provenance), "", r"Needs \usepackage{amsmath}."]
     body = " \\\\\n".join(f"  {row}" for row in rows(cell))
     comments = "\n".join(f"% {line}".rstrip() for line in [*lines, *_notes(cell)])
@@ -42,7 +41,7 @@ def latex(cell: Cell, provenance: header.Provenance | None = None) -> str:
 
 
 def rows(cell: Cell) -> list[str]:
-    """The equations, a row of an `align` each, and rows that say what a clock means."""
+    """The equations, one row of an `align` each, and rows that define a clock."""
     return [*(_equation(cell, label, index) for label, index in equations(cell)), *_where(cell)]
 
 
@@ -54,7 +53,7 @@ def _equation(cell: Cell, label: str, index: int) -> str:
 
 
 def _where(cell: Cell) -> list[str]:
-    """Lines that say what the clock and structures of matrices mean."""
+    """Lines that define the clock and the matrix structures."""
     periods = ", ".join(map(str, cell.clock))
     found = []
     if Input("tick", "tick") in cell.nodes:
@@ -66,7 +65,7 @@ def _where(cell: Cell) -> list[str]:
 
 
 def _notes(cell: Cell) -> list[str]:
-    """Comments on what the equations do not show: where values start, what lies below, what is given out."""
+    """Comments on facts that the equations do not show: initial values, the layer below, the output."""
     found = [f"{s.name}_0 = {number(s.initial)}" for s in cell.states if s.initial]
     names = bracket_names(cell)
     for i, c in _connections(cell):
@@ -95,7 +94,7 @@ def _connections(cell: Cell) -> list[tuple[int, Connection]]:
 
 
 def _tex(name: str) -> str:
-    """A name of the language as a symbol. It is made of letters, digits and underscores alone."""
+    """A name of the language (letters, digits and underscores) as a symbol."""
     assert NAME.match(name)
     return name if len(name) == 1 and name != "_" else r"\mathit{" + name.replace("_", r"\_") + "}"
 
@@ -124,7 +123,7 @@ def _input(node: Input, ago: int) -> str:
 
 
 def _bracket(cell: Cell, index: int) -> str:
-    """What the weights of a bracket are indexed with: its equation, and its number where that has several."""
+    """The index of a bracket's weights: its equation, and its number if that has several."""
     root = index
     while not cell.labels[root]:
         root = cell.users[root][0]
@@ -143,7 +142,7 @@ def _weight(cell: Cell, index: int, letter: str, position: int) -> str:
 
 
 def _source(cell: Cell, index: int, position: int) -> str:
-    """What a weight is indexed with after the value that it multiplies."""
+    """The index of a weight for the value that it multiplies."""
     node = cell.nodes[index]
     if isinstance(node, Input) and node.kind == "below":
         return rf"{_tex(node.name)}^{{(\ell-1)}}"
@@ -159,7 +158,7 @@ def _source(cell: Cell, index: int, position: int) -> str:
 
 
 def _use(cell: Cell, index: int, ago: int) -> _Formula:
-    """A node where another one reads it, `ago` steps earlier."""
+    """A node as an operand of another one, `ago` steps earlier."""
     node = cell.nodes[index]
     if isinstance(node, Input):
         return _Formula(_input(node, ago))
@@ -183,7 +182,7 @@ def _body(cell: Cell, index: int, ago: int) -> _Formula:
     if op.symbol:
         needs = [op.binds] if op.arity == 1 else [op.binds - 1, op.binds]
     parts = [a.within(n) for a, n in zip(args, needs, strict=True)]
-    if op.symbol and op.arity == 2 and parts[1].startswith("-"):  # two signs would stand side by side
+    if op.symbol and op.arity == 2 and parts[1].startswith("-"):  # two signs would be adjacent
         parts[1] = rf"\left({parts[1]}\right)"
     return _Formula(op.latex.format(*parts), op.binds)
 

@@ -1,8 +1,7 @@
-"""Names of the language as names of Python: classes, files, local variables, attributes of modules.
+"""Names of the language as Python names: classes, files, local variables, attributes of modules.
 
-In: a name that `dsl.invariants.check_name` accepts, or a weight's. Out: an identifier that is no keyword,
-hides nothing that the exported code needs, and is short enough to leave room on its line; or an expression
-that reaches what is stored under the name.
+An identifier is not a keyword, does not shadow a name of the exported code, and is short enough for its line;
+other names become expressions that access the attribute.
 """
 
 import keyword
@@ -11,9 +10,9 @@ from collections.abc import Iterable
 
 from torch import nn
 
-MAX_LOCAL = 24  # characters of a local variable
+MAX_LOCAL = 24  # maximum characters of a local variable
 _MODULE_LEVEL = frozenset({"Tensor", "Weights", "States", "ValueError"})
-_AMBIGUOUS = frozenset({"l", "O", "I"})  # linters refuse them
+_AMBIGUOUS = frozenset({"l", "O", "I"})  # rejected by linters
 
 
 def class_name(name: str) -> str:
@@ -26,19 +25,19 @@ def class_name(name: str) -> str:
 
 
 def file_stem(name: str) -> str:
-    """The name of a file that can be imported, and that hides no module which torch imports."""
+    """The name of an importable file that shadows no module imported by torch."""
     taken = keyword.iskeyword(name) or name in sys.stdlib_module_names or name in ("torch", "numpy")
     return f"{name}_" if taken else name
 
 
 class Locals:
-    """Gives out the local variables of a function, each once."""
+    """Assigns unique local variables of a function."""
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self._taken = set(reserved) | _AMBIGUOUS
 
     def fresh(self, wanted: str) -> str:
-        """`wanted`, or the nearest name to it that is free."""
+        """`wanted`, or a similar free name."""
         mangled = wanted.startswith("__") or not wanted.strip("_")
         base = f"v{wanted}" if mangled or not wanted.isidentifier() else wanted
         base = base if len(base) <= MAX_LOCAL else base[: MAX_LOCAL - 4].rstrip("_")
@@ -56,14 +55,14 @@ class Locals:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name can stand behind a point and as a keyword argument: it is no number, no keyword, and not
-    mangled by Python."""
+    """Whether a name is a valid attribute and keyword argument: not a number, not a keyword, and not mangled
+    by Python."""
     special = name == "__debug__" or (name.startswith("__") and not name.endswith("__"))
     return name.isidentifier() and not keyword.iskeyword(name) and not special
 
 
 def is_taken(name: str) -> bool:
-    """Whether every torch module has an attribute of this name, such as `train`, or none can have one."""
+    """Whether torch modules reserve this attribute, such as `train`."""
     return name == "__debug__" or hasattr(nn.Module(), name)
 
 

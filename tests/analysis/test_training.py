@@ -74,7 +74,7 @@ def test_the_recorded_number_is_reproduced_bit_for_bit(results: Path, tmp_path: 
     assert recorded["same"] and recorded["now"] == best.accuracy
     assert model.facts["seeds"][0]["valid"] == {"accuracy": best.accuracy, "loss": best.loss}
     assert model.facts["setting"] == best.values
-    assert "gave the same, bit for bit" in (model.folder / "README.md").read_text()
+    assert "reproduced it bit for bit" in (model.folder / "README.md").read_text()
     assert {path.name for path in model.folder.iterdir()} == {
         "model.py", "model.safetensors", "config.json", "README.md", "test.safetensors",
     }  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_zoo_cell_is_trained_and_then_there(run: Run, space: str, tmp_path: Pa
         (("gru", "--task", "memorize", "--set", "training.batch=0"), 1, "out of range"),
         (("gruu", "--task", "memorize"), 1, "did you mean 'gru'?"),
         (("s:1", "--task", "nosuch"), 1, "there is no task 'nosuch' here"),
-        (("s:1", "--task", "xml", "--space", "a.yaml"), 2, "--space is for a cell that no search has found"),
+        (("s:1", "--task", "xml", "--space", "a.yaml"), 2, "--space is only for cells that no search found"),
         (("s:1", "--task", "xml"), 1, "the data of xml are not those of the search 's'"),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_folder_of_something_else_stays(run: Run, space: str, tmp_path: Path) 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("x")
     done = run("train", "gru", "--task", "memorize", "--space", space, "--out", "mine")
-    assert done.code == 1 and "is no model of cellsearch" in done.err
+    assert done.code == 1 and "is not a model of cellsearch" in done.err
     assert (tmp_path / "mine" / "notes").read_text() == "x"
 
 

@@ -1,8 +1,8 @@
-"""How fast is a training step, beside what else a user could do, on the same work in the same run?
+"""Compare a training step with its alternatives, on the same work in the same run.
 
-work         the same tokens, first weights, loss, clipping and update for everyone
+work         the same tokens, initial weights, loss, clipping and update for all contestants
 contestants  this program; the cell as an eager module member by member; torch.nn; vmap; torch.compile; JAX
-limits       what a step cannot do without: its matrix products as calls of the BLAS, the bytes it moves
+limits       lower bounds of a step: its matrix products as BLAS calls, the bytes it moves
 cpu          the peak of multiply-adds and the rate of the BLAS; CPU seconds to compile a cell
-measure      everyone in turn, again and again; rows with median, spread and conditions
+measure      all contestants in turn, repeatedly; rows with median, spread and conditions
 """

@@ -1,8 +1,8 @@
-"""How many cells an hour a device takes through each stage of a space, and what the whole search would take.
+"""Throughput of a device in cells per hour through each stage of a space, and the time of the full search.
 
-In: a space, mutants. Out: a row for each stage, from the seconds that a cohort of mutants takes for some
-windows; and hours for the counts of the paper. Symbols are random, since time does not depend on them. How
-many epochs a setting trains is assumed, and stands in every row.
+Each row is measured with a cohort of mutants on some windows; hours are for the counts of the paper. Symbols
+are random, since time does not depend on them. The number of epochs per setting is assumed, and shown in
+every row.
 """
 
 import time

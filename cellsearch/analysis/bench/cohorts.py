@@ -1,7 +1,5 @@
-"""How many members a second does a device train: one population of one cell, or a cohort of many small
-populations of different cells?
-
-In: cells, members of each. Out: a row for the cohort, and one for each population that stands alone.
+"""Throughput of a device in members per second: one population of one cell, against a cohort of many small
+populations of different cells.
 """
 
 import time

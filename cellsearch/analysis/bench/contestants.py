@@ -1,4 +1,4 @@
-"""Who is measured. A contestant is a function that does one training step of all members and gives the summed
+"""The contestants. A contestant is a function that does one training step of all members and gives the summed
 loss of each [K] before its update; it changes its own weights only."""
 
 import sys
@@ -28,7 +28,7 @@ TORCH = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """A name for the table, and how to get ready; `ready` may take long and is not part of a step."""
+    """A name for the table, and the preparation; `ready` may take long and is not part of a step."""
 
     what: str
     ready: Callable[[Work], Step]
@@ -59,7 +59,7 @@ def update(rows: Tensor, gradient: Tensor) -> None:
 
 
 class Network(nn.Module):
-    """One member as people write it: embedding, recurrent module, output layer."""
+    """One member in the usual style: embedding, recurrent module, output layer."""
 
     def __init__(self, work: Work, k: int, recurrent: nn.Module) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Network(nn.Module):
 
 
 class FusedLstm(nn.Module):
-    """The LSTM as somebody writes it by hand who cares for speed: the four gates in one matrix product."""
+    """A hand-optimised LSTM: the four gates in one matrix product."""
 
     def __init__(self, hidden: int, layers: int) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ def vmapped() -> Contestant:
 
 
 def members_alone(cell: str) -> list[Contestant]:
-    """Everyone who trains one member after another."""
+    """The contestants that train member by member."""
     found = [one_by_one("eager module, as exported", exported)]
     if cell == "lstm":
         found.append(one_by_one("eager module, gates fused by hand", fused))
@@ -227,7 +227,7 @@ def members_alone(cell: str) -> list[Contestant]:
 
 
 def in_jax() -> list[Contestant]:
-    """JAX, by hand and as most people write it; RunError where it is not installed."""
+    """JAX, hand-optimised and in the usual style; raises RunError if it is not installed."""
     if not jax.installed():
         raise RunError('JAX is not installed here; pip install "cellsearch[bench]", or --no-jax')
     jax.on_one_thread()
@@ -240,7 +240,7 @@ def in_jax() -> list[Contestant]:
 
 
 def contestants(cell: str, engines: list[str], compiled: bool, with_jax: bool = False) -> list[Contestant]:
-    """Everyone who can run a cell."""
+    """All contestants that can run a cell."""
     found = [ours(engine) for engine in engines]
     found += members_alone(cell)
     found.append(vmapped())

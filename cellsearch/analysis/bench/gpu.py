@@ -1,4 +1,4 @@
-"""Every number that a GPU is asked for, in one command of less than ten minutes:
+"""All GPU measurements in one command of less than ten minutes:
 
     python -m cellsearch.analysis.bench.gpu results/bench/h200.json
 
@@ -12,8 +12,8 @@
     rounding    what TF32 changes: speed, and the loss after some epochs
     kernels     where the time of a replayed step goes, by kernel
 
-The file is written anew after every section. A section that fails leaves its error there, and the others go
-on; the exit code says whether all went well. On a CPU everything runs without graphs and says nothing.
+The file is rewritten after every section. A failed section records its error, and the others continue; the
+exit code is 0 if all succeeded. On a CPU everything runs without graphs, and the numbers are meaningless.
 """
 
 import argparse

@@ -1,6 +1,5 @@
-"""What a step cannot do without: its matrix products, bare, as calls of the BLAS, and the bytes it moves.
-
-Neither is a limit of the machine: a BLAS may be slow, and what stays in a cache is not moved. See `peak`.
+"""Reference costs of a step: its bare matrix products as BLAS calls, and the bytes it moves. Neither is a
+limit of the machine: a BLAS may be slow, and cached data is not moved. See `peak`.
 """
 
 import time

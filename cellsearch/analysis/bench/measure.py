@@ -1,4 +1,4 @@
-"""Everyone in turn, again and again, so that a machine whose speed drifts is the same for all."""
+"""Measure all contestants in turn, repeatedly, so that drift of the machine affects all equally."""
 
 import os
 import time

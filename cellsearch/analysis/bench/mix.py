@@ -1,7 +1,7 @@
-"""What a search really runs: settings of its grid, which fall into populations of different layers and
-widths, one after another; beside the same settings one by one, and the bare matrix products.
+"""A realistic workload of a search: settings of its grid in populations of different layers and widths, in
+sequence; compared with the same settings one by one, and the bare matrix products.
 
-In: a cell and a grid. Out: a row for each group and contestant, and totals over all groups.
+Gives a row per group and contestant, and totals over all groups.
 """
 
 from collections.abc import Mapping, Sequence

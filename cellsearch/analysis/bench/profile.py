@@ -1,8 +1,8 @@
-"""Where the time of this program's step goes.
+"""Profile of this program's step: rows of this program and of the limits, and the parts of its step, which
+add up to it.
 
-In: cells and sizes, as for the bench. Out: rows of this program and of the limits, and the parts of its step,
-which add up to it. Python's own profiler tells the time of the functions of a step, and clocks in the C code
-tell the parts of a layer; both run beside steps without them, from whose time the rest is counted.
+Python's profiler measures the functions of a step, and clocks in the C code measure the parts of a layer; the
+total is measured on steps without instrumentation.
 """
 
 import cProfile

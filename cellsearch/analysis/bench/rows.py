@@ -1,4 +1,4 @@
-"""What the bench gives out: rows of measurements, totals of mixed populations, parts of a step; and the
+"""Results of the bench: rows of measurements, totals of mixed populations, parts of a step; and the
 conditions."""
 
 import os

@@ -1,4 +1,4 @@
-"""The work that everyone does: one whole training step of K members.
+"""The work of all contestants: one complete training step of K members.
 
 Embedding, layers, output layer; loss of every position; backward; clipping by each member's norm; plain SGD.
 All start from the same weights and see the same tokens.

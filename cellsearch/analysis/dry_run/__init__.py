@@ -1,4 +1,4 @@
-"""What a search would cost, by measuring: `search --dry-run`.
+"""The measured cost estimate of a search: `search --dry-run`.
 
 forecast    the stages of a space with time and memory
 measuring   a stage, timed

@@ -1,11 +1,10 @@
-"""What a search would do, before it does anything: how much there is to train, what it costs, how much memory
-it takes, and about how long that is on this machine.
+"""Forecast of a search before it runs: amount of training, cost, memory, and approximate time on this
+machine.
 
-In: a space, a evaluator, and the study where there is one. Out: a `Forecast`. Nothing is recorded. The work
-is counted on the baseline's models; mutants are smaller and larger. Each shape of the baseline's models is
-trained for a few windows, which gives the seconds of an epoch (`measuring`). The least and the most times
-follow from the schedule. Where the study has records, there is a middle: from the mean number of epochs of a
-setting, and from the share of proposals that reached a stage.
+Nothing is recorded. The work is counted on the baseline's models; mutants are smaller and larger. Each shape
+of the baseline's models is trained for a few windows, which gives the seconds of an epoch (`measuring`).
+Minimum and maximum times follow from the schedule. If the study has records, the mean follows from the mean
+number of epochs of a setting, and the share of proposals that reached a stage.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Amounts that are known from the least to the most, and sums of them."""
+"""Ranges of amounts, and sums of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""What has been trained, as the plain values of `config.json`; views and the model card format them."""
+"""The facts of a trained model, as the plain values of `config.json`; views and the model card format
+them."""
 
 import math
 import platform
@@ -116,7 +117,7 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
         return found | {
             "spread": 0.0,
             "within": True,
-            "says": f"{sentence}; training again gave the same, bit for bit.",
+            "says": f"{sentence}; training again reproduced it bit for bit.",
         }
     if now is None:
         return found | {"spread": None, "within": False, "says": f"{sentence}; training again diverged."}
@@ -130,7 +131,7 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
     why = (
         f"its numbers are those of version {record.numerics}, this program has {NUMERICS}"
         if record.numerics != NUMERICS
-        else "sums are rounded otherwise on another kind of machine, with another engine or version of torch"
+        else "rounding differs on another kind of machine, engine or version of torch"
     )
     says = (
         f"{sentence}; training again gave {now[0]:.6f}, a difference of {abs(now[0] - record.accuracy):.6f}, "

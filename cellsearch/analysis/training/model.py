@@ -1,5 +1,5 @@
-"""A plan trained to its end, and its folder. Killed at any moment, the same command goes on from the last
-epoch that has a checkpoint, and gives the same bits."""
+"""Train a plan to its end and write its folder. After a kill the same command resumes from the last
+checkpoint, bit for bit."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Model:
 
     folder: Path
     facts: Mapping[str, Any]
-    new: bool = True  # False: it was there already
+    new: bool = True  # False: it already existed
 
     @property
     def accuracy(self) -> float:
@@ -43,7 +43,7 @@ class Model:
 
     @property
     def test_accuracy(self) -> float:
-        """Of the test part, which decided nothing."""
+        """On the test part, which was not used for decisions."""
         return float(self.facts["test"]["accuracy"])
 
     def __repr__(self) -> str:
@@ -61,10 +61,10 @@ def trained(
     share: float = final.CHECKPOINT_SHARE,
     progress: Progress | None = None,
 ) -> Model:
-    """The model of a plan, in a folder of its own: trained now, or read where it is there already.
+    """The model of a plan in its own folder: trained now, or read if it exists.
 
-    Checkpoints are in a hidden folder beside it, which goes when the model is whole. Raises CellsearchError
-    where another model is there, where every seed diverges, or where a file cannot be written.
+    Checkpoints are in a hidden folder beside it, which is removed when the model is complete. Raises
+    CellsearchError if another model is there, if every seed diverges, or if a file cannot be written.
     """
     if not overwrite and (there := _there(plan, folder)) is not None:
         return there
@@ -118,7 +118,7 @@ def _fit(
             progress(label, epoch, running, best)
 
     if device == "cpu":
-        # here: it loads torch, which a model that is there already does without
+        # imported here: it loads torch, which an existing model does not need
         from cellsearch.train.resources.threads import one_thread
 
         one_thread()
@@ -143,17 +143,17 @@ def _drop_others(plan: Plan, work: Path) -> None:
 
 
 def _there(plan: Plan, folder: Path) -> Model | None:
-    """The model where it is there already; RunError where the folder is that of something else."""
+    """The existing model, if any; raises RunError if the folder belongs to something else."""
     if not os.path.lexists(folder):
         return None
     shown = printable(str(folder))
-    remedy = "write over it with --force, or give another --out"
+    remedy = "overwrite it with --force, or give another --out"
     try:
         facts = json.loads(files.read(folder / "config.json", MOST))
         mine = isinstance(facts, dict) and values.known(facts, plan)
         whole = all((folder / name).is_file() for name in folders.NAMES[:-1])
     except (OSError, ValueError, RecursionError, files.NotRegularError) as error:
-        raise RunError(f"{shown} is there, and is no model of cellsearch\n{remedy}") from error
+        raise RunError(f"{shown} exists and is not a model of cellsearch\n{remedy}") from error
     if not mine or not whole:
         raise RunError(f"{shown} holds another model\n{remedy}")
     return Model(folder, facts, new=False)

@@ -1,7 +1,7 @@
-"""What a final training is: a cell, a setting and a task in, jobs for `train.final` out.
+"""The plan of a final training: from a cell, a setting and a task to jobs for `train.final`.
 
 A found cell has the task, the data and the best setting of its search, whose recorded number is reproduced:
-by the first seed of the model itself, or, where something is changed, by a training of its own before it.
+by the first seed of the model itself, or, if something is changed, by a separate training before it.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ OWN = 10**9  # numbers of settings that are in no grid begin here
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for; None and empty: as it is recorded, or the default."""
+    """The requested options; None and empty mean the recorded value or the default."""
 
     task: str | None = None
     setting: str | None = None  # like learning_rate=0.5,layers=2; what is left out stays as it was
@@ -118,7 +118,7 @@ def space_of(study: Study | None, wanted: Wanted) -> Space:
     if wanted.space is not None:
         if study is not None:
             raise UsageError(
-                "--space is for a cell that no search has found; this one has the tasks of its search"
+                "--space is only for cells that no search found; this one has the tasks of its search"
             )
         return load_space(wanted.space)
     if study is not None:
@@ -167,7 +167,7 @@ def _record(
         raise RunError(
             f"the data of {stage.name} are not those of the search '{facts.name}': sha256 "
             f"{dataset.digest[:16]}… here, {known[:16]}… there\n"
-            "put the files of the search in place, or give them by --data"
+            "restore the files of the search, or give their directory with --data"
         )
     setting = Setting(**result.values)  # type: ignore[arg-type]
     hidden = cost.width(found.cell, dataset.vocabulary, setting.layers, setting.parameters)

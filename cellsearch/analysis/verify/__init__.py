@@ -1,5 +1,5 @@
-"""The first cells of a search and its baseline, trained again: is a lead real?
+"""Train the first cells of a search and its baseline again, to verify a lead.
 
-work  what is trained: a cell on a task, the repeats of one round, on fresh seeds and fresh data
-run   round after round, in processes, recorded as they end; cells that are decided leave
+work  a unit of training: a cell on a task, the repeats of one round, with fresh seeds and data
+run   rounds in processes, recorded as they end; cells with a verdict leave
 """

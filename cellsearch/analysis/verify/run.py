@@ -1,8 +1,8 @@
-"""A verification, round after round: which works are left, trained in processes, recorded as they end.
+"""A verification in rounds: remaining works are trained in processes and recorded as they end.
 
-It is the same whenever it is killed: what is recorded is not trained again, and what is trained follows from
-the study, the cell, the task and the round alone. Cells that are decided at a look leave; the baseline goes
-on as long as any cell does.
+Kills do not change the result: recorded works are not trained again, and a training depends only on the
+study, the cell, the task and the round. Cells with a verdict leave; the baseline continues as long as any
+cell does.
 """
 
 from collections.abc import Callable, Sequence
@@ -80,15 +80,13 @@ def contestants(study: Study, rows: int) -> tuple[Row, list[Row]]:
     name = study.store.name
     if not study.facts.units:
         raise RunError(
-            f"the baseline of {name!r} is not done: nothing can be compared with it yet\n"
-            f"go on with the search first: cellsearch search {name}"
+            f"the baseline of {name!r} is not done, so nothing can be compared with it yet\n"
+            f"continue the search first: cellsearch search {name}"
         )
     listed, _ = board.top(study.store, study.space, rows + len(study.space.seeds), Trust())
     cells = [row for row in listed if row.rank is not None and not row.seed][:rows]
     if not cells:
-        raise RunError(
-            f"no mutant is ranked in {name!r} yet\ngo on with the search: cellsearch search {name}"
-        )
+        raise RunError(f"no mutant is ranked in {name!r} yet\ncontinue the search: cellsearch search {name}")
     return next(row for row in listed if row.seed and row.name == study.space.baseline), cells
 
 

@@ -1,8 +1,8 @@
 """One piece of a verification: a cell on a task, the repeats that one look adds, as one population.
 
-The weights start from fresh seeds. A task that makes its data makes others in each round; one that reads a
+Initial weights have fresh seeds. A task that generates its data has new data in each round; one that reads a
 file has the same. The weights of the epoch with the best validation accuracy are scored on the test part,
-which nothing was chosen by.
+which was not used for any choice.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The model card: README.md of a trained model, from the facts in `config.json`.
 
-Text that others may have written stands in indented blocks or as one line of printable characters.
+Untrusted text is in indented blocks or one line of printable characters.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def _scores(facts: Facts) -> list[str]:
         "",
         *rows,
         "",
-        f"{_chosen(facts)} The test part was scored once; it decided nothing.",
+        f"{_chosen(facts)} The test part was scored once, and was not used for any decision.",
     ]
     mean = test["mean"]
     if mean["low"] is not None:
@@ -64,7 +64,7 @@ def _scores(facts: Facts) -> list[str]:
         )
     diverged = [seed for seed in seeds if seed["status"] != "done"]
     if diverged:
-        lines.append(f"{plural(len(diverged), 'seed')} diverged and count in no mean.")
+        lines.append(f"{plural(len(diverged), 'seed')} diverged and are excluded from the means.")
     if facts["recorded"]:
         lines += ["", line(facts["recorded"]["says"], 1_000)]
     return lines
@@ -75,8 +75,8 @@ def _chosen(facts: Facts) -> str:
     if count == 1:
         return "The weights are those of the epoch with the best validation accuracy."
     return (
-        f"The weights are those of the best of {count} seeds, by validation accuracy, at its best epoch; "
-        "the best of several is a little above what a new one would give."
+        f"The weights are those of the best of {count} seeds, by validation accuracy, at its best epoch; the "
+        f"best of several is slightly above the expectation for a new one."
     )
 
 
@@ -84,14 +84,16 @@ def _use(facts: Facts) -> list[str]:
     return [
         "## Use",
         "",
-        "In this folder, with PyTorch alone:",
+        "In this folder, with only PyTorch:",
         "",
         "    from model import load",
         "    model = load()",
         "    logits, states = model(symbols)    # whole numbers [T, B] -> [T, B, V]",
         "",
-        "`config.json` lists how a symbol reads (`model.symbols`). `python model.py` scores the test part.",
-        "It is in `test.safetensors`: leave that file out where the data may not be passed on. The weights",
+        "`config.json` lists the text of each symbol (`model.symbols`). `python model.py` scores the test "
+        "part.",
+        "Its data is in `test.safetensors`: remove that file if the data may not be redistributed. The "
+        "weights",
         "of the layers have the names of the cell's equations; without `recurrent.` in front they fit",
         "`cellsearch.Recurrent`.",
     ]
@@ -159,11 +161,11 @@ def _cite(facts: Facts) -> list[str]:
         "    }",
         "",
         "The method is that of Jozefowicz, Zaremba and Sutskever (2015), An Empirical Exploration of",
-        "Recurrent Network Architectures; a published cell has its paper above its equations.",
+        "Recurrent Network Architectures; a published cell cites its paper above its equations.",
     ]
 
 
 def line(value: object, limit: int = 200) -> str:
-    """A value as one line without what Markdown reads."""
+    """A value as one line without Markdown syntax."""
     text = printable(" ".join(str(value).split()), limit)
     return "".join(f"\\{c}" if c in "|`<>*[]" else c for c in text)

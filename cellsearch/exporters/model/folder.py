@@ -1,8 +1,6 @@
-"""A trained model as the files of a folder: checked against the rows that were trained, then put in its place
-as a whole.
+"""A trained model as a folder: checked against the trained rows, then moved into place atomically.
 
-In: a cell, its trained row, the test part, and the facts of `config.json`. Out: the folder. What is checked
-is our own text, from the same process; nothing is read from the folder and run.
+The check runs our own text from the same process; nothing is read from the folder and executed.
 """
 
 import json
@@ -29,8 +27,8 @@ from cellsearch.train.final import safetensors
 from cellsearch.train.model import Shape
 
 NAMES = ("model.py", "model.safetensors", "config.json", "README.md", "test.safetensors")
-CHECKED = 8_192  # positions of the test part on which the file is compared; 1 stream of them at least
-_LOSS = 1e-4  # how much two ways of computing may differ in the mean loss, in float32; relative above 1
+CHECKED = 8_192  # positions of the test part for the comparison; at least one stream
+_LOSS = 1e-4  # tolerance of the mean loss in float32; relative above 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Trained:
 
 
 def contents(model: Trained) -> dict[str, bytes]:
-    """The files by name. ExportError where the network in the file and the one that was trained differ."""
+    """The files by name. Raises ExportError if the network in the file differs from the trained one."""
     shape = model.shape
     dtype = str(model.row.dtype).removeprefix("torch.")
     text = model_source(
@@ -70,7 +68,7 @@ def contents(model: Trained) -> dict[str, bytes]:
 
 
 def tensors(shape: Shape, row: Tensor) -> dict[str, Tensor]:
-    """The weights by the names that the network gives them."""
+    """The weights by their names in the network."""
     row = row.detach().cpu()[None]
     end = shape.output + shape.hidden * shape.vocabulary
     found = {"embedding.weight": row[0, : shape.embedding].unflatten(0, (shape.vocabulary, shape.hidden))}
@@ -83,8 +81,8 @@ def tensors(shape: Shape, row: Tensor) -> dict[str, Tensor]:
 
 
 def _agree(model: Trained, text: str, weights: Mapping[str, Tensor]) -> None:
-    """Compares the network of the file with what the compiled one gave, on the start of the test part."""
-    # here: it loads the engines, and the writer of a folder alone asks for it
+    """Compares the network of the file with the compiled one, on the start of the test part."""
+    # imported here: it loads the engines, which only this check needs
     from cellsearch.train.final.fit import scored_on
     from cellsearch.train.windows import cut
 
@@ -111,22 +109,21 @@ def _agree(model: Trained, text: str, weights: Mapping[str, Tensor]) -> None:
 
 
 def _length(part: Part) -> int:
-    """Steps of the test part that are compared: up to `CHECKED` positions, with at least one that is
-    scored."""
+    """The number of compared steps of the test part: up to `CHECKED` positions, with at least one scored
+    position."""
     batch, length = part.inputs.shape
     scored = np.flatnonzero((part.targets >= 0).any(axis=0))
     return int(min(length, max(1, CHECKED // batch, scored[0] + 1)))
 
 
 def write(folder: Path, found: Mapping[str, bytes], *, overwrite: bool = False) -> None:
-    """Puts the files in a folder, which appears with all of them or not at all; `overwrite` replaces one that
-    is there."""
+    """Writes the files to a folder atomically; `overwrite` replaces an existing one."""
     shown = printable(str(folder))
     staged, old = (folder.with_name(f".{folder.name}.{word}") for word in ("new", "old"))
     try:
         if folder.exists() and not overwrite:
-            raise ExportError(f"{shown} is there already\nwrite over it with --force, or give another --out")
-        for left in (staged, old):  # of a process that was killed
+            raise ExportError(f"{shown} already exists\noverwrite it with --force, or give another --out")
+        for left in (staged, old):  # left by a killed process
             shutil.rmtree(left, ignore_errors=True)
         staged.mkdir(parents=True)
         for name, data in found.items():

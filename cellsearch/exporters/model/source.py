@@ -1,7 +1,7 @@
-"""`model.py` of a trained model: the cell's module, and around it the network that was trained.
+"""`model.py` of a trained model: the cell's module and the trained network around it.
 
-In: a cell and sizes. Out: text. The file imports torch and the standard library, reads tensors in the format
-of safetensors (numbers alone, nothing that runs), and scores the test part when it is run.
+The file imports torch and the standard library, reads tensors in the format of safetensors (only data, no
+code), and scores the test part when run.
 """
 
 from cellsearch.dsl.graph import Cell
@@ -9,11 +9,11 @@ from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.names import class_name
 from cellsearch.exporters.torch.source import torch_source
 
-RECURRENT = "recurrent."  # in front of the names of the layers' weights
+RECURRENT = "recurrent."  # prefix of the names of the layers' weights
 
 
 def network_name(cell: Cell) -> str:
-    """The class of the network: Network, unless the cell is called so."""
+    """The class of the network: Network, unless the cell has that name."""
     return "Network_" if class_name(cell.name) in ("Network", "Network_") else "Network"
 
 

@@ -1,6 +1,6 @@
-"""An ONNX model against the module that it was made of, before a file is written.
+"""Check an ONNX model against its module before the file is written.
 
-Run by the reference evaluator of the package onnx, in float64: another program's reading of the same graph.
+Runs the reference evaluator of the package onnx in float64: an independent interpretation of the graph.
 """
 
 import copy
@@ -16,18 +16,18 @@ from cellsearch.exporters.header import Provenance
 from cellsearch.exporters.onnx.graph import package
 from cellsearch.exporters.onnx.model import model
 
-TOLERANCE = 1e-10  # relative to the largest value of a tensor, where that exceeds 1
+TOLERANCE = 1e-10  # relative to the largest value of a tensor, if that exceeds 1
 COARSE = {"Erf": 1e-5}  # operators that the reference evaluator computes in float32
 _STEPS, _BATCH = 4, 3
 
 
 def feed(module: Recurrent, x: Tensor, states: Any) -> dict[str, np.ndarray]:
-    """The model's inputs for those of a call of the module."""
+    """The model's inputs for a call of the module."""
     return {"input": x.detach().numpy()} | _named(module, states)
 
 
 def results(module: Recurrent, output: Tensor, states: Any) -> dict[str, np.ndarray]:
-    """The model's outputs that a call of the module stands for."""
+    """The model's outputs for a call of the module."""
     last = {f"last_{name}": value for name, value in _named(module, states).items()}
     return {"output": output.detach().numpy()} | last
 
@@ -46,15 +46,15 @@ def _named(module: Recurrent, states: Any) -> dict[str, np.ndarray]:
 
 
 def checked(module: Recurrent, provenance: Provenance | None = None) -> bytes:
-    """The model of a module as a file's bytes, once it agreed with the module."""
+    """The model of a module as bytes, after the check."""
     check(module)
     data: bytes = model(module, provenance=provenance).SerializeToString()
     return data
 
 
 def check(module: Recurrent) -> None:
-    """Compares the model of a module with the module, twice in a row: from given states, and from those that
-    come out. ExportError where they differ."""
+    """Compares the model with its module in two consecutive calls: from given states, and from the returned
+    ones. Raises ExportError if they differ."""
     exact = copy.deepcopy(module).double().cpu().eval()
     made = model(exact, torch.float64)
     evaluator = package().reference.ReferenceEvaluator(made)

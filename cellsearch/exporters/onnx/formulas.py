@@ -14,7 +14,7 @@ from cellsearch.dsl.formulas.form import (
 from cellsearch.dsl.ops import Kind, Op
 from cellsearch.exporters.onnx.graph import Graph
 
-#: The operator of each function that ONNX has.
+#: The ONNX operator of each function.
 _OPERATORS = {
     "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual", "or": "Or", "and": "And",
     "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "neg": "Neg", "sigmoid": "Sigmoid",
@@ -27,8 +27,8 @@ assert _OPERATORS.keys() | _REDUCTIONS.keys() | _OTHERS == {*SIGNS, *INTRINSICS,
 
 
 def emit(graph: Graph, of: Formula, values: Mapping[str, str], known: dict[Formula, str]) -> str:
-    """The nodes of a formula; the name of its value. A call that stands twice is one node: `known` holds
-    them."""
+    """Adds the nodes of a formula and returns the name of its value. Repeated calls share one node in
+    `known`."""
     if isinstance(of, Number):
         return graph.number(of.value)
     if isinstance(of, Variable):
@@ -54,7 +54,7 @@ def _call(graph: Graph, name: str, args: list[str]) -> str:
 
 
 def apply(graph: Graph, op: Op, args: list[str], stem: str) -> str:
-    """The value of an op. Arguments of an op over the units have an axis of all units; so has its value."""
+    """The value of an op. Arguments and value of an op over the units have the full axis of units."""
     if op.onnx:
         return graph.op(op.onnx, *args, stem=stem)
     found = emit(graph, op.value, dict(zip("ab", args, strict=False)), {})

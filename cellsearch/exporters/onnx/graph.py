@@ -1,7 +1,7 @@
-"""The nodes and constants of an ONNX graph while it is written.
+"""Builder of an ONNX graph.
 
-A `Graph` hands out names: each call of `op` adds a node and returns the name of its value. The body of a Scan
-is a graph of its own that may read the values of the one around it; constants lie in the outermost.
+Each call of `op` adds a node and returns the name of its value. The body of a Scan is a separate graph that
+may read values of the enclosing one; constants are in the outermost graph.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ OPSET, IR = 18, 8  # of 2022: ONNX Runtime 1.14 and later read them
 
 
 def package() -> Any:
-    """The package onnx. ExportError where it is not installed."""
+    """The package onnx. Raises ExportError if it is not installed."""
     try:
         import onnx
         import onnx.reference
@@ -30,7 +30,7 @@ def package() -> Any:
 
 
 class Graph:
-    """A graph that grows; numbers in it have one type."""
+    """A graph under construction; all its numbers have one type."""
 
     def __init__(self, dtype: np.dtype[Any], around: "Graph | None" = None) -> None:
         self.dtype, self.around = dtype, around
@@ -38,10 +38,10 @@ class Graph:
         self.constants: dict[str, NDArray[Any]] = {}
         self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self.names: set[str] = around.names if around else set()
-        self.times: Counter[str] = around.times if around else Counter()  # how often a stem was asked for
+        self.times: Counter[str] = around.times if around else Counter()  # uses of each stem
 
     def fresh(self, stem: str) -> str:
-        """A name that no value has yet: the stem itself, or with a number."""
+        """An unused name: the stem itself, or with a number."""
         while (name := f"{stem}_{self.times[stem]}" if self.times[stem] > 1 else stem) in self.names:
             self.times[stem] += 1
         self.names.add(name)
@@ -50,13 +50,13 @@ class Graph:
     def op(
         self, kind: str, *inputs: str, stem: str = "", outputs: Sequence[str] = (), **attributes: Any
     ) -> str:
-        """A node; the name of its value, or of the first where `outputs` names them."""
+        """Adds a node; returns the name of its value, or of the first of `outputs`."""
         given = list(outputs) or [self.fresh(stem or kind.lower())]
         self.nodes.append(package().helper.make_node(kind, inputs, given, **attributes))
         return given[0]
 
     def constant(self, value: NDArray[Any], stem: str = "constant") -> str:
-        """A constant; equal ones are one."""
+        """A constant; equal ones are shared."""
         if self.around:
             return self.around.constant(value, stem)
         key = (value.dtype.str, value.shape, value.tobytes())

@@ -1,5 +1,5 @@
-"""One direction of a layer as ONNX nodes: what waits for no state is computed for all steps at once, the rest
-in a Scan over the steps."""
+"""One direction of a layer as ONNX nodes: state-independent values are computed for all steps at once, the
+rest in a Scan over the steps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Value = Callable[[int], str]  # the name of a node's value
 
 @dataclass(frozen=True)
 class Given:
-    """What a layer starts from, by the names of values."""
+    """The inputs of a layer, by names of values."""
 
     x: str  # [T, B, D]
     states: Sequence[str]  # of the lowered cell, each [B, H]; last x before the start, [past, B, D], if read
@@ -32,7 +32,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Made:
-    """What a layer gives, by the names of values."""
+    """The outputs of a layer, by names of values."""
 
     output: str  # [T, B, H]
     last: list[str]  # in the order of `Given.states`
@@ -56,7 +56,7 @@ class Writer:
         self.inputs = self._inputs()
 
     def _sequences(self) -> list[bool]:
-        """Whether each node differs from step to step."""
+        """Whether each node varies over steps."""
         found: list[bool] = []
         for node in self.cell.nodes:
             match node:
@@ -81,7 +81,7 @@ class Writer:
     # ---- values of all steps
 
     def at_all_steps(self, i: int) -> str:
-        """A node that waits for no state: [T, B, H], or what broadcasts to it."""
+        """A state-independent node: [T, B, H] or broadcastable to it."""
         if i not in self.outer:
             self.outer[i] = self._outer(i)
         return self.outer[i]
@@ -179,7 +179,7 @@ class Writer:
         return graph.op("Mul", value(i), graph.constant(np.ones(self.lay.hidden, graph.dtype)))
 
     def _weight(self, node: int, term: int) -> str:
-        """A matrix as it is used, a peephole or a bias: what it is made of is gone."""
+        """A materialised matrix, a peephole or a bias."""
         owned = [w for w in self.cell.weights if (w.node, w.term) == (node, term)]
         value, name = self.weights[owned[0].name], owned[0].name
         if owned[0].row is not None:

@@ -1,10 +1,10 @@
-"""A cell as a Python file that imports torch alone.
+"""A cell as a Python file that imports only torch.
 
 source         the whole file
-module_class   the class that a user makes: a stack of layers, called as torch.nn.LSTM is
+module_class   the class for users: a stack of layers, called like torch.nn.LSTM
 layer_class    the class of a layer: its weights
 layer_source   the loop of a layer over the steps
-values         how the values of nodes are spelled
+values         spelling of node values
 expressions    Python expressions that fit on their lines
 operators      rows of the op table
 structures     rows of the table of structures

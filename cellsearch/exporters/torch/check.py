@@ -1,7 +1,8 @@
-"""An exported module against the compiled cell: outputs, states and all gradients, before a file is written.
+"""Check an exported module against the compiled cell: outputs, states and all gradients, before the file is
+written.
 
-In: a cell, and the text of its Python file. Out: nothing, or an ExportError. The text is our own, from
-`torch_source` in the same process; no file is read and run.
+Raises ExportError if they disagree. The text is our own, from `torch_source` in the same process; no file is
+read and executed.
 """
 
 import copy
@@ -22,9 +23,9 @@ TOLERANCE = 1e-10  # relative to the largest value of a tensor, where that excee
 _STEPS, _BATCH = 5, 3
 _SHAPES = ((1, 3, 6), (2, 6, 6))  # layers, input width, hidden width
 _SPANS = ((-0.8, 0.8), (0.05, 0.45))  # of all numbers; the second is for cells with log, sqrt and the like
-_FINER = 2.0**-29  # how much finer float64 rounds than float32
+_FINER = 2.0**-29  # ratio of rounding errors of float32 and float64
 _CHAOS = 0.1  # of the scale: where float32 is that wrong, as in sin(1e16 * x), no two ways agree
-_LEEWAY = 100  # how much more than rounding in one way two ways of computing may differ
+_LEEWAY = 100  # factor between the rounding error of one computation and the difference of two
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class _Case:
 
 
 def load_module(cell: Cell, text: str) -> type[nn.Module]:
-    """The class that the text of a file defines, in a namespace of its own."""
+    """The class defined by the text of a file, in a fresh namespace."""
     scope: dict[str, Any] = {"__name__": f"exported_{cell.name}"}
     exec(compile(text, f"<export of {cell.name}>", "exec"), scope)
     found = scope[class_name(cell.name)]
@@ -51,8 +52,8 @@ def load_module(cell: Cell, text: str) -> type[nn.Module]:
 def check(cell: Cell, text: str) -> None:
     """Compares the module in `text` with `cellsearch.Recurrent` in float64: one layer, and two both ways.
 
-    Raises ExportError where they differ by more than 1e-10 of the largest value. Cells that amplify rounding,
-    which two ways of computing do not share, may differ by as much as their own results in float32 say.
+    Raises ExportError where they differ by more than 1e-10 of the largest value. Cells that amplify rounding
+    may differ by the amount implied by their own float32 results.
     """
     try:
         made = load_module(cell, text)
@@ -61,12 +62,12 @@ def check(cell: Cell, text: str) -> None:
                 _compare(cell, made, layers, width, hidden)
     except CellsearchError:
         raise
-    except Exception as error:  # whatever our own text does wrong
+    except Exception as error:  # any failure of our own text
         raise _refused(cell, f"it does not run: {type(error).__name__}: {error}") from error
 
 
 def _stacks(cell: Cell) -> bool:
-    """Whether a layer of the cell can stand on another one."""
+    """Whether layers of the cell can be stacked."""
     names = {state.name for state in cell.states}
     return all(n.name in names for n in cell.nodes if isinstance(n, Input) and n.kind == "below")
 

@@ -1,7 +1,7 @@
-"""Python expressions over tensors, put together so that every statement fits on its line.
+"""Python expressions over tensors, composed so that every statement fits on its line.
 
-In: expressions and a form such as "{0} + {1}". Out: the expression; what would make a line too long gets a
-line and a name of its own first.
+A form such as "{0} + {1}" combines expressions; parts that would make a line too long are first assigned to a
+variable.
 """
 
 import math
@@ -29,13 +29,13 @@ class Extent(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A Python expression, and how tightly it binds."""
+    """A Python expression, and its precedence."""
 
     text: str
     binds: int = CALL
 
     def within(self, binds: int) -> str:
-        """The text where only what binds more tightly than `binds` needs no parentheses."""
+        """The text in a context of precedence `binds`, with parentheses if needed."""
         return self.text if self.binds > binds else f"({self.text})"
 
 

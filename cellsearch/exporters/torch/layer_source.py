@@ -1,8 +1,8 @@
 """One layer of a cell as Python code: the statements of its loop over time, one for each equation.
 
-What does not depend on a state is computed for all steps at once, before the loop: whole equations
-(`z = sigmoid[x]`), and of the others the parts with a matrix (`i_in = x @ self.i.x + self.i.bias`). What
-`before(...)` looks back at is carried from step to step as the states are.
+State-independent values are computed for all steps at once, before the loop: whole equations (`z =
+sigmoid[x]`), and parts of others with a matrix (`i_in = x @ self.i.x + self.i.bias`). Values read by
+`before(...)` are carried from step to step like states.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from cellsearch.exporters.torch import layout, operators, structures
 from cellsearch.exporters.torch.expressions import ATOM, Extent, Place, at_step
 from cellsearch.exporters.torch.values import Values
 
-#: What the code of a layer calls by these names.
+#: Reserved names in the code of a layer.
 _RESERVED = frozenset(
     "self torch nn Tensor len range getattr t _ outputs start steps earlier past seen".split()
 )
@@ -32,7 +32,7 @@ _TICK = Input("tick", "tick")
 
 @dataclass(frozen=True)
 class LayerCode:
-    """What a layer's forward method takes, does and gives."""
+    """Arguments, statements and results of a layer's forward method."""
 
     input: str  # the variable of x
     states: tuple[str, ...]
@@ -55,7 +55,7 @@ class LayerCode:
 
 
 def layer_code(cell: Cell) -> LayerCode:
-    """The code of one layer of `cell`. Raises CellError where two weights would have one name."""
+    """The code of one layer of `cell`. Raises CellError if two weights would share a name."""
     return _Writer(cell).code()
 
 

@@ -1,8 +1,7 @@
-"""How lines of Python are broken, as `ruff format` at 110 characters leaves them.
+"""Line breaking of Python in the style of `ruff format` at 110 characters.
 
-In: the parts of a statement. Out: its lines, indented. Where a statement is too long, arguments stand on a
-line of their own; where that is too long as well, or the items are those of a tuple, each stands on one,
-with a comma behind it.
+Arguments of a long statement go on a separate line; if that is too long too, or for items of a tuple, each
+goes on its own line with a trailing comma.
 """
 
 import textwrap

@@ -1,5 +1,5 @@
-"""The cells of the bench that are nobody's: mutants, made once and kept as text. Each says in its comment
-how it was made."""
+"""Random mutants for the bench, generated once and stored as text. The comment of each describes its
+generation."""
 
 from functools import cache
 from importlib import resources
@@ -7,7 +7,7 @@ from importlib import resources
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse
 
-MUTANTS = ("mutant_12", "mutant_24")  # named after the number of their nodes
+MUTANTS = ("mutant_12", "mutant_24")  # named after their number of nodes
 
 
 @cache

@@ -1,5 +1,5 @@
-"""What is measured on a CPU beside steps.
+"""Further measurements on a CPU.
 
-peak       what the CPU can do at most: multiply-adds in registers, and the rate of its BLAS
-compiling  CPU seconds that a new cell costs before its first step
+peak       peak of the CPU: multiply-adds in registers, and the rate of its BLAS
+compiling  CPU seconds to compile a new cell
 """

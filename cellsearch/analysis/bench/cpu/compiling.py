@@ -1,9 +1,9 @@
-"""CPU seconds that a cell costs before its first step: a process of its own for each contestant and cell,
+"""CPU seconds before the first step of a cell: a separate process per contestant and cell,
 `python -m cellsearch.analysis.bench.cpu.compiling WHO CELL`.
 
-A search trains thousands of cells once each, so that what a new cell costs counts as much as the speed of a
-step. Nothing is cached from before; compilers that the process starts are counted. Another cell is compiled
-first, so that what all cells share (imports, the library of products) is not. What a step costs is taken off.
+A search trains thousands of cells once each, so compile time matters as much as the speed of a step. Caches
+start empty; compiler subprocesses are counted. Another cell is compiled first, to exclude shared costs
+(imports, the library of products). The cost of a step is subtracted.
 """
 
 import json
@@ -32,7 +32,7 @@ STEPS = 3  # whose shortest is taken off
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a contestant spends before its first step of a cell, in CPU seconds."""
+    """CPU seconds of a contestant before its first step of a cell."""
 
     what: str
     cell: str

@@ -1,7 +1,4 @@
-"""What this CPU can do at most, measured now: fused multiply-adds of one thread in registers, and its BLAS.
-
-In: nothing. Out: numbers and names for the conditions of a report.
-"""
+"""The measured peak of this CPU: fused multiply-adds of one thread in registers, and its BLAS."""
 
 import ctypes
 import platform

@@ -8,7 +8,7 @@ from cellsearch.cli.verb import Parser, Verb
 
 
 def arguments(parser: Parser) -> None:
-    """The cells, the tasks, how many settings, and what they are drawn from."""
+    """The cells, the tasks, the number of settings, and their ranges."""
     parser.add_argument(
         "cells", metavar="CELL", nargs="+",
         help="cells as in `cellsearch show`: zoo names, .cell files, NAME:RANK; the first is the baseline",
@@ -16,15 +16,14 @@ def arguments(parser: Parser) -> None:
     options.storage(parser)
     parser.add_argument(
         "--task", metavar="TASKS", type=lambda text: [word.strip() for word in text.split(",")], default=[],
-        help="one task, or several with commas between them, of --space or of `cellsearch tasks` (default: "
+        help="a comma-separated list of tasks of --space or of `cellsearch tasks` (default: "
         "all tasks of the space)",
     )  # fmt: skip
-    parser.add_argument(
-        "--baseline", metavar="CELL", help="name of the cell that the others are compared with"
-    )
+    parser.add_argument("--baseline", metavar="CELL", help="name of the reference cell")
     parser.add_argument(
         "--settings", type=numbers.whole(2, 100_000), default=40, metavar="N",
-        help="settings of each cell on each task, the same for all (default: 40; Greff et al. took 200)",
+        help="number of settings of each cell on each task, the same for all (default: 40; Greff et al. used "
+        "200)",
     )  # fmt: skip
     parser.add_argument(
         "--best", type=numbers.share, default=0.1, metavar="SHARE",
@@ -40,33 +39,33 @@ def arguments(parser: Parser) -> None:
     changes.add_argument(
         "--draw", action="append", default=[], metavar="NAME=RANGE",
         help="range of a hyperparameter: learning_rate=0.05..2 is log-uniform, layers=1,2 one of these; may "
-        "be given again (default: the least to the greatest value in the grid of the space; without a space "
+        "be repeated (default: the least to the greatest value in the grid of the space; without a space "
         "init_scale=0.3..2.8, learning_rate=0.1..5, max_norm=1..20)",
     )  # fmt: skip
     changes.add_argument(
         "--set", type=numbers.override, action="append", default=[], metavar="KEY=VALUE",
-        help="a key of every task, as in options.train=100000 or training.patience=5; may be given again",
+        help="value of every task, as in options.train=100000 or training.patience=5; may be repeated",
     )  # fmt: skip
     changes.add_argument(
-        "--epochs", type=numbers.whole(1, 1_000_000), metavar="N", help="largest number of epochs"
+        "--epochs", type=numbers.whole(1, 1_000_000), metavar="N", help="maximum number of epochs"
     )
-    changes.add_argument("--space", metavar="SPACE", help="search space whose tasks and grid are meant")
+    changes.add_argument("--space", metavar="SPACE", help="search space with the tasks and the grid")
     changes.add_argument(
         "--seed", type=numbers.whole(0, 2**63 - 1), default=1, metavar="N",
-        help="random seed of settings, first weights and data that is made (default: 1)",
+        help="random seed of settings, initial weights and generated data (default: 1)",
     )  # fmt: skip
     options.device(parser)
     options.data(parser)
     options.workers(parser)
     parser.add_argument(
         "--memory", type=numbers.whole(1, 1_000_000), default=16, metavar="GB",
-        help="gigabytes for the settings that train at once (default: 16)",
+        help="memory in gigabytes for the settings that train at once (default: 16)",
     )  # fmt: skip
     options.table(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Compares, and shows the statements."""
+    """Compares, and prints the statements."""
     from cellsearch.cli.actions import compare
 
     return compare.compare(args, terminal)
@@ -79,8 +78,8 @@ VERBS = (
         "cellsearch compare greff_v greff_np --space quick --settings 100",
         "Random search as in Greff et al. (2017): every cell gets the same settings, and the best tenth of "
         "each is compared on the test part. The answer for each cell is helps, hurts, does not hurt, or "
-        "cannot be told. Writes a page, a figure and JSON. The same command goes on after any interruption; "
-        "a larger --settings trains the new ones alone.",
+        "cannot be told. Writes a page, a figure and JSON. After an interruption the same command resumes; a "
+        "larger --settings trains only the new ones.",
         order=35,
     ),
 )  # fmt: skip
