@@ -71,7 +71,7 @@ def test_the_python_of_the_readme_runs() -> None:
 
 
 def test_the_space_of_the_readme_is_a_whole_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = re.search(r"`(tasks: \[.*\])` is a whole space", README)
+    found = re.search(r"`(tasks: \[.*\])` is a complete space", README)
     assert found is not None
     (tmp_path / "my.yaml").write_text(f"{found[1]}\n")
     (tmp_path / "my.log").write_text("to be or not to be\n" * 500)
