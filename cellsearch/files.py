@@ -1,9 +1,8 @@
-"""Files on disk, read and written with care.
+"""Safe reading and writing of files.
 
-Reading cannot hang and has a bound: only regular files are opened, and no more than asked for is read.
-Writing is whole: a file is the old or the new one at any moment, also after a crash. `read` and
-`write_whole` raise what goes wrong as it is, for those who know more about it; `read_text` and `write_text`
-say it to people.
+Reading is bounded and cannot hang: only regular files are opened, up to the requested size. Writing is
+atomic: a file is the old or the new one at any time, even after a crash. `read` and `write_whole` raise what
+goes wrong as it is, for those who know more about it; `read_text` and `write_text` say it to people.
 
 The folder of a search may come from somebody else, with links in it that lead to other files. `own_folder`,
 `open_own` and `refuse_links` stand before everything that is written there in place: they refuse what leads
@@ -33,7 +32,7 @@ MOST_NAMES = 1_000  # of a folder that are compared with a wrong one
 
 
 class NotRegularError(Exception):
-    """A path leads to something that is no regular file: `kind` says to what ("a directory", "a FIFO", …)."""
+    """A path is not a regular file: `kind` says what it is ("a directory", "a FIFO", …)."""
 
     def __init__(self, mode: int) -> None:
         self.is_directory = stat.S_ISDIR(mode)
@@ -42,7 +41,7 @@ class NotRegularError(Exception):
 
 
 class UnsafeError(RunError):
-    """Something in the folder of a search leads elsewhere, or is no file: it was not written to."""
+    """A path in the folder of a search is a link or not a regular file: nothing was written."""
 
 
 def read(path: Path, most: int) -> bytes:
@@ -50,14 +49,14 @@ def read(path: Path, most: int) -> bytes:
     says that the file is.
 
     Raises NotRegularError for directories, devices, FIFOs and sockets, without opening them; OSError
-    (FileNotFoundError among them); ValueError where no system has such a path.
+    (FileNotFoundError among them); ValueError for an invalid path.
     """
     with open_regular(path) as file:
         return file.read(most + 1)  # not st_size: a file may grow, and in /proc it says 0
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A regular file, open for reading. Raises what `read` does."""
+    """A regular file, open for reading. Raises the errors of `read`."""
     if not stat.S_ISREG(mode := path.stat().st_mode):
         raise NotRegularError(mode)
     # not blocking: between the two looks the path may have become a FIFO
@@ -69,8 +68,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def near(path: str | Path) -> str:
-    """The start of a remedy: a question with the file beside `path` whose name resembles it, "" where none
-    does."""
+    """The start of a remedy: a question with a similarly named file beside `path`, else ""."""
     try:
         wanted = Path(path)
         with os.scandir(wanted.parent) as entries:
@@ -111,12 +109,12 @@ def read_text(
 
 
 def reason(error: Exception) -> str:
-    """Why the system refused a path, in its own words."""
+    """The system's reason for refusing a path."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _place_of(failure: UnicodeDecodeError, file: str) -> Place:
-    """Where in the text of `file` the byte stands that is not UTF-8."""
+    """The location of the invalid UTF-8 byte in the text of `file`."""
     data, at = failure.object, failure.start
     before = _BREAK.split(data[:at].decode("utf-8"))
     lines = _BREAK.split(data.decode("utf-8", "replace"))
@@ -124,8 +122,8 @@ def _place_of(failure: UnicodeDecodeError, file: str) -> Place:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes `path` so that it is the old or the new file at any moment, also after a crash. Raises OSError,
-    and ValueError where no system has such a path; the old file is there then, and no other."""
+    """Writes `path` atomically: it is the old or the new file at any time, even after a crash. Raises
+    OSError, and ValueError for an invalid path; the old file remains then, without leftovers."""
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.partial")
     try:
         with os.fdopen(create(partial), "wb") as file:
@@ -151,7 +149,7 @@ def create(path: Path, mode: int = 0o666) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes sure that the new names in a folder are on the disk."""
+    """Flushes new names in a folder to disk."""
     directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -226,7 +224,7 @@ def _refuse(path: Path, found: os.stat_result) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_whole` of a text in UTF-8; RunError where that fails."""
+    """`write_whole` of a text in UTF-8; raises RunError on failure."""
     try:
         write_whole(path, text.encode())
     except OSError as error:

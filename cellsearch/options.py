@@ -1,4 +1,4 @@
-"""Options: declared once as fields of a frozen dataclass, checked and listed from there.
+"""Options: declared once as fields of a frozen dataclass, and checked and listed from these.
 
 A field made by `option` carries its default, its range or choices, and the reason as metadata. The options of
 tasks and the keys of a search space are such fields. Their readers ask `admitted` whether a value is allowed,
@@ -30,7 +30,7 @@ class Refused(CellsearchError):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, as people read it."""
+    """One option, in display form."""
 
     name: str
     default: object
@@ -131,7 +131,7 @@ def number(value: object, limits: Range, whole: bool, allowed: str) -> int | flo
 
 
 def allowed(hint: Any, metadata: Mapping[str, Any]) -> str:
-    """What a value of the type `hint` may be, in words."""
+    """The allowed values of the type `hint`, in words."""
     if metadata["allowed"]:
         return str(metadata["allowed"])
     if get_origin(hint) is tuple:

@@ -1,4 +1,4 @@
-"""The compiler: a cell becomes a plan, the plan a forward and backward pass over a whole population.
+"""The compiler: from a cell to a plan, and to forward and backward passes over a whole population.
 
     plan         Cell -> what runs before the loop over time, what inside it, and what is kept; no tensors
     run          a layer and a stack of a population: where weights and values lie, forward, backward

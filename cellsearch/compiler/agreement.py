@@ -1,7 +1,7 @@
-"""Does the compiled cell compute what its equations say? `Recurrent` held against `reference`, in float64.
+"""Compare the compiled cell with its equations: `Recurrent` against `reference`, in float64.
 
-In: a cell. Out: for the outputs, the last states and every gradient the largest difference, relative to the
-largest value (or to 1 where all are smaller).
+For the outputs, the last states and every gradient gives the largest difference, relative to the largest
+value (or to 1 if all are smaller).
 """
 
 import torch
@@ -23,11 +23,8 @@ def agreement(
     hidden: int = 6,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The differences by name: `outputs`, `last h`, `gradient of layers.0.i.x`, …; infinite where one of
-    the two is not finite and the other one is.
-
-    Where both are not finite nothing can be compared, and the difference is NaN. The same seed gives the same
-    numbers.
+    """The differences by name: `outputs`, `last h`, `gradient of layers.0.i.x`, …; infinite if exactly one of
+    the two is non-finite, NaN if both are. The same seed gives the same numbers.
     """
     generator = torch.Generator().manual_seed(seed)
 

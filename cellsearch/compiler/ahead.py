@@ -1,9 +1,9 @@
-"""Kernels of a cell compiled before they are needed, in processes of their own.
+"""Compile kernels of a cell ahead of use, in separate processes.
 
-A new cell takes up to seconds of compiling, in the thread that feeds the device. `Compilers` begins when the
-cell is proposed. What it makes lies in the caches on disk, Triton's or that of C libraries, where the
-training thread finds it. Nothing depends on it: where a compilation failed, or is late, the training thread
-compiles the kernels itself.
+A new cell takes up to seconds of compiling, in the thread that feeds the device. `Compilers` starts when the
+cell is proposed. Its results are in the caches on disk, Triton's or that of C libraries, where the training
+thread finds them. It is optional: if a compilation fails or is late, the training thread compiles the kernels
+itself.
 
 A process reads requests from its standard input, one line of JSON each, and answers each with a line. It ends
 with its input, so that none outlives the process that started it, and it never touches the device.
@@ -38,7 +38,7 @@ NICENESS = 5  # the thread that feeds the device goes first
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be compiled: a cell by its text, for stacks of these widths."""
+    """A request: a cell by its text, for stacks of these widths."""
 
     cell: str
     widths: tuple[int, ...]  # H, also that of the input
@@ -53,7 +53,7 @@ class Request:
 
 
 def compile_request(request: Request) -> int:
-    """Compiles what a request asks for, and says how many kernels or libraries there are now."""
+    """Compiles the kernels of a request; returns the number of kernels or libraries."""
     cell, found = parse(request.cell), 0
     schedule = plan(cell)
     for above in read_above(cell, request.layers):
@@ -69,7 +69,8 @@ def compile_request(request: Request) -> int:
 
 
 def read_above(cell: Cell, layers: int) -> list[frozenset[int]]:
-    """The sets of states that the layer above may read, in stacks of one cell of up to so many layers."""
+    """The possible sets of states read by the layer above, in stacks of one cell with up to `layers`
+    layers."""
     names = [state.name for state in cell.states]
     read = frozenset(names.index(name) for name in reads_below(cell) if name in names)
     return [frozenset(), *([read] if read and layers > 1 else [])]
@@ -79,8 +80,8 @@ class Compilers:
     """Processes that compile for one device. They start with the first request, and `close` ends them."""
 
     def __init__(self, device: str, processes: int | None = None) -> None:
-        """By default as many processes as there are cores beside the one that trains, at most `MOST`; on a
-        machine with one core none, and nothing is compiled ahead."""
+        """By default one process per core except the training core, at most `MOST`; none on a machine with
+        one core, where nothing is compiled ahead."""
         of = torch.device(device)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.processes = min(MOST, cores - 1) if processes is None else processes
@@ -99,7 +100,7 @@ class Compilers:
         self, cells: Iterable[Cell], widths: Iterable[int], layers: int = 1, dtype: str = "float32"
     ) -> None:
         """Ask for the kernels of cells in stacks of up to `layers` layers of the hidden widths. Returns at
-        once, and raises nothing of what goes wrong elsewhere."""
+        once, and raises no errors of the processes."""
         if self._closed or not self.processes:
             return
         for cell in cells:
@@ -111,11 +112,11 @@ class Compilers:
                 self._threads[-1].start()
 
     def wait(self) -> None:
-        """Returns when all that was asked for is compiled, or has failed."""
+        """Waits until all requests are compiled or have failed."""
         self._requests.join()
 
     def close(self) -> None:
-        """Ends the processes; what they were compiling is lost, and what waited."""
+        """Ends the processes; running and queued requests are lost."""
         self._closed = True
         with suppress(queue.Empty):
             while True:
@@ -129,7 +130,7 @@ class Compilers:
             thread.join(timeout=5.0)
 
     def _feed(self) -> None:
-        """Hands requests to one process, which is started again where it has died."""
+        """Sends requests to one process, which is restarted if it dies."""
         process: subprocess.Popen[str] | None = None
         starts = 0
         while (request := self._requests.get()) is not None:
@@ -175,7 +176,7 @@ def _answered(process: "subprocess.Popen[str]", request: Request) -> bool:
 
 
 def main() -> None:
-    """Compiles what standard input asks for, until it ends."""
+    """Compiles requests from standard input until end of file."""
     with suppress(OSError):
         os.nice(NICENESS)
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""A step that is launched as one: on a CUDA device recorded as a graph and replayed, elsewhere called.
+"""A step as one launch: on a CUDA device captured as a graph and replayed, elsewhere called.
 
-In: a function without arguments or results that works on tensors which stay where they are, always the same
-calls on the same shapes, without waiting for the device. Out: a function that does the same.
+The function has no arguments or results, works on tensors with fixed addresses, makes the same calls on the
+same shapes, and never synchronises.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,26 +17,25 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where steps are recorded that are replayed one after another, never at once: the memory in which they
-    compute, and the stream of the recording. What outlives a step lies elsewhere."""
+    """The capture pool of steps that are replayed in sequence, never concurrently: their memory, and the
+    stream of the capture. Results that outlive a step are elsewhere."""
 
     memory: Any  # a handle of torch
     stream: torch.cuda.Stream
 
 
 def place(device: torch.device) -> Place | None:
-    """A place on a CUDA device; None elsewhere."""
+    """A pool on a CUDA device; None elsewhere."""
     if device.type != "cuda":
         return None
     return Place(torch.cuda.graph_pool_handle(), torch.cuda.Stream(device))
 
 
 def capture(step: Step, changed: Iterable[Tensor], at: Place | None) -> Step:
-    """`step`, recorded at a place; `step` itself where there is none.
-
-    Recording takes one run beforehand, in which kernels are compiled and libraries make ready. `changed` are
-    all tensors that the step changes and that outlive it; afterwards they are as before. A graph knows
-    addresses alone: what the step reads has to live as long, and no cache may be all that holds it.
+    """`step`, captured in a pool; `step` itself without one. Capture needs a warm-up run, which compiles
+    kernels and initialises libraries. `changed` are all tensors that the step changes and that outlive it;
+    they are restored afterwards. A graph holds only addresses: the tensors that the step reads must live as
+    long, and must not be owned only by a cache.
     """
     if at is None:
         return step
@@ -61,8 +60,9 @@ def capture(step: Step, changed: Iterable[Tensor], at: Place | None) -> Step:
 
 @contextmanager
 def _own_workspaces() -> Iterator[None]:
-    """cuBLAS keeps a workspace for each stream, and graphs recorded in one stream would share it, though they
-    may be replayed at once. Without it a graph gets one of its own, in its memory."""
+    """Keeps the warm-up's workspace out of the graph. cuBLAS has a workspace per stream, and graphs captured
+    in one stream would share it, though they may be replayed concurrently. Cleared, each graph gets its own
+    workspace in its pool."""
     torch._C._cuda_clearCublasWorkspaces()
     try:
         yield

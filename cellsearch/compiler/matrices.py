@@ -1,6 +1,7 @@
-"""The table of structures in torch: a matrix made of its weights, and its gradient handed back to them.
+"""The table of structures in torch: materialise a matrix from its weights, and backpropagate its gradient to
+them.
 
-In: weights and gradients [..., *shape]: with any axes before, such as K.
+Weights and gradients are [..., *shape], with any leading axes, such as K.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,12 @@ from cellsearch.dsl.structures import Piece, Sizes, Structure, entries, evaluate
 
 
 def free(piece: Piece, sizes: Sizes) -> Tensor:
-    """1 where an entry of a weight is a parameter, 0 where it stays zero."""
+    """A mask: 1 for entries that are parameters, 0 for entries that stay zero."""
     return torch.tensor(pattern(piece, sizes))
 
 
 def constants(row: Structure, sizes: Sizes, device: torch.device) -> dict[str, Any]:
-    """All that the formulas of a matrix and its gradient read beside weights and gradient."""
+    """The inputs of the formulas of a matrix and its gradient, besides weights and gradient."""
     read = frozenset().union(*map(words, (row.matrix, *row.derivatives)))
     shapes = [(sizes.rows, sizes.units), *map(sizes.shape, row.pieces)]
     found: dict[str, Any] = sizes._asdict()
@@ -31,7 +32,7 @@ def constants(row: Structure, sizes: Sizes, device: torch.device) -> dict[str, A
 
 
 def make(row: Structure, weights: Sequence[Tensor], values: Mapping[str, Any]) -> Tensor:
-    """The matrix [..., rows, H], of weights that are zero where they are not free."""
+    """The matrix [..., rows, H] from weights whose entries outside `free` are zero."""
     made: Tensor = evaluate(row.matrix, {**values, **_named(row, weights)}, torch)
     return made
 
@@ -39,7 +40,7 @@ def make(row: Structure, weights: Sequence[Tensor], values: Mapping[str, Any]) -
 def hand_back(
     row: Structure, weights: Sequence[Tensor], values: Mapping[str, Any], g: Tensor
 ) -> list[Tensor]:
-    """The gradient of each weight, from that of the matrix; also where an entry is not free."""
+    """The gradient of each weight from that of the matrix, including entries outside `free`."""
     given = {**values, **_named(row, weights), "g": g}
     return [evaluate(text, given, torch) for text in row.derivatives]
 

@@ -1,6 +1,5 @@
-"""What running a cell means: the obvious loop over time, one network, differentiated by autograd.
-
-Never optimised. Everything fast is tested against it, in float64.
+"""The definition of running a cell: the obvious loop over time, one network, differentiated by autograd.
+Never optimised. Every fast path is tested against it in float64.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The loop over time, in three ways that agree with `reference`.
+"""The loop over time, in three implementations that agree with `reference`.
 
 eager     torch calls, everywhere torch runs (formula: the op table in torch)
 native    C, compiled once for a cell

@@ -53,7 +53,7 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
 
 
 def _with_out(formula: Formula, target: str) -> str | None:
-    """The formula as a call that writes to `target` itself, where torch has one."""
+    """The formula as a call that writes to `target` in place, if torch has one."""
     match formula:
         case Call(name, (Number(), _)) if name != "mul":
             return None  # torch has no such call
@@ -114,11 +114,11 @@ class Runner:
         return self._inner(kernels.forward(self.plan)[1][stage])
 
     def backward_step(self, stage: int) -> Callable[[int], None]:
-        """Those of the backward pass, for the roles that the gradients of the states have now."""
+        """Those of the backward pass, for the current roles of the state gradients."""
         return self._inner(self.code.inner[stage])
 
     def clear(self, state: int) -> Callable[[int], None]:
-        """Set the gradient of a state to zero that no kernel writes."""
+        """Zero the gradients of states that no kernel writes."""
         old = self.where.old[state]
 
         def clear(t: int) -> None:

@@ -34,8 +34,8 @@ def text(of: Formula) -> str:
 
 
 def _filled(of: Formula) -> Formula:
-    """The formula with numbers filled in where it chooses between a number and a value. torch's `where` makes
-    a tensor on the CPU of a number and copies it to the device: the host waits, and no graph can hold it."""
+    """The formula with `full` tensors for numbers in choices. torch's `where` turns a number into a CPU
+    tensor and copies it to the device, which synchronises and cannot be captured in a graph."""
     if not isinstance(of, Call):
         return of
     args = tuple(map(_filled, of.args))
@@ -48,8 +48,8 @@ def _filled(of: Formula) -> Formula:
 
 
 def compiled(lines: Sequence[str], scope: dict[str, Any]) -> Callable[..., Any]:
-    """The function `kernel` that the lines define. They are made of rows of the op table and of numbers,
-    never of a file's text."""
+    """The function `kernel` that the lines define. They consist of rows of the op table and numbers, never of
+    a file's text."""
     names = {**TORCH, **_CHOICES, "inf": float("inf"), "nan": float("nan"), **scope}
     exec(compile("\n".join(lines), "<kernel>", "exec"), names)
     function: Callable[..., Any] = names["kernel"]

@@ -1,7 +1,7 @@
 """From a cell to its arithmetic: frozen data without tensors and sizes.
 
-delays        Cell -> a cell in which nothing looks back by more than one step
-schedule      -> what is constant, what depends on the input alone, and the steps of the loop
+delays        Cell -> a cell with delays of at most one step
+schedule      -> constant, input-only and loop nodes, in stages
 kernels       -> pointwise kernels of the forward pass
 backward      -> those of the backward pass, from the derivatives in the op table
 check         what a plan and a kernel must be, rule by rule

@@ -1,7 +1,6 @@
 """The pointwise kernels of the backward pass, derived from the derivatives in the op table; no tensors.
 
-In: a plan. Out: a `Backward`. A derivative that mentions a value has it loaded from the tape, so what the
-plan keeps is what is read here.
+Values read by a derivative are loaded from the tape, so the plan keeps exactly these.
 """
 
 from collections.abc import Sequence
@@ -45,8 +44,8 @@ def _down(stages: Sequence[Stage]) -> range:
 
 
 class _Writer:
-    """Derives the backward kernels stage by stage, in the order in which they run, and remembers what was
-    written."""
+    """Derives the backward kernels stage by stage, in the order in which they run, and tracks written
+    gradients."""
 
     def __init__(self, plan: Plan, above: frozenset[int]) -> None:
         self.plan, self.above = plan, above
@@ -84,7 +83,7 @@ class _Writer:
         return tuple(found)
 
     def stores(self, gathered: dict[int, list[Formula]]) -> tuple[Store, ...]:
-        """What is left over after a kernel goes to where it gathers."""
+        """Stores remaining gradients to their gathering places."""
         stores = []
         for key, parts in gathered.items():
             ref = gradient(self.plan, -1 - key if key < 0 else key)
@@ -95,7 +94,7 @@ class _Writer:
         return tuple(stores)
 
     def receive(self, reader: Reader, mine: set[int], last: bool, gathered: dict[int, list[Formula]]) -> None:
-        """The gradients that reach new values and the output from outside the step."""
+        """The gradients of new values and of the output from outside the step."""
         plan, cell = self.plan, self.plan.cell
 
         def here(i: int) -> bool:
@@ -110,7 +109,7 @@ class _Writer:
             gathered.setdefault(cell.output, []).append(reader.load("o", Ref("dout")))
 
     def pass_on(self, reader: Reader, i: int, gathered: dict[int, list[Formula]]) -> None:
-        """Hand the gradient of node i to what it reads, through the derivatives of the table."""
+        """Propagate the gradient of node i to its arguments by the derivatives of the table."""
         cell = self.plan.cell
         node = cell.nodes[i]
         if isinstance(node, Affine):

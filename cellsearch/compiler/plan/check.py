@@ -1,8 +1,7 @@
-"""What a plan and a kernel must be, rule by rule.
+"""Validity rules of plans and kernels.
 
-In: a plan, or a kernel. Out: the rules that it breaks, none for whatever `plan`, `forward` and
-`backward_kernels` make. Engines rely on these rules and look at none of them; the tests do, on every cell
-they have.
+`plan`, `forward` and `backward_kernels` satisfy all rules. Engines rely on them without checks; the tests
+check them on every cell.
 """
 
 from collections import Counter
@@ -25,7 +24,7 @@ from cellsearch.dsl.ops import OPS
 
 
 def broken(rules: "Rules", of: Plan | Kernel) -> list[str]:
-    """The rules that a plan or kernel breaks, each with the places where it does."""
+    """The violated rules of a plan or kernel, each with its locations."""
     found = []
     for rule, places in rules.items():
         if where := [str(place) for place in places(of)]:
@@ -67,7 +66,7 @@ def _unread(kernel: Kernel) -> list[str]:
 
 
 def _repeated(kernel: Kernel) -> list[object]:
-    """A load of a value that a let computes again is one too: nothing is computed that has a variable."""
+    """A load of a value that a let recomputes is one too."""
     return _twice(call for call in _calls(kernel) if call.function not in CONDITIONS)
 
 
@@ -111,7 +110,7 @@ def _missing(plan: Plan) -> list[int]:
 
 
 def _too_early(plan: Plan) -> Iterator[str]:
-    """Products and nodes that read what was not computed before them."""
+    """Products and nodes that read values not computed before."""
     cell = plan.cell
     ready = {
         i for i, n in enumerate(cell.nodes) if isinstance(n, Input) or is_vector(n) or plan.is_constant[i]
@@ -163,7 +162,7 @@ def _shared_homes(plan: Plan) -> Iterator[int]:
 
 
 def _lost(plan: Plan) -> Iterator[str]:
-    """Values that a derivative reads and that lie nowhere after the step."""
+    """Values that a derivative reads and that are not kept after the step."""
     cell = plan.cell
     for i, node in enumerate(cell.nodes):
         if not isinstance(node, Apply) or plan.is_constant[i]:

@@ -1,8 +1,8 @@
-"""What the compiler computes with: a cell in which nothing looks back by more than one step.
+"""Lower a cell to delays of at most one step.
 
-`before(v, d)` becomes states: one carries v to the next step, the next one carries that state, and so on; all
-looks at one value share a chain. What x was some steps ago is no state but a shifted view of the input, so
-that it costs nothing in the loop and may have any width.
+`before(v, d)` becomes a chain of states, each carrying the previous one; all delays of one value share a
+chain. Earlier values of x are shifted views of the input, not states, so they cost nothing in the loop and
+may have any width.
 """
 
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Lowered:
 
 @lru_cache(maxsize=RECENT)
 def lower(cell: Cell) -> Lowered:
-    """The cell as the compiler computes it."""
+    """The lowered cell."""
     wide = input_wide(cell.nodes)
     chains: list[tuple[int, set[int]]] = []  # node, and how many steps back it is looked at
     chain: dict[int, int] = {}  # Before node -> its chain

@@ -1,6 +1,6 @@
-"""What passes between the outer part of a plan and its loop where the inputs are rows of a table.
+"""Data passed between the outer part of a plan and its loop if the inputs are rows of a table.
 
-The outer part depends on the input alone, so that steps which read the same symbol compute the same. With a
+The outer part depends only on the input, so steps with the same symbol compute the same values. With a
 table of V rows for T*B steps it is computed once for each row, not for each step: forward the loop copies
 what it reads from the row of its symbol; backward the gradients of all steps of a symbol are summed up in its
 row, and the outer part, which is linear in them, runs on the sums. A text of 50 symbols in windows of 700
@@ -27,7 +27,7 @@ _PER_STEP = {"past", "dpast", "below", "dbelow", "tick"}
 
 @dataclass(frozen=True)
 class Copied:
-    """What the loop reads of the outer part."""
+    """The outer values that the loop reads."""
 
     slots: tuple[Run, ...]
     x: bool  # the input itself
@@ -44,7 +44,7 @@ class Summed:
 
 @kept
 def separable(plan: Plan) -> bool:
-    """Whether the outer part follows from the symbol alone."""
+    """Whether the outer part depends only on the symbol."""
     refs = _refs(kernels.forward(plan)[0]) | _refs(backward_kernels(plan).outer)
     refs |= {kernels.location(plan, p.source) for p in _outer_products(plan)}
     return not plan.cell.past and not any(ref.kind in _PER_STEP for ref in refs)
@@ -84,7 +84,7 @@ def _slots(refs: Iterable[Ref]) -> set[int]:
 
 @kept
 def summed(plan: Plan, above: frozenset[int]) -> Summed:
-    """What the loop leaves; `above` are the states that the layer above reads."""
+    """The gradients left by the loop; `above` are the states that the layer above reads."""
     back = backward_kernels(plan, above)
     left = {store.ref for group in back.inner for kernel in group for store in kernel.stores}
     wanted = {ref for ref in _refs(back.outer) if ref.kind in ("dslot", "dnode", "dvector")} | {Ref("dx")}
@@ -100,7 +100,7 @@ def summed(plan: Plan, above: frozenset[int]) -> Summed:
 
 @kept
 def filled(plan: Plan) -> frozenset[int]:
-    """The slots that the outer part computes, or begins."""
+    """The slots that the outer part computes or initialises."""
     found = {ref.index for ref in _refs(kernels.forward(plan)[0]) if ref.kind == "slot"}
     found |= {slot for p in _outer_products(plan) for slot in p.slots}
     return frozenset(found | {slot for slot, i in enumerate(plan.affines) if plan.is_outer[i]})

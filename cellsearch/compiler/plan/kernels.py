@@ -1,7 +1,7 @@
 """Pointwise kernels of a plan, as formulas of the op table's arithmetic; no tensors. Here those of the
 forward pass; `backward` derives the others.
 
-A kernel works on every unit by itself, or is one op over the units: it loads values from where they lie
+A kernel works on every unit by itself, or is one op over the units: it loads values from their locations
 (`Ref`), computes, and stores. Engines turn kernels into torch calls or into C.
 
 What a `Ref` names, at the step that is being computed:
@@ -31,7 +31,7 @@ from cellsearch.dsl.ops import OPS
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Where a value lies; see the module's table."""
+    """The location of a value; see the module's table."""
 
     kind: str
     index: int = 0
@@ -48,7 +48,7 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A value goes to `ref`, added to what lies there where `add` says so."""
+    """A store of a value to `ref`, accumulated with `add`."""
 
     ref: Ref
     formula: Formula
@@ -69,8 +69,7 @@ class Kernel:
 def kernel(
     loads: Mapping[str, Ref], lets: Iterable[Let], stores: Iterable[Store], *, units: bool = False
 ) -> Kernel:
-    """A kernel in which numbers are folded, what stands twice is computed once, and nothing is loaded for
-    nothing."""
+    """A kernel with folded constants, shared subexpressions, and no unused loads."""
     stores = tuple(stores)
     shared, results = share(((let.name, let.formula) for let in lets), (store.formula for store in stores))
     read = set().union(*map(variables, results))
@@ -99,7 +98,7 @@ def forward(plan: Plan) -> tuple[tuple[tuple[Kernel, ...], ...], tuple[tuple[Ker
 
 
 def location(plan: Plan, i: int) -> Ref:
-    """Where the value of node i lies once it is computed."""
+    """The location of the value of node i."""
     node, cell = plan.cell.nodes[i], plan.cell
     if isinstance(node, Input):
         if node.kind == "x":
@@ -117,7 +116,7 @@ def location(plan: Plan, i: int) -> Ref:
 
 
 def gradient(plan: Plan, i: int) -> Ref | None:
-    """Where the gradient of node i gathers outside its own kernel; None where it has none."""
+    """The location that accumulates the gradient of node i outside its own kernel, or None."""
     node = plan.cell.nodes[i]
     if plan.is_constant[i]:
         return None
@@ -132,7 +131,7 @@ def gradient(plan: Plan, i: int) -> Ref | None:
 
 
 def references(kernel: Kernel) -> list[Ref]:
-    """What a kernel touches: its loads, then its stores."""
+    """The refs of a kernel: its loads, then its stores."""
     return [ref for _, ref in kernel.loads] + [s.ref for s in kernel.stores]
 
 
@@ -221,6 +220,6 @@ def _forward_stage(plan: Plan, stage: Stage, *, inner: bool, last: bool) -> tupl
 
 
 def _overwritten(plan: Plan, i: int) -> bool:
-    """Whether another node takes over the slot of affine i, so that its own value is not stored."""
+    """Whether another node reuses the slot of affine i, so that its own value is not stored."""
     users = plan.cell.users[i]
     return isinstance(plan.cell.nodes[i], Affine) and len(users) == 1 and plan.home[users[0]] == plan.home[i]

@@ -1,10 +1,9 @@
-"""From a cell to the order in which a layer computes it: frozen data, no tensors, no sizes.
+"""The schedule of a layer: frozen data, no tensors, no sizes.
 
-A node is *constant* (numbers alone), *outer* (it depends on the input sequence or on weights alone, so that
-all T steps are computed at once before the loop) or *inner* (it depends on a state). Outer and inner nodes
-fall into stages. A stage is some matrix products and then one pointwise kernel; all products whose source is
-ready at the same depth stand in one stage, and connections from one source to neighbouring slots are one
-product.
+A node is *constant* (only numbers), *outer* (it depends only on the input sequence or on weights, so all T
+steps are computed at once before the loop) or *inner* (it depends on a state). Outer and inner nodes fall
+into stages. A stage is some matrix products and then one pointwise kernel; all products whose source is ready
+at the same depth stand in one stage, and connections from one source to neighbouring slots are one product.
 
 Every affine that is not a mere learned vector has a *slot* of width H along G in the tape, where the terms of
 its sum gather. Slots are ordered so that the connections of a source lie side by side as often as possible.
@@ -33,13 +32,13 @@ class Product:
 
     @property
     def slots(self) -> range:
-        """What it is added to."""
+        """The target slots."""
         return range(self.first, self.first + self.count)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Products, then the ops over the units, then the pointwise nodes that both make ready, in order."""
+    """Products, then ops over the units, then the pointwise nodes that depend on them, in order."""
 
     products: tuple[Product, ...]
     nodes: tuple[int, ...]
@@ -72,7 +71,7 @@ class Plan:
 
     @cached_property
     def initialising(self) -> frozenset[Product]:
-        """The outer products that are the first to reach their slots, and so start the sums at the biases."""
+        """The outer products that initialise their slots, with the biases."""
         untouched, found = set(range(len(self.affines))), set()
         for p in (p for stage in self.outer for p in stage.products):
             slots = set(p.slots)
@@ -83,7 +82,7 @@ class Plan:
 
     @cached_property
     def uninitialised(self) -> tuple[int, ...]:
-        """The gathering slots that none of them begins: they start at their biases."""
+        """The gathering slots that no product initialises: they start at their biases."""
         begun = {slot for p in self.initialising for slot in p.slots}
         return tuple(slot for slot in range(len(self.affines)) if slot not in begun)
 
@@ -93,7 +92,7 @@ class Plan:
 
 
 def over_units(node: object) -> bool:
-    """Whether a node is an op over the units, which needs its argument whole before it gives anything."""
+    """Whether a node is an op over the units, which needs its complete argument first."""
     return isinstance(node, Apply) and OPS[node.op].kind is Kind.UNITS
 
 
@@ -160,9 +159,8 @@ def plan(of: Cell) -> Plan:
 
 
 def _slot_order(cell: Lowered, inner: Sequence[bool], level: Sequence[int]) -> tuple[int, ...]:
-    """The gathering affines in an order in which the connections of each source form few runs.
-
-    Greedy, from every possible first affine: the next is the one that shares most sources with the last.
+    """The gathering affines in an order with few runs of connections per source. Greedy, from every possible
+    first affine: the next one shares most sources with the last.
     """
     reads = {
         i: frozenset(c.source for c in node.connections if not c.peephole)

@@ -7,5 +7,5 @@ order        members all at once, or one by one
 vectors      gradients of the weights that stand alone
 layer        one layer of a population, forward and backward
 stack        layers on top of each other
-kept         results that live as long as the plan or layout they follow from
+kept         results cached on the plan or layout that owns them
 """

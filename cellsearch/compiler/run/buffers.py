@@ -1,4 +1,5 @@
-"""Where every value and gradient of a layer lies: from a `Ref` to a tensor, whole or step by step."""
+"""The tensors of all values and gradients of a layer: from a `Ref` to a tensor, for all steps or step by
+step."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from cellsearch.dsl.nodes import Input
 
 @dataclass(frozen=True)
 class Tape:
-    """What the backward pass reads."""
+    """The data kept for the backward pass."""
 
     row: Tensor  # [K, P], with every matrix as it is used
     inputs: Tensor  # [K, past+T, B, D]: before x as many earlier inputs as the cell looks back at
@@ -38,7 +39,7 @@ class Tape:
 
 
 class Buffers:
-    """Finds the tensor behind each ref; makes the buffers of the gradients when they are first asked for."""
+    """Resolves refs to tensors; creates gradient buffers on first use."""
 
     def __init__(
         self,
@@ -61,8 +62,8 @@ class Buffers:
 
     @property
     def outer(self) -> "Buffers":
-        """Where the outer part lies: here, or for each row of a table. (No attribute: a cycle of references
-        would keep the tensors.)"""
+        """The buffers of the outer part: these, or those with one row per table entry. (Not an attribute: a
+        reference cycle would keep the tensors alive.)"""
         return self._outer or self
 
     def whole(self, ref: Ref) -> Tensor:
@@ -128,7 +129,7 @@ class Buffers:
         return self._d_tape()[..., first * hidden : (first + count) * hidden]
 
     def written(self, ref: Ref) -> bool:
-        """Whether a buffer was made for this gradient."""
+        """Whether a buffer exists for this gradient."""
         return ref in self._gradients
 
     def _for_one_step(self, ref: Ref) -> bool:

@@ -1,8 +1,8 @@
-"""Results that live as long as the object they follow from.
+"""Memoisation on the owner object.
 
-In: a function of a plan or a layout. Out: the same function; its results lie with its first argument. A cache
-of its own would keep plans that nothing else needs, and could forget a tensor that a recorded step still
-reads: what holds the layout of a step holds all that the step reads.
+Results of a function of a plan or a layout are stored on its first argument. A separate cache would keep
+unused plans alive, and could evict a tensor that a captured graph still reads: the owner of a step's layout
+owns everything that the step reads.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 
 class Keeper(Protocol):
-    """An object with room for what follows from it."""
+    """An object that stores derived results."""
 
     @property
     def kept(self) -> dict[Any, Any]:
@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 def kept(
     function: Callable[Concatenate[Owner, Others], Result],
 ) -> Callable[Concatenate[Owner, Others], Result]:
-    """`function`, called once for each owner and other arguments. No result may hold its owner: a cycle of
-    references would keep both until the garbage collector comes by."""
+    """`function`, called once for each owner and other arguments. Results must not reference their owner: a
+    cycle would keep both until garbage collection."""
 
     @wraps(function)
     def found(owner: Owner, /, *others: Others.args, **named: Others.kwargs) -> Result:

@@ -1,9 +1,8 @@
 """One layer of a population: forward through time, and backward.
 
-Everything that does not depend on a state is computed for all T steps at once; the loop holds what is left,
-and an engine runs it: `eager` in torch calls, `native` in C, `triton` in Triton. All sequences are [K, T, B,
-·], so that one step is a strided view of all members, and the gradient of a matrix is one batched product
-after the loop.
+Everything that does not depend on a state is computed for all T steps at once; an engine runs the remaining
+loop: `eager` in torch calls, `native` in C, `triton` in Triton. All sequences are [K, T, B, ·], so that one
+step is a strided view of all members, and the gradient of a matrix is one batched product after the loop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +39,7 @@ IN_TRITON = ("triton", "whole")
 
 @dataclass(frozen=True)
 class Gradients:
-    """What the backward pass gives."""
+    """The results of the backward pass."""
 
     x: Tensor | None  # [K, T, B, D], or of the table [K, V, D]; None where it was not asked for
     states: tuple[Tensor, ...]  # of the initial states, in their order and shapes
@@ -51,9 +50,9 @@ def choose_engine(wanted: str, like: Tensor) -> str:
     """The engine for tensors like this one. `auto` is `native` on a CPU with a C compiler and `triton` on a
     CUDA device with Triton and a C compiler, both for float32 and float64; else `eager`.
 
-    `whole` is `triton` with the loop over time in one kernel, which was not measured yet. On a CPU both run
-    in an interpreter, which is slow and serves tests. `clocked` is `native` that
-    counts the time of its parts, for the bench. Raises RunError where the wanted one cannot run.
+    `whole` is `triton` with the loop over time in one kernel, not yet measured. On a CPU both run in an
+    interpreter, which is slow and only for tests. `clocked` is an instrumented `native`, for the bench.
+    Raises RunError where the wanted one cannot run.
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
@@ -94,8 +93,8 @@ def ticks(lay: Layout, steps: int, start: Tensor | int, like: Tensor) -> Tensor 
 
 @kept
 def _periods(lay: Layout, device: torch.device) -> Tensor:
-    """The period of each unit [H]: copied to a device once, for a copy makes the host wait. It lies with the
-    layout, which a recorded step holds."""
+    """The period of each unit [H]: copied to a device once, because a host-to-device copy synchronises. The
+    layout owns it, and a captured step holds the layout."""
     return torch.tensor(unit_periods(lay.plan.cell.clock, lay.hidden), device=device)
 
 
@@ -206,7 +205,7 @@ def backward(
 
 
 def _forward(runner: eager.Runner, where: Buffers) -> None:
-    """What depends on x alone for all steps at once, then the loop."""
+    """Computes values that depend only on x for all steps at once, then the loop."""
     lay, plan, hidden, outer = where.lay, where.lay.plan, where.lay.hidden, where.outer
     _fill_biases(where)
     for k, stage in enumerate(plan.outer):
@@ -232,7 +231,7 @@ def _forward(runner: eager.Runner, where: Buffers) -> None:
 def _backward(
     runner: eager.Runner, where: Buffers, above: frozenset[int], d_row: Tensor, need_x: bool
 ) -> None:
-    """The loop, then the gradients of what depends on x alone and those of all matrices."""
+    """The loop backward, then the gradients of values that depend only on x, and of all matrices."""
     lay, plan, outer = where.lay, where.lay.plan, where.outer
     runner.backward_loop()
     symbols = where.tape.symbols
@@ -266,7 +265,7 @@ def _matrix(where: Buffers, p: Product) -> Tensor:
 
 
 def _fill_biases(where: Buffers) -> None:
-    """The gathering slots that no product begins start at their biases."""
+    """Initialises the gathering slots without a product to their biases."""
     lay, hidden = where.lay, where.lay.hidden
     outer = filled(lay.plan)
     for slot in lay.plan.uninitialised:

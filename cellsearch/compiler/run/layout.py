@@ -1,9 +1,9 @@
-"""Where the weights of a layer lie: one flat row for each member, so that clipping and the update are a few
+"""The layout of a layer's weights: one flat row per member, so that clipping and the update are a few
 kernels.
 
 A row holds, for every product of the plan, its fused matrix [in, count*H]; then the biases of all gathering
-slots [A*H]; then, one by one, peepholes, learned vectors and scalars, and the weights of matrices that are
-made of them (see `structures`). `named` gives views by the names of the language.
+slots [A*H]; then, one by one, peepholes, learned vectors and scalars, and the weights of composed matrices
+(see `structures`). `named` gives views by the names of the language.
 """
 
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ def bias(lay: Layout, row: Tensor) -> Tensor:
 
 
 def vector(lay: Layout, row: Tensor, index: int) -> Tensor:
-    """A weight that stands alone: a view [K, *its shape] by its index among the weights."""
+    """A weight outside fused matrices: a view [K, *its shape] by its index among the weights."""
     shape = lay.weights[index].shape(lay.width, lay.hidden)
     return row[:, lay.alone[index] : lay.alone[index] + prod(shape)].unflatten(1, shape)
 

@@ -25,7 +25,7 @@ States = list[list[Tensor]]
 
 @dataclass(frozen=True)
 class Stack:
-    """The layers of a stack, bottom first, and where each one's weights start in a row of `size`."""
+    """The layers of a stack, bottom first, and the offsets of their weights in a row of `size`."""
 
     layers: tuple[Layout, ...]
     starts: tuple[int, ...]
@@ -42,7 +42,7 @@ def reads_below(cell: Cell) -> list[str]:
 
 
 def check_stack(cells: Sequence[Cell]) -> None:
-    """CellError unless every state that a layer reads from below exists there."""
+    """Raises CellError unless every state that a layer reads from below exists there."""
     for k, (lower, upper) in enumerate(pairwise(cells)):
         states = [s.name for s in lower.states]
         for name in reads_below(upper):
@@ -64,12 +64,12 @@ def stack(cells: Sequence[Cell], width: int, hidden: int) -> Stack:
 
 
 def first_states(stacked: Stack, members: int, batch: int, like: Tensor) -> States:
-    """Where the states of each layer start, in the shapes of `layer.last_states`."""
+    """The initial states of each layer, in the shapes of `layer.last_states`."""
     return [first(lay, members, batch, like) for lay in stacked.layers]
 
 
 def first(lay: Layout, members: int, batch: int, like: Tensor) -> list[Tensor]:
-    """Where the states of one layer start. CellError where the dtype cannot hold it."""
+    """The initial states of one layer. Raises CellError if the dtype cannot represent them."""
     cell = lay.plan.cell
     for s in cell.states:
         if abs(s.initial) > torch.finfo(like.dtype).max:

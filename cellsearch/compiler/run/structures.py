@@ -1,8 +1,8 @@
-"""Matrices that are not their weights: which entries are free, matrices that are made, and first values.
+"""Structured matrices: masks, materialisation, and initial values.
 
-A matrix with entries that are always zero (`@slower`, `@blocks`) is stored in full and masked. A matrix that
-is made of other weights (`@rank`, `@skew`) has an empty place among the products of the row of parameters:
-`materialize` fills it before a pass and `backprop` hands its gradient to its weights after it.
+A matrix with entries that are always zero (`@slower`, `@blocks`) is stored in full and masked. A matrix
+composed of other weights (`@rank`, `@skew`) has a reserved place among the products of the row: `materialize`
+fills it before a pass and `backprop` propagates its gradient to its weights afterwards.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def free(lay: Layout) -> Tensor | None:
 
 @kept
 def makes(lay: Layout) -> bool:
-    """Whether a layer has matrices that are made before each pass."""
+    """Whether a layer has matrices to materialise before each pass."""
     return any(w.row is not None and w.row.made for w in lay.weights)
 
 
@@ -57,8 +57,8 @@ def clean(lay: Layout, row: Tensor) -> None:
 
 @kept
 def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | None:
-    """The row of `free`, copied to a device once: a copy makes the host wait. It lies with the layout,
-    which a recorded step holds."""
+    """The row of `free`, copied to a device once, because a copy synchronises. The layout owns it, and a
+    captured step holds the layout."""
     mask = free(lay)
     return None if mask is None else mask.to(device, dtype)
 
@@ -72,14 +72,14 @@ def _constants(lay: Layout, k: int, device: torch.device) -> dict[str, Any]:
 
 
 def _made(lay: Layout) -> Iterator[tuple[int, Weight, range]]:
-    """The matrices that are made: the index of the first weight of each, that weight, and all indices."""
+    """The composed matrices: the index of the first weight of each, that weight, and all indices."""
     for k, w in enumerate(lay.weights):
         if w.row is not None and w.row.made and w.place == 0:
             yield k, w, range(k, k + len(w.row.pieces))
 
 
 def materialize(lay: Layout, row: Tensor) -> Tensor:
-    """Rows [K, P] in which every matrix stands as it is used; `row` itself where nothing has to be made."""
+    """Rows [K, P] with all matrices materialised; `row` itself if there are none."""
     if not makes(lay):
         return row
     full = row.clone()

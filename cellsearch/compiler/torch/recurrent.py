@@ -1,7 +1,7 @@
 """`Recurrent`: a cell as an nn.Module with the calling convention of torch.nn.LSTM.
 
-In: a cell or a list of cells, widths; sequences and states as torch.nn.LSTM takes them. Out: outputs and last
-states. `sequences` and `carried` hold the convention, `autograd` runs a layer.
+Sequences, states and results are as for torch.nn.LSTM. `sequences` and `states` implement the convention,
+`autograd` runs a layer.
 """
 
 import math
@@ -31,7 +31,7 @@ _RESERVED = {"project", "reverse"}
 
 @dataclass(frozen=True)
 class _Level:
-    """What one layer is, beside its weights."""
+    """The structure of one layer, besides its weights."""
 
     lay: Layout  # of each direction
     text: str  # of its cell
@@ -45,7 +45,7 @@ class _Level:
 
 @dataclass(frozen=True)
 class _Derived:
-    """What follows from cells and widths."""
+    """The structure derived from cells and widths."""
 
     levels: tuple[_Level, ...]
     form: carried.Form
@@ -66,7 +66,7 @@ def _derive(cells: Sequence[Cell], width: int, hidden: int, bidirectional: bool)
 
 
 class Recurrent(nn.Module):
-    """Layers of one cell, or of a list of cells (bottom first), called as torch.nn.LSTM is.
+    """Layers of one cell, or of a list of cells (bottom first), called like torch.nn.LSTM.
 
         >>> import torch
         >>> rnn = cs.Recurrent(cs.load("lstm"), 32, 64, num_layers=2)
@@ -147,12 +147,12 @@ class Recurrent(nn.Module):
 
     @property
     def projects(self) -> bool:
-        """Whether a projection stands in front of a layer."""
+        """Whether a layer has an input projection."""
         return any(level.projects for level in self._derived.levels)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Reinitialise all weights."""
         bound = 1 / math.sqrt(self.hidden_size)
         for level, module in zip(self._derived.levels, self.layers, strict=True):
             for part in _directions(module):
@@ -164,7 +164,7 @@ class Recurrent(nn.Module):
                 nn.init.uniform_(module.project.weight, -bound, bound)  # type: ignore[union-attr,arg-type]
 
     def flatten_parameters(self) -> None:
-        """Does nothing; for code that calls it on torch.nn.LSTM."""
+        """Does nothing; for compatibility with torch.nn.LSTM."""
 
     def forward(self, x: Tensor | PackedSequence, states: Any = None) -> tuple[Any, Any]:
         """Outputs and last states; see the class."""
@@ -236,7 +236,7 @@ class Recurrent(nn.Module):
         self._derived = _derive(self.cells, self.input_size, self.hidden_size, self.bidirectional)
 
     def extra_repr(self) -> str:
-        """What `print` shows beside the weights."""
+        """The sizes and options in `repr`."""
         parts = [*dict.fromkeys(c.name for c in self.cells), str(self.input_size), str(self.hidden_size)]
         parts.append(f"num_layers={self.num_layers}")
         parts += [f"x projected to {self.hidden_size}"] * self.projects

@@ -1,10 +1,9 @@
-"""What stands for the sequences of a minibatch in `Recurrent`, whatever form they came in.
+"""The sequences of a minibatch in `Recurrent`, for any form of input.
 
-In: a tensor [T, B, D], [B, T, D] or [T, D], or a PackedSequence. Out: rows in which one step of all sequences
-is a slice, and outputs in the form of the input.
-
-Sequences of several lengths run in segments: those that are left run together, and one that ends leaves. No
-step behind the end of a sequence is computed, so that nothing there can reach a result or a gradient.
+A tensor [T, B, D], [B, T, D] or [T, D], or a PackedSequence becomes rows in which one step of all sequences
+is a slice; outputs have the form of the input. Sequences of different lengths run in segments: the remaining
+ones run together, and finished ones leave. No step after the end of a sequence is computed, so that nothing
+there can reach a result or a gradient.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from cellsearch.errors import CellError
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences with the longest first, and what they came as."""
+    """Sequences, longest first, and the form of the input."""
 
     rows: Tensor  # [N, D]: the first step of each sequence, the second step of each that has one, …
     segments: tuple[tuple[int, int], ...]  # how many steps, and how many sequences take them

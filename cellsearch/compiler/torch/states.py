@@ -1,4 +1,4 @@
-"""The states that `Recurrent` takes and gives, as torch.nn.LSTM has them.
+"""The states of `Recurrent`, in the convention of torch.nn.LSTM.
 
 In: what a caller gave, or nothing. Out: for each layer and direction where it starts, in the order of the
 rows of `Sequences`; and back.
@@ -113,7 +113,7 @@ def _check(what: str, value: Any, shape: tuple[int, ...], like: Tensor, axes: st
 
 
 def check_like(what: str, value: Tensor, like: Tensor, other: str) -> None:
-    """CellError unless two tensors have one dtype and lie on one device."""
+    """Raises CellError unless two tensors have the same dtype and device."""
     for name, found, wanted in (("dtype", value.dtype, like.dtype), ("device", value.device, like.device)):
         if found != wanted:
             argument = wanted if name == "dtype" else repr(str(wanted))
