@@ -34,8 +34,8 @@ def text(of: Formula) -> str:
 
 
 def _filled(of: Formula) -> Formula:
-    """The formula with `full` tensors for numbers in choices. torch's `where` turns a number into a CPU
-    tensor and copies it to the device, which synchronises and cannot be captured in a graph."""
+    """The formula with `masked_fill` for choices between a number and a value. torch's `where` turns a number
+    into a CPU tensor and copies it to the device, which synchronises and cannot be captured in a graph."""
     if not isinstance(of, Call):
         return of
     args = tuple(map(_filled, of.args))
