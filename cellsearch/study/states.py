@@ -24,6 +24,6 @@ class Ending(StrEnum):
     FAILED = "failed"  # FAIL
 
 
-#: The kinds of items that are trials of the search: all but those of seeds.
+#: The kinds of items that are trials of the search: all except those of seeds.
 OF_TRIALS = (Kind.PROPOSE, Kind.REFINE, Kind.REPEAT, Kind.UNDECIDED)
 ENDED = (Ending.RANKED, Ending.FILTERED, Ending.FAILED, Ending.BASELINE)

@@ -19,7 +19,7 @@ from cellsearch.tasks import TASKS, Task, task
 
 
 def tasks(args: argparse.Namespace, terminal: Terminal) -> int:
-    """The tasks, or one with its options."""
+    """Prints the tasks, or the options of one."""
     chosen = list(TASKS.values()) if args.name is None else [task(args.name)]
     if args.json:
         terminal.json({"tasks": [_task_json(one) for one in chosen]})

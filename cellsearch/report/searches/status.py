@@ -24,7 +24,7 @@ from cellsearch.study.strategies import refining
 from cellsearch.study.studies import RESULTS, Study
 from cellsearch.study.tables import database, records
 
-FEW = 10  # workers that are listed one by one
+FEW = 10  # maximum number of workers listed individually
 COUNTED = (
     "trials", "proposals", "refinements", "repeats", "ranked", "filtered", "failed", "settings", "diverged",
 )  # fmt: skip

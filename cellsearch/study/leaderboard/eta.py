@@ -67,7 +67,7 @@ class History:
     passed: Tally = Tally()  # proposals that passed the first stage
     refined: Tally = Tally()
     repeated: Tally = Tally()  # trainings of known cells with fresh seeds: few and short, so not foreseen
-    kept: frozenset[str] = frozenset()  # the tasks that trials run; empty while that is not settled
+    kept: frozenset[str] = frozenset()  # the tasks of trials; empty before the units are settled
 
     @property
     def trials(self) -> int:

@@ -79,12 +79,12 @@ class Row:
     text: str
     equivalents: tuple[str, ...] = ()  # fingerprints of proposed cells that are equivalent to it
     parent_name: str = ""
-    edits: tuple[str, ...] = ()  # that made it from its parent, in words
-    changes: tuple[str, ...] = ()  # its equations that the parent does not have, and names it has lost
+    edits: tuple[str, ...] = ()  # edits from its parent, in words
+    changes: tuple[str, ...] = ()  # equations that its parent lacks, and removed names
     repeated: Repeated | None = None  # None: not yet, or the space has no repeats
-    tie: bool = False  # noise alone could place it before the first of the board
-    above_chance: bool | None = None  # beyond the band of chance; None: of a seed, or not known
-    verdict: Verdict | None = None  # of `verify`
+    tie: bool = False  # a tie: noise alone could place it first
+    above_chance: bool | None = None  # beyond the band of chance; None: a seed, or unknown
+    verdict: Verdict | None = None  # verdict of `verify`
 
     @property
     def cell(self) -> Cell:

@@ -21,7 +21,7 @@ from cellsearch.study.tables.study_facts import Facts, Unit
 from cellsearch.study.tables.transactions import Store, reading
 from cellsearch.study.tables.work_items import outcomes_of
 
-MOST = 40  # cells of a task from which its noise is estimated, the latest
+MOST = 40  # number of latest cells used to estimate the noise of a task
 
 
 @dataclass(frozen=True, slots=True)

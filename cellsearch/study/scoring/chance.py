@@ -22,7 +22,7 @@ HIGH = 0.95  # a score beyond this quantile is above chance
 POINTS = 1_001  # grid of scores from `LEAST` to `MOST`
 LEAST, MOST = 0.7, 1.4
 TIE = 1.96  # standard deviations of a difference within which two scores are a tie
-NORMAL_RATIO = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
+NORMAL_RATIO = 1.4826  # standard deviation / median absolute deviation of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)

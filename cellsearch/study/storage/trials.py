@@ -1,10 +1,10 @@
 """Work on a trial between `queue` and `endings`: decision, claims of settings, recorded stages.
 
-A trial is a proposal, a refinement, the repeats of a cell, or a seed. Its work items say which worker writes
-to it: a seed has one for each piece of its grids (`baseline`) and one that ends it when all pieces are done
-(`seed`), any other trial has one. An item keeps its decision, claims and recorded stages whatever happens to
-the worker that has it; another worker adopts the trial under its own number. A worker that lost its trial (it
-was silent for too long) gets `Superseded`, and its late result is not recorded.
+A trial is a proposal, a refinement, the repeats of a cell, or a seed. Its work items determine the worker
+that may write to it: a seed has one for each piece of its grids (`baseline`) and one that completes it
+(`seed`), any other trial has one. An item keeps its decision, claims and recorded stages if its worker dies;
+another worker adopts the trial under the same number. A worker that lost its trial (it was silent for too
+long) gets `Superseded`, and its late result is not recorded.
 
 Each function is one transaction, in which Optuna's rows and ours are written together. From `queue.take` to
 `endings.finish` a worker locks only its item and its cell.

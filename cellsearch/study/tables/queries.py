@@ -44,7 +44,7 @@ class Counts:
     seeds: int
     told: int  # finished seeds: COMPLETE or FAIL in Optuna
     pieces: int  # of the seeds' grids
-    baseline: int  # pieces that have ended
+    baseline: int  # finished pieces
     trials: int  # proposals, refinements and repeats that have ended, failed ones too
     running: int  # work items with an owner
     free: int  # unfinished work items without an owner
@@ -57,9 +57,9 @@ class Counts:
     settings: int  # trained settings
     diverged: int  # of these, diverged ones
     seconds: float  # spent in stages, over all workers
-    equivalents: int = 0  # cells that were proposed and count as an equivalent one
+    equivalents: int = 0  # proposed cells that are equivalent to a recorded one
     repeats: int = 0  # trials that train a known cell again with fresh seeds
-    stale: int = 0  # proposals that have ended since the best score: see `stale`
+    stale: int = 0  # finished proposals since the best score: see `stale`
 
 
 def recorded_stages(

@@ -54,7 +54,7 @@ class Facts:
     data: Mapping[str, str]  # stage -> digest
     baseline: Mapping[str, Unit] | None  # stage -> unit; None until the baseline is done
     trials: int | None  # the target: proposals, refinements and repeats in total; None: no limit
-    proposals: int | None  # the target: proposals alone; None: no limit
+    proposals: int | None  # the target: proposals only; None: no limit
     seconds: float
     cause: str
     stopped: str

@@ -19,7 +19,7 @@ from cellsearch.study.tables.study_facts import Facts
 from cellsearch.study.tables.transactions import Store
 
 TIED = 5  # cells that are trained again at most, the best at that moment: as many as `verify` takes
-Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the settings there can be
+Offered = Callable[[str, str], Collection[str]]  # fingerprint, stage -> the offered settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ class TrialRunner:
         outcomes: tuple[Outcome, ...] = ()
         seconds = 0.0
         if claimed:
-            self.heart.doing = f"{label}: preparing"  # until the evaluator reports more
+            self.heart.doing = f"{label}: preparing"  # until the evaluator reports progress
             kept = self.outbox.find(item, name, claimed) if self.outbox else None
             if kept is None:
                 kept = yield Claimed(item, trial, cell, task, claimed, seed, label, name)
@@ -306,9 +306,9 @@ class TrialRunner:
     def give_up(self, stage: Claimed, lost: Sequence[Outcome], seconds: float) -> None:
         """Records a hung stage as failed, from the thread of the heartbeat."""
         item = stage.item
-        with suppress(Superseded):  # then another worker has the trial by now
+        with suppress(Superseded):  # another worker owns the trial now
             trials.commit(self.driver, item, stage.recorded, lost, seconds)
-            if item.kind != Kind.SEED:  # the filter is measured on seeds; whether they pass decides nothing
+            if item.kind != Kind.SEED:  # the filter is only measured on seeds and does not prune them
                 cause = first_cause(lost)
                 self.finish(item, stage.trial, Ending.FAILED, task=stage.task, cause=cause)
 

@@ -69,7 +69,7 @@ def work(
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
     own = [s.fingerprint for s in sorted(seeds, key=lambda seed: seed.name != space.baseline)]
-    recorded = with_cells(space, {seed.name: seed.text for seed in seeds})  # files may be gone by now
+    recorded = with_cells(space, {seed.name: seed.text for seed in seeds})  # files may have been deleted
     sampler = MutationSampler(recorded, seed=known.seed, propose=propose)
     patiently(lambda: check_optuna(store), store.timing)
     driver = patiently(lambda: open_driver(store, me, sampler, StagePruner(space)), store.timing)

@@ -21,8 +21,8 @@ class Claimed:
     cell: Cell
     task: str
     settings: tuple[str, ...]
-    seed: int  # of the study, or a fresh one
-    label: str  # for the live display
+    seed: int  # seed of the study, or a fresh one
+    label: str  # activity for the live display
     recorded: str  # name of the stage: the task, or a repeat on it
 
 
