@@ -120,7 +120,7 @@ def test_two_processes_record_the_same_as_one(study: Study, tmp_path: Path) -> N
 
 @pytest.mark.long
 def test_a_process_that_is_killed_ends_the_call_and_the_next_one_goes_on(study: Study) -> None:
-    with pytest.raises(RunError, match="a process that trains was killed"):
+    with pytest.raises(RunError, match="a worker process was killed"):
         run.verify_study(study, 2, 4, place=PLACE, workers=2, train=pooled.killed)
     there = repeats.recorded(study.store)
     assert len(there) < 6 and all(one.task == "arithmetic" for one in there)
