@@ -411,7 +411,7 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "cut off near the end": lambda data: data[:-9],
     "one bit": lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1 :],
     "its checksum": lambda data: data[:-8] + bytes([data[-8] ^ 1]) + data[-7:],
-    "something follows": lambda data: data + gzip.compress(b"x" * 100),
+    "data after its end": lambda data: data + gzip.compress(b"x" * 100),
     "zeros follow without end": lambda data: data + gzip.compress(bytes(1 << 26)),
     "a header of another size": lambda data: gzip.compress(bytes(100)),
     "zeros without end": lambda data: gzip.compress(bytes(1 << 26)),

@@ -62,8 +62,8 @@ def test_compressed_files(tmp_path: Path) -> None:
 
 
 def test_what_is_missing(tmp_path: Path) -> None:
-    refused(tmp_path / "no.txt", "no.txt", "not there", "--data")
-    refused(tmp_path / "no" / "no.txt", "not there")
+    refused(tmp_path / "no.txt", "no.txt", "does not exist", "--data")
+    refused(tmp_path / "no" / "no.txt", "does not exist")
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_links(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     refused(tmp_path / "loop", "cannot access")
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
-    refused(tmp_path / "dangling", "not there")
+    refused(tmp_path / "dangling", "does not exist")
     (tmp_path / "real").write_text("text")
     (tmp_path / "good").symlink_to(tmp_path / "real")
     assert read_text(tmp_path / "good", "the text") == "text"
@@ -98,7 +98,7 @@ def test_links(tmp_path: Path) -> None:
 def test_paths_that_no_system_has(tmp_path: Path) -> None:
     refused(tmp_path / ("x" * 5000), "cannot access")
     refused(tmp_path / "a\0b", "cannot access")
-    message = refused(tmp_path / "a\x1b[31m\nb", "not there")
+    message = refused(tmp_path / "a\x1b[31m\nb", "does not exist")
     assert "\x1b" not in message
 
 

@@ -39,7 +39,7 @@ def test_trouble_is_that_of_the_data(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("abc")
     for options, message in (
         ({"path": "short.txt"}, "too few for 20 rows"),
-        ({"path": "none.txt"}, "is not there"),
+        ({"path": "none.txt"}, "does not exist"),
         ({"path": "."}, "a directory"),
     ):
         with pytest.raises(DataError, match=message):

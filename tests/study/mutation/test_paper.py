@@ -226,5 +226,5 @@ def test_templates_are_rows_of_the_op_table_or_linear():
     "text", ["", "linear", "linear()", "linear(a)", "linear(1", "add", "sigmod", "linear(1) "]
 )
 def test_other_templates_are_refused(text):
-    with pytest.raises(CellError, match="no activation"):
+    with pytest.raises(CellError, match="not an activation"):
         layer(text)

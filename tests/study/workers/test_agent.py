@@ -86,7 +86,7 @@ def test_a_device_that_is_gone_is_left_out_and_no_trial_pays_for_it(tmp_path: Pa
         assert not found.crash
         assert ("its worker is restarted" in found.message) == (strike < STRIKES)
         assert some.strikes.get(2, 0) == 0
-    assert "left out" in found.message
+    assert "it is unused" in found.message
     assert some.places == [2]
     assert some.size == 1
     some.strikes[2] = STRIKES - 1
