@@ -141,7 +141,7 @@ def test_the_data_directory(tmp_path: Path) -> None:
     options = {"path": "x.txt"}
     with pytest.raises(DataError, match=r"no 'x.txt' in the folder of the search space, .*--data DIR"):
         build("text", options, batch=2, seed=0, data=None)
-    with pytest.raises(DataError, match="the data directory of task 'text' is not there"):
+    with pytest.raises(DataError, match="the data directory of task 'text' does not exist"):
         build("text", options, batch=2, seed=0, data=tmp_path / "no")
     (tmp_path / "file").write_text("text")
     with pytest.raises(DataError, match="not a directory"):
@@ -158,7 +158,7 @@ def test_a_file_that_moved_is_found_in_the_data_directory(tmp_path: Path) -> Non
     gone = {"path": str(tmp_path / "gone" / "x.txt")}
     assert build("text", gone, batch=2, seed=0, data=tmp_path).digest == there.digest
     for data in (None, tmp_path.parent):
-        with pytest.raises(DataError, match=r"gone/x\.txt: the text of task 'text' is not there"):
+        with pytest.raises(DataError, match=r"gone/x\.txt: the text of task 'text' does not exist"):
             build("text", gone, batch=2, seed=0, data=data)
 
 

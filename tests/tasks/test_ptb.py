@@ -58,7 +58,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
         build("ptb", {}, batch=1, seed=0, data=tmp_path)
     written(tmp_path / "ptb")
     (tmp_path / "ptb" / "ptb.valid.txt").unlink()
-    with pytest.raises(DataError, match=r"ptb\.valid\.txt: the valid part of task 'ptb' is not there"):
+    with pytest.raises(DataError, match=r"ptb\.valid\.txt: the valid part of task 'ptb' does not exist"):
         build("ptb", {}, batch=1, seed=0, data=tmp_path)
     (tmp_path / "ptb" / "ptb.valid.txt").mkdir()
     with pytest.raises(DataError, match="this is a directory"):
