@@ -134,8 +134,8 @@ def by_symbol(shape: Shape, positions: int, like: Tensor, engine: str = "auto") 
 
 
 def _embedding_gradient(d_table: Tensor, tokens: Tensor, d_x: Tensor, order: Together) -> None:
-    """Sum the gradients of the rows of an embedding that were looked up: d_x [K, N, H] at tokens [N], to
-    d_table [K, V, H]. On a GPU `index_add_` adds in an order of its own each time."""
+    """Sum the gradients of looked-up rows of an embedding: d_x [K, N, H] at tokens [N], to
+    d_table [K, V, H]. On a GPU the order of additions in `index_add_` is nondeterministic."""
     if d_x.device.type == "cpu":
         order.add_up(d_table, tokens, d_x)
     else:

@@ -52,7 +52,7 @@ def separable(plan: Plan) -> bool:
 
 @kept
 def copied(plan: Plan) -> Copied:
-    """What the loop reads in either direction, whatever the layer above reads of it."""
+    """The values that the loop reads in either direction, for any reads of the layer above."""
     inner, every = kernels.forward(plan)[1], frozenset(range(len(plan.cell.states)))
     read = _refs(inner) | _refs(backward_kernels(plan, every).inner) | _step_by_step(plan)
     return Copied(_runs(_slots(read) & filled(plan)), Ref("x") in read)

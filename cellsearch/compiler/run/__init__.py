@@ -1,8 +1,8 @@
 """A plan with sizes and tensors.
 
-layout       where each weight lies in a member's flat row, by name
-structures   structures of matrices, and first values
-buffers      the tape, and where every value and gradient of a layer lies
+layout       offsets of weights in a member's flat row, by name
+structures   matrix structures, and initial values
+buffers      the tape, and the tensors of all values and gradients of a layer
 order        members all at once, or one by one
 vectors      gradients of the weights that stand alone
 layer        one layer of a population, forward and backward

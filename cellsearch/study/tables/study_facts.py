@@ -28,7 +28,7 @@ class Target:
     """The target of a study: the first of these totals. None: no limit."""
 
     trials: int | None = None  # proposals, refinements and repeats
-    proposals: int | None = None  # proposals alone
+    proposals: int | None = None  # only proposals
 
     def expected(self, refining: float) -> int:
         """The approximate number of trials, given the share of refinements."""
