@@ -203,6 +203,7 @@ def test_recipes_that_are_too_large(tmp_path: Path, value: object, message: str)
     assert message in refuse_text(tmp_path, json.dumps(value), "large.json").message
 
 
+@pytest.mark.long
 def test_a_million_nodes(tmp_path: Path) -> None:
     node = '{"op":"linear","input":["x"]}'
     some = "{" + ",".join(f'"{k:x}":{node}' for k in range(400_000)) + "}"
@@ -211,6 +212,7 @@ def test_a_million_nodes(tmp_path: Path) -> None:
     assert "is longer than 16 MiB" in refuse_text(tmp_path, more, "more.json").message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -196,6 +196,7 @@ def test_weights_that_no_number_tells_apart_have_no_order() -> None:
     assert functional_fingerprint(one) == functional_fingerprint(other)
 
 
+@pytest.mark.long
 def test_all_rewritings_of_mutants_are_found_and_all_that_is_found_is_equal() -> None:
     """The names of 300 pairs, each a cell and the same one written in another way."""
     rng = np.random.default_rng(2)
@@ -218,6 +219,7 @@ def test_all_rewritings_of_mutants_are_found_and_all_that_is_found_is_equal() ->
     assert other_graph > 220
 
 
+@pytest.mark.long
 def test_equivalent_among_mutants_are_equal() -> None:
     """Every merge is judged by algebra, and where that does not see it by the plain loop."""
     groups = equivalent(mutants(1_500))
@@ -230,6 +232,7 @@ def test_equivalent_among_mutants_are_equal() -> None:
         assert difference(a, b) < 1e-9, f"{show(a)}\n{show(b)}"
 
 
+@pytest.mark.long
 def test_one_edit_gives_another_name_unless_the_function_stays() -> None:
     rng = np.random.default_rng(3)
     spec = MutationSpec(size="edits", edits=(1, 1))
@@ -247,6 +250,7 @@ def test_one_edit_gives_another_name_unless_the_function_stays() -> None:
     assert same > 0
 
 
+@pytest.mark.long
 def test_equal_graphs_have_equal_names() -> None:
     rng = np.random.default_rng(4)
     for cell in mutants(200):

@@ -244,6 +244,7 @@ def values(graph, inputs):
     return [found[i] for i in (*graph.new, graph.output)]
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(graphs(), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
 def test_folding_keeps_the_function(graph, inputs):
@@ -254,6 +255,7 @@ def test_folding_keeps_the_function(graph, inputs):
         assert math.isclose(before, after, rel_tol=1e-9, abs_tol=1e-9) or abs(before) > 1e12
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(graphs())
 def test_folding_is_idempotent_and_keeps_names(graph):

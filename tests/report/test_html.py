@@ -99,6 +99,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
     return cs.leaderboard("s", results=folder, every=True)
 
 
+@pytest.mark.long
 def test_a_board_shows_its_first_rows_and_all_seeds(board: Board) -> None:
     assert len(board) > FIRST + 2 and list(board) == [*board] == list(board[:])
     assert board[0] is board.rows[0] and board[-1] is board.rows[-1]

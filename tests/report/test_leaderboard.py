@@ -51,6 +51,7 @@ def seconds(some: list[Row], width: int) -> float:
     return spent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [80, 200])
 def test_work_grows_with_rows_not_with_their_square(width: int) -> None:
     """Eight times the rows; the square would be 64 times the work. A ratio, since a busy machine is slower."""

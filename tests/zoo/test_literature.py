@@ -44,6 +44,7 @@ def test_parameters_of_genotypes(row: Genotype) -> None:
     assert count(zoo.load(row.cell), d, h) == (d + h) * 2 * h + len(row.recurrent) * h * 2 * h
 
 
+@pytest.mark.long
 def test_biases_start_where_the_papers_say() -> None:
     """Chrono: the forget gate's bias is log U[1, 100], the input gate's its negative in distribution; UR-LSTM: the
     forget gate is uniform where x and h are zero."""
