@@ -45,7 +45,7 @@ def test_two_cells_on_two_tasks(run: Run, tmp_path: Path) -> None:
     "words, code, told",
     [
         (("gru", "gruu", "--task", "xml"), 1, "did you mean 'gru'?"),
-        (("gru", "lstm", "--task", "xlm"), 1, "did you mean 'xml'?"),
+        (("gru", "lstm", "--task", "xlm"), 1, "Did you mean 'xml'?"),
         (("gru", "lstm"), 2, "--task is required"),
         (("gru", "--task", "xml"), 2, "at least two cells"),
         (("gru", "lstm", "--task", "xml", "--baseline", "lstn"), 2, "did you mean 'lstm'?"),

@@ -75,5 +75,5 @@ def test_this_machine_answers_one_way_or_the_other() -> None:
     if found:
         devices.check(found[0])
     else:
-        with pytest.raises(Gone, match="cuda:0 does not answer"):
+        with pytest.raises(Gone, match="cuda:0 does not respond"):
             devices.check("cuda:0")
