@@ -1,12 +1,11 @@
 """Compile kernels of a cell ahead of use, in separate processes.
 
 A new cell takes up to seconds of compiling, in the thread that feeds the device. `Compilers` starts when the
-cell is proposed. Its results are in the caches on disk, Triton's or that of C libraries, where the training
-thread finds them. It is optional: if a compilation fails or is late, the training thread compiles the kernels
-itself.
+cell is proposed and writes to the caches on disk (of Triton or of C libraries), which the training thread
+reads. It is optional: if a compilation fails or is late, the training thread compiles the kernels itself.
 
 A process reads requests from its standard input, one line of JSON each, and answers each with a line. It ends
-with its input, so that none outlives the process that started it, and it never touches the device.
+at the end of its input, so it does not outlive its parent process, and it never uses the device.
 """
 
 import json
@@ -31,8 +30,8 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.text import parse, show
 
 MOST = 8  # processes: a compilation takes a core and about 300 MB
-WAITING = 256  # requests that may wait; beyond it new ones are dropped
-STARTS = 20  # starts of a process after which its place stays empty: something is wrong here
+WAITING = 256  # maximum of queued requests; more are dropped
+STARTS = 20  # starts of a process before it is given up
 NICENESS = 5  # the thread that feeds the device goes first
 
 
@@ -41,7 +40,7 @@ class Request:
     """A request: a cell by its text, for stacks of these widths."""
 
     cell: str
-    widths: tuple[int, ...]  # H, also that of the input
+    widths: tuple[int, ...]  # H, also the width of the input
     layers: int  # of the highest stack
     dtype: str
     capability: int  # of the CUDA device, 90 for 9.0; 0: for the CPU
@@ -185,7 +184,7 @@ def main() -> None:
             asked = json.loads(line)
             asked["widths"] = tuple(asked["widths"])
             answer = f"{compile_request(Request(**asked))}"
-        except Exception as error:  # whatever it was: the training thread meets it again, and says so
+        except Exception as error:  # any error: the training thread meets and reports it again
             answer = f"{type(error).__name__}"
         print(answer, flush=True)
 

@@ -30,7 +30,7 @@ def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
     first = len(kernel.loads)
     stored = Counter(store.formula for store in kernel.stores)
     targets = {store.formula: f"r[{first + k}]" for k, store in enumerate(kernel.stores) if not store.add}
-    whole = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # of the whole shape, surely
+    whole = {name for name, ref in kernel.loads if ref.kind not in _BROADCAST}  # certainly of the whole shape
     written: set[Formula] = set()
     for let in kernel.lets:
         if is_whole(let.formula, whole):
@@ -73,8 +73,8 @@ def multiply(
     add: bool = False,
     bias: Tensor | None = None,
 ) -> None:
-    """out = a @ w, or a @ w' with `turn`, plus `bias` [K, n], or plus what `out` holds with `add`. The others
-    are [K, rows, columns]."""
+    """out = a @ w, or a @ w' with `turn`, plus `bias` [K, n], or added to `out` with `add`. The others are
+    [K, rows, columns]."""
     weight = w.transpose(1, 2) if turn else w
     if bias is not None:
         torch.baddbmm(bias[:, None], a, weight, out=out)
@@ -85,8 +85,8 @@ def multiply(
 
 
 def gradients(pairs: Sequence[tuple[Tensor, Tensor]], d: Tensor) -> None:
-    """out = a' @ d for each pair (a, out): the gradients of matrices that were multiplied to one sum. Each a
-    is [K, rows, width], d [K, rows, n], each out [K, width, n]."""
+    """out = a' @ d for each pair (a, out): the gradients of matrices whose products were added to one sum.
+    Each a is [K, rows, width], d [K, rows, n], each out [K, width, n]."""
     for a, out in pairs:
         torch.bmm(a.transpose(1, 2), d, out=out)
 
@@ -114,7 +114,7 @@ class Runner:
         return self._inner(kernels.forward(self.plan)[1][stage])
 
     def backward_step(self, stage: int) -> Callable[[int], None]:
-        """Those of the backward pass, for the current roles of the state gradients."""
+        """The kernels of the backward pass, for the current roles of the state gradients."""
         return self._inner(self.code.inner[stage])
 
     def clear(self, state: int) -> Callable[[int], None]:

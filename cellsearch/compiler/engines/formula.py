@@ -24,7 +24,7 @@ TORCH: dict[str, Callable[..., Tensor]] = {
 assert TORCH.keys() == {*INTRINSICS, *REDUCTIONS}
 
 
-#: What stands for a choice between a value and a number, see `_filled`.
+#: The function for a choice between a value and a number, see `_filled`.
 _CHOICES: dict[str, Callable[..., Tensor]] = {"fill": torch.masked_fill, "opposite": torch.logical_not}
 
 

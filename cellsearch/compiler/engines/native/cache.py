@@ -1,8 +1,8 @@
-"""The cache of compiled kernels on disk: of this user alone, whole, and bounded.
+"""The cache of compiled kernels on disk: private, atomic, and bounded.
 
-A library that is loaded is code that runs. So the cache is used only where no other user can put a file: each
-directory on the way to it is checked as ssh checks those of its keys, the last one is held open, and so is
-each file before it is loaded. Files appear whole, by renaming.
+A loaded library is code that runs. So the cache must be in a place where no other user can put a file: each
+directory of its path is checked as ssh checks the directories of its keys, and the last directory and each
+file stay open before loading. Files appear whole, by renaming.
 """
 
 import atexit
@@ -19,10 +19,10 @@ from pathlib import Path
 
 from cellsearch.errors import printable
 
-LIMIT = 256 << 20  # bytes of all libraries; beyond it those go that were not used for longest
+LIMIT = 256 << 20  # bytes of all libraries; beyond it the least recently used are removed
 KEPT = 0.75  # of the limit, once it is exceeded
-MAKING = "making-"  # how the directory of a compilation begins
-LEFT_OVER = 600.0  # seconds after which such a directory is that of a process that was killed
+MAKING = "making-"  # prefix of the directory of a compilation
+LEFT_OVER = 600.0  # seconds after which such a directory is left from a killed process
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -36,8 +36,8 @@ class Cache:
 
 @lru_cache(maxsize=1)
 def opened() -> Cache:
-    """The cache of this user: `CELLSEARCH_CACHE`, or in the user's cache directory. Where that cannot be
-    written to, or another user could write to it (a warning), a directory that goes with this process."""
+    """The cache of this user: `CELLSEARCH_CACHE`, or in the user's cache directory. If it is not writable, or
+    another user could write to it (a warning), a temporary directory of this process."""
     base = os.environ.get("CELLSEARCH_CACHE") or os.path.join(  # noqa: PTH118  # may be unset or relative
         os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"), "cellsearch"
     )
@@ -55,7 +55,7 @@ def opened() -> Cache:
 
 
 def _make(path: Path) -> None:
-    """Makes a directory with all above it, for this user alone whatever the umask says."""
+    """Makes a directory and its parents, private to this user for any umask."""
     for folder in (*reversed(path.parents), path):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -66,8 +66,8 @@ def _held(path: Path) -> int:
 
 
 def unsafe(path: Path) -> str:
-    """Why another user could put a file into a directory, with the remedy; "" where none can. `path` is
-    absolute and without links."""
+    """The reason why another user could put a file into a directory, with the remedy; "" if no user can.
+    `path` is absolute and without links."""
     me = os.geteuid()
     for folder in (path, *path.parents):
         found = folder.lstat()
@@ -76,15 +76,15 @@ def unsafe(path: Path) -> str:
             return f"{shown} is not a directory"
         if found.st_uid not in ((me,) if folder == path else (me, 0)):
             return f"{shown} belongs to another user ({found.st_uid}); choose another CELLSEARCH_CACHE"
-        # in a sticky directory, as /tmp is, nobody can move what belongs to another user
+        # in a sticky directory such as /tmp only the owner can move a file
         if found.st_mode & OTHERS and (folder == path or not found.st_mode & stat.S_ISVTX):
             return f"other users may write to {shown}; chmod go-w {shown}, or choose another CELLSEARCH_CACHE"
     return ""
 
 
 def find(cache: Cache, name: str) -> str | None:
-    """A path to load the library `name` by, or None where it is not there. What is no file of this user
-    alone is removed. The path leads through the open directory where the system has such paths."""
+    """The path to load the library `name`, or None if it is missing. A file that is not private to this user
+    is removed. The path uses the open directory if the system has such paths."""
     try:
         handle = os.open(
             name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=cache.handle
@@ -101,7 +101,7 @@ def find(cache: Cache, name: str) -> str | None:
             remove(cache, name)
             return None
         with suppress(OSError, NotImplementedError):
-            os.utime(handle)  # it is used
+            os.utime(handle)  # marks it as used
     finally:
         os.close(handle)
     through = f"/proc/self/fd/{cache.handle}"
@@ -109,10 +109,10 @@ def find(cache: Cache, name: str) -> str | None:
 
 
 def put(cache: Cache, made: Path, name: str) -> None:
-    """Moves a library into the cache, and makes room for it where the cache is full."""
+    """Moves a library into the cache, and makes room for it if the cache is full."""
     with made.open("rb") as file:
         os.fchmod(file.fileno(), 0o600)
-        os.fsync(file.fileno())  # half a library may load, and end the process later
+        os.fsync(file.fileno())  # a truncated library may load, and crash the process later
     os.rename(made, name, dst_dir_fd=cache.handle)
     tidy(cache)
 
@@ -126,8 +126,8 @@ def remove(cache: Cache, name: str) -> None:
 
 
 def tidy(cache: Cache) -> None:
-    """Removes what compilations that were killed have left, and the libraries that were not used for longest
-    where all together exceed the limit. Processes that have loaded one go on with it."""
+    """Removes files left by killed compilations and, beyond the limit, the least recently used libraries.
+    Processes that have loaded one keep using it."""
     libraries = []
     with os.scandir(cache.handle) as entries:
         for entry in entries:
@@ -141,7 +141,7 @@ def tidy(cache: Cache) -> None:
     total = sum(size for _, size, _ in libraries)
     if total <= LIMIT:
         return
-    for _, size, name in sorted(libraries)[:-1]:  # the last one was just made
+    for _, size, name in sorted(libraries)[:-1]:  # the last one is new
         if total <= KEPT * LIMIT:
             return
         remove(cache, name)

@@ -1,7 +1,7 @@
 """Runs the C functions of a plan on the tensors of a layer.
 
-What follows from the plan and the widths is made once (`Code`), the strides once for all tensors of the same
-shapes; a call then fills in where the tensors lie.
+`Code` holds all data that depend only on the plan and the widths; strides are computed once per shapes of
+tensors; a call then fills in the addresses.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ from cellsearch.compiler.run.layout import Layout
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 _PASS = ctypes.CFUNCTYPE(None, _LONG, _POINTER)
 
-#: Refs that are pieces of one tensor, and the ref that names it.
+#: Refs to parts of one tensor, and the ref that names it.
 _WHOLE = {"slot": "slots", "dslot": "dslots", "old": "states", "new": "states", "past": "x"}
 
 #: Numbers in `n` before those of the products; see layer.h.
@@ -39,7 +39,7 @@ class _Call(ctypes.Structure):
 
 
 class Table:
-    """Which tensor each ref of the source is a piece of, in one of the passes, and at which strides."""
+    """The tensor that contains each ref of the source, in one of the passes, and the strides."""
 
     def __init__(self, lay: Layout, refs: Sequence[Ref], read: Set[Ref], gradients: bool) -> None:
         wanted = [_whole(lay, ref) if gradients or not ref.kind.startswith("d") else None for ref in refs]
@@ -49,22 +49,22 @@ class Table:
         self.known: dict[tuple[Any, ...], tuple[list[int], Any]] = {}
 
     def of(self, where: Buffers) -> tuple[Any, Any, list[Tensor]]:
-        """Pointers and strides of all refs, and the tensors that have to live as long."""
+        """Pointers and strides of all refs, and the tensors that must live as long."""
         tensors = [_tensor(base, _home(base, where), base in self.read) for base in self.bases]
         key = (where.members, where.steps_count, where.batch, *((t.shape, t.stride()) for t in tensors))
         if key not in self.known:
-            if len(self.known) > 64:  # there are windows of a few lengths, and batches of a few sizes
+            if len(self.known) > 64:  # windows have a few lengths, batches a few sizes
                 self.known.clear()
             self.known[key] = self._places(where, tensors)
         offsets, strides = self.known[key]
-        starts = [t.data_ptr() for t in tensors] + [0]  # 0: what this pass does not touch
+        starts = [t.data_ptr() for t in tensors] + [0]  # 0: unused in this pass
         pointers = (_POINTER * len(offsets))(
             *(starts[k] + at for k, at in zip(self.index, offsets, strict=True))
         )
         return pointers, strides, tensors
 
     def _places(self, where: Buffers, tensors: list[Tensor]) -> tuple[list[int], Any]:
-        """Of every ref the offset in its tensor in bytes, and the strides along K, T, B and H."""
+        """The byte offset of every ref in its tensor, and its strides along K, T, B and H."""
         offsets, strides = [], []
         for ref, k in zip(self.refs, self.index, strict=True):
             if k < 0:
@@ -77,7 +77,7 @@ class Table:
 
 
 def _whole(lay: Layout, ref: Ref) -> Ref:
-    """The ref that names the tensor of which `ref` is a piece."""
+    """The ref that names the tensor that contains `ref`."""
     if ref.kind == "weight":
         return Ref("scalar", ref.index) if lay.weights[ref.index].kind == "scalar" else Ref("row")
     kind = _WHOLE.get(ref.kind, ref.kind)
@@ -89,8 +89,8 @@ def _home(ref: Ref, where: Buffers) -> Buffers:
 
 
 def _tensor(base: Ref, where: Buffers, read: bool) -> Tensor:
-    """The tensor that a base names, its units side by side; where products read it, its rows [T*B] at one
-    distance."""
+    """The tensor that a base names, with contiguous units; if products read it, its rows [T*B] have one
+    stride."""
     tape = where.tape
     match base.kind:
         case "slots":
@@ -109,12 +109,12 @@ def _tensor(base: Ref, where: Buffers, read: bool) -> Tensor:
         assert base.kind in ("tick", "below", "weight", "x"), "this is copied before members are computed"
         tensor = tensor.expand(-1, -1, where.batch, -1).contiguous()
     elif tensor.stride(-1) != 1 and tensor.shape[-1] > 1:
-        tensor = tensor.contiguous()  # a gradient from outside may come in any layout
+        tensor = tensor.contiguous()  # a gradient from outside may have any layout
     return tensor
 
 
 def _even(t: Tensor, batch: int) -> bool:
-    """Whether the rows of all steps and sequences lie at one distance."""
+    """Whether the rows of all steps and sequences have one stride."""
     units, steps, rows = t.stride(3) == 1 or t.shape[3] == 1, t.shape[1], t.shape[2]
     if batch == 1 or steps == 1 == rows:
         return units
@@ -127,7 +127,7 @@ def _place(ref: Ref, lay: Layout, where: Buffers, t: Tensor) -> tuple[int, tuple
         return lay.alone[ref.index], (t.stride(0), 0, 0)
     k, steps, b = (0 if size == 1 else stride for size, stride in zip(t.shape[:3], t.stride(), strict=False))
     if where.batch == 1:
-        b = steps  # the distance of rows
+        b = steps  # the stride of rows
     match ref.kind:
         case "slot" | "slots" | "dslot" | "dslots":
             at = ref.index * lay.hidden
@@ -142,18 +142,18 @@ def _place(ref: Ref, lay: Layout, where: Buffers, t: Tensor) -> tuple[int, tuple
 
 @dataclass(frozen=True)
 class Code:
-    """The C functions of one layer, and what does not depend on the sizes K, T and B."""
+    """The C functions of one layer, and data independent of the sizes K, T and B."""
 
     functions: Mapping[str, Callable[..., None]]  # forward, backward; each holds its library
     tables: Mapping[str, Table]
-    products: Any  # those of the library of products, as the C functions take them
+    products: Any  # the functions of the library of products, as the C functions take them
     library: ctypes.CDLL  # of products: they are plain addresses
     matrices: tuple[
         int, ...
     ]  # of each product: where its matrix starts in a row, the width of its source, where
     # its packed matrix starts; then the end of those
-    room: int  # numbers that all packed matrices of the loop take, and one product outside of it
-    panel: int  # columns that are packed at a time
+    room: int  # numbers in all packed matrices of the loop, and in one product outside of it
+    panel: int  # columns packed at a time
 
 
 @kept
@@ -187,18 +187,19 @@ def code(lay: Layout, above: frozenset[int], dtype: str, clocked: bool = False) 
 
 
 class Runner:
-    """The C functions of one layer on its tensors. A clocked one counts the time of its parts: `times`."""
+    """The C functions of one layer on its tensors. An instrumented layer (`clocked`) times its parts:
+    `times`."""
 
     def __init__(self, where: Buffers, above: frozenset[int], clocked: bool = False) -> None:
         self.where = where
         self.code = code(where.lay, above, str(where.row.dtype).removeprefix("torch."), clocked)
 
     def forward(self) -> None:
-        """From the inputs to the last states."""
+        """Run the loop from the inputs to the last states."""
         self._call("forward", self.where.row, need_x=False)
 
     def backward(self, d_row: Tensor, need_x: bool) -> None:
-        """From the gradients of outputs and last states to those of inputs, of the first states (in
+        """Turn the gradients of outputs and last states into those of inputs, of the first states (in
         `where.old`) and of all matrices (in `d_row`)."""
         self._call("backward", d_row, need_x)
         if self.where.steps_count % 2 == 0:
@@ -229,7 +230,7 @@ class Runner:
 
 
 def times(lay: Layout, above: frozenset[int], dtype: str) -> dict[str, float]:
-    """The seconds that a clocked layer has spent since this was last asked, by part."""
+    """The seconds spent by an instrumented layer since the last call, by part."""
     found = (ctypes.c_double * len(PARTS))()
     library = toolchain.library(CLOCKED + source(lay.plan, above).text, dtype)
     library.take_times(found, _LONG(len(PARTS)))

@@ -1,8 +1,8 @@
-"""Members that go through a window one after another: each forward, through the output layer and back, on
-one tape, which the next one overwrites. So the tape stays in the core's cache.
+"""Members in sequence through a window: each forward, through the output layer and back, on one tape, which
+the next member overwrites. So the tape stays in the core's cache.
 
-The steps are written down first, and then run, for some members by one call of C; where work in torch stands
-between them, member by member.
+The steps are recorded first and then run, for several members by one call of C, or member by member if torch
+calls are between them.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from cellsearch.compiler.run.order import Together, Work, some
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 
-#: What times tell apart. Those of the layers are told apart further by `loop.times`.
+#: The timed parts. `loop.times` divides the time of the layers further.
 PARTS = ("layers", "output layer, both ways", "embedding", "embedding, backward", "copies")
 LAYERS, OUTPUT, EMBEDDING, EMBEDDING_BACK, MOVES = PARTS
 _spent = (ctypes.c_double * len(PARTS))()
@@ -26,7 +26,7 @@ _spent = (ctypes.c_double * len(PARTS))()
 #: Members of a call of C: a signal waits until it returns.
 _MEMBERS = 8
 
-#: The largest piece of memory that glibc maps and unmaps by itself; a little less than 32 MB.
+#: The largest allocation that glibc maps and unmaps separately; a little less than 32 MB.
 _LARGEST = (32 << 20) - (64 << 10)
 
 
@@ -49,32 +49,32 @@ class _Moved(ctypes.Structure):
 
 
 def address(function: Any) -> int:
-    """Where a function of a library lies."""
+    """The address of a function of a library."""
     return ctypes.cast(function, _POINTER).value or 0
 
 
 def run_now(members: int, function: int, what: ctypes.Structure, dtype: torch.dtype) -> None:
-    """A single step, for all members."""
+    """One step, for all members."""
     step = _Step(function, ctypes.addressof(what), 0)
     _library(dtype).in_turn(_LONG(0), _LONG(members), _LONG(1), ctypes.byref(step), None)
 
 
 def times() -> dict[str, float]:
-    """The CPU seconds of clocked members since this was last asked, by part."""
+    """The CPU seconds of timed members since the last call, by part."""
     found = dict(zip(PARTS, _spent, strict=True))
     ctypes.memset(_spent, 0, ctypes.sizeof(_spent))
     return found
 
 
 class OneByOne(Together):
-    """Members that go one by one through the steps that are written down here."""
+    """Members that run the recorded steps one by one."""
 
     def __init__(self, members: int, dtype: torch.dtype, clocked: bool = False) -> None:
         super().__init__(members)
         self.dtype, self.clocked = dtype, clocked
         self._parts: list[list[_Step] | Work] = [[]]
         self._last: list[Callable[[], None]] = []
-        self._alive: list[Any] = []  # what the steps read and write
+        self._alive: list[Any] = []  # tensors that the steps read and write
         _keep_memory()
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
@@ -112,7 +112,7 @@ class OneByOne(Together):
         self._last.append(work)
 
     def call(self, function: int, what: ctypes.Structure, alive: Any, part: str = LAYERS) -> None:
-        """A step in C: a function of a member and of `what`. `alive` has to live until it has run."""
+        """A step in C: a function of a member and of `what`. `alive` must live until it has run."""
         steps = self._parts[-1]
         assert isinstance(steps, list)
         steps.append(_Step(function, ctypes.addressof(what), PARTS.index(part)))
@@ -154,7 +154,7 @@ class OneByOne(Together):
 
 
 def _apart(t: Tensor) -> int:
-    """The distance of members of a tensor [K, ...], or [1, ...] where all have the same."""
+    """The stride of members of a tensor [K, ...], or [1, ...] if all share it."""
     return 0 if t.shape[0] == 1 else t.stride(0)
 
 
@@ -164,8 +164,8 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
 
 @cache
 def _keep_memory() -> None:
-    """Make glibc keep what a window gives back, up to 64 MB, for the next one. By default it keeps twice the
-    largest piece that it saw, hands the rest back to the system, and the next window meets the same pages as
-    faults: an eighth of the time of a step with 64 units. So it sees one large piece, which nothing is
-    written to. Other allocators notice nothing."""
+    """Make glibc keep the freed memory of a window, up to 64 MB, for the next one. By default it keeps twice
+    the largest freed mapping and returns the rest to the system, and the next window has page faults on the
+    same memory: an eighth of the time of a step with 64 units. So one large allocation, never written, raises
+    the limit. Other allocators ignore it."""
     torch.empty(_LARGEST, dtype=torch.uint8)

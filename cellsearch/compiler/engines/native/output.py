@@ -1,7 +1,7 @@
-"""The output layer in C: logits, their softmax and loss, and with them all gradients, member after member.
+"""The output layer in C: logits, softmax, loss and all gradients, member by member.
 
-The positions of a member go through it in blocks, which bounds the memory that logits take; so the order of
-the sums over the positions follows from their number.
+Positions of a member are processed in blocks, to bound the memory of logits; so the order of sums over
+positions depends only on their number.
 """
 
 import ctypes
@@ -15,15 +15,15 @@ from cellsearch.compiler.run.order import Together
 
 _LONG, _POINTER = ctypes.c_long, ctypes.c_void_p
 
-#: Panels of packed matrices have at most so many columns, and blocks of symbols so many panels; see product.c
+#: Maximal columns of a panel of packed matrices, and panels of a block of symbols; see product.c
 #: and output.c.
 _PANEL, _PANELS = 32, 8
-#: A block of symbols has at least so many, but the last: where panels are of 4 columns.
+#: Minimal symbols of a block, except the last: with panels of 4 columns.
 _NARROWEST = 32
-#: Positions of a block, at most. A panel of their gradients takes half of the first cache; the time of a step
+#: Maximal positions of a block. A panel of their gradients takes half of the first cache; the time of a step
 #: is flat from 176 to 354 (10,000 symbols, 200 units).
 _BLOCK = 240
-#: Every piece of the space takes whole lines of the cache, of so many numbers.
+#: Numbers in a cache line: every part of the workspace takes whole lines.
 _LINE, _PIECES = 16, 14
 
 
@@ -40,18 +40,19 @@ class _Call(ctypes.Structure):
 
 def output(
     rows: Tensor,  # [K, P]
-    seen: Tensor,  # [K, N, H]: what the layers gave
-    positions: Tensor | None,  # [n]: those of N that are scored; None where all are
+    seen: Tensor,  # [K, N, H]: outputs of the layers
+    positions: Tensor | None,  # [n]: the scored positions of N; None: all
     targets: Tensor,  # [n]
     vocabulary: int,
-    matrix: int,  # where the matrix [H, V] starts in a row
+    matrix: int,  # offset of the matrix [H, V] in a row
     batch: int,
-    gradient: Tensor | None = None,  # [K, P]: written here where it is given
-    d_seen: Tensor | None = None,  # likewise [K, N, H], at the scored positions
+    gradient: Tensor | None = None,  # [K, P]: written here if given
+    d_seen: Tensor | None = None,  # [K, N, H], also written, at the scored positions
     order: Together | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss in nats and how many are right, each a sum over the positions [K]; of equal logits the first is
-    the guess. The gradient is that of the loss divided by `batch`. The bias [V] stands behind the matrix."""
+    """The loss in nats and the number of correct guesses, each a sum over the positions [K]; among equal
+    logits the first is the guess. The gradient is that of the loss divided by `batch`. The bias [V] follows
+    the matrix."""
     members, hidden, count = len(seen), seen.shape[2], len(targets)
     dtype = str(rows.dtype).removeprefix("torch.")
     library = toolchain.products(dtype)
@@ -77,18 +78,19 @@ def output(
 
 
 def block(count: int) -> int:
-    """Positions of each block, of `count` that are scored: as few blocks as possible, as even as possible."""
+    """The number of positions of each block of `count` scored ones: as few blocks as possible, as even as
+    possible."""
     blocks = max(1, -(-count // _BLOCK))
     return max(1, -(-count // blocks))
 
 
 def room(count: int, hidden: int, vocabulary: int) -> int:
-    """Numbers that a member with `count` scored positions takes beside what is given, at most. For a block of
-    positions: outputs and their gradient, and the outputs in strips; logits; the highest ones of each
-    block of symbols; a panel of gradients, five numbers of each row; and a packed panel of the matrix."""
+    """The maximal size of the workspace of a member with `count` scored positions, in numbers. For a block of
+    positions: outputs and their gradient, and the outputs in strips; logits; the highest ones of each block
+    of symbols; a panel of gradients, five numbers of each row; and a packed panel of the matrix."""
     wide = _PANEL * _PANELS
     logits = (
         vocabulary + min(vocabulary, wide) + _PANEL
-    )  # whole panels, and whole blocks where there are several
+    )  # whole panels, and whole blocks if there are several
     row = 3 * hidden + logits + vocabulary // _NARROWEST + 1 + _PANEL + 5
     return block(count) * row + _PANEL * max(hidden, wide) + _LINE * _PIECES

@@ -1,7 +1,7 @@
 """Pointwise kernels as C text: loops over the sequences of a minibatch and the units of one step.
 
-In: kernels of a plan, in formulas of the op table, and the row of each ref in the table of tensors (see
-`source`). Out: functions. No name of a user enters the text.
+Kernels of a plan, in formulas of the op table, become C functions; `source` has the row of each ref in the
+table of tensors. The text contains no name of a user.
 """
 
 from collections.abc import Set
@@ -21,10 +21,10 @@ def function(
     ahead: str = "",
     by_symbol: Set[Ref] = frozenset(),
 ) -> str:
-    """One kernel as a function of B, H, the table and the place: member k, step t. `ahead` says in which
-    direction the next step lies, + or -, so that what it touches is fetched in time: the tape has left the
-    caches since. None where there is no loop over steps. The rows of `by_symbol` are those of a symbol,
-    where inputs are rows of a table."""
+    """One kernel as a function of B, H, the table and the location: member k, step t. `ahead` is the
+    direction of the next step, + or -, to prefetch its data, because the tape has left the caches; None
+    without a loop over steps. The rows of `by_symbol` are those of a symbol, if inputs are rows of a
+    table."""
     parameters = "long B, long H, real *const *p, const long *s, const int64_t *symbols, long k, long t"
     lines = [f"static void {name}({parameters}) {{"]
     used = dict.fromkeys(kernels.references(kernel))
@@ -49,8 +49,8 @@ def function(
 
 
 def _strips(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
-    """The loop over the units: as many as whole strips hold, which become vector code without a remainder,
-    and then the rest as one strip that is computed on copies."""
+    """The loop over the units: whole strips, which become vector code without a remainder, then the rest as
+    one strip on copies."""
     read = dict.fromkeys(ref for _, ref in kernel.loads if not _scalar(plan, ref))
     read.update(dict.fromkeys(store.ref for store in kernel.stores if store.add))
     written = dict.fromkeys(store.ref for store in kernel.stores)
@@ -87,7 +87,7 @@ def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
     """The loops over the units of a kernel whose formulas call reductions: one loop for each reduction, and
     one that stores."""
     lines: list[str] = []
-    before = [  # what stands in each loop
+    before = [  # the body of each loop
         f"            const real {variable} = r{rows[ref]}[{0 if _scalar(plan, ref) else 'h'}];"
         for variable, ref in kernel.loads
     ]
@@ -103,7 +103,7 @@ def _whole_rows(plan: Plan, kernel: Kernel, rows: dict[Ref, int]) -> list[str]:
 
 
 def _differs(ref: Ref) -> bool:
-    """Whether a ref lies elsewhere at the next step."""
+    """Whether the location of a ref changes at the next step."""
     return ref.kind not in ("weight", "dold", "dnew", "dnode")
 
 
