@@ -18,7 +18,7 @@ Step = Callable[[], None]
 @dataclass(frozen=True)
 class Place:
     """The capture pool of steps that are replayed in sequence, never concurrently: their memory, and the
-    stream of the capture. Results that outlive a step are elsewhere."""
+    stream of the capture. Results that outlive a step are stored elsewhere."""
 
     memory: Any  # a handle of torch
     stream: torch.cuda.Stream
@@ -50,9 +50,9 @@ def capture(step: Step, changed: Iterable[Tensor], at: Place | None) -> Step:
         for tensor, value in zip(tensors, before, strict=True):
             tensor.copy_(value)
         del before
-        torch._C._cuda_clearCublasWorkspaces()  # that of the run beforehand is none of the graph's
+        torch._C._cuda_clearCublasWorkspaces()  # keep the warm-up's workspace out of the graph
         graph = torch.cuda.CUDAGraph()
-        # Other threads of a worker may go on: what they call is none of the graph's either.
+        # Other threads of a worker may go on: the graph does not capture their calls.
         with torch.cuda.graph(graph, at.memory, at.stream, capture_error_mode="thread_local"):
             step()
     return graph.replay

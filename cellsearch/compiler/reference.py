@@ -23,7 +23,7 @@ def step(
     states: Sequence[Tensor],  # each [B, H]
     t: int = 0,
     below: Mapping[str, Tensor] | None = None,  # name -> [B, H]; zero where missing (the lowest layer)
-    earlier: Sequence[Sequence[Tensor]] = (),  # the values of all nodes at every step before, oldest first
+    earlier: Sequence[Sequence[Tensor]] = (),  # the values of all nodes at every earlier step, oldest first
 ) -> list[Tensor]:
     """One step of one layer: the values of all nodes, each [B, H] (of the width of x: [B, D])."""
     hidden = states[0].shape[-1]

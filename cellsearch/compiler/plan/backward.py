@@ -16,9 +16,9 @@ from cellsearch.dsl.ops import OPS
 
 @dataclass(frozen=True)
 class Backward:
-    """The backward pass of one step: for every stage its kernels, in the order in which they run; which
-    gradients get a value at all; and for every product whether its gradient is added to what the kernels and
-    the products before it left (else it is stored)."""
+    """The backward pass of one step: for every stage its kernels, in the order in which they run; the
+    gradients that get a value; and for every product whether its gradient is added to the result of earlier
+    kernels and products (else it is stored)."""
 
     inner: tuple[tuple[Kernel, ...], ...]  # by stage index; run from the last to the first
     outer: tuple[tuple[Kernel, ...], ...]
@@ -54,7 +54,7 @@ class _Writer:
 
     def stage(self, stage: Stage, inner: bool, *, last: bool) -> tuple[Kernel, ...]:
         plan, cell = self.plan, self.plan.cell
-        reader = Reader(plan)  # reads only what was kept
+        reader = Reader(plan)  # reads only kept values
         mine = {*stage.nodes, *stage.units}
         gathered: dict[int, list[Formula]] = {}  # node -> gradients that reach it
         if inner:

@@ -28,7 +28,7 @@ class Lowered:
     clock: tuple[int, ...]
     users: tuple[tuple[int, ...], ...]
     weights: tuple[Weight, ...]  # of the cell, by the nodes of this one
-    past: int  # how many earlier values of x are looked at
+    past: int  # number of earlier values of x that are read
     wide: frozenset[int]  # the nodes of the width of x
     at: tuple[int, ...]  # for each node of the cell the node that stands for it here
 
@@ -37,14 +37,14 @@ class Lowered:
 def lower(cell: Cell) -> Lowered:
     """The lowered cell."""
     wide = input_wide(cell.nodes)
-    chains: list[tuple[int, set[int]]] = []  # node, and how many steps back it is looked at
+    chains: list[tuple[int, set[int]]] = []  # node, and the delay in steps
     chain: dict[int, int] = {}  # Before node -> its chain
-    delays: dict[int, int] = {0: 0}  # nodes of the width of x -> how many steps ago
+    delays: dict[int, int] = {0: 0}  # nodes of the width of x -> delay in steps
     for i, node in enumerate(cell.nodes):
         if isinstance(node, Before) and i in wide:
             delays[i] = delays[node.source] + node.delay
         elif isinstance(node, Before):
-            # Two nodes stay two, also where they look at one value: a bracket may connect both.
+            # Two nodes that read one value stay two: a bracket may connect both.
             free = (k for k, (s, d) in enumerate(chains) if s == node.source and node.delay not in d)
             chain[i] = next(free, len(chains))
             if chain[i] == len(chains):
@@ -59,7 +59,7 @@ def lower(cell: Cell) -> Lowered:
     at = {i: i for i in range(1 + len(cell.states))}
     for i, node in enumerate(cell.nodes[1 + len(cell.states) :], 1 + len(cell.states)):
         if isinstance(node, Before) and i not in wide:
-            at[i] = first[chain[i]] + node.delay  # states stand behind x
+            at[i] = first[chain[i]] + node.delay  # states follow x
             continue
         at[i] = len(nodes)
         if isinstance(node, Before):

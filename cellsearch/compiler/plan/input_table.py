@@ -1,12 +1,12 @@
 """Data passed between the outer part of a plan and its loop if the inputs are rows of a table.
 
-The outer part depends only on the input, so steps with the same symbol compute the same values. With a
-table of V rows for T*B steps it is computed once for each row, not for each step: forward the loop copies
-what it reads from the row of its symbol; backward the gradients of all steps of a symbol are summed up in its
-row, and the outer part, which is linear in them, runs on the sums. A text of 50 symbols in windows of 700
-steps needs a fourteenth of these products.
+The outer part depends only on the input, so steps with the same symbol compute the same values. With a table
+of V rows for T*B steps it is computed once for each row, not for each step: forward the loop copies its
+inputs from the row of its symbol; backward the row of a symbol sums the gradients of its steps, and the outer
+part, which is linear in them, runs on the sums. A text of 50 symbols in windows of 700 steps needs a
+fourteenth of these products.
 
-In: a plan. Out: what is `copied`, what is `summed`; no tensors.
+`copied` and `summed` list these values for a plan; no tensors.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -21,7 +21,7 @@ from cellsearch.dsl.nodes import Affine
 
 Run = tuple[int, int]  # first slot and count of neighbours
 
-#: What differs from step to step although it depends on no state of the layer.
+#: Refs that differ between steps although they depend on no state of the layer.
 _PER_STEP = {"past", "dpast", "below", "dbelow", "tick"}
 
 
@@ -39,7 +39,7 @@ class Summed:
 
     slots: tuple[Run, ...]  # of gathering slots
     others: tuple[Ref, ...]  # of outer nodes, learned vectors and the input
-    outer: frozenset[Ref]  # the gradients whose whole value lies in the outer part then, slot by slot
+    outer: frozenset[Ref]  # gradients that are then complete in the outer part, slot by slot
 
 
 @kept
@@ -60,15 +60,15 @@ def copied(plan: Plan) -> Copied:
 
 @kept
 def copied_in_c(plan: Plan) -> tuple[Run, ...]:
-    """The slots of `copied` without those that kernels alone read: in C these read the row of the symbol."""
+    """The slots of `copied` except those read only by kernels: in C a kernel reads the row of the symbol."""
     written = {store.ref for group in kernels.forward(plan)[1] for kernel in group for store in kernel.stores}
     every = {slot for first, count in copied(plan).slots for slot in range(first, first + count)}
     return _runs(every & _slots(_step_by_step(plan) | written))
 
 
 def _step_by_step(plan: Plan) -> set[Ref]:
-    """What is read of every step by more than kernels: it is the output, products add to it, or the gradient
-    of a peephole reads it."""
+    """The values of every step that are read not only by kernels: the output, slots and sources of products,
+    values read by the gradient of a peephole."""
     read = {kernels.location(plan, plan.cell.output)}
     read |= {Ref("slot", slot) for stage in plan.inner for p in stage.products for slot in p.slots}
     read |= {kernels.location(plan, p.source) for stage in plan.inner for p in stage.products}

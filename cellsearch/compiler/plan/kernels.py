@@ -1,10 +1,10 @@
-"""Pointwise kernels of a plan, as formulas of the op table's arithmetic; no tensors. Here those of the
-forward pass; `backward` derives the others.
+"""Pointwise kernels of a plan, as formulas of the op table's arithmetic; no tensors. This module derives the
+forward pass, `backward` the backward pass.
 
-A kernel works on every unit by itself, or is one op over the units: it loads values from their locations
+A kernel computes each unit independently, or is one op over the units: it loads values from their locations
 (`Ref`), computes, and stores. Engines turn kernels into torch calls or into C.
 
-What a `Ref` names, at the step that is being computed:
+The meaning of a `Ref` at the current step:
 
     slot j      gathering or kept value j of the tape      dslot j     gradient of a gathering slot
     old s       state s before the step                    dold s      its gradient, for the step before
@@ -35,7 +35,7 @@ class Ref:
 
     kind: str
     index: int = 0
-    outer: bool = False  # in the outer part, where that has rows of its own; see `input_table`
+    outer: bool = False  # in the outer part, if it has separate rows; see `input_table`
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 A node is *constant* (only numbers), *outer* (it depends only on the input sequence or on weights, so all T
 steps are computed at once before the loop) or *inner* (it depends on a state). Outer and inner nodes fall
-into stages. A stage is some matrix products and then one pointwise kernel; all products whose source is ready
-at the same depth stand in one stage, and connections from one source to neighbouring slots are one product.
+into stages. A stage is some matrix products and then one pointwise kernel; all products with a source ready
+at the same depth are in one stage, and connections from one source to neighbouring slots are one product.
 
-Every affine that is not a mere learned vector has a *slot* of width H along G in the tape, where the terms of
-its sum gather. Slots are ordered so that the connections of a source lie side by side as often as possible.
-Values that the backward pass reads get slots behind them; an activation that alone reads an affine overwrites
-it.
+Every affine with connections has a *slot* of width H along G in the tape, which sums its terms. Slots are
+ordered so that the connections of a source are adjacent as often as possible. Values that the backward pass
+reads get slots after them; an activation overwrites an affine that it alone reads.
 """
 
 from collections.abc import Sequence
@@ -55,8 +54,8 @@ class Plan:
     inner: tuple[Stage, ...]
     is_outer: tuple[bool, ...]
     is_constant: tuple[bool, ...]
-    home: tuple[int, ...]  # the tape slot where a node's value lies for every step; -1 where none is kept
-    slots: int  # how many slots the tape has; the first len(affines) are gathering slots
+    home: tuple[int, ...]  # the tape slot of a node's value for every step; -1 if it is not kept
+    slots: int  # number of slots of the tape; the first len(affines) are gathering slots
     kept: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)  # see `kept`
 
     @cached_property
@@ -66,7 +65,7 @@ class Plan:
 
     @cached_property
     def index(self) -> dict[Product, int]:
-        """The place of each product among `products`."""
+        """The index of each product in `products`."""
         return {p: k for k, p in enumerate(self.products)}
 
     @cached_property
@@ -82,7 +81,7 @@ class Plan:
 
     @cached_property
     def uninitialised(self) -> tuple[int, ...]:
-        """The gathering slots that no product initialises: they start at their biases."""
+        """The gathering slots without an initialising product: they start at their biases."""
         begun = {slot for p in self.initialising for slot in p.slots}
         return tuple(slot for slot in range(len(self.affines)) if slot not in begun)
 
@@ -236,7 +235,7 @@ def _homes(
         if constant[i] and i != cell.output and not any(_spells_out(nodes[u]) for u in cell.users[i]):
             continue  # a number in the formulas
         if inner[i] and i in cell.new and not over_units(node):
-            continue  # it lies in the state's own sequence
+            continue  # it is in the sequence of the state
         arg = node.args[0] if isinstance(node, Apply) and len(node.args) == 1 else -1
         alone = arg >= 0 and home[arg] >= 0 and isinstance(nodes[arg], Affine) and cell.users[arg] == (i,)
         if alone and not over_units(node) and arg not in needed and arg not in (*cell.new, cell.output):

@@ -16,10 +16,10 @@ from cellsearch.dsl.nodes import Input
 class Tape:
     """The data kept for the backward pass."""
 
-    row: Tensor  # [K, P], with every matrix as it is used
-    inputs: Tensor  # [K, past+T, B, D]: before x as many earlier inputs as the cell looks back at
+    row: Tensor  # [K, P], with materialised matrices
+    inputs: Tensor  # [K, past+T, B, D]: the earlier inputs that the cell reads, then x
     past: int
-    states: tuple[Tensor, ...]  # each [K, T+1, B, H]; entry 0 is where it started
+    states: tuple[Tensor, ...]  # each [K, T+1, B, H]; entry 0 is the initial state
     slots: Tensor  # [K, T, B, S*H]
     below: Mapping[str, Tensor]  # new states of the layer below, each [K, T, B, H]
     tick: Tensor | None  # [1, T, 1 or B, H]
@@ -47,7 +47,7 @@ class Buffers:
         tape: Tape,
         d_outputs: Tensor | None = None,  # [K, T, B, H]
         d_above: Mapping[int, Tensor] | None = None,
-        stored: Set[Ref] = frozenset(),  # gradients that are stored before anything is added to them
+        stored: Set[Ref] = frozenset(),  # gradients stored before the first addition
         order: Together | None = None,
     ) -> None:
         self.lay, self.row, self.tape = lay, tape.row, tape
@@ -147,7 +147,7 @@ class Buffers:
         ref = Ref("dslots")
         if ref not in self._gradients:
             width = len(self.lay.plan.affines) * self.lay.hidden
-            # what is summed up by rows of a table starts at zero
+            # sums over rows of a table start at zero
             make = self.order.empty if self.stored else self.order.zeros
             self._gradients[ref] = make(self.tape.x, self.steps_count, self.batch, width)
         return self._gradients[ref]

@@ -32,7 +32,7 @@ from cellsearch.dsl.weights import unit_periods
 from cellsearch.errors import RunError
 
 ENGINES = ("auto", "eager", "native", "triton", "whole", "clocked")
-#: Those that compute member after member in C.
+#: The engines that compute member by member in C.
 IN_C = ("native", "clocked")
 IN_TRITON = ("triton", "whole")
 
@@ -41,7 +41,7 @@ IN_TRITON = ("triton", "whole")
 class Gradients:
     """The results of the backward pass."""
 
-    x: Tensor | None  # [K, T, B, D], or of the table [K, V, D]; None where it was not asked for
+    x: Tensor | None  # [K, T, B, D], or of the table [K, V, D]; None if not requested
     states: tuple[Tensor, ...]  # of the initial states, in their order and shapes
     below: Mapping[str, Tensor]  # of the new states of the layer below, each [K, T, B, H]
 
@@ -52,7 +52,7 @@ def choose_engine(wanted: str, like: Tensor) -> str:
 
     `whole` is `triton` with the loop over time in one kernel, not yet measured. On a CPU both run in an
     interpreter, which is slow and only for tests. `clocked` is an instrumented `native`, for the bench.
-    Raises RunError where the wanted one cannot run.
+    Raises RunError if the requested one cannot run.
     """
     if wanted not in ENGINES:
         raise RunError(f"unknown engine {wanted!r}; there are {', '.join(ENGINES)}")
@@ -144,8 +144,8 @@ def forward(
 
 
 def last_states(tape: Tape) -> list[Tensor]:
-    """The states after the window: those of the lowered cell, each [K, B, H], and where the cell looks back
-    at its input the last inputs, [K, past, B, D]."""
+    """The states after the window: those of the lowered cell, each [K, B, H], and the last inputs, [K, past,
+    B, D], if the cell reads earlier inputs."""
     earlier = [tape.inputs[:, -tape.past :]] if tape.past else []
     return [s[:, -1] for s in tape.states] + earlier
 
@@ -212,7 +212,7 @@ def _forward(runner: eager.Runner, where: Buffers) -> None:
         for p in stage.products:
             target = outer.slots(p.first, p.count).flatten(1, 2)  # [K, T*B, count*H]
             own = bias(lay, where.row)[:, p.first * hidden : (p.first + p.count) * hidden]
-            brings = p in plan.initialising  # it brings the biases of its slots along
+            brings = p in plan.initialising  # it adds the biases of its slots
             runner.multiply(
                 _flat(outer, p.source),
                 _matrix(where, p),
@@ -250,7 +250,7 @@ def _backward(
                 target = outer.whole(ref).flatten(1, 2)
                 add = runner.code.adds[plan.index[p]]
                 runner.multiply(d_slots, _matrix(where, p), target, turn=True, add=add)
-    # by slots and where they lie: what was multiplied to them
+    # by slots and their location: the products that fill them
     sums: dict[tuple[Run, Buffers], list[tuple[Tensor, Tensor]]] = {}
     for k, p in enumerate(plan.products):
         here = outer if plan.is_outer[p.source] else where
@@ -281,7 +281,7 @@ def _flat(where: Buffers, source: int) -> Tensor:
 
 
 def _bias_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
-    """Each a sum over every step and sequence, or over the rows of a table."""
+    """The gradients of biases, each a sum over every step and sequence, or over the rows of a table."""
     lay, hidden = where.lay, where.lay.hidden
     for here, runs in zip((where.outer, where), parted(lay.plan, apart(where, above)), strict=True):
         for first, count in runs:

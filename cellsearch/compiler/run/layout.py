@@ -21,7 +21,7 @@ from cellsearch.dsl.nodes import Affine, Connection
 from cellsearch.dsl.weights import Weight
 
 
-@dataclass(frozen=True, eq=False)  # one for a plan and widths, as long as anything holds it
+@dataclass(frozen=True, eq=False)  # one for a plan and widths, while it is in use
 class Layout:
     """Offsets within the row of one layer at input width D (`width`) and hidden width H."""
 
@@ -30,7 +30,7 @@ class Layout:
     hidden: int
     products: tuple[int, ...]  # offset of each product's matrix
     bias: int
-    alone: tuple[int, ...]  # offset by weight index; -1 where the weight is part of a matrix or the bias
+    alone: tuple[int, ...]  # offset by weight index; -1 if the weight is part of a matrix or the bias
     size: int
     kept: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)  # see `kept`
 
@@ -55,7 +55,7 @@ def layout(plan: Plan, width: int, hidden: int) -> Layout:
 
 @kept
 def _layouts(plan: Plan) -> WeakValueDictionary[tuple[int, int], Layout]:
-    """By widths those of its layouts that are in use: a layout holds its plan, not the plan its layouts."""
+    """The layouts of a plan in use, by widths: a layout holds its plan, not the plan its layouts."""
     return WeakValueDictionary()
 
 

@@ -1,9 +1,9 @@
-"""The order in which the members of a population go through a window: all at once, step after step, or one
-after another, each through all steps on one tape (`engines/native/one_by_one`).
+"""The order of the members of a population in a window: all together, step by step, or one after another,
+each through all steps on one tape (`engines/native/one_by_one`).
 
-The passes of a layer and of a model are written once, in the steps of an order. Values have the axis K in
-both. Where members go one by one, the values of all lie in the same place: a step reads those of its member,
-and `keep` copies what is read after the last member.
+The passes of a layer and of a model are written once, as steps of an order. Values have the axis K in both.
+If members go one by one, all members share the memory of a value: a step reads the value of its member, and
+`keep` copies values that are read after the last member.
 """
 
 from collections.abc import Callable
@@ -15,22 +15,22 @@ Work = Callable[[slice], object]
 
 
 def some(t: Tensor, members: slice) -> Tensor:
-    """Those members of a tensor [K, ...], or [1, ...] where all have the same."""
+    """The slice of some members of a tensor [K, ...], or [1, ...] if all share it."""
     return t if t.shape[0] == 1 else t[members]
 
 
 class Together:
-    """All members at once: each step is done when it is asked for."""
+    """All members together: each step runs immediately."""
 
     def __init__(self, members: int) -> None:
         self.members = members
 
     def empty(self, like: Tensor, *shape: int) -> Tensor:
-        """Room for a value of every member, [K, *shape]."""
+        """Memory for a value of every member, [K, *shape]."""
         return like.new_empty(self.members, *shape)
 
     def zeros(self, like: Tensor, *shape: int) -> Tensor:
-        """The same, zero where a member begins with it."""
+        """Memory for a value of every member, zero when a member starts."""
         return like.new_zeros(self.members, *shape)
 
     def copy(self, to: Tensor, value: Tensor) -> None:
@@ -38,7 +38,7 @@ class Together:
         to.copy_(value)
 
     def keep(self, value: Tensor) -> Tensor:
-        """A value [K, ...] as it is at this step, to be read when all members have gone through."""
+        """A value [K, ...] at this step, to be read after all members are done."""
         return value
 
     def lookup(self, table: Tensor, symbols: Tensor) -> Tensor:
@@ -50,12 +50,12 @@ class Together:
         table.zero_().index_add_(1, symbols, value)
 
     def work(self, work: Work) -> None:
-        """Does something in torch for some members."""
+        """Runs torch code for some members."""
         work(slice(None))
 
     def last(self, work: Callable[[], None]) -> None:
-        """Does something when all members have gone through."""
+        """Runs code after all members are done."""
         work()
 
     def run(self) -> None:
-        """Takes the members through the steps, where that was not done yet."""
+        """Runs the steps for the members, if not done yet."""

@@ -85,7 +85,7 @@ def first(lay: Layout, members: int, batch: int, like: Tensor) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Of the inputs [K, T, B, D], or of their table [K, V, D], where they were asked for, and of the first
+    """Gradients of the inputs [K, T, B, D], or of their table [K, V, D], if requested, and of the first
     states, per layer, each [K, B, H]."""
 
     x: Tensor | None
@@ -123,12 +123,13 @@ def backward(
     d_outputs: Tensor,  # [K, T, B, H]
     d_row: Tensor,  # [K, P]: the gradient is written here
     need_x: bool = True,
-    # of the last states; none where the window is cut off there
+    # of the last states; none if the window is truncated there
     d_states: Sequence[Sequence[Tensor]] | None = None,
     engine: str = "auto",
     order: Together | None = None,
 ) -> Gradients:
-    """Gradients of the inputs and of the first states; those of the weights are written to `d_row`."""
+    """Gradients of the inputs and of the first states; the gradients of the weights are written to
+    `d_row`."""
     gradient: Tensor | None = d_outputs
     d_above: Mapping[int, Tensor] = {}
     rows, d_rows = stacked.rows(row), stacked.rows(d_row)

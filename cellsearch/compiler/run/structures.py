@@ -65,7 +65,7 @@ def _mask(lay: Layout, device: torch.device, dtype: torch.dtype) -> Tensor | Non
 
 @kept
 def _constants(lay: Layout, k: int, device: torch.device) -> dict[str, Any]:
-    """What the formulas of the matrix of weight `k` read beside weights: copied to a device once."""
+    """The inputs of the formulas of the matrix of weight `k`, besides weights: copied to a device once."""
     w = lay.weights[k]
     assert w.row is not None
     return matrices.constants(w.row, _sizes(lay, w), device)
@@ -102,10 +102,10 @@ def backprop(lay: Layout, row: Tensor, d_row: Tensor) -> None:
 
 def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generator | None = None) -> None:
     """Fill rows [K, P] in place: matrices and peepholes from U[-bound, bound], plus `@eye(a)` on the
-    diagonal; biases and learned vectors at their initial values; `@orthogonal` where its row says. Where
-    entries of a matrix are sums, as with `@rank`, its weights are drawn so wide that they have the variance
-    of those of a full matrix. Numbers are drawn weight by weight in the order of their names, so that they do
-    not depend on how the plan fuses matrices."""
+    diagonal; biases and learned vectors at their initial values; `@orthogonal` by its row. If entries of a
+    matrix are sums, as with `@rank`, the range of its weights gives them the variance of the entries of a
+    full matrix. Numbers are drawn weight by weight in the order of their names, so they do not depend on the
+    plan's fusion of matrices."""
     row.zero_()
     for k, w in enumerate(lay.weights):
         node = lay.plan.cell.nodes[w.node]
@@ -129,8 +129,8 @@ def initialise(lay: Layout, row: Tensor, bound: float, generator: torch.Generato
 
 
 def _orthogonal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Matrices [K, rows, units] in float64 with orthonormal columns, or rows where there are fewer; each such
-    matrix is as likely as any other (Mezzadri 2007: the signs are those of R)."""
+    """Matrices [K, rows, units] in float64 with orthonormal columns, or rows if there are fewer, uniformly
+    distributed (Mezzadri 2007: with the signs of R)."""
     tall = like.shape[-2] >= like.shape[-1]
     shape = like.shape if tall else like.mT.shape
     normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=like.device)

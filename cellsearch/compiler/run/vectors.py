@@ -1,4 +1,4 @@
-"""Gradients of the weights that stand alone: peepholes, learned vectors and scalars."""
+"""Gradients of weights outside matrices: peepholes, learned vectors and scalars."""
 
 from torch import Tensor
 
@@ -13,12 +13,12 @@ from cellsearch.dsl.nodes import Affine
 
 
 def apart(where: Buffers, above: frozenset[int]) -> frozenset[Ref]:
-    """The gradients that lie in the outer part, where that has rows of its own."""
+    """The gradients in the outer part, if it has separate rows."""
     return frozenset() if where.outer is where else summed(where.lay.plan, above).outer
 
 
 def vector_gradients(where: Buffers, above: frozenset[int], d_row: Tensor) -> None:
-    """The gradients of all weights that stand alone."""
+    """The gradients of all weights outside matrices."""
     lay, plan, summed_there = where.lay, where.lay.plan, apart(where, above)
     found: list[tuple[int, Tensor, Tensor | None]] = []  # weights, and the factors of their gradients
     for k, w in enumerate(lay.weights):

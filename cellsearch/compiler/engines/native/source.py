@@ -1,11 +1,11 @@
-"""From a plan to C text: the functions `forward` and `backward` of a layer, in the words of layer.h. The text
-is made of rows of the op table, node numbers and numbers; no name of a user enters it.
+"""From a plan to C text: the functions `forward` and `backward` of a layer, with the macros of layer.h. The
+text consists of rows of the op table, node numbers and numbers; it contains no name of a user.
 
 A call computes one member, from its inputs to its last state, or back to the gradients of its matrices. The
-outer part may have rows of its own, one for each symbol; the loop copies from there and sums up to there (see
-`input_table`), and what kernels alone read they read there. Every tensor the functions touch is a row of one
-table. Gradients that live for one step alone have no stride along T; the gradients of the states swap two
-rows at every step.
+outer part may have separate rows, one per symbol; the loop copies from them and adds to them (see
+`input_table`), and kernels read values there that only they read. Every tensor that the functions use is a
+row of one table. Gradients that live for one step have no stride along T; the gradients of the states swap
+two rows at every step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from cellsearch.compiler.plan.kernels import Kernel, Ref
 from cellsearch.compiler.plan.schedule import Plan, Product
 from cellsearch.compiler.run.kept import kept
 
-#: What a clocked library tells apart.
+#: The timed parts of an instrumented library.
 PARTS = (
     "x part",
     "step products, forward",
@@ -33,7 +33,7 @@ PARTS = (
 _X, _PRODUCTS, _POINTWISE, _BACK_PRODUCTS, _BACK_POINTWISE, _BACK_X, _MATRICES, _BIASES = range(len(PARTS))
 
 PRELUDE = '#include "layer.h"'
-#: In front of a text it makes a clocked library.
+#: Prefix for an instrumented build.
 CLOCKED = "#define CLOCKED\n"
 
 
@@ -52,7 +52,7 @@ def source(plan: Plan, above: frozenset[int]) -> Source:
 
 
 class _Writer:
-    """Writes the text and numbers the refs as they come."""
+    """Writes the text and numbers the refs in order of use."""
 
     def __init__(self, plan: Plan, above: frozenset[int]) -> None:
         self.plan = plan
@@ -89,11 +89,11 @@ class _Writer:
         return self.rows.setdefault(ref, len(self.rows))
 
     def value(self, p: Product) -> int:
-        """The row of what a product reads."""
+        """The row of the source of a product."""
         return self.row(read(self.plan, p))
 
     def forward(self) -> Iterator[str]:
-        """One member, from its inputs to its last state."""
+        """The forward pass of one member, from its inputs to its last state."""
         plan, index = self.plan, self.plan.index
         outer = filled(plan)
         for slot in plan.uninitialised:
@@ -102,7 +102,7 @@ class _Writer:
             yield f"for (long r = 0; r < {'OUTER_ROWS' if slot in outer else 'T * B'}; r++) {copy}"
         for k, stage in enumerate(plan.outer):
             for p in stage.products:
-                # the first product of a slot brings its bias along
+                # the first product of a slot adds its bias
                 bias, add = (f"BIAS({p.first})", 0) if p in plan.initialising else ("0", 1)
                 c = self.row(Ref("slots", p.first, outer=True))
                 yield f"FORWARD({index[p]}, {p.count}, {self.value(p)}, {c}, {bias}, {add});"
@@ -126,7 +126,7 @@ class _Writer:
         yield "}"
 
     def backward(self) -> Iterator[str]:
-        """One member, from its last state to the gradients of its matrices."""
+        """The backward pass of one member, from its last state to the gradients of its matrices."""
         plan, index, back = self.plan, self.plan.index, self.back
         targets = {p: kernels.gradient(plan, p.source) for p in plan.products}
         yield from self.packing((p for products in self.stages for p in products if targets[p]), turned=True)
@@ -167,13 +167,13 @@ class _Writer:
                 c = self.row(Ref("dslots", first, outer))
                 yield f"SUM({'OUTER_ROWS' if outer else 'T * B'}, {count}, {c}, D_BIAS({first}));"
         yield f"LAP({_BIASES})"
-        together: dict[tuple[int, int], list[Product]] = {}  # by slots: what was multiplied to them
+        together: dict[tuple[int, int], list[Product]] = {}  # by slots: the products that fill them
         for p in plan.products:
             together.setdefault((p.first, p.count), []).append(p)
         for (first, count), products in together.items():
             ours = [p for p in products if plan.is_outer[p.source]]
             others = [p for p in products if not plan.is_outer[p.source]]
-            if ours and others:  # they share what is packed, unless they have rows of their own
+            if ours and others:  # they share the packed operand, unless they have separate rows
                 yield "if (symbols) {"
                 yield self.gradients(first, count, ours, outer=True)
                 yield self.gradients(first, count, others, outer=False)
@@ -182,7 +182,7 @@ class _Writer:
         yield f"LAP({_MATRICES})"
 
     def gradients(self, first: int, count: int, products: Sequence[Product], *, outer: bool) -> str:
-        """The gradients of matrices that were multiplied to the same slots."""
+        """The gradients of matrices whose products fill the same slots."""
         places = ", ".join(f"PLACE({self.plan.index[p]}, {count}, {self.value(p)})" for p in products)
         widths = ", ".join(f"width[{self.plan.index[p]}]" for p in products)
         g, rows = self.row(Ref("dslots", first, outer)), "OUTER_ROWS" if outer else "T * B"
@@ -200,7 +200,7 @@ class _Writer:
 
 
 def read(plan: Plan, p: Product) -> Ref:
-    """What a product reads."""
+    """The source of a product."""
     ref = kernels.location(plan, p.source)
     return _outer(ref) if plan.is_outer[p.source] else ref
 
@@ -218,5 +218,5 @@ def _every_step(name: str, group: tuple[Kernel, ...]) -> str:
 
 
 def _outer(ref: Ref) -> Ref:
-    """The same in the outer part; weights and what comes from outside are everywhere."""
+    """The ref in the outer part; weights and tensors from outside are the same in both."""
     return ref if ref.kind in ("weight", "tick", "below", "past") else replace(ref, outer=True)

@@ -1,7 +1,7 @@
 """From C text to a loaded library, compiled once and cached on disk.
 
-`cache` says where. A library's name is the hash of its text, its flags and the compiler, so that a changed
-one is another file.
+`cache` chooses the directory. A library's name is the hash of its text, its flags and the compiler, so a
+changed library is another file.
 """
 
 import _ctypes
@@ -33,24 +33,24 @@ FLAGS = (
     "-std=gnu11",
     "-w",
 )
-#: With threaded jumps gcc copies what stands behind the bounds of an exponential for each side of them, and
+#: With threaded jumps gcc copies the code after the bounds of an exponential for each side of them, and
 #: blends the copies: nearly twice the time of a pointwise kernel with many gates. clang refuses the flag.
 OF_GCC = ("-fno-thread-jumps",)
 REALS = {"float32": ("-DREAL=float", "-DIS_FLOAT=1"), "float64": ("-DREAL=double",)}
 HEADERS = ("pointwise.h", "layer.h")
 CPU_SECONDS = 120  # of one compilation; usual is 0.2
-# On the clock, for what hangs. On a machine with too many programs a compilation waits: that is no error, and
+# Wall time, against a hang. On an overloaded machine a compilation waits: that is not an error, and
 # must not end a search, or move it to another engine, whose numbers differ in the last bits.
 TIMEOUT = 1_800
 BOUNDED = ("/bin/sh", "-c", 'ulimit -t "$0"; exec "$@"', str(CPU_SECONDS))
 
-#: The libraries that are in use, by name. A function of a library holds it; it is unloaded with the last one.
+#: The libraries in use, by name. A function of a library holds it; it is unloaded with the last one.
 _loaded: WeakValueDictionary[str, ctypes.CDLL] = WeakValueDictionary()
 
 
 @lru_cache(maxsize=1)
 def compiler() -> str | None:
-    """The C compiler that is used: $CC, cc, gcc or clang; None where there is none."""
+    """The C compiler: $CC, cc, gcc or clang; None if there is none."""
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         found = shutil.which(name) if name else None
         if found and _version(found):
@@ -60,7 +60,7 @@ def compiler() -> str | None:
 
 @lru_cache(maxsize=8)
 def _version(path: str) -> str:
-    """What the compiler says of itself and of this processor; "" where it does not run."""
+    """The compiler's report on itself and this processor; "" if it does not run."""
     try:
         command = [path, "--version"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
@@ -70,7 +70,7 @@ def _version(path: str) -> str:
 
 
 def _processor() -> str:
-    """What distinguishes this machine's instruction set: a library made for another must not be loaded."""
+    """Identifies the instruction set of this machine: a library built for another one must not be loaded."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -79,13 +79,13 @@ def _processor() -> str:
 
 
 def library(text: str, dtype: str) -> ctypes.CDLL:
-    """The library of a C text, for numbers of `dtype`. Raises RunError where it cannot be made."""
+    """The library of a C text, for numbers of `dtype`. Raises RunError if it cannot be built."""
     return _load(text, (*FLAGS, *REALS[dtype]))
 
 
 def function(library: ctypes.CDLL, name: str, kind: type[Any]) -> Any:
-    """A function of a library, of a kind that `ctypes.CFUNCTYPE` has made. It holds the library. (One that
-    ctypes itself finds holds itself too, so that the library would wait for the garbage collector.)"""
+    """A function of a library, of a type made by `ctypes.CFUNCTYPE`. It holds the library. (A function looked
+    up by ctypes also holds itself, and would keep the library until a garbage collection.)"""
     found = kind(_ctypes.dlsym(library._handle, name))
     found.library = library
     return found
@@ -93,8 +93,8 @@ def function(library: ctypes.CDLL, name: str, kind: type[Any]) -> Any:
 
 @lru_cache(maxsize=4)
 def products(dtype: str) -> ctypes.CDLL:
-    """The library of matrix products, of the output layer, which is made of them, and of what takes members
-    through the steps of a window."""
+    """The library of matrix products, of the output layer, which uses them, and of the loop over members and
+    steps of a window."""
     loaded = library("".join(map(_resource, ("product.c", "output.c", "members.c"))), dtype)
     loaded.panel_width.restype = ctypes.c_long
     loaded.in_turn.restype = None
@@ -120,7 +120,7 @@ def _load(text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
         try:
             library = ctypes.CDLL(path or str(here.path / name))
             break
-        except OSError as error:  # cut off by a crash of the machine, or removed since by another process
+        except OSError as error:  # truncated by a crash of the machine, or removed by another process
             cache.remove(here, name)
             if last:
                 raise RunError(

@@ -3,5 +3,5 @@
 writer     formulas of the op table -> lines of Triton
 source     Plan -> text of Triton kernels, for float32 or float64
 toolchain  text -> kernels, compiled for a CUDA device, or run by Triton's interpreter on a CPU
-loop       runs the kernels on the tensors of a layer; the matrix products are torch's batched ones
+loop       runs the kernels on the tensors of a layer; matrix products are torch's batched products
 """

@@ -1,8 +1,8 @@
-"""Compiles the kernels of a cell for a device that this process does not touch, into Triton's cache on disk.
+"""Compiles the kernels of a cell for a device that this process does not use, into Triton's cache on disk.
 
-A launch looks for its kernel under a name that follows from the text, from what Triton distinguishes of the
-arguments, and from the kind of device. Here kernels are asked for in the same way, with a driver that says
-which kind of device there is and has none, so that the names are the same.
+A launch looks up its kernel by a name computed from the text, from properties of the arguments that Triton
+distinguishes, and from the kind of device. Here kernels are requested in the same way, with a driver that
+reports a kind of device but has no device, so the names are equal.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,18 +32,18 @@ class NoDevice:
         return GPUTarget("cuda", self.capability, 32)
 
     def get_current_device(self) -> int:
-        """The number under which Triton keeps what it compiles."""
+        """The number in Triton's keys of compiled kernels."""
         return 0
 
     def get_current_stream(self, device: int) -> int:
-        """A stream, in which nothing is ever started."""
+        """A stream without launches."""
         return 0
 
 
 @contextmanager
 def compiling_for(capability: int) -> Iterator[None]:
-    """Where kernels are compiled for devices of a compute capability. In this process none can be started
-    meanwhile."""
+    """A context that compiles kernels for devices of a compute capability. Inside it this process cannot
+    launch kernels."""
     from triton.runtime import driver
 
     before = driver._active
@@ -55,15 +55,15 @@ def compiling_for(capability: int) -> Iterator[None]:
 
 
 def variants(function: Function, widths: Iterable[int]) -> list[int]:
-    """One of the hidden widths for each kernel that is compiled for them: tiles are of few sizes, and Triton
-    asks whether a width is 1 and whether it is a multiple of 16."""
+    """One hidden width per compiled kernel: tiles have few sizes, and Triton distinguishes widths only by
+    being 1 and by being a multiple of 16."""
     found = {(tile(function, hidden), hidden % 16 == 0, hidden == 1): hidden for hidden in widths}
     return list(found.values())
 
 
 def stages(plan: Plan, above: frozenset[int], dtype: str, widths: Iterable[int]) -> list[Any]:
     """The compiled stages of a layer whose states `above` are read by the layer above it, for hidden widths.
-    To be called in `compiling_for`."""
+    Call it in `compiling_for`."""
     real, widths, found = getattr(torch, dtype), tuple(widths), []
     for function in dict.fromkeys(source(plan, above, dtype).functions):
         kernel = toolchain.functions(function.text, False)[function.name]
@@ -81,7 +81,7 @@ def stages(plan: Plan, above: frozenset[int], dtype: str, widths: Iterable[int])
 
 
 def softmax(vocabulary: int, dtype: str, masked: bool) -> list[Any]:
-    """Likewise the softmax over a vocabulary, with its gradient and without."""
+    """Compiles the softmax over a vocabulary, with its gradient and without."""
     real, count = getattr(torch, dtype), torch.bool if masked else torch.int64
     kernel = output.kernel(False)
     height, width, options = output.tile(vocabulary)
@@ -96,9 +96,9 @@ def softmax(vocabulary: int, dtype: str, masked: bool) -> list[Any]:
 
 
 def _with_launcher(compiled: Any) -> bool:
-    """True, once the C code that starts a kernel is compiled too: Triton 3.6 makes one for each list of types
-    of arguments."""
-    with suppress(Exception):  # later ones have none, and without a driver of NVIDIA it cannot be linked
+    """True, after compiling the C code that launches a kernel: Triton 3.6 needs one per list of argument
+    types."""
+    with suppress(Exception):  # later versions have none, and it cannot be linked without NVIDIA's driver
         from triton.backends.nvidia.driver import CudaLauncher
 
         CudaLauncher(compiled.src, compiled.metadata)

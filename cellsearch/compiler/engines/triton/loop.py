@@ -1,5 +1,5 @@
-"""Runs the Triton kernels of a plan on the tensors of a layer. The matrix products between them are those of
-the eager engine: batched ones over all members."""
+"""Runs the Triton kernels of a plan on the tensors of a layer. Matrix products are those of the eager engine,
+batched over all members."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,23 +18,23 @@ from cellsearch.compiler.run.kept import kept
 
 #: Numbers in a tile: 4 for each of the 128 threads of a program.
 TILE = 512
-#: Units in a tile that need not hold all of them: 128 bytes in float32.
+#: Units in a tile that may hold fewer than all: 128 bytes in float32.
 UNITS = 32
 
 #: How stages are compiled.
 OPTIONS = {"enable_fp_fusion": True}
 
-#: Warps of a program that runs a whole loop, in the order in which they are tried.
+#: Numbers of warps for a program that runs a whole loop, in order of preference.
 WARPS = (8, 16)
 
-#: The sides that a tile has to have to be multiplied.
+#: Sizes of the sides of a tile in a product.
 LEAST = 16
 
 
 @kept
 def _functions(plan: Plan, text: str, interpreted: bool) -> Mapping[str, Any]:
-    """The kernels of a text. They lie with the plan, which a recorded step holds; equal texts of other plans
-    are the same kernels."""
+    """The kernels of a text. The plan owns them, and a recorded step holds the plan; equal texts of other
+    plans share the kernels."""
     return toolchain.functions(text, interpreted)
 
 
@@ -72,11 +72,11 @@ class Runner(eager.Runner):
         return self._call(self.source.forward_inner[stage])
 
     def backward_step(self, stage: int) -> Callable[[int], None]:
-        """Likewise of the backward pass, for the roles that the gradients of the states have now."""
+        """An inner kernel of the backward pass, for the current roles of the state gradients."""
         return self._call(self.source.backward_inner[stage])
 
     def clear(self, state: int) -> Callable[[int], None]:
-        """Nothing: the kernel that runs first in a step clears the gradient of a state that none writes."""
+        """Does nothing: the first kernel of a step clears the gradient of a state that no kernel writes."""
         return lambda t: None
 
     def _call(self, function: Function | None) -> Callable[[int], None]:
@@ -97,7 +97,7 @@ class Runner(eager.Runner):
         return lambda t: kernel(*arguments, t, *sizes, **options)
 
     def _strides(self, arrays: Sequence[Ref], tensors: Sequence[Tensor]) -> list[int]:
-        """The strides that kernels are given, array by array."""
+        """The strides passed to kernels, array by array."""
         where = self.where
         found: list[int] = []
         for ref, tensor in zip(arrays, tensors, strict=True):
@@ -109,17 +109,17 @@ class Runner(eager.Runner):
         return found
 
     def _slots(self, slots: Sequence[Ref]) -> list[int]:
-        """The slots that a kernel is given, by number, and how many there are."""
+        """The slots passed to a kernel, by number, and their count."""
         plan = self.where.lay.plan
         return [*(ref.index for ref in slots), plan.slots, len(plan.affines)]
 
     def _array(self, ref: Ref) -> Tensor:
-        """The whole array behind the pointer of a ref; its units lie side by side."""
+        """The whole array at the pointer of a ref, with contiguous units."""
         where = self.where
         if ref.kind == "row":
             return where.row
         if ref.kind in ("slots", "old"):
-            # The forward pass writes to what it made itself; for the backward pass it may come in any layout.
+            # The forward pass writes to its own arrays; the backward pass may get any layout.
             return (where.tape.slots if ref.kind == "slots" else where.tape.states[ref.index]).contiguous()
         tensor = where.whole(ref)
         if ref.kind in ("dout", "dabove") or (tensor.stride(-1) != 1 and ref.kind in STRIDED):
@@ -128,7 +128,7 @@ class Runner(eager.Runner):
 
 
 class WholeRunner(Runner):
-    """The same with the whole loop in one kernel, where a member's matrices are small enough."""
+    """The kernels of one layer, with the whole loop in one kernel if a member's matrices are small enough."""
 
     def __init__(self, where: Buffers, above: frozenset[int]) -> None:
         super().__init__(where, above)
@@ -137,7 +137,7 @@ class WholeRunner(Runner):
         self.kernels = _functions(where.lay.plan, self.loops.text, self.interpreted)
 
     def fits(self, loop: whole.Loop) -> bool:
-        """Whether a program can hold the matrices; on a GPU tiles are multiplied in float32 alone."""
+        """Whether a program can hold the matrices; on a GPU tiles are multiplied only in float32."""
         return loop.fits(self.units) and (self.interpreted or self.dtype == "float32")
 
     def forward_loop(self) -> None:
@@ -151,7 +151,7 @@ class WholeRunner(Runner):
             super().backward_loop()
 
     def _whole(self, loop: whole.Loop) -> bool:
-        """Runs a loop as one kernel, where it fits on a chip and spills no registers."""
+        """Runs a loop as one kernel, if it fits on the chip and spills no registers."""
         if not self.fits(loop):
             return False
         where, lay = self.where, self.where.lay
@@ -175,8 +175,8 @@ class WholeRunner(Runner):
 def _warps(
     plan: Plan, name: str, text: str, kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> int | None:
-    """The warps with which a loop spills no registers, or None: which those are shows when it is compiled.
-    The answer lies with the plan."""
+    """The number of warps with which a loop spills no registers, or None; known only after compiling. The
+    result is kept on the plan."""
     key = (_warps, name, text, arguments[-1] % 16 == 0, *options.items())
     if key not in plan.kept:
         plan.kept[key] = None

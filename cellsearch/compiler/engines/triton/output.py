@@ -1,4 +1,4 @@
-"""Softmax, loss and its gradient in one pass over the logits, where torch takes a dozen."""
+"""Softmax, loss and its gradient in one pass over the logits; torch takes a dozen."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor
 from cellsearch.compiler.engines.triton import toolchain
 from cellsearch.compiler.engines.triton.writer import PARTS
 
-#: Numbers in a tile; a row of logits is never cut.
+#: Numbers in a tile; a row of logits is never split.
 TILE = 1024
 
 _TEXT = (
@@ -51,8 +51,8 @@ def softmax(a, a0, a1, a2, a3, N, n, V, batch, R: tl.constexpr, W: tl.constexpr,
 )
 
 
-#: The kernels, interpreted or not, once they are made. No cache may forget them: Triton unloads what nothing
-#: holds, and recorded steps call it by its address.
+#: The kernels, interpreted or not. No cache may drop them: Triton unloads a kernel that nothing
+#: references, and recorded steps call it by its address.
 _made: dict[bool, Mapping[str, Any]] = {}
 
 
@@ -64,7 +64,7 @@ def kernel(interpreted: bool) -> Any:
 
 
 def tile(vocabulary: int) -> tuple[int, int, dict[str, Any]]:
-    """The rows and columns of a program's tile, and how it is compiled."""
+    """The rows and columns of a program's tile, and its compile options."""
     width = 1 << (vocabulary - 1).bit_length()
     options = {"num_warps": min(16, max(4, width // 512)), "enable_fp_fusion": True}
     return max(1, TILE // width), width, options
@@ -77,7 +77,7 @@ def softmax(
     batch: int,
     back: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Losses in nats and 0/1 of right ones, each [k, n]; of equal logits the first is the guess."""
+    """Losses in nats and 0/1 for correct guesses, each [k, n]; among equal logits the first is the guess."""
     members, positions, vocabulary = logits.shape
     losses = logits.new_empty(members, positions)
     hits = torch.empty(members, positions, dtype=torch.int32, device=logits.device)

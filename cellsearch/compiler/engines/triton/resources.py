@@ -1,4 +1,4 @@
-"""What a compiled kernel takes of a multiprocessor: registers, bytes spilled from them, shared memory."""
+"""The use of a multiprocessor by a compiled kernel: registers, bytes spilled from them, shared memory."""
 
 import re
 import subprocess
@@ -10,16 +10,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one kernel, as ptxas reports them."""
+    """The resources of one kernel, as reported by ptxas."""
 
     registers: int  # of a thread; 255 at most
-    spilled: int  # bytes that a thread stores and loads again for want of registers
+    spilled: int  # bytes that a thread stores and reloads because it lacks registers
     shared: int  # bytes of a program
 
 
 def resources(compiled: Any) -> Resources:
-    """The resources of a kernel that Triton has compiled for a CUDA device: its PTX is assembled once more,
-    by the same program, which says them."""
+    """The resources of a kernel that Triton compiled for a CUDA device: the same assembler assembles its PTX
+    again and reports them."""
     from triton.backends.nvidia.compiler import get_ptxas
 
     text = compiled.asm["ptx"]

@@ -1,9 +1,9 @@
 """From a plan to the Triton kernels of its stages.
 
-All kernels of a stage become one function: what one of them stores and a later one reads stays in registers.
-A program computes a tile of R rows (members and sequences of one step, or of all steps outside the loop) and
-W units. The tensors of a layer are arguments as whole arrays: pointers, and strides only where they do not
-follow from the sizes K, T, B and H, so that a kernel is compiled for few kinds of sizes rather than for each.
+All kernels of a stage become one function: values stored by one kernel and read by a later one stay in
+registers. A program computes a tile of R rows (members and sequences of one step, or of all steps outside the
+loop) and W units. The tensors of a layer are arguments as whole arrays: pointers, and strides only if they do
+not follow from the sizes K, T, B and H, so a kernel is compiled for a few kinds of sizes, not for each size.
 Slots of the tape are arguments too, by number.
 """
 
@@ -21,21 +21,21 @@ from cellsearch.dsl.formulas.form import Number
 
 @dataclass(frozen=True)
 class Function:
-    """A kernel with its text. The text says nothing of the cell but the formulas of the stage, so that equal
-    stages of different cells are one kernel, which Triton compiles once."""
+    """A kernel with its text. The text depends only on the formulas of the stage, so equal stages of
+    different cells are one kernel, which Triton compiles once."""
 
     name: str
     text: str
-    arrays: tuple[Ref, ...]  # those it touches, in the order of its pointers
-    slots: tuple[Ref, ...]  # those it touches, in the order of their arguments
+    arrays: tuple[Ref, ...]  # used arrays, in the order of its pointers
+    slots: tuple[Ref, ...]  # used slots, in the order of their arguments
     unspecialized: tuple[str, ...]
     whole: bool  # a tile must hold all units
-    steps: bool  # its rows are those of all steps
+    steps: bool  # its rows are the rows of all steps
 
 
 @dataclass(frozen=True)
 class Source:
-    """The kernels of a plan by stage, None where a stage has nothing to do."""
+    """The kernels of a plan by stage, None if a stage has no work."""
 
     forward_outer: tuple[Function | None, ...]
     forward_inner: tuple[Function | None, ...]
@@ -57,7 +57,7 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
     back = backward_kernels(plan, above)
     unread = [s for s in range(len(plan.cell.states)) if Ref("dold", s) not in back.written]
     cleared = Kernel((), (), tuple(Store(Ref("dold", s), Number(0.0)) for s in unread))
-    last = len(back.inner) - 1  # the stage that runs first
+    last = len(back.inner) - 1  # the first stage to run
     turned = [(*group, cleared) if k == last else group for k, group in enumerate(back.inner)]
 
     def stages(name: str, groups: Iterable[tuple[Kernel, ...]], steps: bool) -> tuple[Function | None, ...]:
@@ -72,7 +72,7 @@ def source(plan: Plan, above: frozenset[int], dtype: str) -> Source:
 
 
 def stage(plan: Plan, dtype: str, name: str, group: Iterable[Kernel], steps: bool) -> Function | None:
-    """The kernels of one stage as one function; None where nothing is stored."""
+    """The kernels of one stage as one function; None if nothing is stored."""
     writer = Writer(plan, dtype)
     for kernel in group:
         writer.add(kernel)
@@ -105,7 +105,8 @@ def stage(plan: Plan, dtype: str, name: str, group: Iterable[Kernel], steps: boo
 def definition(
     name: str, arguments: Iterable[str], constants: Iterable[str], apart: Iterable[str], lines: Iterable[str]
 ) -> str:
-    """The text of a kernel; it is compiled for each value of `constants`, and for no value of `apart`."""
+    """The text of a kernel; Triton compiles it for each value of `constants`, and once for all values of
+    `apart`."""
     given = ", ".join([*arguments, *(f"{c}: tl.constexpr" for c in constants)])
     marked = ", ".join(f'"{a}"' for a in apart)
     return "\n".join(["", f"@kernel([{marked}])", f"def {name}({given}):", *(f"    {x}" for x in lines), ""])

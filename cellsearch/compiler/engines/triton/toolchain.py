@@ -1,9 +1,9 @@
-"""From Triton text to functions: compiled for a CUDA device when they are first called, or run by Triton's
-interpreter, which takes tensors on a CPU and serves tests alone.
+"""From Triton text to functions: compiled for a CUDA device at the first call, or run by Triton's
+interpreter, which takes tensors on a CPU and is only for tests.
 
-Triton reads the source of its functions. It finds the text among the lines that Python keeps for tracebacks,
-so that nothing that lies in a file is executed. What it compiles it keeps in its own cache on disk
-(TRITON_CACHE_DIR), under names that follow from the text, the device and its own version.
+Triton reads the source of its functions from the lines that Python keeps for tracebacks, so no file is
+executed. It keeps compiled kernels in its cache on disk (TRITON_CACHE_DIR), under names computed from the
+text, the device and its version.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ from cellsearch.errors import RunError, printable
 
 @lru_cache(maxsize=4)
 def available(kind: str) -> bool:
-    """Whether Triton runs on this kind of device: it has to be there (CUDA builds of torch bring it along),
-    and for a GPU it compiles what starts its kernels with a C compiler: $CC, gcc or clang."""
+    """Whether Triton runs on this kind of device: it must be installed (CUDA builds of torch include it), and
+    for a GPU it needs a C compiler for its launchers: $CC, gcc or clang."""
     if find_spec("triton") is None:
         return False
     return kind == "cpu" or bool(os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang"))
@@ -35,15 +35,15 @@ def available(kind: str) -> bool:
 
 @lru_cache(maxsize=1)
 def precision() -> str:
-    """How tiles of float32 are multiplied: as they are ("ieee"); or as three products of TF32, which comes
-    near to it, where Triton aborts the process over the first ("tf32x3": 3.9 does, 3.6 does not)."""
+    """The precision of products of float32 tiles: exact ("ieee"), or three TF32 products, nearly as accurate,
+    if Triton aborts the process for the first ("tf32x3": 3.9 does, 3.6 does not)."""
     major, minor = version("triton").split(".")[:2]
     return "ieee" if (int(major), int(minor)) <= (3, 6) else "tf32x3"
 
 
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
-    """Where kernels are started: Triton takes the device that is current. RunError where it cannot."""
+    """The context of launches: Triton uses the current device. Raises RunError if it cannot."""
     from triton.errors import TritonError  # here: it is optional
 
     try:
@@ -59,8 +59,8 @@ def on(device: torch.device) -> Iterator[None]:
 
 
 def functions(text: str, interpreted: bool) -> Mapping[str, Any]:
-    """The kernels of a text by name, to be called as `kernel[grid](*arguments)`; made once, as long as they
-    are held."""
+    """The kernels of a text by name, called as `kernel[grid](*arguments)`; made once while they are in
+    use."""
     found = _made.get((text, interpreted))
     if found is None:
         found = _made[text, interpreted] = _Kernels(_functions(text, interpreted))
@@ -68,17 +68,17 @@ def functions(text: str, interpreted: bool) -> Mapping[str, Any]:
 
 
 class _Kernels(dict[str, Any]):
-    """Kernels by name; unlike a plain `dict` it can be found by a weak reference."""
+    """Kernels by name; unlike a plain `dict` it supports weak references."""
 
     __slots__ = ("__weakref__",)
 
 
-#: The kernels that are in use, by text: plans with equal texts share them.
+#: The kernels in use, by text: plans with equal texts share them.
 _made: WeakValueDictionary[tuple[str, bool], _Kernels] = WeakValueDictionary()
 
 
 def _functions(text: str, interpreted: bool) -> dict[str, Any]:
-    import triton  # here: it is optional, and takes a while to load
+    import triton  # here: it is optional, and slow to load
     import triton.language as tl
     from triton.runtime.interpreter import InterpretedFunction
 
@@ -95,20 +95,20 @@ def _functions(text: str, interpreted: bool) -> dict[str, Any]:
 
         return decorate
 
-    def part(function: Any) -> Any:  # what a reduction combines with
+    def part(function: Any) -> Any:  # the combining function of a reduction
         return InterpretedFunction(function) if interpreted else triton.jit(function)
 
-    def helper(function: Any) -> Any:  # the interpreter runs inside of a kernel what Python can call
+    def helper(function: Any) -> Any:  # inside a kernel the interpreter runs Python callables
         return function if interpreted else triton.jit(function)
 
     name = f"<cellsearch {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     scope: dict[str, Any] = {"__name__": name, "tl": tl, "kernel": kernel, "part": part, "helper": helper}
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     try:
-        exec(compile(text, name, "exec"), scope)  # made of rows of the op table and of numbers
+        exec(compile(text, name, "exec"), scope)  # consists of rows of the op table and numbers
         if interpreted:
             for function in made:
-                function.rewrite()  # reads its source now
+                function.rewrite()  # reads its source here
     finally:
         del linecache.cache[name]
     return {function.__name__: function for function in made}

@@ -1,8 +1,8 @@
 """The whole loop over time as one Triton kernel forward and one backward: states stay in registers, and the
 matrices of a member on chip, for all T steps.
 
-A program computes R sequences of one member, all their units, step by step; a value that a step computes and
-reads again never leaves it. It is for members whose matrices are small: see `HELD`.
+A program computes R sequences of one member, all their units, step by step; a value computed and read in one
+step stays in registers. For members with small matrices: see `HELD`.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ from cellsearch.compiler.plan.kernels import Ref
 from cellsearch.compiler.plan.schedule import Plan, Product
 from cellsearch.compiler.run.kept import kept
 
-#: Numbers of matrices that a program can keep; half as many where ops over the units need room as well. As
-#: compiled for compute capability 9.0, cells with so many take up to 224 of 227 KiB of shared memory.
+#: Numbers of matrices that a program can keep; half as many if ops over the units need room too. As
+#: compiled for compute capability 9.0, such cells take up to 224 of 227 KiB of shared memory.
 HELD = 1 << 14
 
 
@@ -28,12 +28,12 @@ class Loop:
     name: str
     arrays: tuple[Ref, ...]  # in the order of its pointers
     slots: tuple[Ref, ...]  # in the order of their arguments
-    products: tuple[int, ...]  # in plan.products: where their matrices start in a row are arguments
+    products: tuple[int, ...]  # in plan.products: the offsets of their matrices in a row are arguments
     matrices: int  # of H x H numbers
     over_units: bool  # some op works over the units
 
     def fits(self, units: int) -> bool:
-        """Whether a program can keep the matrices, each of so many rows and columns."""
+        """Whether a program can keep the matrices, each with `units` rows and columns."""
         return self.matrices * units**2 <= (HELD // 2 if self.over_units else HELD)
 
 
@@ -89,7 +89,8 @@ def _backward(plan: Plan, above: frozenset[int], dtype: str) -> tuple[Loop, str]
 
 
 class _Step(Writer):
-    """The lines of one step. What a member's weights are, and what goes from step to step, stands before."""
+    """The lines of one step. Before them are the loads of a member's weights and of the values carried from
+    step to step."""
 
     def __init__(self, plan: Plan, dtype: str, carried: str, turned: bool) -> None:
         super().__init__(plan, dtype)
@@ -114,8 +115,8 @@ class _Step(Writer):
         self.here[ref] = self.stores[ref] = self.let(formula)
 
     def times(self, value: str, p: Product, j: int) -> str:
-        """A value times the matrix of slot j of a product, or times its transpose. Where no unit is there may
-        be anything, and it must not meet the zeros of the matrix."""
+        """A value times the matrix of slot j of a product, or times its transpose. Lanes without a unit hold
+        arbitrary values, which must not be multiplied by the zeros of the matrix."""
         if value not in self.masked:
             self.masked[value] = self.let(f"tl.where(ok, {self.full(value)}, 0.0)")
         matrix = self.matrix(p, j)
@@ -136,8 +137,8 @@ class _Step(Writer):
     def kernel(
         self, name: str, head: str, first: list[str], carried: list[str], left: Iterable[Ref]
     ) -> tuple[Loop, str]:
-        """The kernel: `head` begins the loop, `carried` are the values that the next step starts with, and
-        `left` is where those of the last one go."""
+        """The kernel: `head` begins the loop, `carried` are the values passed to the next step, and `left` is
+        the location of the values of the last step."""
         local = {"dold", "dnew"}
         kept = {
             ref: value

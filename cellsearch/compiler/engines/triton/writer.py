@@ -1,5 +1,5 @@
-"""Formulas of the op table as lines of Triton. The text is made of rows of the table, node numbers and
-numbers; no name of a user enters it."""
+"""Formulas of the op table as lines of Triton. The text consists of rows of the table, node numbers and
+numbers; it contains no name of a user."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from cellsearch.dsl.formulas.form import SIGNS, Call, Formula, Number, Variable,
 #: Functions of the op table that Triton has.
 _DIRECT = {"exp", "log", "sqrt", "sin", "cos", "erf", "abs"}
 
-#: What reductions combine with. A NaN on either side is the larger one.
+#: The combining functions of reductions. A NaN on either side is the larger value.
 PARTS = """
 @part
 def plus(a, b):
@@ -22,7 +22,8 @@ def larger(a, b):
     return tl.where((a > b) | (a != a), a, b)
 """
 
-#: The others. In float32 tanh is a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits; in
+#: Other functions. In float32 tanh is a polynomial near 0 (Cephes), where 1 - 2/(e^2x + 1) would lose digits;
+#: in
 #: float64 a quotient of two. log1p and expm1 undo the rounding of 1 + x and of e^x (Kahan).
 _HELPERS = """
 @helper
@@ -76,14 +77,15 @@ class Writer:
     """Collects kernels as lines of one function. A value is loaded when it is first read, and stored at the
     end.
 
-    The lines work on a tile of R rows and W units: k [R, 1] or a number, b [R, 1], t, and h [1, W] say of
-    whom; `at` is the row in an array [K, T, B, ·], and `ok` where there is something at all.
+    The lines work on a tile of R rows and W units: k [R, 1] or a number, b [R, 1], t, and h [1, W] index
+    member, sequence, step and unit; `at` is the row in an array [K, T, B, ·], and `ok` masks existing
+    entries.
     """
 
     def __init__(self, plan: Plan, dtype: str) -> None:
         self.plan, self.dtype = plan, dtype
         self.lines: list[str] = []
-        self.here: dict[Ref, str] = {}  # what lies at a ref by now: a variable or a number
+        self.here: dict[Ref, str] = {}  # the current value at a ref: a variable or a number
         self.stores: dict[Ref, str] = {}
         self.count = 0
         self.whole = False
@@ -105,21 +107,20 @@ class Writer:
             self.here[store.ref] = self.stores[store.ref] = self.let(text)
 
     def arguments(self) -> list[str]:
-        """The pointers to the arrays that were touched, the strides of those that need some, the slots that
-        were touched, and how many there are in the tape (S) and in its gradient (A)."""
+        """The pointers to the used arrays, their strides if needed, the used slots, and the number of slots
+        in the tape (S) and in its gradient (A)."""
         found = [f"a{i}" for i in self.arrays.values()]
         found += [f"s{i}{axis}" for ref, i in self.arrays.items() for axis in strides(ref)]
         return found + [f"j{i}" for i in self.slots.values()] + ["S", "A"]
 
     def unspecialized(self) -> list[str]:
-        """The arguments by whose values Triton shall not tell kernels apart: else each size and each place in
-        the tape would be compiled anew. H stays: whether it is a multiple of 16 decides how wide a load can
-        be."""
+        """The arguments that Triton must not specialise on: otherwise it would compile again for each size
+        and each position in the tape. H stays specialised: loads can be wider if it is a multiple of 16."""
         apart = [f"a{i}" for ref, i in self.arrays.items() if strides(ref)]
         return apart + self.arguments()[len(self.arrays) :]
 
     def storing(self) -> list[str]:
-        """The lines that store what was collected."""
+        """The lines that store the collected values."""
         return [
             f"tl.store({self.place(ref)}, {self.full(value)}, mask=ok)" for ref, value in self.stores.items()
         ]
@@ -148,7 +149,7 @@ class Writer:
         plan = self.plan
         match ref.kind:
             case "slot" | "dslot":
-                # Places and their number are arguments: stages with the same formulas are one text.
+                # Slots and their number are arguments: stages with the same formulas have one text.
                 count = "S" if ref.kind == "slot" else "A"
                 slot = self.slots.setdefault(ref, len(self.slots))
                 return self.sized(Ref(f"{ref.kind}s"), f"at * ({count} * H) + j{slot} * H + h")
@@ -176,7 +177,7 @@ class Writer:
         return self.arrays.setdefault(ref, len(self.arrays))
 
     def emit(self, formula: Formula) -> str:
-        """A formula whose numbers are folded in Triton; reductions and helpers get lines of their own."""
+        """A formula whose numbers are folded in Triton; reductions and helpers get separate lines."""
         match formula:
             case Number(value):
                 return _number(value, self.dtype)
@@ -198,7 +199,7 @@ class Writer:
         raise AssertionError(f"no Triton for {formula}")
 
 
-#: By reduction: what stands where no unit is, and the call over the units.
+#: By reduction: the value of lanes without a unit, and the call over the units.
 _REDUCTIONS = {
     "mean": ("0.0", "tl.reduce({}, 1, plus, keep_dims=True) / H"),
     "total": ("0.0", "tl.reduce({}, 1, plus, keep_dims=True)"),
@@ -214,7 +215,7 @@ def _formula(text: str) -> Formula:
 
 
 def _number(value: float, dtype: str) -> str:
-    """A number as the text has it: exactly what a tensor of this dtype would hold."""
+    """A number as text: exactly the value that a tensor of this dtype would hold."""
     with np.errstate(over="ignore"):
         value = float(np.dtype(dtype).type(value))
     return repr(value) if np.isfinite(value) else f'float("{value}")'
