@@ -1,12 +1,11 @@
 """Safe reading and writing of files.
 
 Reading is bounded and cannot hang: only regular files are opened, up to the requested size. Writing is
-atomic: a file is the old or the new one at any time, even after a crash. `read` and `write_whole` raise what
-goes wrong as it is, for those who know more about it; `read_text` and `write_text` say it to people.
+atomic: a file is the old or the new one at any time, even after a crash. `read` and `write_whole` raise the
+original exceptions, for callers that can say more; `read_text` and `write_text` raise user-facing errors.
 
-The folder of a search may come from somebody else, with links in it that lead to other files. `own_folder`,
-`open_own` and `refuse_links` stand before everything that is written there in place: they refuse what leads
-elsewhere, and what is no file.
+A received folder of a search may contain links to other files. `own_folder`, `open_own` and `refuse_links`
+precede every write in place: they refuse links out of the folder and paths that are not regular files.
 """
 
 import contextlib
@@ -28,11 +27,11 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link",
 }
 _BREAK = re.compile(r"\r\n|\n|\r")
-MOST_NAMES = 1_000  # of a folder that are compared with a wrong one
+MOST_NAMES = 1_000  # names in a folder, compared with a wrong one
 
 
 class NotRegularError(Exception):
-    """A path is not a regular file: `kind` says what it is ("a directory", "a FIFO", …)."""
+    """A path is not a regular file; `kind` is its type ("a directory", "a FIFO", …)."""
 
     def __init__(self, mode: int) -> None:
         self.is_directory = stat.S_ISDIR(mode)
@@ -45,21 +44,21 @@ class UnsafeError(RunError):
 
 
 def read(path: Path, most: int) -> bytes:
-    """The bytes of a regular file, cut behind the first that is one too many: a result longer than `most`
-    says that the file is.
+    """The bytes of a regular file, at most `most` + 1: a result longer than `most` means that the file is too
+    long.
 
     Raises NotRegularError for directories, devices, FIFOs and sockets, without opening them; OSError
     (FileNotFoundError among them); ValueError for an invalid path.
     """
     with open_regular(path) as file:
-        return file.read(most + 1)  # not st_size: a file may grow, and in /proc it says 0
+        return file.read(most + 1)  # not st_size: a file may grow, and in /proc it is 0
 
 
 def open_regular(path: Path) -> BinaryIO:
     """A regular file, open for reading. Raises the errors of `read`."""
     if not stat.S_ISREG(mode := path.stat().st_mode):
         raise NotRegularError(mode)
-    # not blocking: between the two looks the path may have become a FIFO
+    # not blocking: between the two checks the path may have become a FIFO
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(mode := os.fstat(handle).st_mode):
         os.close(handle)
@@ -81,10 +80,10 @@ def near(path: str | Path) -> str:
 def read_text(
     path: str | Path, most: int, error: type[LocatedError], what: str, kind: str, doubt: str
 ) -> str:
-    """The text of a file in UTF-8. FileNotFoundError where there is none; any other trouble is an `error`.
+    """The text of a file in UTF-8. Raises FileNotFoundError if it is missing, `error` for any other failure.
 
-    `what` is read from such a file ("a cell"), `kind` is how the file is called (".cell file"), and `doubt`
-    is the question where it is too long.
+    `what` is the content of such a file ("a cell"), `kind` names the file (".cell file"), and `doubt` is the
+    question if it is too long.
     """
     shown = printable(str(path))
     try:
@@ -123,7 +122,7 @@ def _place_of(failure: UnicodeDecodeError, file: str) -> Place:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes `path` atomically: it is the old or the new file at any time, even after a crash. Raises
-    OSError, and ValueError for an invalid path; the old file remains then, without leftovers."""
+    OSError, and ValueError for an invalid path; then the old file remains, without leftovers."""
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.partial")
     try:
         with os.fdopen(create(partial), "wb") as file:
@@ -139,11 +138,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def create(path: Path, mode: int = 0o666) -> int:
-    """A descriptor of a new, empty file, whatever was there before: a link is removed and not followed."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link either
+    """A descriptor of a new, empty file, which replaces any old one: a link is removed and not followed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL does not follow links either
     try:
         return os.open(path, flags, mode)
-    except FileExistsError:  # left by a process of this number that was killed
+    except FileExistsError:  # left by a killed process with this number
         path.unlink()
         return os.open(path, flags, mode)
 
@@ -158,8 +157,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def own_folder(folder: Path) -> None:
-    """Makes a folder of a search where it is missing. RunError where that fails; UnsafeError where a link is
-    in its place. What it stands in may be a link: that is of this machine, and not of the search."""
+    """Creates a folder of a search if it is missing. Raises RunError on failure; UnsafeError if there is a
+    link in its place. Its parent may be a link, which belongs to this machine, not to the search."""
     refuse_links(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,18 +170,18 @@ def own_folder(folder: Path) -> None:
 
 
 def open_own(path: Path, flags: int, mode: int = 0o666) -> int:
-    """A descriptor of a file of the search, open for writing in place (a lock, a log). It is made where
-    `flags` have O_CREAT. Raises OSError, and UnsafeError where the path is a link, no regular file, has
-    another name, or belongs to another user.
+    """A descriptor of a file of the search, open for writing in place (a lock, a log). It is created if
+    `flags` have O_CREAT. Raises OSError, and UnsafeError if the path is a link, is not a regular file, has
+    another name (a hard link), or belongs to another user.
 
-    Root may write to everybody's file: folders of users are mounted into containers, and unpacked with their
-    owners. So may everybody to a file that belongs to the owner of the folder: a file system of a server may
-    give all its files to one user, those of this process too.
+    Root may write to files of any user: folders of users are mounted into containers, and unpacked with their
+    owners. Any user may write to a file that belongs to the owner of the folder: a network file system may
+    give all its files to one user, those of this process included.
     """
     try:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode)
     except OSError:
-        refuse_links(path)  # it may be the reason
+        refuse_links(path)  # possibly the reason
         raise
     try:
         found = os.fstat(handle)
@@ -199,9 +198,10 @@ def open_own(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 def refuse_links(*paths: Path) -> None:
-    """UnsafeError where one of these is a link, no regular file and no folder, or has another name."""
+    """Raises UnsafeError if one of these is a link, is neither a regular file nor a folder, or has another
+    name."""
     for path in paths:
-        with contextlib.suppress(OSError):  # it is not there, or opening it says why not
+        with contextlib.suppress(OSError):  # it is missing, or opening it reports the reason
             found = path.lstat()
             if not stat.S_ISDIR(found.st_mode):
                 _refuse(path, found)

@@ -1,7 +1,7 @@
 """HTML for notebooks, and output that is replaced in place.
 
-Names, comments and messages may come from others' files: all text is escaped here, and what no terminal gets
-(control and invisible characters, the password of a URL) no notebook gets.
+Names, comments and messages may come from foreign files: all text is escaped here, and control and invisible
+characters and the password of a URL are removed, as for a terminal.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 from cellsearch.errors import safe
 
-#: A word of a style, as rich has them -> CSS that is readable on a light and on a dark page.
+#: A style word of rich -> CSS that is readable on a light and on a dark page.
 STYLES = {
     "bold": "font-weight:bold",
     "italic": "font-style:italic",
@@ -37,17 +37,17 @@ def styled(text: str, style: str = "") -> str:
 
 
 def pre(text: str) -> str:
-    """Text with its columns and lines as they are."""
+    """Text with its columns and lines preserved."""
     return f'<pre style="{_MONO}">{escaped(text)}</pre>'
 
 
 def note(text: str, style: str = "") -> str:
-    """A paragraph; nothing where there is no text."""
+    """A paragraph; empty if there is no text."""
     return f'<div style="margin:.3em 0;white-space:pre-wrap">{styled(text, style)}</div>' if text else ""
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> str:
-    """A table. `titles` are text, the cells of `rows` are HTML already; `right` are columns of numbers."""
+    """A table. `titles` are text, the cells of `rows` are HTML; `right` are columns of numbers."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
         parts = []
@@ -62,8 +62,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Collectio
 
 
 def live() -> Callable[[str], None] | None:
-    """What shows HTML in the output of the running cell, in place of what it showed before; None outside of a
-    notebook."""
+    """A function that displays HTML in the output of the running cell and replaces its previous output; None
+    outside of a notebook."""
     ipython: Any = sys.modules.get("IPython")  # loaded in every notebook
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None or not hasattr(shell, "kernel"):

@@ -1,7 +1,7 @@
 """One layer in one direction for autograd: the compiled forward and backward passes, a population of one.
 
-In: the weights of a layer, sequences of rows, the states they start from, and the sequences of the layer
-below that the cell reads. Out: outputs, last states, and the sequences that the layer above reads.
+Inputs: the weights of a layer, sequences of rows, their initial states, and the sequences of the layer below
+that the cell reads. Results: outputs, last states, and the sequences that the layer above reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,11 @@ from cellsearch.errors import CellError
 
 @dataclass(frozen=True)
 class Run:
-    """What one layer gives for all rows, each state and each value that is looked back at with B second to
-    last."""
+    """The results of one layer for all rows; each state and each delayed value has B second to last."""
 
     outputs: Tensor  # [N, H]
-    last: list[Tensor]  # as `stack.first` has the first ones
-    new: dict[str, Tensor]  # the new values of the states that were asked for, each [N, H]
+    last: list[Tensor]  # in the form of `stack.first`
+    new: dict[str, Tensor]  # the new values of the requested states, each [N, H]
 
 
 def run(
@@ -73,7 +72,7 @@ def _join(parts: Sequence[Tensor], axis: int) -> Tensor:
 
 
 class _Layer(torch.autograd.Function):
-    """A segment: inputs and results as `forward_pass` has them."""
+    """A segment, with the inputs and results of `forward_pass`."""
 
     @staticmethod
     def forward(ctx: Any, lay: Layout, wanted: Sequence[str], states: int, *tensors: Tensor) -> Any:
@@ -95,13 +94,14 @@ class _Layer(torch.autograd.Function):
         with torch.no_grad():
             d_row, d_x, others = backward_pass(ctx.lay, ctx.wanted, x, below, kept, gradients, need_x)
         found = [*(view(ctx.lay, d_row, k)[0] for k in range(count)), d_x, None, *others]
-        if torch.is_grad_enabled():  # somebody means to differentiate what comes now
+        if torch.is_grad_enabled():  # the following results may be differentiated
             found = [None if d is None else _Last.apply(d.detach().requires_grad_()) for d in found]
         return (None, None, None, *found)
 
 
 class _Last(torch.autograd.Function):
-    """The identity for a gradient that cannot be differentiated: it says so instead of being a constant."""
+    """The identity for a gradient that cannot be differentiated: raises an error instead of acting as a
+    constant."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""A layer as an operator of torch, for `torch.compile`: not looked into, with known shapes and gradient.
+"""A layer as an opaque operator of torch, for `torch.compile`, with known shapes and gradient.
 
-In: what `passes` takes; an operator takes tensors, numbers and text alone, so the cell comes as its text.
-Out: one list of tensors. Without `torch.compile` the class in `autograd` does the same at less cost.
+Takes the inputs of `layer_function`; an operator takes only tensors, numbers and text, so the cell is passed
+as its text. Returns one list of tensors. Without `torch.compile` the class in `autograd` does the same at
+less cost.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ _GRADIENT = "str cell, str wanted, bool need_x, Tensor x, Tensor[] below, Tensor
 
 
 def refuse_onnx() -> None:
-    """CellError while torch.onnx records a call; one of its ways runs nothing else than what gives shapes."""
+    """Raises CellError while torch.onnx records a call; one of its exporters only infers shapes."""
     if torch.onnx.is_in_onnx_export():
         raise CellError(
             "torch.onnx cannot read a compiled layer: cellsearch.export(module, 'cell.onnx') writes the model"
@@ -33,13 +34,13 @@ def refuse_onnx() -> None:
         )
 
 
-#: The layouts of modules, by what a call says of them. What a recorded call of a module reads lies with its
-#: layout, and goes with the module.
+#: The layouts of modules, by the arguments of a call. Data read by a recorded call of a module belong to its
+#: layout, and are freed with the module.
 _in_use: WeakValueDictionary[tuple[str, int, int], Layout] = WeakValueDictionary()
 
 
 def shared(cell: str, lay: Layout) -> Layout:
-    """The layout that modules hold for a cell's text: this one, or an equal one that is in use."""
+    """The layout that modules hold for a cell's text: this one, or an equal one in use."""
     return _in_use.setdefault((cell, lay.width, lay.hidden), lay)
 
 
@@ -48,7 +49,7 @@ def _layout(cell: str, width: int, hidden: int) -> Layout:
     return _parsed(cell, width, hidden) if found is None else found
 
 
-@lru_cache(maxsize=4 * RECENT)  # for calls without a module; a compiled model asks at every call
+@lru_cache(maxsize=4 * RECENT)  # for calls without a module; a compiled model calls it every time
 def _parsed(cell: str, width: int, hidden: int) -> Layout:
     return layout(plan(parse(cell)), width, hidden)
 
@@ -62,7 +63,8 @@ def _forward(
     states: Sequence[Tensor],
     below: Sequence[Tensor],
 ) -> list[Tensor]:
-    """See `passes.forward_pass`: the results, then what is kept. `wanted` are names with spaces between."""
+    """See `layer_function.forward_pass`: the results, then the kept values. `wanted` are names separated by
+    spaces."""
     lay = _layout(cell, x.shape[-1], states[0].shape[-1])
     results, kept = forward_pass(lay, wanted.split(), weights, x, start, states, below)
     return [*results, *kept]
@@ -100,7 +102,7 @@ def _backward(
     kept: Sequence[Tensor],
     gradients: Sequence[Tensor],
 ) -> list[Tensor]:
-    """See `passes.backward_pass`; the gradient of x is empty where it is not needed."""
+    """See `layer_function.backward_pass`; the gradient of x is empty if it is not needed."""
     lay = _layout(cell, x.shape[-1], gradients[0].shape[-1])
     d_row, d_x, others = backward_pass(lay, wanted.split(), x, below, kept, gradients, need_x)
     return [d_row, x.new_empty(0) if d_x is None else alone(d_x), *(alone(d) for d in others)]

@@ -1,8 +1,8 @@
-"""One layer in one direction, forward and backward, as plain tensors without the axis K: what autograd and
-`torch.compile` call.
+"""One layer in one direction, forward and backward, as plain tensors without the axis K, for autograd and
+`torch.compile`.
 
-In: the weights of a layer in the order of their names, inputs [T, B, D], first states, the sequences of the
-layer below that the cell reads. Out: outputs, last states, the sequences that the layer above reads.
+Inputs: the weights of a layer in the order of their names, inputs [T, B, D], first states, the sequences of
+the layer below that the cell reads. Results: outputs, last states, the sequences that the layer above reads.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ def forward_pass(
     states: Sequence[Tensor],
     below: Sequence[Tensor],  # each [T, B, H], in the order of `reads_below`; none in the lowest layer
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The results (outputs [T, B, H], the last states, the sequences [T, B, H] of the wanted states), and
-    what the backward pass needs beside x and below. No two of them share memory."""
+    """The results (outputs [T, B, H], the last states, the sequences [T, B, H] of the wanted states), and the
+    values that the backward pass needs besides x and below. No two of them share memory."""
     with plain(x.device):
         row = assemble(lay, dict(zip((w.name for w in lay.weights), weights, strict=True))).to(x)
-        clean(lay, row)  # whatever stands where a matrix has to be zero
+        clean(lay, row)  # ignores the weights in places where a matrix must be zero
         given = [s[None] for s in states]
         outputs, tape = layer.forward(lay, row, x[None], given, _below(lay, below), start)
         sequences = [tape.states[k][:, 1:] for k in _indices(lay, wanted)]
@@ -51,7 +51,8 @@ def backward_pass(
     gradients: Sequence[Tensor],  # of the results
     need_x: bool,
 ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """The gradients of the row of weights [1, P], of x, and of the first states and what was read below."""
+    """The gradients of the row of weights [1, P], of x, of the first states and of the sequences read
+    below."""
     cell = lay.plan.cell
     with plain(x.device):
         row, slots, *others = kept
@@ -79,15 +80,15 @@ def _below(lay: Layout, below: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def alone(value: Tensor) -> Tensor:
-    """A copy: what leaves may be changed by whoever gets it, and an operator's results share no memory."""
+    """A copy: the caller may change a result, and results of an operator must not share memory."""
     return value.clone(memory_format=torch.contiguous_format)
 
 
 def autocast_is_on(device: torch.device) -> bool:
-    """Whether torch changes dtypes by itself on this kind of device, here and now."""
+    """Whether autocast is active on this kind of device."""
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def plain(device: torch.device) -> AbstractContextManager[Any]:
-    """A layer computes in the dtype of its weights, also where autocast is on."""
+    """Disables autocast: a layer computes in the dtype of its weights."""
     return torch.autocast(device.type, enabled=False) if autocast_is_on(device) else nullcontext()

@@ -35,7 +35,7 @@ class _Level:
 
     lay: Layout  # of each direction
     text: str  # of its cell
-    width: int  # of what comes in
+    width: int  # of the input
     read_above: tuple[str, ...]  # the states that the next layer reads
 
     @property
@@ -74,35 +74,35 @@ class Recurrent(nn.Module):
         >>> output, (h, c) = rnn(x)
         >>> output.shape, h.shape                   # [T, B, H]; each state [layers, B, H]
         (torch.Size([35, 20, 64]), torch.Size([2, 20, 64]))
-        >>> output, states = rnn(x, (h, c))         # from the states of the call before
+        >>> output, states = rnn(x, (h, c))         # from the states of the previous call
         >>> [name for name, _ in rnn.named_parameters()][:3]
         ['layers.0.i.x', 'layers.0.i.h', 'layers.0.i.bias']
 
     **States.** A cell with one state takes and gives a tensor, one with more a tuple in the order of its
-    header. A cell that uses `before(...)` has one more entry in the tuple: a list of what its layers
-    look back at. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be left
-    out: they then start at zero. For x [T, D] nothing has an axis B.
+    header. A cell that uses `before(...)` has one more entry in the tuple: a list of the delayed values of
+    its layers. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be omitted:
+    they then start at zero. For x [T, D] nothing has an axis B.
 
     **Both directions.** With `bidirectional=True` every layer has a second set of weights that reads the
     sequence from its end; outputs are [T, B, 2H], forward first, and states [2 * layers, B, H]: layer 0
     forward, layer 0 reverse, layer 1 forward, … Clocks and `before(...)` of the reverse direction count from
     the end of the sequence. `below(c)` reads the state of the same direction of the layer below, at the same
-    step; what comes as x from there are the outputs of both.
+    step; x of the layer has the outputs of both directions.
 
-    **Sequences of several lengths** come as a PackedSequence, sorted or not, and go out as one. States,
-    clocks and what is looked back at are those of each sequence alone, in the caller's order. Nothing is
-    computed behind the end of a sequence.
+    **Sequences of several lengths** are a PackedSequence, sorted or not, and so is the output. Each sequence
+    has separate states, clocks and delayed values, in the caller's order. No step after the end of a sequence
+    is computed.
 
-    **Dropout** with this probability is applied in training mode to the outputs of every layer but the top
+    **Dropout** with this probability is applied in training mode to the outputs of every layer except the top
     one.
 
-    A cell that uses x outside brackets gets a projection in front where the width of x differs from
-    hidden_size: `layers.0.project.weight`, shared by the directions. A layer computes in the dtype of its
-    weights, also under autocast. Gradients are exact; second derivatives are refused.
+    A cell that uses x outside brackets gets an input projection if the width of x differs from hidden_size:
+    `layers.0.project.weight`, shared by the directions. A layer computes in the dtype of its weights, also
+    under autocast. Gradients are exact; second derivatives raise an error.
 
-    Weights are found by the names of the language: `layers.0.i.x` is [D, H], `layers.0.reverse.i.x` that of
-    the reverse direction. Matrices and peepholes start in U[-1/sqrt(H), 1/sqrt(H)], as those of torch.nn.LSTM
-    do; biases at what the cell says.
+    Weights have the names of the language: `layers.0.i.x` is [D, H], `layers.0.reverse.i.x` the same for the
+    reverse direction. Matrices and peepholes start in U[-1/sqrt(H), 1/sqrt(H)], as in torch.nn.LSTM; biases
+    at the values of the cell.
 
     Raises CellError for a call that does not fit, here and in `forward`.
     """
@@ -178,7 +178,7 @@ class Recurrent(nn.Module):
         return given.outputs(rows), carried.give(self._derived.form, last, start, given)
 
     def _read(self, x: Any, states: Any) -> tuple[sequences.Sequences, list[list[Tensor]], Tensor]:
-        """The input, where each layer and direction starts, and the number of the first step, [B]."""
+        """The input, the first states of each layer and direction, and the number of the first step, [B]."""
         given = sequences.read(x, self.input_size, self.batch_first)
         weight = next(self.parameters(), None)
         if weight is not None:
@@ -227,8 +227,8 @@ class Recurrent(nn.Module):
         return rows, last
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle holds: plans are not copied but found again, with all that is cached for
-        them."""
+        """The state for a copy or a pickle: plans are looked up again, with their caches, instead of
+        copied."""
         return {name: value for name, value in self.__dict__.items() if name != "_derived"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -275,7 +275,7 @@ def _cells(cell: Any, num_layers: int) -> tuple[Cell, ...]:
 def _parameters(lay: Layout, kind: dict[str, Any]) -> nn.Module:
     """A module that holds the weights of a layer: one submodule for each bracket.
 
-    The names are the user's, so they are put into the module's own tables: a bracket may be called `train`.
+    Users choose the names, so they are stored in the module's tables: a bracket may be called `train`.
     """
     root = nn.Module()
     for w in lay.weights:
@@ -297,7 +297,7 @@ def _weights(lay: Layout, module: nn.Module) -> list[Tensor]:
         bracket, _, name = w.name.partition(".")
         owner = module._modules[bracket]
         assert owner is not None
-        # A weight that somebody has parametrised is no parameter any more, but still an attribute.
+        # A weight with a parametrisation is no longer a parameter, but still an attribute.
         parameter = owner._parameters.get(name)
         found.append(getattr(owner, name) if parameter is None else parameter)
     return found

@@ -2,8 +2,8 @@
 
 A tensor [T, B, D], [B, T, D] or [T, D], or a PackedSequence becomes rows in which one step of all sequences
 is a slice; outputs have the form of the input. Sequences of different lengths run in segments: the remaining
-ones run together, and finished ones leave. No step after the end of a sequence is computed, so that nothing
-there can reach a result or a gradient.
+ones run together, and finished ones leave. No step after the end of a sequence is computed, so padding cannot
+reach a result or a gradient.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Sequences:
     """Sequences, longest first, and the form of the input."""
 
     rows: Tensor  # [N, D]: the first step of each sequence, the second step of each that has one, …
-    segments: tuple[tuple[int, int], ...]  # how many steps, and how many sequences take them
+    segments: tuple[tuple[int, int], ...]  # numbers of steps, and of the sequences that have them
     packed: PackedSequence | None = None
     batch_first: bool = False
     single: bool = False  # one sequence without an axis for B
@@ -42,7 +42,7 @@ class Sequences:
         return steps.transpose(0, 1) if self.batch_first else steps
 
     def to_rows(self, value: Tensor, axis: int) -> Tensor:
-        """A value that the caller gave for each sequence, in the order of the rows."""
+        """The caller's value for each sequence, in the order of the rows."""
         order = None if self.packed is None else self.packed.sorted_indices
         return value if order is None else value.index_select(axis, order)
 
@@ -52,7 +52,7 @@ class Sequences:
         return value if order is None else value.index_select(axis, order)
 
     def lengths(self) -> Tensor:
-        """How many steps each sequence takes, [B] on the CPU, in the order of the rows."""
+        """The number of steps of each sequence, [B] on the CPU, in the order of the rows."""
         found: list[int] = []
         end = sum(steps for steps, _ in self.segments)
         for (steps, batch), (_, longer) in pairwise([*reversed(self.segments), (0, self.batch)]):
@@ -62,7 +62,8 @@ class Sequences:
         return torch.tensor(found, dtype=torch.int64)
 
     def backwards(self) -> Tensor:
-        """The rows [N] that turn each sequence around within its own length; its own inverse."""
+        """The permutation of rows [N] that reverses each sequence within its length; it is its own
+        inverse."""
         device = self.rows.device
         if len(self.segments) == 1:
             return (
@@ -79,7 +80,7 @@ class Sequences:
 
 
 def read(x: object, width: int, batch_first: bool) -> Sequences:
-    """The sequences of an input with `width` numbers a step. CellError where it is none."""
+    """The sequences of an input with `width` numbers per step. Raises CellError for any other input."""
     shapes = f"[B, T, {width}]" if batch_first else f"[T, B, {width}]"
     wanted = f"an input {shapes} or [T, {width}], or a PackedSequence of {width} numbers a step"
     if isinstance(x, PackedSequence):

@@ -1,11 +1,11 @@
 """The states of `Recurrent`, in the convention of torch.nn.LSTM.
 
-In: what a caller gave, or nothing. Out: for each layer and direction where it starts, in the order of the
+Converts the caller's states, or None, to the first states of each layer and direction, in the order of the
 rows of `Sequences`; and back.
 
-A caller has a tuple: the states of the cell in the order of its header, each [layers * directions, B, H];
-then `earlier` where a cell uses `before(...)`: a list of what is looked back at, layer after layer and
-direction after direction, B second to last; then `steps` where a cell has a clock, int64 [B].
+The caller's form is a tuple: the states of the cell in the order of its header, each [layers * directions, B,
+H]; then `earlier` if a cell uses `before(...)`: a list of delayed values, by layer and direction, B second to
+last; then `steps` if a cell has a clock, int64 [B].
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from cellsearch.errors import CellError, plural
 
 @dataclass(frozen=True)
 class Form:
-    """What stands in the tuple."""
+    """The entries of the tuple."""
 
     names: tuple[str, ...]  # the states of the cell
     earlier: bool
@@ -29,16 +29,17 @@ class Form:
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """What stands behind the states."""
+        """The entries after the states."""
         return ("earlier",) * self.earlier + ("steps",) * self.steps
 
 
 def read(
     form: Form, given: Any, fresh: list[list[Tensor]], sequences: Sequences
 ) -> tuple[list[list[Tensor]], Tensor]:
-    """Where each layer and direction starts, as `fresh` has it, and the number of the first step, int64 [B].
+    """The first states of each layer and direction, in the form of `fresh`, and the number of the first step,
+    int64 [B].
 
-    `fresh` is what stands for states that were not given. CellError where what was given does not fit.
+    `fresh` replaces missing states. Raises CellError if given states do not fit.
     """
     like = sequences.rows
     start = torch.zeros(sequences.batch, dtype=torch.int64, device=like.device)
@@ -68,7 +69,7 @@ def read(
 
 
 def give(form: Form, last: Sequence[Sequence[Tensor]], start: Tensor, sequences: Sequences) -> Any:
-    """The last states as a caller has them: a tensor where it is one, else a tuple."""
+    """The last states in the caller's form: a tensor if there is one, else a tuple."""
     count = len(form.names)
 
     def out(value: Tensor, axis: int) -> Tensor:
@@ -121,7 +122,7 @@ def check_like(what: str, value: Tensor, like: Tensor, other: str) -> None:
 
 
 def cast(given: Any, dtype: torch.dtype) -> Any:
-    """States with all numbers in `dtype`; whole numbers stay."""
+    """States with all floating-point numbers in `dtype`; integers stay."""
     if isinstance(given, Tensor):
         return given.to(dtype) if given.is_floating_point() else given
     return [cast(v, dtype) for v in given] if isinstance(given, (tuple, list)) else given
