@@ -1,7 +1,7 @@
 """The cost curve of a search: cumulative cost and best score, trial by trial, from its records. Strategies
-compare at equal cost, and cost is counted, not timed: the multiply-adds of all training (`train.cost`), from
-the epochs, the width and the layers of every recorded setting. It does not depend on the load of a machine or
-the split of batches.
+are compared at equal cost, which is counted, not timed: the multiply-adds of all training (`train.cost`),
+from the epochs, the width and the layers of every recorded setting. It does not depend on the load of a
+machine or the split of batches.
 """
 
 import json
@@ -28,7 +28,7 @@ from cellsearch.train.settings import Grid, keys
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """The data of a stage, in numbers: an epoch passes over so many positions."""
+    """The size of the data of a stage: positions in an epoch."""
 
     vocabulary: int
     train: int
@@ -40,7 +40,7 @@ Amounts = Mapping[str, Amount]  # by stage
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A trial that has ended, and how the search stood then."""
+    """A finished trial, and the state of the search at its end."""
 
     trial: int  # its number
     kind: str  # propose, refine
@@ -49,15 +49,15 @@ class Point:
     cost: int  # of this trial
     spent: int  # of the trials up to this one
     score: float | None
-    best: float | None  # of the cells that were ranked so far, the seeds left out
-    ranked: int  # trials so far that ended so
+    best: float | None  # of the cells ranked so far, without the seeds
+    ranked: int  # number of such trials so far
     filtered: int
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A search from its first trial on. What the seeds cost on their whole grids stands apart: it is the same
-    for every strategy."""
+    """A search from its first trial on. The cost of the seeds on their whole grids is separate, because it is
+    the same for every strategy."""
 
     strategy: str
     seed: int
@@ -69,18 +69,18 @@ class Curve:
         return self.points[-1].spent if self.points else 0
 
     def at(self, spent: float) -> Point | None:
-        """The last trial that had ended when no more than `spent` was spent; None before the first."""
+        """The last finished trial at a cost of at most `spent`; None before the first."""
         found = bisect_right(self.points, spent, key=lambda point: point.spent)
         return self.points[found - 1] if found else None
 
     def best(self, spent: float) -> float | None:
-        """The best score for no more than `spent`."""
+        """The best score at a cost of at most `spent`."""
         point = self.at(spent)
         return point.best if point else None
 
 
 def amounts(evaluator: TorchEvaluator) -> dict[str, Amount]:
-    """Those of the data on this machine."""
+    """The sizes of the data on this machine."""
     found = {}
     for name in evaluator.digests():
         data = evaluator.dataset(name)
@@ -89,8 +89,8 @@ def amounts(evaluator: TorchEvaluator) -> dict[str, Amount]:
 
 
 def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) -> int:
-    """Multiply-adds of the training behind `outcomes`. A record from before it was noted how long a setting
-    was trained counts the epochs to its best."""
+    """Multiply-adds of the training of `outcomes`. An old record without the number of epochs counts the
+    epochs to its best."""
     index = keys(grid)
     return sum(
         of_training(
@@ -102,7 +102,7 @@ def cost(cell: Cell, grid: Grid, amount: Amount, outcomes: Iterable[Outcome]) ->
 
 
 def curve(store: Store, space: Space, seed: int, data: Amounts) -> Curve:
-    """The trials that have ended, in the order of their numbers (with one worker, that of time)."""
+    """The finished trials, in the order of their numbers (with one worker, the order of time)."""
     spent = _costs(store, space, data)
     with reading(store.engine, store.url) as connection:
         query = select(items).where(items.c.study == store.study, items.c.outcome != Ending.OPEN)
@@ -147,7 +147,7 @@ def _costs(store: Store, space: Space, data: Amounts) -> dict[int, int]:
 
 
 def as_json(found: Curve) -> str:
-    """A curve in one line of JSON: what a figure needs, the costs in multiply-adds."""
+    """A curve in one line of JSON, for figures; costs in multiply-adds."""
     columns = ("spent", "best", "score", "outcome")
     points = {name: [getattr(point, name) for point in found.points] for name in columns}
     return json.dumps({"strategy": found.strategy, "seed": found.seed, "baseline": found.baseline, **points})

@@ -12,7 +12,7 @@ TAIL = 0.025  # beyond each end of an interval
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean with its interval; without one where there is a single number."""
+    """A mean with its interval; a single number has no interval."""
 
     mean: float
     low: float | None
@@ -22,7 +22,7 @@ class Mean:
 
 
 def mean(numbers: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Mean:
-    """The mean of at least one number; its interval ends at `least` and `most`, beyond which none can be."""
+    """The mean of at least one number; its interval is clipped to [`least`, `most`], the possible values."""
     count, middle = len(numbers), statistics.fmean(numbers)
     if count < 2:
         return Mean(middle, None, None, None, count)

@@ -1,12 +1,12 @@
 """The noise of scores, and aggregates of several searches.
 
 Noise is measured, never assumed: the same cell is trained with many seeds on the whole grid, and "the best of
-so many settings" is drawn from that.
+n settings" is drawn from these trainings.
 
     accuracies   a cell on a task: every setting with every seed [S, N]
-    best_of      the best accuracy of so many different settings, drawn again and again
-    by_chance    the scores that a search would give a cell if it met it as a mutant, again and again
-    highest      the best of so many scores, drawn again and again: what a search shows that only draws
+    best_of      repeated draws of the best accuracy of n different settings
+    by_chance    repeated draws of the score that a search would give a cell found as a mutant
+    highest      repeated draws of the best of n scores: the board of a search that only draws
     again        a cell on the whole grid with a fresh seed
 """
 
@@ -23,12 +23,12 @@ from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train.settings import keys
 
 Floats = NDArray[np.float64]
-NOTHING = -1.0  # less than any accuracy: of what diverged
+NOTHING = -1.0  # less than any accuracy: for diverged settings
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Draws of one quantity, in short."""
+    """A summary of draws of one quantity."""
 
     mean: float
     sd: float
@@ -53,7 +53,7 @@ def accuracies(evaluator: TorchEvaluator, cell: Cell, task: str, seeds: Iterable
 
 
 def best_of(table: Floats, count: int, draws: int, rng: np.random.Generator) -> Floats:
-    """The best of `count` different settings, each with a seed of its own, again and again; both come from
+    """Repeated draws of the best of `count` different settings, each with a separate seed; both come from
     `table` [S, N]."""
     seeds, settings = table.shape
     which = rng.permuted(np.tile(np.arange(settings), (draws, 1)), axis=1)[:, :count]
@@ -63,15 +63,15 @@ def best_of(table: Floats, count: int, draws: int, rng: np.random.Generator) -> 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where the spread of "the best of so many settings" comes from, as standard deviations."""
+    """The sources of the spread of "the best of n settings", as standard deviations."""
 
     both: float  # other settings and other seeds
-    settings: float  # other settings, every one at its mean over the seeds
-    training: float  # other seeds, the settings kept: the mean over choices of settings
+    settings: float  # other settings, each at its mean over the seeds
+    training: float  # other seeds, same settings: the mean over choices of settings
 
 
 def parts(table: Floats, count: int, draws: int, rng: np.random.Generator) -> Parts:
-    """The two kinds of chance in the best of `count` settings, together and apart."""
+    """The two sources of chance in the best of `count` settings, together and separately."""
     seeds, settings = table.shape
     fixed = []
     for _ in range(100):
@@ -87,14 +87,14 @@ def parts(table: Floats, count: int, draws: int, rng: np.random.Generator) -> Pa
 def by_chance(
     tables: Mapping[str, Floats], units: Mapping[str, float], count: int, draws: int, rng: np.random.Generator
 ) -> Floats:
-    """Scores of one and the same cell, each from `count` fresh settings for every task."""
+    """Scores of a single cell, each from `count` fresh settings for every task."""
     ratios = [best_of(tables[task], count, draws, rng) / unit for task, unit in units.items()]
     least: Floats = np.min(ratios, axis=0)
     return least
 
 
 def highest(scores: Floats, count: int, draws: int, rng: np.random.Generator) -> Floats:
-    """The best of `count` of these scores, again and again."""
+    """Repeated draws of the best of `count` of these scores."""
     best: Floats = rng.choice(scores, (draws, count)).max(axis=1)
     return best
 
@@ -102,14 +102,13 @@ def highest(scores: Floats, count: int, draws: int, rng: np.random.Generator) ->
 def again(evaluator: TorchEvaluator, cell: Cell, tasks: Sequence[str], seed: int) -> dict[str, float]:
     """The best accuracy of a cell on the whole grid of each task, with a fresh `seed` of training.
 
-    The same for the baseline gives the ratios: so each runs as many settings, and nobody's best is one of
-    more draws.
+    Ratios use the same measure of the baseline, so both are the best of the same number of settings.
     """
     return {task: float(accuracies(evaluator, cell, task, [seed]).max()) for task in tasks}
 
 
 def band(curves: Sequence[Curve], costs: Sequence[float]) -> tuple[Floats, Floats, Floats]:
-    """The median, the least and the greatest best score of several searches at each cost; NaN until all of
+    """The median, minimum and maximum of the best scores of several searches at each cost; NaN until all of
     them have a ranked cell."""
     table = np.array([[np.nan if (b := c.best(cost)) is None else b for cost in costs] for c in curves])
     return np.median(table, axis=0), table.min(axis=0), table.max(axis=0)

@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 def results(
     train: Callable[[Place, Piece], Result], place: Place, pieces: Sequence[Piece], workers: int
 ) -> Iterator[Result]:
-    """The result of each piece; with one worker, or one piece, `train` is called in this process. RunError
-    where a process was killed."""
+    """The result of each piece; with one worker, or one piece, `train` is called in this process. Raises
+    RunError if a process was killed."""
     if workers == 1 or len(pieces) < 2:
         for one in pieces:
             yield train(place, one)
@@ -40,7 +40,7 @@ def results(
                 "a worker process was killed, possibly for lack of memory\n"
                 "finished work is recorded: run the same command again, or with --workers 1"
             ) from None
-        finally:  # interrupted, or failed: none of them is waited for
+        finally:  # interrupted, or failed: do not wait for any process
             for future in futures:
                 future.cancel()
             if not all(future.done() for future in futures):
@@ -49,7 +49,7 @@ def results(
 
 
 def _begin() -> None:
-    """In each process: Ctrl-C is the parent's, and it exits with its parent."""
+    """Runs in each process: ignores Ctrl-C, which the parent handles, and exits with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -1,19 +1,19 @@
 """Compare strategies on the recorded results of a search, without training.
 
-In: a study whose baseline is done, strategies by name. Out: a `Replay`: for each strategy a curve a repeat,
-of the best score against the share spent of what all recorded evaluations cost.
+Takes a study with a finished baseline and strategies by name. Returns a `Replay`: for each strategy and
+repeat a curve of the best score against the spent share of the cost of all recorded evaluations.
 
-The real worker runs on a database in memory. Three things are not those of a search:
+The real worker runs on a database in memory. A replay differs from a search in three points:
 
-- a setting is looked up, and only recorded settings of a cell can be asked for;
-- a mutant is drawn among the recorded cells: evenly among those that were proposed from the parent and have
-  a setting left to run, and where there are none, evenly among all cells that have;
-- a replay ends when it has spent its share, or when nothing is left.
+- a setting is looked up, and only recorded settings of a cell are available;
+- a mutant is drawn among the recorded cells: uniformly among those proposed from the parent with unused
+settings, or, if there are none, uniformly among all cells with unused settings;
+- a replay ends after spending its share, or when no setting is left.
 
-So it is a game on a table of so many cells, not a search of the open space. It tells how fast a strategy
-finds what is in the table, under its own noise of settings and draws. It cannot tell what the strategy would
-have found outside, and the table leans to whoever made it: all cells descend from those that were chosen
-then, so that even a draw at random profits from that choice.
+So a replay searches a finite table of cells, not the open space. It measures how fast a strategy finds the
+best cells of the table, with the noise of its settings and draws. It cannot measure cells outside the table,
+and the table is biased towards the strategy that recorded it: all cells descend from its selected cells, so
+even a random draw profits from that selection.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,7 +48,7 @@ from cellsearch.study.workers.worker import work
 from cellsearch.train.outcome import Outcome, Status
 
 MEMORY = "sqlite://"
-ENDLESS = 1_000_000_000  # trials: what ends a replay is its cost
+ENDLESS = 1_000_000_000  # trials: only its cost ends a replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +57,21 @@ class Table:
 
     cells: Mapping[str, Cell]  # by fingerprint
     seeds: Sequence[Seed]
-    children: Mapping[str, Sequence[str]]  # fingerprint -> what was proposed from it
+    children: Mapping[str, Sequence[str]]  # fingerprint -> its proposed children
     outcomes: Mapping[tuple[str, str], Mapping[str, Outcome]]  # fingerprint and stage -> setting -> outcome
     floors: Mapping[str, float]
     digests: Mapping[str, str]
-    score: float | None  # the best of a ranked cell, the seeds left out
-    mutants: Sequence[str]  # the cells that are no seeds, in the order in which they were met
+    score: float | None  # the best of a ranked cell, without the seeds
+    mutants: Sequence[str]  # cells other than seeds, in order of first use
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came out: the curves of each strategy, all repeats."""
+    """The result: the curves of each strategy, all repeats."""
 
-    cells: int  # in the table, the seeds left out
-    settings: int  # recorded of those
-    spent: int  # what these cost in the recording
+    cells: int  # in the table, without the seeds
+    settings: int  # recorded for these cells
+    spent: int  # their cost in the recording
     score: float | None  # the best in the table
     curves: Mapping[str, Sequence[Curve]]
 
@@ -81,7 +81,7 @@ class Replay:
 
 
 def table(study: Study) -> Table:
-    """The recorded evaluations, of all trials. Stages of one cell in several trials are put together."""
+    """The recorded evaluations of all trials. Stages of one cell in several trials are merged."""
     store, units = study.store, study.facts.baseline
     if units is None:
         raise RunError(
@@ -120,14 +120,14 @@ def table(study: Study) -> Table:
 
 @dataclass(slots=True)
 class Player:
-    """A evaluator that looks results up, and the mutation that goes with it."""
+    """An evaluator that looks results up, and its mutation."""
 
     table: Table
     space: Space
     amounts: Amounts
     limit: float  # multiply-adds
-    end: Callable[[], None]  # called when they are spent, or nothing is left
-    left: dict[str, int] = field(default_factory=dict)  # fingerprint -> recorded settings not asked for yet
+    end: Callable[[], None]  # called when they are spent, or no setting is left
+    left: dict[str, int] = field(default_factory=dict)  # fingerprint -> unused recorded settings
     spent: int = 0
     seeds: frozenset[str] = frozenset()
 
@@ -143,13 +143,13 @@ class Player:
         return self.table.floors[task]
 
     def offered(self, mark: str, stage: str) -> Collection[str]:
-        """The settings of a cell that can be asked for."""
+        """The available settings of a cell."""
         return self.table.outcomes.get((mark, stage), {}).keys()
 
     def evaluate(
         self, cell: Cell, task: str, settings: Sequence[str], seed: int, say: Say
     ) -> Sequence[Outcome]:
-        """What was recorded, and its cost added up; that of the seeds is common to all."""
+        """The recorded outcomes; adds up their cost, except that of the seeds, which all strategies share."""
         mark = fingerprint(cell)
         known = self.table.outcomes.get((mark, task), {})
         missing = Outcome("", Status.FAILED, None, None, 0, 0, 0, "not in the recording")
@@ -174,20 +174,20 @@ class Player:
 def play(
     study: Study, found: Table, data: Amounts, space: Space, seed: int, limit: float, trials: int = ENDLESS
 ) -> Curve:
-    """One strategy once, until it has spent `limit` or `trials` have ended; `seed` decides what it draws."""
+    """One strategy once, until it has spent `limit` or `trials` have ended; `seed` is its random seed."""
     identity = Identity(space.text, seed, found.digests)
     store = create(
         MEMORY, study.facts.name, space, identity, study.facts.program, Target(trials), found.seeds
     )
     player = Player(found, space, data, limit, lambda: records.halt(store))
-    space = replace(space, budget=replace(space.budget, patience=None))  # cost alone ends a replay
+    space = replace(space, budget=replace(space.budget, patience=None))  # only cost ends a replay
     heart = Heart(store, heartbeat.myself("worker"), space.strategy.failures)
     try:
         work(store, space, player, player.propose, heart, offered=player.offered)
         whole = curve(store, space, seed, data)
     finally:
         store.engine.dispose()
-    points = tuple(point for point in whole.points if point.fingerprint)  # the others found nothing to run
+    points = tuple(point for point in whole.points if point.fingerprint)  # the others found no setting to run
     return replace(whole, points=points)
 
 
@@ -227,8 +227,7 @@ def replay(
 
 
 def _space(study: Study, name: str, overrides: Sequence[str]) -> Space:
-    """The space of the recording with another strategy: nothing else may differ, or its records would not
-    hold."""
+    """The space of the recording with another strategy: any other difference would invalidate its records."""
     chosen = parse_space(study.facts.space, "space.yaml", [*overrides, f"strategy.name={name}"])
     if replace(chosen, strategy=study.space.strategy) != study.space:
         raise RunError("a replay can change only the strategy of its space: --set strategy.…")

@@ -1,8 +1,8 @@
-"""Random settings for a comparison: ranges in, the same settings for every cell out.
+"""Random settings for a comparison, drawn from ranges, the same for every cell.
 
-An interval is drawn log-uniformly, a list of values uniformly. A setting follows from the seed, the task and
-its number alone, each hyperparameter from a stream of its own: more settings, other cells and another range
-of one hyperparameter leave all the other values as they are.
+An interval is drawn log-uniformly, a list of values uniformly. A setting depends only on the seed, the task
+and its number, and each hyperparameter has a separate stream: more settings, other cells or another range of
+one hyperparameter do not change any other value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from cellsearch.errors import RunError, UsageError, did_you_mean, printable
 from cellsearch.options import Refused, fields_of
 from cellsearch.train.settings import Grid, Setting
 
-DIGITS = 4  # significant ones of a drawn value, so that it can be read and typed again
+DIGITS = 4  # significant digits of a drawn value, so that it can be typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ WIDE: Ranges = {
     "learning_rate": Interval(0.1, 5.0),
     "max_norm": Interval(1.0, 20.0),
 }
-WHOLE = ("layers", "parameters")  # drawn from lists alone: cells are compared at equal size
+WHOLE = ("layers", "parameters")  # drawn only from lists: cells are compared at equal size
 
 
 def ranges(grid: Grid, of_space: bool, given: Sequence[str] = ()) -> Ranges:
     """The range of each hyperparameter, in the order of `Setting`. `given` are words like
-    "learning_rate=0.05..2" and "layers=1,2". What they leave out goes, in a space, from the least to the
-    greatest value of its grid (layers and parameters: the values of the grid), and else as `WIDE` says.
+    "learning_rate=0.05..2" and "layers=1,2". Other hyperparameters range, in a space, from the smallest to
+    the largest value of its grid (layers and parameters: the values of the grid), and otherwise as in `WIDE`.
 
-    UsageError for a wrong word; RunError where nothing is drawn from an interval, as settings would repeat.
+    Raises UsageError for a wrong word; RunError if no range is an interval, because settings would repeat.
     """
     named = dict(_read(word) for word in given)
     found: dict[str, Range] = {}

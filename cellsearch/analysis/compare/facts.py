@@ -1,4 +1,4 @@
-"""A comparison as plain values: `compare.json`, from which the page and the figure are made."""
+"""A comparison as plain values: `compare.json`, the source of the page and the figure."""
 
 from dataclasses import asdict
 from importlib.metadata import version as installed
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    """The whole comparison, every training included; folders of this machine left out."""
+    """The whole comparison, with every training and without folders of this machine."""
     plan = found.plan
     return {
         "format": FORMAT,

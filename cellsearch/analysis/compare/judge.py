@@ -1,16 +1,15 @@
-"""What the best tenths of cells say about them: pure functions of accuracies.
+"""Statements about cells from their best tenths: pure functions of accuracies.
 
-Each cell was trained with the same number of settings. Its best tenth by validation accuracy is taken, and
-the mean of their test accuracies is compared with that of the baseline, as Greff et al. (2017, section V) do.
-They apply Welch's t test to the two tenths as if these were samples. The mean of a tail varies more than
-that: the threshold is estimated, too. On cells that are equal, their test finds a difference in up to 20%
-instead of 5% (results/findings/compare). So the test here is Welch's for trimmed means (Yuen 1974, "The
-two-sample trimmed t for unequal population variances"), trimmed at the lower end alone. Theirs is reported
-beside it.
+Each cell was trained with the same number of settings. The mean test accuracy of its best tenth by validation
+accuracy is compared with that of the baseline, as in Greff et al. (2017, section V). They apply Welch's t
+test to the two tenths as if these were samples. The mean of a tail varies more, because the threshold is
+estimated, too. On equal cells their test finds a difference in up to 20% instead of 5%
+(results/findings/compare). So this module uses Welch's test for trimmed means (Yuen 1974, "The two-sample
+trimmed t for unequal population variances"), trimmed only at the lower end, and also reports theirs.
 
 Over all cells and tasks of a comparison p values are corrected by Holm's (1979) procedure: with probability
-95% no cell is said to help or hurt that equals the baseline, and likewise none "does not hurt" that is worse
-by the margin or more.
+95% no cell equal to the baseline is said to help or hurt, and, separately, no cell that is worse by at least
+the margin is called "does not hurt".
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,13 @@ from typing import TypeVar
 from cellsearch.study.scoring import student
 
 ERROR = 0.05  # of each family: helps and hurts; does not hurt
-SHARE = 0.1  # of the settings of a cell that are compared
+SHARE = 0.1  # compared share of the settings of a cell
 T = TypeVar("T")
-MARGIN = 0.02  # of the baseline's accuracy: what is worse by less does not hurt
+MARGIN = 0.02  # of the baseline's accuracy: a smaller loss does not hurt
 
 
 class Statement(StrEnum):
-    """What can be said about a cell beside the baseline."""
+    """The statements about a cell, compared with the baseline."""
 
     BASELINE = "baseline"
     HELPS = "helps"
@@ -43,7 +42,7 @@ class Tail:
 
     mean: float
     error: float  # standard error, the estimated threshold included
-    plain: float  # standard error, were the best a sample of their own (Greff et al.)
+    plain: float  # standard error if the best were a separate sample (Greff et al.)
     count: int  # of the best
 
     @property
@@ -54,10 +53,10 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A cell less the baseline, as a share of the baseline's mean."""
+    """The difference of a cell from the baseline, as a share of the baseline's mean."""
 
     estimate: float
-    low: float  # 95% interval, of this comparison alone
+    low: float  # 95% interval of this pair, uncorrected
     high: float
     p: float  # two-sided, uncorrected
     plain: float  # that of Greff et al., uncorrected
@@ -66,18 +65,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The statement about a cell on a task, and what it rests on."""
+    """The statement about a cell on a task, and its evidence."""
 
     statement: Statement
-    difference: Difference | None  # None: of the baseline, and where too few settings are left
+    difference: Difference | None  # None: for the baseline, or with too few settings left
     p: float | None  # two-sided, after Holm's correction
     plain: float | None  # that of Greff et al., after Holm's correction
     worse: float | None  # after Holm's correction
 
 
 def best(accuracies: Sequence[float | None], share: float = SHARE) -> list[int]:
-    """The places of the best share of the settings, at least one, by validation accuracy; of equal ones the
-    first. None is a training that diverged, the worst there is: where too few are left, fewer are taken."""
+    """The indices of the best share of the settings, at least one, by validation accuracy; ties go to the
+    first. None is a diverged training, which ranks last: if too few are left, the result is shorter."""
     order = sorted(
         (k for k, a in enumerate(accuracies) if a is not None), key=lambda k: -(accuracies[k] or 0)
     )
@@ -85,16 +84,16 @@ def best(accuracies: Sequence[float | None], share: float = SHARE) -> list[int]:
 
 
 def wanted(settings: int, share: float = SHARE) -> int:
-    """How many settings the best share of them is."""
+    """The number of settings in the best share."""
     return max(1, ceil(round(share * settings, 9)))
 
 
 def tail(valid: Sequence[float | None], test: Sequence[float | None], share: float = SHARE) -> Tail | None:
-    """The mean of the best settings on the test part; None where fewer than two, or fewer than that share,
-    have not diverged.
+    """The mean of the best settings on the test part; None if fewer than two, or fewer than that share, have
+    not diverged.
 
     The error is that of a trimmed mean: the sum of squares of the sample in which all settings but the best
-    stand at the threshold, the mean test accuracy of the settings on either side of it.
+    are set to the threshold, the mean test accuracy of the settings on either side of it.
     """
     places, count = best(valid, share), wanted(len(valid), share)
     if len(places) < max(2, count):
@@ -118,7 +117,7 @@ def _known(value: float | None) -> float:
 
 def difference(cell: Tail, base: Tail, margin: float = MARGIN) -> Difference:
     """Welch's test of two means, with degrees of freedom by Welch and Satterthwaite."""
-    unit = base.mean or 1.0  # accuracies that are all zero differ by nothing
+    unit = base.mean or 1.0  # accuracies that are all zero do not differ
     gap, error, df = cell.mean - base.mean, *_error(cell.error, base.error, cell.df, base.df)
     half = student.quantile(ERROR / 2, df) * error
     return Difference(
@@ -146,7 +145,7 @@ def _two_sided(gap: float, error: float, df: float) -> float:
 
 
 def holm(values: Mapping[T, float]) -> dict[T, float]:
-    """p values after the correction of Holm (1979): to be compared with the error of the whole family."""
+    """p values after the correction of Holm (1979), to compare with the error of the whole family."""
     found: dict[T, float] = {}
     least = 0.0
     for k, mark in enumerate(sorted(values, key=lambda mark: values[mark])):
@@ -157,7 +156,7 @@ def holm(values: Mapping[T, float]) -> dict[T, float]:
 
 def judged(cells: Mapping[T, tuple[Tail | None, Tail | None]], margin: float = MARGIN) -> dict[T, Judged]:
     """The statement about each pair of a cell and the baseline on the same task; all of them are one family.
-    A pair without one of the two counts in the family, and nothing is said about it."""
+    A pair without one of the two counts in the family, without a statement."""
     found = {
         mark: difference(cell, base, margin) if cell and base else None
         for mark, (cell, base) in cells.items()

@@ -1,6 +1,6 @@
 """The trainings of a comparison on disk: `outcomes.jsonl`, a training a line, by its key.
 
-The file is the old or the new one at any moment: a kill loses the population in training and nothing else.
+Writing is atomic: a kill loses only the population in training.
 """
 
 import json
@@ -14,13 +14,13 @@ from cellsearch.analysis.compare.work import Trained
 from cellsearch.errors import RunError, printable
 
 NAME = "outcomes.jsonl"
-MOST = 256 << 20  # bytes that are read: about a million trainings
+MOST = 256 << 20  # maximal size in bytes: about a million trainings
 _KINDS = get_type_hints(Trained)
 
 
 def read(folder: Path) -> dict[str, Trained]:
-    """The recorded trainings by key, in the order of the file; none where there is no file. RunError where
-    it cannot be read or has a line that is none of them."""
+    """The recorded trainings by key, in the order of the file; empty without a file. Raises RunError if it
+    cannot be read or has an invalid line."""
     path = folder / NAME
     try:
         data = files.read(path, MOST)
@@ -51,6 +51,6 @@ def _trained(values: Mapping[str, object]) -> Trained:
 
 
 def write(folder: Path, trained: Iterable[Trained]) -> None:
-    """Writes all trainings. RunError where that fails."""
+    """Writes all trainings. Raises RunError on failure."""
     lines = (json.dumps(asdict(one), allow_nan=False) for one in trained)
     files.write_text(folder / NAME, "".join(f"{line}\n" for line in lines))

@@ -1,8 +1,7 @@
-"""A comparison of cells: which populations are left, trained in processes, recorded as they end, and judged.
+"""A comparison of cells: remaining populations are trained in processes, recorded as they end, and judged.
 
-It is the same whenever it is killed: what is recorded is not trained again, and what is trained follows from
-the cells, the tasks, the ranges and the seed. More settings, further cells or tasks in the same folder train
-what is new.
+Kills do not change the result: recorded trainings are not repeated, and a training depends only on the cells,
+the tasks, the ranges and the seed. More settings, cells or tasks in the same folder train only the new ones.
 """
 
 import time
@@ -35,7 +34,7 @@ LOCK = "compare.lock"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for."""
+    """A request for a comparison."""
 
     tasks: Sequence[str] = ()  # none: all tasks of the space
     baseline: str | None = None  # the name of one of the cells; None: the first
@@ -56,14 +55,14 @@ class OnTask:
     ranges: Ranges
     settings: tuple[Setting, ...]  # the same for every cell
     dataset: Dataset
-    floor: float  # validation accuracy of the best predictor that sees the current symbol alone
+    floor: float  # validation accuracy of the best predictor that reads only the current symbol
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is compared, checked."""
+    """A checked comparison."""
 
-    cells: tuple[Cell, ...]  # with names of their own
+    cells: tuple[Cell, ...]  # with unique names
     baseline: str
     tasks: tuple[OnTask, ...]
     place: Place
@@ -72,7 +71,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where results go where nothing else is said."""
+        """The default folder of results."""
         return Path("results", "compare", "-".join(one.stage.name for one in self.tasks)[:100])
 
 
@@ -82,19 +81,19 @@ class Row:
 
     cell: Cell
     trained: tuple[Trained, ...]  # in the order of the settings
-    best: tuple[int, ...]  # places of the best settings, the best first
-    tail: Tail | None  # of these; None where too many diverged
+    best: tuple[int, ...]  # indices of the best settings, the best first
+    tail: Tail | None  # of these; None if too many diverged
     judged: Judged
 
     @property
     def diverged(self) -> int:
-        """How many settings have no accuracy."""
+        """The number of settings without an accuracy."""
         return sum(one.status != Status.DONE for one in self.trained)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A task with the cells on it, as they were given."""
+    """A task with the cells on it, in the given order."""
 
     on: OnTask
     rows: tuple[Row, ...]
@@ -115,17 +114,17 @@ class Comparison:
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """Those of the first task: all have as many."""
+        """The number of the first task; all tasks have as many."""
         return self.tasks[0].on.settings
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a comparison is."""
+    """Progress of a comparison."""
 
     done: int  # populations
     of: int
-    cell: str = ""  # that ended last; "" before
+    cell: str = ""  # the last to end; "" before the first
     task: str = ""
     members: int = 0  # of that
     left: float = 0.0  # seconds, at the pace so far
@@ -136,7 +135,8 @@ Train = Callable[[Place, Work], list[Trained]]
 
 
 def plan(found: Sequence[Found], asked: Asked, place: Place) -> Plan:
-    """What is compared. CellsearchError where a cell, a task, a range or data are missing or wrong."""
+    """The checked comparison. Raises CellsearchError if a cell, a task, a range or data are missing or
+    wrong."""
     cells = _named([one.cell for one in found])
     if len(cells) < 2:
         raise UsageError(
@@ -171,7 +171,7 @@ def plan(found: Sequence[Found], asked: Asked, place: Place) -> Plan:
 
 
 def _named(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """The cells, each with a name of its own. UsageError where two are the same: it would count twice."""
+    """The cells, each with a unique name. Raises UsageError if two are equal: one would count twice."""
     marks: dict[str, Cell] = {}
     taken: set[str] = set()
     for cell in cells:
@@ -208,8 +208,8 @@ def compare(
     tell: Tell = lambda step: None,
     train: Train = work.train,
 ) -> Comparison:
-    """Trains what is not recorded in `folder` yet, records it there, and judges. `train` is called for each
-    population, in this process with one worker. RunError where the folder is in use or damaged."""
+    """Trains missing populations, records them in `folder`, and judges. `train` is called for each
+    population, in this process with one worker. Raises RunError if the folder is in use or damaged."""
     every = {(on.stage.name, cell.name): works(plan, on, cell) for on in plan.tasks for cell in plan.cells}
     files.own_folder(folder)
     with exclusive(folder / LOCK, f"the comparison in {printable(str(folder))}"):
@@ -231,7 +231,7 @@ def compare(
 
 
 def _left(one: Work, there: Mapping[str, Trained]) -> Work:
-    """The part of a work that is not recorded."""
+    """The unrecorded part of a work."""
     rest = [k for k, key in enumerate(one.keys) if key not in there]
     return replace(
         one,
@@ -243,7 +243,7 @@ def _left(one: Work, there: Mapping[str, Trained]) -> Work:
 
 
 def concluded(plan: Plan, trained: Mapping[tuple[str, str], tuple[Trained, ...]], folder: Path) -> Comparison:
-    """The statements that follow from the trainings by task and cell, in the order of the settings."""
+    """The statements from the trainings by task and cell, in the order of the settings."""
     tails = {
         mark: judge.tail([one.accuracy for one in some], [one.test_accuracy for one in some], plan.share)
         for mark, some in trained.items()
@@ -267,8 +267,8 @@ def concluded(plan: Plan, trained: Mapping[tuple[str, str], tuple[Trained, ...]]
 
 
 def _importance(on: OnTask, rows: Sequence[Row]) -> dict[str, float]:
-    """Of each hyperparameter that was drawn, over all cells; a training counts by its validation accuracy
-    relative to the best of its cell, one that diverged as 0."""
+    """The importance of each drawn hyperparameter, over all cells; a training counts by its validation
+    accuracy relative to the best of its cell, a diverged one as 0."""
     outcomes = []
     for row in rows:
         most = max((one.accuracy or 0.0 for one in row.trained), default=0.0)

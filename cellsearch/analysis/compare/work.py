@@ -1,8 +1,8 @@
-"""One piece of a comparison: settings of one shape of a cell on a task, trained as one population.
+"""A unit of training of a comparison: settings of one shape of a cell on a task, as one population.
 
 A member is the training that `cellsearch train CELL --task T --setting … --seed S --seeds 1` repeats: its
-first weights follow from the seed, the cell, the task and the setting. The weights of the epoch with the best
-validation accuracy are scored on the test part, which nothing was chosen by.
+initial weights depend on the seed, the cell, the task and the setting. The weights of the epoch with the best
+validation accuracy are scored on the test part, which was not used for any choice.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from cellsearch.train.settings import Setting, Training, key
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The seed, and where training runs."""
+    """The seed and the device of training."""
 
     seed: int
     data: str | None = None  # directory
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is trained."""
+    """A unit of training."""
 
     cell: str  # text
     task: str  # name of the stage
@@ -45,13 +45,13 @@ class Work:
     hidden: int  # H
     places: tuple[int, ...]  # numbers of the settings
     settings: tuple[Setting, ...]  # all with the same number of layers
-    seeds: tuple[int, ...]  # of first weights, one for each setting
-    keys: tuple[str, ...]  # by which outcomes are recorded
+    seeds: tuple[int, ...]  # of initial weights, one for each setting
+    keys: tuple[str, ...]  # of recorded outcomes
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What one setting of one cell gave. A diverged one has no accuracies and no losses."""
+    """The outcome of one setting of one cell. A diverged one has no accuracies and no losses."""
 
     key: str
     cell: str  # name
@@ -60,16 +60,16 @@ class Trained:
     hidden: int  # H
     status: str  # done, diverged
     accuracy: float | None  # the best of the validation part
-    loss: float | None  # of the validation part at that epoch, in nats
+    loss: float | None  # on the validation part at that epoch, in nats
     test_accuracy: float | None  # with the weights of that epoch
-    test_loss: float | None  # likewise, in nats
+    test_loss: float | None  # with the same weights, in nats
     epochs: int  # of that accuracy
     trained: int  # epochs in all
     cause: str
 
 
 def training_of(stage: TaskStage) -> Training:
-    """The schedule without rungs: those end settings early, and here each is trained to its end."""
+    """The schedule without rungs, which would end settings early."""
     return replace(stage.training, rungs=())
 
 
@@ -88,7 +88,7 @@ def _dataset(seed: int, data: str | None, task: str, options: str, batch: int) -
 
 
 def work_of(place: Place, cell: Cell, stage: TaskStage, hidden: int, numbered: Mapping[int, Setting]) -> Work:
-    """The work of training these settings by their numbers; they have one shape."""
+    """The unit that trains these settings by their numbers; they have one shape."""
     settings = tuple(numbered.values())
     dataset, training = dataset_of(place, stage), training_of(stage)
     seeds = tuple(
@@ -106,12 +106,12 @@ def work_of(place: Place, cell: Cell, stage: TaskStage, hidden: int, numbered: M
 
 
 def _key(parts: list[object]) -> str:
-    """What tells a training from others: 64 hex digits."""
+    """The key of a training: 64 hex digits."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def train(place: Place, work: Work) -> list[Trained]:
-    """Trains the settings of a work, all at once as far as memory allows."""
+    """Trains the settings of a work, all together as far as memory allows."""
     # here: these load the compiler
     from cellsearch.train.final.fit import Job, fit, joined, split
     from cellsearch.train.resources.threads import one_thread

@@ -32,16 +32,16 @@ from cellsearch.train.settings import Training
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is known of a stage where its data is here. Per setting: the mean over the grid."""
+    """The amounts of a stage, if its data is available. Per setting: the mean over the grid."""
 
     digest: str
     vocabulary: int
     train: int  # positions of an epoch
     valid: int
     multiply_adds: float  # of one setting in one epoch
-    memory: int  # bytes at the peak, of a trial's settings all of one shape, the largest
-    batches: int  # that these are trained in, one after another, because of budget.memory_gb
-    unfit: tuple[Model, ...]  # models that take more than that alone: settings of theirs would fail
+    memory: int  # peak bytes of a trial whose settings all have the largest shape
+    batches: int  # batches of these, in sequence, by budget.memory_gb
+    unfit: tuple[Model, ...]  # models that exceed it alone: their settings would fail
     seconds: float  # of one setting in one epoch, on the device: CPU time on a CPU
 
 
@@ -53,38 +53,39 @@ class Stage:
     task: str
     grid: int  # settings
     settings: int  # of a trial
-    epochs: tuple[int, int | None]  # of a setting that does not diverge, the fewest and the most
-    trained: float | None  # epochs of a setting, the mean of the records; None: there are none
-    proposed: float | None  # settings of the stage for each recorded proposal, that fail before it too
+    epochs: tuple[int, int | None]  # of a setting that does not diverge, minimum and maximum
+    trained: float | None  # epochs of a setting, mean of the records; None: no records
+    proposed: float | None  # settings of the stage per recorded proposal, including earlier failures
     models: tuple[Model, ...]  # from the smallest
     data: Data | None
-    missing: str  # why there is no data
+    missing: str  # the reason for missing data
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A search that was not begun, or not gone on with."""
+    """Forecast of a search before it starts or continues."""
 
     name: str
     seeds: tuple[str, ...]
     target: Target
-    trials: int  # the total that the target makes likely
+    trials: int  # the total expected from the target
     workers: int
     device: str
-    counts: Counts | None  # of the study; None where it would be a new one
+    counts: Counts | None  # of the study; None for a new one
     stages: tuple[Stage, ...]
-    baseline: Span | None  # seconds until the seeds are done; None where data is missing
-    refined: Span | None  # seconds of one worker for a trial that refines
-    proposed: Span | None  # and for one that proposes
-    rest: Span | None  # seconds of all trials that are left, with all workers
-    passed: tuple[Passed, ...]  # the seeds in the filter, as the study says or as was measured beforehand
+    baseline: Span | None  # seconds until the seeds are done; None if data is missing
+    refined: Span | None  # seconds of one worker for a refinement
+    proposed: Span | None  # and for a proposal
+    rest: Span | None  # seconds of all remaining trials, with all workers
+    passed: tuple[Passed, ...]  # the seeds in the filter, from the study or an earlier measurement
 
 
 def forecast(
     space: Space, name: str, evaluator: TorchEvaluator, cells: Mapping[str, Cell], target: Target,
     workers: int, study: tuple[Store, Facts] | None = None, tell: Callable[[str], None] = lambda text: None,
 ) -> Forecast:  # fmt: skip
-    """Counts and measures; `cells` are the seeds by name. `tell` is called with the stage that is next."""
+    """Counts and measures; `cells` are the seeds by name. `tell` is called with each stage before it
+    starts."""
     sizes = grids(space)
     trained = queries.epochs(study[0], list(sizes)) if study else {}
     reached = queries.reached(study[0], list(sizes)) if study else {}
@@ -145,7 +146,7 @@ def _measured(
     cell: Cell,
     evaluator: TorchEvaluator,
 ) -> Data:
-    """The cost of an epoch, and what a few windows of it take here."""
+    """The cost of an epoch, and the time of a few windows on this machine."""
     # here: these load torch
     from cellsearch.train.model import Shape
     from cellsearch.train.resources.memory import batches, memory
@@ -187,12 +188,12 @@ def _trial(stage: Stage, settings: float) -> Span:
 
 
 def _filter(space: Space, stages: Sequence[Stage]) -> list[Span]:
-    """Seconds of a seed in the filter, where there is one."""
+    """Seconds of a seed in the filter, if there is one."""
     return [_trial(s, min(space.strategy.settings, s.grid)) for s in stages if s.name == FILTER]
 
 
 def _proposal(stages: Sequence[Stage], tasks: Sequence[Stage]) -> Span:
-    """Seconds of one worker for a proposal: the least where it fails first, the most where it passes all."""
+    """Seconds of one worker for a proposal: minimum if it fails first, maximum if it passes all."""
     run = [*(s for s in stages if s.name == FILTER), *tasks]
     middles = [None if s.proposed is None else _trial(s, s.proposed).middle for s in run if s.proposed != 0]
     known = [value for value in middles if value is not None]

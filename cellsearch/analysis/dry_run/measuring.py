@@ -1,8 +1,8 @@
 """Seconds of one setting in one epoch of a stage, as a trial of the search trains it.
 
 The settings of a stage fall into groups of one shape, and a group trains as one population. Settings of one
-shape cost the same, so each shape is measured by itself, with as many members as its group has on average,
-and counts by its share of the grid.
+shape cost the same, so each shape is measured separately, with the average number of members of its group,
+and is weighted by its share of the grid.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.train.resources.cost import multiply_adds, parameters, width
 from cellsearch.train.settings import Grid
 
-MOST = 16  # shapes that are measured; the others follow from the multiply-adds of their neighbours
+MOST = 16  # measured shapes; others are interpolated by multiply-adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def groups(grid: Grid, settings: int, cell: Cell, vocabulary: int) -> tuple[Grou
 
 
 def seconds(found: Sequence[Group], epoch: Epoch, side_by_side: bool) -> float:
-    """Of one setting in one epoch: the mean over the settings of a stage. `side_by_side`: all groups train at
-    the same time, as on a GPU; else one after another."""
+    """Seconds of one setting in one epoch: the mean over the settings of a stage. `side_by_side`: all groups
+    train at the same time, as on a GPU; else one after another."""
     if not found:
         return 0.0
     if side_by_side:
@@ -75,7 +75,7 @@ def seconds(found: Sequence[Group], epoch: Epoch, side_by_side: bool) -> float:
 
 
 def _some(ordered: Sequence[Group]) -> list[Group]:
-    """At most `MOST` of them at even distances, the first and the last among them."""
+    """At most `MOST` of them, evenly spaced, including the first and the last."""
     if len(ordered) <= MOST:
         return list(ordered)
     return [ordered[round(k * (len(ordered) - 1) / (MOST - 1))] for k in range(MOST)]

@@ -9,18 +9,18 @@ class Span:
     """An amount."""
 
     least: float
-    middle: float | None  # from records; None: there are none
+    middle: float | None  # from records; None: no records
     most: float | None  # None: no limit
 
 
 def times(factor: float, span: Span) -> Span:
-    """`factor` of them."""
+    """The span times `factor`."""
     middle, most = (None if value is None else factor * value for value in (span.middle, span.most))
     return Span(factor * span.least, middle, most)
 
 
 def total(spans: Iterable[Span]) -> Span:
-    """The sum. Its middle is known where all middles are, and so is its most."""
+    """The sum. Its middle and its maximum are known if those of all terms are."""
     found = list(spans)
     return Span(
         sum(span.least for span in found),

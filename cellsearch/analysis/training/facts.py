@@ -27,7 +27,7 @@ SPREADS = 2.0  # standard deviations within which a number counts as reproduced
 
 
 def facts(plan: Plan, fitted: Fitted, again: Fitted | None, device: str) -> dict[str, Any]:
-    """The values; `again` is the training that the record asks for where that is one of its own."""
+    """The values; `again` is the training that reproduces the record, if it is a separate one."""
     job, chosen = plan.job, fitted.chosen
     assert chosen is not None
     dataset, best = job.dataset, fitted.scores[chosen]
@@ -70,7 +70,7 @@ def facts(plan: Plan, fitted: Fitted, again: Fitted | None, device: str) -> dict
 
 
 def key(plan: Plan) -> str:
-    """What tells this model from others: the job's own key."""
+    """The key of this model: that of its job."""
     return plan.job.key
 
 
@@ -84,12 +84,12 @@ def _of_seed(score: Score) -> dict[str, Any]:
 
 
 def finite(number: float) -> float | None:
-    """The number; None where it is none that JSON has."""
+    """The number; None if JSON cannot represent it."""
     return number if math.isfinite(number) else None
 
 
 def _part(accuracy: float | None, loss: float | None, measure: str) -> dict[str, Any]:
-    """Scores of a part of the data; `measure` is what people quote, where that is not the loss in nats."""
+    """Scores of a part of the data; `measure` is the usual measure, if that is not the loss in nats."""
     assert accuracy is not None and loss is not None
     found = {"accuracy": accuracy, "loss": loss}
     if measure == "bits":
@@ -100,13 +100,13 @@ def _part(accuracy: float | None, loss: float | None, measure: str) -> dict[str,
 
 
 def _file(path: object) -> object:
-    """The name of a file, without its folder: folders of one machine do not belong into a model."""
+    """The name of a file, without its folder: a model must not contain folders of one machine."""
     return path if path is None else Path(str(path)).name
 
 
 def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -> dict[str, Any]:
-    """The recorded validation accuracy beside what the same training gives now, and in words whether it is
-    the same."""
+    """The recorded validation accuracy, the one that the same training gives now, and a sentence on their
+    equality."""
     now = score.best_of(record.trained or len(score.curve))
     found: dict[str, Any] = {
         "search": record.search, "accuracy": record.accuracy, "loss": record.loss,
@@ -122,7 +122,7 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
     if now is None:
         return found | {"spread": None, "within": False, "says": f"{sentence}; training again diverged."}
     count = dataset.valid.scored
-    share = min(max(record.accuracy, 1 / count), 1 - 1 / count)  # at the ends one position is not known
+    share = min(max(record.accuracy, 1 / count), 1 - 1 / count)  # at the ends one position is unknown
     chance = share * (1 - share) / count  # variance of the mean over the positions
     accuracies = [s.accuracy for s in fitted.scores if s.accuracy is not None]
     between = (mean(accuracies).sd or 0.0) ** 2 if record.job is None and accuracies else 0.0
@@ -142,5 +142,5 @@ def reproduced(record: Record, score: Score, fitted: Fitted, dataset: Dataset) -
 
 
 def known(facts: Mapping[str, Any], plan: Plan) -> bool:
-    """Whether these are the facts of a model that the plan has made already."""
+    """Whether these are the facts of an existing model of the plan."""
     return facts.get("format") == FORMAT and facts.get("key") == key(plan)

@@ -20,17 +20,17 @@ from cellsearch.study.system import processes
 from cellsearch.train.final import fit as final
 from cellsearch.train.final.fit import Fitted, Job
 
-MOST = 64 << 20  # bytes of a config.json that is read
-MEMORY = 16.0  # gigabytes that seeds may take which train at once, as for the settings of a search
+MOST = 64 << 20  # maximal bytes of a config.json
+MEMORY = 16.0  # gigabytes for seeds that train together, as for the settings of a search
 LOCK = "train.lock"
 
-#: Called after every epoch: what is trained, epochs done, seeds in training, the best validation accuracy.
+#: Called after every epoch: name of the training, epochs done, seeds in training, best validation accuracy.
 Progress = Callable[[str, int, int, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Model:
-    """A trained model: its folder, and what `config.json` says of it."""
+    """A trained model: its folder, and the contents of `config.json`."""
 
     folder: Path
     facts: Mapping[str, Any]
@@ -38,12 +38,12 @@ class Model:
 
     @property
     def accuracy(self) -> float:
-        """Of the validation part."""
+        """The scores of the validation part."""
         return float(self.facts["valid"]["accuracy"])
 
     @property
     def test_accuracy(self) -> float:
-        """On the test part, which was not used for decisions."""
+        """The scores of the test part, which was not used for decisions."""
         return float(self.facts["test"]["accuracy"])
 
     def __repr__(self) -> str:
@@ -61,7 +61,7 @@ def trained(
     share: float = final.CHECKPOINT_SHARE,
     progress: Progress | None = None,
 ) -> Model:
-    """The model of a plan in its own folder: trained now, or read if it exists.
+    """The model of a plan in its folder: trained now, or read if it exists.
 
     Checkpoints are in a hidden folder beside it, which is removed when the model is complete. Raises
     CellsearchError if another model is there, if every seed diverges, or if a file cannot be written.
@@ -132,7 +132,7 @@ def _fit(
 
 
 def _drop_others(plan: Plan, work: Path) -> None:
-    """Removes checkpoints of other models; those of this one are gone on with."""
+    """Removes checkpoints of other models; training continues from those of this one."""
     mark, mine = work / "key", values.key(plan)
     with suppress(OSError):
         if mark.read_text() == mine:

@@ -23,9 +23,9 @@ from cellsearch.train.final.fit import Job
 from cellsearch.train.resources import cost
 from cellsearch.train.settings import Grid, Setting, key, keys
 
-#: Where neither a record nor the command says otherwise: what works for small models.
+#: The default setting, without a record or an option: it works for small models.
 SETTING = Setting(init_scale=1.0, learning_rate=0.5, max_norm=2.5, layers=1, parameters=10_000)
-OWN = 10**9  # numbers of settings that are in no grid begin here
+OWN = 10**9  # first number of settings outside of a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Wanted:
     """The requested options; None and empty mean the recorded value or the default."""
 
     task: str | None = None
-    setting: str | None = None  # like learning_rate=0.5,layers=2; what is left out stays as it was
+    setting: str | None = None  # like learning_rate=0.5,layers=2; others stay unchanged
     seeds: int = 3
-    seed: int | None = None  # of data that is made, and the first seed of weights
+    seed: int | None = None  # of generated data, and the first seed of weights
     hidden: int | None = None
     layers: int | None = None
     epochs: int | None = None  # at most
-    space: str | None = None  # whose tasks are meant, for a cell that no search has found
+    space: str | None = None  # the space with the tasks, for a cell without a search
     overrides: Sequence[str] = field(default_factory=tuple)  # options.train=1000, training.patience=5
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The number that a search has recorded, and the job that gives it again."""
+    """The number recorded by a search, and the job that reproduces it."""
 
     search: str
     accuracy: float
@@ -57,15 +57,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model that is to be trained."""
+    """The plan of a model."""
 
     found: Found
     stage: TaskStage
     job: Job
     seed: int  # of the data
-    numbers: tuple[int, ...]  # the seeds, as they are called
+    numbers: tuple[int, ...]  # names of the seeds
     record: Record | None
-    suffix: str  # of the folder: what differs from the record, or the default
+    suffix: str  # of the folder: differences from the record or the default
 
     @property
     def cell(self) -> Cell:
@@ -73,14 +73,14 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the model goes where nothing else is said, below results/NAME for a found cell."""
+        """The default folder of the model, below results/NAME for a found cell."""
         name = f"{self.cell.name}-{self.stage.name}{self.suffix}"
         study = self.found.study
         return Path("results", study.store.name, "models", name) if study else Path("models", name)
 
 
 def plan(found: Found, wanted: Wanted, data: Path | None = None) -> Plan:
-    """The plan. CellsearchError where the cell, the task, the setting or the data are not there."""
+    """The plan. Raises CellsearchError if the cell, the task, the setting or the data are missing."""
     study, cell = found.study, found.cell
     space = space_of(study, wanted)
     stage = stage_of(space, wanted.task)
@@ -101,7 +101,7 @@ def plan(found: Found, wanted: Wanted, data: Path | None = None) -> Plan:
     hidden = wanted.hidden or cost.width(cell, vocabulary, setting.layers, setting.parameters)
     if wanted.hidden is not None:
         setting = replace(setting, parameters=cost.parameters(cell, vocabulary, setting.layers, hidden))
-    training = replace(asked.training, rungs=())  # they choose among settings, and here is one
+    training = replace(asked.training, rungs=())  # they choose among settings; here is only one
     numbers = tuple(range(seed, seed + wanted.seeds))
     job = _job(cell, dataset, setting, hidden, replace(training), asked, numbers)
     record = None
@@ -113,8 +113,8 @@ def plan(found: Found, wanted: Wanted, data: Path | None = None) -> Plan:
 
 
 def space_of(study: Study | None, wanted: Wanted) -> Space:
-    """The space whose tasks are meant: that of the search, the one that is named, or one of a single task.
-    CellsearchError where there is none."""
+    """The space of the tasks: that of the search, the named one, or one of a single task. Raises
+    CellsearchError if there is none."""
     if wanted.space is not None:
         if study is not None:
             raise UsageError(
@@ -129,7 +129,7 @@ def space_of(study: Study | None, wanted: Wanted) -> Space:
 
 
 def stage_of(space: Space, name: str | None) -> TaskStage:
-    """The task of this name, or the only one. CellsearchError where there is none."""
+    """The task of this name, or the only one. Raises CellsearchError if there is none."""
     names = [one.name for one in space.tasks]
     if name is None and len(names) > 1:
         raise UsageError(f"--task is required: one of {', '.join(names)}")
@@ -140,7 +140,7 @@ def stage_of(space: Space, name: str | None) -> TaskStage:
 
 
 def changed(space: Space, stage: TaskStage, wanted: Wanted) -> TaskStage:
-    """The stage with what the command says of it."""
+    """The stage with the overrides of the command."""
     place = [one.name for one in space.tasks].index(stage.name)
     changes = [f"tasks.{place}.{change}" for change in wanted.overrides]
     if changes:
@@ -158,7 +158,7 @@ def _recorded(found: Found, stage: TaskStage) -> TaskResult | None:
 def _record(
     study: Study, found: Found, stage: TaskStage, result: TaskResult, job: Job, seed: int, data: Path | None
 ) -> Record:
-    """What is reproduced: by `job` itself where nothing is changed that its first epochs depend on."""
+    """The record to reproduce: by `job` itself if its first epochs are unchanged."""
     facts = study.facts
     dataset = job.dataset
     if seed != facts.seed or job.dataset.digest != facts.data.get(stage.name):
@@ -194,14 +194,14 @@ def _job(
     stage: TaskStage,
     numbers: Sequence[int],
 ) -> Job:
-    """A job whose first weights are those that a search gives this cell, task and setting."""
+    """A job with the initial weights of a search for this cell, task and setting."""
     place = place_of(stage.grid, setting)
     seeds = tuple(member_seed(number, cell, dataset.task, place) for number in numbers)
     return Job(cell, dataset, setting, hidden, training, seeds)  # type: ignore[arg-type]
 
 
 def place_of(grid: Grid, setting: Setting) -> int:
-    """The number of a setting in a grid; of one that is not in it a number that no grid has."""
+    """The number of a setting in a grid; for another setting a number outside of every grid."""
     text = key(setting)
     if (place := keys(grid).get(text)) is not None:
         return place
@@ -209,8 +209,8 @@ def place_of(grid: Grid, setting: Setting) -> int:
 
 
 def read_setting(text: str, base: Setting) -> Setting:
-    """A setting from words like `learning_rate=0.5 layers=2`, with commas or spaces between them. What is
-    left out is that of `base`. UsageError where a word is not part of a setting."""
+    """A setting from words like `learning_rate=0.5 layers=2`, with commas or spaces between them. Other
+    values are those of `base`. Raises UsageError if a word is not part of a setting."""
     known = fields_of(Grid)
     values: dict[str, float | int] = {}
     for word in text.replace(",", " ").split():
@@ -232,7 +232,8 @@ def read_setting(text: str, base: Setting) -> Setting:
 
 
 def number(text: str, name: str) -> float | int:
-    """A value of the hyperparameter `name`; ValueError, OverflowError or Refused for what cannot be one."""
+    """A value of the hyperparameter `name`; raises ValueError, OverflowError or Refused for an invalid
+    one."""
     whole = {f.name: f.type for f in fields(Setting)}[name] is int
     found = admitted(float(text), int if whole else float, fields_of(Grid)[name].metadata)
     assert isinstance(found, int | float)

@@ -28,12 +28,12 @@ Train = Callable[[Place, Work], Round]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a verification is."""
+    """Progress of a verification."""
 
     look: int  # the round
-    done: int  # works of this round that have ended
+    done: int  # finished works of this round
     of: int
-    cell: str  # the name of the one that ended last; "" before
+    cell: str  # the name of the last to end; "" before the first
     task: str
 
 
@@ -53,8 +53,8 @@ def verify_study(
     """Trains the first `rows` cells of the board and the baseline again, up to `count` repeats of each cell,
     and records them; the rows of these cells with their verdicts.
 
-    `train` is what is done for a work, `work.train` where None; with one worker it is called in this process.
-    RunError where nothing is ranked yet.
+    `train` runs a work, `work.train` by default; with one worker it is called in this process. Raises
+    RunError if no cell is ranked yet.
     """
     if count not in LOOKS:
         raise UsageError(f"the number of repeats is one of {', '.join(map(str, LOOKS))}, not {count}")
@@ -76,7 +76,7 @@ def verify_study(
 
 
 def contestants(study: Study, rows: int) -> tuple[Row, list[Row]]:
-    """The baseline, and the first cells of the board that are no seeds."""
+    """The baseline, and the first cells of the board other than seeds."""
     name = study.store.name
     if not study.facts.units:
         raise RunError(
@@ -91,7 +91,7 @@ def contestants(study: Study, rows: int) -> tuple[Row, list[Row]]:
 
 
 def works(store: Store, base: Row, cells: Sequence[Row], tasks: Sequence[str], look: int) -> list[Work]:
-    """What is not trained yet of a round, the baseline first: it has most repeats."""
+    """The remaining works of a round, the baseline first because it has most repeats."""
     there = recorded.recorded(store)
     decided = {
         mark for mark, verdict in verdicts_of(there, base.fingerprint, tasks).items()

@@ -1,7 +1,7 @@
-"""One piece of a verification: a cell on a task, the repeats that one look adds, as one population.
+"""A unit of training of a verification: a cell on a task, the repeats that one look adds, as one population.
 
-Initial weights have fresh seeds. A task that generates its data has new data in each round; one that reads a
-file has the same. The weights of the epoch with the best validation accuracy are scored on the test part,
+Initial weights have fresh seeds. A task that generates its data has new data in each round; a task that reads
+a file has the same. The weights of the epoch with the best validation accuracy are scored on the test part,
 which was not used for any choice.
 """
 
@@ -21,7 +21,7 @@ from cellsearch.train.settings import keys
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The search, and where it is verified."""
+    """The search, and the device of its verification."""
 
     space: str  # YAML text
     seed: int  # of the study
@@ -31,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is trained."""
+    """A unit of training."""
 
     fingerprint: str
     text: str  # of the cell
@@ -41,7 +41,7 @@ class Work:
     base: bool  # the baseline has more repeats
 
     def seeds(self, study: int) -> tuple[int, ...]:
-        """A seed of first weights for each repeat; no other work has one of them."""
+        """A seed of initial weights for each repeat, unique to this work."""
         about = f"verify {study} {self.fingerprint} {self.task} {self.look}"
         return tuple(_number(f"{about} {k}") for k in range(planned(self.look, self.base)))
 
@@ -51,11 +51,11 @@ def _number(text: str) -> int:
 
 
 def data_seed(study: int, look: int) -> int:
-    """The seed of the data of a round, which no search has."""
+    """The seed of the data of a round, different from that of any search."""
     return _number(f"verify {study} data {look}")
 
 
-@lru_cache(maxsize=8)  # a round has as many data sets as tasks
+@lru_cache(maxsize=8)  # a round has one data set per task
 def _dataset(place: Place, task: str, look: int) -> Dataset:
     stage = _stage(place, task)
     folder = Path(place.data) if place.data else None
@@ -69,7 +69,7 @@ def _stage(place: Place, task: str) -> TaskStage:
 
 
 def train(place: Place, work: Work) -> Round:
-    """Trains the repeats of a work, all at once as far as memory allows."""
+    """Trains the repeats of a work, all together as far as memory allows."""
     # here: these load torch
     from cellsearch.train.final.fit import Job, fit, joined, split
     from cellsearch.train.resources import cost
@@ -80,7 +80,7 @@ def train(place: Place, work: Work) -> Round:
     stage, dataset, cell = _stage(place, work.task), _dataset(place, work.task, work.look), parse(work.text)
     setting = stage.grid[keys(stage.grid)[work.setting]]
     hidden = cost.width(cell, dataset.vocabulary, setting.layers, setting.parameters)
-    training = replace(stage.training, rungs=())  # those compare settings, and here is one
+    training = replace(stage.training, rungs=())  # those compare settings; here is only one
     job = Job(cell, dataset, setting, hidden, training, work.seeds(place.seed))
     bound = 1e9 * parse_space(place.space).budget.memory_gb
     scores = joined(job, [fit(part, device=place.device) for part in split(job, bound)]).scores
