@@ -29,7 +29,7 @@ from cellsearch.train.steps import Steps
 #: tasks: an assumption.
 EPOCHS = {FILTER: 28.5}
 EPOCHS_OF_A_TASK = 8.0
-#: Symbols of a part where its options do not say, and of the vocabulary of a generated task.
+#: Default symbols of a part, and of the vocabulary of a generated task.
 PTB, LETTERS = {"train": 929_589, "valid": 73_760}, 30
 #: Share of a device's memory that a cohort may take by prediction.
 SHARE = 0.5
@@ -37,7 +37,7 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class StagePace:
-    """A stage: what was measured, and what follows from it."""
+    """The measurements of a stage, and derived figures."""
 
     stage: str
     vocabulary: int
@@ -56,7 +56,7 @@ def campaign(
     space: Space, cells: Sequence[Cell], device: str, windows: int = 8, share: float = 1.0
 ) -> dict[str, Any]:
     """The rows, and the hours of the paper's search: 10,000 cells in the filter, 230,000 settings in all.
-    With `share` below 1 models are smaller by it (for tests)."""
+    `share` below 1 scales the models down (for tests)."""
     stages: list[Filter | TaskStage] = [*([space.filter] if space.filter else []), *space.tasks]
     rows = [_stage(stage, space, cells, device, windows, share) for stage in stages]
     hours = {row.stage: row.cell_s / 3600 for row in rows}

@@ -19,7 +19,7 @@ from cellsearch.train.windows import cut
 
 @dataclass(frozen=True)
 class Pace:
-    """What was trained for how long."""
+    """A measured cohort and its times."""
 
     what: str
     device: str
@@ -31,7 +31,7 @@ class Pace:
     windows: int
     prepare_s: float  # the first pass: kernels compiled, graphs recorded, one pass over the windows
     seconds: float  # the best of the passes after it
-    members_per_s: float  # members times windows, by the second
+    members_per_s: float  # members times windows, per second
 
 
 def pace(
@@ -44,7 +44,7 @@ def pace(
     passes: int = 3,
     engine: str = "auto",
 ) -> Pace:
-    """Train `members` members of each cell at once, over the same windows."""
+    """Train `members` members of each cell together, over the same windows."""
     given = data(sizes, windows, device)
     lanes: list[Lane] = [lane(device) for _ in cells]
     made = []
@@ -81,7 +81,7 @@ def data(sizes: Sizes, count: int, device: str) -> Data:
 
 
 def learnable(sizes: Sizes, device: str) -> Data:
-    """Streams in which each symbol says much about the next one: 30 windows to train on, 10 to score."""
+    """Streams in which each symbol predicts much of the next one: 30 windows to train on, 10 to score."""
     rng = np.random.default_rng(0)
     follows = rng.integers(sizes.vocabulary, size=(sizes.vocabulary, 3))
     length = sizes.steps * 40 + 1

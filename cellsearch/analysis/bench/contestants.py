@@ -19,7 +19,8 @@ from cellsearch.train import model
 
 Step = Callable[[], Tensor]
 
-#: Cells that torch.nn has too: its class, and for each of its gates the brackets of input and hidden part.
+#: Cells that are also in torch.nn: its class, and for each of its gates the brackets of input and hidden
+#: part.
 TORCH = {
     "lstm": (nn.LSTM, (("i", "i"), ("f", "f"), ("g", "g"), ("o", "o"))),
     "gru_torch": (nn.GRU, (("r", "r"), ("z", "z"), ("n_1", "n_2"))),
@@ -32,7 +33,7 @@ class Contestant:
 
     what: str
     ready: Callable[[Work], Step]
-    by_symbol: bool = False  # whether it multiplies inputs once a symbol, where the work allows it
+    by_symbol: bool = False  # whether it multiplies inputs once a symbol, if the work allows it
 
 
 def ours(engine: str) -> Contestant:
@@ -128,7 +129,7 @@ def load(recurrent: nn.Module, layers: dict[str, Tensor], work: Work) -> None:
                 if x != h:
                     getattr(recurrent, f"bias_hh_l{layer}")[rows] = layers[f"{prefix}.{h}.bias"]
     for layer in range(work.sizes.layers):
-        second = getattr(recurrent, f"bias_hh_l{layer}")  # a bias that our cell has once, torch's twice
+        second = getattr(recurrent, f"bias_hh_l{layer}")  # a bias that our cell has once, torch's cell twice
         own = torch.cat([torch.full((hidden,), float(x != h)) for x, h in gates]).to(second)
         second.register_hook(lambda gradient, own=own: gradient * own)
 
@@ -141,7 +142,7 @@ def exported(work: Work) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def _class(source: str) -> Callable[..., nn.Module]:
-    """The class of the exported text. Its module can be imported, as torch.compile does."""
+    """The class of the exported text. Its module is importable, for torch.compile."""
     module = sys.modules["cellsearch_exported"] = ModuleType("cellsearch_exported")
     exec(compile(source, "<exported>", "exec"), module.__dict__)  # our own text of a checked cell
     classes = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, nn.Module)]
@@ -154,13 +155,13 @@ def fused(work: Work) -> nn.Module:
 
 
 def builtin(work: Work) -> nn.Module:
-    """The cell as torch.nn has it."""
+    """The cell of torch.nn."""
     kind, _ = TORCH[work.shape.cell.name]
     return kind(work.sizes.hidden, work.sizes.hidden, work.sizes.layers).to(work.device)
 
 
 def one_by_one(what: str, recurrent: Callable[[Work], nn.Module], compiled: bool = False) -> Contestant:
-    """Member after member, with autograd, clip_grad_norm_ and SGD."""
+    """A step member by member, with autograd, clip_grad_norm_ and SGD."""
 
     def ready(work: Work) -> Step:
         networks = [Network(work, k, recurrent(work)) for k in range(work.sizes.population)]
@@ -181,7 +182,7 @@ def one_by_one(what: str, recurrent: Callable[[Work], nn.Module], compiled: bool
         step()
         for k, network in enumerate(
             networks
-        ):  # the trial step warmed up and compiled; back to the first weights
+        ):  # the trial step warmed up and compiled; restore the initial weights
             network.load_state_dict(Network(work, k, recurrent(work)).state_dict())
         return step
 

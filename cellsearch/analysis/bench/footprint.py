@@ -1,8 +1,7 @@
-"""How much a process grows that trains a population: a process of its own for each case,
-`python -m cellsearch.analysis.bench.footprint CASE`.
+"""The memory growth of a process that trains a population, one process per case: `python -m
+cellsearch.analysis.bench.footprint CASE`.
 
-In: a `Case` as JSON. Out: bytes on standard output. On Linux, where a process may begin its highest value
-anew.
+Takes a `Case` as JSON, prints bytes. Only on Linux, where a process can reset its peak.
 """
 
 import gc
@@ -40,12 +39,12 @@ def measured(case: Case, timeout: float = 240) -> "subprocess.CompletedProcess[s
 
 
 def growth(case: Case) -> int:
-    """Bytes that this process grows by at most."""
+    """The peak growth of this process, in bytes."""
     torch.set_num_threads(1)
-    _train(replace(case, H=4, K=2, T=35))  # what is loaded and compiled at the first use
+    _train(replace(case, H=4, K=2, T=35))  # libraries load and kernels compile at the first use
     torch.randn(300, 300) @ torch.randn(300, 300)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the highest value so far begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before, files = _status("VmRSS", "RssFile")
     _train(case)
     highest, more = _status("VmHWM", "RssFile")

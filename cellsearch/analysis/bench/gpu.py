@@ -3,14 +3,12 @@
     python -m cellsearch.analysis.bench.gpu results/bench/h200.json
 
     step        one training step, K=256, beside torch.nn.LSTM (cuDNN) one by one, vmap and the bare products
-    widths      the same at other widths and populations, without what is slow
-    compiling   seconds until a cell's kernels are compiled and its step is recorded, for mutants; and cells
-                an hour that processes compile ahead
-    cohort      64 mutants of 4 members each at once, beside one cell of 256 members
-    search      cells an hour through the filter and through all stages of `jozefowicz2015`, and what its
-                10,000 cells and 230,000 settings would take
-    rounding    what TF32 changes: speed, and the loss after some epochs
-    kernels     where the time of a replayed step goes, by kernel
+    widths      the same at other widths and populations, without slow contestants
+    compiling   seconds to compile a cell's kernels and record its step, for mutants; and cells per hour
+    compiled ahead by processes cohort      64 mutants of 4 members each at once, beside one cell of 256
+    members search      cells an hour through the filter and through all stages of `jozefowicz2015`, and the
+    time of its 10,000 cells and 230,000 settings rounding    effect of TF32: speed, and the loss after some
+    epochs kernels     the time of a replayed step, by kernel
 
 The file is rewritten after every section. A failed section records its error, and the others continue; the
 exit code is 0 if all succeeded. On a CPU everything runs without graphs, and the numbers are meaningless.
@@ -56,13 +54,13 @@ EPOCHS = 6  # of the section on rounding
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The sizes of the measurements."""
 
     device: str
     sizes: Sizes
     rounds: int
     cells: int  # of the cohort
-    until: float  # no section begins after this moment of the clock
+    until: float  # no section begins after this time of the clock
     copy_speed: float  # bytes a second
 
 
@@ -86,9 +84,9 @@ def widths(plan: Plan) -> list[dict[str, Any]]:
 
 
 def compiling(plan: Plan) -> dict[str, Any]:
-    """How long cells take to get ready that were never seen before."""
+    """The time until new cells are ready."""
     engines, found = _engines(plan), []
-    fresh = mutants(8, seed=int(time.time()))  # others each time: Triton keeps kernels on disk
+    fresh = mutants(8, seed=int(time.time()))  # new ones each time: Triton keeps kernels on disk
     for k, cell in enumerate(fresh):
         sizes = replace(plan.sizes, population=max(1, plan.sizes.population // 12))
         work = make(cell, sizes, plan.device)
@@ -104,7 +102,7 @@ def compiling(plan: Plan) -> dict[str, Any]:
 
 
 def _ahead(plan: Plan) -> dict[str, Any]:
-    """How fast processes of their own compile cells that were never seen before."""
+    """The rate at which separate processes compile new cells."""
     cells = mutants(plan.cells, seed=int(time.time()) + 1)
     compilers = Compilers(plan.device)
     begun = time.perf_counter()
@@ -130,7 +128,7 @@ def search(plan: Plan) -> dict[str, Any]:
 
 
 def cohort(plan: Plan) -> list[dict[str, Any]]:
-    """Many small populations at once, and single large ones of the first of the same cells."""
+    """Many small populations together, and single large ones of the first of the same cells."""
     cells, few, found = mutants(plan.cells), 4, []
     for engine in _engines(plan):
         who = f"{len(cells)} mutants at once ({engine})"
@@ -199,7 +197,7 @@ SECTIONS: dict[str, Callable[[Plan], Any]] = {
 
 
 def mutants(count: int, seed: int = 0) -> list[Cell]:
-    """So many different children of LSTM, GRU and MUT1, by one to three edits."""
+    """`count` different children of LSTM, GRU and MUT1, by one to three edits."""
     parents = [zoo.load(name) for name in ("lstm", "gru", "mut1")]
     spec = MutationSpec(size="edits")
     return [mutate(parents[k % 3], np.random.default_rng([seed, k]), spec, Limits())[0] for k in range(count)]
@@ -210,7 +208,7 @@ def _engine(plan: Plan) -> str:
 
 
 def _engines(plan: Plan) -> list[str]:
-    """The chosen one, and on a GPU that with the loop over time in one kernel."""
+    """The chosen engine, and on a GPU also the one with the loop over time in one kernel."""
     return [_engine(plan)] + ["whole"] * (_engine(plan) == "triton")
 
 
@@ -275,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cells", type=int, default=64, help="of the cohort")
     args = parser.parse_args(arguments)
-    # As many queues as there are streams; it is read when CUDA starts.
+    # One queue per stream; read when CUDA starts.
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     sizes = Sizes(args.population, args.steps, args.batch, args.hidden)
     until = time.monotonic() + 60 * args.minutes
@@ -292,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 late = {"skipped": f"{args.minutes:g} minutes were over"}
                 found[name] = late if begun > plan.until else SECTIONS[name](plan)
             except Exception as error:
-                # Whatever a GPU says: it goes to the file, and the next section begins.
+                # Any error of a GPU goes to the file, and the next section begins.
                 traceback.print_exc()
                 found[name] = {"failed": f"{type(error).__name__}: {error}"}
                 failed = True

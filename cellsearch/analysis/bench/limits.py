@@ -15,12 +15,12 @@ COPIED = 256 << 20
 
 
 def products(work: Work, by_symbol: bool = False) -> Callable[[], None]:
-    """All matrix products of one training step as batched calls on tensors that lie ready, and nothing else.
+    """Only the matrix products of one training step, as batched calls on ready tensors.
 
-    Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; those of the
-    loop step by step but for the matrix gradients, which are one product over all steps. Then the three of
-    the output. With `by_symbol` what the lowest layer computes of its inputs alone has a row for each symbol,
-    not for each step.
+    Per layer and product of the plan: forward, gradient of its source, gradient of its matrix; products of
+    the loop step by step, except matrix gradients, which are one product over all steps. Then the three of
+    the output. With `by_symbol` products of the lowest layer that depend only on its inputs have a row per
+    symbol, not per step.
     """
     sizes, device = work.sizes, work.device
     members, steps, batch, hidden = sizes.population, sizes.steps, sizes.batch, sizes.hidden
@@ -55,7 +55,7 @@ def products(work: Work, by_symbol: bool = False) -> Callable[[], None]:
 
 
 def operations(work: Work, by_symbol: bool = False) -> int:
-    """Multiplications and additions in those products: of the equations, with a row for each step of each
+    """Multiplications and additions in these products: as in the equations, with a row for each step of each
     sequence; or `by_symbol`, as above."""
     sizes = work.sizes
     rows = sizes.steps * sizes.batch
@@ -69,7 +69,7 @@ def operations(work: Work, by_symbol: bool = False) -> int:
 
 
 def traffic(work: Work) -> int:
-    """Bytes that a step has to move if nothing stays in a cache between its phases: the tape and its gradient
+    """Bytes that a step must move if no data stays in a cache between its phases: the tape and its gradient
     are written once and read twice, states and inputs likewise, weights are read twice, their gradient is
     written and read, the weights are updated."""
     sizes = work.sizes

@@ -1,4 +1,4 @@
-"""Measure all contestants in turn, repeatedly, so that drift of the machine affects all equally."""
+"""Measure all contestants alternately, repeatedly, so that drift of the machine affects all equally."""
 
 import os
 import time
@@ -27,15 +27,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ready:
-    """Everyone ready for one work, this program first: their steps, and how long each took to get ready."""
+    """All contestants prepared for one work, this program first: their steps, and the time to prepare
+    each."""
 
     work: Work
     steps: dict[str, Callable[[], object]]
     prepared: dict[str, float]
-    by_symbol: frozenset[str] = frozenset()  # who multiplies inputs once a symbol
+    by_symbol: frozenset[str] = frozenset()  # contestants that multiply inputs once a symbol
 
     def once(self, without: Collection[str] = ()) -> dict[str, float]:
-        """The seconds of everyone's step, in turn."""
+        """The seconds of each contestant's step, alternately."""
         steps = {what: step for what, step in self.steps.items() if what not in without}
         return {what: _timed(step, self.work.device) for what, step in steps.items()}
 
@@ -71,7 +72,7 @@ def bench(
 
 @contextmanager
 def using(device: str, threads: int) -> Iterator[None]:
-    """With so many threads of torch. RunError where the device is not there."""
+    """Sets the number of threads of torch. Raises RunError if the device is missing."""
     if device != "cpu" and not torch.cuda.is_available():
         raise RunError(f"device {device!r} is not available here; use --device cpu")
     before = torch.get_num_threads()
@@ -93,7 +94,8 @@ def table(
 
 
 def prepare(work: Work, people: Sequence[Contestant], say: Say) -> Ready:
-    """Everyone ready, their work compared, and the bare products last. RunError where somebody's differs."""
+    """All contestants prepared, their losses compared, and the bare products last. Raises RunError if a loss
+    differs."""
     ready = Ready(work, {}, {}, frozenset(c.what for c in people if c.by_symbol))
     expected: list[Tensor] | None = None
     for contestant in people:
@@ -120,7 +122,8 @@ def _title(work: Work) -> str:
 
 
 def _agree(contestant: Contestant, expected: Sequence[Tensor], losses: Sequence[Tensor]) -> None:
-    """RunError unless the losses of both steps are the same: else it would be other work."""
+    """Raises RunError unless the losses of both steps are equal, because different losses mean different
+    work."""
     for k, (ours, theirs) in enumerate(zip(expected, losses, strict=True), 1):
         apart = float(((theirs - ours) / ours).abs().max())
         if not apart < AGREEMENT:
@@ -139,11 +142,11 @@ def _timed(call: Callable[[], object], device: str) -> float:
 
 
 def _clock(device: str) -> Callable[[], float]:
-    """The clock of this process, with the compilers that it starts; see `on_cpu_time`."""
+    """The clock of this process, including started compilers; see `on_cpu_time`."""
     return cpu_seconds if on_cpu_time(device, torch.get_num_threads()) else time.perf_counter
 
 
 def cpu_seconds() -> float:
-    """The CPU time of this process and of the processes that it started and that have ended."""
+    """The CPU time of this process and of its finished child processes."""
     spent = os.times()
     return time.process_time() + spent.children_user + spent.children_system

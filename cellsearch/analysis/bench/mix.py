@@ -20,7 +20,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.train.resources import cost
 from cellsearch.train.settings import Grid
 
-SETTINGS = 20  # so many a trial draws for each task (Jozefowicz et al. 2015, section 3.1)
+SETTINGS = 20  # settings of a trial per task (Jozefowicz et al. 2015, section 3.1)
 
 
 def mixed(
@@ -34,7 +34,8 @@ def mixed(
     rounds: int = 9,
     say: Say = lambda _: None,
 ) -> Report:
-    """Measure one window of every group, for each cell. Of `sizes` steps, batch and vocabulary count."""
+    """Measure one window of every group, for each cell. Only steps, batch and vocabulary of `sizes`
+    matter."""
     with using(device, threads):
         about = conditions(device, threads, rounds, sizes, AGREEMENT)
         about["mix"] = f"{min(SETTINGS, len(grid))} settings of the grid of {space}, drawn with the seed 0"
@@ -48,7 +49,7 @@ def mixed(
 
 
 def groups(cell: Cell, grid: Grid, sizes: Sizes, seed: int = 0) -> list[Sizes]:
-    """The populations into which `SETTINGS` settings of the grid fall, all of it where it has no more."""
+    """The populations of `SETTINGS` settings of the grid, or of the whole grid if it has fewer."""
     drawn = np.random.default_rng(seed).choice(len(grid), min(SETTINGS, len(grid)), replace=False)
     found: dict[tuple[int, int], int] = {}
     for index in sorted(drawn.tolist()):

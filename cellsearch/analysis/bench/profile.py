@@ -1,7 +1,7 @@
 """Profile of this program's step: rows of this program and of the limits, and the parts of its step, which
 add up to it.
 
-Python's profiler measures the functions of a step, and clocks in the C code measure the parts of a layer; the
+Python's profiler measures the functions of a step, and timers in the C code measure the parts of a layer; the
 total is measured on steps without instrumentation.
 """
 
@@ -52,8 +52,8 @@ def profiled(
     rounds: int = 9,
     say: Say = lambda _: None,
 ) -> Report:
-    """The parts of a step for every combination of cell, width and population. RunError on a GPU, where host
-    and device do not wait for each other."""
+    """The parts of a step for every combination of cell, width and population. Raises RunError on a GPU,
+    because host and device run asynchronously."""
     if device != "cpu":
         raise RunError("--profile measures on the CPU; use --device cpu")
     report = Report(conditions(device, threads, rounds, sizes, AGREEMENT), [])
@@ -84,7 +84,9 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
     parts = {name: statistics.median(times[name] for times in found) for name in found[0]}
     parts[REST] = step - sum(parts.values())
     size = work.sizes
-    for name in (name for name in ORDER if parts.get(name)):  # not the embedding, where it is read as a table
+    for name in (
+        name for name in ORDER if parts.get(name)
+    ):  # without the embedding, if it is read as a table
         report.parts.append(
             Part(
                 name, work.shape.cell.name, work.device, threads, size.population, size.steps, size.batch,
@@ -94,7 +96,7 @@ def _one(work: Work, threads: int, rounds: int, report: Report, say: Say) -> Non
 
 
 def _functions(step: Callable[[], Tensor]) -> dict[str, float]:
-    """The seconds of the functions of a step, those of everything they call included."""
+    """The seconds of the functions of a step, including their callees."""
     profiler = cProfile.Profile(time.process_time)
     profiler.runcall(step)
     stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
@@ -107,11 +109,11 @@ def _functions(step: Callable[[], Tensor]) -> dict[str, float]:
 
 
 def _clocks(work: Work, engine: str) -> dict[str, float]:
-    """The seconds of the parts in C since this was last asked."""
+    """The seconds of the parts in C since the last call."""
     if engine != "native":
         return {}
     found = dict.fromkeys(PARTS, 0.0) | one_by_one.times()
-    del found[one_by_one.LAYERS]  # which is told apart by what follows
+    del found[one_by_one.LAYERS]  # replaced by its parts below
     layers = work.shape.stack.layers
     names = [s.name for s in layers[0].plan.cell.states]
     above = frozenset(names.index(name) for name in reads_below(work.shape.cell))

@@ -1,5 +1,5 @@
-"""This program as it trains on a GPU: the step recorded as a graph and replayed; and the bare products
-likewise. On a CPU both are called."""
+"""This program as on a GPU: the step recorded as a graph and replayed; also the bare products. On a CPU both
+are called."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from cellsearch.train import model
 
 
 def recorded(engine: str, tf32: bool = False) -> Contestant:
-    """A recorded step. With `tf32` its products round their factors to 10 bits behind the point."""
+    """A recorded step. With `tf32` its products round their factors to 10 fraction bits."""
 
     def ready(work: Work) -> Step:
         rows, gradient = work.rows.clone(), torch.zeros_like(work.rows)
@@ -28,7 +28,7 @@ def recorded(engine: str, tf32: bool = False) -> Contestant:
             rows.addcmul_(gradient, -(RATE * (NORM / norm).clamp(max=1.0))[:, None])
             loss.copy_(score.loss)
 
-        with rounding.tf32(tf32):  # what is recorded keeps how it was recorded
+        with rounding.tf32(tf32):  # a recording keeps its precision
             call = graphs.capture(once, [rows, loss], graphs.place(rows.device))
 
         def step() -> Tensor:

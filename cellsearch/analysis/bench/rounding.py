@@ -1,5 +1,5 @@
-"""Matrix products in less than float32: as a GPU does it where it is asked to, and the same rounding of the
-factors on any device, which says what it changes before there is a GPU."""
+"""Matrix products in less than float32: on a GPU by request, and with the same rounding of the factors on any
+device, which shows the effect without a GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-TF32, BFLOAT16 = 10, 7  # bits behind the point
-_FIRST = {"aten::bmm": 0, "aten::baddbmm": 1}  # by product: where its two factors begin
+TF32, BFLOAT16 = 10, 7  # fraction bits
+_FIRST = {"aten::bmm": 0, "aten::baddbmm": 1}  # by product: the positions of its two factors
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def tf32(asked: bool) -> Iterator[None]:
 
 
 class Rounded(TorchDispatchMode):
-    """Rounds the factors of batched matrix products to so many bits behind the point; sums are float32."""
+    """Rounds the factors of batched matrix products to `bits` fraction bits; sums are float32."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Rounded(TorchDispatchMode):
 
 
 def rounded(x: Tensor, bits: int) -> Tensor:
-    """float32 numbers to the nearest ones with so many bits behind the point, ties to even."""
+    """float32 numbers rounded to `bits` fraction bits, ties to even."""
     gone = 23 - bits
     whole = x.contiguous().view(torch.int32)
     half = (1 << (gone - 1)) - 1 + ((whole >> gone) & 1)

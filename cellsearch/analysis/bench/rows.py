@@ -39,16 +39,16 @@ class Row:
     spread_s: float  # between the quartiles
     members_per_s: float
     ratio: float
-    gflop_per_s: float  # multiplications and additions of the equations' products alone, over the whole time
-    own_gflop: float  # of the products that the row multiplies: less, where it does by symbol
-    peak_share: float | None  # the share of the peak of multiply-adds that these reach; None: no peak known
+    gflop_per_s: float  # multiplications and additions of only the equations' products, over the whole time
+    own_gflop: float  # of the products that the row computes: fewer by symbol
+    peak_share: float | None  # their share of the peak of multiply-adds; None: unknown peak
     trains: bool  # no: bare products, bytes
-    prepare_s: float = 0.0  # to get ready: building modules, compiling
+    prepare_s: float = 0.0  # of preparation: building modules, compiling
 
 
 @dataclass(frozen=True)
 class Total:
-    """All groups of a mix one after another, by one contestant."""
+    """All groups of a mix in sequence, by one contestant."""
 
     what: str
     cell: str
@@ -67,7 +67,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Part:
-    """Where a share of this program's step goes. The parts of a step add up to it."""
+    """A part of this program's step. The parts of a step add up to it."""
 
     part: str
     cell: str
@@ -85,7 +85,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """What `cellsearch bench --json` prints."""
+    """The output of `cellsearch bench --json`."""
 
     conditions: dict[str, Any]
     rows: list[Row]
@@ -93,13 +93,13 @@ class Report:
     parts: list[Part] = field(default_factory=list)  # of --profile
 
     def as_json(self) -> dict[str, Any]:
-        """As plain values; totals and parts only where there are some."""
+        """The results as plain values; totals and parts only if there are some."""
         found = asdict(self)
         return {key: value for key, value in found.items() if value or key in ("conditions", "rows")}
 
 
 def middle(seconds: Sequence[float]) -> tuple[float, float]:
-    """The median, and the distance between the quartiles."""
+    """The median, and the interquartile range."""
     quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
     return statistics.median(seconds), quartiles[2] - quartiles[0]
 
@@ -144,9 +144,9 @@ def _rows(
 def of_work(
     work: Work,
     threads: int,
-    measured: Sequence[Mapping[str, float]],  # seconds in each round, in the first of everyone; ours first
+    measured: Sequence[Mapping[str, float]],  # seconds in each round, by contestant; ours first
     prepared: Mapping[str, float],
-    by_symbol: Collection[str],  # who multiplies inputs once a symbol, where the work allows it
+    by_symbol: Collection[str],  # contestants that multiply inputs once a symbol, if the work allows it
     about: Mapping[str, Any],  # the conditions
 ) -> list[Row]:
     """The rows of one work, and the bytes."""
@@ -157,7 +157,8 @@ def of_work(
 
 
 def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: float) -> dict[str, Any]:
-    """What the numbers depend on; on a CPU the peak and the BLAS are measured now, everywhere a copy."""
+    """The conditions of the numbers; on a CPU the peak and the BLAS are measured now, on any device a
+    copy."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "device": torch.cuda.get_device_name() if device != "cpu" else peak.processor(),
@@ -177,6 +178,6 @@ def conditions(device: str, threads: int, rounds: int, sizes: Sizes, agreement: 
 
 
 def on_cpu_time(device: str, threads: int) -> bool:
-    """Whether CPU time is measured, which other processes hardly touch; with several threads it would say
-    nothing about the time that one waits."""
+    """Whether CPU time is measured, which other processes hardly affect; with several threads it would not
+    show the elapsed time."""
     return device == "cpu" and threads == 1

@@ -20,7 +20,7 @@ RATE, NORM = 0.1, 5.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: K members, T steps, B streams, H units, V symbols."""
+    """The sizes: K members, T steps, B streams, H units, V symbols."""
 
     population: int = 20
     steps: int = 35
@@ -37,7 +37,7 @@ class Work:
     shape: Shape
     sizes: Sizes
     device: str
-    rows: Tensor  # [K, P], the first weights; everyone takes a copy
+    rows: Tensor  # [K, P], the initial weights; each contestant takes a copy
     window: Window
 
 

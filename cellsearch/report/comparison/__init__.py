@@ -1,4 +1,4 @@
-"""Comparisons of cells as people see them.
+"""Views of comparisons of cells.
 
 table    lines for a terminal, and columns for other programs
 boxes    box plots of the best settings, as SVG

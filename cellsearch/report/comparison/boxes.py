@@ -1,8 +1,8 @@
-"""Box plots of the best settings of each cell, as SVG: a panel for each task, two beside each other.
+"""Box plots of the best settings of each cell, as SVG: a panel for each task, two per line.
 
-A box goes from the first to the third quartile of the test accuracies of a cell's best settings, with a line
-at the median; whiskers go to the least and the greatest, and each setting is a dot. The dashed line is the
-median of the baseline. Colours say what the statement is.
+A box spans the first to the third quartile of the test accuracies of a cell's best settings, with a line at
+the median; whiskers extend to minimum and maximum, and each setting is a dot. The dashed line is the median
+of the baseline. Colours show the statement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ COLOURS = {
 ROW, LEFT, RIGHT, TOP, BOTTOM = 19, 120, 16, 44, 34  # pixels: of a cell, and around a panel
 PANEL = 330  # pixels of an axis
 SPACE = 18  # between two panels
-TICKS = 5  # about as many on an axis
+TICKS = 5  # approximate number of ticks on an axis
 
 
 def svg(found: Mapping[str, Any]) -> str:
@@ -113,7 +113,7 @@ def axis(low: float, high: float) -> tuple[float, float, float]:
 
 
 def decimals(step: float) -> int:
-    """Digits behind the point that tell ticks apart."""
+    """The number of decimals that distinguishes ticks."""
     return max(0, -floor(log10(step) + 1e-9))
 
 

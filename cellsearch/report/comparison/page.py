@@ -1,4 +1,4 @@
-"""A comparison as one page of Markdown. In: the values of `analysis.compare.facts`."""
+"""A comparison as one page of Markdown, from the values of `analysis.compare.facts`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ def page(found: Facts, figure: str) -> str:
 
 
 def sentences(found: Facts) -> list[str]:
-    """What can be said, a sentence for each statement with the cells and tasks that it is about."""
+    """The statements, a sentence each with its cells and tasks."""
     shown = []
     for said in (Statement.HELPS, Statement.HURTS, Statement.HARMLESS, Statement.UNKNOWN):
         about = []
@@ -65,7 +65,7 @@ def _columns(task: Facts) -> list:
 
 
 def conditions(found: Facts) -> list[str]:
-    """How the numbers came about."""
+    """The conditions of the numbers."""
     program = found["program"]
     shown = [
         f"{found['settings']} settings for each cell and task, the same for every cell, drawn with seed "

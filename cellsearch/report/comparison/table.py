@@ -1,4 +1,4 @@
-"""A comparison as tables: lines for a terminal, columns for other programs. In: the values of
+"""A comparison as tables: lines for a terminal, columns for other programs, from the values of
 `analysis.compare.facts`."""
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ STYLES = {
 
 
 def step_line(step: Step) -> str:
-    """How far a comparison is."""
+    """Progress of a comparison."""
     if not step.of:
         return "every training is recorded"
     if not step.cell:
@@ -55,7 +55,7 @@ def matrix(found: Facts) -> list[Column]:
 
 
 def lines(found: Facts, width: int) -> list[Text]:
-    """The same for people."""
+    """The lines for a terminal."""
     shown: list[Text] = []
     for task in found["tasks"]:
         shown += [text(printable(task["name"], 60), "bold"), *table(_task(task), width)]
@@ -72,7 +72,7 @@ def lines(found: Facts, width: int) -> list[Text]:
 
 
 def importances(found: Facts) -> dict[str, dict[str, float]]:
-    """Task -> hyperparameter -> its share, of the tasks with enough trainings."""
+    """Task -> hyperparameter -> its share, for tasks with enough trainings."""
     return {task["name"]: task["importance"] for task in found["tasks"] if task["importance"]}
 
 
@@ -108,7 +108,7 @@ def idle(found: Facts, task: Facts) -> bool:
 
 
 def floor(found: Facts, task: Facts) -> str:
-    """The accuracy without memory, and what follows where the baseline is no better."""
+    """The accuracy without memory, and a warning if the baseline is not better."""
     said = f"a predictor that sees the current symbol alone: {task['memoryless']:.4f}"
     if not idle(found, task):
         return said
@@ -123,18 +123,18 @@ def _number(value: float | None, form: str) -> str:
 
 
 def interval(row: Facts) -> str:
-    """The interval of a ratio, or nothing."""
+    """The interval of a ratio, or an empty text."""
     return "" if row["low"] is None else f"{row['low']:.3f}-{row['high']:.3f}"
 
 
 def units(row: Facts) -> str:
-    """The units of a layer of the models that were trained."""
+    """The units of a layer of the trained models."""
     known = sorted({one["hidden"] for one in row["outcomes"]})
     return f"{known[0]}" if len(known) == 1 else f"{known[0]}-{known[-1]}"
 
 
 def about(found: Facts) -> list[str]:
-    """What the columns are, and what the statements promise."""
+    """The meaning of the columns and of the statements."""
     best, error = plural(found["best"], "setting"), found["error"]
     return [
         f"test: mean accuracy on the test part of the best {best} of {found['settings']} by validation "

@@ -25,9 +25,9 @@ from cellsearch.dsl import zoo
 from cellsearch.dsl.graph import Cell
 
 OURS, COMPILED = "cellsearch (native)", "torch.compile of the exported module"
-FIRST = "gru"  # the cell that is compiled before
+FIRST = "gru"  # the cell compiled first
 OTHER = Sizes(population=5, hidden=80, layers=2)  # the second shape of the same cell
-STEPS = 3  # whose shortest is taken off
+STEPS = 3  # the shortest is subtracted
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Compiled:
 
 
 def everyone() -> list[str]:
-    """Who compiles, as far as it is installed."""
+    """The installed contestants that compile."""
     found = [OURS] if toolchain.compiler() else []
     return [*found, *([contestant.what for contestant in in_jax()] if jax.installed() else []), COMPILED]
 
 
 def measured(what: str, cell: str, timeout: float = 900) -> Compiled:
-    """What a contestant spends on a cell of the zoo, in a process without caches."""
+    """The CPU seconds of a contestant for a cell of the zoo, in a process without caches."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"CELLSEARCH_CACHE": folder, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor"}
         own |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -68,7 +68,7 @@ def _contestant(what: str) -> Contestant:
 
 
 def _spent(contestant: Contestant, cell: Cell, sizes: Sizes) -> float:
-    """CPU seconds until the second step, less the steps themselves."""
+    """CPU seconds until the second step, without the steps themselves."""
     work = make(cell, sizes, "cpu")
     begun = cpu_seconds()
     step = contestant.ready(work)
@@ -89,7 +89,7 @@ def main(what: str, name: str) -> None:
     """Measures, and prints one line of JSON."""
     torch.set_num_threads(1)
     contestant = _contestant(what)
-    alone = what == COMPILED  # it trains member after member
+    alone = what == COMPILED  # it trains member by member
     sizes, other = (Sizes(1), Sizes(1, hidden=80)) if alone else (Sizes(), OTHER)
     _spent(contestant, zoo.load(FIRST), Sizes(1, steps=2))
     new, again = (_spent(contestant, zoo.load(name), s) for s in (sizes, other))

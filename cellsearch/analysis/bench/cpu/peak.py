@@ -14,11 +14,11 @@ import torch
 from cellsearch.analysis.bench import jax
 from cellsearch.compiler.engines.native import toolchain
 
-RUNS = 25  # of each measurement; the best counts, since everything else that happens makes it slower
+RUNS = 25  # of each measurement; the best counts, because other load only slows it
 LOOPS = 400_000  # about 10 ms
 SIDE = 1024  # of the BLAS's product
 
-#: Sums that do not depend on one another, as many as fit into the registers beside two constants: more than
+#: Independent sums, as many as fit into the registers beside two constants: more than
 #: the latency of a multiply-add times the number that begin in a cycle (4 x 2 on x86).
 TEXT = """
 #if defined(__AVX512F__)
@@ -64,7 +64,7 @@ float multiply_adds(long loops, float factor, float term)
 
 
 def machine() -> dict[str, Any]:
-    """The conditions of a CPU's numbers. Where there is no C compiler, the peak is missing."""
+    """The conditions of a CPU's numbers. Without a C compiler the peak is missing."""
     found: dict[str, Any] = {"blas": blas(), "blas_gflop_per_s": round(blas_rate(), 1)}
     if toolchain.compiler() is not None:
         found["compiler"] = compiler()
@@ -77,7 +77,7 @@ def machine() -> dict[str, Any]:
 
 def multiply_adds() -> tuple[str, float]:
     """The instruction set that the compiler uses here, and the GFLOP/s of float32 multiply-adds with it: one
-    thread, in registers, so that no step can do more. RunError without a C compiler."""
+    thread, in registers, an upper bound for any step. Raises RunError without a C compiler."""
     library = toolchain.library(TEXT, "float32")
     library.instructions.restype = ctypes.c_char_p
     library.operations.restype = ctypes.c_long
@@ -109,7 +109,7 @@ def _best(call: Callable[[], object]) -> float:
 
 
 def compiler() -> str:
-    """The first line that the C compiler gives for its version; "" where there is none."""
+    """The first line of the C compiler's version; "" if there is none."""
     path = toolchain.compiler()
     if path is None:
         return ""
@@ -118,7 +118,7 @@ def compiler() -> str:
 
 
 def blas() -> str:
-    """The name of torch's BLAS, as torch gives it."""
+    """The name of torch's BLAS, as reported by torch."""
     shown = torch.__config__.show()
     full = re.search(r"(Intel.*Math Kernel Library Version \S+|OpenBLAS\S*)", shown)
     short = re.search(r"BLAS_INFO=(\w+)", shown)

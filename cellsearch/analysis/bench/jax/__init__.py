@@ -1,10 +1,10 @@
 """JAX as a contestant, for any cell: an extra, `pip install cellsearch[bench]`.
 
-layer   a layer from its plan and the formulas of the op table, as most people write it: everything in a scan
-loop    the same as somebody writes it by hand who cares for speed
+layer   a layer from its plan and the formulas of the op table, in the usual style: everything in a scan
+loop    the same, optimised by hand
 step    the whole training step: lax.map over members by hand, vmap of the scan
 
-Only this module may be imported where JAX is not installed.
+Only this module may be imported without JAX.
 """
 
 import os
@@ -15,7 +15,7 @@ ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def installed() -> str:
-    """The version of JAX here; "" where there is none."""
+    """The installed version of JAX; "" if there is none."""
     try:
         return version("jax")
     except PackageNotFoundError:
@@ -23,6 +23,6 @@ def installed() -> str:
 
 
 def on_one_thread() -> None:
-    """Products on one thread, as for everyone else: XLA reads its flags when JAX is first used."""
+    """Products on one thread, as for all contestants: XLA reads its flags when JAX is first used."""
     if "jax" not in sys.modules:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}".strip()

@@ -1,6 +1,7 @@
-"""A layer of any cell in JAX, from its plan and the formulas of the op table, as most people write it.
+"""A layer of any cell in JAX, from its plan and the formulas of the op table, in the usual style.
 
-In: a layout, the weights of one member as arrays, inputs [T, B, D]. Out: the outputs of all steps [T, B, H].
+Takes a layout, the weights of one member as arrays, and inputs [T, B, D]; returns the outputs of all steps
+[T, B, H].
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ assert JAX.keys() == {*SIGNS, *INTRINSICS, *REDUCTIONS}
 
 
 def value(of: Formula, values: Mapping[str, Array]) -> Array:
-    """The value of a formula; JAX computes once what stands twice."""
+    """The value of a formula; JAX computes common subexpressions once."""
     match of:
         case Number(number):
             return number
@@ -61,7 +62,7 @@ def value(of: Formula, values: Mapping[str, Array]) -> Array:
 @dataclass(frozen=True)
 class Weights:
     """The weights of a layer of one member, or with an axis K before of all: matrices of the products of the
-    plan [in, count*H], biases of its gathering slots [A, H], and by index what stands alone."""
+    plan [in, count*H], biases of its gathering slots [A, H], and by index weights outside matrices."""
 
     products: tuple[Array, ...]
     bias: Array
@@ -72,7 +73,7 @@ jax.tree_util.register_dataclass(Weights, ["products", "bias", "alone"], [])
 
 
 def complete(lay: Layout, given: Weights) -> tuple[Array, ...]:
-    """The matrices of the products: some are made of other weights, some have entries that stay zero."""
+    """The matrices of the products: some are composed of other weights, some have entries that stay zero."""
     plan, found = lay.plan, list(given.products)
     for k, w in enumerate(lay.weights):
         if w.row is None or w.place > 0 or not (w.row.made or w.piece.free):
@@ -98,10 +99,10 @@ def complete(lay: Layout, given: Weights) -> tuple[Array, ...]:
 
 
 class Values:
-    """The values of the nodes of a step or of all steps, computed in their order from those that are there.
+    """The values of the nodes of a step or of all steps, computed in order from the given values.
 
-    `sums` are what affines start from, by slot; where a slot has none, its bias. A product is computed at
-    its first use, for all its slots at once.
+    `sums` are the initial sums of affines, by slot; a slot without one starts at its bias. A product is
+    computed at its first use, for all its slots together.
     """
 
     def __init__(self, lay: Layout, matrices: Sequence[Array], weights: Weights, there: dict[int, Array]):
@@ -120,7 +121,7 @@ class Values:
         return self.products[at][..., first : first + self.lay.hidden]
 
     def terms(self, i: int, wanted: Callable[[int], bool]) -> list[Array]:
-        """The terms of affine i whose source is wanted."""
+        """The terms of affine i with a requested source."""
         node = self.plan.cell.nodes[i]
         assert isinstance(node, Affine)
         found = []
@@ -134,7 +135,7 @@ class Values:
         return found
 
     def compute(self, i: int, wanted: Callable[[int], bool] = lambda _: True) -> Array:
-        """The value of node i; of an affine the terms whose source is wanted, and what it starts from."""
+        """The value of node i; of an affine the terms with a requested source, and its initial sum."""
         node = self.plan.cell.nodes[i]
         if isinstance(node, Constant):
             return jnp.full(self.lay.hidden, node.value, jnp.float32)
@@ -186,7 +187,7 @@ def first_states(lay: Layout, batch: int) -> tuple[Array, ...]:
 def plain(
     lay: Layout, weights: Weights, x: Array, below: Mapping[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """All steps as most people write it: a scan over equations, everything in the step. x [T, B, D]; outputs
+    """All steps in the usual style: a scan over equations, everything in the step. x [T, B, D]; outputs
     [T, B, H] and the new values of the states."""
     matrices, cell = complete(lay, weights), lay.plan.cell
     given = inputs_of(lay, x, below)

@@ -1,8 +1,8 @@
-"""A layer of any cell in JAX, as somebody writes it by hand who cares for speed. Results as in `layer`.
+"""A layer of any cell in JAX, optimised by hand. Results as in `layer`.
 
-What depends on no state is computed before the loop, once for each symbol where inputs are rows of a table;
+Values that depend on no state are computed before the loop, once per symbol if inputs are rows of a table;
 connections ready at the same depth are one product; the gradient of each matrix of the loop is one product
-after it. (What did not help: a scan unrolled 5 or 35 times.)
+after it. (Unrolling the scan 5 or 35 times did not help.)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ def by_hand(
     read = {s for i, n in enumerate(cell.nodes) if inner[i] for s in sources(n)} | {*cell.new, cell.output}
     matrices = complete(lay, weights)
     of_steps = inputs_of(lay, x if tokens is None else jnp.zeros((*tokens.shape, 0), x.dtype), below)
-    late = set(of_steps) - {0} if tokens is not None else set()  # what no table of symbols holds
+    late = set(of_steps) - {0} if tokens is not None else set()  # refs that are not in a table of symbols
     early = [not inner[i] and i not in late for i in range(len(inner))]
     before = Values(lay, matrices, weights, {**of_steps, 0: x})
     rows = x.shape[:-1]
@@ -58,8 +58,8 @@ def by_hand(
 def _loop(
     lay: Layout, inner: Sequence[bool], early: Sequence[bool], slots: Sequence[int], read: Sequence[int]
 ) -> Callable[..., Any]:
-    """The loop: from what is passed to each step, vectors and matrices to outputs and new values of the
-    states, [T, B, H] each."""
+    """The loop: from the inputs of each step, vectors and matrices to outputs and new values of the states,
+    [T, B, H] each."""
     plan, cell, hidden = lay.plan, lay.plan.cell, lay.hidden
     states = [i for i, n in enumerate(cell.nodes) if isinstance(n, Input) and n.kind == "state"]
     products = [k for k, p in enumerate(plan.products) if inner[p.source]]
@@ -110,8 +110,8 @@ def _loop(
 
 @jax.custom_vjp
 def lookup(table: Array, tokens: Array) -> Array:
-    """Rows of a table [V, .] by tokens [N]. Where V is small its gradient is a product with a matrix of ones
-    and zeros, which a CPU does faster than it adds row by row."""
+    """Rows of a table [V, .] by tokens [N]. If V is small, its gradient is a product with a matrix of ones
+    and zeros, which is faster on a CPU than adding row by row."""
     return table[tokens]
 
 

@@ -44,8 +44,8 @@ def parameters(work: Work) -> dict[str, Any]:
 
 
 def stepper(work: Work, mapped: bool) -> tuple[Callable[[Any], tuple[Any, Array]], Any]:
-    """The jitted step of all members, and the parameters it starts from. `mapped`: by hand, lax.map over
-    members; else as most people write it, vmap."""
+    """The jitted step of all members, and the parameters it starts from. `mapped`: optimised by hand, lax.map
+    over members; else in the usual style, vmap."""
     shape, batch = work.shape, work.sizes.batch
     tokens = jnp.array(work.window.inputs.numpy().astype(np.int32))
     targets = jnp.array(work.window.targets.numpy().astype(np.int32))
@@ -81,7 +81,7 @@ def stepper(work: Work, mapped: bool) -> tuple[Callable[[Any], tuple[Any, Array]
 
 
 def ready(work: Work, mapped: bool) -> Callable[[], Tensor]:
-    """The step as a contestant takes it: summed losses [K] before the update. See `stepper`."""
+    """The step as a contestant: summed losses [K] before the update. See `stepper`."""
     call, state = stepper(work, mapped)
 
     def step() -> Tensor:
