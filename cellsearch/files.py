@@ -213,13 +213,13 @@ def _refuse(path: Path, found: os.stat_result) -> None:
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file")
         leads = stat.S_ISLNK(found.st_mode)
         raise UnsafeError(
-            f"{shown} is {kind}; a search writes to files and folders of its own alone\n"
-            f"remove it{', or put in its place what it leads to' * leads}, then give the same command again"
+            f"{shown} is {kind}; a search writes only to its own files and folders\n"
+            f"remove it{', or replace it by its target' * leads}, then run the same command again"
         )
     if found.st_nlink > 1:
         raise UnsafeError(
-            f"{shown} is a hard link; to write to it would change the file of another name, too\n"
-            "put a copy in its place, then give the same command again"
+            f"{shown} is a hard link; writing to it would also change another file\n"
+            "put a copy in its place, then run the same command again"
         )
 
 

@@ -61,6 +61,15 @@ def test_a_command_that_is_interrupted_anywhere_says_one_word(tmp_path: Path) ->
 
 
 def test_elsewhere_it_is_what_it_was() -> None:
+    here = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of pytest-xdist ignore it
+        unchanged_outside_imports()
+    finally:
+        signal.signal(signal.SIGINT, here)
+
+
+def unchanged_outside_imports() -> None:
     before = signal.getsignal(signal.SIGINT)
     with ended_in_imports(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)

@@ -136,7 +136,7 @@ def test_a_renamed_search_is_the_same(run: Run, study: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "code", "said"),
     [
-        ("s", "s", 2, "is called 's' already"),
+        ("s", "s", 2, "is already called 's'"),
         ("s", "../t", 2, "cannot name a study"),
         ("s", ".t", 2, "cannot name a study"),
         ("s", "a/b", 2, "cannot name a study"),

@@ -292,7 +292,7 @@ def test_the_deepest_cells_read_back(step: str) -> None:
     cell = chain(step, MAX_NESTING // 2 if twice else MAX_DEPTH)
     assert parse(show(cell)) == cell
     if twice:
-        with pytest.raises(CellError, match="more than 100 parentheses and brackets"):
+        with pytest.raises(CellError, match="more than 100 nested parentheses and brackets"):
             chain(step, MAX_NESTING // 2 + 1)
 
 

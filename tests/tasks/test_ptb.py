@@ -61,7 +61,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ptb\.valid\.txt: the valid part of task 'ptb' does not exist"):
         build("ptb", {}, batch=1, seed=0, data=tmp_path)
     (tmp_path / "ptb" / "ptb.valid.txt").mkdir()
-    with pytest.raises(DataError, match="this is a directory"):
+    with pytest.raises(DataError, match="is a directory"):
         build("ptb", {}, batch=1, seed=0, data=tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_windows_that_are_filled_up_come_to_the_same(scored: float) -> None:
     given = data(scored)
     plain, recorded = (steps("gru", given, r, torch.float64) for r in (False, True))
     if not scored:
-        with pytest.raises(CellsearchError, match="no position to score"):
+        with pytest.raises(CellsearchError, match="no scored positions"):
             train(recorded)
         return
     for ours, theirs in zip(train(recorded), train(plain), strict=True):

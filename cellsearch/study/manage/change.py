@@ -26,7 +26,7 @@ def rename(old: str, new: str, storage: str | None, results: Path, tell: Tell) -
     name is taken."""
     target = directory(results, new)
     if new == old:
-        raise UsageError(f"the search already has the name {old!r} already")
+        raise UsageError(f"the search is already called {old!r}")
     recorded = old if storage is not None else _recorded(old, new, results)
     with held(old, storage, results, tell, recorded) as search:
         if search.files and os.path.lexists(target):

@@ -103,7 +103,7 @@ def test_a_cell_whose_settings_all_diverged_reports_what_is_no_number_and_is_pru
     for trial in lost:
         assert (trial.state, trial.value) == (TrialState.PRUNED, None)
         assert trial.user_attrs["result"]["task"] == ("filter", "arithmetic", "xml")[trial.last_step or 0]
-        assert trial.user_attrs["result"]["cause"].startswith("diverged: loss not finite")
+        assert trial.user_attrs["result"]["cause"].startswith("diverged: loss non-finite")
 
 
 def test_what_is_no_number_for_a_plot_is_in_two_attributes(twenty: tuple[Store, list[FrozenTrial]]) -> None:

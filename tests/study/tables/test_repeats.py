@@ -55,7 +55,7 @@ def test_what_is_added_is_there_once(store: Store) -> None:
 
 def test_rounds_of_other_data_are_refused(store: Store) -> None:
     repeats.add(store, ONE)
-    with pytest.raises(RunError, match="data of xml are not those"):
+    with pytest.raises(RunError, match="data of xml differ from those"):
         repeats.add(store, replace(ONE, fingerprint="a" * 64, digest="e" * 64))
     repeats.add(store, replace(ONE, look=1, digest="e" * 64))  # each round has its own
     assert len(repeats.recorded(store)) == 2
