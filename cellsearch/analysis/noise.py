@@ -53,8 +53,8 @@ def accuracies(evaluator: TorchEvaluator, cell: Cell, task: str, seeds: Iterable
 
 
 def best_of(table: Floats, count: int, draws: int, rng: np.random.Generator) -> Floats:
-    """Repeated draws of the best of `count` different settings, each with a separate seed; both come from
-    `table` [S, N]."""
+    """Repeated draws of the best of `count` different settings, each with a separate seed; `table` [S, N] has
+    both."""
     seeds, settings = table.shape
     which = rng.permuted(np.tile(np.arange(settings), (draws, 1)), axis=1)[:, :count]
     best: Floats = table[rng.integers(seeds, size=which.shape), which].max(axis=1)

@@ -8,7 +8,7 @@ The real worker runs on a database in memory. A replay differs from a search in 
 - a setting is looked up, and only recorded settings of a cell are available;
 - a mutant is drawn among the recorded cells: uniformly among those proposed from the parent with unused
 settings, or, if there are none, uniformly among all cells with unused settings;
-- a replay ends after spending its share, or when no setting is left.
+- a replay ends after spending its share, or without an unused setting.
 
 So a replay searches a finite table of cells, not the open space. It measures how fast a strategy finds the
 best cells of the table, with the noise of its settings and draws. It cannot measure cells outside the table,
@@ -126,7 +126,7 @@ class Player:
     space: Space
     amounts: Amounts
     limit: float  # multiply-adds
-    end: Callable[[], None]  # called when they are spent, or no setting is left
+    end: Callable[[], None]  # called when they are spent, or without an unused setting
     left: dict[str, int] = field(default_factory=dict)  # fingerprint -> unused recorded settings
     spent: int = 0
     seeds: frozenset[str] = frozenset()

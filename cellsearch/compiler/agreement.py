@@ -11,7 +11,7 @@ from cellsearch.compiler.reference import reference
 from cellsearch.compiler.torch.recurrent import Recurrent
 from cellsearch.dsl.graph import Cell, uses_raw_x
 
-TOLERANCE = 1e-10  # float64 over a few steps: what rounding explains
+TOLERANCE = 1e-10  # float64 over a few steps: rounding errors are smaller
 
 
 def agreement(
@@ -31,7 +31,7 @@ def agreement(
     def draw(*shape: int) -> Tensor:
         return 0.5 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    with torch.random.fork_rng(devices=[]):  # first values come from torch's own generator
+    with torch.random.fork_rng(devices=[]):  # torch's global generator draws the initial values
         torch.manual_seed(seed)
         rnn = Recurrent(cell, hidden if uses_raw_x(cell) else width, hidden, layers, dtype=torch.float64)
     with torch.no_grad():

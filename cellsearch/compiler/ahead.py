@@ -80,7 +80,7 @@ class Compilers:
 
     def __init__(self, device: str, processes: int | None = None) -> None:
         """By default one process per core except the training core, at most `MOST`; none on a machine with
-        one core, where nothing is compiled ahead."""
+        one core."""
         of = torch.device(device)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.processes = min(MOST, cores - 1) if processes is None else processes

@@ -64,7 +64,7 @@ def step(
 
 
 def matrix(parameters: Mapping[str, Tensor], owned: Sequence[Weight], sizes: Sizes) -> Tensor:
-    """The matrix [in, H] of a connection, made of its weights."""
+    """The matrix [in, H] of a connection, from its weights."""
     row = owned[0].row
     assert row is not None
     weights = [parameters[w.name] * matrices.free(w.piece, sizes).to(parameters[w.name]) for w in owned]

@@ -24,7 +24,7 @@ BARE = (CALLS, BY_SYMBOL, BYTES)  # that train nothing
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `ratio` is this program's members a second over those of the row."""
+    """A line of the table; `ratio` is this program's members per second divided by the row's."""
 
     what: str
     cell: str
@@ -112,7 +112,7 @@ def _rows(
     by_symbol: Collection[str],
     peak: float | None,
 ) -> Iterator[Row]:
-    """The rows of one cell and size from the seconds of every round; this program comes first."""
+    """The rows of one cell and size from the seconds of every round, this program first."""
     sizes = work.sizes
     table = model.by_symbol(work.shape, work.window.inputs.numel(), work.rows)
     ours = statistics.median(next(iter(times.values())))

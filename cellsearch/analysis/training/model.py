@@ -64,7 +64,7 @@ def trained(
     """The model of a plan in its folder: trained now, or read if it exists.
 
     Checkpoints are in a hidden folder beside it, which is removed when the model is complete. Raises
-    CellsearchError if another model is there, if every seed diverges, or if a file cannot be written.
+    CellsearchError if the folder has another model, if every seed diverges, or if a file cannot be written.
     """
     if not overwrite and (there := _there(plan, folder)) is not None:
         return there

@@ -1,7 +1,7 @@
 """The plan of a final training: from a cell, a setting and a task to jobs for `train.final`.
 
-A found cell has the task, the data and the best setting of its search, whose recorded number is reproduced:
-by the first seed of the model itself, or, if something is changed, by a separate training before it.
+A found cell has the task, the data and the best setting of its search. The recorded number is reproduced by
+the first seed of the model itself, or, after any change, by a separate training before it.
 """
 
 import hashlib

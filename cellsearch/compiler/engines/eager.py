@@ -25,7 +25,7 @@ _BROADCAST = {"weight", "tick", "below"}  # refs whose tensors may lack axes
 
 @kept
 def compile_kernel(kernel: Kernel) -> Callable[[Sequence[Tensor]], None]:
-    """The kernel as a function of its tensors: those of the loads, then those of the stores."""
+    """The kernel as a function of its tensors: loads, then stores."""
     lines = [f"    {name} = r[{k}]" for k, (name, _) in enumerate(kernel.loads)]
     first = len(kernel.loads)
     stored = Counter(store.formula for store in kernel.stores)

@@ -29,7 +29,7 @@ class Backward:
 @kept
 def backward_kernels(plan: Plan, above: frozenset[int] = frozenset()) -> Backward:
     """The kernels of the backward pass, derived from the op table. `above` are the states whose new values
-    the layer above reads through below(...), so that a gradient comes from there."""
+    the layer above reads through below(...), so they have a gradient from there."""
     writer = _Writer(plan, above)
     inner_stages = plan.inner or (Stage((), ()),)
     inner = [
@@ -68,7 +68,7 @@ class _Writer:
             reader.let(f"g{i}", add(*gathered.pop(i)))
             self.pass_on(reader, i, gathered)
             if isinstance(cell.nodes[i], Affine):
-                gathered[-1 - i] = [Variable(f"g{i}")]  # stored below, under a key of its own
+                gathered[-1 - i] = [Variable(f"g{i}")]  # stored below, under a separate key
         found = [kernel(reader.loads, reader.lets, self.stores(gathered))]
         for i in reversed(stage.units):
             reader, gathered = Reader(plan), {}

@@ -30,7 +30,7 @@ class Lowered:
     weights: tuple[Weight, ...]  # of the cell, by the nodes of this one
     past: int  # number of earlier values of x that are read
     wide: frozenset[int]  # the nodes of the width of x
-    at: tuple[int, ...]  # for each node of the cell the node that stands for it here
+    at: tuple[int, ...]  # for each node of the cell the node that replaces it here
 
 
 @lru_cache(maxsize=RECENT)

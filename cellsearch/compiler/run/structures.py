@@ -28,7 +28,7 @@ def _sizes(lay: Layout, w: Weight) -> Sizes:
 
 @kept
 def free(lay: Layout) -> Tensor | None:
-    """A 0/1 row [P]: 0 where an entry is always zero or has no meaning; None where all entries are free."""
+    """A 0/1 row [P]: 0 for an entry that is always zero or unused; None if all entries are free."""
     row = torch.ones(1, lay.size)
     present = {(w.node, w.term) for w in lay.weights}
     for k, w in enumerate(lay.weights):

@@ -32,7 +32,7 @@ def forward_pass(
     values that the backward pass needs besides x and below. No two of them share memory."""
     with plain(x.device):
         row = assemble(lay, dict(zip((w.name for w in lay.weights), weights, strict=True))).to(x)
-        clean(lay, row)  # ignores the weights in places where a matrix must be zero
+        clean(lay, row)  # sets entries that must be zero, for any weights
         given = [s[None] for s in states]
         outputs, tape = layer.forward(lay, row, x[None], given, _below(lay, below), start)
         sequences = [tape.states[k][:, 1:] for k in _indices(lay, wanted)]

@@ -81,7 +81,7 @@ class Recurrent(nn.Module):
     **States.** A cell with one state takes and gives a tensor, one with more a tuple in the order of its
     header. A cell that uses `before(...)` has one more entry in the tuple: a list of the delayed values of
     its layers. A cell with a clock has, at the end, the number of steps seen, int64 [B]. Both may be omitted:
-    they then start at zero. For x [T, D] nothing has an axis B.
+    they then start at zero. For x [T, D] no tensor has an axis B.
 
     **Both directions.** With `bidirectional=True` every layer has a second set of weights that reads the
     sequence from its end; outputs are [T, B, 2H], forward first, and states [2 * layers, B, H]: layer 0
@@ -89,7 +89,7 @@ class Recurrent(nn.Module):
     the end of the sequence. `below(c)` reads the state of the same direction of the layer below, at the same
     step; x of the layer has the outputs of both directions.
 
-    **Sequences of several lengths** are a PackedSequence, sorted or not, and so is the output. Each sequence
+    **Sequences of several lengths** are passed and returned as a PackedSequence, sorted or not. Each sequence
     has separate states, clocks and delayed values, in the caller's order. No step after the end of a sequence
     is computed.
 

@@ -1,6 +1,6 @@
 """The cache of compiled kernels on disk: private, atomic, and bounded.
 
-A loaded library is code that runs. So the cache must be in a place where no other user can put a file: each
+A loaded library is code that runs. So no other user may be able to put a file into the cache: each
 directory of its path is checked as ssh checks the directories of its keys, and the last directory and each
 file stay open before loading. Files appear whole, by renaming.
 """
@@ -22,7 +22,7 @@ from cellsearch.errors import printable
 LIMIT = 256 << 20  # bytes of all libraries; beyond it the least recently used are removed
 KEPT = 0.75  # of the limit, once it is exceeded
 MAKING = "making-"  # prefix of the directory of a compilation
-LEFT_OVER = 600.0  # seconds after which such a directory is left from a killed process
+LEFT_OVER = 600.0  # seconds after which such a directory belongs to a killed process
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 

@@ -116,7 +116,7 @@ _START = {"mean": "0", "total": "0", "highest": "-INFINITY", "sums_before": "0",
 
 def _reduce(formula: Formula, before: list[str], lines: list[str]) -> Formula:
     """The formula with every reduction replaced by a variable, which loops put in `lines` compute, inner ones
-    first. `before` computes what the formula reads."""
+    first. `before` computes the operands of the formula."""
     if not isinstance(formula, Call):
         return formula
     args = tuple(_reduce(arg, before, lines) for arg in formula.args)
