@@ -1,14 +1,14 @@
-/* What the functions `forward` and `backward` of every layer share; `source.py` writes them, `loop.py` lists what they
-   are called with, for one member k at a time.
+/* Definitions shared by the functions `forward` and `backward` of every layer; `source.py` writes them, `loop.py` makes
+   their arguments, for one member k at a time.
 
-   n        T, B, H; distances between members of the weights and of their gradient; where the biases start in a row;
-            whether the gradient of x is asked for; steps and sequences of the outer part; then, for every product of the
-            plan, where its matrix starts in a row, the width of its source, and where its packed matrix starts; then
-            where those end
+   n        T, B, H; strides of members of the weights and of their gradient; offset of the biases in a row; whether the
+            gradient of x is requested; steps and sequences of the outer part; then, for every product of the plan, the
+            offset of its matrix in a row, the width of its source, and the offset of its packed matrix; then the end of
+            the packed matrices
    p, s     the table of tensors: base pointers, and four strides each along K, T, B and H
    rows     weights of all members; d_rows their gradient
-   packed   the packed matrices of the loop of one member, and behind them room for one more or for a panel
-   symbols  for every step and sequence its row of the outer part; null where the two have the same rows
+   packed   the packed matrices of the loop of one member, then memory for one more or for a panel
+   symbols  for every step and sequence its row of the outer part; null if it has the rows of the loop
    f        the functions of product.c */
 
 #include "pointwise.h"
@@ -33,13 +33,13 @@ typedef struct {
     const functions *f;
 } call;
 
-/* Tensor i of member k; the distance of its rows, those of one step to another as well; its place at step t, and that
-   distance. */
+/* Tensor i of member k; the stride of its rows, also from one step to the next; its location at step t, and the stride of
+   its rows there. */
 #define MEMBER(i) (p[i] + k * s[4 * (i)])
 #define ROW(i) s[4 * (i) + 2]
 #define STEP(i) MEMBER(i) + t * s[4 * (i) + 1], ROW(i)
 
-/* Where the matrix of product j starts, and its gradient. */
+/* The matrix of product j, and its gradient. */
 #define MATRIX(j) (rows + k * n[3] + start[j])
 #define D_MATRIX(j) (d_rows + k * n[4] + start[j])
 #define BIAS(slot) (rows + k * n[3] + n[5] + (slot) * H)
@@ -51,7 +51,7 @@ typedef struct {
 
 #define OUTER_ROWS (outer_T * outer_B)
 
-/* At step t: `count` slots copied from the row of each symbol, and added to it. */
+/* At step t: `count` slots copied from the row of each symbol, or added to it. */
 #define COPY(from, to, count)                                                                                          \
     for (long b = 0; b < B; b++)                                                                                       \
         memcpy(MEMBER(to) + t * s[4 * (to) + 1] + b * ROW(to), MEMBER(from) + symbols[t * B + b] * ROW(from),          \
@@ -76,15 +76,15 @@ static __attribute__((noinline)) void add_row(long n, const real *restrict from,
     f->products(1, OUTER_ROWS, (slots) * H, width[j], MEMBER(c), 0, ROW(c), MATRIX(j), 0, (slots) * H, 1, 0, 0,        \
                 MEMBER(a), 0, ROW(a), add, room)
 
-/* The same at step t, with the packed matrix. */
+/* Product j at step t, with the packed matrix. */
 #define AHEAD(j, slots, a, c) f->product(B, H, (slots) * H, STEP(a), packed + at[j], STEP(c), 1)
 #define BEHIND(j, slots, c, a, add) f->product(B, (slots) * H, H, STEP(c), packed + at[j], STEP(a), add)
 
-/* The gradients of some matrices that were multiplied to the slots c; `places` and `widths` say of which. */
+/* The gradients of the matrices of `places` and `widths`, whose products fill the slots c. */
 #define GRADIENTS(rows, slots, c, count)                                                                               \
     f->gradients(1, rows, (slots) * H, MEMBER(c), 0, ROW(c), count, widths, places, room)
 
-/* For `places`: the place of a source and of the gradient of its matrix. */
+/* An entry of `places`: the location of a source and of the gradient of its matrix. */
 #define PLACE(j, slots, a) (long)MEMBER(a), 0, ROW(a), (long)D_MATRIX(j), 0, (slots) * H
 
 #define SWAP(a, b) { real *const q_ = p[a]; p[a] = p[b]; p[b] = q_; }
@@ -102,7 +102,7 @@ static __attribute__((noinline)) void add_row(long n, const real *restrict from,
         RESUME
 #define END }
 
-/* A clocked library counts the CPU seconds of its parts. */
+/* An instrumented library counts the CPU seconds of its parts. */
 #ifdef CLOCKED
 #include <time.h>
 static double spent[8], since;

@@ -1,12 +1,12 @@
-/* Members of a population, one after another through steps that are written down: passes of layers, the output layer,
-   and what moves numbers between them. Built in one text with product.c and output.c; see one_by_one.py. */
+/* Members of a population, one after another through recorded steps: passes of layers, the output layer, and copies
+   between them. Built as one text with product.c and output.c; see one_by_one.py. */
 
 #include <time.h>
 
 typedef struct {
     void (*run)(long k, const void *what);
     const void *what;
-    long part; /* of the times */
+    long part; /* index of its time */
 } step;
 
 static double cpu_time(void) {
@@ -15,7 +15,7 @@ static double cpu_time(void) {
     return at.tv_sec + 1e-9 * at.tv_nsec;
 }
 
-/* Members `first` to `last` through all steps. CPU seconds are added to `spent`, by part, where it is not null. */
+/* Members `first` to `last` through all steps. CPU seconds are added to `spent`, by part, unless it is null. */
 void in_turn(long first, long last, long count, const step *steps, double *spent) {
     for (long k = first; k < last; k++)
         for (long i = 0; i < count; i++) {
@@ -25,7 +25,7 @@ void in_turn(long first, long last, long count, const step *steps, double *spent
         }
 }
 
-/* Rows of `width` numbers, side by side, and the distances of members; which row each step reads or adds to. */
+/* Contiguous rows of `width` numbers, and the strides of members; the row that each step reads or adds to. */
 typedef struct {
     real *to;
     long to_k;

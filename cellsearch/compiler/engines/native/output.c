@@ -1,16 +1,16 @@
-/* The output layer: logits, loss, gradients. Built in one text with product.c, whose blocks of products it takes.
+/* The output layer: logits, loss, gradients. Built as one text with product.c, and uses its blocks of products.
 
-   The positions of a member go through it in blocks of R, the symbols in blocks of `wide`. A block of logits [R][wide]
-   stays in the second cache. Forward it becomes exponentials there, less the highest logit of each row so far; a later
-   factor corrects them. Backward, from the last block of symbols to the first, as the last is still in the cache, both
-   products of gradients read a block once it is scaled. */
+   Positions of a member are processed in blocks of R, symbols in blocks of `wide`. A block of logits [R][wide] stays in
+   the second cache. Forward it becomes exponentials there, less the highest logit of each row so far; a later factor
+   corrects them. Backward, from the last block of symbols to the first because the last is still in the cache, both
+   products of gradients read a block after scaling. */
 
 #include "pointwise.h"
 
 /* Panels in a block of symbols. */
 #define BLOCK 8l
-/* From this many symbols on, the outputs are laid down in strips of units for the gradient of the matrix, which reads them
-   against their order. */
+/* From this number of symbols on, the outputs are stored in strips of units for the gradient of the matrix, which reads
+   them across rows. */
 #define MANY 256
 #ifdef IS_FLOAT
 #define LOWEST -3.402823466e38f
@@ -24,14 +24,14 @@
 #define WHOLE(n, part) (((n) + (part) - 1) / (part) * (part))
 #define LEAST(a, b) ((a) < (b) ? (a) : (b))
 
-/* The left side of a product: number i of row r is at[r * along + i * step]. Where step is 0 it lies in strips, those of
+/* The left side of a product: number i of row r is at[r * along + i * step]. If step is 0, it is stored in strips, those of
    `even`, each [inner][rows]. */
 typedef struct {
     const real *at;
     long along, step;
 } left;
 
-/* Memory that is needed next: rows of `span` numbers. */
+/* Memory needed next: rows of `span` numbers. */
 typedef struct {
     const real *at;
     long ld, rows, span;
@@ -69,8 +69,8 @@ ALWAYS void strips(const int VECTORS, long all, long inner, left a, const real *
     }
 }
 
-/* One panel of C [all, columns] = start + A @ W, or C += that. W is [inner][NR]; or its rows lie at a distance `ldw` and
-   are copied to `keep`, where that is not null. Fetches what is next meanwhile. */
+/* One panel of C [all, columns] = or += start + A @ W. W is [inner][NR]; or its rows have stride `ldw` and are
+   copied to `keep`, unless that is null. Prefetches `ahead` meanwhile. */
 static void panel(long all, long inner, left a, const real *w, long ldw, real *keep, const real *start, real *c, long ldc,
                   long columns, int add, next ahead) {
     if (columns > VL)
@@ -79,7 +79,7 @@ static void panel(long all, long inner, left a, const real *w, long ldw, real *k
         strips(1, all, inner, a, w, ldw, keep, start, c, ldc, columns, add, ahead);
 }
 
-/* Rows of A, at distances `along` and `step`, in strips. */
+/* Rows of A, with strides `along` and `step`, copied to strips. */
 static left lay(long all, long inner, const real *a, long along, long step, real *to) {
     const left found = {to, 0, 0};
     parts p = even(all);
@@ -91,7 +91,7 @@ static left lay(long all, long inner, const real *a, long along, long step, real
     return found;
 }
 
-/* exp of a number that is not above 0, -inf included. A NaN stays a NaN. */
+/* exp of a number <= 0, including -inf. A NaN stays a NaN. */
 INLINE real exp_down(real x) {
 #ifdef IS_FLOAT
     float z = x < -87.0f ? -87.0f : x, two_to_n;
@@ -102,21 +102,21 @@ INLINE real exp_down(real x) {
 #endif
 }
 
-/* The greater number of each lane; b where a is a NaN. */
+/* The greater number of each lane; b if a is a NaN. */
 INLINE vec greater(vec a, vec b) {
     typedef __typeof__(a > b) mask;
     const mask which = a > b;
     return (vec)(((mask)a & which) | ((mask)b & ~which));
 }
 
-/* Of the rows of a block of positions, while their logits come block after block: the highest logit so far, the sum of
-   exponentials less it, the logit of the target, and whether the target is the first of the highest. */
+/* For each row of a block of positions, over its blocks of logits: the highest logit so far, the sum of exponentials less
+   it, the logit of the target, and whether the target is the first of the highest. */
 typedef struct {
     real *top, *sum, *chosen;
     int *first;
 } known;
 
-/* What a block of `count` symbols adds to what is known of a row of logits, but for the sum. */
+/* Updates the state of a row of logits by a block of `count` symbols, except the sum. */
 INLINE void look(long count, const real *x, long r, long target, known row) {
     vec m0 = (vec){0} - INFINITY, m1 = m0;
     long j = 0;
@@ -142,11 +142,11 @@ INLINE void look(long count, const real *x, long r, long target, known row) {
     }
 }
 
-/* A block of logits of `count` symbols, the first of which is `at`, becomes exponentials less `less`. The last
-   vector of a row is whole: behind the last symbol it is -inf, and then 0. */
+/* A block of logits of `count` symbols, from symbol `at` on, becomes exponentials less `less`. The last vector of a row is
+   whole: after the last symbol it is -inf, and then 0. */
 static void exponentials(long count, long wide, long R, real *x, long at, const int64_t *targets, known row, real *less) {
     for (long r = 0; r < R; r++) {
-        if (r % 8 == 0) /* several at a time, as each waits long for its result */
+        if (r % 8 == 0) /* several at a time, because of the latency of each */
             for (long s = r; s < LEAST(r + 8, R); s++) look(count, x + s * wide, s, targets[s] - at, row);
         const real top = less[r] = row.top[r];
         real *const to = x + r * wide;
@@ -163,7 +163,7 @@ static void exponentials(long count, long wide, long R, real *x, long at, const 
     }
 }
 
-/* Exponentials of a block become gradients: times the factor of their row, that of the target less `one`. Their sums are
+/* Exponentials of a block become gradients: times the factor of their row; the target's is reduced by `one`. Their sums are
    added to `d_bias`. */
 static void scale(long count, long wide, long R, real *x, const real *factor, const int64_t *targets, long at, real one,
                   real *d_bias) {
@@ -177,7 +177,7 @@ static void scale(long count, long wide, long R, real *x, const real *factor, co
             *(vec *)(x + j) = d;
             *(vec *)(sums + j) += d;
         }
-        if (here) { /* apart from the sums: a vector that is read waits for a number that was just written */
+        if (here) { /* separate from the sums: reading a vector stalls on a number just written */
             x[target] = mine;
             ones[target] += one;
         }
@@ -185,7 +185,7 @@ static void scale(long count, long wide, long R, real *x, const real *factor, co
     for (long j = 0; j < count; j++) d_bias[j] += sums[j] - ones[j];
 }
 
-/* The next numbers of the space, in whole lines of the cache. */
+/* The next part of the workspace, in whole cache lines. */
 static real *part(real **space, long numbers) {
     real *const at = *space;
     *space += WHOLE(numbers, 16);
@@ -193,14 +193,14 @@ static real *part(real **space, long numbers) {
 }
 
 /* The output layer of member k.
-   n        how many positions are scored, H, V; strides of `seen` along K and positions; of `rows`, `d_rows` and
-            `d_seen` along K; where matrix and bias of the output layer start in a row; positions of a block
-   batch    what the gradient is divided by
+   n        number of scored positions, H, V; strides of `seen` along K and positions; of `rows`, `d_rows` and `d_seen`
+            along K; offsets of matrix and bias of the output layer in a row; positions of a block
+   batch    divisor of the gradient
    seen     outputs of the layers; d_seen their gradient, rows of H, 0 where it is not written
-   where    the positions that are scored; null where all are
-   rows     weights of all members; d_rows their gradient; where d_rows is null nothing is differentiated
+   where    the scored positions; null: all
+   rows     weights of all members; d_rows their gradient; null: no gradients
    loss     sums over the positions of each member, as `right`
-   space    room for a block of positions of a member; see output.py */
+   space    workspace for a block of positions of a member; see output.py */
 typedef struct {
     long n[11];
     double batch;

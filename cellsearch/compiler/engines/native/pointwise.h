@@ -1,5 +1,5 @@
-/* The intrinsics of the op table. In float they are written so that a compiler turns loops over them into vector code;
-   in double they are those of the C library, for the double path serves comparison and not speed. A NaN stays a NaN. */
+/* The intrinsics of the op table. In float a compiler can turn loops over them into vector code; in double they are those
+   of the C library, because the double path is for comparison, not for speed. A NaN stays a NaN. */
 
 #include <math.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@ typedef REAL real;
 #define where(c, a, b) ((c) ? (real)(a) : (real)(b))
 #define INLINE static inline __attribute__((always_inline))
 
-/* Before a loop over units: no round of it depends on another. */
+/* Before a loop over units: its iterations are independent. */
 #ifdef __clang__
 #define IVDEP _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -50,7 +50,7 @@ INLINE float f_exp(float x) {
     const float low = x < -87.33f ? 0.0f : y;
     return x > 88.722839f ? INFINITY : low;
 }
-/* z = n ln 2 + r likewise: 2^n, and e^r - 1 within 1 ulp. The number that rounds leaves n + 127 in its last digits, which
+/* z = n ln 2 + r as above: 2^n, and e^r - 1 within 1 ulp. The rounding constant leaves n + 127 in the last digits, which
    become an exponent. |z| is at most 87. */
 INLINE float f_parts(float z, float *two_to_n) {
     const float round = 12582912.0f + 127.0f;
@@ -63,14 +63,14 @@ INLINE float f_parts(float z, float *two_to_n) {
     const float p = (8.3666467969e-3f * r + 4.1667203920e-2f) + 1.3882497414e-3f * q;
     return (p * q + (1.6666542684e-1f * r + 4.9999998133e-1f)) * q + r;
 }
-/* Beyond these ends of z nothing changes any more. */
+/* Beyond these ends of z the result is constant. */
 INLINE float f_sigmoid(float x) {
     float z = -x > 87.0f ? 87.0f : -x, s;
     z = z < -87.0f ? -87.0f : z;
     const float p = f_parts(z, &s);
     return 1.0f / ((p * s + s) + 1.0f);
 }
-/* (e^2x - 1) / (e^2x + 1), where what is less 1 loses no digits near 0. */
+/* (e^2x - 1) / (e^2x + 1), with e^2x - 1 computed without loss of digits near 0. */
 INLINE float f_tanh(float x) {
     float z = x > 10.0f ? 10.0f : x, s;
     z = z < -10.0f ? -10.0f : z;
@@ -102,9 +102,9 @@ INLINE double f_abs(double x) { return fabs(x); }
 
 #endif
 
-/* What is left over of a row of units is computed as a whole strip, on copies: `take` fills the first n < STRIP numbers
-   of a strip from a row, `give` puts them back. Vector code that has a remainder does it number by number instead, and
-   the widths of a search are mostly odd: with 29 units that was half of the time of a forward loop. */
+/* The remainder of a row of units is computed as a whole strip, on copies: `take` fills the first n < STRIP numbers of a
+   strip from a row, `give` copies them back. Otherwise vector code computes a remainder number by number, and the widths
+   of a search are mostly odd: with 29 units that was half of the time of a forward loop. */
 #define STRIP 16l
 
 #if defined(__AVX512F__) && defined(IS_FLOAT)

@@ -1,8 +1,8 @@
 /* Small matrix products: C[rows, n] (+)= A[rows, inner] @ W[inner, n], and gradients C[width, n] = A' @ G.
 
    W is packed once for all T steps into panels of NR columns, [panel][inner][NR], padded with zeros. At most MR rows of
-   C, two vectors wide, are held in registers. Every number of C is a sum over `inner` in an order that follows from
-   `inner` alone. Compiled once for float and once for double (REAL). */
+   C, two vectors wide, are held in registers. Every number of C is a sum over `inner` in an order that depends only on
+   `inner`. Compiled once for float and once for double (REAL). */
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #endif
 typedef REAL real;
 
-/* 2 MR sums, two vectors of W, one of A and, where the processor does not fuse it, a product are in registers at once. */
+/* Registers hold 2 MR sums, two vectors of W, one of A and, if the processor does not fuse it, a product. */
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define MR 12
@@ -27,15 +27,15 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real))
 #define NR (2 * VL)
 #define ALWAYS static inline __attribute__((always_inline))
 
-/* For gradients: so many steps of `inner` at a time, so that their piece of a panel of G stays in the first cache, and
-   what is packed of A in the second one. */
+/* For gradients: steps of `inner` at a time, so that their piece of a panel of G stays in the first cache, and the packed
+   part of A in the second. */
 #define DEEP 256l
 #define PACKED_BYTES (256l << 10)
 
 long panel_width(void) { return NR; }
 
-/* W [inner, n] with row stride ld, or its transpose where W is stored [n, inner]. Square by square, so that its lines are
-   read once and in few places at a time. */
+/* W [inner, n] with row stride ld, or its transpose if W is stored [n, inner]. Square by square, to read its lines once and
+   in few places at a time. */
 void pack(long inner, long n, const real *w, long ld, int transposed, real *packed) {
     for (long j = n / NR * NR; j < n; j += NR) memset(packed + j * inner, 0, NR * inner * sizeof(real));
     if (!transposed)
@@ -71,9 +71,9 @@ static __attribute__((noinline)) void some_columns(long rows, long columns, cons
         for (long j = 0; j < columns; j++) c[j] = add ? c[j] + from[j] : from[j];
 }
 
-/* C [rows, columns] = start [NR] + A @ W, or C += that, for some rows and one panel. Number i of row r of A is
-   a[r * along + i * step]; row i of W is w + i * ldw, and is copied to keep + i * NR where `keep` is not null. VECTORS
-   is 1 for a last panel of which at most half is there. What is in capitals is a constant. */
+/* C [rows, columns] = or += start [NR] + A @ W, for some rows and one panel. Number i of row r of A is
+   a[r * along + i * step]; row i of W is w + i * ldw, and is copied to keep + i * NR unless `keep` is null. VECTORS is 1
+   for a last panel with at most half of its columns. Capitals are constants. */
 ALWAYS void block(const int ROWS, const int VECTORS, int add, long inner, const real *a, long along, long step,
                   const real *w, long ldw, real *keep, const real *start, real *c, long ldc, long columns) {
     vec sum[MR][2];
@@ -83,7 +83,7 @@ ALWAYS void block(const int ROWS, const int VECTORS, int add, long inner, const 
         const vec w0 = *(const vec *)w, w1 = *(const vec *)(w + VL);
         if (keep) {
             for (int v = 0; v < NR; v += 64 / (int)sizeof(real))
-                __builtin_prefetch(w + 24 * ldw + v); /* its rows may lie pages apart */
+                __builtin_prefetch(w + 24 * ldw + v); /* its rows may be pages apart */
             *(vec *)(keep + i * NR) = w0;
             *(vec *)(keep + i * NR + VL) = w1;
         }
@@ -158,8 +158,8 @@ void product(long rows, long inner, long n, const real *a, long lda, const real 
     panels(rows, inner, n, a, lda, packed, 0, c, ldc, add);
 }
 
-/* For each of K members: C (+)= A @ W + bias, or A @ W' + bias where W is stored [n, inner]; `bias` may be null, and is
-   where C is added to. a_k, w_k, b_k, c_k are the strides between members; `packed` holds one packed matrix. */
+/* For each of K members: C (+)= A @ W + bias, or A @ W' + bias if W is stored [n, inner]; `bias` may be null, and is null
+   if C is added to. a_k, w_k, b_k, c_k are the strides between members; `packed` holds one packed matrix. */
 void products(long K, long rows, long inner, long n, const real *a, long a_k, long lda, const real *w, long w_k,
               long ldw, int transposed, const real *bias, long b_k, real *c, long c_k, long ldc, int add,
               real *packed) {
@@ -169,7 +169,7 @@ void products(long K, long rows, long inner, long n, const real *a, long a_k, lo
     }
 }
 
-/* What is packed of A for a piece of `inner`: some of its columns, [inner][rows], and the rows of C that they give. */
+/* The packed part of A for a piece of `inner`: some of its columns, [inner][rows], and the resulting rows of C. */
 typedef struct {
     long rows, ldc;
     const real *a;
@@ -191,7 +191,7 @@ ALWAYS void with_panel(const int VECTORS, int add, long inner, const columns_of 
     for (long q = 0; q < count; q++) {
         const columns_of of = some[q];
         if (add)
-            for (long r = 0; r < of.rows; r++) __builtin_prefetch(of.c + j + r * of.ldc);  /* for when it is added to */
+            for (long r = 0; r < of.rows; r++) __builtin_prefetch(of.c + j + r * of.ldc);  /* for the addition */
         switch (of.rows) {
 #define CASE(R)                                                                                                        \
     case R:                                                                                                            \
@@ -207,9 +207,9 @@ ALWAYS void with_panel(const int VECTORS, int add, long inner, const columns_of 
 }
 
 /* For each of K members and each of S matrices: the gradient C [width, n] = A' @ G, with A [inner, width] and one
-   G [inner, n] for all, inner being every step of every sequence. A panel of G is packed while it is multiplied for the
-   first time, and each of its pieces is added to C. place[6 s ..] holds for matrix s: A, its member stride, its row
-   stride; C likewise. `packed` holds a panel of G. */
+   G [inner, n] for all; `inner` is every step of every sequence. A panel of G is packed during its first product, and each
+   of its pieces is added to C. place[6 s ..] holds for matrix s: A, its member stride, its row stride; then the same for
+   C. `packed` holds a panel of G. */
 void gradients(long K, long inner, long n, const real *g, long g_k, long ldg, long S, const long *width,
                const long *place, real *packed) {
     real room[PACKED_BYTES / sizeof(real)];
