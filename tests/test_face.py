@@ -51,6 +51,7 @@ def test_search_and_export_are_functions_with_their_own_help() -> None:
         cs.search("nosuch")
 
 
+@pytest.mark.long
 def test_the_leaderboard_comes_as_rows(tmp_path: Path) -> None:
     searched(tmp_path / "s", Scripted(), space_of(), one_of(40)).engine.dispose()
     rows = cs.leaderboard("s", results=tmp_path)
@@ -61,6 +62,7 @@ def test_the_leaderboard_comes_as_rows(tmp_path: Path) -> None:
         cs.leaderboard("t", results=tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(cs.__all__) - {"__version__"}))
 def test_each_name_works_first_in_a_fresh_process(name: str) -> None:
     code = f"import cellsearch as cs; assert cs.{name} is not None"

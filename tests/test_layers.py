@@ -247,6 +247,7 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not found & {"torch", "optuna", "numpy", "sqlalchemy", "rich"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", QUIET, ids=" ".join)
 def test_verbs_that_only_read_start_without_torch(words: list[str], tmp_path: Path) -> None:
     found = loaded(f"from cellsearch.cli.main import main\nmain({words!r})", tmp_path)

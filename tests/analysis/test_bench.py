@@ -22,6 +22,7 @@ SIZE = Sizes(population=2, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 SMALL = Sizes(population=3, steps=5, batch=4, hidden=6, layers=2, vocabulary=7)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["lstm", "gru", "gru_torch", "mut1", "peephole_lstm", "depth_gated_lstm", *cells.MUTANTS]
 )
@@ -40,6 +41,7 @@ def test_everyone_comes_to_the_same_losses_over_several_steps(name: str) -> None
         assert torch.allclose(found, first, rtol=1e-4), what
 
 
+@pytest.mark.long
 def test_rows_and_conditions() -> None:
     report = measure.bench([zoo.load("lstm")], [4, 6], [2], SMALL, rounds=3).as_json()
     rows = [row for row in report["rows"] if row["H"] == 6]
@@ -90,6 +92,7 @@ def test_a_missing_device_is_one_clear_error() -> None:
         measure.bench([zoo.load("gru")], [4], [2], SMALL, device="cuda")
 
 
+@pytest.mark.long
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     words = "bench --cell gru --hidden 4 --population 2 --batch 2 --steps 3 --rounds 2 --vocabulary 5 --no-jax".split()
     assert main([*words, "--json"]) == 0
@@ -111,6 +114,7 @@ def test_a_mutant_has_as_many_nodes_as_its_name_says(name: str) -> None:
     assert "seed" in cell.description
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lstm", "depth_gated_lstm"])
 def test_the_parts_of_a_step_add_up_to_it(name: str) -> None:
     report = profile.profiled([zoo.load(name)], [6], [1, 3], SMALL, rounds=3).as_json()
@@ -143,6 +147,7 @@ def test_a_mix_measures_every_setting_in_the_groups_of_a_search() -> None:
     assert found == mix.groups(zoo.load("lstm"), grid, SMALL)
 
 
+@pytest.mark.long
 def test_the_totals_of_a_mix_are_those_of_its_groups() -> None:
     overrides = ["grid.layers=[1, 2]", "grid.parameters=[150, 300]"]
     space = load_space("quick", overrides)
@@ -161,6 +166,7 @@ def test_the_totals_of_a_mix_are_those_of_its_groups() -> None:
     assert "quick" in report["conditions"]["mix"]
 
 
+@pytest.mark.long
 def test_profile_and_mix_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--hidden", "4", "--population", "1,2", "--steps", "3", "--batch", "2", "--rounds", "2"]
     assert main(["bench", "--cell", "mutant_12", "--profile", *small]) == 0

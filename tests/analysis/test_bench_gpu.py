@@ -15,6 +15,8 @@ from cellsearch.analysis.bench.work import Sizes, make
 from cellsearch.dsl import zoo
 from cellsearch.study.space.load import load_space
 
+pytestmark = pytest.mark.long
+
 SMALL = "--device cpu --population 3 --hidden 4 --batch 2 --steps 3 --rounds 2 --cells 2".split()
 
 

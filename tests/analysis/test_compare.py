@@ -22,6 +22,8 @@ from cellsearch.report.comparison.write import compared
 from cellsearch.study.lookup import find_cell
 from cellsearch.train.settings import Grid
 
+pytestmark = pytest.mark.long
+
 SPACE = """\
 tasks:
   - {name: memorize, options: {symbols: 1, alphabet: 4, train: 2000, valid: 400, test: 400}}

@@ -32,6 +32,8 @@ from cellsearch.train.final import safetensors
 from cellsearch.train.final.fit import fit
 from tests.study.scripted import one_of, work
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SPACE = """\
 name: tiny
@@ -192,7 +194,6 @@ def torch_alone(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.long
 def test_a_found_cell_runs_where_nothing_but_torch_is_installed(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     model = cs.train("tiny:lstm", "memorize", seeds=2, results=results, out=out)

@@ -53,6 +53,7 @@ def study(tmp_path: Path) -> Study:
     return studies.opened("s", None, tmp_path / "results")
 
 
+@pytest.mark.long
 def test_the_first_cells_and_the_baseline_are_trained_at_their_best_settings(study: Study) -> None:
     train = Trainer()
     rows = run.verify_study(study, 2, 8, place=PLACE, train=train)
@@ -74,6 +75,7 @@ def test_the_first_cells_and_the_baseline_are_trained_at_their_best_settings(stu
     assert data_seed(1, 0) != data_seed(1, 1) != data_seed(2, 1)
 
 
+@pytest.mark.long
 def test_a_cell_that_is_decided_is_not_trained_further(study: Study) -> None:
     _, (good, bad, even) = run.contestants(study, 3)
     quality = {good.fingerprint: 1.2, bad.fingerprint: 0.8}
@@ -86,6 +88,7 @@ def test_a_cell_that_is_decided_is_not_trained_further(study: Study) -> None:
     assert again.works == []
 
 
+@pytest.mark.long
 def test_after_a_kill_the_same_call_goes_on(study: Study) -> None:
     with pytest.raises(KeyboardInterrupt):
         run.verify_study(study, 2, 8, place=PLACE, train=Trainer(ends=5))
@@ -146,11 +149,13 @@ def test_a_search_without_ranked_cells_or_units_is_refused(tmp_path: Path) -> No
         run.verify_study(studies.opened("s", None, results), place=PLACE, train=Trainer())
 
 
+@pytest.mark.long
 def test_a_number_between_two_looks_is_refused(study: Study) -> None:
     with pytest.raises(UsageError, match="one of 4, 8, 16"):
         run.verify_study(study, 2, 10, place=PLACE, train=Trainer())
 
 
+@pytest.mark.long
 def test_what_is_verified_is_shown_from_then_on(
     study: Study, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

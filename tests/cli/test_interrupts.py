@@ -45,6 +45,7 @@ def test_an_import_that_is_interrupted_is_no_traceback(tmp_path: Path, module: s
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+@pytest.mark.long
 def test_a_command_that_is_interrupted_anywhere_says_one_word(tmp_path: Path) -> None:
     for delay in (0.1, 0.2, 0.3, 0.5, 0.8, 1.2):
         process = subprocess.Popen(

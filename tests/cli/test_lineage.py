@@ -21,6 +21,7 @@ def longest(run: Run, study: str) -> dict[str, Any]:
     return max(chains, key=lambda chain: len(chain["steps"]))
 
 
+@pytest.mark.long
 def test_a_lineage_goes_from_a_seed_to_the_cell(run: Run, study: str) -> None:
     rows = {row["fingerprint"]: row for row in run("leaderboard", study, "--all", "--json").json["rows"]}
     chain = longest(run, study)
@@ -56,6 +57,7 @@ def test_what_no_search_has_made_has_none(run: Run, study: str) -> None:
     assert done.code == 1 and "no search found gru (zoo)" in done.err and done.out == ""
 
 
+@pytest.mark.long
 def test_records_that_lead_in_a_circle_end(run: Run, study: str, tmp_path: Path) -> None:
     steps = longest(run, study)["steps"]
     opened = studies.opened(study)
@@ -72,6 +74,7 @@ def test_records_that_lead_in_a_circle_end(run: Run, study: str, tmp_path: Path)
     assert "the beginning of the chain is not recorded" in out
 
 
+@pytest.mark.long
 def test_the_origin_is_in_show_and_in_exported_files(run: Run, study: str, tmp_path: Path) -> None:
     steps = longest(run, study)["steps"]
     word, parent = f"{study}:{steps[-1]['name']}", steps[-2]

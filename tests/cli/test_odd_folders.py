@@ -122,6 +122,7 @@ def test_an_odd_folder_is_one_line_and_the_others_are_read(run: Run, study: str,
     assert none.code == 1 and "no cell has a fingerprint" in none.err
 
 
+@pytest.mark.long
 def test_all_of_them_together_are_listed(run: Run, study: str) -> None:
     for name in ODD:
         put(name)
@@ -166,6 +167,7 @@ READS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", READS, ids=" ".join)
 def test_a_copy_is_read(run: Run, study: str, words: tuple[str, ...]) -> None:
     """As the search itself is, with one message and no command that goes on with it; not a byte changes."""

@@ -81,6 +81,7 @@ def test_wrong_words(words: list[str], said: str, run: Run) -> None:
     assert done.code == 2 and said in done.err and not done.out
 
 
+@pytest.mark.long
 def test_other_data_is_refused(small: Path, run: Run) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TorchEvaluator, "digests", lambda self: {"filter": "0" * 64, "memorize": "1" * 64})

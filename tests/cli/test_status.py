@@ -161,6 +161,7 @@ def test_before_the_baseline_is_done_there_is_no_front(run: Run, tmp_path: Path)
     assert "lstm" in done.out
 
 
+@pytest.mark.long
 def test_without_a_name_the_newest_is_shown(run: Run, tmp_path: Path) -> None:
     for age, name in enumerate(("old", "new")):
         store = searched(tmp_path / "results" / name, Scripted(), space_of(), one_of(40), trials=4 + age)

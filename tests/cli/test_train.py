@@ -21,6 +21,7 @@ def space(tmp_path: Path) -> str:
     return "a.yaml"
 
 
+@pytest.mark.long
 def test_a_zoo_cell_is_trained_and_then_there(run: Run, space: str, tmp_path: Path) -> None:
     words = ("train", "gru", "--task", "other", "--space", space, "--seeds", "2", "--hidden", "6")
     first = run(*words)

@@ -38,6 +38,7 @@ def test_a_result_is_kept_for_its_owner_and_arguments() -> None:
     assert calls == [(first, 1, 0), (first, 1, 2), (second, 1, 0), (first, 0, 0)]
 
 
+@pytest.mark.long
 def test_a_plan_has_one_layout_for_its_widths_as_long_as_it_is_held() -> None:
     caches.clear()
     lay = layout(plan(zoo.load("gru")), 3, 4)
@@ -71,6 +72,7 @@ def test_a_layer_that_has_run_goes_with_its_layout(engine: str) -> None:
         gc.enable()
 
 
+@pytest.mark.long
 def test_what_a_recorded_step_reads_lies_with_its_shape() -> None:
     """A CUDA graph knows addresses alone: masks and clock periods stay where they are, whatever is forgotten."""
     shape = model.Shape(zoo.load("clockwork"), 5, 2, 8)

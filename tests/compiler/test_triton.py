@@ -60,6 +60,7 @@ def test_the_whole_loop_at_every_size(steps: int, batch: int, hidden: int) -> No
     assert worst(found)[0] < 1e-10, worst(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [10, pytest.param(300, marks=pytest.mark.soak)])
 def test_the_whole_loop_of_mutants_agrees_with_reference(count: int) -> None:
     for k, cell in enumerate(mutants(count)):
@@ -75,6 +76,7 @@ def test_matrices_that_a_program_cannot_hold_leave_the_loop_step_by_step(
     assert worst(found)[0] < 1e-10, worst(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, 30, 10))
 def test_mutants_agree_with_reference(first: int) -> None:
     for k, cell in enumerate(mutants(30)[first : first + 10], first):

@@ -287,6 +287,7 @@ JSON = of([*'{ } [ ] , : "h_new_0" "x" "op" "input" "linear" \\ 0 é'.split(), "
 PYTHON = of([*"A = Genotype ( ) [ ] , 'tanh' 0 1 range concat ; # ' \"\"\" \\ .".split(), " ", "\n"])
 
 
+@pytest.mark.long
 @given(
     text=st.text() | JSON | st.builds("[{}".format, JSON) | PYTHON,
     suffix=st.sampled_from([".json", ".py", ".log"]),

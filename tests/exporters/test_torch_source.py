@@ -74,6 +74,7 @@ def test_random_cells_agree() -> None:
         agree(random_cell(np.random.default_rng([5, k]), tame=k % 2 == 0))
 
 
+@pytest.mark.long
 def test_mutants_agree() -> None:
     for cell in mutants(50):
         agree(cell)

@@ -17,6 +17,8 @@ from cellsearch.study.workers.run import Options, start
 from tests.faults.witness import board, command
 from tests.study.scripted import DIGESTS, Scripted, new_study, one_of, searched, space_of, work
 
+pytestmark = pytest.mark.long
+
 FLIPS = 100
 
 

@@ -15,6 +15,8 @@ from tests.faults.processes import Search
 from tests.faults.witness import accounts, board, command, undisturbed
 from tests.study.scripted import DIGESTS, TEXT, Scripted, one_of, searched, space_of
 
+pytestmark = pytest.mark.long
+
 ODD = [
     "a b", "ünï☃😀", "100%", "%41%2F", "a;b", "new\nline", "tab\t", "it's \"quoted\"", "$(touch x)", "`x`", "-dash", "--help",
     "#hash", "a?b=c&d", "a:b@c", "back\\slash", "[red]bold", "\x1b[31m", "..x", "CON", "x" * 255, "é" * 127,

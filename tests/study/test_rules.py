@@ -31,6 +31,8 @@ from cellsearch.study.workers.run import seeds_of
 from cellsearch.train.settings import Setting, Training, keys
 from tests.study.scripted import DIGESTS, Scripted, uniform, work
 
+pytestmark = pytest.mark.long
+
 TESTS = Path(__file__).parents[1]
 HERE = "study/test_rules"
 WORKER, RANKING = "study/workers/test_worker", "study/scoring/test_ranking"
@@ -181,7 +183,6 @@ def hundred(*results: dict[int, float | None]) -> set[int]:
     return set(list(dict.fromkeys(s for _, s in sorted(pairs, reverse=True)))[:100])
 
 
-@pytest.mark.long
 def test_it_begins_with_lstm_and_gru_on_every_setting(ran: Ran) -> None:
     assert SPACE.seeds == ("lstm", "gru")
     assert {cell.name for cell in cellrecords.recorded_cells(ran.store, seeds=True)} == set(SPACE.seeds)
@@ -199,7 +200,6 @@ def test_the_list_holds_the_hundred_best() -> None:
     assert (SPACE.strategy.rank, SPACE.strategy.sampler) == ("score", "chance")
 
 
-@pytest.mark.long
 def test_scores_are_equation_one(ran: Ran) -> None:
     rows = [row for row in board.leaderboard(ran.store, SPACE) if row.rank is not None]
     assert len(rows) > 10
@@ -316,7 +316,6 @@ def test_the_rest_is_from_the_whole_grid(ran: Ran) -> None:
     assert all(0.03 < share < 0.2 for share in tenths)
 
 
-@pytest.mark.long
 def test_settings_are_counted_with_those_of_the_filter(ran: Ran) -> None:
     assert (SPACE.budget.proposals, SPACE.budget.trials) == (10_000, None)
     counts = board.status(ran.store, SPACE).counts

@@ -100,6 +100,7 @@ def test_members_that_had_ended_keep_their_results_and_are_not_trained_again(
     assert {n for n, _ in seen[3:]} <= {left // 2, left - left // 2, 1, 2}
 
 
+@pytest.mark.long
 def test_the_member_that_does_not_fit_alone_fails_alone(
     memorize: Dataset, whole: list[Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,6 +93,7 @@ def train(made: Steps) -> list[np.ndarray]:
     return [*made.found(), made.rows.numpy().copy()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "cell", [zoo.load("clockwork"), zoo.load("qrnn"), parse(MADE)], ids=["clockwork", "qrnn", "made"]
 )

@@ -51,6 +51,7 @@ def found() -> forecast.Forecast:
     return forecast.forecast(space, "quick", TorchEvaluator(space, 1), {"gru": load("gru")}, Target(40), 2)
 
 
+@pytest.mark.long
 def test_the_stages_are_those_of_the_space_with_the_models_that_are_trained(found: forecast.Forecast) -> None:
     assert [stage.name for stage in found.stages] == ["filter", "arithmetic", "xml", "text"]
     assert [stage.settings for stage in found.stages] == [1, 3, 3, 3]

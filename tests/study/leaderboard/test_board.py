@@ -125,6 +125,7 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     assert board.rows_of(STAGES[::-1], CELLS, UNITS, TASKS, 0.9) == expected
 
 
+@pytest.mark.long
 def test_live_units_follow_the_baseline(tmp_path: Path) -> None:
     space = space_of(baseline="live")
     store = searched(tmp_path, Scripted(), space, one_of(20), trials=6)

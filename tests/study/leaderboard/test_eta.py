@@ -170,6 +170,7 @@ def test_tasks_that_were_dropped_take_no_time() -> None:
     assert less[1] < every[1] / 5
 
 
+@pytest.mark.long
 def test_the_history_of_a_study_is_what_its_items_took(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     begun = eta.history(new_study(tmp_path / "new", space_of()), space_of(), ())

@@ -42,6 +42,7 @@ class Measured(Scripted):
         return found
 
 
+@pytest.mark.long
 def test_a_mutant_tells_its_parent_and_where_it_differs(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), space_of(), child, trials=12)
     rows = board.leaderboard(store, space_of(), every=True)

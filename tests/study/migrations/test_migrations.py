@@ -103,6 +103,7 @@ def test_optuna_has_each_trial_once(url: str) -> None:
     assert all(trial.intermediate_values for trial in pruned)
 
 
+@pytest.mark.long
 def test_a_migrated_search_of_the_same_numerics_goes_on(url: str, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "study.db") as connection:
         connection.execute("UPDATE cellsearch_studies SET numerics = ?", (NUMERICS,))
@@ -142,6 +143,7 @@ def test_the_copy_is_the_database_as_it_was(url: str, tmp_path: Path) -> None:
     assert not any(name.startswith("cellsearch_slots") for name in names)
 
 
+@pytest.mark.long
 def test_a_migration_that_is_cut_off_changes_nothing(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

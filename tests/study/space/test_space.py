@@ -546,6 +546,7 @@ def test_any_damage_loads_or_is_refused(piece: str, at: int) -> None:
             assert parse_space(space.text) == space
 
 
+@pytest.mark.long
 @given(st.text(max_size=30), st.text(max_size=30))
 @settings(max_examples=300, deadline=2_000)
 def test_any_override_is_taken_or_refused(key: str, value: str) -> None:

@@ -125,6 +125,7 @@ def test_the_study_says_what_its_numbers_are(twenty: tuple[Store, list[FrozenTri
         assert study.user_attrs[STUDY_KEY] == connection.execute(select(studies.c.uuid)).scalar_one()
 
 
+@pytest.mark.long
 def test_a_record_says_which_edits_made_a_new_cell_and_how_strong_they_were(tmp_path: Path) -> None:
     """Of every proposal, also of a cell that was met before; the first trial of a cell is on record too."""
     space = replace(SPACE, strategy=replace(SPACE.strategy, refine=0.3))

@@ -126,6 +126,7 @@ def test_a_client_that_ends_a_seed_does_not_end_the_search(tmp_path: Path) -> No
     assert integrity.damages(store) == ["trial 1: it is ranked, and FAIL in Optuna"]
 
 
+@pytest.mark.long
 def test_a_trial_that_a_client_adds_or_enqueues_is_none_of_the_search(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, TRIALS)
     study = plain(store)

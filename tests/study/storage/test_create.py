@@ -41,6 +41,7 @@ def test_what_a_deletion_has_left_is_not_taken_for_the_new_study(tmp_path: Path)
     assert [trial.number for trial in study.trials] == list(range(14))
 
 
+@pytest.mark.long
 def test_a_study_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(study_name="s", storage=url)

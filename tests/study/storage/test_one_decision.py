@@ -27,6 +27,8 @@ from cellsearch.study.tables.transactions import Store
 from tests.study.scripted import SEEDS, Scripted, based, space_of, uniform, work
 from tests.study.storage.snapshots import plain
 
+pytestmark = pytest.mark.long
+
 WAYS: list[dict[str, Any]] = [
     {"name": "jozefowicz2015", "list": 4},
     {"name": "jozefowicz2015", "list": 6, "rank": "pareto", "cost": "matrices"},
@@ -85,7 +87,6 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Store,
     return found
 
 
-@pytest.mark.long
 @EACH
 def test_the_same_trials_give_the_same_decision_by_either_view(
     searches: dict[str, tuple[Store, optuna.Study]], changes: dict[str, Any]
@@ -119,6 +120,7 @@ def test_a_decision_is_pure(searches: dict[str, tuple[Store, optuna.Study]], cha
         assert first == second
 
 
+@pytest.mark.long
 def test_a_search_refines_while_settings_are_left_and_an_own_study_any_cell(
     searches: dict[str, tuple[Store, optuna.Study]], tmp_path: Path
 ) -> None:
@@ -216,7 +218,6 @@ def _job(storage: str) -> None:
     own_study(storage).optimize(score, n_trials=14)
 
 
-@pytest.mark.long
 def test_two_processes_share_a_study_with_the_sampler_of_a_space(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/own.db"
     study = own_study(storage)

@@ -23,6 +23,8 @@ from cellsearch.study.workers import worker
 from cellsearch.study.workers.search_supervisor import left
 from tests.study.scripted import TEXT, Scripted, based, drivers, items_of, new_study, one_of, take_one, work
 
+pytestmark = pytest.mark.long
+
 PROPOSE = one_of(1_000)
 MOST = 120
 PLAIN = parse_space(TEXT)
@@ -58,7 +60,6 @@ def about(store: Store) -> list[tuple[int, str, str, float | None]]:
     return [(item.trial, item.kind, item.fingerprint, item.score) for item in items_of(store)]
 
 
-@pytest.mark.long
 def test_the_rule_has_something_to_decide(endless: Store) -> None:
     lengths = [ends_after(endless, patience) for patience in (1, 3, 8, 20, 30)]
     bests = [max(item.score for item in items_of(endless, "seed"))]
@@ -74,7 +75,6 @@ def test_the_rule_has_something_to_decide(endless: Store) -> None:
     assert not board.status(endless, PLAIN).plateau
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("patience", [1, 3, 8, 20])
 def test_a_search_ends_where_the_rule_says(tmp_path: Path, endless: Store, patience: int) -> None:
     space = space_with(patience)
@@ -140,6 +140,7 @@ def test_threads_end_at_it_together(tmp_path: Path) -> None:
     assert (status.counts.running, status.counts.free) == (0, 0)
 
 
+@pytest.mark.long
 def test_workers_do_not_overshoot(tmp_path: Path) -> None:
     """Nothing is better than the seeds: exactly as many proposals as the space says are made."""
     space, size = space_with(6), 4

@@ -153,6 +153,7 @@ def test_parents_are_the_best_of_the_last_that_passed_the_filter(tmp_path: Path)
     assert len(set(late)) > 1
 
 
+@pytest.mark.long
 def test_a_cell_that_comes_again_enters_again(tmp_path: Path) -> None:
     space = space_of(name="evolution", population=10)
     accuracy = lambda mark, task, setting: 1.0 if task == "filter" else 0.5  # noqa: E731
@@ -163,6 +164,7 @@ def test_a_cell_that_comes_again_enters_again(tmp_path: Path) -> None:
     assert [member.fingerprint for member in view.population()] == [*SEEDS.values(), again, again, again]
 
 
+@pytest.mark.long
 def test_what_has_not_ended_is_not_in_the_population(tmp_path: Path) -> None:
     space = space_of(name="evolution", population=10)
     store = searched(tmp_path, Scripted(), space, one_of(40), trials=20)

@@ -157,6 +157,7 @@ def test_else_a_third_comes_from_the_seeds_and_a_third_from_what_the_parent_trie
     assert tried == (6, ["s003", "s099", *many])
 
 
+@pytest.mark.long
 def test_refining_comes_as_often_as_the_space_says() -> None:
     view = Seen([0, 1])
     kinds = [

@@ -83,6 +83,7 @@ def test_equal_calls_have_equal_answers(sampler: str) -> None:
     assert first != other
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_it_is_better_than_chance(sampler: str) -> None:
     """Batches after 60 settings by chance, over 20 landscapes; the mean of a batch by chance is about 0.5."""

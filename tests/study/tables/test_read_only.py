@@ -53,6 +53,7 @@ def digest(file: Path) -> tuple[str, int]:
     return hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_mtime_ns
 
 
+@pytest.mark.long
 def test_no_statement_changes_what_is_read(file: Path) -> None:
     before = digest(file)
     store = records.open_study(url_of(file), "s", read_only=True)
@@ -103,6 +104,7 @@ def test_writers_and_readers_see_each_other(tmp_path: Path) -> None:
     reader.engine.dispose()
 
 
+@pytest.mark.long
 def test_after_a_search_the_file_is_whole_by_itself(tmp_path: Path) -> None:
     """SQLite alone would leave everything in its log where a reader is the last to close."""
     store = searched(tmp_path / "s", Scripted(), SPACE, one_of(40))

@@ -242,6 +242,7 @@ def passing(mark: str, task: str, setting: int) -> float | None:
     return 0.99 if task == "filter" else 0.8
 
 
+@pytest.mark.long
 def test_stages_train_together_and_the_next_ones_when_all_have_ended(tmp_path: Path) -> None:
     store, lab = based(tmp_path, SPACE, 4), InTurns(passing)
     once(store, lab, 4, mutants=MANY)
@@ -281,6 +282,7 @@ def test_a_defect_of_one_is_tried_again_and_then_its_own_failure(tmp_path: Path)
     assert found == {lost: 1, ("ranked", "", 0): 3}
 
 
+@pytest.mark.long
 def test_on_an_accelerator_a_defect_gives_all_back_and_the_one_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +316,7 @@ def test_on_an_accelerator_a_defect_gives_all_back_and_the_one_is_found(
     assert found == {("ranked", "", 0): 7}
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_again_and_again_by_one_cell_loses_that_one(tmp_path: Path) -> None:
     """As when the system ends whoever takes most memory: nothing is caught in the process."""
     bad: list[str] = []
@@ -500,6 +503,7 @@ def test_a_target_of_proposals_is_met_exactly(tmp_path: Path) -> None:
     assert counts.proposals == 11 and counts.refinements > 0 and counts.free == counts.running == 0
 
 
+@pytest.mark.long
 def test_two_workers_with_cohorts_share_a_search(tmp_path: Path) -> None:
     """Each has four; one is gone in the middle, and the other adopts all of its trials."""
     store = based(tmp_path, SPACE, 13)

@@ -124,6 +124,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Noisy]:
     return store, lab
 
 
+@pytest.mark.long
 def test_near_ties_and_the_baseline_are_trained_again_at_their_best_settings(
     whole: tuple[Store, Noisy],
 ) -> None:
@@ -173,6 +174,7 @@ def test_repeats_are_trials_of_the_budget_and_settings_of_the_totals(whole: tupl
         assert (trial.state.name, trial.value, trial.intermediate_values) == ("COMPLETE", item.score, {})
 
 
+@pytest.mark.long
 def test_scores_and_ranks_are_those_of_the_first_trainings(tmp_path: Path) -> None:
     """Also where every repeat comes out higher than anything before."""
 
@@ -241,6 +243,7 @@ def test_means_leave_out_what_diverged_and_settings_that_are_no_longer_the_best(
     assert repeated(moved, known, units) is None
 
 
+@pytest.mark.long
 def test_nothing_is_repeated_by_default(tmp_path: Path) -> None:
     space = space_of(settings=4, refine=0.3)
     store, lab = new_study(tmp_path, space, TRIALS), noisy()
@@ -249,6 +252,7 @@ def test_nothing_is_repeated_by_default(tmp_path: Path) -> None:
     assert {row.repeated for row in board.leaderboard(store, space)} == {None}
 
 
+@pytest.mark.long
 def test_clear_differences_are_not_repeated(tmp_path: Path) -> None:
     def clear(mark: str, task: str, setting: int) -> float | None:
         found = accuracy(mark, task, setting)
@@ -318,6 +322,7 @@ def test_a_worker_killed_at_each_write_of_a_repeat_leaves_a_trial_that_another_o
     assert set(lab.trained) == set(whole[1].trained)
 
 
+@pytest.mark.long
 def test_a_repeat_that_fails_or_is_at_work_elsewhere_is_not_begun_again(tmp_path: Path) -> None:
     class Broken(Noisy):
         def evaluate(

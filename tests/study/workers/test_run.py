@@ -154,6 +154,7 @@ def test_a_search_leaves_a_whole_study(whole: Path) -> None:
     check_log(whole, 20)
 
 
+@pytest.mark.long
 def test_a_finished_search_is_finished_at_once(whole: Path) -> None:
     before = table(whole)
     assert end(start(whole)) == (0, "")
@@ -206,6 +207,7 @@ def test_a_worker_killed_at_the_worst_moment_changes_nothing(
     check_log(tmp_path, 20)
 
 
+@pytest.mark.long
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     process = start(tmp_path, 2, 20, 0.05)
     until(lambda: running(tmp_path) == 2)

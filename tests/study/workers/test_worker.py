@@ -88,6 +88,7 @@ def test_the_share_of_its_settings_with_which_each_seed_passes_the_filter(tmp_pa
     assert [seed.fair for seed in filter_share.passed(store, SPACE)] == [passed >= 0.8 * count, True]
 
 
+@pytest.mark.long
 def test_the_units_are_the_best_of_the_baseline_and_stay(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, one_of(30))
     units = records.facts(store).units
@@ -128,6 +129,7 @@ def test_where_no_task_is_learned_the_search_ends_and_says_what_to_do(tmp_path: 
         records.extend(store, Target(100))
 
 
+@pytest.mark.long
 def test_a_mutant_below_the_filter_is_thrown_out_after_one_setting(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         return 0.9499 if task == "filter" else hashed(mark, task, setting)
@@ -148,6 +150,7 @@ def test_exactly_the_asked_accuracy_passes_the_filter(tmp_path: Path) -> None:
     assert [row.outcome for row in trials(store)] == ["ranked"] * 3
 
 
+@pytest.mark.long
 def test_a_discarded_cell_may_come_again_but_with_another_setting(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         return 0.1 if task == "filter" else hashed(mark, task, setting)
@@ -229,6 +232,7 @@ def test_a_refinement_runs_fresh_settings_on_every_task(tmp_path: Path) -> None:
         assert {task: len(settings) for task, settings in by_task.items()} == {"arithmetic": 4, "xml": 4}
 
 
+@pytest.mark.long
 def test_settings_of_the_tasks_are_independent(tmp_path: Path) -> None:
     lab = Scripted(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
     searched(tmp_path, lab, space_of(refine=0), one_of(1_000), trials=20)
@@ -241,6 +245,7 @@ def test_settings_of_the_tasks_are_independent(tmp_path: Path) -> None:
     assert same < 5
 
 
+@pytest.mark.long
 def test_no_cell_runs_a_setting_twice_even_when_all_is_run(tmp_path: Path) -> None:
     lab = Scripted()
     store = searched(tmp_path, lab, space_of(failures=2), one_of(7), trials=400)
@@ -254,6 +259,7 @@ def test_no_cell_runs_a_setting_twice_even_when_all_is_run(tmp_path: Path) -> No
     assert sorted(recorded) == sorted(lab.runs)
 
 
+@pytest.mark.long
 def test_the_same_seed_is_the_same_search_and_another_is_another(tmp_path: Path) -> None:
     runs = []
     for part, seed in enumerate([1, 1, 2]):
@@ -273,6 +279,7 @@ def gave_up(store: Store) -> list[int]:
     return heartbeat.leave(store, [heartbeat.myself("worker").id], "other", failures=10)
 
 
+@pytest.mark.long
 def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_path: Path) -> None:
     whole = Scripted()
     expected = searched(tmp_path / "whole", whole, SPACE, one_of(20), trials=9)
@@ -300,6 +307,7 @@ def test_a_search_that_dies_at_every_evaluation_is_the_search_that_does_not(tmp_
     assert table(store) == table(expected)
 
 
+@pytest.mark.long
 def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_differs_in_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +420,7 @@ def test_a_baseline_that_fails_everywhere_ends_the_search(tmp_path: Path) -> Non
     assert (counts.baseline, counts.told) == (4, 0)
 
 
+@pytest.mark.long
 def test_a_baseline_that_diverges_everywhere_has_no_failed_piece_and_learns_no_task(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(lambda *_: None), space_of(failures=4), one_of(9), trials=50)
     assert "learns none of the tasks" in records.facts(store).stopped
@@ -454,6 +463,7 @@ def test_what_is_not_finite_is_a_status(bad: float) -> None:
     assert checked(Outcome(KEYS[0], "diverged", bad, bad, 1, 8, 9)).accuracy is None
 
 
+@pytest.mark.long
 def test_a_childs_settings_come_from_its_parent_the_seeds_and_chance(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         return 1.0 if task == "filter" else 0.5 + (0.1 if setting in (3, 5) else 0.0)
@@ -482,6 +492,7 @@ def test_an_error_for_people_ends_the_worker(tmp_path: Path) -> None:
         searched(tmp_path, Scripted(before=gone), SPACE, one_of(3))
 
 
+@pytest.mark.long
 def test_the_list_is_what_parents_come_from(tmp_path: Path) -> None:
     seen: set[str] = set()
 
@@ -496,6 +507,7 @@ def test_the_list_is_what_parents_come_from(tmp_path: Path) -> None:
     assert len(best) >= 2
 
 
+@pytest.mark.long
 def test_lineage_is_recorded(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), space_of(refine=0), one_of(1_000), trials=6)
     mutants = [cell for cell in cellrecords.recorded_cells(store) if not cell.seed]
