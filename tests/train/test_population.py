@@ -100,7 +100,7 @@ def plain(
         for k in np.flatnonzero(~plan.stopped):
             i = standing[k]
             if not finite[k]:
-                cause = "gradient not finite" if broken[k] else "loss not finite"
+                cause = "gradient non-finite" if broken[k] else "loss non-finite"
                 results[i] = Result("diverged", None, None, epoch, f"{cause} in epoch {epoch}", epoch)
             elif results[i].accuracy is None or accuracy[k] > results[i].accuracy:
                 results[i] = Result("done", float(accuracy[k]), float(loss[k]), epoch, "", epoch)

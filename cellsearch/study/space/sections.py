@@ -12,7 +12,7 @@ from cellsearch.dsl.load import load
 from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.printer import initial, matrix
 from cellsearch.dsl.text import parse
-from cellsearch.errors import CellError, CellsearchError, nearest
+from cellsearch.errors import CellError, CellsearchError, nearest, printable
 from cellsearch.options import Range, fields_of, limits
 from cellsearch.study.mutation.paper import layer
 from cellsearch.study.mutation.spec import Limits, MutationSpec
@@ -162,7 +162,9 @@ def _seeds(
     labels = [label(s) for s in seeds]
     if len(set(labels)) < len(labels):
         twice = next(name for name in labels if labels.count(name) > 1)
-        raise error(pairs["seeds"].span, f"two seeds have the name '{twice}'", "rename one of the files")
+        raise error(
+            pairs["seeds"].span, f"two seeds have the name '{printable(twice)}'", "rename one of the files"
+        )
     node = pairs.get("baseline")
     if node is None and BASELINE not in labels and any(map(RANKED.match, seeds)):
         # If all seeds are winners of searches, add their baseline unless it is one of them.
@@ -174,7 +176,9 @@ def _seeds(
     baseline = label(text(node, "baseline")) if node else BASELINE
     if baseline not in labels:
         at = (node or pairs["seeds"]).span
-        raise error(at, f"the baseline '{baseline}' is not among the seeds", f"{nearest(baseline, labels)}")
+        raise error(
+            at, f"the baseline '{printable(baseline)}' is not among the seeds", f"{nearest(baseline, labels)}"
+        )
     return seeds, baseline
 
 

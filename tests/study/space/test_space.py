@@ -577,3 +577,12 @@ def test_no_torch_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_baseline_that_is_not_printable_is_escaped() -> None:
+    with pytest.raises(SpaceError) as error:
+        parse_space(
+            'seeds: [lstm, gru]\nbaseline: "gru\\u202e"\ntasks: [{name: text, options: {source: python-docs}}]\n'
+        )
+    assert str(error.value).replace("\n", "").isprintable()
+    assert "the baseline 'gru\\u202e' is not among the seeds" in str(error.value)

@@ -309,7 +309,7 @@ def test_a_worker_that_joined_goes_on_after_a_stage_that_hangs(tmp_path: Path) -
     store = new_study(tmp_path / "s", space, trials=2)
     runner = [sys.executable, str(COORDINATING.with_name("runner.py"))]
     done = subprocess.run([*runner, "0", "hang", store.url], check=False, stderr=subprocess.PIPE, timeout=60)
-    assert (done.returncode, done.stderr.count(b"was ended; another worker goes on")) == (0, 2)
+    assert (done.returncode, done.stderr.count(b"was ended; another worker continues")) == (0, 2)
     assert failed(store) == [OVERDUE] * 2
     assert not heartbeat.listed(store)
 
