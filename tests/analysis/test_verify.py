@@ -137,6 +137,7 @@ def _work(one: Round) -> Work:
     return Work(one.fingerprint, "", one.task, one.setting, one.look, one.fingerprint == BASE)
 
 
+@pytest.mark.long
 def test_a_search_without_ranked_cells_or_units_is_refused(tmp_path: Path) -> None:
     results = tmp_path / "results"
     (results / "new").mkdir(parents=True)

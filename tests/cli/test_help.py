@@ -12,6 +12,7 @@ from cellsearch.cli.verb import Verb
 WIDTHS = (60, 80, 120)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_line_of_the_first_help_is_wider_than_the_terminal(run: Run, width: int) -> None:
     shown = run("--help", columns=width).out

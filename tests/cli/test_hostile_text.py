@@ -166,6 +166,7 @@ def test_every_verb_on_every_text_of_a_database(run: Run, study: str, table: str
         shown(done, data="--json" in words and done.code == 0)
 
 
+@pytest.mark.long
 def test_names_of_studies_and_folders(run: Run, study: str) -> None:
     shutil.copytree("results/s", f"results/a{HOSTILE.replace('/', '')}")
     with closing(sqlite3.connect("results/s/study.db", isolation_level=None)) as connection:

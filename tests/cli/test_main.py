@@ -140,6 +140,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         assert b"No space left on device" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_every_encoding_gets_lines_of_the_same_width(tmp_path: Path, encoding: str) -> None:
     done = command("show", "gru", folder=tmp_path, PYTHONIOENCODING=encoding, COLUMNS="80")
@@ -149,6 +150,7 @@ def test_every_encoding_gets_lines_of_the_same_width(tmp_path: Path, encoding: s
     assert drawn.rstrip().endswith("■─■─┼─╮" if encoding == "utf-8" else "#-#-+-.")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
 def test_every_locale_works(tmp_path: Path, locale: str) -> None:
     done = command("show", "gru", folder=tmp_path, LC_ALL=locale, PYTHONCOERCECLOCALE="0")

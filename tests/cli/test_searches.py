@@ -238,6 +238,7 @@ def test_without_a_terminal_yes_is_needed(run: Run, study: str, tmp_path: Path) 
     assert run("delete", study, "--yes").code == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("\n", 1), ("yes\n", 0)])
 def test_on_a_terminal_it_asks(study: str, tmp_path: Path, answer: str, code: int) -> None:
     leader, follower = pty.openpty()

@@ -143,6 +143,7 @@ def test_what_is_not_there_is_told(run: Run, study: str, word: str, told: str) -
     assert told in done.err and "\x1b" not in done.err
 
 
+@pytest.mark.long
 def test_a_directory_is_no_cell(run: Run, tmp_path: Path) -> None:
     (tmp_path / "d.cell").mkdir()
     done = run("show", "d.cell")

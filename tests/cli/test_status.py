@@ -252,6 +252,7 @@ def test_an_empty_leaderboard_says_where_the_cells_were_filtered(run: Run, tmp_p
         assert "cells at arithmetic: best accuracy 0.5000, required 0.7200" in out
 
 
+@pytest.mark.long
 def test_an_empty_leaderboard_says_where_every_setting_diverged(run: Run, tmp_path: Path) -> None:
     def diverging(mark: str, task: str, setting: int) -> float | None:
         return 0.8 if mark in SEEDS.values() else (0.99 if task == "filter" else None)
@@ -266,6 +267,7 @@ def test_an_empty_leaderboard_says_where_every_setting_diverged(run: Run, tmp_pa
         assert "3 cells at arithmetic: every setting diverged\n" in run(verb, "s").out
 
 
+@pytest.mark.long
 def test_failures_of_all_cells_tell_the_last_cause(run: Run, tmp_path: Path) -> None:
     class Broken(Scripted):
         def evaluate(

@@ -21,6 +21,7 @@ def numbers(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["clockwork", "depth_gated_lstm", "mut1", "qrnn"])
 def test_gradcheck(name: str, packed: bool) -> None:

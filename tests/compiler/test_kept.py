@@ -50,6 +50,7 @@ def test_a_plan_has_one_layout_for_its_widths_as_long_as_it_is_held() -> None:
     assert held[0]() is held[1]() is None  # without the garbage collector
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["eager", "native", "triton"])
 def test_a_layer_that_has_run_goes_with_its_layout(engine: str) -> None:
     if engine == "native" and toolchain.compiler() is None:

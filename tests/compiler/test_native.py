@@ -108,6 +108,7 @@ def test_a_kernel_that_does_not_compile_is_one_clear_error() -> None:
         toolchain.library("this is not C", "float32")
 
 
+@pytest.mark.long
 @needs_compiler
 def test_a_compilation_is_bounded_in_cpu_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the clock: a machine with too many programs makes it wait, and a search must not end for that."""

@@ -44,6 +44,7 @@ def test_zoo_cells_agree_with_reference(name: str) -> None:
 WHOLE = ("lstm", "gru", "mut1", "peephole_lstm", "clockwork", "depth_gated_lstm", "cornn", "slstm", "qrnn")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.soak] * (n not in WHOLE)) for n in zoo.names()]
 )
@@ -52,6 +53,7 @@ def test_the_whole_loop_as_one_kernel_agrees_with_reference(name: str) -> None:
     assert worst(found)[0] < 1e-10, worst(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("steps", "batch", "hidden"), [(1, 1, 1), (4, 17, 18)])
 def test_the_whole_loop_at_every_size(steps: int, batch: int, hidden: int) -> None:
     """Also where there are more sequences than a tile has rows."""
@@ -226,6 +228,7 @@ def test_a_nan_stays_in_its_row_of_the_softmax() -> None:
     assert logits.isnan().any(-1).tolist() == [[True], [False]]
 
 
+@pytest.mark.long
 def test_a_whole_model_in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also its softmax, with either engine."""
     asked = []

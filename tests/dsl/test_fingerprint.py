@@ -254,6 +254,7 @@ def small(rng: np.random.Generator) -> Cell:
     return build("t", [State("h")], nodes, [""] * len(nodes), [len(nodes) - 1])
 
 
+@pytest.mark.long
 def test_small_random_cells_share_a_name_exactly_where_they_are_isomorphic() -> None:
     rng = np.random.default_rng(4)
     found = [small(rng) for _ in range(2_000)]
@@ -318,6 +319,7 @@ def test_the_names_of_the_zoo_do_not_change_and_two_of_its_cells_are_one() -> No
     assert alike <= {"lstm", "greff_np"}, "without its peepholes Greff's LSTM is the standard one"
 
 
+@pytest.mark.long
 def test_another_process_gives_the_same_names() -> None:
     code = (
         "from cellsearch.dsl import zoo; from cellsearch.dsl.identity.fingerprint import fingerprint\n"

@@ -91,6 +91,7 @@ def test_a_reduction_of_a_number_is_not_folded() -> None:
     assert fold(formula("total(2 * 3)")) == Call("total", (Number(6.0),))
 
 
+@pytest.mark.long
 @given(st.lists(FORMULAS, min_size=1, max_size=4), st.lists(FORMULAS, min_size=1, max_size=3))
 def test_shared_kernels_compute_the_same_and_nothing_twice(
     lets: list[Formula], results: list[Formula]

@@ -285,6 +285,7 @@ def test_another_process_gives_the_same_names() -> None:
     assert done.stdout.split() == [functional_fingerprint(zoo.load(n)) for n in names]
 
 
+@pytest.mark.long
 def test_large_cells_take_seconds_at_most() -> None:
     alike = "".join(f"a{k}=[x]\n" for k in range(450)) + f"h' = [{', '.join(f'a{k}' for k in range(450))}]"
     start = time.process_time()

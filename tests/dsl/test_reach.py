@@ -103,6 +103,7 @@ def test_no_cell_of_the_zoo_has_a_dead_state() -> None:
         assert dead_states(cell) == () and without_dead(cell) is cell
 
 
+@pytest.mark.long
 @settings(max_examples=200)
 @given(cell=cells())
 def test_any_cell(cell: Cell) -> None:

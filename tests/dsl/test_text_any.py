@@ -63,6 +63,7 @@ def test_words_of_the_language_in_any_order(pieces: list[str]) -> None:
     read("cell t(x; h, c)\nh' = " + " ".join(pieces) + "\nc' = c")
 
 
+@pytest.mark.long
 @given(
     st.sampled_from(ZOO),
     st.lists(

@@ -23,6 +23,7 @@ def equations(text: str, header: str = "cell t(x; h, c)") -> list[str]:
     return show(parse(f"{header}\n{text}")).splitlines()[1:]
 
 
+@pytest.mark.long
 @given(cells())
 @settings(max_examples=150, deadline=None)
 def test_what_is_shown_reads_back_as_the_same_cell(cell: Cell) -> None:

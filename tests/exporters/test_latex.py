@@ -30,6 +30,7 @@ def cells() -> list[Cell]:
     return [*found, *hostile.described(), *(random_cell(np.random.default_rng([8, k])) for k in range(100))]
 
 
+@pytest.mark.long
 def test_balanced_and_harmless() -> None:
     for cell in cells():
         text = body(cell)

@@ -86,11 +86,13 @@ def test_awkward_names_agree() -> None:
         agree(cell)
 
 
+@pytest.mark.long
 def test_large_cells_agree() -> None:
     for cell in hostile.large():
         agree(cell)
 
 
+@pytest.mark.long
 def test_descriptions_stay_comments() -> None:
     plain = ast.dump(ast.parse(torch_source(parse("cell lstm(x; h)\nh' = tanh[x, h]\n"))))
     for cell in hostile.described():
@@ -108,6 +110,7 @@ def test_provenance_stays_a_comment() -> None:
     assert "\x1b" not in text and "\r" not in text
 
 
+@pytest.mark.long
 def test_header_holds_the_cell() -> None:
     for cell in (*mutants(20), *(zoo.load(name) for name in zoo.names())):
         text = torch_source(cell)
@@ -266,6 +269,7 @@ def test_first_values(made: Made) -> None:
     ours.load_state_dict(made(cell)(4, 6).state_dict())  # entries that are never read are zero in both
 
 
+@pytest.mark.long
 def test_compiles(made: Made) -> None:
     module = made(zoo.load("depth_gated_lstm"))(3, 4, 2)
     x = torch.rand(3, 2, 3)

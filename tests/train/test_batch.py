@@ -68,6 +68,7 @@ def same(found: Outcome, expected: Outcome) -> None:
     assert found.loss == pytest.approx(expected.loss, rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [CUDA, CPU, MemoryError()], ids=["cuda", "cpu", "python"])
 def test_a_batch_that_is_too_large_is_halved_until_it_fits(
     memorize: Dataset, whole: list[Outcome], monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -55,6 +55,7 @@ def test_who_has_ended_takes_no_turn(in_turns: bool | None, order: str) -> None:
     assert finish(together([], [])) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rungs", [(), (1, 2)])
 def test_cells_that_take_turns_come_to_what_they_come_to_alone(
     rungs: tuple[int, ...], memorize: Dataset, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def test_lstm_and_gru_learn_to_memorize(memorize: Dataset) -> None:
         assert best.parameters <= 3000
 
 
+@pytest.mark.long
 def test_outcomes_stand_in_the_order_of_the_settings_and_repeat(memorize: Dataset) -> None:
     indices = [13, 2, 7, 20, 5]
     first = evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=4)
@@ -51,6 +52,7 @@ def test_outcomes_stand_in_the_order_of_the_settings_and_repeat(memorize: Datase
     assert first != evaluate(zoo.load("gru"), memorize, GRID, indices, SHORT, seed=5)
 
 
+@pytest.mark.long
 def test_a_setting_comes_to_the_same_alone_and_among_others(memorize: Dataset) -> None:
     exact = replace(SHORT, dtype="float64")
     together = evaluate(zoo.load("lstm"), memorize, GRID, range(0, 24, 2), exact, seed=2)

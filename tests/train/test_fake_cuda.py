@@ -107,6 +107,7 @@ def test_a_recorded_step_stays_on_the_device(name: str, watch: Watch) -> None:
     assert sum(watch.calls.values()) > 100
 
 
+@pytest.mark.long
 def test_a_cohort_stays_on_the_device(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Populations of different cells take turns; members leave, and those that stay train on."""
     scores = iter(np.linspace(1, 2, 100))

@@ -73,6 +73,7 @@ def test_an_epoch_is_as_long_as_its_data(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.valid == pytest.approx(max(1, DATA.valid.inputs.shape[1] / steps))
 
 
+@pytest.mark.long
 def test_an_epoch_takes_time_and_members_add_to_it() -> None:
     training = Training(batch=DATA.train.inputs.shape[0], steps=20)
     shape = Shape(load("gru"), DATA.vocabulary, 2, 48)

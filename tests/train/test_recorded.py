@@ -145,6 +145,7 @@ def tensors(root: object) -> list[torch.Tensor]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_no_cache_of_a_function_holds_a_tensor(engine: str) -> None:
     caches.clear()

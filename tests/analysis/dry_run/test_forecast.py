@@ -99,6 +99,7 @@ class Trained(Scripted):
         return [replace(o, trained=1 if o.accuracy is None else full) for o in found]
 
 
+@pytest.mark.long
 def test_records_give_a_middle(tmp_path: Path, a_second_each: None) -> None:
     changes = ["filter.options={train: 4000, valid: 800}", *SMALL[2:6]]
     space = parse_space(TEXT, overrides=[*changes, "training.max_epochs=20"])

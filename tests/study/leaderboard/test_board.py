@@ -258,6 +258,7 @@ def test_before_there_are_units_a_front_is_empty(tmp_path: Path) -> None:
     assert (front.rows, [row.name for row in front.seeds]) == ((), ["lstm", "gru"])
 
 
+@pytest.mark.long
 def test_status_counts(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(), SPACE, one_of(50), trials=15)
     status = board.status(store, SPACE)

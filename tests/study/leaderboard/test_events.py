@@ -32,6 +32,7 @@ def ended(found: list[dict[str, object]]) -> list[tuple[object, object]]:
     return [(event["trial"], event["piece"]) for event in found if event["event"] == "trial"]
 
 
+@pytest.mark.long
 def test_every_item_stands_in_it_once_with_what_the_records_say(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "search.jsonl"
     found = [event for event in follow(path, store) if event["event"] == "trial"]

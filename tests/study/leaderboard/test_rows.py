@@ -60,6 +60,7 @@ def test_a_mutant_tells_its_parent_and_where_it_differs(tmp_path: Path) -> None:
     store.engine.dispose()
 
 
+@pytest.mark.long
 def test_epochs_are_those_of_the_best_setting(tmp_path: Path) -> None:
     store = searched(tmp_path, Measured(), space_of(), one_of(40), trials=15)
     rows = board.leaderboard(store, space_of(), every=True)

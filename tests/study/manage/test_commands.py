@@ -98,6 +98,7 @@ def space_with(change: str) -> Space:
     return parse_space(SPACE.text, overrides=[change])
 
 
+@pytest.mark.long
 def test_a_bundled_space_comes_first_unless_the_search_has_it(here: Path) -> None:
     same(commands.meant("quick", None), load_space("quick", ["budget.trials=7"]), "quick")
     assert commands.meant("gates", None) == (load_space("gates"), "gates")  # refused with what differs
@@ -142,6 +143,7 @@ def test_a_search_in_another_database_is_found(here: Path) -> None:
         commands.meant("mine", None)
 
 
+@pytest.mark.long
 def test_the_command_is_recorded_at_every_start(here: Path) -> None:
     store = records.open_study(database.url_of(here / "results" / "mine" / "study.db"), "mine")
     assert records.command(store) == []

@@ -67,6 +67,7 @@ def test_the_leaderboard_and_the_counts_are_those_of_before(url: str) -> None:
     assert (counts.running, counts.free, counts.settings, counts.diverged) == (0, 1, 158, 13)
 
 
+@pytest.mark.long
 def test_every_recorded_number_is_kept(url: str, tmp_path: Path) -> None:
     old = old_tables(tmp_path / "study.db")
     migrate.migrate(url)
@@ -89,6 +90,7 @@ def test_every_recorded_number_is_kept(url: str, tmp_path: Path) -> None:
     assert len(claims) == len(old["cellsearch_claims"])
 
 
+@pytest.mark.long
 def test_optuna_has_each_trial_once(url: str) -> None:
     migrate.migrate(url)
     study = optuna.load_study(study_name="s", storage=url)
@@ -134,6 +136,7 @@ def test_a_second_migration_has_nothing_to_do(url: str, tmp_path: Path) -> None:
     assert (tmp_path / "study.db").read_bytes() == first
 
 
+@pytest.mark.long
 def test_the_copy_is_the_database_as_it_was(url: str, tmp_path: Path) -> None:
     old = old_tables(tmp_path / "study.db")
     migrate.migrate(url)
@@ -192,6 +195,7 @@ def test_every_earlier_version_has_a_step() -> None:
     assert sorted(migrate.MIGRATIONS) == list(range(1, schema.VERSION))
 
 
+@pytest.mark.long
 def test_the_verb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -173,6 +173,7 @@ h' = before(tanh(c')) + f * tanh(c')
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_cells_with_all_that_the_language_has_mutate(size):
     """What looks back is a node with one input; matrices keep their kinds, and reductions are ops."""
@@ -419,6 +420,7 @@ def test_few_attempts_are_needed(children):
     assert max(sum(n for _, n in child.refused) for _, child in children) < 20
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(SIZES), st.integers(1, 6))
 def test_any_seed_any_size_any_generation(seed, size, generations):

@@ -241,6 +241,7 @@ SCALAR = (
 PLAIN = st.recursive(SCALAR, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=20)
 
 
+@pytest.mark.long
 @given(PLAIN)
 @settings(deadline=2_000)
 def test_what_is_written_reads_back(value: yaml_text.Plain) -> None:

@@ -114,6 +114,7 @@ def test_a_client_that_writes_to_a_running_trial(
         assert re.search(f"^trial {VICTIM}: {said}", found[0]), found
 
 
+@pytest.mark.long
 def test_a_client_that_ends_a_seed_does_not_end_the_search(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE, 2)
     plain(store).tell(1, state=TrialState.FAIL)
@@ -211,6 +212,7 @@ def test_a_worker_on_a_study_that_was_deleted_ends_with_one_clear_error(
         queue.waiting(store, "late")
 
 
+@pytest.mark.long
 def test_a_driver_that_was_open_when_its_study_was_deleted_and_made_again_writes_nothing(
     tmp_path: Path,
 ) -> None:

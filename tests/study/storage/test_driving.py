@@ -53,6 +53,7 @@ def test_seeds_are_running_trials_with_records_from_the_start(tmp_path: Path) ->
         assert trial.params["cell.states"] == len(cs.load(name).states)
 
 
+@pytest.mark.long
 def test_a_proposal_is_a_running_trial_with_its_record_and_the_reports_so_far_before_anything_trains(
     tmp_path: Path,
 ) -> None:
@@ -178,6 +179,7 @@ def test_the_best_trial_is_the_first_of_the_board(ended: Store) -> None:
     assert best.value == first.score > 1.0
 
 
+@pytest.mark.long
 def test_steps_are_stages_and_their_values_the_best_so_far(ended: Store) -> None:
     study, units = plain(ended), records.facts(ended).units
     assert study.user_attrs["steps"] == {str(step): stage for stage, step in STEPS.items()}

@@ -122,6 +122,7 @@ def test_who_was_given_up_is_there_again_with_the_next_beat(tmp_path: Path) -> N
     assert [row.id for row in heartbeat.listed(store)] == [me.id]
 
 
+@pytest.mark.long
 def test_a_worker_that_was_given_up_goes_on_with_another_trial(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE)
     me = heartbeat.myself("worker").id

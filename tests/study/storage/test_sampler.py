@@ -359,6 +359,7 @@ def test_a_cell_that_cannot_be_mutated_is_an_error(monkeypatch: pytest.MonkeyPat
         cs.suggest_cell(study.ask())
 
 
+@pytest.mark.long
 def test_twenty_thousand_trials_do_not_slow_it_down() -> None:
     study = study_of()
     text = cs.show(cs.load("mut1"))

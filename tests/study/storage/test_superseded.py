@@ -80,6 +80,7 @@ def test_a_late_write_is_refused_and_changes_nothing(tmp_path: Path, late: str, 
     assert snapshot(store) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", list(LATE))
 def test_after_the_end_of_a_trial_nothing_changes_either(tmp_path: Path, late: str) -> None:
     store, me, item, trial = lost(tmp_path, "ended")
@@ -90,6 +91,7 @@ def test_after_the_end_of_a_trial_nothing_changes_either(tmp_path: Path, late: s
     assert snapshot(store) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", list(LATE))
 def test_what_is_refused_is_done_for_the_owner(tmp_path: Path, late: str) -> None:
     store, _, item, _ = lost(tmp_path, "adopted")

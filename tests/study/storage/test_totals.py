@@ -178,6 +178,7 @@ def test_several_trials_at_once_stop_at_the_total(tmp_path: Path) -> None:
     assert isinstance(more, list) and [item.trial for item in more] == [5, 6]
 
 
+@pytest.mark.long
 def test_a_target_that_is_raised_is_met_again_and_a_lower_one_ends_nothing(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 4)
     work(store, SPACE, LAB, one_of(1_000))

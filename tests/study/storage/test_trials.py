@@ -240,6 +240,7 @@ def test_a_recorded_stage_ends_a_series_of_crashes(tmp_path: Path) -> None:
     assert (row_of(store, item).attempts, row_of(store, item).outcome) == (0, "")
 
 
+@pytest.mark.long
 def test_a_success_ends_a_series_of_failures(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, 9)
     me = drivers(store)("me")

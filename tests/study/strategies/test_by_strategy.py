@@ -249,6 +249,7 @@ def test_a_sampler_is_told_of_the_cell_and_its_parent(
     assert kinds == {"propose", "refine"}
 
 
+@pytest.mark.long
 def test_chance_is_not_told_of_a_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = sampled(monkeypatch)
     space = space_of(sampler="tpe_independent", name="random")
@@ -256,6 +257,7 @@ def test_chance_is_not_told_of_a_parent(tmp_path: Path, monkeypatch: pytest.Monk
     assert [(call[0], call[2]) for call in told] == [("tpe_independent", [])] * 6
 
 
+@pytest.mark.long
 def test_no_sampler_is_asked_where_chance_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = sampled(monkeypatch)
     searched(tmp_path, Scripted(), space_of(), one_of(1_000), trials=6)

@@ -116,6 +116,7 @@ def member(number: int, score: float, place: str = "") -> Standing:
     return Standing(fingerprint(variant(number)), score, 100, Origin(number, False), place)
 
 
+@pytest.mark.long
 @given(st.data())
 def test_draw_never_takes_a_setting_twice_and_stops_only_at_the_end_of_the_grid(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 40))
@@ -286,6 +287,7 @@ def test_the_best_of_a_sample_is_the_parent() -> None:
     assert all(abs(two[n] - 100 * (9 - 2 * k)) < 80 for n, k in ((1, 1), (3, 2), (0, 3), (2, 4)))
 
 
+@pytest.mark.long
 def test_who_passed_more_tasks_is_fitter_whatever_the_scores() -> None:
     population = [member(0, 1.5, "xml"), member(1, 0.91), member(2, 2.0, "arithmetic"), member(3, 0.9)]
     always = replace(EVOLUTION, sample=200)
@@ -293,6 +295,7 @@ def test_who_passed_more_tasks_is_fitter_whatever_the_scores() -> None:
     assert parents(always, [population[2], population[0]] * 2) == {0: 400}
 
 
+@pytest.mark.long
 def test_the_sample_is_smaller_while_the_population_grows() -> None:
     two = [member(0, 0.5), member(1, 1.0)]
     growing = parents(replace(EVOLUTION, population=100, sample=25), two)

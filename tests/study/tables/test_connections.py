@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cellsearch.study.tables.sqlite import connections
 from tests.study.scripted import new_study, space_of
 
@@ -29,6 +31,7 @@ def test_one_that_is_collected_while_others_are_looked_through_does_not_wait_for
     assert done.stdout == "True\n"
 
 
+@pytest.mark.long
 def test_those_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     gc.collect()
     before = len(connections._OPEN)

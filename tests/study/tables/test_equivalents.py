@@ -72,6 +72,7 @@ def test_the_family_is_one_function_and_several_graphs() -> None:
     assert functional_fingerprint(written(2, 0)) != functional_fingerprint(cells[0])
 
 
+@pytest.mark.long
 def test_one_of_a_group_is_trained_and_none_of_its_settings_twice(tmp_path: Path) -> None:
     lab = Scripted(PASSING.accuracy)
     store = searched(tmp_path, lab, SPACE, ways(3), trials=9)
@@ -92,6 +93,7 @@ def test_one_of_a_group_is_trained_and_none_of_its_settings_twice(tmp_path: Path
     assert {row.fingerprint for row in items_of(store)} == trained
 
 
+@pytest.mark.long
 def test_a_group_that_is_run_on_everything_is_not_drawn_again(tmp_path: Path) -> None:
     lab = Scripted(PASSING.accuracy)
     store = searched(tmp_path, lab, space_of(refine=0, failures=2), ways(1), trials=30)
@@ -99,6 +101,7 @@ def test_a_group_that_is_run_on_everything_is_not_drawn_again(tmp_path: Path) ->
     assert "nothing left to evaluate" in records.facts(store).stopped
 
 
+@pytest.mark.long
 def test_an_equivalent_of_a_seed_is_that_seed(tmp_path: Path) -> None:
     def propose(cell: Cell, rng: np.random.Generator) -> tuple[Cell, Sequence[Any]]:
         if rng.random() < 0.5:
@@ -114,6 +117,7 @@ def test_an_equivalent_of_a_seed_is_that_seed(tmp_path: Path) -> None:
     assert len(items_of(store)) == 8
 
 
+@pytest.mark.long
 def test_equivalent_cells_are_recorded_and_shown(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(PASSING.accuracy), SPACE, ways(3), trials=9)
     found = equivalents(store)

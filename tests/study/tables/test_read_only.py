@@ -169,6 +169,7 @@ study.store.engine.dispose()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("folder", "mode"), [(0o755, 0o644), (0o777, 0o444), (0o777, 0o644)])
 def test_reading_without_the_right_to_write_leaves_nothing(file: Path, folder: int, mode: int) -> None:
     """A file that a reader made beside the database would be that reader's: the owner could not go on."""
@@ -178,6 +179,7 @@ def test_reading_without_the_right_to_write_leaves_nothing(file: Path, folder: i
     assert [path.name for path in file.parent.iterdir()] == ["study.db"]
 
 
+@pytest.mark.long
 def test_a_running_search_is_read_without_the_right_to_write(file: Path) -> None:
     store: Store = records.open_study(url_of(file), "s")
     records.spend(store, 1.0)  # now there is a log with something in it

@@ -92,6 +92,7 @@ def start(results: Path, command: Sequence[str] = ("false",)) -> int:
     return run.search(SPACE, "s", lambda _: DIGESTS, Options(results=results, command=command))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trap", TRAPS)
 @pytest.mark.parametrize("name", FILES)
 def test_a_search_does_not_start_where_a_file_leads_elsewhere(

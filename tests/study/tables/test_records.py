@@ -172,6 +172,7 @@ def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> No
         directory(tmp_path, name)
 
 
+@pytest.mark.long
 def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
     folder = tmp_path / "a b#%41é;c=d&e"
     folder.mkdir()
@@ -184,6 +185,7 @@ def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
     assert (folder / "s" / "study.db").exists()
 
 
+@pytest.mark.long
 def test_a_lock_held_too_long_is_unavailable_and_not_lost(tmp_path: Path) -> None:
     url = new_study(tmp_path, SPACE).url
     store = records.open_study(url, "s", timing=replace(TIMING, busy=0.1))
@@ -206,6 +208,7 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("pragma busy_timeout").scalar() == 60_000
 
 
+@pytest.mark.long
 def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(tmp_path: Path) -> None:
     store = new_study(tmp_path, SPACE, trials=4)
     work(store, SPACE, Scripted(), one_of(9))

@@ -60,6 +60,7 @@ def in_python(found: Sequence[Stage], units: dict[str, float], threshold: float)
     return {standing.fingerprint: standing.score for standing in ranked}
 
 
+@pytest.mark.long
 @given(rows=ROWS, units=UNITS, threshold=st.sampled_from((0.0, 0.9)))
 @settings(max_examples=60)
 @example(

@@ -496,6 +496,7 @@ def test_what_a_cohort_reports_is_what_the_pruner_is_asked(tmp_path: Path) -> No
     assert len(reports) == 2 and reports[0] == reports[1] and len(reports[0]) >= 2
 
 
+@pytest.mark.long
 def test_a_target_of_proposals_is_met_exactly(tmp_path: Path) -> None:
     store = based(tmp_path, SPACE, None, proposals=11)
     once(store, InTurns(accuracy), 4, mutants=MANY)

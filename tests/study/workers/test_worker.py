@@ -62,6 +62,7 @@ def table(store: Store, space: Space = SPACE) -> list[board.Row]:
     return board.leaderboard(store, space, every=True)
 
 
+@pytest.mark.long
 def test_the_seeds_run_on_the_whole_grid_before_anything_else(tmp_path: Path) -> None:
     lab = Scripted()
     searched(tmp_path, lab, SPACE, one_of(30))
@@ -98,6 +99,7 @@ def test_the_units_are_the_best_of_the_baseline_and_stay(tmp_path: Path) -> None
     assert records.freeze(store, SEEDS["lstm"], FLOORS, 0.0).units == units
 
 
+@pytest.mark.long
 def test_a_task_that_the_baseline_does_not_learn_is_dropped_and_not_run(tmp_path: Path) -> None:
     lab = Scripted(floors={"arithmetic": 0.1, "xml": 1.0})
     store = searched(tmp_path, lab, SPACE, one_of(30))
@@ -109,6 +111,7 @@ def test_a_task_that_the_baseline_does_not_learn_is_dropped_and_not_run(tmp_path
     assert any(row.rank and not row.seed for row in table(store))
 
 
+@pytest.mark.long
 def test_the_margin_counts(tmp_path: Path) -> None:
     best = max(a for s in range(12) if (a := hashed(SEEDS["gru"], "xml", s)) is not None)
     for part, (floor, kept) in enumerate([(best - 0.019, False), (best - 0.021, True)]):
@@ -183,6 +186,7 @@ def test_a_cell_that_passed_skips_the_filter_when_it_comes_again(tmp_path: Path)
     ] * 3
 
 
+@pytest.mark.long
 def test_stages_follow_only_above_nine_tenths_of_the_unit(tmp_path: Path) -> None:
     ratios = {fingerprint(variant(n)): ratio for n, ratio in enumerate([0.9, 0.91, 1.2])}
 
@@ -202,6 +206,7 @@ def test_stages_follow_only_above_nine_tenths_of_the_unit(tmp_path: Path) -> Non
     assert next(row.score for row in table(store) if row.fingerprint == high) == pytest.approx(1.14)
 
 
+@pytest.mark.long
 def test_a_refinement_runs_fresh_settings_on_every_task(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         return 1.0 if task == "filter" else 0.5 + setting / 1_000
@@ -332,6 +337,7 @@ def test_a_search_that_dies_between_evaluation_and_record_runs_that_again_and_di
     assert table(store) == table(expected)
 
 
+@pytest.mark.long
 def test_a_cell_that_cannot_be_used_is_a_failed_trial_with_its_cause(tmp_path: Path) -> None:
     def refuse(mark: str, task: str) -> None:
         if mark not in SEEDS.values() and task == "arithmetic":
@@ -344,6 +350,7 @@ def test_a_cell_that_cannot_be_used_is_a_failed_trial_with_its_cause(tmp_path: P
     assert all(row.attempts == 0 for row in failed)
 
 
+@pytest.mark.long
 def test_a_defect_is_tried_again_and_then_a_failure_with_its_cause(tmp_path: Path) -> None:
     calls = Counter[str]()
 
@@ -402,6 +409,7 @@ def test_failures_in_a_row_end_the_search_with_the_first_cause(tmp_path: Path) -
     assert records.facts(store).stopped == ""  # a new search may try again
 
 
+@pytest.mark.long
 def test_a_cell_whose_settings_all_diverge_is_filtered_there_and_is_no_failure(tmp_path: Path) -> None:
     store = searched(tmp_path, Scripted(without_a_task), space_of(failures=2), one_of(1_000), trials=9)
     assert [(row.outcome, row.task, row.cause) for row in trials(store)] == [
@@ -430,6 +438,7 @@ def test_a_baseline_that_diverges_everywhere_has_no_failed_piece_and_learns_no_t
     assert (counts.pieces, counts.baseline, counts.seeds, counts.told, counts.failed) == (12, 12, 2, 2, 2)
 
 
+@pytest.mark.long
 def test_a_diverged_filter_run_filters_and_does_not_fail(tmp_path: Path) -> None:
     lab = Scripted(lambda mark, task, setting: None if task == "filter" else 0.5)
     store = searched(tmp_path, lab, space_of(failures=2), one_of(1_000), trials=6)
@@ -438,6 +447,7 @@ def test_a_diverged_filter_run_filters_and_does_not_fail(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.long
 def test_a_setting_that_diverges_costs_nothing_but_itself(tmp_path: Path) -> None:
     def accuracy(mark: str, task: str, setting: int) -> float | None:
         if task == "filter":
@@ -530,6 +540,7 @@ class Slow(Scripted):
 LIMITED = replace(SPACE, budget=replace(SPACE.budget, stage_hours=0.2 / 3600))
 
 
+@pytest.mark.long
 def test_a_stage_that_takes_too_long_has_failed_and_the_worker_goes_on(tmp_path: Path) -> None:
     lab = Slow(lambda mark, task, setting: 1.0 if task == "filter" else 0.5)
     store = searched(tmp_path, lab, LIMITED, one_of(1_000), trials=4)
