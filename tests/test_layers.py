@@ -83,10 +83,14 @@ def layer_of(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-@cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
     """All nodes of a source."""
-    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+@cache
+def parsed(source: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(source)))
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
