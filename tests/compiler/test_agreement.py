@@ -8,7 +8,7 @@ import pytest
 import torch
 from agreement import differences
 from cells import random_cell
-from covering import CELLS, having, load
+from covering import CELLS, having, load, name_of
 from mutants import mutants
 
 from cellsearch.compiler.engines.native import toolchain
@@ -25,6 +25,7 @@ ENGINES = [
     ),
 ]
 COUNT = 300
+SINGLE = ("lstm", "mut1", "clockwork", "layernorm_lstm", "others")  # in float32 by default
 
 
 def tenths(count: int) -> list[Any]:
@@ -173,7 +174,10 @@ def test_two_looks_back_at_the_input_add_their_gradients(engine: str) -> None:
 
 
 @pytest.mark.skipif(toolchain.compiler() is None, reason="no C compiler here")
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.long] * (n not in SINGLE)) for n in map(name_of, CELLS)],
+)
 def test_float32_of_the_native_engine_is_near_the_eager_one(name: str) -> None:
     """Both round to 2^-24 at every operation; over T steps and H terms a few hundred such errors add up at
     random. `norm` divides by a spread that can be small, and with it the errors."""

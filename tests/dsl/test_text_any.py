@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from covering import ZOO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from cellsearch.dsl.ops import OPS
 from cellsearch.dsl.text import parse, show
 from cellsearch.errors import TextError
 
-ZOO = [zoo.text(name) for name in zoo.names()]
+TEXTS = [zoo.text(name) for name in zoo.names()]
 PIECES = [
     *OPS, *KEYWORDS, *"+-*/=,;()[].@'#_", "->", "\n", " ", "\r\n", "\ufeff", "х", "\u202e", "\0", "é", "\ud800",
     *"0 1 1e9 -1 x h c h' eye slower @eye(1) @slower @rank(2) @blocks( @skew before( uniform( bias=1 bias=none".split(),
@@ -65,7 +66,7 @@ def test_words_of_the_language_in_any_order(pieces: list[str]) -> None:
 
 @pytest.mark.long
 @given(
-    st.sampled_from(ZOO),
+    st.sampled_from(TEXTS),
     st.lists(
         st.tuples(st.integers(0, 2_000), st.integers(0, 12), st.sampled_from(["", *PIECES])), max_size=5
     ),
@@ -79,7 +80,7 @@ def test_damaged_zoo_files(text: str, damage: list[tuple[int, int, str]]) -> Non
     read(body)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", ZOO)
 def test_every_prefix_of_a_zoo_file(name: str) -> None:
     text = zoo.text(name)
     for end in range(text.index("cell "), len(text), 3):
