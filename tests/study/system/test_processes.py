@@ -37,6 +37,10 @@ def group() -> Iterator["subprocess.Popen[bytes]"]:
     """A process in a group of its own."""
     process = subprocess.Popen(SLEEPER, start_new_session=True)
     try:
+        while (
+            processes._program(processes._words(process.pid)) is None
+        ):  # for a moment after exec it has no words
+            time.sleep(0.01)
         yield process
     finally:
         ended(process)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from cellsearch.errors import RunError
@@ -85,6 +84,7 @@ def test_what_is_no_url_is_one_message(url: str, said: str) -> None:
 def test_the_words_of_a_driver_hold_no_secret() -> None:
     url = "postgresql://maria:ge%40heim@h:5432/d?sslpassword=x&sslkey=%2Fhome%2Fmaria%2Fkey&connect_timeout=5"
     words = 'h:5432: role "maria" with ge@heim, key "/home/maria/key", and x\nmore'
+    psycopg = pytest.importorskip("psycopg")
     assert database.said(url, psycopg.Error(words)) == 'h:5432: role "***" with ***, key "***", and ***'
 
 
