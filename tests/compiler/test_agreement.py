@@ -25,7 +25,13 @@ ENGINES = [
     ),
 ]
 COUNT = 300
-SINGLE = ("lstm", "mut1", "clockwork", "layernorm_lstm", "others")  # in float32 by default
+SINGLE = (
+    "lstm",
+    "mut1",
+    "clockwork",
+    "layernorm_lstm",
+    "others",
+)  # by default, of comparisons that compile more
 
 
 def tenths(count: int) -> list[Any]:
@@ -69,7 +75,13 @@ def test_mutants_by_all_rows_agree_with_reference(count: int, engine: str) -> No
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", having(lambda cell: separable(plan(cell))))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.long] * (n not in SINGLE))
+        for n in map(name_of, having(lambda cell: separable(plan(cell))))
+    ],
+)
 def test_zoo_cells_agree_with_reference_on_a_table_of_inputs(name: str, engine: str) -> None:
     for layers in (1, 2):
         found = differences([load(name)] * layers, engine, symbols=6)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from covering import COVERING
 from zoo.plain import TOLERANCE, Row, differences
 from zoo.table_diagonal import ROWS as DIAGONAL_ROWS
 from zoo.table_genotypes import ROWS as GENOTYPES
@@ -19,7 +20,10 @@ from cellsearch.dsl.weights import count
 EVERY = (*LSTM_ROWS, *OTHER_ROWS, *NORMALISED_ROWS, *INITIALISED_ROWS, *DIAGONAL_ROWS)
 
 
-@pytest.mark.parametrize("row", EVERY, ids=lambda row: row.cell)
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=[pytest.mark.long] * (row.cell not in COVERING), id=row.cell) for row in EVERY],
+)
 def test_outputs_states_and_gradients(row: Row) -> None:
     found = differences(zoo.load(row.cell), row.step, positive=row.positive)
     assert max(found.values()) < TOLERANCE, found
