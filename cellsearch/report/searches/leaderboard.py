@@ -149,28 +149,24 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
 
 def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -> list[Text]:
     """Notes on trust: the band of chance, ties, and verdicts."""
-    shown: list[Text] = []
+    notes = []
     if band is not None:
-        shown += wrapped(
+        notes.append(
             f"chance: the best of {plural(band.cells, 'cell')} no better than {printable(baseline)} would "
-            f"score {band.middle:.3f} (median), and less than {band.high:.3f} with probability 95%",
-            width, style="dim",
-        )  # fmt: skip
+            f"score {band.middle:.3f} (median), and less than {band.high:.3f} with probability 95%"
+        )
     if any(row.tie for row in rows):
-        shown += wrapped("≈1: the noise of training alone could place it first", width, style="dim")
+        notes.append("≈1: the noise of training alone could place it first")
     if any(row.repeated is not None for row in rows):
-        shown += wrapped(
+        notes.append(
             "repeated: mean of further trainings with fresh seeds (their number), the least of the ratios; a "
-            "score counts the best training alone",
-            width, style="dim",
-        )  # fmt: skip
+            "score counts the best training alone"
+        )
     if any(row.verdict is not None for row in rows):
-        shown += wrapped(
-            "verified: fresh seeds and data, on the test part; the smallest ratio of means, with its "
-            "interval",
-            width, style="dim",
-        )  # fmt: skip
-    return shown
+        notes.append(
+            "verified: fresh seeds and data, on the test part; the smallest ratio of means, with its interval"
+        )
+    return [line for note in notes for line in wrapped(note, width, style="dim")]
 
 
 def ended(counts: Counts, target: Target) -> str:

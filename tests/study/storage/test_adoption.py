@@ -23,6 +23,7 @@ from cellsearch.study.tables import records
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import runner, worker
+from tests.study.dying import Killed, kept_dying
 from tests.study.scripted import (
     Scripted,
     based,
@@ -46,26 +47,10 @@ def accuracy(mark: str, task: str, setting: int) -> float | None:
     return 0.99 if task == "filter" and uniform(mark) < 0.55 else hashed(mark, task, setting)
 
 
-class Killed(BaseException):
-    """As abrupt as a signal, for the code in between."""
-
-
 def once(store: Store, lab: Scripted, name: str, space: Space = SPACE) -> None:
     """One worker of this name, until nothing is left."""
     heart = Heart(store, Worker(name, "worker", "elsewhere", 1, "1"), space.strategy.failures)
     worker.work(store, space, lab, one_of(MUTANTS), heart)
-
-
-def kept_dying(store: Store, lab: Scripted) -> int:
-    """Workers one after another, each of another name; how many were killed."""
-    for count in range(1_000):
-        try:
-            once(store, lab, f"w{count}")
-        except Killed:
-            endings.release(store, [f"w{count}"], "other", failures=9)
-        else:
-            return count
-    raise AssertionError("it does not come to its end")
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +157,7 @@ def test_a_worker_killed_at_each_of_its_writes_leaves_a_trial_that_another_one_c
     store, lab = new_study(tmp_path, SPACE, TRIALS), Scripted(accuracy)
     with monkeypatch.context() as patch:
         each_write(patch, die)
-        deaths = kept_dying(store, lab)
+        deaths = kept_dying(store, lambda name: once(store, lab, name))
     assert deaths == len(killed)
     names = {write.split()[0] for write in killed}
     assert names == {"create", "decide", "claim", "commit", "finish", "report"}
@@ -198,7 +183,7 @@ def test_a_worker_killed_at_its_failpoints_leaves_a_trial_that_another_one_conti
 
     store, lab = new_study(tmp_path, SPACE, TRIALS), Scripted(accuracy)
     monkeypatch.setattr(runner, "failpoint", die)
-    assert kept_dying(store, lab) > 50
+    assert kept_dying(store, lambda name: once(store, lab, name)) > 50
     assert set(reached) == {"after-decide", "after-claim", "after-evaluate", "after-commit", "after-finish"}
     assert snapshot(store) == whole[0]
     assert set(lab.runs) == set(whole[1])

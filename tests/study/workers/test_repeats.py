@@ -19,7 +19,7 @@ from cellsearch.study.leaderboard.rows import Repeated
 from cellsearch.study.scoring import chance
 from cellsearch.study.space import Space, difference, parse_space
 from cellsearch.study.space.model import repeat_of, task_of
-from cellsearch.study.storage import endings, heartbeat
+from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.tables import integrity, queries, records, schema, transactions
 from cellsearch.study.tables.study_facts import Target
@@ -30,6 +30,7 @@ from cellsearch.study.workers.evaluator import Say, TorchEvaluator
 from cellsearch.study.workers.setting_sampler import fresh_seed
 from cellsearch.train.outcome import Outcome, Status
 from cellsearch.train.settings import keys
+from tests.study.dying import Killed, kept_dying
 from tests.study.scripted import (
     PLACES,
     SEEDS,
@@ -42,7 +43,7 @@ from tests.study.scripted import (
     uniform,
 )
 from tests.study.storage.snapshots import plain, result_of, snapshot
-from tests.study.storage.test_adoption import Killed, each_write
+from tests.study.storage.test_adoption import each_write
 
 TINY = """\
 seeds: [rnn]
@@ -276,18 +277,6 @@ def test_a_search_that_goes_on_repeats_what_has_come_into_the_tie_since(tmp_path
     assert lab.trained == again.trained
 
 
-def kept_dying(store: Store, lab: Scripted) -> int:
-    """Workers one after another; how many were killed."""
-    for count in range(1_000):
-        try:
-            once(store, lab, f"w{count}")
-        except Killed:
-            endings.release(store, [f"w{count}"], "other", failures=9)
-        else:
-            return count
-    raise AssertionError("it does not come to its end")
-
-
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers begin without a look at the version of Optuna's tables, which takes most of a short life."""
@@ -312,7 +301,7 @@ def test_a_worker_killed_at_each_write_of_a_repeat_leaves_a_trial_that_another_o
     store, lab = new_study(tmp_path, SPACE, TRIALS), noisy()
     with monkeypatch.context() as patch:
         each_write(patch, die)
-        assert kept_dying(store, lab) == len(killed)
+        assert kept_dying(store, lambda name: once(store, lab, name)) == len(killed)
     writes = Counter(write.split()[0] for write in killed)
     stages = sum("#" in name for _, name in recorded(whole[0]))
     assert writes["decide"] == writes["finish"] == len(numbers)
@@ -386,13 +375,7 @@ def test_a_cohort_repeats_each_cell_once_and_is_the_same_across_kills(
     (tmp_path / "killed").mkdir()
     other = new_study(tmp_path / "killed", SPACE, TRIALS)
     monkeypatch.setattr(runner, "failpoint", die)
-    for count in range(1_000):
-        try:
-            once(other, noisy(), f"w{count}", cohort=3)
-            break
-        except Killed:
-            endings.release(other, [f"w{count}"], "other", failures=9)
-    assert count > 10
+    assert kept_dying(other, lambda name: once(other, noisy(), name, cohort=3)) > 10
     assert snapshot(other) == snapshot(store)
 
 
