@@ -121,7 +121,7 @@ def end(process: Process, timeout: float = 120) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-def until(condition: Callable[[], bool], process: Process | None = None, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], process: Process | None = None, seconds: float = 180) -> None:
     """Waits for something, and fails where it does not come or `process` ends before."""
     limit = time.monotonic() + seconds
     while not condition():

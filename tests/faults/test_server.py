@@ -30,7 +30,7 @@ from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
 from tests.postgres import NONE, SERVER, administer
-from tests.study.scripted import DIGESTS, TEXT
+from tests.study.scripted import DIGESTS, TEXT, space_of
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(not SERVER, reason=NONE)]
 
@@ -95,24 +95,23 @@ def partitioned(
     folder: Path, url: str, proxy: Proxy, lease: dict[str, Any], seconds: float, stage: float
 ) -> None:
     """A worker that is cut off for twice the lease comes back with what it has trained."""
-    wrong = {"seconds": stage, **lease}
-    search = Search(folder, {"trials": 4, "storage": url, "wrong": wrong})
-    witness = Witness(url)
-    process = search.start()
-    until(lambda: search.running() > 0, process)
-    known = {worker.id for worker in search.workers()}
-    far = Search(folder / "far", {"storage": through(proxy, url)})
-    guest = far.join(**wrong)
+    space, wrong = space_of(), {"seconds": stage, **lease}
+    create(
+        url, "s", space, Identity(space.text, 1, DIGESTS), "test", Target(4), seeds_of(space)
+    ).engine.dispose()
+    search, witness = Search(folder, {"storage": url, "trials": None, "wrong": wrong}), Witness(url)
+    # alone at first, so that there is work for it however long it takes to start
+    guest = Search(folder / "far", {"storage": through(proxy, url)}).join(**wrong)
+    held: list[dict[str, Any]] = []
 
-    def of_guest() -> list[dict[str, Any]]:
-        rows = search.rows(schema.items)
-        return [row for row in rows if row["owner"] not in {"", *known} and not row["outcome"]]
+    def owned() -> list[dict[str, Any]]:
+        return [row for row in search.rows(schema.items) if row["owner"] and not row["outcome"]]
 
-    until(lambda: bool(of_guest()), process)
-    (item,) = of_guest()
+    until(lambda: bool(held.extend(owned()) or held), guest)
     proxy.silence()
     began = time.monotonic()
-    until(lambda: item["owner"] not in {row["owner"] for row in of_guest()}, process, 5 * seconds + 30)
+    process = search.start()
+    until(lambda: held[0]["owner"] not in {row["owner"] for row in owned()}, process, 5 * seconds + 60)
     witness.look()
     time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
     proxy.open()
@@ -123,7 +122,7 @@ def partitioned(
 
 
 def test_a_worker_that_is_cut_off_for_longer_than_the_lease(folder: Path, url: str, proxy: Proxy) -> None:
-    partitioned(folder, url, proxy, {"beat": 0.1, "silent": 10}, 1.0, 0.3)
+    partitioned(folder, url, proxy, {"beat": 0.2, "silent": 10}, 2.0, 0.5)
 
 
 @pytest.mark.soak
@@ -226,7 +225,7 @@ def test_kills_of_workers_with_four_trials_each_on_a_server(url: str, tmp_path: 
     space = parse_space(TEXT, overrides=["budget.cohort=4"])
     identity = Identity(space.text, 1, DIGESTS)
     create(url, "s", space, identity, "test", Target(80), seeds_of(space)).engine.dispose()
-    found = kill(Plan(url, workers=2, kills=6, seed=5, stages=9), tmp_path)
+    found = kill(Plan(url, workers=2, kills=6, seed=5, seconds=0.1, longest=0.4, stages=9), tmp_path)
     accounts(url, 80, failed=None)
     print(f"\n{found}")
 

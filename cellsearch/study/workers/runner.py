@@ -184,14 +184,12 @@ class TrialRunner:
                 choose = self.choose(item, view, task, counts[task])
                 outcomes, best = yield from self.stage(item, trial, view, task, choose, cell)
             yield None
+            if task in done or self.together:
+                best = self.best(item.fingerprint).get(task, Best()).accuracy
+                self.report(trial, step, ratio(best, unit))
             trained += judged(task, outcomes)
             if set(begun) & set(order[place + 1 :]):
                 continue  # an earlier worker continued from here
-            if task in done or self.together:
-                now = self.best(item.fingerprint).get(task, Best()).accuracy
-                if self.together and now != best:
-                    self.report(trial, step, ratio(now, unit))
-                best = now
             if self.driver.prunes(trial, step, ratio(best, unit)):
                 self.finish(item, trial, Ending.FILTERED, task=task, cause=first_cause(outcomes))
                 return
@@ -216,9 +214,10 @@ class TrialRunner:
         self.finish(item, trial, Ending.RANKED, score=score, cause=first_cause(trained))
 
     def report(self, trial: Trial, step: int, value: float) -> None:
-        """Reports the result of a stage in a cohort."""
+        """Reports the result of a recorded stage, if no worker has: a shown report does not change."""
         with self.driver.apart():
-            report(trial, step, value)
+            if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+                report(trial, step, value)
 
     def best(self, fingerprint: str) -> dict[str, Best]:
         """Stage -> the merged records of a cell, including this trial."""
@@ -244,10 +243,11 @@ class TrialRunner:
     ) -> Generator[Claimed, Trained, tuple[tuple[Outcome, ...], float | None]]:
         """Claims settings, has them trained, commits and reports: the outcomes, and the best accuracy of the
         cell on the task so far. A piece of the baseline has its claims from the start. What is trained
-        `again` is recorded by its own name and not reported.
+        `again` is recorded by its own name and not reported. In a cohort `stages` reports: another of its trials
+        may train the same cell.
         """
         name, seed = (again.stage, again.seed) if again else (task, view.facts.seed)
-        told = None if again else trial
+        told = None if again or (self.together and item.kind != Kind.SEED) else trial
         claimed = patiently(lambda: trials.claim(self.driver, item, name, choose), self.driver.store.timing)
         failpoint("after-claim")
         label = f"{label_of(item)}{f' {again.number} of' if again else ''} {cell.name} on {task}"

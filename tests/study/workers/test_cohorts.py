@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.trial import Trial
 
 from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
@@ -21,6 +22,7 @@ from cellsearch.study.leaderboard import board
 from cellsearch.study.space import Space, load_space, parse_space
 from cellsearch.study.storage import endings, heartbeat, queue
 from cellsearch.study.storage.create import create
+from cellsearch.study.storage.driver import report
 from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.system import stage_timeout
 from cellsearch.study.system.failpoint import VARIABLE
@@ -482,18 +484,25 @@ def test_of_sixty_four_cells_the_one_that_is_too_large_fails_and_no_other(
     assert not records.facts(store).stopped
 
 
-def test_what_a_cohort_reports_is_what_the_pruner_is_asked(tmp_path: Path) -> None:
-    """Two trials of one cell: each reports the best of both, whichever ended first."""
-    store = based(tmp_path, SPACE, 2)
-    once(
-        store,
-        InTurns(lambda mark, task, setting: 0.99 if task == "filter" else 0.75 + setting / 1_000),
-        2,
-        mutants=1,
-    )
+def test_what_a_cohort_reports_is_what_the_pruner_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trials of one cell: each reports the best of both, whichever ended first, and reports it once."""
+    store, calls = based(tmp_path, SPACE, 2), Counter[tuple[int, int]]()
+
+    def counted(trial: Trial, step: int, value: float) -> None:
+        calls[trial.number, step] += 1
+        report(trial, step, value)
+
+    def better(mark: str, task: str, setting: int) -> float:
+        return 0.99 if task == "filter" else 0.75 + setting / 1_000
+
+    monkeypatch.setattr(runner, "report", counted)
+    once(store, InTurns(better), 2, mutants=1)
     proposals = [t for t in snapshot(store)["optuna"] if t["number"] >= 2]
     reports = [t["reports"] for t in proposals]
     assert len(reports) == 2 and reports[0] == reports[1] and len(reports[0]) >= 2
+    assert calls == Counter({(t["number"], step): 1 for t in proposals for step in t["reports"]})
 
 
 @pytest.mark.long
