@@ -20,6 +20,7 @@ from cellsearch.errors import CellsearchError
 from cellsearch.train import model
 from cellsearch.train.grouping.stacked import Windows, alike
 from cellsearch.train.model import Shape
+from cellsearch.train.resources.subnormal import flushed_on
 from cellsearch.train.windows import Window
 
 
@@ -111,7 +112,8 @@ class Steps:
         if not self.recorded:
             self.start, self.states = 0, self._first_states()
             for window in self.data.train if part == "train" else self.data.valid:
-                step(window)
+                with flushed_on(self.rows.device):
+                    step(window)
                 self.total += len(window.targets)
                 yield
             return
@@ -126,7 +128,8 @@ class Steps:
                 self._calls[part, k] = self._record(windows, step)
             call = self._calls[part, k]
             for _ in range(len(windows)):
-                call()
+                with flushed_on(self.rows.device):
+                    call()
                 yield
             self.total += windows.count
 

@@ -99,7 +99,7 @@ def partitioned(
     create(
         url, "s", space, Identity(space.text, 1, DIGESTS), "test", Target(4), seeds_of(space)
     ).engine.dispose()
-    search, witness = Search(folder, {"storage": url, "trials": None, "wrong": wrong}), Witness(url)
+    search, witness = Search(folder, {"storage": url, "trials": 4, "wrong": wrong}), Witness(url)
     # alone at first, so that there is work for it however long it takes to start
     guest = Search(folder / "far", {"storage": through(proxy, url)}).join(**wrong)
     held: list[dict[str, Any]] = []

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 #: 5: mutants have no dead states.
 #: 6: a cell's numbers are folded in float64 (`1 - 0.95` was computed in float32).
 #: 7: the C engine adds up gradients in pieces, and computes the output layer in blocks.
-NUMERICS = 7
+#: 8: training on a CPU counts subnormal numbers as zero.
+NUMERICS = 8
 
 
 @dataclass(frozen=True, slots=True)

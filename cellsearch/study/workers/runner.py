@@ -243,8 +243,8 @@ class TrialRunner:
     ) -> Generator[Claimed, Trained, tuple[tuple[Outcome, ...], float | None]]:
         """Claims settings, has them trained, commits and reports: the outcomes, and the best accuracy of the
         cell on the task so far. A piece of the baseline has its claims from the start. What is trained
-        `again` is recorded by its own name and not reported. In a cohort `stages` reports: another of its trials
-        may train the same cell.
+        `again` is recorded by its own name and not reported. In a cohort `stages` reports: another trial may
+        train the same cell.
         """
         name, seed = (again.stage, again.seed) if again else (task, view.facts.seed)
         told = None if again or (self.together and item.kind != Kind.SEED) else trial

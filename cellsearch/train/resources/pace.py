@@ -99,8 +99,7 @@ def clock_of(device: str) -> Clock:
 
 
 def _steps(shape: Shape, members: int, data: Data, training: Training, device: str) -> Steps:
-    """Members with a moderate setting. Extreme ones (large rates and scales) can take twice as long on a CPU
-    because of subnormal numbers (results/findings/forecast)."""
+    """Members with a moderate setting."""
     rows = model.first_rows(shape, [1.0] * members, range(members), getattr(torch, training.dtype)).to(device)
     return Steps(shape, data, rows, torch.ones_like(rows[:, 0]), mean=training.gradient == "mean")
 
