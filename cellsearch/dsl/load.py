@@ -13,7 +13,7 @@ from cellsearch.errors import TextError, did_you_mean, printable
 def load(path: str | os.PathLike[str]) -> Cell:
     """The cell of this name in the zoo, else the cell in this file.
 
-    Raises TextError where there is none, or where the file is no cell: with file, line, column and a remedy.
+    Raises TextError where there is none, or where the file is not a cell, with file, line, column and remedy.
 
         >>> cs.load("gru").name
         'gru'

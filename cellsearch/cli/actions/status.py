@@ -121,8 +121,8 @@ def leaderboard(args: argparse.Namespace, terminal: Terminal) -> int:
             {
                 "name": name, "seed": study.facts.seed, "target": asdict(study.facts.target),
                 "baseline": study.space.baseline, "units": dict(study.facts.units),
-                "counts": asdict(counts), "dropped": lost, "chance": found.band and asdict(found.band),
-                "rows": ranking.as_json(chosen),
+                "counts": asdict(counts), "dropped": lost,
+                "chance": found.band and ranking.chance_json(found.band), "rows": ranking.as_json(chosen),
             }
         )  # fmt: skip
         return 0

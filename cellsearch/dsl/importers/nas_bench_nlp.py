@@ -94,7 +94,7 @@ def _cell(recipe: Item, name: str, about: str) -> Cell:
         cell = replace(cell, description="\n".join(notes))
         weights(cell)
     except CellError as error:
-        raise recipe.error(f"this is no cell: {error}", "use a smaller recipe") from None
+        raise recipe.error(f"this is not a cell: {error}", "use a smaller recipe") from None
     return cell
 
 

@@ -20,7 +20,7 @@ from cellsearch.report.cells.equations import paint
 from cellsearch.report.cells.formulas import formulas
 from cellsearch.report.columns import Column, cut, facts, table, text, width_of, wrapped
 from cellsearch.report.formatting import plural
-from cellsearch.study.leaderboard.rows import Row, TaskResult
+from cellsearch.study.leaderboard.rows import Repeated, Row, TaskResult
 from cellsearch.study.origin import Origin, Step, in_short, results_json
 from cellsearch.study.origin import as_json as origin_json
 from cellsearch.study.scoring.verdicts import Verdict
@@ -83,6 +83,7 @@ def as_json(p: Page) -> dict[str, Any]:
         "lineage": origin_json(p.lineage) if p.lineage else None,
         "score": p.row and p.row.score,
         "results": results_json(p.row.tasks) if p.row else [],
+        "repeated": asdict(p.row.repeated) if p.row and p.row.repeated else None,
         "verdict": asdict(p.row.verdict) if p.row and p.row.verdict else None,
         "description": p.cell.description,
         "text": show(p.cell),
@@ -145,10 +146,19 @@ def _results(p: Page, width: int) -> list[Text]:
     if p.row is None:
         return []
     pairs = [] if p.row.score is None else [("score", f"{p.row.score:.4f}, the smallest of the ratios")]
+    if p.row.repeated is not None:
+        pairs.append(("repeated", again(p.row.repeated)))
     if p.row.verdict is not None:
         pairs.append(("verified", verified(p.row.verdict)))
     pairs += [(printable(r.task, 40), reached(r)) for r in p.row.tasks if r.accuracy is not None]
     return [text(""), *facts(pairs, width)] if pairs else []
+
+
+def again(r: Repeated) -> str:
+    """The repeats within the search in words."""
+    of = f"the mean of {plural(r.count, 'training')} with fresh seeds on each task, at the best settings"
+    broken = f"; {r.diverged} diverged" if r.diverged else ""
+    return f"{of}{broken}" if r.ratio is None else f"{r.ratio:.4f}, {of}{broken}"
 
 
 def verified(v: Verdict) -> str:

@@ -147,6 +147,11 @@ def notes(counts: Counts, target: Target, baseline: str, dropped: Sequence[str],
     return shown
 
 
+def chance_json(band: Band) -> dict[str, float]:
+    """The band of chance as plain values."""
+    return {"cells": band.cells, "middle": band.middle, "high": band.high, "one": band.one}
+
+
 def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -> list[Text]:
     """Notes on trust: the band of chance, ties, and verdicts."""
     notes = []
@@ -156,7 +161,7 @@ def trusted(band: Band | None, rows: Sequence[Row], baseline: str, width: int) -
             f"score {band.middle:.3f} (median), and less than {band.high:.3f} with probability 95%"
         )
     if any(row.tie for row in rows):
-        notes.append("≈1: the noise of training alone could place it first")
+        notes.append("≈1: noise alone could place it first")
     if any(row.repeated is not None for row in rows):
         notes.append(
             "repeated: mean of further trainings with fresh seeds (their number), the least of the ratios; a "

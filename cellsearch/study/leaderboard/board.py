@@ -112,7 +112,7 @@ def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | 
     rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
     rows = with_repeats(store, space, rows, units)
     found = found or _trust(store, known, space, [cell for cell in cells if cell.seed])
-    return marked(rows, found, rows[0].score if rows else None)
+    return marked(rows, found, next(iter(rows), None))
 
 
 def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
@@ -159,14 +159,16 @@ def _of(
     found: Trust | None = None,
 ) -> list[Row]:
     """The lines of the seeds and of the cells `marks`, which include all ties in `scores`."""
-    own = [cell.fingerprint for cell in seeds]
-    cells = cellrecords.recorded_cells(store, list(dict.fromkeys([*own, *marks])))
+    asked = {*(cell.fingerprint for cell in seeds), *marks}
+    first = scores[0][0] if scores else None  # its settings decide on ties
+    cells = cellrecords.recorded_cells(store, sorted(asked | ({first} if first else set())))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
-    rows = with_repeats(store, space, rows, units)
-    return marked(rows, found or _trust(store, known, space, seeds), scores[0][1] if scores else None)
+    best = next((row for row in rows if row.fingerprint == first), None)
+    rows = with_repeats(store, space, [row for row in rows if row.fingerprint in asked], units)
+    return marked(rows, found or _trust(store, known, space, seeds), best)
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:

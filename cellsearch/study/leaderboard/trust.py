@@ -30,6 +30,7 @@ class Trust:
 
     band: Band | None = None  # None: no mutant was trained yet, or the noise is unknown
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # by fingerprint
+    tasks: tuple[str, ...] = ()  # the kept tasks
 
 
 def trust(store: Store, known: Facts, space: Space, seeds: Collection[str]) -> Trust:
@@ -38,7 +39,8 @@ def trust(store: Store, known: Facts, space: Space, seeds: Collection[str]) -> T
         return Trust()
     base = next(iter(seeds))
     rounds = repeats.recorded(store)
-    return Trust(band_of(store, known, base, seeds, rounds), verdicts_of(rounds, base, list(known.units)))
+    tasks = tuple(known.units)
+    return Trust(band_of(store, known, base, seeds, rounds), verdicts_of(rounds, base, tasks), tasks)
 
 
 def verdicts_of(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> dict[str, Verdict]:
@@ -66,12 +68,10 @@ def band_of(
     return chance.band(found, tried)
 
 
-def noise(store: Store, known: Facts, seeds: Collection[str]) -> float | None:
-    """The standard deviation of a score, from the records of the search alone; None before it is known. What
-    `verify` measures is left out: a search is the same whether it was verified meanwhile or not. `seeds` as
-    in `trust`."""
-    band = band_of(store, known, next(iter(seeds)), seeds, ())
-    return None if band is None else band.one
+def recorded_band(store: Store, known: Facts, seeds: Collection[str]) -> Band | None:
+    """The band from the records of the search alone; None before it is known. What `verify` measures is left
+    out: a search is the same whether it was verified meanwhile or not. `seeds` as in `trust`."""
+    return band_of(store, known, next(iter(seeds)), seeds, ())
 
 
 def planned(rounds: Sequence[Round], base: str, tasks: Sequence[str]) -> int | None:
@@ -147,14 +147,22 @@ def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]
     return {mark: dict(sorted(found[mark].items())) for mark in sorted(found)}
 
 
-def marked(rows: Sequence[Row], known: Trust, first: float | None) -> list[Row]:
-    """The rows with their facts: above chance, tied with the `first` score of the board, verdict."""
+def tried(row: Row, tasks: Sequence[str]) -> tuple[int, ...]:
+    """The number of settings of a cell on each of the tasks."""
+    counts = {result.task: result.settings for result in row.tasks}
+    return tuple(counts[task] for task in tasks)
+
+
+def marked(rows: Sequence[Row], known: Trust, first: Row | None) -> list[Row]:
+    """The rows with their facts: above chance, tied with the `first` cell of the board, verdict."""
     band = known.band
+    one = chance.deviation(band, tried(first, known.tasks)) if band is not None and first is not None else 0.0
     found = []
     for row in rows:
         tie = above = None
         if band is not None and first is not None and row.rank is not None and row.score is not None:
-            tie = row.rank > 1 and chance.near(first, row.score, band.one)
+            other = chance.deviation(band, tried(row, known.tasks))
+            tie = row.rank > 1 and chance.near(first.score or 0.0, row.score, one, other)
             above = None if row.seed else row.score > band.high
         verdict = known.verdicts.get(row.fingerprint)
         found.append(replace(row, tie=bool(tie), above_chance=above, verdict=verdict))

@@ -5,14 +5,15 @@ settings of each task; its score is the smallest over tasks of its best ratios; 
 observed. The distribution follows from order statistics of the baseline's recorded accuracies, the measured
 noise, and the number of settings that each cell of the search has tried. Nothing is sampled.
 
-    band     the median and the 95% quantile of the best score of so many cells
-    spread   the noise of one training, from the records of a search alone
-    near     whether two scores cannot be told apart
+    band       the median and the 95% quantile of the best score of so many cells
+    deviation  the standard deviation of one score, by the settings that its cell has tried
+    near       whether two scores cannot be told apart
+    spread     the noise of one training, from the records of a search alone
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import erfc, sqrt
+from dataclasses import dataclass, field
+from math import erfc, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ class Band:
     middle: float  # median
     high: float  # 95% quantile: a score above it is above chance
     one: float  # standard deviation of the score of one such cell
+    #: The same for cells that have tried so many settings of each task; the last one has tried all.
+    deviations: Mapping[tuple[int, ...], float] = field(default_factory=dict)
 
 
 def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Band | None:
@@ -51,39 +54,55 @@ def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Ban
     if not tasks or not cells:
         return None
     scores = np.linspace(LEAST, MOST, POINTS)
-    ladders = [_best_of(task, max(of[k] for of in tried), scores) for k, task in enumerate(tasks)]
-    best, one = np.ones(POINTS), np.zeros(POINTS)
-    for of, count in tried.items():
-        over = np.prod([1 - ladder[n] for ladder, n in zip(ladders, of, strict=True)], axis=0)
-        best *= (1 - over) ** count
-        one += (1 - over) * count / cells
-    mass = np.diff(one, prepend=0.0)
-    mean = float(mass @ scores)
+    most = tuple(len(task.accuracies) for task in tasks)
+    ladders = [_best_of(task, scores) for task in tasks]
+    best, one, deviations = np.ones(POINTS), np.zeros(POINTS), {}
+    for of, count in [*tried.items(), (most, 0)]:
+        low = tuple(map(min, of, most))
+        below = 1 - np.prod([1 - ladder[n] for ladder, n in zip(ladders, low, strict=True)], axis=0)
+        best *= below**count
+        one += below * count / cells
+        deviations[low] = _deviation(below, scores)
     return Band(
-        cells, _quantile(best, scores, 0.5), _quantile(best, scores, HIGH),
-        sqrt(max(0.0, float(mass @ (scores - mean) ** 2))),
+        cells, _quantile(best, scores, 0.5), _quantile(best, scores, HIGH), _deviation(one, scores),
+        dict(sorted(deviations.items())),
     )  # fmt: skip
 
 
-def near(first: float, score: float, one: float) -> bool:
+def deviation(of: Band, tried: Sequence[int]) -> float:
+    """The standard deviation of the score of a cell that has tried so many settings of each task: with few of
+    them the luck of their choice adds to the noise. That of any cell where the number is new."""
+    most = max(of.deviations, default=())
+    return of.deviations.get(tuple(map(min, tried, most)), of.one)
+
+
+def near(first: float, score: float, one: float, other: float) -> bool:
     """Whether noise alone could place a cell with `score` before the one with the higher score `first`. `one`
-    is the standard deviation of a score."""
-    return first - score <= TIE * sqrt(2) * one
+    and `other` are the standard deviations of the two."""
+    return first - score <= TIE * hypot(one, other)
 
 
-def _best_of(task: Baseline, most: int, scores: Floats) -> Floats:
-    """P(best ratio of n different settings <= score) for n = 0, 1, … `most` [n, score]. Every choice of n
-    settings is equally likely; n beyond their number means all of them."""
+def _best_of(task: Baseline, scores: Floats) -> Floats:
+    """P(best ratio of n different settings <= score) for n = 0, 1, … all of them [n, score]. Every choice of
+    n settings is equally likely."""
     limits = scores * task.unit
-    found = np.zeros((most + 1, len(scores)))  # the mean of the product over all subsets of n settings
+    found = np.zeros(
+        (len(task.accuracies) + 1, len(scores))
+    )  # the mean of the product over subsets of n settings
     found[0] = 1.0
     certain = limits >= 1  # no accuracy is above 1, however large the noise
     for j, accuracy in enumerate(task.accuracies, 1):
         below = np.where(certain, 1.0, _normal((limits - accuracy) / max(task.spread, 1e-9)))
-        n = np.arange(1, min(most, j) + 1)[:, None]
-        found[1 : j + 1] = (found[1 : j + 1] * (j - n) + found[: min(most, j)] * n * below) / j
-    found[len(task.accuracies) + 1 :] = found[min(len(task.accuracies), most)]
+        n = np.arange(1, j + 1)[:, None]
+        found[1 : j + 1] = (found[1 : j + 1] * (j - n) + found[:j] * n * below) / j
     return found
+
+
+def _deviation(below: Floats, scores: Floats) -> float:
+    """The standard deviation of a distribution with the values `below` at `scores`."""
+    mass = np.diff(below, prepend=0.0)
+    mean = float(mass @ scores)
+    return sqrt(max(0.0, float(mass @ (scores - mean) ** 2)))
 
 
 def _normal(z: Floats) -> Floats:

@@ -9,6 +9,7 @@ from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse
 from cellsearch.study.scoring import chance, ranking
+from cellsearch.study.scoring.chance import Band
 from cellsearch.study.scoring.ranking import Best, Standing
 from cellsearch.study.space import Space, grids
 from cellsearch.study.space.model import FILTER, repeat_of
@@ -43,7 +44,7 @@ class TableView:
     costs: Costs
     recorded: Sequence[Record]  # the seeds
     offered: Offered | None = None
-    noise: Callable[[], float | None] = lambda: None  # the standard deviation of a score; None: not known
+    band: Callable[[], Band | None] = lambda: None  # the band of chance; None: not known
     _known: dict[str, Known] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -93,10 +94,18 @@ class TableView:
         baseline = next(seed.fingerprint for seed in self.recorded if seed.name == self.space.baseline)
         marks = list(dict.fromkeys([*(standing.fingerprint for standing in first), baseline]))
         left = self._to_repeat(marks)
-        one = self.noise() if left else None
-        if one is None:
+        band = self.band() if left else None
+        if band is None:
             return []
-        tied = [s.fingerprint for s in first if chance.near(first[0].score, s.score, one)]
+        bests = self._bests([standing.fingerprint for standing in first])
+        noise = [
+            chance.deviation(band, [bests[s.fingerprint].get(task, Best()).settings for task in self.units])
+            for s in first
+        ]
+        tied = [
+            s.fingerprint for s, own in zip(first, noise, strict=True)
+            if chance.near(first[0].score, s.score, noise[0], own)
+        ]  # fmt: skip
         return [mark for mark in marks if mark in left and mark in (*tied, baseline)] if len(tied) > 1 else []
 
     def _to_repeat(self, marks: Sequence[str]) -> set[str]:

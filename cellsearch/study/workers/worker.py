@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cellsearch.errors import CellsearchError, RunError, printable
-from cellsearch.study.leaderboard.trust import noise
+from cellsearch.study.leaderboard.trust import recorded_band
 from cellsearch.study.space import Space, with_cells
 from cellsearch.study.storage import endings, queue
 from cellsearch.study.storage.driver import open_driver
@@ -65,7 +65,7 @@ def work(
         nonlocal known
         if known.baseline is None:  # constant once the units are frozen
             known = facts(store)
-        return TableView(store, space, known, costs, seeds, offered, lambda: noise(store, known, own))
+        return TableView(store, space, known, costs, seeds, offered, lambda: recorded_band(store, known, own))
 
     seeds = cellrecords.recorded_cells(store, seeds=True)
     own = [s.fingerprint for s in sorted(seeds, key=lambda seed: seed.name != space.baseline)]

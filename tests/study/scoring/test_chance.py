@@ -33,6 +33,26 @@ def test_the_band_is_that_of_drawn_searches(cells: int, settings: int) -> None:
     assert band.middle == pytest.approx(np.median(scores.max(axis=1)), abs=0.002)
     assert band.high == pytest.approx(np.quantile(scores.max(axis=1), 0.95), abs=0.003)
     assert band.one == pytest.approx(scores.std(), rel=0.05)
+    assert chance.deviation(band, (settings, settings)) == pytest.approx(band.one)
+
+
+def test_the_noise_of_a_score_depends_on_the_settings_that_its_cell_has_tried() -> None:
+    """One setting of six: the luck of the choice is larger than the noise of training."""
+    band = chance.band(TASKS, {(1, 1): 10, (3, 3): 30})
+    assert band is not None
+    for settings in (1, 3, 6):  # nobody has tried six: the baseline has
+        found = chance.deviation(band, (settings, settings))
+        assert found == pytest.approx(drawn(1, settings, 20_000).std(), rel=0.05)
+    assert (
+        chance.deviation(band, (60, 60))
+        == chance.deviation(band, (6, 6))
+        < 0.5 * chance.deviation(band, (1, 1))
+    )
+    assert chance.deviation(band, (2, 3)) == band.one  # a new number
+
+
+def test_two_scores_are_near_within_their_common_noise() -> None:
+    assert chance.near(1.0, 0.98, 0.009, 0.007) and not chance.near(1.0, 0.98, 0.009, 0.0)
 
 
 def test_cells_that_tried_more_score_more() -> None:
