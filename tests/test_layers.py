@@ -52,7 +52,7 @@ TORCH = ("compiler", "train", "exporters", "analysis/bench")  # the last one tim
 OPTUNA = (
     "study/storage/",
     "study/migrations/",
-    "study/workers/runner.py",
+    "study/workers/trial/runner.py",
     "study/strategies/tpe.py",
     "study/leaderboard/importance.py",
 )

@@ -30,8 +30,9 @@ from cellsearch.study.tables import database, records, schema, transactions
 from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.tables.transactions import Store, Superseded
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
 from cellsearch.study.workers.run import seeds_of
+from cellsearch.study.workers.trial import runner
 from cellsearch.train.outcome import Outcome
 from tests.faults.processes import Search, end, until
 from tests.faults.witness import Witness, accounts, board, in_optuna, rows_of, state, undisturbed

@@ -9,7 +9,7 @@ import pytest
 
 from cellsearch.dsl import zoo
 from cellsearch.dsl.text import parse
-from cellsearch.study.workers.outcome_checks import checked
+from cellsearch.study.workers.trial.outcome_checks import checked
 from cellsearch.tasks import build
 from cellsearch.tasks.data import Dataset, Part
 from cellsearch.train.evaluate import evaluate

@@ -33,7 +33,7 @@ from cellsearch.study.workers.cohorts import rounds
 from cellsearch.study.workers.cohorts.training import Trainer
 from cellsearch.study.workers.evaluator import Evaluator
 from cellsearch.study.workers.retry import patiently
-from cellsearch.study.workers.runner import TrialRunner
+from cellsearch.study.workers.trial.runner import TrialRunner
 
 WAIT_SECONDS = (0.2, 10.0)  # interval of polls for a trial during the baseline: first, maximum
 CRASHES = 3  # exceptions in a row after which a worker exits: the process itself may be broken

@@ -43,8 +43,9 @@ from cellsearch.study.storage.heartbeat import Heart, Worker
 from cellsearch.study.tables import database, records
 from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.tables.transactions import Store, Superseded
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
 from cellsearch.study.workers.run import seeds_of
+from cellsearch.study.workers.trial import runner
 from cellsearch.train.outcome import Outcome
 
 SPACE = """\

@@ -22,7 +22,8 @@ from cellsearch.study.system.failpoint import VARIABLE
 from cellsearch.study.tables import records
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
+from cellsearch.study.workers.trial import runner
 from tests.study.dying import Killed, kept_dying
 from tests.study.scripted import (
     Scripted,

@@ -16,7 +16,7 @@ from cellsearch.study.storage.attributes import RECORD, RESULT, record_of
 from cellsearch.study.storage.pruner import StagePruner
 from cellsearch.study.tables import cellrecords, integrity, queries, records
 from cellsearch.study.tables.transactions import Store
-from cellsearch.study.workers import runner
+from cellsearch.study.workers.trial import runner
 from tests.study.scripted import SEEDS, Scripted, based, hashed, items_of, new_study, one_of, space_of, work
 from tests.study.storage.snapshots import plain, result_of, snapshot
 

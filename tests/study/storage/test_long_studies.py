@@ -33,7 +33,7 @@ from cellsearch.study.tables.integrity import damages
 from cellsearch.study.tables.table_view import TableView
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers.evaluator import real_propose
-from cellsearch.study.workers.runner import TrialRunner
+from cellsearch.study.workers.trial.runner import TrialRunner
 from tests.study.bulk import long_study
 from tests.study.scripted import SEEDS, Scripted, one_of, searched, space_of
 

@@ -20,9 +20,9 @@ from cellsearch.study.tables.costs import Costs
 from cellsearch.study.tables.table_view import TableView
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers import runner
 from cellsearch.study.workers.evaluator import real_propose
-from cellsearch.study.workers.setting_sampler import chooser
+from cellsearch.study.workers.trial import runner
+from cellsearch.study.workers.trial.setting_sampler import chooser
 from cellsearch.train.settings import Grid, keys
 from tests.study.scripted import (
     KEYS,

@@ -16,7 +16,8 @@ from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
+from cellsearch.study.workers.trial import runner
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import KEYS, Scripted, new_study, one_of, searched, space_of
 

@@ -30,12 +30,13 @@ from cellsearch.study.tables import records
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.tables.transactions import Store
-from cellsearch.study.workers import retry, runner, worker
+from cellsearch.study.workers import retry, worker
 from cellsearch.study.workers.cohorts import rounds, sizes
 from cellsearch.study.workers.cohorts.training import Trainer
-from cellsearch.study.workers.cohorts.walk import Claimed
 from cellsearch.study.workers.evaluator import Alone, Evaluator, Place, Say, TorchEvaluator, real_propose
 from cellsearch.study.workers.run import seeds_of
+from cellsearch.study.workers.trial import runner
+from cellsearch.study.workers.trial.walk import Claimed
 from tests.study.scripted import (
     SEEDS,
     TEXT,

@@ -26,9 +26,10 @@ from cellsearch.study.tables import integrity, queries, records, schema, transac
 from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import outcomes_of
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
 from cellsearch.study.workers.evaluator import Say, TorchEvaluator
-from cellsearch.study.workers.setting_sampler import fresh_seed
+from cellsearch.study.workers.trial import runner
+from cellsearch.study.workers.trial.setting_sampler import fresh_seed
 from cellsearch.train.outcome import Outcome, Status
 from cellsearch.train.settings import keys
 from tests.study.dying import Killed, kept_dying

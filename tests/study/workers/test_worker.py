@@ -24,9 +24,10 @@ from cellsearch.study.tables import cellrecords, records, schema, transactions
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.study_facts import Target
 from cellsearch.study.tables.transactions import Store
-from cellsearch.study.workers import runner, worker
+from cellsearch.study.workers import worker
 from cellsearch.study.workers.evaluator import Say
-from cellsearch.study.workers.outcome_checks import checked
+from cellsearch.study.workers.trial import runner
+from cellsearch.study.workers.trial.outcome_checks import checked
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import (
     DIGESTS,

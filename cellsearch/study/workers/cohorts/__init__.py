@@ -1,6 +1,5 @@
 """Several trials at once in one worker.
 
-walk      the steps of a trial: stages to train, and synchronisation points of a cohort
 rounds    the trials of a cohort, stage by stage, in an order that depends only on records
 training  the stages of a round, alone or side by side, each within its time limit
 sizes     number of trials that fill a device

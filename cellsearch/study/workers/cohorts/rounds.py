@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from cellsearch.study.storage.endings import RETRIES
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers.cohorts.training import Trainer
-from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
+from cellsearch.study.workers.trial.walk import Claimed, Trained, Walk
 
 #: Handles an exception of a trial; reraises it if the worker must end.
 Lost = Callable[[Exception, Item], None]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from cellsearch.errors import printable
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.system.stage_timeout import Deadline, Overdue, overdue
-from cellsearch.study.workers.cohorts.walk import Claimed, Trained
 from cellsearch.study.workers.evaluator import Alone, Evaluator, InTurns, Say, in_turns
-from cellsearch.study.workers.outcome_checks import checked
+from cellsearch.study.workers.trial.outcome_checks import checked
+from cellsearch.study.workers.trial.walk import Claimed, Trained
 from cellsearch.train.outcome import Outcome, Status
 
 if TYPE_CHECKING:  # it loads torch

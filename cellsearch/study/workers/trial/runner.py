@@ -11,7 +11,6 @@ yields after its decision and after each recorded stage, so that the trials of a
 """
 
 import math
-import sys
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from cellsearch.dsl.graph import Cell
 from cellsearch.dsl.identity.fingerprint import fingerprint
 from cellsearch.dsl.identity.functional import functional_fingerprint
 from cellsearch.dsl.text import parse, show
-from cellsearch.errors import CellError, RunError, safe
+from cellsearch.errors import CellError
 from cellsearch.study.scoring import ranking
 from cellsearch.study.scoring.ranking import Best, Origin
 from cellsearch.study.space import Space, grids
@@ -38,17 +37,18 @@ from cellsearch.study.storage.trials import Proposed
 from cellsearch.study.strategies import Decision, NothingLeft
 from cellsearch.study.system.failpoint import failpoint
 from cellsearch.study.tables import cellrecords, costs, queries, work_items
-from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.records import freeze
 from cellsearch.study.tables.table_view import Offered, TableView
 from cellsearch.study.tables.transactions import Superseded
 from cellsearch.study.tables.work_items import Item
-from cellsearch.study.workers.cohorts.walk import Claimed, Trained, Walk
 from cellsearch.study.workers.evaluator import Evaluator, Prepares
-from cellsearch.study.workers.outcome_checks import Broken, first_cause, judged
 from cellsearch.study.workers.retry import patiently
-from cellsearch.study.workers.setting_sampler import Choose, Repeat, among, chooser, repeats
+from cellsearch.study.workers.trial import recording
+from cellsearch.study.workers.trial.outcome_checks import Broken, first_cause, judged
+from cellsearch.study.workers.trial.recording import Stage
+from cellsearch.study.workers.trial.setting_sampler import Choose, Repeat, among, chooser, repeats
+from cellsearch.study.workers.trial.walk import Claimed, Trained, Walk
 from cellsearch.train.outcome import Outcome
 
 
@@ -261,47 +261,15 @@ class TrialRunner:
             outcomes, seconds = kept
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
-        best = self.record(item, told, view, name, outcomes, seconds, label)
+
+        def tell(best: float | None) -> None:
+            if told is not None:
+                report(told, steps(self.space)[task], ratio(best, view.units.get(task, 1.0)))
+
+        trained = Stage(item, name, outcomes, seconds, label)
+        best = recording.record(self.driver, self.heart, self.outbox, trained, tell)
         failpoint("after-commit")
         return outcomes, best
-
-    def record(
-        self,
-        item: Item,
-        trial: Trial | None,
-        view: TableView,
-        task: str,
-        outcomes: Sequence[Outcome],
-        seconds: float,
-        label: str,
-    ) -> float | None:
-        """Commits and reports a stage, with retries; meanwhile it is in the outbox. It stays there if the
-        database refuses it (full disk, changed password): the next worker finds it. Returns the best accuracy
-        of the cell on the task so far."""
-
-        def commit() -> float | None:
-            def tell(best: float | None) -> None:
-                if trial is not None:
-                    report(trial, steps(self.space)[task], ratio(best, view.units.get(task, 1.0)))
-
-            return trials.commit(self.driver, item, task, outcomes, seconds, tell)
-
-        try:
-            best = commit()
-        except RunError as error:
-            self.heart.doing = f"{label}: trained; the database is unavailable"
-            if self.outbox is not None:
-                try:
-                    self.outbox.keep(item, task, outcomes, seconds)
-                except RunError as failure:  # it is still in memory
-                    with suppress(OSError):  # stderr may be on the same full disk
-                        print(safe(f"{error}\n{failure}"), file=sys.stderr, flush=True)
-            if not isinstance(error, Unavailable):
-                raise
-            best = patiently(commit, self.driver.store.timing)
-        if self.outbox is not None:
-            self.outbox.forget(item, task)
-        return best
 
     def give_up(self, stage: Claimed, lost: Sequence[Outcome], seconds: float) -> None:
         """Records a hung stage as failed, from the thread of the heartbeat."""
