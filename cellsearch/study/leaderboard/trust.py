@@ -150,7 +150,7 @@ def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]
 def tried(row: Row, tasks: Sequence[str]) -> tuple[int, ...]:
     """The number of settings of a cell on each of the tasks."""
     counts = {result.task: result.settings for result in row.tasks}
-    return tuple(counts[task] for task in tasks)
+    return tuple(counts.get(task, 0) for task in tasks)
 
 
 def marked(rows: Sequence[Row], known: Trust, first: Row | None) -> list[Row]:

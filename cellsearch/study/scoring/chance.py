@@ -86,9 +86,8 @@ def _best_of(task: Baseline, scores: Floats) -> Floats:
     """P(best ratio of n different settings <= score) for n = 0, 1, … all of them [n, score]. Every choice of
     n settings is equally likely."""
     limits = scores * task.unit
-    found = np.zeros(
-        (len(task.accuracies) + 1, len(scores))
-    )  # the mean of the product over subsets of n settings
+    # the mean of the product over all subsets of n settings
+    found = np.zeros((len(task.accuracies) + 1, len(scores)))
     found[0] = 1.0
     certain = limits >= 1  # no accuracy is above 1, however large the noise
     for j, accuracy in enumerate(task.accuracies, 1):
