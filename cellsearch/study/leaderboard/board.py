@@ -112,7 +112,7 @@ def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | 
     rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
     rows = with_repeats(store, space, rows, units)
     found = found or _trust(store, known, space, [cell for cell in cells if cell.seed])
-    return marked(rows, found, next(iter(rows), None))
+    return marked(rows, found, next((row for row in rows if row.rank == 1), None))
 
 
 def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
@@ -160,13 +160,13 @@ def _of(
 ) -> list[Row]:
     """The lines of the seeds and of the cells `marks`, which include all ties in `scores`."""
     asked = {*(cell.fingerprint for cell in seeds), *marks}
-    first = scores[0][0] if scores else None  # its settings decide on ties
-    cells = cellrecords.recorded_cells(store, sorted(asked | ({first} if first else set())))
+    firsts = {mark for mark, score in scores if score == scores[0][1]}  # rank 1 decides on ties
+    cells = cellrecords.recorded_cells(store, sorted(asked | firsts))
     stages = queries.recorded_stages(store, among=[cell.fingerprint for cell in cells])
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
-    best = next((row for row in rows if row.fingerprint == first), None)
+    best = next((row for row in rows if row.rank == 1), None)
     rows = with_repeats(store, space, [row for row in rows if row.fingerprint in asked], units)
     return marked(rows, found or _trust(store, known, space, seeds), best)
 
