@@ -17,7 +17,7 @@ from cellsearch.study.tables.outbox import Outbox
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.tables.work_items import Item
 from cellsearch.study.workers import worker
-from cellsearch.study.workers.trial import runner
+from cellsearch.study.workers.trial import recording
 from cellsearch.train.outcome import Outcome
 from tests.study.scripted import KEYS, Scripted, new_study, one_of, searched, space_of
 
@@ -63,7 +63,7 @@ def test_what_was_trained_while_the_database_was_away_is_recorded_by_the_next_wo
             raise Killed
         return call()
 
-    monkeypatch.setattr(runner, "patiently", dies)
+    monkeypatch.setattr(recording, "patiently", dies)
     monkeypatch.setattr(trials, "commit", away)
     for _ in range(100):
         try:
