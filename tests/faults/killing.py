@@ -25,6 +25,8 @@ ALL_AT_ONCE = 0.15  # of the moments of a kill, where there are several workers
 LOOKED_AT = 0.5  # of the moments of a kill: the witness looks just before
 # Of the moments of a kill: whatever the workers are at, their start too; else one of them has a trial.
 EARLY = 0.08
+# Of a plan of few kills: however fast the machine is, some stages are left at the last one.
+SLOW: dict[str, Any] = {"seconds": 0.1, "longest": 0.4}
 BAD = 20  # workers that ended with an error; more of them are a defect
 
 Line = dict[str, Any]

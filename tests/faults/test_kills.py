@@ -10,7 +10,7 @@ from cellsearch.study.storage import heartbeat
 from cellsearch.study.storage.heartbeat import Heart
 from cellsearch.study.tables.transactions import Store
 from cellsearch.study.workers import worker
-from tests.faults.killing import Plan, kill
+from tests.faults.killing import SLOW, Plan, kill
 from tests.faults.processes import Process, Search, begun, torment
 from tests.faults.witness import Witness, accounts, board, check_files, state, undisturbed
 from tests.study.scripted import TEXT, Scripted, new_study, one_of, searched, space_of
@@ -108,8 +108,8 @@ def four_at_once(folder: Path, trials: int) -> Store:
 
 PLANS = pytest.mark.parametrize(
     ("trials", "plan"),
-    [  # the short one has slow stages: however fast the machine is, some are left at the last kill
-        (60, {"kills": 5, "seconds": 0.1, "longest": 0.4}),
+    [
+        (60, {"kills": 5, **SLOW}),
         pytest.param(600, {"kills": 100}, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
     ids=["short", "long"],

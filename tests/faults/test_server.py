@@ -25,7 +25,7 @@ from cellsearch.study.tables import database, schema
 from cellsearch.study.tables.database import Unavailable
 from cellsearch.study.tables.study_facts import Identity, Target
 from cellsearch.study.workers.run import seeds_of
-from tests.faults.killing import Plan, kill
+from tests.faults.killing import SLOW, Plan, kill
 from tests.faults.processes import ROOT, Search, end, torment, until
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Witness, accounts, board, command, there, undisturbed
@@ -102,16 +102,17 @@ def partitioned(
     search, witness = Search(folder, {"storage": url, "trials": 4, "wrong": wrong}), Witness(url)
     # alone at first, so that there is work for it however long it takes to start
     guest = Search(folder / "far", {"storage": through(proxy, url)}).join(**wrong)
-    held: list[dict[str, Any]] = []
 
-    def owned() -> list[dict[str, Any]]:
-        return [row for row in search.rows(schema.items) if row["owner"] and not row["outcome"]]
+    def owners() -> set[str]:
+        return {row["owner"] for row in search.rows(schema.items) if not row["outcome"]}
 
-    until(lambda: bool(held.extend(owned()) or held), guest)
+    until(lambda: bool(search.workers()), guest)
+    (far,) = search.workers()
+    until(lambda: far.id in owners(), guest)
     proxy.silence()
     began = time.monotonic()
     process = search.start()
-    until(lambda: held[0]["owner"] not in {row["owner"] for row in owned()}, process, 5 * seconds + 60)
+    until(lambda: far.id not in owners(), process, 5 * seconds + 60)
     witness.look()
     time.sleep(max(0.0, began + 2 * seconds - time.monotonic()))
     proxy.open()
@@ -225,7 +226,7 @@ def test_kills_of_workers_with_four_trials_each_on_a_server(url: str, tmp_path: 
     space = parse_space(TEXT, overrides=["budget.cohort=4"])
     identity = Identity(space.text, 1, DIGESTS)
     create(url, "s", space, identity, "test", Target(80), seeds_of(space)).engine.dispose()
-    found = kill(Plan(url, workers=2, kills=6, seed=5, seconds=0.1, longest=0.4, stages=9), tmp_path)
+    found = kill(Plan(url, workers=2, kills=6, seed=5, stages=9, **SLOW), tmp_path)
     accounts(url, 80, failed=None)
     print(f"\n{found}")
 

@@ -156,9 +156,10 @@ def _results(p: Page, width: int) -> list[Text]:
 
 def again(r: Repeated) -> str:
     """The repeats within the search in words."""
-    of = f"the mean of {plural(r.count, 'training')} with fresh seeds on each task, at the best settings"
+    mean = "no mean" if r.ratio is None else f"{r.ratio:.4f}, the mean"
+    count = plural(r.count, "training")
     broken = f"; {r.diverged} diverged" if r.diverged else ""
-    return f"{of}{broken}" if r.ratio is None else f"{r.ratio:.4f}, {of}{broken}"
+    return f"{mean} of {count} with fresh seeds on each task, at the best settings{broken}"
 
 
 def verified(v: Verdict) -> str:

@@ -112,7 +112,7 @@ def leaderboard(store: Store, space: Space, every: bool = False, found: Trust | 
     rows = detailed(store, rows, {cell.fingerprint: cell for cell in cells})
     rows = with_repeats(store, space, rows, units)
     found = found or _trust(store, known, space, [cell for cell in cells if cell.seed])
-    return marked(rows, found, next((row for row in rows if row.rank == 1), None))
+    return marked(rows, found)
 
 
 def _trust(store: Store, known: Facts, space: Space, seeds: Sequence[Record]) -> Trust:
@@ -166,9 +166,8 @@ def _of(
     tasks, equivalents = [task.name for task in space.tasks], cellrecords.equivalents_of(store)
     rows = rows_of(stages, cells, units, tasks, space.strategy.threshold, True, equivalents)
     rows = detailed(store, _placed(rows, scores), {cell.fingerprint: cell for cell in cells})
-    best = next((row for row in rows if row.rank == 1), None)
-    rows = with_repeats(store, space, [row for row in rows if row.fingerprint in asked], units)
-    return marked(rows, found or _trust(store, known, space, seeds), best)
+    rows = marked(with_repeats(store, space, rows, units), found or _trust(store, known, space, seeds))
+    return [row for row in rows if row.fingerprint in asked]
 
 
 def find(store: Store, space: Space, place: str) -> tuple[Row | None, int]:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from cellsearch.study.leaderboard.rows import Row
 from cellsearch.study.scoring import chance
-from cellsearch.study.scoring.chance import Band
+from cellsearch.study.scoring.chance import Band, Scored
 from cellsearch.study.scoring.verdicts import Verdict, plan, spread_of, verdicts
 from cellsearch.study.space import Space
 from cellsearch.study.tables import repeats
@@ -147,22 +147,21 @@ def _outcomes(store: Store, task: str, base: str) -> dict[str, dict[str, float]]
     return {mark: dict(sorted(found[mark].items())) for mark in sorted(found)}
 
 
-def tried(row: Row, tasks: Sequence[str]) -> tuple[int, ...]:
-    """The number of settings of a cell on each of the tasks."""
+def _scored(row: Row, tasks: Sequence[str]) -> Scored:
+    """The score of a cell, and its number of settings on each of the tasks."""
     counts = {result.task: result.settings for result in row.tasks}
-    return tuple(counts.get(task, 0) for task in tasks)
+    return row.score or 0.0, [counts.get(task, 0) for task in tasks]
 
 
-def marked(rows: Sequence[Row], known: Trust, first: Row | None) -> list[Row]:
-    """The rows with their facts: above chance, tied with the `first` cell of the board, verdict."""
+def marked(rows: Sequence[Row], known: Trust) -> list[Row]:
+    """The rows, rank 1 among them, with their facts: above chance, tied with the first cell, verdict."""
     band = known.band
-    one = chance.deviation(band, tried(first, known.tasks)) if band is not None and first is not None else 0.0
+    first = next((_scored(row, known.tasks) for row in rows if row.rank == 1), None)
     found = []
     for row in rows:
         tie = above = None
         if band is not None and first is not None and row.rank is not None and row.score is not None:
-            other = chance.deviation(band, tried(row, known.tasks))
-            tie = row.rank > 1 and chance.near(first.score or 0.0, row.score, one, other)
+            tie = row.rank > 1 and chance.tied(band, first, _scored(row, known.tasks))
             above = None if row.seed else row.score > band.high
         verdict = known.verdicts.get(row.fingerprint)
         found.append(replace(row, tie=bool(tie), above_chance=above, verdict=verdict))

@@ -5,9 +5,9 @@ settings of each task; its score is the smallest over tasks of its best ratios; 
 observed. The distribution follows from order statistics of the baseline's recorded accuracies, the measured
 noise, and the number of settings that each cell of the search has tried. Nothing is sampled.
 
-    band       the median and the 95% quantile of the best score of so many cells
+    band       the median and the 95% quantile of the best score among the cells of a search
     deviation  the standard deviation of one score, by the settings that its cell has tried
-    near       whether two scores cannot be told apart
+    tied       whether noise alone could swap two cells
     spread     the noise of one training, from the records of a search alone
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Scored = tuple[float, Sequence[int]]  # the score of a cell, and its number of settings on each task
 HIGH = 0.95  # a score beyond this quantile is above chance
 POINTS = 1_001  # grid of scores from `LEAST` to `MOST`
 LEAST, MOST = 0.7, 1.4
@@ -43,7 +44,7 @@ class Band:
     middle: float  # median
     high: float  # 95% quantile: a score above it is above chance
     one: float  # standard deviation of the score of one such cell
-    #: The same for cells that have tried so many settings of each task; the last one has tried all.
+    #: The same, by the number of settings tried on each task; the largest key is all of them.
     deviations: Mapping[tuple[int, ...], float] = field(default_factory=dict)
 
 
@@ -70,10 +71,15 @@ def band(tasks: Sequence[Baseline], tried: Mapping[tuple[int, ...], int]) -> Ban
 
 
 def deviation(of: Band, tried: Sequence[int]) -> float:
-    """The standard deviation of the score of a cell that has tried so many settings of each task: with few of
-    them the luck of their choice adds to the noise. That of any cell where the number is new."""
+    """The standard deviation of the score of a cell, from the number of settings tried on each task: with few
+    of them the luck of their choice adds to the noise. `Band.one` for a combination that is new."""
     most = max(of.deviations, default=())
     return of.deviations.get(tuple(map(min, tried, most)), of.one)
+
+
+def tied(of: Band, first: Scored, other: Scored) -> bool:
+    """Whether noise alone could place the cell `other` before the `first` one of a board."""
+    return near(first[0], other[0], deviation(of, first[1]), deviation(of, other[1]))
 
 
 def near(first: float, score: float, one: float, other: float) -> bool:

@@ -98,14 +98,12 @@ class TableView:
         if band is None:
             return []
         bests = self._bests([standing.fingerprint for standing in first])
-        noise = [
-            chance.deviation(band, [bests[s.fingerprint].get(task, Best()).settings for task in self.units])
+        scored = {
+            s.fingerprint: (s.score, [bests[s.fingerprint].get(task, Best()).settings for task in self.units])
             for s in first
-        ]
-        tied = [
-            s.fingerprint for s, own in zip(first, noise, strict=True)
-            if chance.near(first[0].score, s.score, noise[0], own)
-        ]  # fmt: skip
+        }
+        best = scored[first[0].fingerprint]
+        tied = [mark for mark, own in scored.items() if chance.tied(band, best, own)]
         return [mark for mark in marks if mark in left and mark in (*tied, baseline)] if len(tied) > 1 else []
 
     def _to_repeat(self, marks: Sequence[str]) -> set[str]:

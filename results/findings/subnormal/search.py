@@ -12,18 +12,17 @@ import sqlite3
 import statistics
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from measure import WAYS
 
 from cellsearch.dsl.text import parse
 from cellsearch.study.space import load_space
 from cellsearch.study.workers.evaluator import TorchEvaluator
 from cellsearch.train import steps
-from cellsearch.train.resources.subnormal import flushed_on
 
 COUNT = 60
-WAYS = {"plain": lambda device: nullcontext(), "flushed": flushed_on}
 QUERY = """
 SELECT c.name, c.text, s.task, s.outcomes FROM cellsearch_stage s
 JOIN cellsearch_cell c ON c.study = s.study AND c.fingerprint = s.fingerprint WHERE s.task != 'filter'

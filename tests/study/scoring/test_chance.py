@@ -40,7 +40,7 @@ def test_the_noise_of_a_score_depends_on_the_settings_that_its_cell_has_tried() 
     """One setting of six: the luck of the choice is larger than the noise of training."""
     band = chance.band(TASKS, {(1, 1): 10, (3, 3): 30})
     assert band is not None
-    for settings in (1, 3, 6):  # nobody has tried six: the baseline has
+    for settings in (1, 3, 6):  # six: only the baseline
         found = chance.deviation(band, (settings, settings))
         assert found == pytest.approx(drawn(1, settings, 20_000).std(), rel=0.05)
     assert (

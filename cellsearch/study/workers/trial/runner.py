@@ -247,7 +247,7 @@ class TrialRunner:
         train the same cell.
         """
         name, seed = (again.stage, again.seed) if again else (task, view.facts.seed)
-        told = None if again or (self.together and item.kind != Kind.SEED) else trial
+        reported = None if again or (self.together and item.kind != Kind.SEED) else trial
         claimed = patiently(lambda: trials.claim(self.driver, item, name, choose), self.driver.store.timing)
         failpoint("after-claim")
         label = f"{label_of(item)}{f' {again.number} of' if again else ''} {cell.name} on {task}"
@@ -262,12 +262,12 @@ class TrialRunner:
             assert tuple(o.setting for o in outcomes) == claimed, "one outcome for each setting, in order"
         failpoint("after-evaluate")
 
-        def tell(best: float | None) -> None:
-            if told is not None:
-                report(told, steps(self.space)[task], ratio(best, view.units.get(task, 1.0)))
+        def report_best(best: float | None) -> None:
+            if reported is not None:
+                report(reported, steps(self.space)[task], ratio(best, view.units.get(task, 1.0)))
 
         trained = Stage(item, name, outcomes, seconds, label)
-        best = recording.record(self.driver, self.heart, self.outbox, trained, tell)
+        best = recording.record(self.driver, self.heart, self.outbox, trained, report_best)
         failpoint("after-commit")
         return outcomes, best
 
